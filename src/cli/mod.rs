@@ -1,0 +1,66 @@
+//! One file per verb: flags → calls → printing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod doctor;
+mod eval;
+mod exit;
+mod list;
+mod progress;
+mod pull;
+mod show;
+mod suites;
+
+pub use progress::bar;
+
+/// Rebuild, run and compare the LLaMA family on a CPU.
+#[derive(Debug, Parser)]
+#[command(name = "zoo", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// A folder of your own model cards, read beside the built-in ones [default: $ZOO_HOME/zoo]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub zoo_dir: Option<PathBuf>,
+    /// Say more on stderr (-v what is done, -vv why)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Eval(eval::Args),
+    List(list::Args),
+    Show(show::Args),
+    Suites(suites::Args),
+    Pull(pull::Args),
+    Doctor(doctor::Args),
+}
+
+/// Parses the command line, runs the verb and turns its end into an exit code:
+/// 0 done (a closed pipe included), 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.verb {
+        Verb::Eval(args) => eval::run(args, &cli.global),
+        Verb::List(args) => list::run(args, &cli.global),
+        Verb::Show(args) => show::run(args, &cli.global),
+        Verb::Suites(args) => suites::run(args, &cli.global),
+        Verb::Pull(args) => pull::run(args, &cli.global),
+        Verb::Doctor(args) => doctor::run(args, &cli.global),
+    };
+    exit::code(result)
+}

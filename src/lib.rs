@@ -1,0 +1,26 @@
+//! `zoo` knows the LLaMA family as data, rebuilds any member from the form in which it was released,
+//! runs it on a CPU over `ndarray`, measures it on the benchmarks of the papers and prints comparison
+//! tables.
+//!
+//! Data goes one way, and nothing on the right is imported by anything on its left:
+//!
+//! ```text
+//! registry ─► hub ─► weights ─► lineage ─► model ──┐
+//!                                                   ├─► engine ─► records ─► metrics ─► report ─► cli
+//! tasks (prompts) ─► requests (tokens) ────────────┘
+//! ```
+
+pub mod cli;
+pub mod engine;
+pub mod hub;
+pub mod kernels;
+pub mod lineage;
+pub mod metrics;
+pub mod model;
+pub mod progress;
+pub mod records;
+pub mod registry;
+pub mod report;
+pub mod tasks;
+pub mod tokenizer;
+pub mod weights;

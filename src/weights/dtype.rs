@@ -1,0 +1,1 @@
+//! Element types of stored tensors, their sizes, and widening to f32.

@@ -1,0 +1,64 @@
+//! Files ↔ named tensors.
+//!
+//! Every released form is read through one trait, [`TensorSource`]: named, typed, row-major tensors
+//! whose bytes are borrowed from a memory-mapped file where the format allows it. This room knows
+//! files and block formats, and nothing about transformers.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+mod dtype;
+mod error;
+pub mod gguf;
+
+pub use dtype::Dtype;
+pub use error::WeightsError;
+
+/// What a file says about one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The tensor's name as the file spells it.
+    pub name: String,
+    /// How its elements are stored.
+    pub dtype: Dtype,
+    /// Row-major shape, outermost axis first (`[rows, columns]` of a linear layer: `[out, in]`).
+    pub shape: Vec<usize>,
+}
+
+impl TensorInfo {
+    /// Number of elements; 1 for a scalar. Readers have checked that the product does not overflow.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// One tensor with its bytes, little-endian and contiguous in row-major order.
+#[derive(Debug, Clone)]
+pub struct TensorView<'a> {
+    /// Name, type and shape.
+    pub info: &'a TensorInfo,
+    /// Exactly the bytes of the tensor: borrowed from the mapped file, or owned where a source
+    /// has to rearrange them.
+    pub data: Cow<'a, [u8]>,
+}
+
+impl TensorView<'_> {
+    /// Widens the whole tensor to f32 in row-major order.
+    pub fn to_f32(&self) -> Result<Vec<f32>, WeightsError> {
+        let mut out = vec![0.0; self.info.elements()];
+        self.info.dtype.widen(&self.data, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// A set of named tensors, from one file or many.
+pub trait TensorSource: Send + Sync {
+    /// All tensors, sorted by name.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// The tensor called `name`; [`WeightsError::MissingTensor`] if there is none.
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError>;
+
+    /// The files the tensors come from, in the order in which they are read.
+    fn files(&self) -> Vec<PathBuf>;
+}
