@@ -1,1 +1,3 @@
-//! (registry)
+//! Model cards: the family as data.
+
+pub mod embedded;

@@ -1,0 +1,6 @@
+//! The files of `evals/` that are part of the binary; the table is written by `build.rs`.
+
+/// Every embedded file as (path below `evals/`, text), sorted by path: suites and small data sets.
+pub fn files() -> &'static [(&'static str, &'static str)] {
+    include!(concat!(env!("OUT_DIR"), "/evals_files.rs"))
+}
