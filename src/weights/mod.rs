@@ -13,6 +13,7 @@ pub mod gguf;
 
 pub use dtype::Dtype;
 pub use error::WeightsError;
+pub use gguf::MetadataKindError;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
