@@ -1,1 +1,11 @@
-//! (metrics)
+//! Scores → numbers: per-document metrics, means with standard errors, groups.
+//!
+//! Definitions are those of lm-evaluation-harness 0.4.13.
+
+mod aggregate;
+mod choice;
+mod group;
+
+pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
+pub use choice::{ChoiceDocument, Gold, MULTIPLE_CHOICE_METRICS, multiple_choice};
+pub use group::combine;
