@@ -7,13 +7,19 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+mod blocks;
 mod dtype;
 mod error;
 pub mod gguf;
+mod json;
+mod mapped;
+pub mod safetensors;
+mod table;
 
 pub use dtype::Dtype;
-pub use error::WeightsError;
-pub use gguf::MetadataKindError;
+pub use error::{Fault, FaultKind, WeightsError};
+pub use gguf::{GgufFile, MetadataKindError};
+pub use safetensors::SafetensorsFile;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
