@@ -12,12 +12,15 @@ const MOST_LINES: usize = 40;
 pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
     let mut wide = Wide::new(rows);
     let folded = if all { 0 } else { wide.fold(MOST_LINES) };
-    let published = wide.rows.iter().any(|row| row.cells.iter().flatten().any(|c| c.published.is_some()));
+    let has_published = |column: usize| {
+        wide.rows.iter().any(|row| row.cells[column].is_some_and(|cell| cell.published.is_some()))
+    };
+    let published: Vec<bool> = (0..wide.models.len()).map(has_published).collect();
     let mut table = plain_table(width);
     let mut head = vec![Cell::new("task"), right("shots"), Cell::new("metric"), right("n")];
-    for model in &wide.models {
+    for (model, published) in wide.models.iter().zip(&published) {
         head.push(right(*model));
-        if published {
+        if *published {
             head.push(right("published"));
         }
     }
@@ -30,18 +33,18 @@ pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
             format!("{},{}", first.metric, first.filter)
         };
         let mut cells = vec![
-            Cell::new(format!("{}{}", "· ".repeat(first.depth), first.task)),
+            Cell::new(format!("{}{}", "·\u{a0}".repeat(first.depth), first.task)),
             right(first.num_fewshot.map(|n| n.to_string()).unwrap_or_default()),
             Cell::new(metric),
             right(first.n.to_string()),
         ];
-        for cell in &row.cells {
+        for (cell, published) in row.cells.iter().zip(&published) {
             cells.push(right(match cell {
                 Some(Row { value, stderr: Some(stderr), .. }) => format!("{value:.4} ± {stderr:.4}"),
                 Some(Row { value, .. }) => format!("{value:.4}"),
                 None => "–".to_owned(),
             }));
-            if published {
+            if *published {
                 cells.push(right(cell.and_then(|c| c.published).map(|p| format!("{p:.4}")).unwrap_or_default()));
             }
         }
