@@ -276,3 +276,176 @@ fn dtype_of(code: u32) -> Result<Dtype, String> {
 fn supported_types() -> &'static str {
     "F32, F16, BF16, F64, I8 to I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, or Q2_K to Q6_K"
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{Builder, Tensor};
+    use super::*;
+    use crate::weights::gguf::Value;
+
+    fn parsed(bytes: &[u8]) -> Result<Header, WeightsError> {
+        parse(Path::new("test.gguf"), bytes)
+    }
+
+    fn kind(bytes: &[u8]) -> Option<FaultKind> {
+        parsed(bytes).unwrap_err().fault_kind()
+    }
+
+    fn good() -> Builder {
+        Builder::new()
+            .string("general.architecture", "llama")
+            .raw("scores", 9, &[&6u32.to_le_bytes()[..], &1u64.to_le_bytes(), &0.5f32.to_le_bytes()].concat())
+            .f32("b", &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+            .q8_0("a", &[2, 32], vec![1; 68])
+    }
+
+    fn with(change: impl FnOnce(&mut Tensor)) -> Vec<u8> {
+        let mut tensor =
+            Tensor { name: "t".into(), shape: vec![2, 32], code: 2, data: vec![0; 36], offset: None };
+        change(&mut tensor);
+        good().tensor(tensor).build()
+    }
+
+    #[test]
+    fn a_good_file_is_read_in_both_versions() {
+        for version in [2, 3] {
+            let bytes = Builder { version, ..good() }.build();
+            let header = parsed(&bytes).unwrap();
+            assert_eq!(header.version, version);
+            assert_eq!(header.metadata.floats("scores").unwrap(), Some(&[0.5][..]));
+            let infos = header.table.infos();
+            assert_eq!(
+                (infos[0].name.as_str(), infos[0].dtype, &infos[0].shape[..]),
+                ("a", Dtype::Q8_0, &[2, 32][..])
+            );
+            assert_eq!(
+                (infos[1].name.as_str(), infos[1].dtype, &infos[1].shape[..]),
+                ("b", Dtype::F32, &[2, 3][..])
+            );
+            let view = header.table.view(Path::new("x"), &bytes, "b").unwrap();
+            assert_eq!(view.to_f32().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        }
+        let bytes = with(|_| ());
+        assert_eq!(parsed(&bytes).unwrap().table.infos().len(), 3);
+    }
+
+    #[test]
+    fn another_alignment_is_followed() {
+        let mut builder = good().u32("general.alignment", 256);
+        builder.alignment = 256;
+        let bytes = builder.build();
+        let header = parsed(&bytes).unwrap();
+        let view = header.table.view(Path::new("x"), &bytes, "a").unwrap();
+        assert_eq!(&*view.data, [1; 68]);
+        builder.alignment = 128;
+        assert_eq!(kind(&builder.build()), Some(FaultKind::InconsistentHeader));
+    }
+
+    #[test]
+    fn a_file_without_tensors_needs_no_data_section() {
+        let bytes = Builder { alignment: 1, ..Builder::new().string("a", "b") }.build();
+        assert!(parsed(&bytes).unwrap().table.infos().is_empty());
+    }
+
+    #[test]
+    fn every_cut_is_truncated() {
+        let mut bytes = good().build();
+        bytes.truncate(bytes.len() - 28); // The padding of the last tensor.
+        parsed(&bytes).unwrap();
+        for length in 0..bytes.len() {
+            assert_eq!(kind(&bytes[..length]), Some(FaultKind::Truncated), "cut after {length} bytes");
+        }
+    }
+
+    #[test]
+    fn tensor_infos_are_checked() {
+        use FaultKind::{InconsistentHeader, LimitExceeded, Truncated, Unsupported};
+        let cases: [(&str, Vec<u8>, FaultKind); 11] = [
+            ("rows of half a block", with(|t| t.shape = vec![4, 16]), InconsistentHeader),
+            ("an empty axis", with(|t| t.shape = vec![0, 32]), InconsistentHeader),
+            ("five axes", with(|t| t.shape = vec![1, 1, 1, 2, 32]), Unsupported),
+            ("a product that overflows", with(|t| t.shape = vec![1 << 40, 1 << 40]), LimitExceeded),
+            ("a product that wraps to 64", with(|t| t.shape = vec![(1 << 59) + 2, 32]), LimitExceeded),
+            ("an unknown type", with(|t| t.code = 77), Unsupported),
+            ("the name of another", with(|t| t.name = "a".into()), InconsistentHeader),
+            ("a long name", with(|t| t.name = "n".repeat(2000)), LimitExceeded),
+            ("an overlap", with(|t| t.offset = Some(0)), InconsistentHeader),
+            ("an offset outside", with(|t| t.offset = Some(1 << 40)), Truncated),
+            ("an offset between", with(|t| t.offset = Some(129)), InconsistentHeader),
+        ];
+        for (case, bytes, expected) in cases {
+            assert_eq!(kind(&bytes), Some(expected), "{case}");
+        }
+    }
+
+    #[test]
+    fn metadata_are_checked() {
+        use FaultKind::{InconsistentHeader, LimitExceeded, Unsupported};
+        let array = |code: u32, count: u64, rest: &[u8]| {
+            good().raw("x", 9, &[&code.to_le_bytes()[..], &count.to_le_bytes(), rest].concat()).build()
+        };
+        let cases = [
+            ("a bool of 7", good().raw("x", 7, &[7]).build(), InconsistentHeader),
+            ("a bool of 7 in an array", array(7, 2, &[1, 7]), InconsistentHeader),
+            ("an integer beyond i64", array(10, 1, &[0xff; 8]), InconsistentHeader),
+            ("an unknown type", good().raw("x", 13, &[]).build(), Unsupported),
+            ("an array of arrays", array(9, 1, &[]), LimitExceeded),
+            ("an array of an unknown type", array(99, 1, &[]), Unsupported),
+            ("an absurd array", array(0, 1 << 60, &[]), LimitExceeded),
+            ("a key twice", good().string("general.architecture", "llama").build(), InconsistentHeader),
+            ("an alignment of 0", good().u32("general.alignment", 0).build(), InconsistentHeader),
+            (
+                "an alignment that is a string",
+                good().string("general.alignment", "32").build(),
+                InconsistentHeader,
+            ),
+            ("a part of a split model", good().raw("split.count", 2, &[3, 0]).build(), Unsupported),
+        ];
+        for (case, bytes, expected) in cases {
+            assert_eq!(kind(&bytes), Some(expected), "{case}");
+        }
+    }
+
+    #[test]
+    fn integer_arrays_of_every_width_are_widened() {
+        let array = |code: u32, bytes: &[u8]| {
+            let value = [&code.to_le_bytes()[..], &1u64.to_le_bytes(), bytes].concat();
+            let bytes = Builder::new().raw("x", 9, &value).build();
+            parsed(&bytes).unwrap().metadata.0.remove("x").unwrap()
+        };
+        assert_eq!(array(0, &[255]), Value::Integers(vec![255]));
+        assert_eq!(array(1, &[255]), Value::Integers(vec![-1]));
+        assert_eq!(array(3, &[0, 128]), Value::Integers(vec![-32_768]));
+        assert_eq!(array(5, &[255; 4]), Value::Integers(vec![-1]));
+        assert_eq!(array(11, &[255; 8]), Value::Integers(vec![-1]));
+        assert_eq!(array(12, &0.25f64.to_le_bytes()), Value::Floats(vec![0.25]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_error_or_a_header(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parsed(&bytes);
+            let _ = parsed(&[&b"GGUF\x03\0\0\0"[..], &bytes].concat());
+        }
+
+        /// A changed file is refused, or its tensors still lie inside it.
+        #[test]
+        fn a_changed_file_stays_in_bounds(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut bytes = good().build();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(header) = parsed(&bytes) {
+                for info in header.table.infos() {
+                    let view = header.table.view(Path::new("x"), &bytes, &info.name).unwrap();
+                    prop_assert_eq!(info.dtype.bytes_for(info.elements()), Some(view.data.len()));
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,8 @@
 mod cursor;
 mod header;
 mod metadata;
+#[cfg(test)]
+pub(crate) mod testing;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -223,3 +223,104 @@ fn plain_names() -> String {
 fn dtype_called(name: &str) -> Option<Dtype> {
     plain().find(|dtype| dtype.name() == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of a header and that many data bytes.
+    fn parsed(header: &str, data: usize) -> Result<Header, WeightsError> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        parse(Path::new("test.safetensors"), &bytes)
+    }
+
+    #[test]
+    fn scalars_empty_tensors_and_notes_are_read() {
+        let header = r#"{"__metadata__": {"format": "pt"},
+            "s": {"dtype": "I64", "shape": [], "data_offsets": [0, 8]},
+            "e": {"dtype": "F16", "shape": [0, 7], "data_offsets": [8, 8], "unknown": [1]},
+            "m": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [8, 12]}}   "#;
+        let header = parsed(header, 12).unwrap();
+        let shapes: Vec<_> =
+            header.table.infos().iter().map(|i| (i.name.as_str(), i.dtype, i.elements())).collect();
+        assert_eq!(shapes, [("e", Dtype::F16, 0), ("m", Dtype::BF16, 2), ("s", Dtype::I64, 1)]);
+        assert_eq!(header.metadata["format"], "pt");
+        assert!(parsed("{}", 0).unwrap().table.infos().is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_kind() {
+        use FaultKind::{InconsistentHeader, LimitExceeded, Truncated, Unsupported};
+        let one = |dtype: &str, shape: &str, offsets: &str| {
+            format!(r#"{{"a": {{"dtype": {dtype}, "shape": {shape}, "data_offsets": {offsets}}}}}"#)
+        };
+        let two = |offsets: &str| {
+            format!(
+                r#"{{"a": {{"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}},
+                    "b": {{"dtype": "U8", "shape": [4], "data_offsets": {offsets}}}}}"#
+            )
+        };
+        let f32 = r#""F32""#;
+        let axes = format!("[{}]", ["1"; 17].join(","));
+        let cases = [
+            ("short data", one(f32, "[1]", "[0, 4]"), 3, Truncated),
+            ("trailing data", one(f32, "[1]", "[0, 4]"), 5, InconsistentHeader),
+            ("data of nothing", "{}".to_owned(), 1, InconsistentHeader),
+            ("another size", one(f32, "[1]", "[0, 8]"), 8, InconsistentHeader),
+            ("reversed offsets", one(f32, "[1]", "[4, 0]"), 4, InconsistentHeader),
+            ("a hole before", one(f32, "[1]", "[4, 8]"), 8, InconsistentHeader),
+            (
+                "offsets at the end of all numbers",
+                one(f32, "[1]", "[18446744073709551611, 18446744073709551615]"),
+                4,
+                LimitExceeded,
+            ),
+            ("a hole between", two("[6, 10]"), 10, InconsistentHeader),
+            ("an overlap", two("[2, 6]"), 6, InconsistentHeader),
+            ("the same bytes", two("[0, 4]"), 4, InconsistentHeader),
+            ("a product that wraps to 4", one(f32, "[4611686018427387905, 4]", "[0, 16]"), 16, LimitExceeded),
+            ("bytes that overflow", one(r#""F64""#, "[4611686018427387904]", "[0, 8]"), 8, LimitExceeded),
+            ("many axes", one(f32, &axes, "[0, 4]"), 4, LimitExceeded),
+            ("a block format", one(r#""Q4_0""#, "[32]", "[0, 18]"), 18, Unsupported),
+            ("a lower-case type", one(r#""f32""#, "[1]", "[0, 4]"), 4, Unsupported),
+            ("a number as type", one("32", "[1]", "[0, 4]"), 4, InconsistentHeader),
+            ("three offsets", one(f32, "[1]", "[0, 4, 4]"), 4, InconsistentHeader),
+            ("a leading space", " {}".to_owned(), 0, InconsistentHeader),
+            ("text after the object", "{}x".to_owned(), 0, InconsistentHeader),
+            (
+                "metadata twice",
+                r#"{"__metadata__": {}, "__metadata__": {}}"#.to_owned(),
+                0,
+                InconsistentHeader,
+            ),
+            ("a note twice", r#"{"__metadata__": {"k": "", "k": ""}}"#.to_owned(), 0, InconsistentHeader),
+            ("a note that is no string", r#"{"__metadata__": {"k": 1}}"#.to_owned(), 0, InconsistentHeader),
+        ];
+        for (case, header, data, expected) in cases {
+            let error = parsed(&header, data).err().unwrap_or_else(|| panic!("{case}: accepted"));
+            assert_eq!(error.fault_kind(), Some(expected), "{case}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_twice_is_refused_with_its_name() {
+        let entry = |begin: usize| {
+            format!(r#""w": {{"dtype": "U8", "shape": [1], "data_offsets": [{begin}, {}]}}"#, begin + 1)
+        };
+        let error = parsed(&format!("{{{}, {}}}", entry(0), entry(1)), 2).unwrap_err();
+        assert!(error.to_string().contains(r#"tensor "w": expected each name once"#), "{error}");
+    }
+
+    #[test]
+    fn lengths_are_checked_before_anything_is_read() {
+        let kind = |bytes: &[u8]| parse(Path::new("x"), bytes).unwrap_err().fault_kind();
+        assert_eq!(kind(b""), Some(FaultKind::Truncated));
+        assert_eq!(kind(&[0; 7]), Some(FaultKind::Truncated));
+        assert_eq!(kind(&[0; 8]), Some(FaultKind::InconsistentHeader));
+        assert_eq!(kind(&9u64.to_le_bytes()), Some(FaultKind::Truncated));
+        assert_eq!(kind(&u64::MAX.to_le_bytes()), Some(FaultKind::LimitExceeded));
+        assert_eq!(kind(&(1u64 << 30).to_le_bytes()), Some(FaultKind::LimitExceeded));
+    }
+}
