@@ -3,7 +3,7 @@
 //! [`LanguageModel`] is the seam between benchmarks and whatever computes: the model in memory
 //! ([`LocalModel`]), later also a server.
 
-// mod encode;
+mod encode;
 mod local;
 mod plan;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::progress::Progress;
 
-// pub use encode::{EncodedPair, PairEncoder};
+pub use encode::{EncodedPair, PairEncoder};
 pub use local::LocalModel;
 pub use plan::{Plan, PlannedWave, Target};
 

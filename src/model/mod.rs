@@ -12,7 +12,7 @@ mod linear;
 mod llama;
 mod load;
 mod norm;
-// mod open;
+mod open;
 mod rope;
 mod wave;
 
@@ -20,5 +20,5 @@ pub use config::{LlamaConfig, RopeScaling};
 pub use error::ModelError;
 pub use linear::Linear;
 pub use llama::Llama;
-// pub use open::{Checkpoint, available_memory};
+pub use open::{Checkpoint, available_memory};
 pub use wave::{Segment, Wave};
