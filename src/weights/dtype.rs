@@ -13,20 +13,30 @@ use super::{WeightsError, blocks};
 
 /// How a tensor's elements are stored, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the documentation of plain types")]
 pub enum Dtype {
+    /// IEEE double precision.
     F64,
+    /// IEEE single precision.
     F32,
+    /// IEEE half precision.
     F16,
     /// The upper half of an f32.
     BF16,
+    /// Signed, 64 bits.
     I64,
+    /// Signed, 32 bits.
     I32,
+    /// Signed, 16 bits.
     I16,
+    /// Signed, 8 bits.
     I8,
+    /// Unsigned, 64 bits.
     U64,
+    /// Unsigned, 32 bits.
     U32,
+    /// Unsigned, 16 bits.
     U16,
+    /// Unsigned, 8 bits.
     U8,
     /// One byte, 0 or 1.
     Bool,

@@ -16,6 +16,8 @@ const MAX_DEPTH: usize = 16;
 
 /// Parses `bytes` of `file`, after its nesting was checked. `what` names the text in messages.
 pub(super) fn parse<T: DeserializeOwned>(file: &Path, what: &str, bytes: &[u8]) -> Result<T, Box<Fault>> {
+    // A copy, since mapped bytes are not ours alone and must not change between check and use.
+    let bytes = &bytes.to_vec();
     let depth = nesting(bytes);
     if depth > MAX_DEPTH {
         let kind = FaultKind::LimitExceeded;

@@ -47,8 +47,8 @@ impl MappedFile {
 #[allow(unsafe_code)]
 fn map_read_only(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is private and read-only, and only handed out as `&[u8]` that borrows it. What Rust
-    // cannot rule out is another process changing the file meanwhile: its bytes are plain numbers whose
-    // every value is valid, and the header is copied out while it is checked, so no check can be undone.
+    // cannot rule out is another process changing the file meanwhile: tensor data are plain numbers whose
+    // every value is valid, and the readers copy all text of a header before they check it.
     unsafe { Mmap::map(file) }
 }
 

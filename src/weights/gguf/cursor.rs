@@ -86,7 +86,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string with a 64-bit length, checked to be UTF-8 and at most `most` bytes long.
-    pub(super) fn string_of(&mut self, what: &str, most: u64) -> Result<&'a str, Box<Fault>> {
+    pub(super) fn string_of(&mut self, what: &str, most: u64) -> Result<String, Box<Fault>> {
         let length = self.u64(what)?;
         let held = self.remaining() as u64;
         let beyond_any_file = length > i64::MAX as u64;
@@ -101,14 +101,16 @@ impl<'a> Cursor<'a> {
                 return Err(self.fault(FaultKind::Truncated, what, format!("{length} bytes"), found));
             }
         };
-        std::str::from_utf8(bytes).map_err(|error| {
-            let found = format!("an invalid byte at {}", self.last.saturating_add(error.valid_up_to()));
+        // Copied before it is checked: the mapped bytes are not ours alone.
+        String::from_utf8(bytes.to_vec()).map_err(|error| {
+            let first = self.last.saturating_add(error.utf8_error().valid_up_to());
+            let found = format!("an invalid byte at {first}");
             self.fault(FaultKind::InconsistentHeader, what, "UTF-8", found)
         })
     }
 
     /// A string of ordinary length.
-    pub(super) fn string(&mut self, what: &str) -> Result<&'a str, Box<Fault>> {
+    pub(super) fn string(&mut self, what: &str) -> Result<String, Box<Fault>> {
         self.string_of(what, MAX_STRING)
     }
 }

@@ -6,6 +6,7 @@
 mod cursor;
 mod header;
 mod metadata;
+mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;

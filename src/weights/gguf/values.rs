@@ -49,7 +49,7 @@ fn unknown(cursor: &Cursor<'_>, key: &str, kind: u32) -> Box<Fault> {
 
 fn scalar(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value, Box<Fault>> {
     if kind == code::STRING {
-        return cursor.string(key).map(|s| Value::String(s.to_owned()));
+        return cursor.string(key).map(Value::String);
     }
     let bytes = cursor.take(least_bytes(kind).ok_or_else(|| unknown(cursor, key, kind))?, key)?;
     number(kind, bytes).ok_or_else(|| {
@@ -92,7 +92,7 @@ fn array(cursor: &mut Cursor<'_>, key: &str) -> Result<Value, Box<Fault>> {
     let least = least_bytes(kind).ok_or_else(|| unknown(cursor, key, kind))?;
     let count = cursor.count(key, least, MAX_ARRAY)?;
     if kind == code::STRING {
-        let strings = (0..count).map(|_| cursor.string(key).map(str::to_owned));
+        let strings = (0..count).map(|_| cursor.string(key));
         return strings.collect::<Result<_, _>>().map(Value::Strings);
     }
     let bytes = cursor.take(count * least, key)?;
