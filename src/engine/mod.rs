@@ -1,1 +1,124 @@
-//! (engine)
+//! Token requests → log-likelihoods: a plan that computes shared prefixes once, and models that run it.
+//!
+//! [`LanguageModel`] is the seam between benchmarks and whatever computes: the model in memory
+//! ([`LocalModel`]), later also a server.
+
+mod encode;
+mod local;
+mod plan;
+
+use std::sync::Arc;
+
+use crate::progress::Progress;
+
+pub use encode::{EncodedPair, PairEncoder};
+pub use local::LocalModel;
+pub use plan::{Plan, PlannedWave, Target};
+
+/// "How likely is `continuation` after `context`?", in tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScoreRequest {
+    /// What comes before, at least one token (BOS for an empty text).
+    pub context: Arc<[u32]>,
+    /// What is scored, at least one token.
+    pub continuation: Vec<u32>,
+}
+
+impl ScoreRequest {
+    /// How many tokens a model with `max_length` positions cuts from the left of this request.
+    ///
+    /// The last token is never an input, so one more than `max_length` fit.
+    pub fn truncated(&self, max_length: usize) -> usize {
+        (self.context.len() + self.continuation.len()).saturating_sub(max_length.saturating_add(1))
+    }
+}
+
+/// The answer to a [`ScoreRequest`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Sum of the natural logarithms of the continuation's token probabilities.
+    pub logprob: f64,
+    /// Whether each token of the continuation is the most probable one (the first, among equals).
+    pub is_greedy: bool,
+}
+
+/// What was asked and what it took, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Inputs of all requests, each counted by itself.
+    pub asked: u64,
+    /// Inputs when every shared prefix is counted once.
+    pub distinct: u64,
+    /// What passed through the model.
+    pub computed: u64,
+}
+
+/// Scores in the order of the requests, and their cost.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// One per request.
+    pub scores: Vec<Score>,
+    /// Tokens over all of them.
+    pub tokens: TokenCounts,
+}
+
+/// Something that can say how likely a continuation is.
+pub trait LanguageModel: Sync {
+    /// The number of positions; longer requests lose tokens on the left.
+    fn max_length(&self) -> usize;
+
+    /// Answers all requests, in their order.
+    fn score(&self, requests: &[ScoreRequest], progress: &dyn Progress) -> Result<Scored, EngineError>;
+}
+
+/// Why requests cannot be answered. `request` is an index into the requests.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Nothing to score.
+    #[error("request {request}: the continuation has no tokens of its own")]
+    EmptyContinuation {
+        /// Which request.
+        request: usize,
+    },
+    /// Nothing to score it after.
+    #[error("request {request}: the context has no tokens; expected at least BOS or EOS")]
+    EmptyContext {
+        /// Which request.
+        request: usize,
+    },
+    /// A continuation that does not fit by itself.
+    #[error(
+        "request {request}: the continuation has {found} tokens, but the model has {max_length} positions"
+    )]
+    ContinuationTooLong {
+        /// Which request.
+        request: usize,
+        /// Tokens of the continuation.
+        found: usize,
+        /// Positions of the model.
+        max_length: usize,
+    },
+    /// A token id that the model has no row for.
+    #[error(
+        "request {request}: token id {token}, but the model's vocabulary has {vocab_size} entries; \
+         tokenizer and weights do not belong together"
+    )]
+    UnknownToken {
+        /// Which request.
+        request: usize,
+        /// The id.
+        token: u32,
+        /// Rows of the embedding.
+        vocab_size: usize,
+    },
+    /// The model's output is no number.
+    #[error(
+        "request {request}: the model's logits are not finite; the weights are damaged or not yet a model \
+         (a delta, perhaps)"
+    )]
+    NotFinite {
+        /// Which request.
+        request: usize,
+    },
+}

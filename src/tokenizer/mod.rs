@@ -1,1 +1,240 @@
-//! (tokenizer)
+//! Text to token ids and back: SentencePiece and byte-level vocabularies, special tokens, the harness' rule for the
+//! start mark.
+//!
+//! One type, [`Tokenizer`], hides three origins: a folder with `tokenizer.json` (run by the `tokenizers` library), a
+//! folder with SentencePiece's `tokenizer.model` (own reader and encoder), and the metadata of a GGUF file (either
+//! kind). Sources: Kudo and Richardson, "SentencePiece" (2018); the GGUF specification; lm-evaluation-harness 0.4.13
+//! for when special tokens are added.
+
+mod byte_level;
+mod error;
+mod folder;
+mod gguf;
+mod library;
+mod literals;
+mod merge;
+mod model_proto;
+mod sentencepiece;
+mod settings;
+mod specials;
+mod vocabulary;
+mod wire;
+
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+pub use error::TokenizerError;
+use library::Library;
+use sentencepiece::SentencePiece;
+
+use crate::weights::gguf::Metadata;
+
+/// Whether encoding adds the marks that the tokenizer adds by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddSpecials {
+    /// What the tokenizer does by default: LLaMA puts BOS first, GPT-2 and BLOOM add nothing.
+    Default,
+    /// Only the ids of the text.
+    None,
+}
+
+/// Turns text into token ids and back. Safe to share between threads.
+#[derive(Debug)]
+pub struct Tokenizer {
+    engine: Engine,
+    ids: SpecialIds,
+    /// `(bos, eos)` that are added by default; `None` leaves it to the post-processor of `tokenizer.json`.
+    marks: Option<(Option<u32>, Option<u32>)>,
+    adds_bos: bool,
+    prefix_text: Option<String>,
+    sha256: String,
+}
+
+/// What does the work.
+#[derive(Debug)]
+enum Engine {
+    Library(Box<Library>),
+    SentencePiece(Box<SentencePiece>),
+}
+
+/// Ids of the marks, where the vocabulary has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SpecialIds {
+    bos: Option<u32>,
+    eos: Option<u32>,
+    unk: Option<u32>,
+    pad: Option<u32>,
+}
+
+impl SpecialIds {
+    fn all(self) -> impl Iterator<Item = u32> {
+        [self.bos, self.eos, self.unk, self.pad].into_iter().flatten()
+    }
+
+    fn contains(self, id: u32) -> bool {
+        self.all().any(|mark| mark == id)
+    }
+}
+
+/// What a folder or a GGUF file yields.
+struct Parts {
+    engine: Engine,
+    ids: SpecialIds,
+    marks: Option<(Option<u32>, Option<u32>)>,
+    sha256: String,
+}
+
+impl Tokenizer {
+    /// The tokenizer of a model folder: `tokenizer.json`, else `tokenizer.model` (for Meta's layout also that of the
+    /// folder above), with the settings files beside it.
+    ///
+    /// Errors: no tokenizer in the folder, an unreadable or damaged file, an unsupported kind, contradicting ids.
+    pub fn from_folder(folder: &Path) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::new(folder::parts(folder)?)
+    }
+
+    /// The tokenizer in the metadata of a GGUF file (`tokenizer.ggml.*`).
+    ///
+    /// Errors: missing keys, lists of different lengths, an unsupported model or pre-tokenizer, ids out of range.
+    pub fn from_gguf(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::new(gguf::parts(meta)?)
+    }
+
+    fn new(parts: Parts) -> Result<Tokenizer, TokenizerError> {
+        let Parts { engine, ids, marks, sha256 } = parts;
+        let mut tokenizer = Tokenizer { engine, ids, marks, adds_bos: false, prefix_text: None, sha256 };
+        let first = tokenizer.encode("", AddSpecials::Default)?.first().copied();
+        tokenizer.adds_bos = first.is_some() && first == ids.bos;
+        tokenizer.prefix_text = match tokenizer.prefix_token() {
+            Some(id) => Some(tokenizer.decode(&[id])?),
+            None => None,
+        };
+        Ok(tokenizer)
+    }
+
+    /// The ids of `text`. Special tokens that are spelled in the text become their ids, as fast tokenizers do; with a
+    /// SentencePiece vocabulary each text between them gets its own dummy prefix.
+    ///
+    /// Errors: a text too long to index, a failure of the library.
+    pub fn encode(&self, text: &str, specials: AddSpecials) -> Result<Vec<u32>, TokenizerError> {
+        let post_process = specials == AddSpecials::Default && self.marks.is_none();
+        let (bos, eos) = match specials {
+            AddSpecials::Default => self.marks.unwrap_or_default(),
+            AddSpecials::None => (None, None),
+        };
+        let mut ids: Vec<u32> = bos.into_iter().collect();
+        match &self.engine {
+            Engine::Library(library) => ids.extend(library.encode(text, post_process)?),
+            Engine::SentencePiece(model) => model.encode(text, &mut ids)?,
+        }
+        ids.extend(eos);
+        Ok(ids)
+    }
+
+    /// The ids of a text segment in which nothing is special: `</s>` is four characters. Nothing is added.
+    ///
+    /// Errors: as [`Tokenizer::encode`].
+    pub fn encode_raw(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        match &self.engine {
+            Engine::Library(library) => library.encode_raw(text),
+            Engine::SentencePiece(model) => {
+                let mut ids = Vec::new();
+                model.encode_raw(text, &mut ids)?;
+                Ok(ids)
+            }
+        }
+    }
+
+    /// The ids of a prompt as lm-evaluation-harness 0.4.13 makes them: with the tokenizer's default marks, but without
+    /// any if the text already starts with the text of the prefix token.
+    ///
+    /// Errors: as [`Tokenizer::encode`].
+    pub fn encode_for_model(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let has_prefix =
+            self.prefix_text.as_deref().is_some_and(|prefix| !prefix.is_empty() && text.starts_with(prefix));
+        self.encode(text, if has_prefix { AddSpecials::None } else { AddSpecials::Default })
+    }
+
+    /// The text of the ids, special tokens spelled out. Ids without a token give nothing.
+    ///
+    /// Errors: a failure of the library's decoder.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.decode_with(ids, false)
+    }
+
+    /// The text of the ids without special tokens, as generated text is shown and graded.
+    ///
+    /// Errors: as [`Tokenizer::decode`].
+    pub fn decode_without_specials(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.decode_with(ids, true)
+    }
+
+    fn decode_with(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
+        match &self.engine {
+            Engine::Library(library) => library.decode(ids, skip_specials),
+            Engine::SentencePiece(model) => Ok(model.decode(ids, skip_specials)),
+        }
+    }
+
+    /// The start mark (`<s>`).
+    pub fn bos(&self) -> Option<u32> {
+        self.ids.bos
+    }
+
+    /// The end mark (`</s>`).
+    pub fn eos(&self) -> Option<u32> {
+        self.ids.eos
+    }
+
+    /// The token for text that cannot be spelled.
+    pub fn unk(&self) -> Option<u32> {
+        self.ids.unk
+    }
+
+    /// The token that fills up batches.
+    pub fn pad(&self) -> Option<u32> {
+        self.ids.pad
+    }
+
+    /// The token that stands before a text that is scored without context: BOS, else EOS.
+    pub fn prefix_token(&self) -> Option<u32> {
+        self.ids.bos.or(self.ids.eos)
+    }
+
+    /// The text of [`Tokenizer::prefix_token`].
+    pub fn prefix_text(&self) -> Option<&str> {
+        self.prefix_text.as_deref()
+    }
+
+    /// Whether [`AddSpecials::Default`] puts BOS first.
+    pub fn adds_bos(&self) -> bool {
+        self.adds_bos
+    }
+
+    /// One token as the vocabulary spells it, with its marks for spaces (`▁`, `Ġ`) and bytes.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        match &self.engine {
+            Engine::Library(library) => library.token_text(id),
+            Engine::SentencePiece(model) => model.token_text(id).map(str::to_owned),
+        }
+    }
+
+    /// One more than the largest id, added tokens included. A model needs at least as many embedding rows.
+    pub fn vocab_size(&self) -> usize {
+        match &self.engine {
+            Engine::Library(library) => library.vocab_size(),
+            Engine::SentencePiece(model) => model.vocab_size(),
+        }
+    }
+
+    /// SHA-256 in hexadecimal: of `tokenizer.json` or `tokenizer.model`, or of all that decides ids in GGUF metadata.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// SHA-256 as 64 hexadecimal digits.
+fn hex_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,6 +1,13 @@
 //! What can be wrong with a weights file, as data: kind, place, expected, found.
+//!
+//! A downloaded file is untrusted input, so every check has a name. The kinds are few because each of
+//! them asks for another reaction: fetch again, convert, complain to the publisher, or beware.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Dtype;
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -14,4 +21,210 @@ pub enum WeightsError {
         /// The name asked for.
         name: String,
     },
+
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {source}", file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// What was attempted, as a verb ("open", "list").
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+
+    /// The file is damaged, hostile, or of a form that is not read.
+    #[error(transparent)]
+    Fault(#[from] Box<Fault>),
+
+    /// The bytes given for widening do not fit the number of elements.
+    #[error("{dtype} data for {elements} elements: expected {expected}, found {found} bytes")]
+    WidenLength {
+        /// The element type.
+        dtype: Dtype,
+        /// The number of elements asked for.
+        elements: usize,
+        /// The bytes they take, or why they cannot be counted.
+        expected: String,
+        /// The bytes given.
+        found: usize,
+    },
+
+    /// The type is known, but its values are not exactly numbers of f32.
+    #[error("{dtype} tensors are not widened to f32: expected a float, a block format or a small integer")]
+    NotWidenable {
+        /// The element type.
+        dtype: Dtype,
+    },
+}
+
+impl WeightsError {
+    /// The kind of a [`WeightsError::Fault`]; `None` for the other errors.
+    pub fn fault_kind(&self) -> Option<FaultKind> {
+        match self {
+            WeightsError::Fault(fault) => Some(fault.kind),
+            _ => None,
+        }
+    }
+
+    /// An input or output error of one file.
+    pub(crate) fn io(file: &Path, action: &'static str, source: io::Error) -> Self {
+        WeightsError::Io { file: file.to_owned(), action, source }
+    }
+}
+
+/// The class of a [`Fault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The file ends before what it announces.
+    Truncated,
+    /// A length, count or product is larger than any real file has, or than a machine word.
+    LimitExceeded,
+    /// Two statements of the file contradict each other or the format.
+    InconsistentHeader,
+    /// Well-formed as far as it was read, but of a kind, version or type that is not read here.
+    Unsupported,
+    /// Something that is named elsewhere is not there.
+    MissingData,
+    /// A file name inside a file would leave its folder.
+    PathEscape,
+}
+
+impl FaultKind {
+    /// What a user can do, where the fault does not say it better itself.
+    fn advice(self) -> &'static str {
+        match self {
+            FaultKind::Truncated => "the download may be incomplete: fetch the file again",
+            FaultKind::LimitExceeded | FaultKind::InconsistentHeader => {
+                "the file is damaged or was not written by a conforming program: \
+                 fetch it again and compare its digest"
+            }
+            FaultKind::Unsupported => "convert the file to a supported form",
+            FaultKind::MissingData => "fetch the missing part",
+            FaultKind::PathEscape => "do not trust this release: its index points outside its folder",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultKind::Truncated => "truncated",
+            FaultKind::LimitExceeded => "limit exceeded",
+            FaultKind::InconsistentHeader => "inconsistent header",
+            FaultKind::Unsupported => "unsupported",
+            FaultKind::MissingData => "missing data",
+            FaultKind::PathEscape => "path escape",
+        })
+    }
+}
+
+/// One finding about one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file it was found in.
+    pub file: PathBuf,
+    /// Its class.
+    pub kind: FaultKind,
+    /// The tensor it concerns.
+    pub tensor: Option<String>,
+    /// The place in the file: a byte, a line, a key.
+    pub place: Option<String>,
+    /// What a good file has here.
+    pub expected: String,
+    /// What this file has.
+    pub found: String,
+    /// What to do, where the kind's general advice does not serve.
+    pub advice: Option<String>,
+}
+
+impl Fault {
+    /// A fault of `file` as a whole.
+    pub fn new(
+        file: &Path,
+        kind: FaultKind,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Box<Self> {
+        Box::new(Fault {
+            file: file.to_owned(),
+            kind,
+            tensor: None,
+            place: None,
+            expected: expected.into(),
+            found: found.into(),
+            advice: None,
+        })
+    }
+
+    /// Says which tensor is concerned.
+    pub fn tensor(mut self: Box<Self>, name: &str) -> Box<Self> {
+        self.tensor = Some(name.to_owned());
+        self
+    }
+
+    /// Says where in the file.
+    pub fn at(mut self: Box<Self>, place: impl Into<String>) -> Box<Self> {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn advice(mut self: Box<Self>, advice: impl Into<String>) -> Box<Self> {
+        self.advice = Some(advice.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.kind)?;
+        if let Some(name) = &self.tensor {
+            write!(f, ": tensor {}", quoted(name))?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, ": {place}")?;
+        }
+        write!(f, ": expected {}, found {}", self.expected, self.found)?;
+        write!(f, "; {}", self.advice.as_deref().unwrap_or(self.kind.advice()))
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A name from a file as it may be shown: escaped, and cut when it is long.
+pub(crate) fn quoted(name: &str) -> String {
+    const SHOWN: usize = 120;
+    match name.char_indices().nth(SHOWN) {
+        None => format!("{name:?}"),
+        Some((cut, _)) => {
+            let head = name.get(..cut).unwrap_or_default();
+            format!("{head:?}… ({} bytes)", name.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_where_what_and_what_to_do() {
+        let fault = Fault::new(Path::new("m.gguf"), FaultKind::Truncated, "64 bytes", "12")
+            .tensor("output.weight")
+            .at("byte 96");
+        assert_eq!(
+            fault.to_string(),
+            "m.gguf: truncated: tensor \"output.weight\": byte 96: expected 64 bytes, found 12; \
+             the download may be incomplete: fetch the file again"
+        );
+        assert_eq!(WeightsError::from(fault).fault_kind(), Some(FaultKind::Truncated));
+    }
+
+    #[test]
+    fn long_and_strange_names_are_shown_safely() {
+        assert_eq!(quoted("a\u{1b}[2J"), "\"a\\u{1b}[2J\"");
+        let long = quoted(&"é".repeat(500));
+        assert!(long.ends_with("(1000 bytes)") && long.chars().count() < 150, "{long}");
+    }
 }

@@ -7,12 +7,25 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+mod blocks;
 mod dtype;
 mod error;
+mod finite;
 pub mod gguf;
+mod json;
+mod mapped;
+mod open;
+pub mod safetensors;
+mod sharded;
+mod table;
 
 pub use dtype::Dtype;
-pub use error::WeightsError;
+pub use error::{Fault, FaultKind, WeightsError};
+pub use finite::NonFinite;
+pub use gguf::{GgufFile, MetadataKindError};
+pub use open::{INDEX_FILE, SINGLE_FILE, open};
+pub use safetensors::SafetensorsFile;
+pub use sharded::ShardedSafetensors;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,178 @@
+//! A model in memory behind [`LanguageModel`].
+
+use ndarray::{ArrayView1, Axis};
+use rayon::prelude::*;
+
+use super::plan::Limits;
+use super::{EngineError, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored};
+use crate::model::{Llama, LlamaConfig, RopeScaling};
+use crate::progress::{Progress, Unit};
+
+/// Rows of logits held at a time: `LOGIT_ROWS * vocab_size` numbers.
+const LOGIT_ROWS: usize = 256;
+/// What the activations of a wave may take by default, in bytes.
+const WAVE_BYTES: usize = 512 << 20;
+/// Bounds of the default wave size in tokens.
+const WAVE_TOKENS: std::ops::RangeInclusive<usize> = 512..=16_384;
+
+/// A [`Llama`] and how it is run.
+pub struct LocalModel {
+    model: Llama,
+    max_length: usize,
+    wave_tokens: usize,
+}
+
+impl LocalModel {
+    /// `max_length` defaults to the model's positions, `wave_tokens` to what half a gibibyte of
+    /// activations holds.
+    pub fn new(model: Llama, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
+        let max_length = max_length.unwrap_or(model.config.max_position_embeddings);
+        let wave_tokens = wave_tokens.unwrap_or_else(|| default_wave_tokens(&model.config));
+        Self { model, max_length, wave_tokens }
+    }
+
+    /// Distinct tokens of one forward pass, at most.
+    pub fn wave_tokens(&self) -> usize {
+        self.wave_tokens
+    }
+
+    /// Lays out requests without computing anything.
+    pub fn plan(&self, requests: &[ScoreRequest]) -> Result<Plan, EngineError> {
+        let config = &self.model.config;
+        let dynamic = matches!(config.rope_scaling, RopeScaling::Dynamic { .. });
+        let limits = Limits {
+            max_length: self.max_length,
+            vocab_size: config.vocab_size,
+            wave_tokens: self.wave_tokens,
+            length_dependent_beyond: dynamic.then_some(config.max_position_embeddings),
+        };
+        Plan::new(requests, limits)
+    }
+
+    /// Runs one wave and folds the logits of its scored rows into `scores`.
+    fn run(
+        &self,
+        planned: &PlannedWave,
+        scores: &mut [Score],
+        progress: &dyn Progress,
+    ) -> Result<(), EngineError> {
+        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.layers.len() as u64);
+        let mut layer = 0;
+        let hidden = self.model.forward(&planned.wave, &mut || {
+            progress.advance(tokens * (layer + 1) / layers - tokens * layer / layers);
+            layer += 1;
+        });
+        // Targets are sorted by row; those of one row read the same logits.
+        let by_row: Vec<_> = planned.targets.chunk_by(|a, b| a.row == b.row).collect();
+        for block in by_row.chunks(LOGIT_ROWS) {
+            let rows: Vec<usize> = block.iter().map(|targets| targets[0].row).collect();
+            let logits = self.model.logits(hidden.select(Axis(0), &rows).view());
+            let summaries: Vec<Summary> =
+                logits.axis_iter(Axis(0)).into_par_iter().map(|row| Summary::of(row)).collect();
+            for ((targets, logits), summary) in block.iter().zip(logits.rows()).zip(summaries) {
+                for target in *targets {
+                    let score = &mut scores[target.request];
+                    let logprob = f64::from(logits[target.token as usize]) - summary.log_sum_exp;
+                    if !logprob.is_finite() {
+                        return Err(EngineError::NotFinite { request: target.request });
+                    }
+                    score.logprob += logprob;
+                    score.is_greedy &= summary.argmax == target.token as usize;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LanguageModel for LocalModel {
+    fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    fn score(&self, requests: &[ScoreRequest], progress: &dyn Progress) -> Result<Scored, EngineError> {
+        let plan = self.plan(requests)?;
+        let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
+        progress.begin("scoring", Some(plan.tokens.computed), Unit::Tokens);
+        let result = plan.waves.iter().try_for_each(|wave| self.run(wave, &mut scores, progress));
+        progress.end();
+        result.map(|()| Scored { scores, tokens: plan.tokens })
+    }
+}
+
+/// What of a row of logits is needed to score any token of it.
+struct Summary {
+    log_sum_exp: f64,
+    /// The first of the highest.
+    argmax: usize,
+}
+
+impl Summary {
+    fn of(logits: ArrayView1<f32>) -> Self {
+        let mut argmax = 0;
+        let mut highest = f32::NEG_INFINITY;
+        for (index, &logit) in logits.iter().enumerate() {
+            if logit > highest {
+                (argmax, highest) = (index, logit);
+            }
+        }
+        // f32 exponentials summed in f64, as many terms are tiny.
+        let sum: f64 = logits.iter().map(|&logit| f64::from(crate::kernels::exp::exp(logit - highest))).sum();
+        Self { log_sum_exp: f64::from(highest) + sum.ln(), argmax }
+    }
+}
+
+/// Activations of one token in the widest part of a layer, see the buffers of the forward pass.
+fn default_wave_tokens(config: &LlamaConfig) -> usize {
+    let queries = config.num_attention_heads * config.head_dim;
+    let keys = config.num_key_value_heads * config.head_dim;
+    let floats = 4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size;
+    (WAVE_BYTES / (4 * floats)).clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn a_row_is_summed_and_ties_go_to_the_first() {
+        let summary = Summary::of(array![1.0f32, 3.0, -2.0, 3.0].view());
+        let exact = (1f64.exp() + 2.0 * 3f64.exp() + (-2f64).exp()).ln();
+        assert_eq!(summary.argmax, 1);
+        assert!((summary.log_sum_exp - exact).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_default_wave_fits_its_memory() {
+        let config = crate::model::LlamaConfig {
+            hidden_size: 4096,
+            intermediate_size: 11008,
+            num_attention_heads: 32,
+            num_key_value_heads: 32,
+            head_dim: 128,
+            ..smollm()
+        };
+        assert_eq!(default_wave_tokens(&smollm()), 16_384);
+        assert!((2000..4000).contains(&default_wave_tokens(&config)));
+    }
+
+    fn smollm() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 49152,
+            hidden_size: 576,
+            intermediate_size: 1536,
+            num_hidden_layers: 30,
+            num_attention_heads: 9,
+            num_key_value_heads: 3,
+            head_dim: 64,
+            max_position_embeddings: 8192,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e5,
+            rope_scaling: RopeScaling::None,
+            tie_word_embeddings: true,
+            attention_bias: false,
+            mlp_bias: false,
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Requests → waves, with every shared prefix once per wave.
+//!
+//! The requests' inputs are sorted; neighbours then share the longest prefixes there are. A wave takes
+//! inputs in that order until its distinct tokens reach the budget, and becomes a forest of segments.
+//! A pure function of its arguments.
+
+use std::collections::HashMap;
+
+use super::{EngineError, ScoreRequest, TokenCounts};
+use crate::model::Wave;
+
+/// One scored token: the logits of `row` say how likely `token` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Row of the wave whose output predicts the token.
+    pub row: usize,
+    /// The token.
+    pub token: u32,
+    /// The request it belongs to.
+    pub request: usize,
+}
+
+/// One forward pass and what is read from it.
+#[derive(Debug, Clone)]
+pub struct PlannedWave {
+    /// The tokens.
+    pub wave: Wave,
+    /// What is scored, sorted by row; targets of one request keep the order of its tokens.
+    pub targets: Vec<Target>,
+}
+
+/// All waves of a run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// In the order in which they run.
+    pub waves: Vec<PlannedWave>,
+    /// What is asked and what will be computed.
+    pub tokens: TokenCounts,
+}
+
+/// Distinct input tokens and the requests that read from them.
+struct Input<'a> {
+    tokens: Vec<u32>,
+    /// Requests by index, with the tokens they score at the end of the input.
+    readers: Vec<(usize, &'a [u32])>,
+    /// Inputs share prefixes only within a group: the length itself where positions depend on it.
+    group: usize,
+}
+
+/// What a plan has to know of the model.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Positions; longer requests are cut on the left.
+    pub max_length: usize,
+    /// Rows of the embedding.
+    pub vocab_size: usize,
+    /// Distinct tokens of a wave, at most, unless a single request has more.
+    pub wave_tokens: usize,
+    /// Sequences longer than this share nothing with sequences of another length (dynamic rotary
+    /// scaling turns their positions differently); `None` for all other models.
+    pub length_dependent_beyond: Option<usize>,
+}
+
+impl Plan {
+    /// Checks the requests and lays them out.
+    pub fn new(requests: &[ScoreRequest], limits: Limits) -> Result<Self, EngineError> {
+        let mut asked = 0;
+        let mut inputs: Vec<Input> = Vec::new();
+        let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
+        for (index, request) in requests.iter().enumerate() {
+            check(index, request, limits)?;
+            let tokens = input_tokens(request, limits.max_length);
+            asked += tokens.len() as u64;
+            let reader = (index, request.continuation.as_slice());
+            match known.get(&tokens) {
+                Some(&at) => inputs[at].readers.push(reader),
+                None => {
+                    let beyond = limits.length_dependent_beyond.is_some_and(|limit| tokens.len() > limit);
+                    let group = if beyond { tokens.len() } else { 0 };
+                    known.insert(tokens.clone(), inputs.len());
+                    inputs.push(Input { tokens, readers: vec![reader], group });
+                }
+            }
+        }
+        drop(known);
+        inputs.sort_by(|a, b| (a.group, &a.tokens).cmp(&(b.group, &b.tokens)));
+
+        let mut tokens = TokenCounts { asked, distinct: 0, computed: 0 };
+        let mut waves = Vec::new();
+        let (mut first, mut size) = (0, 0);
+        for index in 0..inputs.len() {
+            let own = inputs[index].tokens.len();
+            let new = own - if index > 0 { shared(&inputs[index - 1], &inputs[index]) } else { 0 };
+            tokens.distinct += new as u64;
+            let added = if index == first { own } else { new };
+            if index > first && size + added > limits.wave_tokens {
+                waves.push(wave(&inputs[first..index]));
+                (first, size) = (index, own);
+            } else {
+                size += added;
+            }
+        }
+        if first < inputs.len() {
+            waves.push(wave(&inputs[first..]));
+        }
+        tokens.computed = waves.iter().map(|w| w.wave.tokens.len() as u64).sum();
+        Ok(Self { waves, tokens })
+    }
+}
+
+fn check(index: usize, request: &ScoreRequest, limits: Limits) -> Result<(), EngineError> {
+    let ScoreRequest { context, continuation } = request;
+    if continuation.is_empty() {
+        return Err(EngineError::EmptyContinuation { request: index });
+    }
+    if context.is_empty() {
+        return Err(EngineError::EmptyContext { request: index });
+    }
+    if continuation.len() > limits.max_length {
+        let found = continuation.len();
+        return Err(EngineError::ContinuationTooLong {
+            request: index,
+            found,
+            max_length: limits.max_length,
+        });
+    }
+    match context.iter().chain(continuation).find(|&&token| token as usize >= limits.vocab_size) {
+        Some(&token) => {
+            Err(EngineError::UnknownToken { request: index, token, vocab_size: limits.vocab_size })
+        }
+        None => Ok(()),
+    }
+}
+
+/// The last `max_length + 1` tokens of context and continuation, without the very last.
+fn input_tokens(request: &ScoreRequest, max_length: usize) -> Vec<u32> {
+    let all = request.context.len() + request.continuation.len();
+    let cut = request.truncated(max_length);
+    request.context.iter().chain(&request.continuation).copied().take(all - 1).skip(cut).collect()
+}
+
+/// How many leading tokens two neighbouring inputs have in common.
+fn shared(a: &Input, b: &Input) -> usize {
+    if a.group != b.group {
+        return 0;
+    }
+    common(&a.tokens, &b.tokens)
+}
+
+fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+/// The forest of sorted inputs, branch by branch, parents first.
+fn wave(inputs: &[Input]) -> PlannedWave {
+    let mut planned = PlannedWave { wave: Wave::default(), targets: Vec::new() };
+    let rope_length = |input: &Input| if input.group > 0 { input.group } else { 1 };
+    // Branches still to lay out: inputs `from..to` agree on the first `depth` tokens, which end in `parent`.
+    let mut branches = Vec::new();
+    let mut from = 0;
+    while from < inputs.len() {
+        let to = from + inputs[from..].iter().take_while(|i| i.group == inputs[from].group).count();
+        branches.push((from, to, 0, None));
+        from = to;
+    }
+    branches.reverse();
+    while let Some((from, to, depth, parent)) = branches.pop() {
+        let group = &inputs[from..to];
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let agreed = common(&first.tokens, &last.tokens);
+        let segment = match parent {
+            _ if agreed > depth => {
+                Some(planned.wave.push(&first.tokens[depth..agreed], parent, rope_length(first)))
+            }
+            parent => parent,
+        };
+        // Only the first input of a sorted group can end where they all agree: inputs are distinct.
+        let ends_here = first.tokens.len() == agreed;
+        if let (true, Some(segment)) = (ends_here, segment) {
+            add_targets(&mut planned, segment, first);
+        }
+        let mut start = from + usize::from(ends_here);
+        let mut children = Vec::new();
+        while start < to {
+            let next = inputs[start].tokens[agreed];
+            let end = start + inputs[start..to].iter().take_while(|i| i.tokens[agreed] == next).count();
+            children.push((start, end, agreed, segment));
+            start = end;
+        }
+        branches.extend(children.into_iter().rev());
+    }
+    planned.targets.sort_by_key(|target| target.row);
+    planned
+}
+
+/// The last token of a continuation is predicted at the input's last position.
+fn add_targets(planned: &mut PlannedWave, segment: usize, input: &Input) {
+    for (request, continuation) in &input.readers {
+        let first = input.tokens.len() - continuation.len();
+        for (offset, &token) in continuation.iter().enumerate() {
+            if let Some(row) = planned.wave.row(segment, first + offset) {
+                planned.targets.push(Target { row, token, request: *request });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request(context: &[u32], continuation: &[u32]) -> ScoreRequest {
+        ScoreRequest { context: context.into(), continuation: continuation.to_vec() }
+    }
+
+    const LIMITS: Limits =
+        Limits { max_length: 100, vocab_size: 10, wave_tokens: 1000, length_dependent_beyond: None };
+
+    /// The tokens from the root to `row`, that row included.
+    fn history(wave: &Wave, row: usize) -> Vec<u32> {
+        let segment = wave.segments.iter().position(|s| s.rows.contains(&row)).unwrap();
+        let rows = wave.path(segment).into_iter().flatten();
+        rows.take_while(|&r| r != row).chain([row]).map(|r| wave.tokens[r]).collect()
+    }
+
+    #[test]
+    fn four_letters_after_one_question_are_one_sequence() {
+        let requests: Vec<_> = (4..8).map(|letter| request(&[1, 2, 3], &[letter])).collect();
+        let plan = Plan::new(&requests, LIMITS).unwrap();
+        assert_eq!(plan.tokens, TokenCounts { asked: 12, distinct: 3, computed: 3 });
+        assert_eq!(
+            plan.waves[0].targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
+            [(2, 4), (2, 5), (2, 6), (2, 7)]
+        );
+    }
+
+    #[test]
+    fn requests_that_cannot_be_scored_are_refused() {
+        assert_eq!(
+            Plan::new(&[request(&[1], &[])], LIMITS).unwrap_err(),
+            EngineError::EmptyContinuation { request: 0 }
+        );
+        assert_eq!(
+            Plan::new(&[request(&[], &[1])], LIMITS).unwrap_err(),
+            EngineError::EmptyContext { request: 0 }
+        );
+        assert!(matches!(
+            Plan::new(&[request(&[1], &[3; 101])], LIMITS),
+            Err(EngineError::ContinuationTooLong { .. })
+        ));
+        assert!(matches!(
+            Plan::new(&[request(&[1], &[10])], LIMITS),
+            Err(EngineError::UnknownToken { token: 10, .. })
+        ));
+    }
+
+    #[test]
+    fn a_request_longer_than_the_context_keeps_its_end() {
+        let limits = Limits { max_length: 3, ..LIMITS };
+        let long = request(&[1, 2, 3, 4, 5], &[6, 7]);
+        assert_eq!(long.truncated(3), 3);
+        let plan = Plan::new(&[long], limits).unwrap();
+        assert_eq!(plan.waves[0].wave.tokens, [4, 5, 6]);
+        assert_eq!(
+            plan.waves[0].targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
+            [(1, 6), (2, 7)]
+        );
+    }
+
+    fn requests() -> impl Strategy<Value = Vec<ScoreRequest>> {
+        let tokens = |sizes| prop::collection::vec(0u32..3, sizes);
+        prop::collection::vec((tokens(1..12), tokens(1..5)).prop_map(|(a, b)| request(&a, &b)), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn every_target_sees_exactly_its_own_past(
+            requests in requests(), max_length in 5usize..14, wave_tokens in 1usize..60, dynamic in prop::option::of(4usize..9),
+        ) {
+            let limits = Limits { max_length, wave_tokens, length_dependent_beyond: dynamic, ..LIMITS };
+            let plan = Plan::new(&requests, limits).unwrap();
+            let mut seen = vec![Vec::new(); requests.len()];
+            for planned in &plan.waves {
+                let single = planned.targets.iter().map(|t| input_tokens(&requests[t.request], max_length).len()).max().unwrap();
+                prop_assert!(planned.wave.tokens.len() <= wave_tokens.max(single));
+                for target in &planned.targets {
+                    let past = history(&planned.wave, target.row);
+                    seen[target.request].push((past, target.token));
+                    let segment = planned.wave.segments.iter().find(|s| s.rows.contains(&target.row)).unwrap();
+                    let input = input_tokens(&requests[target.request], max_length).len();
+                    if dynamic.is_some_and(|limit| input > limit) {
+                        prop_assert_eq!(segment.rope_length, input);
+                    }
+                }
+            }
+            for (request, seen) in requests.iter().zip(seen) {
+                let input = input_tokens(request, max_length);
+                let first = input.len() - request.continuation.len();
+                let expected: Vec<_> = request.continuation.iter().enumerate()
+                    .map(|(i, &token)| (input[..=first + i].to_vec(), token)).collect();
+                prop_assert_eq!(seen, expected);
+            }
+            prop_assert!(plan.tokens.distinct <= plan.tokens.computed && plan.tokens.computed <= plan.tokens.asked);
+        }
+
+        #[test]
+        fn one_wave_computes_each_distinct_token_once(requests in requests()) {
+            let plan = Plan::new(&requests, LIMITS).unwrap();
+            let mut prefixes = std::collections::HashSet::new();
+            for request in &requests {
+                let input = input_tokens(request, LIMITS.max_length);
+                for end in 1..=input.len() {
+                    prefixes.insert(input[..end].to_vec());
+                }
+            }
+            prop_assert_eq!(plan.tokens.computed, prefixes.len() as u64);
+            prop_assert_eq!(plan.tokens.distinct, prefixes.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Metrics of one multiple-choice document.
+
+use crate::engine::Score;
+
+/// The right answer, or answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gold {
+    /// Index of the right choice.
+    Index(usize),
+    /// Indices of all right choices.
+    Indices(Vec<usize>),
+    /// The data names a choice that does not exist: nothing counts as right.
+    OutOfRange,
+}
+
+impl Gold {
+    fn is(&self, prediction: usize) -> bool {
+        match self {
+            Gold::Index(index) => *index == prediction,
+            Gold::Indices(indices) => indices.contains(&prediction),
+            Gold::OutOfRange => false,
+        }
+    }
+}
+
+/// A document with its choices and their scores, in the same order.
+#[derive(Debug, Clone, Copy)]
+pub struct ChoiceDocument<'a> {
+    /// The choices' texts, without the delimiter before them.
+    pub choices: &'a [String],
+    /// log P(choice | context).
+    pub scores: &'a [Score],
+    /// log P(choice) alone, if asked for.
+    pub unconditional: &'a [Score],
+    /// The right answer.
+    pub gold: &'a Gold,
+}
+
+/// The metrics that [`multiple_choice`] computes.
+pub const MULTIPLE_CHOICE_METRICS: [&str; 6] =
+    ["acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "brier_score"];
+
+/// The value of `metric` for one document; `None` for a metric this output type does not have.
+///
+/// * `acc`: the likeliest choice is right.
+/// * `acc_norm`: the same with log-likelihoods divided by the choice's Unicode characters.
+/// * `acc_bytes`: divided by its UTF-8 bytes.
+/// * `acc_mutual_info`: with log P(choice) subtracted.
+/// * `exact_match`: the right choice is what greedy decoding would say.
+/// * `brier_score`: squared distance between the distribution over choices and the truth.
+pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
+    let ChoiceDocument { choices, scores, unconditional, gold } = document;
+    let logprobs = scores.iter().map(|s| s.logprob);
+    let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
+    let right = |values: Vec<f64>| f64::from(u8::from(gold.is(first_highest(&values))));
+    match metric {
+        "acc" => Some(right(logprobs.collect())),
+        "acc_norm" => Some(right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect())),
+        "acc_bytes" => Some(right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect())),
+        "acc_mutual_info" => (unconditional.len() == scores.len())
+            .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
+        "exact_match" => {
+            let greedy = |index: &usize| scores.get(*index).is_some_and(|s| s.is_greedy);
+            Some(f64::from(u8::from(match gold {
+                Gold::Index(index) => greedy(index),
+                Gold::Indices(indices) => indices.iter().any(greedy),
+                Gold::OutOfRange => false,
+            })))
+        }
+        "brier_score" => {
+            let logprobs: Vec<f64> = logprobs.collect();
+            let highest = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = logprobs.iter().map(|l| (l - highest).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            let truth = |index: usize| f64::from(u8::from(gold.is(index)));
+            Some(weights.iter().enumerate().map(|(i, w)| (w / total - truth(i)).powi(2)).sum())
+        }
+        _ => None,
+    }
+}
+
+/// Index of the highest value, the first among equals. A NaN (a choice of no characters) counts as the
+/// highest, as numpy's argmax has it.
+fn first_highest(values: &[f64]) -> usize {
+    if let Some(index) = values.iter().position(|v| v.is_nan()) {
+        return index;
+    }
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(logprobs: &[f64]) -> Vec<Score> {
+        logprobs.iter().map(|&logprob| Score { logprob, is_greedy: logprob == 0.0 }).collect()
+    }
+
+    fn value(metric: &str, choices: &[&str], logprobs: &[f64], gold: Gold) -> f64 {
+        let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
+        let (scores, unconditional) = (scores(logprobs), scores(&[-1.0, -9.0]));
+        let document = ChoiceDocument { choices: &choices, scores: &scores, unconditional: &unconditional, gold: &gold };
+        multiple_choice(metric, document).unwrap()
+    }
+
+    #[test]
+    fn characters_and_bytes_normalise_differently() {
+        // Per token: b wins; per character: the long a; per byte: b again, as 字 has three.
+        let (choices, logprobs) = (["字字字字", "abcdef"], [-4.4, -6.0]);
+        assert_eq!(value("acc", &choices, &logprobs, Gold::Index(0)), 1.0);
+        assert_eq!(value("acc_norm", &choices, &logprobs, Gold::Index(1)), 1.0);
+        assert_eq!(value("acc_bytes", &choices, &logprobs, Gold::Index(0)), 1.0);
+    }
+
+    #[test]
+    fn mutual_information_subtracts_the_unconditional_score() {
+        assert_eq!(value("acc_mutual_info", &["a", "b"], &[-3.0, -5.0], Gold::Index(1)), 1.0);
+    }
+
+    #[test]
+    fn ties_go_to_the_first_and_no_gold_is_never_right() {
+        assert_eq!(value("acc", &["a", "b"], &[-2.0, -2.0], Gold::Index(0)), 1.0);
+        assert_eq!(value("acc", &["a", "b"], &[-2.0, -2.0], Gold::OutOfRange), 0.0);
+        assert_eq!(value("acc", &["a", "b"], &[-3.0, -2.0], Gold::Indices(vec![0, 1])), 1.0);
+    }
+
+    #[test]
+    fn exact_match_asks_for_the_greedy_answer() {
+        assert_eq!(value("exact_match", &["a", "b"], &[0.0, -2.0], Gold::Index(0)), 1.0);
+        assert_eq!(value("exact_match", &["a", "b"], &[0.0, -2.0], Gold::Index(1)), 0.0);
+    }
+
+    #[test]
+    fn brier_is_zero_for_certainty_and_a_half_for_doubt() {
+        assert!(value("brier_score", &["a", "b"], &[-1.0, -900.0], Gold::Index(0)) < 1e-12);
+        assert!((value("brier_score", &["a", "b"], &[-1.0, -1.0], Gold::Index(0)) - 0.5).abs() < 1e-12);
+    }
+}

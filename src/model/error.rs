@@ -1,0 +1,77 @@
+//! Why a model cannot be made from its files.
+
+use crate::weights::{MetadataKindError, WeightsError};
+
+/// An error of the model room.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A configuration value that is missing, of the wrong kind or impossible.
+    #[error("{source_file}: {field}: expected {expected}, found {found}")]
+    Config {
+        /// The file (or metadata section) with the value.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// What a valid file has there.
+        expected: String,
+        /// What this one has.
+        found: String,
+    },
+    /// A model of another kind than this program runs.
+    #[error("{source_file}: {field} is {found}, which zoo does not run; it runs {supported}")]
+    Unsupported {
+        /// The file that says so.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What would work.
+        supported: String,
+    },
+    /// A configuration file that cannot be read.
+    #[error("{file}: {reason}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What happened.
+        reason: String,
+    },
+    /// A tensor whose shape contradicts the configuration.
+    #[error(
+        "{file}: tensor {tensor:?} has shape {found:?}, but {config} asks for {expected:?}; \
+         the weights and the configuration do not belong together"
+    )]
+    Shape {
+        /// File or folder of the weights.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Where the expectation comes from.
+        config: String,
+        /// Shape by the configuration.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// More memory than there is.
+    #[error(
+        "the model needs {needed} of memory in f32 ({parameters} parameters) and {available} are available; \
+         close other programs or take a smaller model"
+    )]
+    Memory {
+        /// Readable size.
+        needed: String,
+        /// Readable size.
+        available: String,
+        /// Parameter count.
+        parameters: u64,
+    },
+    /// The weights themselves.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// GGUF metadata of the wrong kind.
+    #[error(transparent)]
+    Metadata(#[from] MetadataKindError),
+}

@@ -1,0 +1,135 @@
+//! A checkpoint on disk: weights and configuration, in whatever form they lie there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::config_gguf::{self, FromTensors};
+use super::{LlamaConfig, ModelError, config_hf};
+use crate::lineage::gguf::GgufAsHf;
+use crate::weights::gguf::Metadata;
+use crate::weights::{self, GgufFile, TensorSource};
+
+/// Weights under HF names, with the configuration that belongs to them.
+pub struct Checkpoint {
+    /// Folder or file.
+    pub path: PathBuf,
+    /// The tensors; nothing is read before it is asked for.
+    pub weights: Box<dyn TensorSource>,
+    /// Shape and constants.
+    pub config: LlamaConfig,
+    /// The file that the configuration was read from.
+    pub config_name: String,
+    /// A GGUF file's metadata, which also hold its vocabulary.
+    pub gguf: Option<Metadata>,
+}
+
+impl Checkpoint {
+    /// Opens a `.gguf` file, a `.safetensors` file with a `config.json` beside it, a Hugging Face folder, or a
+    /// folder with one GGUF file and no `config.json`.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let gguf = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        if gguf(path) {
+            return Self::open_gguf(path);
+        }
+        if !path.is_dir() {
+            let folder = path.parent().unwrap_or_else(|| Path::new("."));
+            return Self::open_folder(path, &folder.join("config.json"));
+        }
+        let config = path.join("config.json");
+        if !config.exists() {
+            let files = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+            let ggufs: Vec<PathBuf> = files.filter(|file| gguf(file)).collect();
+            if let [file] = ggufs.as_slice() {
+                return Self::open_gguf(file);
+            }
+        }
+        Self::open_folder(path, &config)
+    }
+
+    fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
+        // The weights first: their error says what a model's folder or file has to be.
+        let weights = weights::open(path)?;
+        let config = config_hf::read(config_path)?;
+        let config_name = config_path.display().to_string();
+        Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: None })
+    }
+
+    fn open_gguf(path: &Path) -> Result<Self, ModelError> {
+        let file = GgufFile::open(path)?;
+        let metadata = file.metadata().clone();
+        let source = GgufAsHf::new(file)?;
+        let rows = |name: &str| {
+            let infos = source.tensors();
+            infos.iter().find(|info| info.name == name).and_then(|info| info.shape.first().copied())
+        };
+        let tensors = FromTensors {
+            vocab_size: rows("model.embed_tokens.weight").unwrap_or(0),
+            has_output: rows("lm_head.weight").is_some(),
+            has_rope_factors: source.rope_factors()?.is_some(),
+        };
+        let config_name = path.display().to_string();
+        let config = config_gguf::read(&metadata, tensors, &config_name)?;
+        let weights = Box::new(source);
+        Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
+    }
+
+    /// Fails if the weights in f32 and a wave's activations do not fit into the available memory.
+    pub fn check_memory(&self, available: Option<u64>) -> Result<(), ModelError> {
+        let parameters = self.config.parameters();
+        let needed = parameters.saturating_mul(4).saturating_add(WORKING_BYTES);
+        match available {
+            Some(available) if needed > available => Err(ModelError::Memory {
+                needed: gibibytes(needed),
+                available: gibibytes(available),
+                parameters,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Activations, logits and prompts of a run, roughly.
+const WORKING_BYTES: u64 = 1 << 30;
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// Memory that could be used without swapping, where the system says so.
+pub fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(case: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama").join(case)
+    }
+
+    #[test]
+    fn a_folder_and_its_safetensors_file_are_the_same_model() {
+        let folder = Checkpoint::open(&fixture("gqa-tied")).unwrap();
+        let file = Checkpoint::open(&fixture("gqa-tied/model.safetensors")).unwrap();
+        assert_eq!(folder.config, file.config);
+        assert_eq!(folder.weights.tensors(), file.weights.tensors());
+    }
+
+    #[test]
+    fn too_little_memory_is_refused_with_the_numbers() {
+        let checkpoint = Checkpoint::open(&fixture("gqa-tied")).unwrap();
+        assert!(checkpoint.check_memory(Some(8 << 30)).is_ok());
+        let message = checkpoint.check_memory(Some(1 << 20)).unwrap_err().to_string();
+        assert!(message.contains("1.0 GiB") && message.contains("0.0 GiB"), "{message}");
+    }
+
+    #[test]
+    fn what_is_not_a_model_says_so() {
+        let missing = Checkpoint::open(Path::new("/nonexistent/model")).err().unwrap().to_string();
+        assert!(missing.contains("/nonexistent/model"), "{missing}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Files that are complete or absent.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A file under a temporary name; [`commit`](Self::commit) gives it its own. Dropped before that, it is removed.
+#[derive(Debug)]
+pub struct AtomicFile {
+    target: PathBuf,
+    temporary: PathBuf,
+    writer: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// Opens a temporary file beside `target`; folders are made as needed.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        let folder = target.parent().unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
+        let writer = Some(BufWriter::new(file.map_err(|e| at(&temporary, e))?));
+        Ok(Self { target: target.to_owned(), temporary, writer })
+    }
+
+    /// Flushes everything to the disk and moves the file to its place.
+    pub fn commit(mut self) -> io::Result<()> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let file = writer.into_inner().map_err(|e| at(&self.target, e.into_error()))?;
+        file.sync_all().map_err(|e| at(&self.target, e))?;
+        drop(file);
+        fs::rename(&self.temporary, &self.target).map_err(|e| at(&self.target, e))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.writer {
+            Some(writer) => writer.write(bytes).map_err(|e| at(&self.target, e)),
+            None => Err(io::Error::other("the file was closed")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.writer {
+            Some(writer) => writer.flush().map_err(|e| at(&self.target, e)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        self.writer = None;
+        // After a commit there is nothing left under this name, and that is fine.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Writes a whole small file.
+pub fn write_atomically(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::create(target)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space or choose another folder with --out, then run again"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; choose a folder you may write to with --out"
+        }
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("{}: {error}{advice}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_committed_file_stands_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a/b.txt");
+        write_atomically(&target, b"one").unwrap();
+        write_atomically(&target, b"two").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"two");
+        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_abandoned_file_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("b.txt");
+        write_atomically(&target, b"old").unwrap();
+        let mut file = AtomicFile::create(&target).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_with_the_file_and_leaves_nothing() {
+        let full = Path::new("/dev/full");
+        if !full.exists() {
+            eprintln!("SKIPPED: no /dev/full on this system");
+            return;
+        }
+        // Every write to /dev/full fails as on a full disk.
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("results.csv");
+        let mut file = AtomicFile::create(&target).unwrap();
+        file.writer = Some(BufWriter::with_capacity(4, OpenOptions::new().write(true).open(full).unwrap()));
+        let message = file.write_all(b"more than the buffer holds").unwrap_err().to_string();
+        assert!(message.contains("results.csv") && message.contains("free some space"), "{message}");
+        drop(file);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

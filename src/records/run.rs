@@ -1,0 +1,115 @@
+//! `run.yaml`: what was run, on what, with what.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// One model of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelRecord {
+    /// Name in the tables.
+    pub name: String,
+    /// Registry id, if it came from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// Folder or file of the weights.
+    pub path: String,
+    /// Digest of the weights.
+    pub weights_sha256: String,
+    /// Digest of the tokenizer.
+    pub tokenizer_sha256: String,
+    /// Parameters, tied matrices once.
+    pub parameters: u64,
+    /// Positions used.
+    pub max_length: usize,
+    /// Whether BOS is put before prompts.
+    pub adds_bos: bool,
+    /// Arithmetic.
+    pub precision: String,
+    /// The matrix products' implementation.
+    pub matmul: String,
+    /// Seconds spent on reading weights, and on scoring.
+    pub seconds: BTreeMap<String, f64>,
+    /// Tokens over all its suites.
+    pub tokens: TokenRecord,
+}
+
+/// Tokens asked for, distinct and computed.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct TokenRecord {
+    /// Over all requests, each by itself.
+    pub asked: u64,
+    /// Shared prefixes once.
+    pub distinct: u64,
+    /// Through the model.
+    pub computed: u64,
+}
+
+/// One task of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct SuiteRecord {
+    /// The task.
+    pub task: String,
+    /// Version that the task file states.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Few-shot examples.
+    pub num_fewshot: usize,
+    /// Documents scored.
+    pub documents: usize,
+    /// Documents there are.
+    pub of: usize,
+    /// Digest of the data files.
+    pub data_sha256: String,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// Version of zoo.
+    pub zoo: String,
+    /// When the run began, UTC, RFC 3339.
+    pub started: String,
+    /// Seconds from start to tables.
+    pub seconds: f64,
+    /// Whose numbers these are meant to be.
+    pub protocol: String,
+    /// Seed of the few-shot sampler.
+    pub fewshot_seed: u32,
+    /// System instruction, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_instruction: Option<String>,
+    /// Processor.
+    pub cpu: String,
+    /// Threads used.
+    pub threads: usize,
+    /// What the user asked for.
+    pub suites: Vec<String>,
+    /// The models.
+    pub models: Vec<ModelRecord>,
+    /// The tasks.
+    pub tasks: Vec<SuiteRecord>,
+}
+
+/// `name` as a file name: anything but letters, digits, `.`, `_` and `-` becomes `_`.
+pub fn file_name(name: &str) -> String {
+    let safe: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
+        .collect();
+    let safe = safe.trim_start_matches('.');
+    if safe.is_empty() { "_".to_owned() } else { safe.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_harmless_file_names() {
+        assert_eq!(file_name("smollm2-135m"), "smollm2-135m");
+        assert_eq!(file_name("../../etc/passwd"), "_.._etc_passwd");
+        assert_eq!(file_name("a b/c\0"), "a_b_c_");
+        assert_eq!(file_name(".."), "_");
+    }
+}

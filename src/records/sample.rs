@@ -1,0 +1,87 @@
+//! `samples/<model>/<task>.jsonl`: a header line, then one line per document.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::AtomicFile;
+
+/// The first line of a samples file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Header {
+    /// Always `"header"`.
+    pub kind: &'static str,
+    /// The model's name.
+    pub model: String,
+    /// The task's name.
+    pub task: String,
+    /// Few-shot examples per prompt.
+    pub num_fewshot: usize,
+    /// `multiple_choice` or `loglikelihood`.
+    pub output_type: String,
+    /// Documents in this file.
+    pub n: usize,
+    /// By `metric,filter`, standard errors as `metric_stderr,filter`.
+    pub metrics: BTreeMap<String, Option<f64>>,
+}
+
+/// One scored continuation.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChoiceLine {
+    /// Natural logarithm of its probability.
+    pub logprob: f64,
+    /// Whether greedy decoding would produce it.
+    pub is_greedy: bool,
+    /// Tokens scored.
+    pub n_tokens: usize,
+    /// Their ids.
+    pub tokens: Vec<u32>,
+    /// Tokens cut from the left to fit the model.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub truncated: usize,
+    /// SHA-256 of this choice's own context, where contexts differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_sha256: Option<String>,
+    /// Tokens of this choice's own context, where contexts differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_ctx_tokens: Option<usize>,
+}
+
+/// One document.
+#[derive(Debug, Clone, Serialize)]
+pub struct SampleLine {
+    /// Row of the evaluation split, from 0.
+    pub doc_id: usize,
+    /// SHA-256 of the UTF-8 context of the first request, before any cut.
+    pub prompt_sha256: String,
+    /// Tokens of that context, before any cut.
+    pub n_prompt_tokens: usize,
+    /// The same under the name the reference files use.
+    pub n_ctx_tokens: usize,
+    /// Whether any request lost tokens.
+    pub truncated: bool,
+    /// In the order of the document's choices.
+    pub choices: Vec<ChoiceLine>,
+    /// Index of the right choice, several indices, or a text.
+    pub target: serde_json::Value,
+    /// By `metric,filter`.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Writes a complete samples file.
+pub fn write_samples(path: &Path, header: &Header, lines: &[SampleLine]) -> io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    serde_json::to_writer(&mut file, header)?;
+    file.write_all(b"\n")?;
+    for line in lines {
+        serde_json::to_writer(&mut file, line)?;
+        file.write_all(b"\n")?;
+    }
+    file.commit()
+}

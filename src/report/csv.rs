@@ -1,0 +1,66 @@
+//! `results.csv` (long) and `comparison.csv` (wide).
+
+use super::{Row, Wide};
+
+/// One line per model, task, metric and filter; the columns are [`Row`]'s serialised fields. Values have all
+/// the digits that tell one number from the next.
+pub fn results_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    bytes(writer)
+}
+
+/// One line per task and metric; for every model its value and standard error.
+pub fn comparison_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    let wide = Wide::new(rows);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut head: Vec<String> =
+        ["suite", "task", "num_fewshot", "metric", "filter", "n"].map(str::to_owned).to_vec();
+    for model in &wide.models {
+        head.extend([(*model).to_owned(), format!("{model} stderr")]);
+    }
+    writer.write_record(&head)?;
+    for row in &wide.rows {
+        let first = row.first;
+        let mut record = vec![
+            first.suite.clone(),
+            first.task.clone(),
+            first.num_fewshot.map(|n| n.to_string()).unwrap_or_default(),
+            first.metric.clone(),
+            first.filter.clone(),
+            first.n.to_string(),
+        ];
+        for cell in &row.cells {
+            record.push(cell.map(|c| c.value.to_string()).unwrap_or_default());
+            record.push(cell.and_then(|c| c.stderr).map(|s| s.to_string()).unwrap_or_default());
+        }
+        writer.write_record(&record)?;
+    }
+    bytes(writer)
+}
+
+fn bytes(writer: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
+    writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::row::tests::rows;
+
+    fn text(bytes: Result<Vec<u8>, csv::Error>) -> String {
+        String::from_utf8(bytes.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_long_form() {
+        insta::assert_snapshot!(text(results_csv(&rows())));
+    }
+
+    #[test]
+    fn the_wide_form() {
+        insta::assert_snapshot!(text(comparison_csv(&rows())));
+    }
+}

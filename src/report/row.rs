@@ -1,0 +1,95 @@
+//! The row that every table is made of.
+
+use serde::Serialize;
+
+/// Where a row stands in the tree of its suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    /// An aggregate over tasks.
+    Group,
+    /// A task with documents of its own.
+    Task,
+}
+
+/// One value: a model, a task, a metric. The serialised fields are the columns of `results.csv`, in order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The model's name.
+    pub model: String,
+    /// The suite that was asked for.
+    pub suite: String,
+    /// The task or group of that suite.
+    pub task: String,
+    /// Few-shot examples; empty for a group whose tasks differ.
+    pub num_fewshot: Option<usize>,
+    /// The metric.
+    pub metric: String,
+    /// The filter pipeline, `none` where answers are not generated.
+    pub filter: String,
+    /// The value.
+    pub value: f64,
+    /// Its standard error.
+    pub stderr: Option<f64>,
+    /// Documents.
+    pub n: usize,
+    /// A published value for the same model, suite, shots and metric.
+    pub published: Option<f64>,
+    /// Where it was published.
+    pub published_source: Option<String>,
+    /// Whose numbers these are meant to be.
+    pub protocol: String,
+    /// Digest of the weights.
+    pub weights_sha256: String,
+    /// Digest of the data; of the tasks' digests for a group.
+    pub data_sha256: String,
+    /// Depth in the suite's tree, 0 for the suite itself. Not a column.
+    #[serde(skip)]
+    pub depth: usize,
+    /// Group or task. Not a column.
+    #[serde(skip)]
+    pub kind: TaskKind,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::report) fn row(model: &str, task: &str, metric: &str, value: f64) -> Row {
+        Row {
+            model: model.to_owned(),
+            suite: "zoology".to_owned(),
+            task: task.to_owned(),
+            num_fewshot: Some(5),
+            metric: metric.to_owned(),
+            filter: "none".to_owned(),
+            value,
+            stderr: Some(0.0125),
+            n: 100,
+            published: None,
+            published_source: None,
+            protocol: "lm-eval-0.4.13".to_owned(),
+            weights_sha256: "ab".repeat(32),
+            data_sha256: "cd".repeat(32),
+            depth: usize::from(task != "zoology"),
+            kind: if task == "zoology" { TaskKind::Group } else { TaskKind::Task },
+        }
+    }
+
+    /// Two models on a group of two tasks; the second model lacks one of them.
+    pub(in crate::report) fn rows() -> Vec<Row> {
+        let mut rows = vec![
+            row("llama-7b", "zoology", "acc", 0.512345),
+            row("llama-7b", "zoology_birds", "acc", 0.5),
+            row("llama-7b", "zoology_birds", "acc_norm", 0.525),
+            row("llama-7b", "zoology_fish", "acc", 1.0 / 3.0),
+            row("alpaca-7b", "zoology", "acc", 0.25),
+            row("alpaca-7b", "zoology_birds", "acc", 0.75),
+            row("alpaca-7b", "zoology_birds", "acc_norm", 0.7),
+        ];
+        rows[3].stderr = None;
+        rows[3].n = 1;
+        rows[0].published = Some(0.351);
+        rows[0].published_source = Some("a paper, table 9".to_owned());
+        rows
+    }
+}

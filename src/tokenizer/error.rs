@@ -1,0 +1,150 @@
+//! What can be wrong with a tokenizer, as data: where, expected, found, what to do.
+
+use std::path::PathBuf;
+
+use crate::weights::gguf::MetadataKindError;
+
+/// Why a tokenizer cannot be loaded or a text cannot be encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// A file could not be read.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A folder has no tokenizer.
+    #[error(
+        "{}: expected tokenizer.json or tokenizer.model, found neither; \
+         fetch the tokenizer files of the model into this folder",
+        folder.display()
+    )]
+    Missing {
+        /// The folder that was searched.
+        folder: PathBuf,
+    },
+    /// A file, list or text is larger than any real one.
+    #[error(
+        "{place}: {what} expected to be at most {limit}, found {found}; the file is damaged or not a tokenizer"
+    )]
+    TooLarge {
+        /// File or metadata.
+        place: String,
+        /// What is counted, with its unit.
+        what: &'static str,
+        /// The largest accepted number.
+        limit: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// A JSON file is not JSON, or a value in it has the wrong type.
+    #[error("{}: {source}", file.display())]
+    Json {
+        /// The file.
+        file: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+    /// A binary model is not a valid protobuf message.
+    #[error(
+        "{place}: byte {offset}: expected {expected}, found {found}; the file is cut or damaged: fetch it again"
+    )]
+    Wire {
+        /// The file.
+        place: String,
+        /// Offset from the start of the file.
+        offset: usize,
+        /// What the format asks for.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A field has a value that no usable tokenizer has.
+    #[error("{place}: {field}: expected {expected}, found {found}")]
+    Field {
+        /// File or metadata.
+        place: String,
+        /// The field, key or piece.
+        field: String,
+        /// What is needed.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A valid tokenizer of a kind that is not implemented.
+    #[error("{place}: {field}: {found} is not supported; supported: {supported}")]
+    Unsupported {
+        /// File or metadata.
+        place: String,
+        /// The field or key that selects the kind.
+        field: String,
+        /// The kind found.
+        found: String,
+        /// What could be used.
+        supported: String,
+    },
+    /// A GGUF metadata value has the wrong type.
+    #[error("GGUF metadata: {0}")]
+    Metadata(#[from] MetadataKindError),
+    /// The `tokenizers` library refused a file or a text.
+    #[error("{place}: {message}")]
+    Library {
+        /// File or metadata.
+        place: String,
+        /// The library's reason.
+        message: String,
+    },
+}
+
+impl TokenizerError {
+    /// A [`TokenizerError::Field`] from anything printable.
+    pub(super) fn field(
+        place: &str,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> TokenizerError {
+        TokenizerError::Field {
+            place: place.to_owned(),
+            field: field.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    /// A [`TokenizerError::Unsupported`] from anything printable.
+    pub(super) fn unsupported(
+        place: &str,
+        field: impl Into<String>,
+        found: impl Into<String>,
+        supported: impl Into<String>,
+    ) -> TokenizerError {
+        TokenizerError::Unsupported {
+            place: place.to_owned(),
+            field: field.into(),
+            found: found.into(),
+            supported: supported.into(),
+        }
+    }
+
+    /// A [`TokenizerError::TooLarge`] if `found` exceeds `limit`.
+    pub(super) fn check_limit(
+        place: &str,
+        what: &'static str,
+        limit: usize,
+        found: usize,
+    ) -> Result<(), TokenizerError> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(TokenizerError::TooLarge {
+            place: place.to_owned(),
+            what,
+            limit: limit as u64,
+            found: found as u64,
+        })
+    }
+}

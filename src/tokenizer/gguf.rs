@@ -1,0 +1,197 @@
+//! Vocabularies out of GGUF metadata (`tokenizer.ggml.*`).
+//!
+//! Source: the GGUF specification's tokenizer keys, and llama.cpp's `llama-vocab.cpp` for the defaults of absent
+//! keys: a `llama` (SentencePiece) vocabulary adds the start mark, a `gpt2` (byte-level) one does not unless its
+//! pre-tokenizer is LLaMA 3's.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::byte_level::{PreTokenizer, tokenizer_json};
+use super::library::Library;
+use super::sentencepiece::{SentencePiece, TextRules};
+use super::specials::{AddedToken, SpecialTokens};
+use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
+use super::{Engine, Parts, SpecialIds, TokenizerError, hex_sha256};
+use crate::weights::gguf::Metadata;
+
+/// How errors name the source.
+const PLACE: &str = "GGUF metadata";
+
+/// The vocabulary and marks that the metadata describes.
+pub(super) fn parts(meta: &Metadata) -> Result<Parts, TokenizerError> {
+    let model =
+        meta.string("tokenizer.ggml.model")?.ok_or_else(|| missing("tokenizer.ggml.model", "a tokenizer"))?;
+    match model {
+        "llama" => sentencepiece(meta),
+        "gpt2" => byte_level(meta),
+        other => Err(TokenizerError::unsupported(
+            PLACE,
+            "tokenizer.ggml.model",
+            format!("{other:?}"),
+            "\"llama\" (SentencePiece BPE), \"gpt2\" (byte-level BPE)",
+        )),
+    }
+}
+
+fn missing(key: &str, expected: &str) -> TokenizerError {
+    TokenizerError::field(PLACE, key, expected, "no such key")
+}
+
+/// The token list, checked for size.
+fn tokens(meta: &Metadata) -> Result<&[String], TokenizerError> {
+    let key = "tokenizer.ggml.tokens";
+    let tokens = meta.strings(key)?.ok_or_else(|| missing(key, "the list of tokens"))?;
+    TokenizerError::check_limit(PLACE, "number of tokens", MAX_PIECES, tokens.len())?;
+    Ok(tokens)
+}
+
+/// One kind per token; all normal if the key is absent.
+fn kinds(meta: &Metadata, count: usize) -> Result<Option<Vec<PieceKind>>, TokenizerError> {
+    let key = "tokenizer.ggml.token_type";
+    let Some(numbers) = meta.integers(key)? else { return Ok(None) };
+    check_count(key, count, numbers.len())?;
+    let kind = |(id, &number): (usize, &i64)| {
+        PieceKind::from_number(number).ok_or_else(|| {
+            TokenizerError::field(
+                PLACE,
+                format!("{key}[{id}]"),
+                "a token type from 1 to 6",
+                number.to_string(),
+            )
+        })
+    };
+    numbers.iter().enumerate().map(kind).collect::<Result<_, _>>().map(Some)
+}
+
+fn check_count(key: &str, expected: usize, found: usize) -> Result<(), TokenizerError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(TokenizerError::field(PLACE, key, format!("{expected} entries, one per token"), format!("{found}")))
+}
+
+/// The marks that the metadata names; `defaults` for absent keys.
+fn special_ids(meta: &Metadata, count: usize, defaults: SpecialIds) -> Result<SpecialIds, TokenizerError> {
+    let id = |key: &str, default: Option<u32>| -> Result<Option<u32>, TokenizerError> {
+        match meta.unsigned(key)? {
+            None => Ok(default.filter(|&id| (id as usize) < count)),
+            Some(id) if id < count as u64 => Ok(Some(id as u32)),
+            Some(id) => {
+                Err(TokenizerError::field(PLACE, key, format!("an id below {count}"), id.to_string()))
+            }
+        }
+    };
+    Ok(SpecialIds {
+        bos: id("tokenizer.ggml.bos_token_id", defaults.bos)?,
+        eos: id("tokenizer.ggml.eos_token_id", defaults.eos)?,
+        unk: id("tokenizer.ggml.unknown_token_id", defaults.unk)?,
+        pad: id("tokenizer.ggml.padding_token_id", defaults.pad)?,
+    })
+}
+
+/// The marks that encoding adds: `(bos, eos)`.
+fn added_marks(
+    meta: &Metadata,
+    ids: SpecialIds,
+    add_bos: bool,
+) -> Result<(Option<u32>, Option<u32>), TokenizerError> {
+    let wanted = |key: &str, default: bool, id: Option<u32>, id_key: &str| {
+        let stated = meta.boolean(key)?;
+        match (stated.unwrap_or(default), id) {
+            (true, None) if stated == Some(true) => Err(missing(id_key, "the mark that is to be added")),
+            (true, id) => Ok(id),
+            (false, _) => Ok(None),
+        }
+    };
+    Ok((
+        wanted("tokenizer.ggml.add_bos_token", add_bos, ids.bos, "tokenizer.ggml.bos_token_id")?,
+        wanted("tokenizer.ggml.add_eos_token", false, ids.eos, "tokenizer.ggml.eos_token_id")?,
+    ))
+}
+
+fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
+    let tokens = tokens(meta)?;
+    let key = "tokenizer.ggml.scores";
+    let scores = meta.floats(key)?.ok_or_else(|| missing(key, "one score per token"))?;
+    check_count(key, tokens.len(), scores.len())?;
+    let kinds = kinds(meta, tokens.len())?
+        .ok_or_else(|| missing("tokenizer.ggml.token_type", "one type per token"))?;
+    let pieces: Vec<Piece> = tokens
+        .iter()
+        .zip(scores)
+        .zip(&kinds)
+        .map(|((text, &score), &kind)| Piece { text: text.clone(), score, kind })
+        .collect();
+    let defaults = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
+    let ids = special_ids(meta, tokens.len(), defaults)?;
+    let byte_fallback = kinds.contains(&PieceKind::Byte);
+    let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
+    let specials = SpecialTokens::new(PLACE, marked_tokens(&vocabulary, ids))?;
+    let rules = TextRules {
+        add_dummy_prefix: meta.boolean("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
+        prefix_at_start_only: false,
+        remove_extra_whitespaces: meta.boolean("tokenizer.ggml.remove_extra_whitespaces")?.unwrap_or(false),
+    };
+    let (bos, eos) = added_marks(meta, ids, true)?;
+    let engine = SentencePiece::new(vocabulary, specials, rules);
+    let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
+    engine.describe(&mut description);
+    let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
+    Ok(Parts {
+        engine: Engine::SentencePiece(Box::new(engine)),
+        ids,
+        marks: Some((bos, eos)),
+        sha256: hex_sha256(description.as_bytes()),
+    })
+}
+
+/// The pieces that are split out of text: control and user-defined ones, and those the file names as marks.
+pub(super) fn marked_tokens(vocabulary: &Vocabulary, ids: SpecialIds) -> BTreeMap<u32, AddedToken> {
+    let mut marked = BTreeMap::new();
+    for (id, piece) in vocabulary.pieces().iter().enumerate() {
+        if matches!(piece.kind, PieceKind::Control | PieceKind::UserDefined) {
+            marked.insert(id as u32, AddedToken::new(piece.text.clone(), piece.kind == PieceKind::Control));
+        }
+    }
+    for id in ids.all() {
+        if let Some(piece) = vocabulary.piece(id) {
+            marked.insert(id, AddedToken::new(piece.text.clone(), true));
+        }
+    }
+    marked
+}
+
+fn byte_level(meta: &Metadata) -> Result<Parts, TokenizerError> {
+    let tokens = tokens(meta)?;
+    let kinds = kinds(meta, tokens.len())?.unwrap_or_else(|| vec![PieceKind::Normal; tokens.len()]);
+    let key = "tokenizer.ggml.merges";
+    let merges = meta.strings(key)?.ok_or_else(|| missing(key, "the list of merges"))?;
+    let name = meta.string("tokenizer.ggml.pre")?.unwrap_or_else(|| {
+        tracing::warn!(
+            "the file does not name its pre-tokenizer (tokenizer.ggml.pre); using llama.cpp's default"
+        );
+        "default"
+    });
+    let pre = PreTokenizer::named(PLACE, name)?;
+    let none = SpecialIds { bos: None, eos: None, unk: None, pad: None };
+    let ids = special_ids(meta, tokens.len(), none)?;
+    let mut engine = Library::new(PLACE, tokenizer_json(PLACE, tokens, &kinds, merges, pre)?, false)?;
+    let text = |id: u32| tokens.get(id as usize).map(|text| (AddedToken::new(text.clone(), true), Some(id)));
+    engine.add_tokens(&ids.all().filter_map(text).collect::<Vec<_>>())?;
+    let (bos, eos) = added_marks(meta, ids, pre.add_bos)?;
+    let mut description = format!("zoo gguf vocabulary 1: gpt2 {name}\n");
+    for (token, kind) in tokens.iter().zip(&kinds) {
+        let _ = writeln!(description, "{} {token} {}", token.len(), *kind as u8);
+    }
+    for merge in merges {
+        let _ = writeln!(description, "{} {merge}", merge.len());
+    }
+    let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
+    Ok(Parts {
+        engine: Engine::Library(Box::new(engine)),
+        ids,
+        marks: Some((bos, eos)),
+        sha256: hex_sha256(description.as_bytes()),
+    })
+}

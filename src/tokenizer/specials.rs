@@ -1,0 +1,149 @@
+//! Special and added tokens: their spelling in text is taken out before the rest is encoded.
+//!
+//! Source: the `AddedToken` rules of Hugging Face's fast tokenizers (`lstrip`, `rstrip`, `single_word`), restated.
+//! Text such as `</s>USER:` holds the end mark and then a text of its own; without the split, `</s>` would be
+//! spelled with three ordinary pieces.
+
+use std::collections::BTreeMap;
+
+use super::TokenizerError;
+use super::literals::Literals;
+
+/// A token that is found in text by its spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AddedToken {
+    pub text: String,
+    /// Left out when decoding without specials.
+    pub special: bool,
+    /// Swallows white space to its left.
+    pub lstrip: bool,
+    /// Swallows white space to its right.
+    pub rstrip: bool,
+    /// Found only between non-word characters.
+    pub single_word: bool,
+}
+
+impl AddedToken {
+    /// A token without stripping.
+    pub fn new(text: impl Into<String>, special: bool) -> AddedToken {
+        AddedToken { text: text.into(), special, lstrip: false, rstrip: false, single_word: false }
+    }
+}
+
+/// A stretch of text or a token found in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Segment<'a> {
+    /// Text, with its byte offset.
+    Text(usize, &'a str),
+    /// A special or added token.
+    Token(u32),
+}
+
+/// Special and added tokens by id, with their matcher.
+#[derive(Debug, Default)]
+pub(super) struct SpecialTokens {
+    tokens: BTreeMap<u32, AddedToken>,
+    literals: Option<Literals>,
+}
+
+impl SpecialTokens {
+    /// Compiles the tokens. `place` names their file in errors.
+    pub fn new(place: &str, tokens: BTreeMap<u32, AddedToken>) -> Result<SpecialTokens, TokenizerError> {
+        let texts = tokens.iter().map(|(&id, token)| (token.text.clone(), id)).collect();
+        Ok(SpecialTokens { literals: Literals::new(place, texts)?, tokens })
+    }
+
+    /// The token with this id.
+    pub fn get(&self, id: u32) -> Option<&AddedToken> {
+        self.tokens.get(&id)
+    }
+
+    /// The largest id.
+    pub fn last_id(&self) -> Option<u32> {
+        self.tokens.last_key_value().map(|(&id, _)| id)
+    }
+
+    /// Cuts `text` into tokens and the non-empty texts between them.
+    pub fn split<'a>(&self, text: &'a str) -> Vec<Segment<'a>> {
+        let mut segments = Vec::new();
+        let mut done = 0;
+        let push_text = |segments: &mut Vec<Segment<'a>>, start: usize, end: usize| {
+            if let Some(part) = text.get(start..end).filter(|part| !part.is_empty()) {
+                segments.push(Segment::Text(start, part));
+            }
+        };
+        for found in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
+            let Some(token) = self.tokens.get(&found.id) else { continue };
+            let before = text.get(..found.start).unwrap_or_default();
+            let after = text.get(found.end..).unwrap_or_default();
+            let touches_word =
+                before.chars().next_back().is_some_and(is_word) || after.chars().next().is_some_and(is_word);
+            if token.single_word && touches_word {
+                continue;
+            }
+            let start = if token.lstrip { before.trim_end().len() } else { found.start };
+            let end =
+                if token.rstrip { found.end + after.len() - after.trim_start().len() } else { found.end };
+            push_text(&mut segments, done, start.max(done));
+            segments.push(Segment::Token(found.id));
+            done = end;
+        }
+        push_text(&mut segments, done, text.len());
+        segments
+    }
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(list: &[(u32, AddedToken)]) -> SpecialTokens {
+        SpecialTokens::new("test", list.iter().cloned().collect()).unwrap()
+    }
+
+    #[test]
+    fn cuts_tokens_out_of_text() {
+        let set = tokens(&[(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true))]);
+        assert_eq!(
+            set.split("<s>a</s></s> b"),
+            [
+                Segment::Token(1),
+                Segment::Text(3, "a"),
+                Segment::Token(2),
+                Segment::Token(2),
+                Segment::Text(12, " b")
+            ]
+        );
+        assert_eq!(set.split(""), []);
+        assert_eq!(SpecialTokens::default().split("<s>"), [Segment::Text(0, "<s>")]);
+    }
+
+    #[test]
+    fn strips_white_space_and_keeps_whole_words() {
+        let strip = AddedToken { lstrip: true, rstrip: true, ..AddedToken::new("<m>", true) };
+        let word = AddedToken { single_word: true, ..AddedToken::new("cat", false) };
+        let set = tokens(&[(7, strip), (8, word)]);
+        assert_eq!(
+            set.split("a \n<m>  <m> b"),
+            [Segment::Text(0, "a"), Segment::Token(7), Segment::Token(7), Segment::Text(12, "b")]
+        );
+        assert_eq!(set.split("concat cat"), [Segment::Text(0, "concat "), Segment::Token(8)]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_segments_are_the_text(text in "[a<s>/]{0,30}") {
+            let set = tokens(&[(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true))]);
+            let joined: String = set.split(&text).into_iter().map(|segment| match segment {
+                Segment::Text(_, text) => text,
+                Segment::Token(1) => "<s>",
+                Segment::Token(_) => "</s>",
+            }).collect();
+            proptest::prop_assert_eq!(joined, text);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A file mapped into memory, read-only.
+//!
+//! Weights are larger than most memories and each byte is needed at most once per wave, so the
+//! operating system's page cache is the right buffer. This is the only place of the room with
+//! `unsafe`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::{Fault, FaultKind, WeightsError};
+
+/// A regular file and its bytes.
+///
+/// The file must not be shortened while it is mapped; the system would end the process with SIGBUS.
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl MappedFile {
+    /// Maps a regular file. Devices, pipes and folders are refused before they are opened.
+    pub(crate) fn open(path: &Path) -> Result<Self, WeightsError> {
+        let about = std::fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?;
+        if !about.is_file() {
+            let found = if about.is_dir() { "a folder" } else { "a device, pipe or socket" };
+            return Err(Fault::new(path, FaultKind::Unsupported, "a regular file", found)
+                .advice("name a weights file")
+                .into());
+        }
+        let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
+        let map = map_read_only(&file).map_err(|e| WeightsError::io(path, "map", e))?;
+        Ok(MappedFile { path: path.to_owned(), map })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+#[allow(unsafe_code)]
+fn map_read_only(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the map is private and read-only, and only handed out as `&[u8]` that borrows it. What Rust
+    // cannot rule out is another process changing the file meanwhile: tensor data are plain numbers whose
+    // every value is valid, and the readers copy all text of a header before they check it.
+    unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn maps_what_the_file_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        for bytes in [&b""[..], b"x", &[7; 10_000]] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn refuses_folders_devices_and_absent_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |path: &Path| MappedFile::open(path).unwrap_err().fault_kind();
+        assert_eq!(kind(folder.path()), Some(FaultKind::Unsupported));
+        #[cfg(unix)]
+        assert_eq!(kind(Path::new("/dev/zero")), Some(FaultKind::Unsupported));
+        let absent = folder.path().join("absent");
+        assert!(matches!(MappedFile::open(&absent), Err(WeightsError::Io { .. })));
+    }
+}

@@ -1,0 +1,125 @@
+//! From a path to its tensors: a folder in the Hugging Face layout, or one safetensors file.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::{Fault, FaultKind, SafetensorsFile, ShardedSafetensors, TensorSource, WeightsError};
+
+/// The file of a model that is not split.
+pub const SINGLE_FILE: &str = "model.safetensors";
+/// The index of a model that is split.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// Opens the tensors at `path`: a folder with `model.safetensors` or `model.safetensors.index.json`, a
+/// `.safetensors` file, or an index file.
+///
+/// A GGUF file needs its names and row order translated, which is more than reading: open it with
+/// [`GgufFile`](super::GgufFile) and wrap it in `lineage::GgufAsHf`.
+///
+/// # Errors
+/// [`WeightsError::Fault`] of kind `MissingData` that lists what was looked for and what is there, or
+/// `Unsupported` for another format; otherwise what the reader of the file reports.
+pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, WeightsError> {
+    let path = path.as_ref();
+    let about = std::fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?;
+    if about.is_dir() {
+        return open_folder(path);
+    }
+    match path.extension().and_then(OsStr::to_str) {
+        Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
+        Some("json") => Ok(Box::new(ShardedSafetensors::open(path)?)),
+        other => {
+            let found = other.map_or("a file without ending".to_owned(), |ending| format!(".{ending}"));
+            let expected = "a folder, a .safetensors file or a .safetensors.index.json";
+            Err(Fault::new(path, FaultKind::Unsupported, expected, found).into())
+        }
+    }
+}
+
+fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
+    let (index, single) = (folder.join(INDEX_FILE), folder.join(SINGLE_FILE));
+    // `transformers` prefers the single file where both exist, so the same weights are read here.
+    if single.is_file() {
+        return Ok(Box::new(SafetensorsFile::open(single)?));
+    }
+    if index.is_file() {
+        return Ok(Box::new(ShardedSafetensors::open(index)?));
+    }
+    let names = weight_files(folder)?;
+    let expected = format!("{SINGLE_FILE} or {INDEX_FILE}");
+    let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
+    let (kind, advice) = if ends(".safetensors") {
+        let advice = format!("rename the file to {SINGLE_FILE}, fetch {INDEX_FILE}, or name one file");
+        (FaultKind::MissingData, advice)
+    } else if ends(".gguf") {
+        (FaultKind::Unsupported, "name the .gguf file itself".to_owned())
+    } else if ends(".bin") || ends(".pth") || ends(".pt") {
+        let advice = "PyTorch files (.bin, .pth) are not readable yet: fetch the model as safetensors";
+        (FaultKind::Unsupported, advice.to_owned())
+    } else {
+        (FaultKind::MissingData, "fetch the model's weights into this folder".to_owned())
+    };
+    let found = match names.len() {
+        0 => "no file of weights".to_owned(),
+        1..=8 => names.join(", "),
+        n => format!("{} and {} more", names.iter().take(8).cloned().collect::<Vec<_>>().join(", "), n - 8),
+    };
+    Err(Fault::new(folder, kind, expected, found).advice(advice).into())
+}
+
+/// The files of a folder that could be weights, sorted.
+fn weight_files(folder: &Path) -> Result<Vec<String>, WeightsError> {
+    let list = |e| WeightsError::io(folder, "list", e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(list)? {
+        let name = entry.map_err(list)?.file_name().to_string_lossy().into_owned();
+        let ending = Path::new(&name).extension().and_then(OsStr::to_str);
+        if matches!(ending, Some("safetensors" | "gguf" | "bin" | "pth" | "pt")) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(files: &[&str]) -> (Option<FaultKind>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::write(folder.path().join(file), b"").unwrap();
+        }
+        let error = open(folder.path()).err().unwrap();
+        (error.fault_kind(), error.to_string())
+    }
+
+    #[test]
+    fn a_folder_without_safetensors_says_what_it_has() {
+        let (kind, text) = refused(&["config.json"]);
+        assert_eq!(kind, Some(FaultKind::MissingData));
+        assert!(text.contains(INDEX_FILE) && text.contains("no file of weights"), "{text}");
+        let (kind, text) = refused(&["pytorch_model.bin"]);
+        assert_eq!(kind, Some(FaultKind::Unsupported));
+        assert!(text.contains("pytorch_model.bin") && text.contains("not readable yet"), "{text}");
+        let (kind, text) = refused(&["q4.gguf"]);
+        assert_eq!(kind, Some(FaultKind::Unsupported));
+        assert!(text.contains("name the .gguf file"), "{text}");
+        let (kind, text) = refused(&["adapter_model.safetensors"]);
+        assert_eq!(kind, Some(FaultKind::MissingData));
+        assert!(text.contains("adapter_model.safetensors"), "{text}");
+        let names: Vec<String> = (0..20).map(|i| format!("{i:02}.bin")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert!(refused(&names).1.contains("07.bin and 12 more"));
+    }
+
+    #[test]
+    fn other_paths_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.onnx");
+        assert!(matches!(open(&file), Err(WeightsError::Io { .. })));
+        std::fs::write(&file, b"").unwrap();
+        assert_eq!(open(&file).err().unwrap().fault_kind(), Some(FaultKind::Unsupported));
+    }
+}

@@ -1,0 +1,62 @@
+//! One safetensors file: an 8-byte length, a JSON header, and the tensors' bytes back to back.
+//!
+//! Source: the format section of the safetensors README. The data section must be covered exactly once,
+//! without holes, overlaps or trailing bytes; a name may occur once.
+
+mod header;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::mapped::MappedFile;
+use super::table::TensorTable;
+use super::{TensorInfo, TensorSource, TensorView, WeightsError};
+
+/// A memory-mapped safetensors file whose header has been checked completely.
+#[derive(Debug)]
+pub struct SafetensorsFile {
+    file: MappedFile,
+    table: TensorTable,
+    metadata: BTreeMap<String, String>,
+}
+
+impl SafetensorsFile {
+    /// Maps the file and checks its header; no tensor data is read.
+    ///
+    /// # Errors
+    /// [`WeightsError::Io`] if it cannot be opened, [`WeightsError::Fault`] for whatever is wrong with it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let file = MappedFile::open(path.as_ref())?;
+        let header = header::parse(file.path(), file.bytes())?;
+        Ok(SafetensorsFile { table: header.table, metadata: header.metadata, file })
+    }
+
+    /// The free-form strings under `__metadata__` (for example `format: pt`).
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Size of the data section in bytes, which is the sum of all tensors.
+    pub fn data_bytes(&self) -> u64 {
+        self.table.total_bytes()
+    }
+}
+
+impl TensorSource for SafetensorsFile {
+    fn tensors(&self) -> &[TensorInfo] {
+        self.table.infos()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        self.table.view(self.file.path(), self.file.bytes(), name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.file.path().to_owned()]
+    }
+}

@@ -1,0 +1,252 @@
+//! A model in several safetensors files, with the index that says which tensor lies where.
+//!
+//! Source: `model.safetensors.index.json` as `transformers` writes it: `weight_map` from tensor to file
+//! name, `metadata.total_size` in bytes. The index comes from the network, so a name in it never leads
+//! out of its folder, and index and files must agree about every tensor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::error::quoted;
+use super::json::{self, Entries};
+use super::mapped::MappedFile;
+use super::{Fault, FaultKind, SafetensorsFile, TensorInfo, TensorSource, TensorView, WeightsError};
+
+/// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
+const MAX_INDEX: usize = 100_000_000;
+/// Most files of one model. Each of them is mapped at once.
+const MAX_SHARDS: usize = 4096;
+
+/// The tensors of all files that an index names.
+#[derive(Debug)]
+pub struct ShardedSafetensors {
+    index: PathBuf,
+    shards: Vec<SafetensorsFile>,
+    infos: Vec<TensorInfo>,
+    /// Position in `shards` of each tensor of `infos`.
+    places: Vec<usize>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawIndex {
+    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    weight_map: Entries<String>,
+}
+
+impl ShardedSafetensors {
+    /// Reads the index and maps its files; their headers are checked against each other and the index.
+    ///
+    /// # Errors
+    /// [`WeightsError::Fault`] if the index or a file is damaged, a name leaves the folder, a file or tensor is
+    /// missing, or one is there that the index does not list.
+    pub fn open(index: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let index = index.as_ref();
+        let RawIndex { metadata, weight_map } = read_index(index)?;
+        let folder = index.parent().unwrap_or(Path::new(""));
+        let weight_map = weight_map.unique().map_err(|name| {
+            let found = format!("{} twice", quoted(&name));
+            Fault::new(index, FaultKind::InconsistentHeader, "each tensor once", found).tensor(&name)
+        })?;
+
+        let names: BTreeSet<&str> = weight_map.iter().map(|(_, shard)| shard.as_str()).collect();
+        if names.len() > MAX_SHARDS {
+            let expected = format!("at most {MAX_SHARDS} files");
+            return Err(Fault::new(index, FaultKind::LimitExceeded, expected, names.len().to_string()).into());
+        }
+        let paths: Vec<PathBuf> =
+            names.iter().map(|name| shard_path(index, folder, name)).collect::<Result<_, _>>()?;
+        refuse_unlisted_shards(index, folder, &paths, &weight_map)?;
+        let shards: Vec<SafetensorsFile> =
+            paths.iter().map(SafetensorsFile::open).collect::<Result<_, _>>()?;
+        let position: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, &name)| (name, i)).collect();
+
+        let (mut infos, mut places) = (Vec::with_capacity(weight_map.len()), Vec::new());
+        for (tensor, shard_name) in &weight_map {
+            let found = position.get(shard_name.as_str()).and_then(|&i| Some((i, shards.get(i)?)));
+            let found = found.and_then(|(i, shard)| Some((i, info_of(shard, tensor)?)));
+            let Some((i, info)) = found else {
+                let expected = format!("it in {}, as the index says", quoted(shard_name));
+                let fault = Fault::new(index, FaultKind::MissingData, expected, "a file without it");
+                return Err(fault.tensor(tensor).into());
+            };
+            infos.push(info.clone());
+            places.push(i);
+        }
+        refuse_unlisted_tensors(index, &shards, &paths, &weight_map)?;
+
+        let mut source =
+            ShardedSafetensors { index: index.to_owned(), shards, infos, places, warnings: vec![] };
+        source.compare_total_size(metadata.as_ref());
+        Ok(source)
+    }
+
+    /// What is odd but harmless: a `total_size` that is not the sum of the tensors.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The index file.
+    pub fn path(&self) -> &Path {
+        &self.index
+    }
+
+    fn compare_total_size(&mut self, metadata: Option<&serde_json::Map<String, serde_json::Value>>) {
+        let Some(announced) = metadata.and_then(|m| m.get("total_size")) else { return };
+        let sum: u64 = self.shards.iter().map(SafetensorsFile::data_bytes).sum();
+        // Some writers store a float.
+        if announced.as_u64() != Some(sum) && announced.as_f64() != Some(sum as f64) {
+            let warning = format!(
+                "{}: metadata.total_size: expected {sum}, the sum of all tensors in bytes, found {announced}; \
+                 the tensors themselves are consistent",
+                self.index.display()
+            );
+            tracing::warn!("{warning}");
+            self.warnings.push(warning);
+        }
+    }
+}
+
+impl TensorSource for ShardedSafetensors {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        let shard = self
+            .infos
+            .binary_search_by(|info| info.name.as_str().cmp(name))
+            .ok()
+            .and_then(|i| self.places.get(i))
+            .and_then(|&place| self.shards.get(place));
+        match shard {
+            Some(shard) => shard.tensor(name),
+            None => Err(WeightsError::MissingTensor { file: self.index.clone(), name: name.to_owned() }),
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.shards.iter().map(|shard| shard.path().to_owned()).collect()
+    }
+}
+
+fn read_index(index: &Path) -> Result<RawIndex, WeightsError> {
+    let file = MappedFile::open(index)?;
+    let bytes = file.bytes();
+    if bytes.len() > MAX_INDEX {
+        let expected = format!("an index of at most {MAX_INDEX} bytes");
+        let found = format!("{} bytes", bytes.len());
+        return Err(Fault::new(index, FaultKind::LimitExceeded, expected, found).into());
+    }
+    Ok(json::parse(index, "safetensors index", bytes)?)
+}
+
+fn info_of<'a>(shard: &'a SafetensorsFile, tensor: &str) -> Option<&'a TensorInfo> {
+    let infos = shard.tensors();
+    infos.binary_search_by(|info| info.name.as_str().cmp(tensor)).ok().and_then(|i| infos.get(i))
+}
+
+/// The file that `name` means inside `folder`. A real file may be a symbolic link (the cache of
+/// `huggingface_hub` is made of them); it is the *name* that must stay inside.
+fn shard_path(index: &Path, folder: &Path, name: &str) -> Result<PathBuf, Box<Fault>> {
+    let fault = |kind, found: &str| {
+        let found = format!("{}, {found}", quoted(name));
+        Fault::new(index, kind, "the name of a safetensors file inside the index's folder", found)
+            .at("weight_map")
+    };
+    let escape = |found| Err(fault(FaultKind::PathEscape, found));
+    if name.starts_with('/') || name.starts_with('~') {
+        return escape("an absolute path");
+    }
+    if name.contains('\\') || name.contains(':') {
+        return escape("a path of another system or a URL");
+    }
+    if name.chars().any(char::is_control) {
+        return escape("a name with control characters");
+    }
+    let mut path = folder.to_owned();
+    for part in name.split('/') {
+        match part {
+            ".." => return escape("a path upwards"),
+            "" | "." => return Err(fault(FaultKind::MissingData, "which is not a file name")),
+            part => path.push(part),
+        }
+    }
+    match std::fs::metadata(&path) {
+        Ok(about) if about.is_file() => Ok(path),
+        Ok(_) => Err(fault(FaultKind::MissingData, "which is not a regular file")),
+        Err(error) => Err(fault(FaultKind::MissingData, &format!("which cannot be read: {error}"))),
+    }
+}
+
+/// Files of the same series beside the index (`model-00002-of-00002.safetensors`) that it does not name.
+fn refuse_unlisted_shards(
+    index: &Path,
+    folder: &Path,
+    listed: &[PathBuf],
+    weight_map: &[(String, String)],
+) -> Result<(), WeightsError> {
+    let stem = index.file_name().and_then(OsStr::to_str).and_then(|name| name.split('.').next());
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(here).map_err(|e| WeightsError::io(here, "list", e))?;
+    let mut strays = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|e| WeightsError::io(here, "list", e))?.file_name();
+        let path = folder.join(&name);
+        if is_shard_of(stem, name.to_str()) && !listed.contains(&path) {
+            strays.push(path);
+        }
+    }
+    strays.sort();
+    let Some(stray) = strays.first() else { return Ok(()) };
+    let file = SafetensorsFile::open(stray)?;
+    let listed = |info: &&TensorInfo| weight_map.binary_search_by(|(name, _)| name.cmp(&info.name)).is_ok();
+    let fault = |found: String| {
+        let expected = "every file of this series in the index";
+        Fault::new(stray, FaultKind::InconsistentHeader, expected, found)
+            .advice(format!("remove the file, or fetch the index {} again", index.display()))
+    };
+    Err(match (file.tensors().iter().find(listed), file.tensors().first()) {
+        (Some(info), _) => fault("a tensor that the index places in another file".into()).tensor(&info.name),
+        (None, Some(info)) => fault("a tensor that the index does not list".into()).tensor(&info.name),
+        (None, None) => fault("a file that the index does not name".into()),
+    }
+    .into())
+}
+
+/// Whether `name` is `<stem>-NNNNN-of-NNNNN.safetensors`.
+fn is_shard_of(stem: Option<&str>, name: Option<&str>) -> bool {
+    let numbers = stem
+        .zip(name)
+        .and_then(|(stem, name)| name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".safetensors"))
+        .and_then(|numbers| numbers.split_once("-of-"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(part, parts)| digits(part) && digits(parts))
+}
+
+/// Every tensor of every file must be where the index says.
+fn refuse_unlisted_tensors(
+    index: &Path,
+    shards: &[SafetensorsFile],
+    paths: &[PathBuf],
+    weight_map: &[(String, String)],
+) -> Result<(), Box<Fault>> {
+    let folder = index.parent().unwrap_or(Path::new(""));
+    for (shard, path) in shards.iter().zip(paths) {
+        for info in shard.tensors() {
+            let place = weight_map.binary_search_by(|(name, _)| name.cmp(&info.name)).ok();
+            let place = place.and_then(|i| weight_map.get(i)).map(|(_, shard)| shard);
+            let found = match place {
+                Some(name) if folder.join(name) == *path => continue,
+                Some(name) => format!("one that the index places in {}", quoted(name)),
+                None => "one that the index does not list".to_owned(),
+            };
+            let expected = format!("only tensors that {} places here", index.display());
+            return Err(Fault::new(path, FaultKind::InconsistentHeader, expected, found).tensor(&info.name));
+        }
+    }
+    Ok(())
+}
