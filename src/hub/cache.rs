@@ -1,0 +1,178 @@
+//! One folder of the cache: its lock, its list of what was fetched, and files that appear whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{HubError, names};
+
+const LIST: &str = ".zoo.json";
+const LOCK: &str = ".zoo.lock";
+
+/// What was fetched into a folder, kept in the folder as `.zoo.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// Where the files come from.
+    pub source: String,
+    /// The commit they belong to, if they come from a repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Every complete file.
+    pub files: BTreeMap<String, Entry>,
+    /// Sets of files that were asked for together and are all there: "", a configuration, a member.
+    pub sets: BTreeMap<String, Vec<String>>,
+}
+
+/// A complete file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub size: u64,
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The list of a folder; none if nothing was fetched or the list cannot be read (then it is
+    /// fetched again, which finds the files that are there).
+    pub(super) fn load(folder: &Path) -> Option<Manifest> {
+        serde_json::from_slice(&fs::read(folder.join(LIST)).ok()?).ok()
+    }
+
+    /// The files of a set if all of them are there with the right size.
+    pub(super) fn complete(&self, folder: &Path, set: &str) -> Option<&[String]> {
+        let files = self.sets.get(set)?;
+        let there = |name: &String| self.has(folder, name).is_some();
+        files.iter().all(there).then_some(files)
+    }
+
+    /// The entry of a file that is there with the right size.
+    pub(super) fn has(&self, folder: &Path, name: &str) -> Option<&Entry> {
+        let entry = self.files.get(name).filter(|_| names::complaint(name).is_none())?;
+        let found = fs::metadata(folder.join(name)).ok()?;
+        (found.is_file() && found.len() == entry.size).then_some(entry)
+    }
+
+    /// Writes the list, whole or not at all.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), HubError> {
+        let path = folder.join(LIST);
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|error| HubError::io("write", &path)(std::io::Error::other(error)))?;
+        let part = folder.join(format!("{LIST}.{}", std::process::id()));
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&part)?;
+            file.write_all(&text)?;
+            file.sync_all()
+        };
+        write().map_err(HubError::io("write", &part))?;
+        publish(&part, &path)
+    }
+}
+
+/// Gives a finished file its name: one atomic step, made durable.
+pub(super) fn publish(part: &Path, path: &Path) -> Result<(), HubError> {
+    fs::rename(part, path).map_err(HubError::io("rename a finished file to", path))?;
+    if let Some(Ok(folder)) = path.parent().map(File::open) {
+        // Some file systems cannot sync a folder; the rename has happened all the same.
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Held while a folder is filled; released when dropped, and by the system when the process dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Creates the folder and waits until no other process fills it.
+pub(super) fn lock(folder: &Path) -> Result<Lock, HubError> {
+    fs::create_dir_all(folder).map_err(HubError::io("create", folder))?;
+    let path = folder.join(LOCK);
+    let options = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = options.map_err(HubError::io("create", &path))?;
+    if file.try_lock().is_err() {
+        tracing::info!("waiting for another process that fetches into {}", folder.display());
+        file.lock().map_err(HubError::io("lock", &path))?;
+    }
+    Ok(Lock { _file: file })
+}
+
+/// A folder below `tmp` that is removed when dropped.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new(tmp: &Path) -> Result<Self, HubError> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = tmp.join(format!("{}-{number}", std::process::id()));
+        // A folder of that name is left from a dead process with the same id.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(HubError::io("create", &folder))?;
+        Ok(Scratch(folder))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_complete_only_while_its_files_have_their_sizes() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert_eq!(Manifest::load(folder), None);
+        let mut manifest = Manifest { source: "hub org/name".to_owned(), ..Manifest::default() };
+        manifest.files.insert("a".to_owned(), Entry { size: 3, sha256: "00".to_owned() });
+        manifest.sets.insert("all".to_owned(), vec!["a".to_owned()]);
+        manifest.sets.insert("bad".to_owned(), vec!["../a".to_owned()]);
+        manifest.files.insert("../a".to_owned(), Entry { size: 3, sha256: "00".to_owned() });
+        manifest.save(folder).unwrap();
+        let manifest = Manifest::load(folder).unwrap();
+        assert_eq!(manifest.complete(folder, "all"), None);
+        fs::write(folder.join("a"), "abc").unwrap();
+        assert!(manifest.complete(folder, "all").is_some());
+        assert_eq!(manifest.complete(folder, "bad"), None);
+        assert_eq!(manifest.complete(folder, "other"), None);
+        fs::write(folder.join("a"), "ab").unwrap();
+        assert_eq!(manifest.complete(folder, "all"), None);
+        fs::write(folder.join(LIST), "{").unwrap();
+        assert_eq!(Manifest::load(folder), None);
+    }
+
+    #[test]
+    fn the_lock_keeps_others_out_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        let other = File::options().write(true).open(folder.path().join(LOCK)).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(held);
+        assert!(other.try_lock().is_ok());
+    }
+
+    #[test]
+    fn scratch_folders_are_their_own_and_vanish() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (Scratch::new(folder.path()).unwrap(), Scratch::new(folder.path()).unwrap());
+        assert_ne!(one.path(), two.path());
+        fs::write(one.path().join("x"), "x").unwrap();
+        let path = one.path().to_owned();
+        drop(one);
+        assert!(!path.exists() && two.path().exists());
+    }
+}

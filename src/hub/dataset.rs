@@ -1,0 +1,391 @@
+//! Data sets: the data files of the named configurations and the README.md that maps them to splits.
+//!
+//! A README of a data set begins with YAML between two `---` lines; `configs:` there gives each
+//! configuration's files as patterns (Hugging Face, "Data files configuration"). Without it, files that
+//! lie in a folder of the configuration's name, or are named after it, are its files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::cache::{self, Manifest};
+use super::http::Http;
+use super::listing::{RemoteFile, Repo, RepoKind};
+use super::{HubConfig, HubError, disk, download, names};
+use crate::progress::Progress;
+
+const README: &str = "README.md";
+const MAX_README: u64 = 8 << 20;
+/// Formats that can be read.
+const ENDINGS: [&str; 5] = [".parquet", ".jsonl", ".json", ".csv", ".tsv"];
+/// Metadata in formats that are also data.
+const NO_DATA: [&str; 2] = ["dataset_info.json", "dataset_infos.json"];
+
+/// A data set's folder if all files of this configuration are in the cache; never uses the network.
+/// `None` as configuration is the data set's default one.
+pub fn cached_dataset(repo: &str, config_name: Option<&str>, config: &HubConfig) -> Option<PathBuf> {
+    if !names::is_repo(repo) {
+        return None;
+    }
+    let folder = config.datasets().join(repo);
+    let manifest = Manifest::load(&folder)?;
+    manifest.complete(&folder, set(config_name)).map(|_| folder.clone())
+}
+
+/// Fetches one configuration; see [`fetch_dataset_configs`].
+pub fn fetch_dataset(
+    repo: &str,
+    config_name: Option<&str>,
+    config: &HubConfig,
+    progress: &dyn Progress,
+) -> Result<PathBuf, HubError> {
+    fetch_dataset_configs(repo, &[config_name], config, progress)
+}
+
+/// Fetches the files of these configurations of `repo` (`organisation/name`) that are not cached yet
+/// and returns the data set's folder, laid out like the repository. Everything in the folder is of one
+/// commit: the one that was current when it was first filled.
+pub fn fetch_dataset_configs(
+    repo: &str,
+    config_names: &[Option<&str>],
+    config: &HubConfig,
+    progress: &dyn Progress,
+) -> Result<PathBuf, HubError> {
+    if !names::is_repo(repo) {
+        return Err(HubError::BadRepoName { repo: names::printable(repo, 100) });
+    }
+    let folder = config.datasets().join(repo);
+    let all_cached = || config_names.iter().all(|name| cached_dataset(repo, *name, config).is_some());
+    if all_cached() {
+        return Ok(folder);
+    }
+    if config.offline {
+        return Err(HubError::Offline { what: format!("data set {repo}") });
+    }
+    let http = Http::new(config)?;
+    let remote = Repo { kind: RepoKind::Dataset, id: repo, revision: "main" };
+    let _lock = cache::lock(&folder)?;
+    // Another process may have fetched it while this one waited.
+    if all_cached() {
+        return Ok(folder);
+    }
+    let mut manifest = Manifest::load(&folder).unwrap_or_default();
+    let commit = match &manifest.commit {
+        Some(commit) => commit.clone(),
+        None => remote.commit(&http)?,
+    };
+    manifest.source = format!("hub data set {repo}");
+    manifest.commit = Some(commit.clone());
+    let files = remote.files(&http, &commit)?;
+    let get = |manifest: &mut Manifest, file: &RemoteFile| -> Result<(), HubError> {
+        if manifest.has(&folder, &file.path).is_none() {
+            let entry = download::fetch(&http, &remote, &commit, file, &folder, progress)?;
+            manifest.files.insert(file.path.clone(), entry);
+            manifest.save(&folder)?;
+        }
+        Ok(())
+    };
+    let mut front = FrontMatter::default();
+    if let Some(readme) = files.iter().find(|file| file.path == README && file.size <= MAX_README) {
+        get(&mut manifest, readme)?;
+        let path = folder.join(README);
+        front = FrontMatter::parse(&fs::read(&path).map_err(HubError::io("read", path))?);
+    }
+    for config_name in config_names {
+        let chosen = choose(repo, &front, &files, *config_name)?;
+        let missing = chosen.iter().filter(|file| manifest.has(&folder, &file.path).is_none());
+        disk::check(&folder, missing.map(|file| file.size).sum())?;
+        for file in &chosen {
+            get(&mut manifest, file)?;
+        }
+        let fetched = chosen.iter().map(|file| file.path.clone()).collect();
+        manifest.sets.insert(set(*config_name).to_owned(), fetched);
+        manifest.save(&folder)?;
+    }
+    Ok(folder)
+}
+
+/// The name under which a configuration's files are listed.
+fn set(config_name: Option<&str>) -> &str {
+    config_name.unwrap_or_default()
+}
+
+/// What this needs of a README's front matter; anything else, and anything malformed, is ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FrontMatter {
+    configs: Vec<ConfigEntry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ConfigEntry {
+    config_name: String,
+    default: bool,
+    data_dir: Option<String>,
+    data_files: Option<DataFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum DataFiles {
+    One(String),
+    Many(Vec<DataFile>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum DataFile {
+    Pattern(String),
+    Split { path: Patterns },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Patterns {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl FrontMatter {
+    fn parse(readme: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(readme).replace("\r\n", "\n");
+        let text = text.trim_start_matches('\u{feff}');
+        let yaml = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")).map(|(yaml, _)| yaml);
+        yaml.and_then(|yaml| serde_yaml::from_str(yaml).ok()).unwrap_or_default()
+    }
+
+    fn find(&self, config_name: Option<&str>) -> Option<&ConfigEntry> {
+        match config_name {
+            Some(name) => self.configs.iter().find(|entry| entry.config_name == name),
+            None => self
+                .configs
+                .iter()
+                .find(|entry| entry.default || entry.config_name == "default")
+                .or(if let [only] = self.configs.as_slice() { Some(only) } else { None }),
+        }
+    }
+}
+
+impl ConfigEntry {
+    fn patterns(&self) -> Vec<String> {
+        let patterns: Vec<&String> = match &self.data_files {
+            None => Vec::new(),
+            Some(DataFiles::One(pattern)) => vec![pattern],
+            Some(DataFiles::Many(files)) => files
+                .iter()
+                .flat_map(|file| match file {
+                    DataFile::Pattern(pattern) | DataFile::Split { path: Patterns::One(pattern) } => {
+                        std::slice::from_ref(pattern)
+                    }
+                    DataFile::Split { path: Patterns::Many(patterns) } => patterns.as_slice(),
+                })
+                .collect(),
+        };
+        let folder = self.data_dir.as_deref().map(|dir| format!("{}/", dir.trim_matches('/')));
+        let folder = folder.unwrap_or_default();
+        if patterns.is_empty() && !folder.is_empty() {
+            return vec![format!("{folder}**")];
+        }
+        patterns.into_iter().map(|pattern| format!("{folder}{}", pattern.trim_start_matches("./"))).collect()
+    }
+}
+
+/// The data files of a configuration; at least one.
+fn choose<'f>(
+    repo: &str,
+    front: &FrontMatter,
+    files: &'f [RemoteFile],
+    config_name: Option<&str>,
+) -> Result<Vec<&'f RemoteFile>, HubError> {
+    let is_data = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        ENDINGS.iter().any(|ending| path.ends_with(ending)) && !NO_DATA.contains(&name)
+    };
+    let data: Vec<&RemoteFile> = files.iter().filter(|file| is_data(&file.path)).collect();
+    let patterns = front.find(config_name).map(ConfigEntry::patterns).unwrap_or_default();
+    let globs: Vec<Regex> = patterns.iter().filter_map(|pattern| glob(pattern)).collect();
+    let by_pattern = |file: &&&RemoteFile| globs.iter().any(|glob| glob.is_match(&file.path));
+    let mut chosen: Vec<&RemoteFile> = data.iter().filter(by_pattern).copied().collect();
+    if chosen.is_empty() {
+        chosen = match config_name {
+            None => data.clone(),
+            Some(name) => data.iter().filter(|file| is_named_after(&file.path, name)).copied().collect(),
+        };
+    }
+    if chosen.is_empty() && matches!(config_name, Some("default")) && front.configs.is_empty() {
+        chosen.clone_from(&data);
+    }
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    if data.is_empty() {
+        return Err(HubError::NothingToFetch {
+            repo: repo.to_owned(),
+            expected: format!("data files ({})", ENDINGS.join(", ")),
+            found: format!("{} others", files.len()),
+        });
+    }
+    Err(HubError::NoSuchConfig {
+        repo: repo.to_owned(),
+        config: config_name.unwrap_or("default").to_owned(),
+        known: front.configs.iter().map(|entry| entry.config_name.clone()).collect(),
+    })
+}
+
+/// Whether a path has a folder called `config_name`, or its file name is that or starts with it.
+fn is_named_after(path: &str, config_name: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    let file = parts.next().unwrap_or(path);
+    let rest = file.strip_prefix(config_name);
+    parts.any(|folder| folder == config_name) || rest.is_some_and(|rest| rest.starts_with(['-', '_', '.']))
+}
+
+/// A shell pattern as a regular expression: `*` and `?` stay within a folder, `**` does not, `[…]` is a
+/// set and `{a,b}` a choice.
+fn glob(pattern: &str) -> Option<Regex> {
+    if pattern.len() > 1000 {
+        return None;
+    }
+    let mut expression = String::from("^");
+    let mut rest = pattern;
+    let mut braces = 0_usize;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("**/") {
+            expression.push_str("(?:.*/)?");
+            rest = after;
+            continue;
+        }
+        if let Some(after) = rest.strip_prefix("**") {
+            expression.push_str(".*");
+            rest = after;
+            continue;
+        }
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        match c {
+            '*' => expression.push_str("[^/]*"),
+            '?' => expression.push_str("[^/]"),
+            '{' => {
+                braces += 1;
+                expression.push_str("(?:");
+            }
+            '}' if braces > 0 => {
+                braces -= 1;
+                expression.push(')');
+            }
+            ',' if braces > 0 => expression.push('|'),
+            '[' if rest.contains(']') => {
+                let (set, after) = rest.split_once(']')?;
+                let (sign, set) = match set.strip_prefix(['!', '^']) {
+                    Some(set) => ("^/", set),
+                    None => ("", set),
+                };
+                let set =
+                    set.replace('\\', "\\\\").replace('[', "\\[").replace('&', "\\&").replace('~', "\\~");
+                expression.push_str(&format!("[{sign}{set}]"));
+                rest = after;
+            }
+            other => expression.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    expression.push('$');
+    Regex::new(&expression).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::Promise;
+    use super::*;
+
+    fn files(paths: &[&str]) -> Vec<RemoteFile> {
+        let file = |path: &&str| RemoteFile {
+            path: (*path).to_owned(),
+            size: 1,
+            digest: Promise::Git("0".repeat(40)),
+        };
+        paths.iter().map(file).collect()
+    }
+
+    fn chosen(readme: &str, paths: &[&str], config_name: Option<&str>) -> Result<Vec<String>, String> {
+        let files = files(paths);
+        let front = FrontMatter::parse(readme.as_bytes());
+        let chosen = choose("o/n", &front, &files, config_name).map_err(|error| error.to_string())?;
+        Ok(chosen.into_iter().map(|file| file.path.clone()).collect())
+    }
+
+    const README: &str = "---
+license: mit
+configs:
+- config_name: main
+  data_files:
+  - split: train
+    path: main/train-*
+  - split: test
+    path: [main/test-*, more/**/test.jsonl]
+- config_name: other
+  data_dir: other
+- config_name: third
+  data_files: third.csv
+---
+# Text
+";
+    const PATHS: [&str; 7] = [
+        "README.md",
+        "main/extra.parquet",
+        "main/test-0.parquet",
+        "main/train-0.parquet",
+        "more/a/b/test.jsonl",
+        "other/x.csv",
+        "third.csv",
+    ];
+
+    #[test]
+    fn the_readme_names_the_files() {
+        let main = ["main/test-0.parquet", "main/train-0.parquet", "more/a/b/test.jsonl"];
+        assert_eq!(chosen(README, &PATHS, Some("main")).unwrap(), main);
+        assert_eq!(chosen(README, &PATHS, Some("other")).unwrap(), ["other/x.csv"]);
+        assert_eq!(chosen(README, &PATHS, Some("third")).unwrap(), ["third.csv"]);
+        let error = chosen(README, &PATHS, Some("fourth")).unwrap_err();
+        assert!(error.contains("fourth") && error.contains("main, other, third"), "{error}");
+    }
+
+    #[test]
+    fn no_configuration_means_the_default_one_or_everything() {
+        assert_eq!(chosen(README, &PATHS, None).unwrap().len(), 6);
+        let default = README.replace("- config_name: third", "- config_name: third\n  default: true");
+        assert_eq!(chosen(&default, &PATHS, None).unwrap(), ["third.csv"]);
+        let one = "---\nconfigs:\n- config_name: x\n  data_files: third.csv\n---\n";
+        assert_eq!(chosen(one, &PATHS, None).unwrap(), ["third.csv"]);
+    }
+
+    #[test]
+    fn without_a_readme_folders_and_names_decide() {
+        for readme in ["", "# no front matter", "---\nconfigs: 3\n---\n", "---\n: [\n---\n"] {
+            assert_eq!(chosen(readme, &PATHS, Some("other")).unwrap(), ["other/x.csv"]);
+            assert_eq!(
+                chosen(readme, &["data/a_test.csv", "data/ab.csv"], Some("a")).unwrap(),
+                ["data/a_test.csv"]
+            );
+            assert!(chosen(readme, &PATHS, Some("fourth")).unwrap_err().contains("none of its files"));
+        }
+        assert_eq!(
+            chosen("", &["data/x.csv", "dataset_infos.json"], Some("default")).unwrap(),
+            ["data/x.csv"]
+        );
+        assert!(chosen("", &["script.py", "README.md"], None).unwrap_err().contains(".parquet"));
+    }
+
+    #[test]
+    fn patterns() {
+        let matches = |pattern: &str, path: &str| glob(pattern).is_some_and(|glob| glob.is_match(path));
+        assert!(matches("a/*.csv", "a/b.csv") && !matches("a/*.csv", "a/b/c.csv"));
+        assert!(matches("**/*.csv", "b.csv") && matches("**/*.csv", "a/b/c.csv"));
+        assert!(matches("a/**", "a/b/c") && !matches("a/**", "b/a/c"));
+        assert!(matches("x[0-9].{csv,tsv}", "x7.tsv") && !matches("x[!0-9].csv", "x7.csv"));
+        assert!(matches("a.b", "a.b") && !matches("a.b", "axb"));
+        assert!(matches("a]b}", "a]b}") && matches("a[b", "a[b"));
+        assert!(glob(&"{".repeat(500)).is_none() || !matches(&"{".repeat(500), "x"));
+    }
+}

@@ -1,0 +1,344 @@
+//! One file from a hub to the disk: resumed, checked, and named only when it is whole.
+//!
+//! Until then it is `<name>.<digest>.part`, with the server's ETag beside it. A further attempt asks
+//! for the rest by `Range` and `If-Range` (RFC 9110, sections 13.1.5 and 14.2): a server whose file has
+//! changed, or that knows no ranges, sends the whole file instead.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+
+use super::cache::{self, Entry};
+use super::digest::Digests;
+use super::http::{Http, Wanted};
+use super::listing::{Promise, RemoteFile, Repo};
+use super::{HubError, names};
+use crate::progress::{Progress, Unit};
+
+/// How often a whole file with a wrong digest is fetched anew before it counts as damaged at its source.
+const MAX_RESTARTS: u32 = 1;
+const BUFFER: usize = 1 << 17;
+
+/// A file that grows towards its promised size, with the digests of what is there.
+struct Part {
+    path: PathBuf,
+    /// The file's name for progress bars.
+    label: String,
+    file: File,
+    size: u64,
+    length: u64,
+    digests: Digests,
+    etag: Option<HeaderValue>,
+}
+
+/// How one attempt ended.
+enum Outcome {
+    Complete,
+    /// Broke off, and why.
+    Broken(String),
+}
+
+impl Part {
+    /// Opens the part and digests what an earlier run has left; without an ETag nothing of it is used.
+    fn open(path: PathBuf, label: &str, size: u64) -> Result<Self, HubError> {
+        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = options.map_err(HubError::io("create", &path))?;
+        let etag = fs::read(etag_path(&path)).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
+        let length = file.metadata().map_err(HubError::io("read", &path))?.len();
+        let (label, digests) = (label.to_owned(), Digests::new(size));
+        let mut part = Part { path, label, file, size, length: 0, digests, etag };
+        if length == 0 || length > size || part.etag.is_none() {
+            part.reset()?;
+            return Ok(part);
+        }
+        let mut buffer = vec![0; BUFFER];
+        while part.length < length {
+            let n = part.file.read(&mut buffer).map_err(HubError::io("read", &part.path))?;
+            if n == 0 {
+                part.reset()?;
+                break;
+            }
+            part.digests.update(buffer.get(..n).unwrap_or_default());
+            part.length += n as u64;
+        }
+        Ok(part)
+    }
+
+    fn reset(&mut self) -> Result<(), HubError> {
+        self.file.set_len(0).map_err(HubError::io("shorten", &self.path))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(HubError::io("rewind", &self.path))?;
+        self.digests = Digests::new(self.size);
+        self.length = 0;
+        self.etag = None;
+        match fs::remove_file(etag_path(&self.path)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(HubError::io("remove", etag_path(&self.path))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// From the first byte again, the shown progress too.
+    fn restart(&mut self, progress: &dyn Progress) -> Result<(), HubError> {
+        if self.length > 0 {
+            progress.end();
+            progress.begin(&self.label, Some(self.size), Unit::Bytes);
+        }
+        self.reset()
+    }
+
+    fn remember(&mut self, etag: Option<&HeaderValue>) -> Result<(), HubError> {
+        // A weak ETag does not promise the same bytes.
+        if let Some(etag) = etag.filter(|etag| etag.as_bytes().starts_with(b"\"")) {
+            let path = etag_path(&self.path);
+            fs::write(&path, etag.as_bytes()).map_err(HubError::io("write", path))?;
+            self.etag = Some(etag.clone());
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
+        self.file.write_all(bytes).map_err(HubError::io("write", &self.path))?;
+        self.digests.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn etag_path(part: &Path) -> PathBuf {
+    let mut name = part.as_os_str().to_owned();
+    name.push(".etag.part");
+    name.into()
+}
+
+/// Fetches one file into `folder` under its own path, or takes it as it is there already.
+pub(super) fn fetch(
+    http: &Http<'_>,
+    repo: &Repo<'_>,
+    commit: &str,
+    file: &RemoteFile,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<Entry, HubError> {
+    let wanted = repo.wanted(http, Some(&file.path));
+    let path = folder.join(&file.path);
+    if let Some(entry) = already_there(&path, file)? {
+        return Ok(entry);
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
+    }
+    let short: String = file.digest.digits().chars().take(16).collect();
+    let mut part_name = path.clone().into_os_string();
+    part_name.push(format!(".{short}.part"));
+    let label = file.path.rsplit('/').next().unwrap_or(&file.path);
+    let mut part = Part::open(part_name.into(), label, file.size)?;
+    let (sha256, part_path) = {
+        progress.begin(label, Some(file.size), Unit::Bytes);
+        progress.advance(part.length);
+        let _end = End(progress);
+        fill(http, repo, commit, file, &mut part, &wanted, progress)?
+    };
+    cache::publish(&part_path, &path)?;
+    remove_leftovers(&path);
+    Ok(Entry { size: file.size, sha256 })
+}
+
+struct End<'a>(&'a dyn Progress);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Attempts until the part is whole and right; then its SHA-256 and its path.
+fn fill(
+    http: &Http<'_>,
+    repo: &Repo<'_>,
+    commit: &str,
+    file: &RemoteFile,
+    part: &mut Part,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<(String, PathBuf), HubError> {
+    let url = repo.file_url(http, commit, &file.path);
+    let (mut failures, mut restarts, mut furthest) = (0, 0, part.length);
+    loop {
+        if part.length < part.size {
+            match attempt(http, &url, part, wanted, progress)? {
+                Outcome::Complete => {}
+                Outcome::Broken(message) => {
+                    // A slow line may break as often as it likes while the file grows.
+                    failures = if part.length > furthest { 1 } else { failures + 1 };
+                    furthest = furthest.max(part.length);
+                    if failures >= http.config.attempts {
+                        return Err(http.unreachable(&url, wanted, message));
+                    }
+                    tracing::info!("{}: {message} at byte {} of {}", wanted.what, part.length, part.size);
+                    http.pause(failures, None);
+                    continue;
+                }
+            }
+        }
+        let digests = std::mem::replace(&mut part.digests, Digests::new(part.size));
+        let (sha256, git) = digests.finish();
+        let (algorithm, expected, found) = match &file.digest {
+            Promise::Sha256(expected) => ("SHA-256", expected, &sha256),
+            Promise::Git(expected) => ("git SHA-1", expected, &git),
+        };
+        if expected == found {
+            part.file.sync_all().map_err(HubError::io("write", &part.path))?;
+            return Ok((sha256, part.path.clone()));
+        }
+        let error = HubError::Digest {
+            what: wanted.what.clone(),
+            algorithm,
+            expected: expected.clone(),
+            found: found.clone(),
+        };
+        part.restart(progress)?;
+        if restarts >= MAX_RESTARTS {
+            let _ = fs::remove_file(&part.path);
+            return Err(error);
+        }
+        restarts += 1;
+        tracing::warn!("{error}; fetching it again");
+    }
+}
+
+/// One request: the rest of the file, or all of it.
+fn attempt(
+    http: &Http<'_>,
+    url: &reqwest::Url,
+    part: &mut Part,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Outcome, HubError> {
+    let mut headers = HeaderMap::new();
+    if let Some(etag) = part.etag.as_ref().filter(|_| part.length > 0) {
+        if let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", part.length)) {
+            headers.insert(RANGE, range);
+            headers.insert(IF_RANGE, etag.clone());
+        }
+    }
+    let answer = http.get(url, &headers, wanted)?;
+    let bad = |expected: &str, found: String| HubError::BadAnswer {
+        what: wanted.what.clone(),
+        expected: expected.to_owned(),
+        found,
+    };
+    match answer.status() {
+        StatusCode::PARTIAL_CONTENT if part.length > 0 => {
+            if range_of(&answer) != Some((part.length, part.size)) {
+                let found = answer.headers().get(CONTENT_RANGE).map(|range| format!("{range:?}"));
+                part.restart(progress)?;
+                return Ok(Outcome::Broken(format!("another range than the one asked for: {found:?}")));
+            }
+        }
+        StatusCode::OK => {
+            let length =
+                answer.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+            if length.is_some_and(|length| length != part.size) {
+                let found = format!("{} bytes", length.unwrap_or_default());
+                return Err(bad(&format!("the listed {} bytes", part.size), found));
+            }
+            part.restart(progress)?;
+            part.remember(answer.headers().get(ETAG))?;
+        }
+        StatusCode::RANGE_NOT_SATISFIABLE if part.length > 0 => {
+            part.restart(progress)?;
+            return Ok(Outcome::Broken("the range was refused".to_owned()));
+        }
+        other => return Err(bad("the file", format!("status {other}"))),
+    }
+    receive(answer, part, wanted, progress)
+}
+
+/// Start and total length of a `Content-Range: bytes a-b/total` that reaches to the end of the file.
+fn range_of(answer: &Response) -> Option<(u64, u64)> {
+    let range = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (span, total) = range.split_once('/')?;
+    let (first, last) = span.split_once('-')?;
+    let (first, last, total): (u64, u64, u64) =
+        (first.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?);
+    (last.checked_add(1)? == total).then_some((first, total))
+}
+
+fn receive(
+    mut answer: Response,
+    part: &mut Part,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Outcome, HubError> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = match answer.read(&mut buffer) {
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Ok(Outcome::Broken(names::printable(&error.to_string(), 200)));
+            }
+        };
+        if n == 0 {
+            if part.length == part.size {
+                return Ok(Outcome::Complete);
+            }
+            return Ok(Outcome::Broken("the connection was closed early".to_owned()));
+        }
+        if part.length + n as u64 > part.size {
+            part.reset()?;
+            return Err(HubError::BadAnswer {
+                what: wanted.what.clone(),
+                expected: format!("the listed {} bytes", part.size),
+                found: "more".to_owned(),
+            });
+        }
+        part.append(buffer.get(..n).unwrap_or_default())?;
+        progress.advance(n as u64);
+    }
+}
+
+/// A file that is there under its final name and has the promised digest.
+fn already_there(path: &Path, file: &RemoteFile) -> Result<Option<Entry>, HubError> {
+    let Ok(found) = fs::metadata(path) else { return Ok(None) };
+    if !found.is_file() || found.len() != file.size {
+        return Ok(None);
+    }
+    let mut there = File::open(path).map_err(HubError::io("read", path))?;
+    let mut digests = Digests::new(file.size);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = there.read(&mut buffer).map_err(HubError::io("read", path))?;
+        if n == 0 {
+            break;
+        }
+        digests.update(buffer.get(..n).unwrap_or_default());
+    }
+    let (sha256, git) = digests.finish();
+    let right = match &file.digest {
+        Promise::Sha256(expected) => *expected == sha256,
+        Promise::Git(expected) => *expected == git,
+    };
+    Ok(right.then_some(Entry { size: file.size, sha256 }))
+}
+
+/// Removes parts of this file, also those of its older versions.
+fn remove_leftovers(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let prefix = format!("{name}.");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&prefix) && found.ends_with(".part") {
+            // A leftover costs room and nothing else.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

