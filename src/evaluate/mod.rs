@@ -22,7 +22,7 @@ use crate::tokenizer::Tokenizer;
 
 pub use encode::EncodedTask;
 pub use error::EvaluateError;
-pub use rows::{ModelIdentity, PublishedScore, suite_rows};
+pub use rows::{ModelIdentity, suite_rows};
 
 /// The filter name of metrics that need no filter.
 pub const NO_FILTER: &str = "none";

@@ -4,23 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{NO_FILTER, TaskResult};
 use crate::metrics::{Aggregate, combine};
+use crate::registry::Published;
 use crate::report::{Row, TaskKind};
 use crate::tasks::{Group, Suite};
-
-/// A score that somebody published for the model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PublishedScore {
-    /// Suite or task.
-    pub suite: String,
-    /// Metric; `None` stands for any.
-    pub metric: Option<String>,
-    /// Few-shot examples; `None` stands for any.
-    pub num_fewshot: Option<usize>,
-    /// The value, on the scale of the metric.
-    pub value: f64,
-    /// Where it was published.
-    pub source: String,
-}
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +18,7 @@ pub struct ModelIdentity {
     /// Whose numbers these are meant to be.
     pub protocol: String,
     /// Published scores to put beside.
-    pub published: Vec<PublishedScore>,
+    pub published: Vec<Published>,
 }
 
 /// The rows of one suite for one model. `results` must hold every task of the suite.
@@ -110,9 +96,7 @@ impl Walk<'_> {
         data_sha256: &str,
     ) -> Row {
         let published = self.model.published.iter().find(|p| {
-            p.suite == task
-                && p.metric.as_deref().is_none_or(|m| m == metric)
-                && p.num_fewshot.is_none_or(|n| Some(n) == num_fewshot)
+            p.suite == task && p.metric == metric && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
         });
         Row {
             model: self.model.name.clone(),
