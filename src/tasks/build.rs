@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::error::TaskError;
 use super::fields::{Doc, Maker, Part, Place};
 use super::prepare::{Gold, TextRequest};
@@ -66,8 +65,7 @@ impl<'a> Builder<'a> {
             })?;
             maker(key, field)
         };
-        let optional =
-            |key: &str, field: Option<&Field>| field.map(|field| maker(key, field)).transpose();
+        let optional = |key: &str, field: Option<&Field>| field.map(|field| maker(key, field)).transpose();
         let template = |key: &str, text: Option<&String>| {
             let text = text.filter(|text| !text.is_empty());
             text.map(|text| maker(key, &Field::Template(text.clone()))).transpose()
@@ -82,10 +80,7 @@ impl<'a> Builder<'a> {
         let example = Makers {
             text: required("doc_to_text", own.doc_to_text.as_ref().or(config.doc_to_text.as_ref()))?,
             target: required("doc_to_target", own.doc_to_target.as_ref().or(config.doc_to_target.as_ref()))?,
-            choices: optional(
-                "doc_to_choice",
-                own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref()),
-            )?,
+            choices: optional("doc_to_choice", own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref()))?,
             gen_prefix: template("gen_prefix", own.gen_prefix.as_ref().or(config.gen_prefix.as_ref()))?,
             target_delimiter: own.target_delimiter.as_ref().unwrap_or(&config.target_delimiter).clone(),
         };
@@ -102,11 +97,7 @@ impl<'a> Builder<'a> {
             question,
             example,
             description: template("description", config.description.as_ref())?,
-            fewshot_delimiter: own
-                .fewshot_delimiter
-                .as_ref()
-                .unwrap_or(&config.fewshot_delimiter)
-                .clone(),
+            fewshot_delimiter: own.fewshot_delimiter.as_ref().unwrap_or(&config.fewshot_delimiter).clone(),
             system_instruction,
             unconditional: config.metrics().iter().any(|metric| metric.name == "acc_mutual_info"),
             multiple_input: None,
@@ -208,7 +199,10 @@ impl<'a> Builder<'a> {
         let choices = choices.filter(|choices| !choices.is_empty());
         let choices = choices.ok_or_else(|| ("doc_to_choice", "the list of choices is empty".into()))?;
         if choices.iter().any(|choice| delimiter.is_empty() && choice.is_empty()) {
-            return Err(("doc_to_choice", "a choice is empty, and so is target_delimiter: nothing to score".into()));
+            return Err((
+                "doc_to_choice",
+                "a choice is empty, and so is target_delimiter: nothing to score".into(),
+            ));
         }
         let (requests, gold) = if self.is_multiple_input() {
             let continuation = format!("{delimiter}{target_text}");

@@ -119,7 +119,9 @@ impl Maker {
     pub fn choices(&self, doc: &Doc<'_>) -> Result<Vec<String>, String> {
         let value = match (self.make(doc)?, self) {
             (Value::String(text), Self::Template(_)) => literal::parse(&text)?,
-            (Value::Object(map), Self::Constant(_)) => Value::Array(map.into_iter().map(|(_, v)| v).collect()),
+            (Value::Object(map), Self::Constant(_)) => {
+                Value::Array(map.into_iter().map(|(_, v)| v).collect())
+            }
             (value, _) => value,
         };
         let Value::Array(items) = value else {
@@ -202,7 +204,9 @@ fn is_digits(text: &str) -> bool {
 
 fn index(text: &str) -> Result<Part, String> {
     match literal::parse(text)? {
-        Value::Number(number) => number.as_i64().map(Part::Index).ok_or_else(|| format!("{number} is too large")),
+        Value::Number(number) => {
+            number.as_i64().map(Part::Index).ok_or_else(|| format!("{number} is too large"))
+        }
         other => Err(format!("expected a whole number, found {}", shown(&other))),
     }
 }

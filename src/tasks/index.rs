@@ -128,18 +128,23 @@ impl Index {
     pub fn resolve(&self, name: &str) -> Result<Suite, TaskError> {
         match self.entries.get(name) {
             Some(entry) => self.build(name, entry, &Fields::new(), &mut Above::default()),
-            None if name.ends_with(".yaml") && Path::new(name).is_file() => self.resolve_file(Path::new(name)),
+            None if name.ends_with(".yaml") && Path::new(name).is_file() => {
+                self.resolve_file(Path::new(name))
+            }
             None => Err(self.unknown(name)),
         }
     }
 
     fn resolve_file(&self, path: &Path) -> Result<Suite, TaskError> {
         let file = Location::Disk(path.to_owned());
-        let fields =
-            self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).load(&file)?;
+        let fields = self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).load(&file)?;
         match classify(&fields)? {
-            Kind::Task(name, _) => self.build(&name, &Entry::Task { fields, file }, &Fields::new(), &mut Above::default()),
-            Kind::Group(name) => self.build(&name, &Entry::Group { fields, file }, &Fields::new(), &mut Above::default()),
+            Kind::Task(name, _) => {
+                self.build(&name, &Entry::Task { fields, file }, &Fields::new(), &mut Above::default())
+            }
+            Kind::Group(name) => {
+                self.build(&name, &Entry::Group { fields, file }, &Fields::new(), &mut Above::default())
+            }
             Kind::Other => Err(TaskError::Field {
                 file: file.display(),
                 line: None,
@@ -191,11 +196,8 @@ impl Index {
         file: &Location,
         above: &mut Above,
     ) -> Result<Group, TaskError> {
-        let fail = |message: String| TaskError::Group {
-            file: file.display(),
-            group: config.group.clone(),
-            message,
-        };
+        let fail =
+            |message: String| TaskError::Group { file: file.display(), group: config.group.clone(), message };
         if above.names.contains(&config.group) {
             return Err(fail(format!("contains itself: {} > {}", above.names.join(" > "), config.group)));
         }
@@ -268,11 +270,8 @@ fn merged(base: &Fields, over: &Fields) -> Fields {
 }
 
 fn task(fields: &Fields, over: &Fields, file: Location) -> Result<Arc<Task>, TaskError> {
-    let config = if over.is_empty() {
-        TaskConfig::read(fields)?
-    } else {
-        TaskConfig::read(&merged(fields, over))?
-    };
+    let config =
+        if over.is_empty() { TaskConfig::read(fields)? } else { TaskConfig::read(&merged(fields, over))? };
     Ok(finished(config, file))
 }
 
@@ -399,7 +398,9 @@ mod tests {
         assert!(said.contains("slip.yaml, line 3") && said.contains("\"doc_to_text\""), "{said}");
         let said = index.resolve("zz_god").unwrap_err().to_string();
         assert!(said.contains("\"zz_good\"") && said.contains("1 file(s)"), "{said}");
-        assert!(index.resolve("zz_loop").unwrap_err().to_string().contains("contains itself: zz_loop > zz_loop"));
+        assert!(
+            index.resolve("zz_loop").unwrap_err().to_string().contains("contains itself: zz_loop > zz_loop")
+        );
         let path = dir.path().join("good.yaml");
         assert_eq!(index.resolve(&path.display().to_string()).unwrap().name(), "zz_good");
     }

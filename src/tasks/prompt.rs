@@ -107,13 +107,16 @@ impl Turn<'_> {
             (Part::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
             (Part::Index(index), Some(choices)) if !choices.is_empty() => {
                 // As in Python, a negative index counts from the end.
-                let from_end = choices.len().checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX));
+                let from_end =
+                    choices.len().checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX));
                 let at = usize::try_from(*index).ok().or(from_end);
                 let choice = at.and_then(|at| choices.get(at)).cloned();
                 let wrong = || format!("the answer is choice {index}, and there are {}", choices.len());
                 choice.map(Some).ok_or_else(wrong)
             }
-            (Part::Index(index), _) => Err(format!("the answer is the number {index}, and there are no choices")),
+            (Part::Index(index), _) => {
+                Err(format!("the answer is the number {index}, and there are no choices"))
+            }
             (Part::List(items), _) => match items.first() {
                 Some(Value::String(text)) => Ok(Some(text.clone())),
                 Some(other) => Err(format!("the first of several answers is no text: {other}")),

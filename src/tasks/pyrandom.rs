@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(PyRandom::new(1234).sample(5, 5).unwrap(), [3, 0, 4, 2, 1]);
         assert_eq!(PyRandom::new(1234).sample(100, 6).unwrap(), [99, 56, 14, 0, 11, 74]);
         assert_eq!(PyRandom::new(0).sample(21, 3).unwrap(), [12, 13, 1]);
-        assert_eq!(PyRandom::new(1099511627781).sample(50, 10).unwrap(), [32, 33, 17, 42, 1, 48, 2, 10, 5, 8]);
+        assert_eq!(
+            PyRandom::new(1099511627781).sample(50, 10).unwrap(),
+            [32, 33, 17, 42, 1, 48, 2, 10, 5, 8]
+        );
         assert_eq!(PyRandom::new(3).getrandbits(50), 667254256254973);
         assert_eq!(PyRandom::new(1).sample(3, 4), None);
         assert_eq!(PyRandom::new(1).sample(0, 0), Some(vec![]));

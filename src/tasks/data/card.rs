@@ -62,7 +62,9 @@ fn top_level_block<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     for line in text.split_inclusive('\n') {
         let top = line.chars().next().is_some_and(|c| !c.is_whitespace() && !matches!(c, '-' | '#'));
         match start {
-            None if top && line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')) => start = Some(at),
+            None if top && line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')) => {
+                start = Some(at)
+            }
             Some(start) if top => return text.get(start..at),
             _ => {}
         }

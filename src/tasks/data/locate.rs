@@ -58,8 +58,8 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
-        let files = glob::list(path)
-            .map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
+        let files =
+            glob::list(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
         Ok(Self { path: path.to_owned(), configs: card::read(path)?, files })
     }
 
@@ -143,11 +143,7 @@ fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
     Ok(files)
 }
 
-pub(super) fn locate(
-    store: &DataStore,
-    dataset: &DatasetRef<'_>,
-    split: &str,
-) -> Result<Located, TaskError> {
+pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -> Result<Located, TaskError> {
     let mut searched = Vec::new();
     let missing = |searched: Vec<String>, advice: String| TaskError::MissingData {
         dataset: dataset.path.to_owned(),

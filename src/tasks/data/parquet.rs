@@ -40,7 +40,9 @@ fn read_into(path: &Path, documents: &mut Vec<Document>) -> Result<(), String> {
     for index in 0..reader.num_row_groups() {
         let size = reader.metadata().row_group(index).total_byte_size();
         if size > MAX_ROW_GROUP_BYTES {
-            return Err(format!("row group {index} unpacks to {size} bytes, more than {MAX_ROW_GROUP_BYTES}"));
+            return Err(format!(
+                "row group {index} unpacks to {size} bytes, more than {MAX_ROW_GROUP_BYTES}"
+            ));
         }
         let group = reader.get_row_group(index).map_err(|e| format!("row group {index}: {e}"))?;
         let rows = group.get_row_iter(None).map_err(|e| format!("row group {index}: {e}"))?;

@@ -26,7 +26,8 @@ fn process(mut document: Document) -> Result<Document, String> {
     let second = python::capitalize(text(&document, "ctx_b")?);
     let label = text(&document, "activity_label")?;
     let query = clean(&format!("{label}: {} {second}", text(&document, "ctx_a")?));
-    let endings = document.get("endings").and_then(Value::as_array).ok_or("no column \"endings\" with a list")?;
+    let endings =
+        document.get("endings").and_then(Value::as_array).ok_or("no column \"endings\" with a list")?;
     let choices: Vec<Value> = endings
         .iter()
         .map(|ending| ending.as_str().map(|text| Value::String(clean(text))).ok_or("an ending is no text"))

@@ -40,11 +40,7 @@ pub enum Native {
 
 /// Name in our suites, name in the harness's folder, function.
 const FUNCTIONS: [(&str, &str, Native); 4] = [
-    (
-        "hellaswag.process_docs",
-        "hellaswag/utils.process_docs",
-        Native::Documents(hellaswag::process_docs),
-    ),
+    ("hellaswag.process_docs", "hellaswag/utils.process_docs", Native::Documents(hellaswag::process_docs)),
     (
         "winogrande.doc_to_text",
         "winogrande/preprocess_winogrande.doc_to_text",
@@ -137,7 +133,10 @@ mod tests {
         assert!(documents(&function("x/a.yaml", "hellaswag.process_docs")).is_ok());
         assert!(documents(&function("tasks/hellaswag/a.yaml", "utils.process_docs")).is_ok());
         let said = documents(&function("other/a.yaml", "utils.process_docs")).unwrap_err().to_string();
-        assert!(said.contains("other/a.yaml: process_docs") && said.contains("other/utils.process_docs"), "{said}");
+        assert!(
+            said.contains("other/a.yaml: process_docs") && said.contains("other/utils.process_docs"),
+            "{said}"
+        );
         let said = field(&function("x/a.yaml", "hellaswag.process_docs")).unwrap_err().to_string();
         assert!(said.contains("line 1"), "{said}");
     }

@@ -157,9 +157,9 @@ impl Loader {
                     include: name.clone(),
                     message,
                 };
-                let target = at
-                    .relative(&name)
-                    .ok_or_else(|| error("leads out of the embedded suites; name a file below evals/".into()))?;
+                let target = at.relative(&name).ok_or_else(|| {
+                    error("leads out of the embedded suites; name a file below evals/".into())
+                })?;
                 if above.contains(&target) {
                     return Err(error(format!("{} is already being included: a circle", target.display())));
                 }
@@ -211,7 +211,8 @@ fn read(at: &Location) -> Result<String, TaskError> {
         Location::Disk(path) => {
             let size = std::fs::metadata(path).map_err(io)?.len();
             if size > MAX_FILE_BYTES {
-                let message = format!("{size} bytes, more than the {MAX_FILE_BYTES} of the largest task file");
+                let message =
+                    format!("{size} bytes, more than the {MAX_FILE_BYTES} of the largest task file");
                 return Err(TaskError::Yaml { file: at.display(), message });
             }
             std::fs::read_to_string(path).map_err(io)
@@ -233,7 +234,8 @@ fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
     mapping
         .into_iter()
         .map(|(key, value)| {
-            let key = key.as_str().map(str::to_owned).ok_or_else(|| bad(format!("key {key:?} is no string")))?;
+            let key =
+                key.as_str().map(str::to_owned).ok_or_else(|| bad(format!("key {key:?} is no string")))?;
             Ok((key, Entry { value, origin: Arc::clone(&origin) }))
         })
         .collect()

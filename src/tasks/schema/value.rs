@@ -220,7 +220,8 @@ mod tests {
         let entry = entry("[1, {a: x}]");
         let slot = Slot::new("k", &entry);
         let said = slot.items().unwrap()[1].usize().unwrap_err().to_string();
-        let wanted = "t.yaml, line 2: k[1]: expected a whole number that is not negative, found a map of 1 keys";
+        let wanted =
+            "t.yaml, line 2: k[1]: expected a whole number that is not negative, found a map of 1 keys";
         assert_eq!(said, wanted);
     }
 

@@ -63,12 +63,7 @@ fn truncated(number: f64) -> Value {
 }
 
 /// `re.sub(pattern, replacement, text, count)`.
-fn regex_replace(
-    text: &Value,
-    pattern: &str,
-    replacement: &str,
-    rest: Rest<Value>,
-) -> Result<String, Error> {
+fn regex_replace(text: &Value, pattern: &str, replacement: &str, rest: Rest<Value>) -> Result<String, Error> {
     let count = rest.first().and_then(Value::as_usize).unwrap_or(0);
     let regex = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).build().map_err(|e| {
         invalid(format!("regex_replace: {e} (look-around and back-references are not supported)"))
@@ -79,7 +74,9 @@ fn regex_replace(
     if let Some(found) = regex.captures(&text) {
         expand(&found).map_err(invalid)?;
     }
-    Ok(regex.replacen(&text, count, |found: &regex::Captures<'_>| expand(found).unwrap_or_default()).into_owned())
+    Ok(regex
+        .replacen(&text, count, |found: &regex::Captures<'_>| expand(found).unwrap_or_default())
+        .into_owned())
 }
 
 /// Python's replacement syntax: `\1`, `\g<1>`, `\g<name>`, `\n`, `\\`.

@@ -136,7 +136,8 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Result<Value, String> {
-        for (word, value) in [("True", Value::Bool(true)), ("False", Value::Bool(false)), ("None", Value::Null)]
+        for (word, value) in
+            [("True", Value::Bool(true)), ("False", Value::Bool(false)), ("None", Value::Null)]
         {
             let ends = !self.rest().chars().nth(word.len()).is_some_and(|c| c.is_alphanumeric() || c == '_');
             if ends && self.eat(word) {
@@ -158,7 +159,8 @@ impl Reader<'_> {
             .map_or(self.rest().len(), |(i, _)| i);
         let written = self.rest().get(..length).unwrap_or_default().replace('_', "");
         let unsigned = written.trim_start_matches(['-', '+']);
-        let leading_zero = unsigned.len() > 1 && unsigned.starts_with('0') && !unsigned.contains(['.', 'e', 'E']);
+        let leading_zero =
+            unsigned.len() > 1 && unsigned.starts_with('0') && !unsigned.contains(['.', 'e', 'E']);
         if leading_zero && unsigned.contains(|c| c != '0') {
             return Err(self.expected("a number without leading zeros"));
         }

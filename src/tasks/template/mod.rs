@@ -172,7 +172,10 @@ mod tests {
 
     #[test]
     fn runaway_templates_stop() {
-        let said = render("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", json!({}));
+        let said = render(
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+            json!({}),
+        );
         assert!(said.unwrap_err().contains("fuel"));
     }
 }

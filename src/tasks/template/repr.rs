@@ -150,7 +150,10 @@ mod tests {
     fn quotes_and_escapes_follow_python() {
         assert_eq!(shown(json!(["it's"])), "[\"it's\"]");
         assert_eq!(shown(json!(["it's \"so\""])), "['it\\'s \"so\"']");
-        assert_eq!(shown(json!(["a\\b\n\t\u{7}\u{a0}é中e\u{301}\u{200b}"])), "['a\\\\b\\n\\t\\x07\\xa0é中e\u{301}\\u200b']");
+        assert_eq!(
+            shown(json!(["a\\b\n\t\u{7}\u{a0}é中e\u{301}\u{200b}"])),
+            "['a\\\\b\\n\\t\\x07\\xa0é中e\u{301}\\u200b']"
+        );
         assert_eq!(to_str(&Value::from("it's\n")), "it's\n");
     }
 
