@@ -201,7 +201,10 @@ fn the_first_pip_that_exists_is_used() {
     assert_eq!((none.calls().len(), pip.calls().len()), (1, 1));
     let config = with_pip(&home.path().join("other"), vec![missing]);
     let error = fetch_model(&card(&sha256(MODEL), ""), &config, &Silent).unwrap_err().to_string();
-    assert!(error.starts_with("pip is not installed (tried: /nonexistent/python3 -m pip); install"), "{error}");
+    assert!(
+        error.starts_with("pip is not installed (tried: /nonexistent/python3 -m pip); install"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -234,7 +237,10 @@ fn the_next_source_is_tried_and_if_all_fail_all_are_named() {
     let error = fetch_model(&card, &config, &Silent).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines[0], "tiny could not be fetched from any of its sources:");
-    assert!(lines[1].starts_with("  pip package tiny-pkg 1.0: ") && lines[1].contains("no matching"), "{error}");
+    assert!(
+        lines[1].starts_with("  pip package tiny-pkg 1.0: ") && lines[1].contains("no matching"),
+        "{error}"
+    );
     assert!(lines[2].starts_with("  hub repository org/tiny: cannot reach 127.0.0.1:9 "), "{error}");
     let repo = Files::model("org/tiny", &[("tiny.gguf", MODEL)]);
     let server = Server::start(move |request| repo.answer(request));

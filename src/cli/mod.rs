@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod list;
+mod models;
 mod progress;
 mod pull;
 mod show;

@@ -1,11 +1,185 @@
-//! `zoo show`: Show one model card.
+//! `zoo show`: one model card, and where its weights are.
 
-use super::Global;
+use std::io::{self, Write};
+
+use super::{Global, models};
+use crate::hub::{HubConfig, cached_source};
+use crate::registry::{Architecture, Card, Source};
 
 /// Show one model card.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  zoo show smollm2-135m
+  zoo show smollm2 --format json")]
+pub struct Args {
+    /// A registry id or alias
+    model: String,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
 
-pub fn run(_args: &Args, _global: &Global) -> anyhow::Result<()> {
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For reading
+    Text,
+    /// The card as an object
+    Json,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let registry = models::registry(global)?;
+    let card = models::find(&registry, &args.model)?;
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Text => {
+            let config = HubConfig::from_env();
+            if let Err(error) = &config {
+                models::note(global, &format!("whether the model is here is not known: {error}"));
+            }
+            let config = config.ok();
+            let place = |source: &Source| {
+                let location = cached_source(card, source, config.as_ref()?)?;
+                Some(location.path().display().to_string())
+            };
+            text(&mut out, card, &place)?;
+        }
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(card)?)?,
+    }
+    out.flush()?;
     Ok(())
+}
+
+/// The card for reading; `place` says where a source's files are on this machine, if they are.
+fn text(out: &mut impl Write, card: &Card, place: &dyn Fn(&Source) -> Option<String>) -> io::Result<()> {
+    writeln!(out, "{}  {}\n", card.id, card.name)?;
+    let mut fact = |name: &str, value: String| writeln!(out, "  {name:<24}  {value}");
+    if !card.aliases.is_empty() {
+        fact("aliases", card.aliases.join(", "))?;
+    }
+    fact("family", card.family.clone())?;
+    if let Some(base) = &card.base {
+        fact("base", base.clone())?;
+    }
+    if let Some(n) = card.parameters {
+        fact("parameters", format!("{n} ({})", models::short_count(n)))?;
+    }
+    if let Some(n) = card.context {
+        fact("context", format!("{n} tokens"))?;
+    }
+    fact("licence", card.license.clone())?;
+    if !card.languages.is_empty() {
+        fact("languages", card.languages.join(", "))?;
+    }
+    let release = &card.release;
+    let dtype = release.dtype.as_deref().map(|dtype| format!(", {dtype}")).unwrap_or_default();
+    fact("release", format!("{}, {}{dtype}", release.kind.as_str(), release.format))?;
+    fact("BOS before a text", card.bos.as_str().to_owned())?;
+    if let Some(template) = &card.prompt_template {
+        fact("prompt template", template.clone())?;
+    }
+    fact("card", card.origin.file.clone())?;
+    architecture(out, &card.architecture)?;
+    sources(out, &card.sources, place)?;
+    if !card.published.is_empty() {
+        writeln!(out, "\nPublished scores")?;
+        for score in &card.published {
+            let shots = score.num_fewshot.map(|n| format!(", {n}-shot")).unwrap_or_default();
+            let protocol = score.protocol.as_deref().map(|text| format!("; {text}")).unwrap_or_default();
+            let (suite, metric) = (&score.suite, &score.metric);
+            writeln!(out, "  {suite} {metric}{shots}: {}  ({}{protocol})", score.value, score.source)?;
+        }
+    }
+    for (position, note) in card.notes.iter().enumerate() {
+        if position == 0 {
+            writeln!(out, "\nNotes")?;
+        }
+        writeln!(out, "  {}", note.trim())?;
+    }
+    Ok(())
+}
+
+fn architecture(out: &mut impl Write, a: &Architecture) -> io::Result<()> {
+    let integer = |value: Option<u64>| value.map(|n| n.to_string());
+    let float = |value: Option<f64>| value.map(|x| x.to_string());
+    let facts = [
+        ("hidden_size", integer(a.hidden_size)),
+        ("intermediate_size", integer(a.intermediate_size)),
+        ("num_hidden_layers", integer(a.num_hidden_layers)),
+        ("num_attention_heads", integer(a.num_attention_heads)),
+        ("num_key_value_heads", integer(a.num_key_value_heads)),
+        ("vocab_size", integer(a.vocab_size)),
+        ("max_position_embeddings", integer(a.max_position_embeddings)),
+        ("rms_norm_eps", float(a.rms_norm_eps)),
+        ("rope_theta", float(a.rope_theta)),
+        ("tie_word_embeddings", a.tie_word_embeddings.map(|tied| tied.to_string())),
+    ];
+    if facts.iter().all(|(_, value)| value.is_none()) {
+        return Ok(());
+    }
+    writeln!(out, "\nArchitecture")?;
+    for (name, value) in facts {
+        if let Some(value) = value {
+            writeln!(out, "  {name:<24}  {value}")?;
+        }
+    }
+    Ok(())
+}
+
+fn sources(
+    out: &mut impl Write,
+    sources: &[Source],
+    place: &dyn Fn(&Source) -> Option<String>,
+) -> io::Result<()> {
+    writeln!(out, "\nSources")?;
+    if sources.is_empty() {
+        return writeln!(out, "  none: it cannot be fetched");
+    }
+    for (position, source) in sources.iter().enumerate() {
+        writeln!(out, "  {}. {source}", position + 1)?;
+        match source {
+            Source::Pip(pip) => {
+                let size = pip.size.map(|size| format!(", {}", models::short_bytes(size)));
+                writeln!(out, "     {}{}", pip.member, size.unwrap_or_default())?;
+                writeln!(out, "     sha256 {}", pip.sha256)?;
+            }
+            Source::Hub(hub) if !hub.files.is_empty() => writeln!(out, "     {}", hub.files.join(", "))?,
+            Source::Hub(_) | Source::Path(_) => {}
+        }
+        match place(source) {
+            Some(place) => writeln!(out, "     here: {place}")?,
+            None => writeln!(out, "     not here")?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_card_for_reading() {
+        let registry = Registry::load(None).unwrap();
+        let card = registry.find("smollm2").unwrap();
+        let place =
+            |source: &Source| matches!(source, Source::Pip(_)).then(|| "/cache/model.gguf".to_owned());
+        let mut out = Vec::new();
+        text(&mut out, card, &place).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn a_sparse_card_for_reading() {
+        let card = serde_yaml::from_str(
+            "id: x\nname: X\nfamily: llama\nbase: y\nlicense: MIT\nrelease: {kind: delta, format: bin}\n\
+             prompt_template: vicuna\npublished:\n\
+             - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.35, source: a paper, protocol: by perplexity}",
+        );
+        let mut out = Vec::new();
+        text(&mut out, &card.unwrap(), &|_| None).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
 }
