@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{Aggregate, Aggregation, ChoiceDocument, Gold as ChoiceGold, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::metrics::{Aggregation, ChoiceDocument, Gold as ChoiceGold, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::{Gold, OutputType, PreparedDoc, PreparedTask};
 
