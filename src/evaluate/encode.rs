@@ -45,7 +45,10 @@ impl EncodedTask {
 
     /// The requests in the order in which scores come back.
     pub fn requests(&self) -> impl Iterator<Item = &ScoreRequest> {
-        self.docs.iter().flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)).map(|pair| &pair.request)
+        self.docs
+            .iter()
+            .flat_map(|doc| doc.requests.iter().chain(&doc.unconditional))
+            .map(|pair| &pair.request)
     }
 
     /// The number of requests.
@@ -71,7 +74,10 @@ impl EncodedTask {
     }
 }
 
-fn encode_doc(encoder: PairEncoder, doc: &PreparedDoc) -> Result<EncodedDoc, crate::tokenizer::TokenizerError> {
+fn encode_doc(
+    encoder: PairEncoder,
+    doc: &PreparedDoc,
+) -> Result<EncodedDoc, crate::tokenizer::TokenizerError> {
     let encode = |requests: &[TextRequest]| {
         let mut pairs = Vec::with_capacity(requests.len());
         for same_context in requests.chunk_by(|a, b| Arc::ptr_eq(&a.context, &b.context)) {
