@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::EvaluateError;
 use crate::engine::{EncodedPair, PairEncoder, ScoreRequest};
 use crate::tasks::{PreparedDoc, PreparedTask, TextRequest};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// Tokens of one document: its requests, then its unconditional ones.
 #[derive(Debug, Clone)]
@@ -45,10 +45,7 @@ impl EncodedTask {
 
     /// The requests in the order in which scores come back.
     pub fn requests(&self) -> impl Iterator<Item = &ScoreRequest> {
-        self.docs
-            .iter()
-            .flat_map(|doc| doc.requests.iter().chain(&doc.unconditional))
-            .map(|pair| &pair.request)
+        self.docs.iter().flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)).map(|pair| &pair.request)
     }
 
     /// The number of requests.
@@ -74,11 +71,8 @@ impl EncodedTask {
     }
 }
 
-fn encode_doc(
-    encoder: PairEncoder,
-    doc: &PreparedDoc,
-) -> Result<EncodedDoc, crate::tokenizer::TokenizerError> {
-    let encode = |requests: &[TextRequest]| {
+fn encode_doc(encoder: PairEncoder, doc: &PreparedDoc) -> Result<EncodedDoc, TokenizerError> {
+    let encode = |requests: &[TextRequest]| -> Result<Vec<EncodedPair>, TokenizerError> {
         let mut pairs = Vec::with_capacity(requests.len());
         for same_context in requests.chunk_by(|a, b| Arc::ptr_eq(&a.context, &b.context)) {
             let continuations: Vec<&str> = same_context.iter().map(|r| r.continuation.as_str()).collect();

@@ -69,7 +69,7 @@ impl Aggregation {
         let replicates: Vec<f64> = (0..iterations / chunk)
             .into_par_iter()
             .flat_map_iter(|seed| {
-                let mut random = PyRandom::new(seed as u32);
+                let mut random = PyRandom::new(seed as u64);
                 (0..chunk).map(move |_| {
                     let drawn = (0..n).map(|_| values[(random.random() * n as f64) as usize]);
                     self.value(drawn, n)
