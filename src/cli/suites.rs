@@ -1,11 +1,228 @@
-//! `zoo suites`: List the suites.
+//! `zoo suites`: what can be measured, and whether its data is on this machine.
 
-use super::Global;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use comfy_table::{Cell, CellAlignment};
+
+use super::{Global, models};
+use crate::report::{plain_table, render, terminal_width};
+use crate::tasks::{DataStore, DatasetRef, Index, Suite, Task};
 
 /// List the suites.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  zoo suites
+  zoo suites mmlu --all
+  zoo suites --format json
+  zoo suites --include-path my-tasks --data-dir my-data")]
+pub struct Args {
+    /// Only suites whose name, task or data set contains this text
+    filter: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Also groups and tasks inside of groups, and tags
+    #[arg(long)]
+    all: bool,
+    /// A folder of your own task files, read beside the built-in ones
+    #[arg(long, value_name = "DIR")]
+    include_path: Vec<PathBuf>,
+    /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
 
-pub fn run(_args: &Args, _global: &Global) -> anyhow::Result<()> {
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// Columns for reading
+    Table,
+    /// Comma-separated values with a header line
+    Csv,
+    /// An array of objects
+    Json,
+}
+
+/// One line of the list.
+#[derive(Debug, serde::Serialize)]
+struct Line {
+    suite: String,
+    /// `task`, `group` or `tag`.
+    kind: &'static str,
+    /// How many tasks it stands for.
+    tasks: usize,
+    output_type: String,
+    /// Examples before each question if none are asked for.
+    num_fewshot: String,
+    metrics: String,
+    dataset: String,
+    /// Where the data is: `yes`, `no`, `built in`, or how many tasks of how many have it.
+    local: String,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let index = Index::load(&args.include_path)?;
+    let data = DataStore::from_env(args.data_dir.as_deref());
+    let (lines, problems) = lines(&index, &data, args.all, args.filter.as_deref());
+    for problem in index.problems().iter().map(ToString::to_string).chain(problems) {
+        models::note(global, &problem);
+    }
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Table => out.write_all(table(&lines, terminal_width()).as_bytes())?,
+        Format::Csv => {
+            let mut csv = csv::Writer::from_writer(&mut out);
+            for line in &lines {
+                csv.serialize(line).map_err(io_error)?;
+            }
+            csv.flush()?;
+        }
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines)?)?,
+    }
+    out.flush()?;
+    if lines.is_empty()
+        && let Some(filter) = &args.filter
+    {
+        models::note(global, &format!("no suite fits {filter:?}; `zoo suites --all` lists all"));
+    }
     Ok(())
+}
+
+/// The lines, and what is wrong with suites that could not be listed.
+fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (Vec<Line>, Vec<String>) {
+    let groups: BTreeSet<&str> = index.groups().into_iter().collect();
+    let mut suites = Vec::new();
+    let mut problems = Vec::new();
+    for name in index.names() {
+        match index.resolve(name) {
+            Ok(suite) => suites.push((if groups.contains(name) { "group" } else { "task" }, suite)),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    let mut inner = BTreeSet::new();
+    for (_, suite) in &suites {
+        if let Suite::Group(group) = suite {
+            group.children.iter().for_each(|child| names_below(child, &mut inner));
+        }
+    }
+    if all {
+        let tags = index.tags().into_iter().filter_map(|name| index.resolve(name).ok());
+        suites.extend(tags.map(|suite| ("tag", suite)));
+    } else {
+        suites.retain(|(_, suite)| !inner.contains(suite.name()));
+    }
+    let mut lines: Vec<Line> = suites.iter().map(|(kind, suite)| line(kind, suite, data)).collect();
+    lines.retain(|line| filter.is_none_or(|text| line.suite.contains(text) || line.dataset.contains(text)));
+    lines.sort_by(|a, b| a.suite.cmp(&b.suite));
+    (lines, problems)
+}
+
+fn names_below(suite: &Suite, names: &mut BTreeSet<String>) {
+    names.insert(suite.name().to_owned());
+    if let Suite::Group(group) = suite {
+        group.children.iter().for_each(|child| names_below(child, names));
+    }
+}
+
+fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
+    let tasks = suite.tasks();
+    let each = |value: fn(&Task) -> Vec<String>| {
+        let mut seen: Vec<String> = Vec::new();
+        for value in tasks.iter().flat_map(|task| value(task)) {
+            if !seen.contains(&value) {
+                seen.push(value);
+            }
+        }
+        seen.join(" ")
+    };
+    Line {
+        suite: suite.name().to_owned(),
+        kind,
+        tasks: tasks.len(),
+        output_type: each(|task| vec![task.config.output_type.name().to_owned()]),
+        num_fewshot: each(|task| vec![task.config.num_fewshot.unwrap_or(0).to_string()]),
+        metrics: each(|task| task.metrics().into_iter().map(|metric| metric.name).collect()),
+        dataset: each(|task| task.config.dataset_path.iter().cloned().collect()),
+        local: local(&tasks, data),
+    }
+}
+
+/// Where the evaluated split of every task is.
+fn local(tasks: &[Arc<Task>], data: &DataStore) -> String {
+    let found: Vec<String> = tasks
+        .iter()
+        .filter_map(|task| {
+            let split = task.config.test_split.as_deref().or(task.config.validation_split.as_deref())?;
+            Some(data.locate(&DatasetRef::of(task)?, split).ok()?.place)
+        })
+        .collect();
+    match (found.len(), tasks.len()) {
+        (0, _) => "no".to_owned(),
+        (n, all) if n < all => format!("{n} of {all}"),
+        _ if found.iter().all(|place| place == "built in") => "built in".to_owned(),
+        _ => "yes".to_owned(),
+    }
+}
+
+/// The I/O error inside a CSV error, so that a closed pipe is known as one.
+fn io_error(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => anyhow::anyhow!("cannot write CSV: {other:?}"),
+    }
+}
+
+fn table(lines: &[Line], width: usize) -> String {
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let mut table = plain_table(width);
+    let mut titles = vec![Cell::new("suite"), right("tasks".into()), Cell::new("type")];
+    titles.push(right("shots".into()));
+    titles.extend(["metrics", "data", "local"].map(Cell::new));
+    table.set_header(titles);
+    for line in lines {
+        table.add_row(vec![
+            Cell::new(&line.suite),
+            right(line.tasks.to_string()),
+            Cell::new(&line.output_type),
+            right(line.num_fewshot.clone()),
+            Cell::new(&line.metrics),
+            Cell::new(&line.dataset),
+            Cell::new(&line.local),
+        ]);
+    }
+    render(&mut table, &[4, 5])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(all: bool, filter: Option<&str>) -> Vec<String> {
+        let (lines, problems) = lines(&Index::load(&[]).unwrap(), &DataStore::default(), all, filter);
+        assert_eq!(problems, Vec::<String>::new());
+        lines.into_iter().map(|line| line.suite).collect()
+    }
+
+    #[test]
+    fn groups_hide_what_they_hold_unless_asked() {
+        let top = names(false, None);
+        for name in ["mmlu", "cmmlu", "ceval-valid", "arc_easy", "winogrande"] {
+            assert!(top.contains(&name.to_owned()), "{name} in {top:?}");
+        }
+        assert!(!top.contains(&"mmlu_anatomy".to_owned()) && !top.contains(&"mmlu_stem".to_owned()));
+        // 57 subjects, 4 categories, the whole, and the tags of the categories.
+        assert_eq!(names(true, Some("cais/mmlu")).len(), 57 + 4 + 1 + 4);
+        assert_eq!(names(false, Some("no such thing")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_table() {
+        let (lines, _) = lines(&Index::load(&[]).unwrap(), &DataStore::default(), false, Some("a"));
+        let wanted = ["arc_challenge", "hellaswag", "winogrande", "mmlu"];
+        let lines: Vec<Line> = lines.into_iter().filter(|l| wanted.contains(&l.suite.as_str())).collect();
+        insta::assert_snapshot!(table(&lines, 120));
+    }
 }

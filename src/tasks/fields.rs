@@ -33,7 +33,7 @@ pub enum Maker {
     /// The value of a column.
     Column(String),
     /// A template to fill.
-    Template(Template),
+    Template(Box<Template>),
     /// The same value for all documents.
     Constant(Value),
     /// A native function.
@@ -56,7 +56,7 @@ impl Maker {
 
     /// A template that is one even if a column has its name.
     fn template(text: &str, place: &Place<'_>) -> Result<Self, TaskError> {
-        Template::new(text).map(Self::Template).map_err(|message| TaskError::Field {
+        Template::new(text).map(|t| Self::Template(Box::new(t))).map_err(|message| TaskError::Field {
             file: place.file.to_owned(),
             line: None,
             key: place.key.to_owned(),

@@ -3,6 +3,7 @@
 //! Prompts, continuations and gold answers equal those of lm-evaluation-harness 0.4.13, byte by byte.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::build::{Builder, Built};
@@ -139,13 +140,15 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         let mut messages = builder.opening(&doc).map_err(at)?;
         let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
         for shot in drawn {
-            if !turns.contains_key(&shot) {
-                let Some(example) = pool.documents.get(shot) else { continue };
-                let turn = builder.example(&Doc::new(example));
-                let turn = turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?;
-                turns.insert(shot, turn);
-            }
-            messages.extend(turns.get(&shot).into_iter().flatten().cloned());
+            let Some(example) = pool.documents.get(shot) else { continue };
+            let turn = match turns.entry(shot) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let turn = builder.example(&Doc::new(example));
+                    place.insert(turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?)
+                }
+            };
+            messages.extend(turn.iter().cloned());
         }
         let built = builder.requests(&doc, messages).map_err(at)?;
         let Built { requests, unconditional, choices, gold, in_range, target_text } = built;

@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(done["query"], "Roof: A man sits. He He stands. up");
         assert_eq!(done["choices"], json!(["one  two", "x"]));
         assert_eq!(done["gold"], 1);
-        assert_eq!(done.keys().last().unwrap(), "gold");
+        assert_eq!(done.keys().next_back().unwrap(), "gold");
     }
 
     #[test]
