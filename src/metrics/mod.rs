@@ -11,9 +11,4 @@ pub use choice::{ChoiceDocument, Gold, MULTIPLE_CHOICE_METRICS, multiple_choice}
 pub use group::combine;
 
 /// x
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Aggregate {
-    pub value: f64,
-    pub stderr: Option<f64>,
-    pub n: usize,
-}
+#[derive(Debug, Clone, Copy, PartialEq)] pub struct Aggregate { pub value: f64, pub stderr: Option<f64>, pub n: usize }

@@ -7,6 +7,6 @@ mod atomic;
 mod run;
 mod sample;
 
-pub use atomic::{AtomicFile, write_atomically};
+pub use atomic::{write_atomically, AtomicFile};
 pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
