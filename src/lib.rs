@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod evaluate;
 pub mod hub;
 pub mod kernels;
 pub mod lineage;

@@ -40,7 +40,9 @@ fn references(case: &str) -> Vec<(Vec<u32>, Array2<f32>)> {
 
 fn largest_difference(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f32 {
     assert_eq!(a.dim(), b.dim());
-    a.iter().zip(b).fold(0.0, |worst, (a, b)| if (a - b).abs() > worst || a.is_nan() { (a - b).abs() } else { worst })
+    a.iter()
+        .zip(b)
+        .fold(0.0, |worst, (a, b)| if (a - b).abs() > worst || a.is_nan() { (a - b).abs() } else { worst })
 }
 
 fn check(case: &str, weights_of: &str) {

@@ -5,48 +5,21 @@ use rayon::prelude::*;
 
 use super::plan::Limits;
 use super::{EngineError, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored};
-use crate::model::{Llama, LlamaConfig, RopeScaling};
+use crate::model::Llama;
 use crate::progress::{Progress, Unit};
 
 /// Rows of logits held at a time: `LOGIT_ROWS * vocab_size` numbers.
 const LOGIT_ROWS: usize = 256;
-/// What the activations of a wave may take by default, in bytes.
-const WAVE_BYTES: usize = 512 << 20;
-/// Bounds of the default wave size in tokens.
-const WAVE_TOKENS: std::ops::RangeInclusive<usize> = 512..=16_384;
-
 /// A [`Llama`] and how it is run.
 pub struct LocalModel {
     model: Llama,
-    max_length: usize,
-    wave_tokens: usize,
+    limits: Limits,
 }
 
 impl LocalModel {
-    /// `max_length` defaults to the model's positions, `wave_tokens` to what half a gibibyte of
-    /// activations holds.
-    pub fn new(model: Llama, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
-        let max_length = max_length.unwrap_or(model.config.max_position_embeddings);
-        let wave_tokens = wave_tokens.unwrap_or_else(|| default_wave_tokens(&model.config));
-        Self { model, max_length, wave_tokens }
-    }
-
-    /// Distinct tokens of one forward pass, at most.
-    pub fn wave_tokens(&self) -> usize {
-        self.wave_tokens
-    }
-
-    /// Lays out requests without computing anything.
-    pub fn plan(&self, requests: &[ScoreRequest]) -> Result<Plan, EngineError> {
-        let config = &self.model.config;
-        let dynamic = matches!(config.rope_scaling, RopeScaling::Dynamic { .. });
-        let limits = Limits {
-            max_length: self.max_length,
-            vocab_size: config.vocab_size,
-            wave_tokens: self.wave_tokens,
-            length_dependent_beyond: dynamic.then_some(config.max_position_embeddings),
-        };
-        Plan::new(requests, limits)
+    /// A model that works in waves of these limits.
+    pub fn new(model: Llama, limits: Limits) -> Self {
+        Self { model, limits }
     }
 
     /// Runs one wave and folds the logits of its scored rows into `scores`.
@@ -87,11 +60,11 @@ impl LocalModel {
 
 impl LanguageModel for LocalModel {
     fn max_length(&self) -> usize {
-        self.max_length
+        self.limits.max_length
     }
 
     fn score(&self, requests: &[ScoreRequest], progress: &dyn Progress) -> Result<Scored, EngineError> {
-        let plan = self.plan(requests)?;
+        let plan = Plan::new(requests, self.limits)?;
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
         progress.begin("scoring", Some(plan.tokens.computed), Unit::Tokens);
         let result = plan.waves.iter().try_for_each(|wave| self.run(wave, &mut scores, progress));
@@ -122,14 +95,6 @@ impl Summary {
     }
 }
 
-/// Activations of one token in the widest part of a layer, see the buffers of the forward pass.
-fn default_wave_tokens(config: &LlamaConfig) -> usize {
-    let queries = config.num_attention_heads * config.head_dim;
-    let keys = config.num_key_value_heads * config.head_dim;
-    let floats = 4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size;
-    (WAVE_BYTES / (4 * floats)).clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,38 +106,5 @@ mod tests {
         let exact = (1f64.exp() + 2.0 * 3f64.exp() + (-2f64).exp()).ln();
         assert_eq!(summary.argmax, 1);
         assert!((summary.log_sum_exp - exact).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_default_wave_fits_its_memory() {
-        let config = crate::model::LlamaConfig {
-            hidden_size: 4096,
-            intermediate_size: 11008,
-            num_attention_heads: 32,
-            num_key_value_heads: 32,
-            head_dim: 128,
-            ..smollm()
-        };
-        assert_eq!(default_wave_tokens(&smollm()), 16_384);
-        assert!((2000..4000).contains(&default_wave_tokens(&config)));
-    }
-
-    fn smollm() -> LlamaConfig {
-        LlamaConfig {
-            vocab_size: 49152,
-            hidden_size: 576,
-            intermediate_size: 1536,
-            num_hidden_layers: 30,
-            num_attention_heads: 9,
-            num_key_value_heads: 3,
-            head_dim: 64,
-            max_position_embeddings: 8192,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e5,
-            rope_scaling: RopeScaling::None,
-            tie_word_embeddings: true,
-            attention_bias: false,
-            mlp_bias: false,
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 
 pub use encode::{EncodedPair, PairEncoder};
 pub use local::LocalModel;
-pub use plan::{Plan, PlannedWave, Target};
+pub use plan::{Limits, Plan, PlannedWave, Target};
 
 /// "How likely is `continuation` after `context`?", in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{EngineError, ScoreRequest, TokenCounts};
-use crate::model::Wave;
+use crate::model::{LlamaConfig, RopeScaling, Wave};
 
 /// One scored token: the logits of `row` say how likely `token` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,33 @@ pub struct Limits {
     /// Sequences longer than this share nothing with sequences of another length (dynamic rotary
     /// scaling turns their positions differently); `None` for all other models.
     pub length_dependent_beyond: Option<usize>,
+}
+
+/// What the activations of a wave may take by default, in bytes.
+const WAVE_BYTES: usize = 512 << 20;
+/// Bounds of the default wave size in tokens.
+const WAVE_TOKENS: std::ops::RangeInclusive<usize> = 512..=16_384;
+
+impl Limits {
+    /// The limits of a model; `max_length` defaults to its positions, `wave_tokens` to what half a
+    /// gibibyte of activations holds.
+    pub fn new(config: &LlamaConfig, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
+        let dynamic = matches!(config.rope_scaling, RopeScaling::Dynamic { .. });
+        Self {
+            max_length: max_length.unwrap_or(config.max_position_embeddings),
+            vocab_size: config.vocab_size,
+            wave_tokens: wave_tokens.unwrap_or_else(|| default_wave_tokens(config)),
+            length_dependent_beyond: dynamic.then_some(config.max_position_embeddings),
+        }
+    }
+}
+
+/// From the activations of one token in a layer, see the buffers of the forward pass.
+fn default_wave_tokens(config: &LlamaConfig) -> usize {
+    let queries = config.num_attention_heads * config.head_dim;
+    let keys = config.num_key_value_heads * config.head_dim;
+    let floats = 4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size;
+    (WAVE_BYTES / (4 * floats)).clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())
 }
 
 impl Plan {
@@ -209,6 +236,15 @@ fn add_targets(planned: &mut PlannedWave, segment: usize, input: &Input) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_default_wave_fits_its_memory() {
+        let small = crate::model::tests::smollm2_135m();
+        let large = LlamaConfig { hidden_size: 4096, intermediate_size: 11008, num_attention_heads: 32, num_key_value_heads: 32, head_dim: 128, ..small.clone() };
+        assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
+        assert!((2000..4000).contains(&Limits::new(&large, None, None).wave_tokens));
+        assert_eq!(Limits::new(&small, Some(100), Some(7)).max_length, 100);
+    }
 
     fn request(context: &[u32], continuation: &[u32]) -> ScoreRequest {
         ScoreRequest { context: context.into(), continuation: continuation.to_vec() }

@@ -105,7 +105,8 @@ mod tests {
     fn value(metric: &str, choices: &[&str], logprobs: &[f64], gold: Gold) -> f64 {
         let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
         let (scores, unconditional) = (scores(logprobs), scores(&[-1.0, -9.0]));
-        let document = ChoiceDocument { choices: &choices, scores: &scores, unconditional: &unconditional, gold: &gold };
+        let document =
+            ChoiceDocument { choices: &choices, scores: &scores, unconditional: &unconditional, gold: &gold };
         multiple_choice(metric, document).unwrap()
     }
 

@@ -31,7 +31,8 @@ mod tests {
 
     #[test]
     fn the_pooled_error_is_the_reference_harness_s() {
-        let members = [member(0.2, Some(0.04), 100), member(0.3, Some(0.03), 135), member(0.4, Some(0.05), 90)];
+        let members =
+            [member(0.2, Some(0.04), 100), member(0.3, Some(0.03), 135), member(0.4, Some(0.05), 90)];
         let group = combine(&members, true).unwrap();
         assert!((group.stderr.unwrap() - 0.022_322_4).abs() < 1e-7);
         assert!((group.value - (20.0 + 40.5 + 36.0) / 325.0).abs() < 1e-15);

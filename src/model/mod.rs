@@ -17,6 +17,8 @@ mod rope;
 mod wave;
 
 pub use config::{LlamaConfig, RopeScaling};
+#[cfg(test)]
+pub(crate) use config::tests;
 pub use error::ModelError;
 pub use linear::Linear;
 pub use llama::Llama;

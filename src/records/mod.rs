@@ -4,9 +4,11 @@
 //! under its own name is complete.
 
 mod atomic;
+mod machine;
 mod run;
 mod sample;
 
 pub use atomic::{write_atomically, AtomicFile};
+pub use machine::{Timestamp, cpu_name};
 pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};

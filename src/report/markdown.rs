@@ -23,7 +23,8 @@ pub fn comparison_markdown(rows: &[Row]) -> String {
         } else {
             format!("{}, {}", first.metric, first.filter)
         };
-        let _ = write!(text, "| {indent}{} | {shots} | {} | {} |", escape(&first.task), escape(&metric), first.n);
+        let _ =
+            write!(text, "| {indent}{} | {shots} | {} | {} |", escape(&first.task), escape(&metric), first.n);
         for cell in &row.cells {
             let _ = match cell {
                 Some(Row { value, stderr: Some(stderr), .. }) => write!(text, " {value:.4} ± {stderr:.4} |"),

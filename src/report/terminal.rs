@@ -45,14 +45,18 @@ pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
                 None => "–".to_owned(),
             }));
             if *published {
-                cells.push(right(cell.and_then(|c| c.published).map(|p| format!("{p:.4}")).unwrap_or_default()));
+                cells.push(right(
+                    cell.and_then(|c| c.published).map(|p| format!("{p:.4}")).unwrap_or_default(),
+                ));
             }
         }
         table.add_row(cells);
     }
     let mut text = render(&mut table, &[0]);
     if folded > 0 {
-        text.push_str(&format!("{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n"));
+        text.push_str(&format!(
+            "{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n"
+        ));
     }
     text
 }

@@ -1,3 +1,29 @@
 //! Suites and model prompts as data: task files, documents, few-shot examples, requests as text.
+//!
+//! The way through this room: [`Index`] finds a suite by name, [`DataStore`] finds its documents, and
+//! [`prepare`] turns both into [`PreparedTask`]: for every document the texts whose log-probabilities a
+//! model is asked for. Prompts equal those of lm-evaluation-harness 0.4.13 byte by byte.
 
+pub mod data;
 pub mod embedded;
+pub mod error;
+pub mod fewshot;
+pub mod fields;
+pub mod index;
+pub mod native;
+pub mod prepare;
+pub mod prompt;
+pub mod pyrandom;
+pub mod schema;
+pub mod suite;
+pub mod template;
+
+mod build;
+mod splits;
+
+pub use data::{DataStore, DatasetRef};
+pub use error::TaskError;
+pub use index::Index;
+pub use prepare::{Gold, Limit, PrepareOptions, PreparedDoc, PreparedTask, TextRequest, prepare};
+pub use schema::{Aggregate, MetricSpec, OutputType, TaskConfig};
+pub use suite::{Group, Suite, Task};

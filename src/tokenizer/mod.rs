@@ -17,6 +17,8 @@ mod model_proto;
 mod sentencepiece;
 mod settings;
 mod specials;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 mod wire;
 

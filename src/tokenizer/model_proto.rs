@@ -293,8 +293,10 @@ pub(super) mod tests {
         file
     }
 
-    /// Trainer and normaliser of a LLaMA model.
-    pub const LLAMA: (&[(u64, u64)], &[(u64, u64)]) = (&[(3, 2), (35, 1)], &[(3, 1), (4, 0)]);
+    /// Trainer of a LLaMA model: byte pairs, byte fallback.
+    pub const TRAINER: &[(u64, u64)] = &[(3, 2), (35, 1)];
+    /// Normaliser of a LLaMA model: a dummy prefix, all spaces kept.
+    pub const NORMALIZER: &[(u64, u64)] = &[(3, 1), (4, 0)];
 
     use super::super::vocabulary::tests::pieces;
 
@@ -305,7 +307,7 @@ pub(super) mod tests {
 
     #[test]
     fn reads_a_model() {
-        let file = model_file(&pieces(&[("▁a", -1.5)]), LLAMA.0, LLAMA.1);
+        let file = model_file(&pieces(&[("▁a", -1.5)]), TRAINER, NORMALIZER);
         let model = ModelProto::parse("x.model", &file).unwrap();
         assert_eq!(model.vocabulary.len(), 260);
         assert_eq!(
@@ -326,7 +328,7 @@ pub(super) mod tests {
         assert!(refused(&[(3, 2), (24, 1)], &[]).contains("treat_whitespace_as_suffix"));
         assert!(refused(&[(3, 2)], &[(5, 0)]).contains("escape_whitespaces"));
         assert!(refused(&[(3, 2), (4, 600)], &[]).contains("at least the 600"));
-        let mut file = model_file(&pieces(&[]), LLAMA.0, &[]);
+        let mut file = model_file(&pieces(&[]), TRAINER, &[]);
         let mut normalizer = Vec::new();
         put_bytes(1, b"nmt_nfkc", &mut normalizer);
         put_bytes(2, b"1234", &mut normalizer);
@@ -337,7 +339,7 @@ pub(super) mod tests {
 
     #[test]
     fn refuses_damaged_files_with_their_offset() {
-        let file = model_file(&pieces(&[("a", 0.0)]), LLAMA.0, LLAMA.1);
+        let file = model_file(&pieces(&[("a", 0.0)]), TRAINER, NORMALIZER);
         for cut in (0..file.len()).step_by(7) {
             // A cut between two fields can leave a readable message, which then lacks its specification.
             let message = ModelProto::parse("x.model", &file[..cut]).unwrap_err().to_string();
@@ -349,14 +351,15 @@ pub(super) mod tests {
         assert!(message.contains("byte 4: expected UTF-8 text, found byte 0xff"), "{message}");
         let mut twice = pieces(&[]);
         twice[1].kind = PieceKind::Unknown;
-        let message = ModelProto::parse("x", &model_file(&twice, LLAMA.0, LLAMA.1)).unwrap_err().to_string();
+        let message =
+            ModelProto::parse("x", &model_file(&twice, TRAINER, NORMALIZER)).unwrap_err().to_string();
         assert!(message.contains("found several"), "{message}");
     }
 
     proptest::proptest! {
         #[test]
         fn never_panics_on_changed_bytes(changes in proptest::collection::vec((0usize..3000, 0u8..), 1..8)) {
-            let mut file = model_file(&pieces(&[("a", 0.0), ("ab", 0.0)]), LLAMA.0, LLAMA.1);
+            let mut file = model_file(&pieces(&[("a", 0.0), ("ab", 0.0)]), TRAINER, NORMALIZER);
             for (at, value) in changes {
                 let at = at % file.len();
                 file[at] = value;

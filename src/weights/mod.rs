@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 mod blocks;
+mod digest;
 mod dtype;
 mod error;
 mod finite;
@@ -19,6 +20,7 @@ pub mod safetensors;
 mod sharded;
 mod table;
 
+pub use digest::files_sha256;
 pub use dtype::Dtype;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;

@@ -1,0 +1,114 @@
+//! The flags of `zoo eval`.
+
+use std::path::PathBuf;
+
+use crate::tasks::{Limit, PrepareOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  zoo eval smollm2-135m --suite basics
+  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --limit 50
+  zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
+  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run";
+
+/// Score models on suites and write the tables
+///
+/// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
+/// results.csv, comparison.csv, comparison.md, run.yaml and one line per document in samples/.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Models: names of the registry (zoo list), folders in Hugging Face's layout, or .gguf files
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// Suites, groups or single tasks (zoo suites), separated by commas
+    #[arg(short, long, required = true, value_delimiter = ',', visible_alias = "tasks", value_name = "SUITE")]
+    pub suite: Vec<String>,
+    /// Examples before each question [default: what the task file says]
+    #[arg(short = 'f', long, value_name = "N")]
+    pub num_fewshot: Option<usize>,
+    /// Only the first N documents of each task, or a fraction below 1 of them
+    #[arg(short = 'L', long, value_name = "N", value_parser = parse_limit)]
+    pub limit: Option<Limit>,
+    /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A folder with task files of your own; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub include_path: Vec<PathBuf>,
+    /// Weights for a registry name, instead of its published sources
+    #[arg(long, value_name = "PATH")]
+    pub weights: Option<PathBuf>,
+    /// Text that goes before every prompt
+    #[arg(long, value_name = "TEXT")]
+    pub system_instruction: Option<String>,
+    /// Seed of the few-shot sampler
+    #[arg(long, default_value_t = 1234, value_name = "N")]
+    pub fewshot_seed: u32,
+    /// Positions to use; longer prompts lose tokens on the left [default: the model's]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub max_length: Option<usize>,
+    /// Distinct tokens of one forward pass [default: by the model's size]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub batch_tokens: Option<usize>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// Implementation of matrix products
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["blas", "portable"]))]
+    pub matmul: Option<String>,
+    /// Form of the table on stdout
+    #[arg(long, default_value = "table", value_name = "FORM")]
+    pub format: Format,
+    /// Show every task of large groups in the table
+    #[arg(long)]
+    pub all_tasks: bool,
+    /// Say what would be computed and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Forms of the table on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For the terminal.
+    Table,
+    /// results.csv.
+    Csv,
+    /// comparison.md.
+    Md,
+    /// An array of rows.
+    Json,
+}
+
+impl Args {
+    /// How documents and prompts are made.
+    pub fn prepare_options(&self) -> PrepareOptions {
+        PrepareOptions {
+            num_fewshot: self.num_fewshot,
+            limit: self.limit,
+            fewshot_seed: self.fewshot_seed,
+            system_instruction: self.system_instruction.clone(),
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("expected a whole number".to_owned()),
+    }
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    let expected = "expected a number of documents (100) or a fraction below 1 (0.1)";
+    match text.parse::<f64>() {
+        Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),
+        Ok(count) if count >= 1.0 && count.is_finite() => Ok(Limit::Count(count as usize)),
+        _ => Err(expected.to_owned()),
+    }
+}

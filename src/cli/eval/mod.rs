@@ -1,0 +1,103 @@
+//! `zoo eval`: score models on suites and write the tables.
+
+mod args;
+mod output;
+mod subject;
+
+use std::time::Instant;
+
+use anyhow::Context;
+
+pub use args::Args;
+use output::Run;
+use subject::Subject;
+
+use super::exit::Usage;
+use super::{Global, bar};
+use crate::engine::Plan;
+use crate::evaluate::{self, EncodedTask};
+use crate::tasks::{DataStore, Index, PreparedTask, Suite, TaskError, prepare};
+
+/// Whose prompts, tokens and metrics the numbers are.
+pub const PROTOCOL: &str = "lm-eval-0.4.13";
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    set_threads(args.threads)?;
+    let mut run = Run::begin(args)?;
+    let suites = find_suites(args)?;
+    // Every model is found before the first one is computed.
+    let subjects: Vec<Subject> =
+        args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
+    let tasks = prepare_tasks(&suites, args)?;
+    for subject in subjects {
+        let tokenizer = subject.tokenizer()?;
+        let encoded = evaluate::encode(&tokenizer, &tasks)?;
+        if args.dry_run {
+            print_plan(&subject, &tasks, &encoded)?;
+            continue;
+        }
+        let progress = bar(global);
+        let loading = Instant::now();
+        let model = subject.load(&progress)?;
+        let scoring = Instant::now();
+        let evaluated = evaluate::evaluate(&model, &tasks, &encoded, &progress)?;
+        run.add(&subject, &tokenizer, &suites, evaluated, scoring - loading, scoring.elapsed())?;
+    }
+    if args.dry_run { Ok(()) } else { run.finish(args, global) }
+}
+
+fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if let Some(threads) = threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build_global().context("cannot set the number of threads")?;
+    }
+    Ok(())
+}
+
+fn find_suites(args: &Args) -> anyhow::Result<Vec<Suite>> {
+    let index = Index::load(&args.include_path)?;
+    let find = |name: &String| {
+        index.resolve(name).map_err(|error| match error {
+            unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
+            other => anyhow::Error::from(other),
+        })
+    };
+    args.suite.iter().map(find).collect()
+}
+
+/// Documents and prompts of every task, each task once.
+fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTask>> {
+    let data = DataStore::from_env(args.data_dir.as_deref());
+    let options = args.prepare_options();
+    let mut prepared: Vec<PreparedTask> = Vec::new();
+    for task in suites.iter().flat_map(Suite::tasks) {
+        if prepared.iter().all(|known| known.task.name != task.name) {
+            prepared.push(prepare(&task, &data, &options)?);
+        }
+    }
+    Ok(prepared)
+}
+
+/// What a run would compute, without computing it.
+fn print_plan(subject: &Subject, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> anyhow::Result<()> {
+    use std::io::Write;
+    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
+    let plan = Plan::new(&requests, subject.limits())?;
+    let documents: usize = tasks.iter().map(|task| task.docs.len()).sum();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", subject.name)?;
+    for (label, value) in [
+        ("tasks", tasks.len() as u64),
+        ("documents", documents as u64),
+        ("requests", requests.len() as u64),
+        ("tokens asked", plan.tokens.asked),
+        ("tokens distinct", plan.tokens.distinct),
+        ("tokens to compute", plan.tokens.computed),
+        ("forward passes", plan.waves.len() as u64),
+    ] {
+        writeln!(out, "  {label:<18} {value:>14}")?;
+    }
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    writeln!(out, "  {:<18} {:>10.2} GiB", "weights in f32", gib(4 * subject.checkpoint.config.parameters()))?;
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Why an evaluation stops, said in terms of tasks and documents.
+
+use super::EncodedTask;
+use crate::engine::EngineError;
+use crate::tasks::PreparedTask;
+use crate::tokenizer::TokenizerError;
+
+/// An error of an evaluation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// A text that cannot be encoded.
+    #[error("task {task}, document {doc_id}: {source}")]
+    Tokenizer {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// The tokenizer's reason.
+        source: Box<TokenizerError>,
+    },
+    /// A request that cannot be answered.
+    #[error("task {task}, document {doc_id}, choice {choice}: {reason}")]
+    Request {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// Index of the choice.
+        choice: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The engine failed as a whole.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A metric that this output type does not have.
+    #[error("task {task}: metric {metric:?} cannot be computed for {output_type} tasks; known are {known}")]
+    UnknownMetric {
+        /// The task.
+        task: String,
+        /// The metric.
+        metric: String,
+        /// The task's output type.
+        output_type: String,
+        /// The metrics that work.
+        known: String,
+    },
+    /// An aggregation without an implementation.
+    #[error("task {task}, metric {metric}: aggregation {aggregation:?} is not known; known are mean and perplexity")]
+    UnknownAggregation {
+        /// The task.
+        task: String,
+        /// The metric.
+        metric: String,
+        /// The aggregation.
+        aggregation: String,
+    },
+    /// A task without documents.
+    #[error("task {task}: there are no documents to score; check --limit and the data")]
+    NoDocuments {
+        /// The task.
+        task: String,
+    },
+}
+
+impl EvaluateError {
+    /// Names the document that the engine refused.
+    pub(super) fn from_engine(error: EngineError, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> Self {
+        let (mut request, reason) = match &error {
+            EngineError::EmptyContinuation { request } => (
+                *request,
+                "the continuation is empty once encoded after its context (an empty choice, or a token spans \
+                 the join)"
+                    .to_owned(),
+            ),
+            EngineError::EmptyContext { request } => {
+                (*request, "the context is empty and the vocabulary has neither BOS nor EOS".to_owned())
+            }
+            EngineError::ContinuationTooLong { request, found, max_length } => (
+                *request,
+                format!("the continuation alone has {found} tokens; the model has {max_length} positions"),
+            ),
+            EngineError::UnknownToken { request, token, vocab_size } => (
+                *request,
+                format!(
+                    "token id {token} is beyond the {vocab_size} rows of the embedding; tokenizer and weights do \
+                     not belong together"
+                ),
+            ),
+            EngineError::NotFinite { request } => (
+                *request,
+                "the logits are not finite; the weights are damaged or not a model by themselves (a delta, \
+                 perhaps)"
+                    .to_owned(),
+            ),
+        };
+        for (task, encoded) in tasks.iter().zip(encoded) {
+            if let Some((doc, choice)) = encoded.place(request) {
+                let doc_id = task.docs.get(doc).map_or(doc, |doc| doc.doc_id);
+                return Self::Request { task: task.task.name.clone(), doc_id, choice, reason };
+            }
+            request -= encoded.len();
+        }
+        Self::Engine(error)
+    }
+}

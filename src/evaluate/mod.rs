@@ -1,0 +1,94 @@
+//! Prepared tasks × a model → graded documents, task results and the rows of the tables.
+//!
+//! The middle of `zoo eval`: texts become tokens ([`encode`]), the engine answers them all in one go so
+//! that every task shares its prefixes with every other, answers become metrics ([`grade`]), and results
+//! are summed up along the tree of a suite ([`rows`]). It knows neither flags nor files.
+
+mod encode;
+mod error;
+mod grade;
+mod rows;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::engine::{LanguageModel, TokenCounts};
+use crate::metrics::Aggregate;
+use crate::progress::Progress;
+use crate::records::SampleLine;
+use crate::tasks::{PreparedTask, Task};
+use crate::tokenizer::Tokenizer;
+
+pub use encode::EncodedTask;
+pub use error::EvaluateError;
+pub use rows::{ModelIdentity, suite_rows};
+
+/// The filter name of metrics that need no filter.
+pub const NO_FILTER: &str = "none";
+
+/// One task, graded.
+#[derive(Debug, Clone)]
+pub struct TaskResult {
+    /// The task.
+    pub task: Arc<Task>,
+    /// Few-shot examples per prompt.
+    pub num_fewshot: usize,
+    /// Documents there are, scored or not.
+    pub total_documents: usize,
+    /// Digest of the data.
+    pub data_sha256: String,
+    /// Each metric over all documents, in the task file's order.
+    pub metrics: Vec<(String, Aggregate)>,
+    /// One line per document.
+    pub samples: Vec<SampleLine>,
+}
+
+impl TaskResult {
+    /// The value of a metric.
+    pub fn metric(&self, name: &str) -> Option<Aggregate> {
+        self.metrics.iter().find(|(metric, _)| metric == name).map(|(_, value)| *value)
+    }
+}
+
+/// All tasks of a run for one model.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// In the order of the prepared tasks.
+    pub tasks: Vec<TaskResult>,
+    /// What was asked and computed.
+    pub tokens: TokenCounts,
+}
+
+/// Encodes every text of `tasks`, in parallel over documents.
+pub fn encode(tokenizer: &Tokenizer, tasks: &[PreparedTask]) -> Result<Vec<EncodedTask>, EvaluateError> {
+    tasks.iter().map(|task| EncodedTask::new(tokenizer, task)).collect()
+}
+
+/// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`.
+pub fn evaluate(
+    model: &dyn LanguageModel,
+    tasks: &[PreparedTask],
+    encoded: &[EncodedTask],
+    progress: &dyn Progress,
+) -> Result<Evaluated, EvaluateError> {
+    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
+    let scored = model
+        .score(&requests, progress)
+        .map_err(|error| EvaluateError::from_engine(error, tasks, encoded))?;
+    drop(requests);
+
+    let mut rest = scored.scores.as_slice();
+    let mut with_scores = Vec::with_capacity(tasks.len());
+    for (task, encoded) in tasks.iter().zip(encoded) {
+        let (own, others) = rest.split_at(encoded.len().min(rest.len()));
+        with_scores.push((task, encoded, own));
+        rest = others;
+    }
+    let max_length = model.max_length();
+    let results: Result<Vec<_>, _> = with_scores
+        .into_par_iter()
+        .map(|(task, encoded, scores)| grade::grade(task, encoded, scores, max_length))
+        .collect();
+    Ok(Evaluated { tasks: results?, tokens: scored.tokens })
+}

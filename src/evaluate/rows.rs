@@ -1,0 +1,120 @@
+//! Task results → rows, along the tree of a suite: groups before their tasks.
+
+use sha2::{Digest, Sha256};
+
+use super::{NO_FILTER, TaskResult};
+use crate::metrics::{Aggregate, combine};
+use crate::registry::Published;
+use crate::report::{Row, TaskKind};
+use crate::tasks::{Group, Suite};
+
+/// What the rows say about the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelIdentity {
+    /// Name in the tables.
+    pub name: String,
+    /// Digest of its weights.
+    pub weights_sha256: String,
+    /// Whose numbers these are meant to be.
+    pub protocol: String,
+    /// Published scores to put beside.
+    pub published: Vec<Published>,
+}
+
+/// The rows of one suite for one model. `results` must hold every task of the suite.
+pub fn suite_rows(suite: &Suite, results: &[TaskResult], model: &ModelIdentity) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let walk = Walk { suite: suite.name(), results, model };
+    walk.visit(suite, 0, &mut rows);
+    rows
+}
+
+struct Walk<'a> {
+    suite: &'a str,
+    results: &'a [TaskResult],
+    model: &'a ModelIdentity,
+}
+
+impl Walk<'_> {
+    fn visit(&self, node: &Suite, depth: usize, rows: &mut Vec<Row>) {
+        match node {
+            Suite::Task(task) => {
+                if let Some(result) = self.results.iter().find(|r| r.task.name == task.name) {
+                    for (metric, value) in &result.metrics {
+                        rows.push(self.row(
+                            &task.name,
+                            (depth, TaskKind::Task),
+                            metric,
+                            *value,
+                            Some(result.num_fewshot),
+                            &result.data_sha256,
+                        ));
+                    }
+                }
+            }
+            Suite::Group(group) => {
+                let own = rows.len();
+                self.group_rows(node, group, depth, rows);
+                let below = if rows.len() > own { depth + 1 } else { depth };
+                for child in &group.children {
+                    self.visit(child, below, rows);
+                }
+            }
+        }
+    }
+
+    /// One row per aggregate that any task below has a value for.
+    fn group_rows(&self, node: &Suite, group: &Group, depth: usize, rows: &mut Vec<Row>) {
+        let members: Vec<&TaskResult> = node
+            .tasks()
+            .iter()
+            .filter_map(|task| self.results.iter().find(|r| r.task.name == task.name))
+            .collect();
+        let shots = members.first().map(|m| m.num_fewshot);
+        let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
+        let mut digest = Sha256::new();
+        for member in &members {
+            digest.update(member.data_sha256.as_bytes());
+        }
+        let data_sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        for aggregate in &group.aggregates {
+            let values: Vec<Aggregate> = members.iter().filter_map(|m| m.metric(&aggregate.metric)).collect();
+            if let Some(value) = combine(&values, aggregate.weight_by_size) {
+                let place = (depth, TaskKind::Group);
+                rows.push(self.row(&group.name, place, &aggregate.metric, value, shots, &data_sha256));
+            }
+        }
+    }
+
+    fn row(
+        &self,
+        task: &str,
+        (depth, kind): (usize, TaskKind),
+        metric: &str,
+        value: Aggregate,
+        num_fewshot: Option<usize>,
+        data_sha256: &str,
+    ) -> Row {
+        let published = self.model.published.iter().find(|p| {
+            p.suite == task && p.metric == metric && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
+        });
+        Row {
+            model: self.model.name.clone(),
+            suite: self.suite.to_owned(),
+            task: task.to_owned(),
+            num_fewshot,
+            metric: metric.to_owned(),
+            filter: NO_FILTER.to_owned(),
+            value: value.value,
+            stderr: value.stderr,
+            n: value.n,
+            published: published.map(|p| p.value),
+            published_source: published.map(|p| p.source.clone()),
+            protocol: self.model.protocol.clone(),
+            weights_sha256: self.model.weights_sha256.clone(),
+            data_sha256: data_sha256.to_owned(),
+            depth,
+            kind,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One document's messages and requests.
+
+use std::sync::Arc;
+
+use super::error::TaskError;
+use super::fields::{Doc, Maker, Part, Place};
+use super::prepare::{Gold, TextRequest};
+use super::prompt::{Message, Turn, plain, system};
+use super::schema::{Field, OutputType};
+use super::suite::Task;
+
+/// What is wrong with a document: the field of the task, and words.
+pub(super) type Wrong = (&'static str, String);
+
+/// The fields that a question or an example is made of.
+struct Makers {
+    text: Maker,
+    target: Maker,
+    choices: Option<Maker>,
+    gen_prefix: Option<Maker>,
+    target_delimiter: String,
+}
+
+/// Builds what a model sees of one document after the other.
+pub(super) struct Builder<'a> {
+    task: &'a Task,
+    question: Makers,
+    example: Makers,
+    description: Option<Maker>,
+    fewshot_delimiter: String,
+    system_instruction: Option<&'a str>,
+    unconditional: bool,
+    /// Whether choices stand in the context; known from the first document on.
+    multiple_input: Option<bool>,
+}
+
+/// The requests of one document.
+pub(super) struct Built {
+    pub requests: Vec<TextRequest>,
+    pub unconditional: Vec<TextRequest>,
+    pub choices: Vec<String>,
+    pub gold: Gold,
+    /// Whether all answers are among the choices.
+    pub in_range: bool,
+    pub target_text: String,
+}
+
+impl<'a> Builder<'a> {
+    /// Compiles the fields of a task; `columns` are those of the evaluated split.
+    pub fn new(
+        task: &'a Task,
+        columns: &[String],
+        system_instruction: Option<&'a str>,
+    ) -> Result<Self, TaskError> {
+        let config = &task.config;
+        let own = &config.fewshot_config;
+        let file = task.file.display();
+        let maker = |key: &str, field: &Field| Maker::new(field, columns, &Place { file: &file, key });
+        let required = |key: &str, field: Option<&Field>| {
+            let field = field.ok_or_else(|| TaskError::Field {
+                file: file.clone(),
+                line: None,
+                key: key.to_owned(),
+                message: "missing; it says how this part of the prompt is made".into(),
+            })?;
+            maker(key, field)
+        };
+        let optional = |key: &str, field: Option<&Field>| field.map(|field| maker(key, field)).transpose();
+        let template = |key: &str, text: Option<&String>| {
+            let text = text.filter(|text| !text.is_empty());
+            text.map(|text| maker(key, &Field::Template(text.clone()))).transpose()
+        };
+        let question = Makers {
+            text: required("doc_to_text", config.doc_to_text.as_ref())?,
+            target: required("doc_to_target", config.doc_to_target.as_ref())?,
+            choices: optional("doc_to_choice", config.doc_to_choice.as_ref())?,
+            gen_prefix: template("gen_prefix", config.gen_prefix.as_ref())?,
+            target_delimiter: config.target_delimiter.clone(),
+        };
+        let example = Makers {
+            text: required("doc_to_text", own.doc_to_text.as_ref().or(config.doc_to_text.as_ref()))?,
+            target: required("doc_to_target", own.doc_to_target.as_ref().or(config.doc_to_target.as_ref()))?,
+            choices: optional("doc_to_choice", own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref()))?,
+            gen_prefix: template("gen_prefix", own.gen_prefix.as_ref().or(config.gen_prefix.as_ref()))?,
+            target_delimiter: own.target_delimiter.as_ref().unwrap_or(&config.target_delimiter).clone(),
+        };
+        if config.output_type == OutputType::MultipleChoice && question.choices.is_none() {
+            return Err(TaskError::Field {
+                file: file.clone(),
+                line: None,
+                key: "doc_to_choice".into(),
+                message: "missing; a task of the type multiple_choice needs choices".into(),
+            });
+        }
+        Ok(Self {
+            task,
+            question,
+            example,
+            description: template("description", config.description.as_ref())?,
+            fewshot_delimiter: own.fewshot_delimiter.as_ref().unwrap_or(&config.fewshot_delimiter).clone(),
+            system_instruction,
+            unconditional: config.metrics().iter().any(|metric| metric.name == "acc_mutual_info"),
+            multiple_input: None,
+        })
+    }
+
+    fn has_choices(&self) -> bool {
+        self.question.choices.is_some()
+    }
+
+    fn is_multiple_input(&self) -> bool {
+        self.multiple_input.unwrap_or(false)
+    }
+
+    /// The messages before the examples. The first call decides whether choices stand in the context.
+    pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Message>, Wrong> {
+        if self.multiple_input.is_none() {
+            let text = self.question.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
+            self.multiple_input = Some(self.has_choices() && matches!(text, Part::Index(_)));
+        }
+        let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose();
+        let description = description.map_err(|e| ("description", e))?.unwrap_or_default();
+        // The delimiter here is the task's own; only examples have one of their own.
+        let delimiter = &self.task.config.fewshot_delimiter;
+        Ok(system(self.system_instruction, delimiter, &description).into_iter().collect())
+    }
+
+    /// The messages of an example.
+    pub fn example(&self, doc: &Doc<'_>) -> Result<Vec<Message>, Wrong> {
+        let makers = &self.example;
+        let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
+        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
+        let choices = choices.map_err(|e| ("doc_to_choice", e))?;
+        let answer = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
+        let prefix = prefix(makers, doc)?;
+        let (question, choices) = if self.is_multiple_input() {
+            let chosen = match &text {
+                Part::Index(index) => usize::try_from(*index).ok(),
+                _ => None,
+            };
+            let chosen = chosen.and_then(|at| choices.as_ref()?.get(at)).cloned();
+            let wrong = || format!("expected the number of a choice, found {}", text.shown());
+            (chosen.ok_or_else(|| ("doc_to_text", wrong()))?, None)
+        } else {
+            (question_text(text)?, choices)
+        };
+        Turn {
+            question: &question,
+            choices: choices.as_deref(),
+            answer: &answer,
+            gen_prefix: prefix.as_deref(),
+            target_delimiter: &makers.target_delimiter,
+            fewshot_delimiter: &self.fewshot_delimiter,
+        }
+        .messages()
+        .map_err(|e| ("doc_to_target", e))
+    }
+
+    /// The requests of the evaluated document, after the messages that stand before it.
+    pub fn requests(&self, doc: &Doc<'_>, before: Vec<Message>) -> Result<Built, Wrong> {
+        let makers = &self.question;
+        let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
+        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
+        let choices = choices.map_err(|e| ("doc_to_choice", e))?;
+        let target = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
+        let prefix = prefix(makers, doc)?;
+        let context = |question: &str, delimiter: &str| -> Result<Arc<str>, Wrong> {
+            let turn = Turn {
+                question,
+                choices: None,
+                answer: &Part::Null,
+                gen_prefix: prefix.as_deref(),
+                target_delimiter: delimiter,
+                fewshot_delimiter: "",
+            };
+            let mut messages = before.clone();
+            messages.append(&mut turn.messages().map_err(|e| ("doc_to_target", e))?);
+            Ok(plain(&messages).into())
+        };
+        let delimiter = makers.target_delimiter.as_str();
+        let target_text = target.shown();
+        if self.task.config.output_type == OutputType::Loglikelihood {
+            let Part::Text(target) = target else {
+                return Err(("doc_to_target", format!("expected a text, found {target_text}")));
+            };
+            if target.is_empty() {
+                return Err(("doc_to_target", "the text to score is empty".into()));
+            }
+            let context = context(&question_text(text)?, delimiter)?;
+            return Ok(Built {
+                requests: vec![TextRequest { context, continuation: target.clone() }],
+                unconditional: Vec::new(),
+                choices: Vec::new(),
+                gold: Gold::Text(target),
+                in_range: true,
+                target_text,
+            });
+        }
+        let choices = choices.filter(|choices| !choices.is_empty());
+        let choices = choices.ok_or_else(|| ("doc_to_choice", "the list of choices is empty".into()))?;
+        if choices.iter().any(|choice| delimiter.is_empty() && choice.is_empty()) {
+            return Err((
+                "doc_to_choice",
+                "a choice is empty, and so is target_delimiter: nothing to score".into(),
+            ));
+        }
+        let (requests, gold) = if self.is_multiple_input() {
+            let continuation = format!("{delimiter}{target_text}");
+            let request = |choice: &String| {
+                let context = context(choice, "")?;
+                Ok(TextRequest { context, continuation: continuation.clone() })
+            };
+            (choices.iter().map(request).collect::<Result<Vec<_>, Wrong>>()?, text)
+        } else {
+            let context = context(&question_text(text)?, delimiter)?;
+            let request = |choice: &String| TextRequest {
+                context: Arc::clone(&context),
+                continuation: format!("{delimiter}{choice}"),
+            };
+            (choices.iter().map(request).collect(), target)
+        };
+        let unconditional = if self.unconditional {
+            let nothing: Arc<str> = Arc::from("");
+            let request = |choice: &String| TextRequest {
+                context: Arc::clone(&nothing),
+                continuation: format!("{delimiter}{choice}"),
+            };
+            choices.iter().map(request).collect()
+        } else {
+            Vec::new()
+        };
+        let (gold, in_range) = self::gold(&gold, &choices)?;
+        Ok(Built { requests, unconditional, choices, gold, in_range, target_text })
+    }
+}
+
+fn prefix(makers: &Makers, doc: &Doc<'_>) -> Result<Option<String>, Wrong> {
+    makers.gen_prefix.as_ref().map(|maker| maker.plain(doc)).transpose().map_err(|e| ("gen_prefix", e))
+}
+
+fn question_text(part: Part) -> Result<String, Wrong> {
+    match part {
+        Part::Text(text) => Ok(text),
+        other => Err(("doc_to_text", format!("expected a text, found {}", other.shown()))),
+    }
+}
+
+/// The right answer among the choices, and whether it is there.
+fn gold(answer: &Part, choices: &[String]) -> Result<(Gold, bool), Wrong> {
+    let index = |index: i64| usize::try_from(index).ok().filter(|at| *at < choices.len());
+    let one = match answer {
+        Part::Index(at) => index(*at),
+        Part::Text(text) => choices.iter().position(|choice| choice == text),
+        Part::Null => None,
+        Part::List(items) => {
+            let mut indices = Vec::new();
+            for item in items {
+                let at = item.as_i64().ok_or_else(|| {
+                    ("doc_to_target", format!("expected a list of choice numbers, found {item}"))
+                })?;
+                indices.extend(index(at));
+            }
+            let all = indices.len() == items.len();
+            return Ok((Gold::Indices(indices), all));
+        }
+    };
+    Ok(one.map_or((Gold::OutOfRange, false), |at| (Gold::Index(at), true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn gold_answers() {
+        let choices = ["a".to_owned(), "b".to_owned()];
+        let gold = |part: Part| gold(&part, &choices).unwrap();
+        assert_eq!(gold(Part::Index(1)), (Gold::Index(1), true));
+        assert_eq!(gold(Part::Index(2)), (Gold::OutOfRange, false));
+        assert_eq!(gold(Part::Index(-1)), (Gold::OutOfRange, false));
+        assert_eq!(gold(Part::Text("b".into())), (Gold::Index(1), true));
+        assert_eq!(gold(Part::Text("c".into())), (Gold::OutOfRange, false));
+        let list = |items: &[i64]| Part::List(items.iter().map(|i| json!(i)).collect::<Vec<Value>>());
+        assert_eq!(gold(list(&[0, 1])), (Gold::Indices(vec![0, 1]), true));
+        assert_eq!(gold(list(&[0, 7])), (Gold::Indices(vec![0]), false));
+        assert_eq!(gold(list(&[])), (Gold::Indices(vec![]), true));
+        assert!(super::gold(&Part::List(vec![json!("a")]), &choices).is_err());
+    }
+}

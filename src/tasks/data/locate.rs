@@ -1,0 +1,281 @@
+//! Which files hold a split of a data set.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::card::{self, Config};
+use super::{DataStore, DatasetRef, glob};
+use crate::tasks::error::TaskError;
+
+/// The kinds of files that can be read, in order of preference.
+const ENDINGS: [&str; 5] = ["parquet", "jsonl", "json", "csv", "tsv"];
+
+/// A data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataFile {
+    /// A file on disk, with its name below the folder of the data set.
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Its name below the folder of the data set.
+        name: String,
+    },
+    /// A file in the binary.
+    Embedded {
+        /// Its name below the folder of the data set.
+        name: String,
+        /// Its text.
+        text: &'static str,
+    },
+}
+
+impl DataFile {
+    /// The name below the folder of the data set.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Disk { name, .. } | Self::Embedded { name, .. } => name,
+        }
+    }
+}
+
+/// The files of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The files, sorted by name.
+    pub files: Vec<DataFile>,
+    /// Where they are: a folder, or `built in`.
+    pub place: String,
+}
+
+/// A folder of a data set: its card and its files.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    configs: Vec<Config>,
+    files: Vec<String>,
+}
+
+impl Folder {
+    pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
+        let files =
+            glob::list(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
+        Ok(Self { path: path.to_owned(), configs: card::read(path)?, files })
+    }
+
+    /// The files of a split, or what the folder has instead.
+    fn split(&self, config: Option<&str>, split: &str) -> Result<Vec<DataFile>, String> {
+        let mut note = "no file for this split".to_owned();
+        let selected = match config {
+            Some(name) => self.configs.iter().find(|c| c.name == name),
+            None => match self.configs.as_slice() {
+                [only] => Some(only),
+                several => several.iter().find(|c| c.default),
+            },
+        };
+        match selected {
+            Some(selected) => match selected.splits.iter().find(|(name, _)| name == split) {
+                Some((_, patterns)) => {
+                    let files = self.matching(patterns);
+                    if !files.is_empty() {
+                        return complete(files);
+                    }
+                    note = format!("its card names {}, no such file", patterns.join(", "));
+                }
+                None if !selected.splits.is_empty() => {
+                    let known: Vec<&str> = selected.splits.iter().map(|(name, _)| name.as_str()).collect();
+                    note = format!("config {:?} has the splits {}", selected.name, known.join(", "));
+                }
+                None => {}
+            },
+            None if !self.configs.is_empty() => {
+                let known: Vec<&str> = self.configs.iter().map(|c| c.name.as_str()).collect();
+                note = format!("its card has the configs {}", known.join(", "));
+            }
+            None => {}
+        }
+        for folder in folders(config) {
+            let sharded = [format!("{folder}{split}-*.parquet"), format!("{folder}{split}-*")];
+            let plain = ENDINGS.map(|ending| format!("{folder}{split}.{ending}"));
+            for pattern in sharded.into_iter().chain(plain) {
+                let files = self.matching(&[pattern]);
+                if !files.is_empty() {
+                    return complete(files);
+                }
+            }
+        }
+        Err(note)
+    }
+
+    fn matching(&self, patterns: &[String]) -> Vec<DataFile> {
+        let readable = |name: &str| {
+            name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
+                && !name.ends_with("dataset_infos.json")
+        };
+        self.files
+            .iter()
+            .filter(|name| readable(name) && patterns.iter().any(|pattern| glob::matches(pattern, name)))
+            .map(|name| DataFile::Disk { path: self.path.join(name), name: name.clone() })
+            .collect()
+    }
+}
+
+/// The folders, each with a closing `/`, where files of a configuration may lie without a card.
+fn folders(config: Option<&str>) -> Vec<String> {
+    match config {
+        None | Some("default") => ["default/", "data/", ""].map(str::to_owned).to_vec(),
+        Some(name) => vec![format!("{name}/"), format!("data/{name}/")],
+    }
+}
+
+/// Refuses a split of which some shards (`-00000-of-00002`) are missing.
+fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
+    for file in &files {
+        let stem = file.name().rsplit_once('.').map_or(file.name(), |(stem, _)| stem);
+        let mut parts = stem.rsplit('-');
+        let (total, of) = (parts.next().and_then(|t| t.parse::<usize>().ok()), parts.next());
+        if let (Some(total), Some("of")) = (total, of)
+            && total != files.len()
+        {
+            return Err(format!("{} of {total} files of this split, such as {}", files.len(), file.name()));
+        }
+    }
+    Ok(files)
+}
+
+pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -> Result<Located, TaskError> {
+    let mut searched = Vec::new();
+    let missing = |searched: Vec<String>, advice: String| TaskError::MissingData {
+        dataset: dataset.path.to_owned(),
+        config: dataset.name.map(str::to_owned),
+        split: split.to_owned(),
+        searched,
+        advice,
+    };
+    if ["json", "csv", "parquet"].contains(&dataset.path) {
+        return own_files(dataset, split, &mut searched).ok_or_else(|| {
+            missing(searched, "name the files of each split in dataset_kwargs.data_files".into())
+        });
+    }
+    let local = dataset.path.starts_with('.') || Path::new(dataset.path).is_absolute();
+    let candidates: Vec<PathBuf> = if local {
+        bases(dataset).iter().map(|base| base.join(dataset.path)).collect()
+    } else if plain_name(dataset.path) {
+        store.roots.iter().map(|root| root.join(dataset.path)).collect()
+    } else {
+        let advice = "dataset_path must be `org/name` on a hub, or a folder that begins with `.` or `/`";
+        return Err(missing(searched, advice.into()));
+    };
+    for candidate in candidates {
+        let place = candidate.display().to_string();
+        if !candidate.is_dir() {
+            searched.push(format!("{place}: no such folder"));
+            continue;
+        }
+        match store.folder(&candidate)?.split(dataset.name, split) {
+            Ok(files) => return Ok(Located { files, place }),
+            Err(note) => searched.push(format!("{place}: {note}")),
+        }
+    }
+    if let Some(located) = embedded(dataset, split) {
+        return Ok(located);
+    }
+    searched.push("the data sets built into zoo: not among them".into());
+    let advice = if local {
+        "put the data into this folder, as <config>/<split>.parquet (or jsonl, json, csv, tsv)".to_owned()
+    } else {
+        format!(
+            "run `zoo pull suite:{}`, or name with --data-dir the folder that holds {}",
+            dataset.task, dataset.path
+        )
+    };
+    Err(missing(searched, advice))
+}
+
+/// Whether a name can only lead downwards: `name` or `org/name` of plain characters.
+fn plain_name(path: &str) -> bool {
+    let part = |part: &str| {
+        !part.starts_with('.')
+            && !part.is_empty()
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    path.split('/').count() <= 2 && path.split('/').all(part)
+}
+
+/// The folders that relative paths start from: that of the task file, then the working directory.
+fn bases(dataset: &DatasetRef<'_>) -> Vec<PathBuf> {
+    dataset.folder.into_iter().map(Path::to_owned).chain([PathBuf::new()]).collect()
+}
+
+fn embedded(dataset: &DatasetRef<'_>, split: &str) -> Option<Located> {
+    let name = format!("{}/{split}.jsonl", dataset.name.unwrap_or("default"));
+    let path = format!("data/{}/{name}", dataset.path);
+    let (_, text) = crate::tasks::embedded::files().iter().find(|(file, _)| *file == path)?;
+    Some(Located { files: vec![DataFile::Embedded { name, text }], place: "built in".into() })
+}
+
+/// Files that the task file names itself.
+fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) -> Option<Located> {
+    let named = match dataset.kwargs.get("data_files") {
+        Some(Value::Object(splits)) => splits.get(split),
+        other if split == "train" => other,
+        _ => None,
+    };
+    let patterns: Vec<&str> = match named {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => {
+            searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
+            return None;
+        }
+    };
+    let folder = dataset.kwargs.get("data_dir").and_then(Value::as_str).unwrap_or_default();
+    let mut files = Vec::new();
+    for pattern in patterns {
+        let mut found = Vec::new();
+        for base in bases(dataset) {
+            found = own_pattern(&base.join(folder), pattern);
+            if found.is_empty() {
+                searched.push(format!("{}: no such file", base.join(folder).join(pattern).display()));
+            } else {
+                break;
+            }
+        }
+        if found.is_empty() {
+            return None;
+        }
+        files.append(&mut found);
+    }
+    let place = files.first().map(|file| match file {
+        DataFile::Disk { path, .. } => {
+            path.parent().map(|p| p.display().to_string()).filter(|p| !p.is_empty())
+        }
+        DataFile::Embedded { .. } => None,
+    });
+    Some(Located { place: place.flatten().unwrap_or_else(|| ".".into()), files })
+}
+
+fn own_pattern(base: &Path, pattern: &str) -> Vec<DataFile> {
+    let file = |path: PathBuf| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        DataFile::Disk { path, name }
+    };
+    let path = base.join(pattern);
+    if path.is_file() {
+        return vec![file(path)];
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
+        return Vec::new();
+    };
+    if !name.contains(['*', '?']) {
+        return Vec::new();
+    }
+    let mut names: Vec<String> = std::fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|candidate| glob::matches(name, candidate))
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| file(parent.join(name))).collect()
+}

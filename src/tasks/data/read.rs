@@ -1,0 +1,124 @@
+//! Reading the files of a split into documents, and the digest of what was read.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::json::{self, RowError};
+use super::{DataFile, DatasetRef, Located, parquet, table};
+use crate::tasks::error::TaskError;
+use crate::tasks::native::Document;
+
+/// Larger text files are refused: they are read whole.
+const MAX_TEXT_BYTES: u64 = 4 << 30;
+
+/// The digest of one data file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileDigest {
+    /// The name below the folder of the data set.
+    pub name: String,
+    /// SHA-256 of the bytes, in hex.
+    pub sha256: String,
+}
+
+/// The documents of a split.
+#[derive(Debug, Clone)]
+pub struct SplitData {
+    /// The documents, in the order of the files; every one has all columns.
+    pub documents: Vec<Document>,
+    /// The names of the columns, in order.
+    pub columns: Vec<String>,
+    /// The files that were read.
+    pub files: Vec<FileDigest>,
+}
+
+/// One digest for several files: SHA-256 over the lines `<sha256>  <name>`, sorted by name, each file once.
+pub fn data_sha256(files: &[FileDigest]) -> String {
+    let mut files: Vec<&FileDigest> = files.iter().collect();
+    files.sort();
+    files.dedup();
+    let mut hasher = Sha256::new();
+    for file in files {
+        hasher.update(format!("{}  {}\n", file.sha256, file.name));
+    }
+    hex(&hasher.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitData, TaskError> {
+    let mut documents = Vec::new();
+    let mut files = Vec::new();
+    for file in &located.files {
+        let (mut rows, sha256) = match file {
+            DataFile::Disk { path, .. } => from_disk(path, dataset)?,
+            DataFile::Embedded { name, text } => {
+                let rows = json::read(text, None).map_err(|e| row_error(Path::new(name), e))?;
+                (rows, hex(&Sha256::digest(text.as_bytes())))
+            }
+        };
+        documents.append(&mut rows);
+        files.push(FileDigest { name: file.name().to_owned(), sha256 });
+    }
+    let columns = json::unify(&mut documents);
+    Ok(SplitData { documents, columns, files })
+}
+
+fn row_error(file: &Path, (row, message): RowError) -> TaskError {
+    TaskError::Data { file: file.to_owned(), row, message }
+}
+
+fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, String), TaskError> {
+    let fail = |message: String| TaskError::Data { file: path.to_owned(), row: None, message };
+    let io = |e: std::io::Error| fail(format!("cannot be read: {e}"));
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    // A task that says `json`, `csv` or `parquet` means it, whatever its files are called.
+    let kind = match dataset.path {
+        "csv" if ending == "tsv" => "tsv",
+        kind @ ("json" | "csv" | "parquet") => kind,
+        _ => ending.as_str(),
+    };
+    if kind == "parquet" {
+        return Ok((parquet::read(path)?, digest(path).map_err(io)?));
+    }
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > MAX_TEXT_BYTES {
+        return Err(fail(format!("{size} bytes, more than {MAX_TEXT_BYTES}; use Parquet for large data")));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let text = String::from_utf8(bytes)
+        .map_err(|e| fail(format!("not UTF-8 from byte {}", e.utf8_error().valid_up_to())))?;
+    let option = |name: &str| dataset.kwargs.get(name).and_then(Value::as_str);
+    let rows = match kind {
+        "jsonl" | "json" => json::read(&text, option("field")),
+        "csv" | "tsv" => {
+            let given = option("delimiter").or(option("sep"));
+            let delimiter = given.unwrap_or(if kind == "tsv" { "\t" } else { "," });
+            let [delimiter] = delimiter.as_bytes() else {
+                return Err(fail(format!("the delimiter must be one byte, found {delimiter:?}")));
+            };
+            table::read(&text, *delimiter)
+        }
+        other => return Err(fail(format!("files of the kind {other:?} cannot be read as data"))),
+    };
+    Ok((rows.map_err(|e| row_error(path, e))?, sha256))
+}
+
+fn digest(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut buffer)?;
+        match buffer.get(..n) {
+            Some([]) | None => return Ok(hex(&hasher.finalize())),
+            Some(bytes) => hasher.update(bytes),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Documents from CSV and TSV with a header line, typed as the `pandas` reader of the reference types them.
+//!
+//! A column whose values are all whole numbers is one of integers (of floats if some are missing), one of
+//! numbers is one of floats, one of `True` and `False` one of booleans, and all else is text. Words for
+//! "missing" become null. Source: the `pandas.read_csv` documentation, `na_values` and `dtype`.
+
+use serde_json::{Number, Value};
+
+use super::json::RowError;
+use crate::tasks::native::Document;
+
+const MISSING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// Reads all rows of a text; `delimiter` is `,` or a tab or what the task file says.
+///
+/// # Errors
+/// The row, from 0, and what was found.
+pub fn read(text: &str, delimiter: u8) -> Result<Vec<Document>, RowError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|e| (None, format!("header: {e}")))?.clone();
+    let mut rows = Vec::new();
+    for (row, record) in reader.records().enumerate() {
+        rows.push(record.map_err(|e| (Some(row), e.to_string()))?);
+    }
+    let mut documents = vec![Document::new(); rows.len()];
+    for (index, name) in header.iter().enumerate() {
+        let cells: Vec<&str> = rows.iter().map(|row| row.get(index).unwrap_or_default()).collect();
+        let kind = Kind::of(&cells);
+        for (document, cell) in documents.iter_mut().zip(cells) {
+            document.insert(name.to_owned(), kind.value(cell));
+        }
+    }
+    Ok(documents)
+}
+
+enum Kind {
+    Integer,
+    Float,
+    Bool,
+    Text,
+}
+
+impl Kind {
+    fn of(cells: &[&str]) -> Self {
+        let present: Vec<&str> = cells.iter().copied().filter(|cell| !MISSING.contains(cell)).collect();
+        let complete = present.len() == cells.len();
+        if complete && present.iter().all(|cell| boolean(cell).is_some()) {
+            return Self::Bool;
+        }
+        if present.iter().all(|cell| cell.trim().parse::<i64>().is_ok()) {
+            return if complete { Self::Integer } else { Self::Float };
+        }
+        if present.iter().all(|cell| cell.trim().parse().ok().and_then(Number::from_f64).is_some()) {
+            return Self::Float;
+        }
+        Self::Text
+    }
+
+    fn value(&self, cell: &str) -> Value {
+        if MISSING.contains(&cell) {
+            return Value::Null;
+        }
+        let typed = match self {
+            Self::Integer => cell.trim().parse::<i64>().ok().map(Value::from),
+            Self::Float => cell.trim().parse().ok().and_then(Number::from_f64).map(Value::Number),
+            Self::Bool => boolean(cell).map(Value::Bool),
+            Self::Text => None,
+        };
+        typed.unwrap_or_else(|| Value::String(cell.to_owned()))
+    }
+}
+
+fn boolean(cell: &str) -> Option<bool> {
+    match cell {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_typed() {
+        let text = "q,i,g,f,b,m\n\"a, \"\"b\"\"\",1,1,1.5,True,\nNA,2,,2,False,\n";
+        let rows = read(text, b',').unwrap();
+        let shown: Vec<String> = rows.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"{"q":"a, \"b\"","i":1,"g":1.0,"f":1.5,"b":true,"m":null}"#,
+                r#"{"q":null,"i":2,"g":null,"f":2.0,"b":false,"m":null}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_ragged_row_is_named() {
+        let (row, message) = read("a\tb\n1\t2\n3\n", b'\t').unwrap_err();
+        assert_eq!(row, Some(1));
+        assert!(message.contains("fields"), "{message}");
+    }
+}

@@ -1,0 +1,277 @@
+//! `doc_to_text`, `doc_to_target`, `doc_to_choice`: from a document to the parts of its prompt.
+//!
+//! A text that equals a column name stands for that column as it is; any other text is a template. What a
+//! template gives is then read as the reference harness reads it: digits are an index where there are
+//! choices, a list in brackets is a list of targets, and choices are a Python list.
+
+use minijinja::Value as TemplateValue;
+use serde_json::Value;
+
+use super::error::TaskError;
+use super::native::{self, Document, FieldFn};
+use super::schema::Field;
+use super::template::{self, Template, literal, repr};
+
+/// A document with its fields as template variables, converted once.
+#[derive(Debug, Clone)]
+pub struct Doc<'d> {
+    /// The columns.
+    pub columns: &'d Document,
+    variables: TemplateValue,
+}
+
+impl<'d> Doc<'d> {
+    /// Prepares a document for templates.
+    pub fn new(columns: &'d Document) -> Self {
+        Self { columns, variables: template::document_value(columns) }
+    }
+}
+
+/// A field of a task, ready to be applied to documents.
+#[derive(Debug, Clone)]
+pub enum Maker {
+    /// The value of a column.
+    Column(String),
+    /// A template to fill.
+    Template(Template),
+    /// The same value for all documents.
+    Constant(Value),
+    /// A native function.
+    Native(FieldFn),
+}
+
+impl Maker {
+    /// Makes a field ready; `columns` are those of the evaluated split, `place` says where templates stand.
+    ///
+    /// # Errors
+    /// Templates that do not parse and functions without a native counterpart.
+    pub fn new(field: &Field, columns: &[String], place: &Place<'_>) -> Result<Self, TaskError> {
+        match field {
+            Field::Template(text) if columns.contains(text) => Ok(Self::Column(text.clone())),
+            Field::Template(text) => Self::template(text, place),
+            Field::Constant(value) => Ok(Self::Constant(value.clone())),
+            Field::Function(function) => native::field(function).map(Self::Native),
+        }
+    }
+
+    /// A template that is one even if a column has its name.
+    fn template(text: &str, place: &Place<'_>) -> Result<Self, TaskError> {
+        Template::new(text).map(Self::Template).map_err(|message| TaskError::Field {
+            file: place.file.to_owned(),
+            line: None,
+            key: place.key.to_owned(),
+            message: format!("not a readable template: {message}"),
+        })
+    }
+
+    /// The raw value of the field.
+    fn make(&self, doc: &Doc<'_>) -> Result<Value, String> {
+        match self {
+            Self::Column(name) => doc.columns.get(name).cloned().ok_or_else(|| missing(name, doc.columns)),
+            Self::Template(template) => {
+                let filled = template.render(&doc.variables);
+                filled.map(Value::String).map_err(|e| format!("{e}; columns: {}", names(doc.columns)))
+            }
+            Self::Constant(value) => Ok(value.clone()),
+            Self::Native(call) => call(doc.columns),
+        }
+    }
+
+    /// The question, or an index into the choices (several contexts instead of several continuations).
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, String> {
+        let value = self.make(doc)?;
+        match (value, self) {
+            (Value::String(text), Self::Template(_)) if has_choices && is_digits(&text) => index(&text),
+            (value, _) => part(value),
+        }
+    }
+
+    /// The answer: a text, an index, or a list of either.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn target(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, String> {
+        let value = self.make(doc)?;
+        match (value, self) {
+            (Value::String(text), Self::Template(_)) => {
+                if has_choices && is_digits(&text) {
+                    return index(&text);
+                }
+                if text.len() >= 2 && text.starts_with('[') && text.ends_with(']') {
+                    return Ok(match literal::parse(&text) {
+                        Ok(Value::Array(items)) => Part::List(items),
+                        _ => Part::Text(text),
+                    });
+                }
+                Ok(Part::Text(text))
+            }
+            (value, _) => part(value),
+        }
+    }
+
+    /// The choices.
+    ///
+    /// # Errors
+    /// What is wrong, in words; anything but a list of texts.
+    pub fn choices(&self, doc: &Doc<'_>) -> Result<Vec<String>, String> {
+        let value = match (self.make(doc)?, self) {
+            (Value::String(text), Self::Template(_)) => literal::parse(&text)?,
+            (Value::Object(map), Self::Constant(_)) => {
+                Value::Array(map.into_iter().map(|(_, v)| v).collect())
+            }
+            (value, _) => value,
+        };
+        let Value::Array(items) = value else {
+            return Err(format!("expected a list of choices, found {}", shown(&value)));
+        };
+        items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                other => Err(format!("expected choices that are texts, found {}", shown(&other))),
+            })
+            .collect()
+    }
+
+    /// A plain text: `description` or `gen_prefix`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn plain(&self, doc: &Doc<'_>) -> Result<String, String> {
+        match self.make(doc)? {
+            Value::String(text) => Ok(text),
+            Value::Null => Ok(String::new()),
+            other => Err(format!("expected a text, found {}", shown(&other))),
+        }
+    }
+}
+
+/// Where a field stands, for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The task file.
+    pub file: &'a str,
+    /// The key.
+    pub key: &'a str,
+}
+
+/// What a field gives for one document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A text.
+    Text(String),
+    /// An index into the choices.
+    Index(i64),
+    /// Several targets.
+    List(Vec<Value>),
+    /// Nothing.
+    Null,
+}
+
+impl Part {
+    /// The part as Python prints it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Index(index) => index.to_string(),
+            Self::List(items) => repr::repr(&template::to_value(&Value::Array(items.clone()))),
+            Self::Null => "None".into(),
+        }
+    }
+}
+
+fn part(value: Value) -> Result<Part, String> {
+    Ok(match value {
+        Value::String(text) => Part::Text(text),
+        // In Python a boolean is an integer.
+        Value::Bool(flag) => Part::Index(i64::from(flag)),
+        Value::Null => Part::Null,
+        Value::Array(items) => Part::List(items),
+        Value::Number(number) => match number.as_i64() {
+            Some(index) => Part::Index(index),
+            None => return Err(format!("expected a text, a whole number or a list, found {number}")),
+        },
+        other => return Err(format!("expected a text, a whole number or a list, found {}", shown(&other))),
+    })
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn index(text: &str) -> Result<Part, String> {
+    match literal::parse(text)? {
+        Value::Number(number) => {
+            number.as_i64().map(Part::Index).ok_or_else(|| format!("{number} is too large"))
+        }
+        other => Err(format!("expected a whole number, found {}", shown(&other))),
+    }
+}
+
+fn names(columns: &Document) -> String {
+    columns.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn missing(name: &str, columns: &Document) -> String {
+    format!("the document has no column {name:?}; it has {}", names(columns))
+}
+
+/// A value in a message, cut to a readable length.
+pub(super) fn shown(value: &Value) -> String {
+    repr::repr(&template::to_value(value)).chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PLACE: Place<'_> = Place { file: "t.yaml", key: "doc_to_text" };
+
+    fn maker(text: &str) -> Maker {
+        Maker::new(&Field::Template(text.into()), &["label".into(), "opts".into()], &PLACE).unwrap()
+    }
+
+    fn document() -> Document {
+        let document = json!({"label": 2, "opts": ["a", "b"], "q": "07", "s": "['x', 'y']", "n": "3"});
+        let Value::Object(map) = document else { panic!("no object") };
+        map
+    }
+
+    #[test]
+    fn columns_come_raw_and_templates_are_read() {
+        let document = document();
+        let doc = Doc::new(&document);
+        assert_eq!(maker("label").target(&doc, true).unwrap(), Part::Index(2));
+        assert_eq!(maker("{{label}}").target(&doc, true).unwrap(), Part::Index(2));
+        assert_eq!(maker("{{label}}").target(&doc, false).unwrap(), Part::Text("2".into()));
+        assert_eq!(maker("{{n}}").text(&doc, true).unwrap(), Part::Index(3));
+        assert_eq!(maker("{{s}}").target(&doc, false).unwrap(), Part::List(vec![json!("x"), json!("y")]));
+        assert_eq!(maker("[not a list]").target(&doc, false).unwrap(), Part::Text("[not a list]".into()));
+        assert!(maker("{{q}}").target(&doc, true).is_err(), "Python refuses leading zeros");
+    }
+
+    #[test]
+    fn choices_from_columns_templates_and_constants() {
+        let document = document();
+        let doc = Doc::new(&document);
+        assert_eq!(maker("opts").choices(&doc).unwrap(), ["a", "b"]);
+        assert_eq!(maker("{{opts + ['c']}}").choices(&doc).unwrap(), ["a", "b", "c"]);
+        assert_eq!(maker("{{s}}").choices(&doc).unwrap(), ["x", "y"]);
+        let map = Maker::Constant(json!({"k": "no", "l": "yes"}));
+        assert_eq!(map.choices(&doc).unwrap(), ["no", "yes"]);
+        assert!(maker("label").choices(&doc).unwrap_err().contains("found 2"));
+    }
+
+    #[test]
+    fn errors_name_the_columns() {
+        let document = document();
+        let said = maker("{{nothing}}").text(&Doc::new(&document), false).unwrap_err();
+        assert!(said.contains("columns: label, opts"), "{said}");
+        let said = Maker::new(&Field::Template("{{".into()), &[], &PLACE).unwrap_err().to_string();
+        assert!(said.contains("t.yaml: doc_to_text"), "{said}");
+    }
+}

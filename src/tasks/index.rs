@@ -1,0 +1,407 @@
+//! The index of suites: which names there are, and what each stands for.
+//!
+//! What a file is, as in the reference harness: one with `class` is a task written in Python, else one
+//! with `group` is a group, else one with `task` is a task; other files only serve to be included. Within
+//! one root the first file of a name counts; a folder of one's own wins over the embedded suites.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::error::{TaskError, nearest};
+use super::schema::value::Slot;
+use super::schema::{Fields, GroupConfig, Loader, Location, Member, TaskConfig};
+use super::suite::{Group, Suite, Task};
+
+/// A suite of more groups than this is refused; the largest of the reference harness has a few hundred.
+const MAX_GROUPS: usize = 10_000;
+/// A folder of task files may hold this many files and nest this deep.
+const MAX_FILES: usize = 100_000;
+const MAX_FOLDER_DEPTH: usize = 12;
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Task { fields: Arc<Fields>, file: Location },
+    Group { fields: Arc<Fields>, file: Location },
+    Tag(BTreeSet<String>),
+}
+
+/// The groups around the place that is being built, and how many were built.
+#[derive(Debug, Default)]
+struct Above {
+    names: Vec<String>,
+    built: usize,
+}
+
+/// All suites by name.
+#[derive(Debug, Default)]
+pub struct Index {
+    entries: BTreeMap<String, Entry>,
+    problems: Vec<TaskError>,
+    loader: Mutex<Loader>,
+}
+
+impl Index {
+    /// Indexes the embedded suites and, in order, folders of one's own.
+    ///
+    /// A file in such a folder that cannot be read does not spoil the others: see [`Index::problems`].
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn load(include_paths: &[PathBuf]) -> Result<Self, TaskError> {
+        let mut index = Self::default();
+        let embedded = super::embedded::files().iter().filter(|(path, _)| path.ends_with(".yaml"));
+        index.add(embedded.map(|(path, _)| Location::Embedded((*path).to_owned())));
+        for folder in include_paths {
+            let mut files = Vec::new();
+            walk(folder, 0, &mut files)
+                .map_err(|source| TaskError::Io { file: folder.display().to_string(), source })?;
+            files.sort();
+            index.add(files.into_iter().map(Location::Disk));
+        }
+        Ok(index)
+    }
+
+    /// Adds the files of one root.
+    fn add(&mut self, files: impl Iterator<Item = Location>) {
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        let loader = self.loader.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for file in files {
+            let read = loader.load(&file).and_then(|fields| Ok((classify(&fields)?, fields)));
+            let (kind, fields) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    self.problems.push(error);
+                    continue;
+                }
+            };
+            match kind {
+                Kind::Other => {}
+                Kind::Group(name) => {
+                    entries.entry(name).or_insert(Entry::Group { fields, file });
+                }
+                Kind::Task(name, tags) => {
+                    if matches!(entries.get(&name), Some(Entry::Task { .. } | Entry::Group { .. })) {
+                        continue;
+                    }
+                    entries.insert(name.clone(), Entry::Task { fields, file });
+                    for tag in tags {
+                        let entry = entries.entry(tag).or_insert_with(|| Entry::Tag(BTreeSet::new()));
+                        if let Entry::Tag(tasks) = entry {
+                            tasks.insert(name.clone());
+                        }
+                    }
+                }
+            }
+        }
+        self.entries.append(&mut entries);
+    }
+
+    /// The names of all tasks and groups, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.select(|entry| !matches!(entry, Entry::Tag(_)))
+    }
+
+    /// The names of all groups, sorted.
+    pub fn groups(&self) -> Vec<&str> {
+        self.select(|entry| matches!(entry, Entry::Group { .. }))
+    }
+
+    /// The names of all tags, sorted.
+    pub fn tags(&self) -> Vec<&str> {
+        self.select(|entry| matches!(entry, Entry::Tag(_)))
+    }
+
+    fn select(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<&str> {
+        self.entries.iter().filter(|(_, entry)| wanted(entry)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Files that could not be read and are therefore missing from the index.
+    pub fn problems(&self) -> &[TaskError] {
+        &self.problems
+    }
+
+    /// What a name stands for. A path that ends in `.yaml` is read as a task or group file.
+    ///
+    /// # Errors
+    /// Unknown names, with the nearest known one; everything that is wrong in the files.
+    pub fn resolve(&self, name: &str) -> Result<Suite, TaskError> {
+        match self.entries.get(name) {
+            Some(entry) => self.build(name, entry, &Fields::new(), &mut Above::default()),
+            None if name.ends_with(".yaml") && Path::new(name).is_file() => {
+                self.resolve_file(Path::new(name))
+            }
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    fn resolve_file(&self, path: &Path) -> Result<Suite, TaskError> {
+        let file = Location::Disk(path.to_owned());
+        let fields = self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).load(&file)?;
+        match classify(&fields)? {
+            Kind::Task(name, _) => {
+                self.build(&name, &Entry::Task { fields, file }, &Fields::new(), &mut Above::default())
+            }
+            Kind::Group(name) => {
+                self.build(&name, &Entry::Group { fields, file }, &Fields::new(), &mut Above::default())
+            }
+            Kind::Other => Err(TaskError::Field {
+                file: file.display(),
+                line: None,
+                key: "task".into(),
+                message: "missing; a task file needs `task`, a group file `group`".into(),
+            }),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> TaskError {
+        let note = match self.problems.len() {
+            0 => String::new(),
+            n => format!("; {n} file(s) could not be read and may define it"),
+        };
+        let nearest = nearest(name, self.entries.keys().map(String::as_str));
+        TaskError::UnknownSuite { name: name.to_owned(), nearest, note }
+    }
+
+    fn build(&self, name: &str, entry: &Entry, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
+        match entry {
+            Entry::Task { fields, file } => task(fields, over, file.clone()).map(Suite::Task),
+            Entry::Group { fields, file } => {
+                self.group(GroupConfig::read(fields)?, over, file, above).map(Suite::Group)
+            }
+            Entry::Tag(tasks) => Ok(Suite::Group(Group {
+                name: name.to_owned(),
+                alias: name.to_owned(),
+                children: self.tagged(tasks, over)?,
+                aggregates: Vec::new(),
+                version: None,
+            })),
+        }
+    }
+
+    fn tagged(&self, names: &BTreeSet<String>, over: &Fields) -> Result<Vec<Suite>, TaskError> {
+        let mut tasks = Vec::new();
+        for name in names {
+            if let Some(Entry::Task { fields, file }) = self.entries.get(name) {
+                tasks.push(Suite::Task(task(fields, over, file.clone())?));
+            }
+        }
+        Ok(tasks)
+    }
+
+    fn group(
+        &self,
+        config: GroupConfig,
+        over: &Fields,
+        file: &Location,
+        above: &mut Above,
+    ) -> Result<Group, TaskError> {
+        let fail =
+            |message: String| TaskError::Group { file: file.display(), group: config.group.clone(), message };
+        if above.names.contains(&config.group) {
+            return Err(fail(format!("contains itself: {} > {}", above.names.join(" > "), config.group)));
+        }
+        above.built += 1;
+        if above.built > MAX_GROUPS {
+            return Err(fail(format!("is one of more than {MAX_GROUPS} groups of one suite")));
+        }
+        above.names.push(config.group.clone());
+        // What the caller sets wins over what this group sets.
+        let over = merged(&config.overrides, over);
+        let mut children = Vec::new();
+        for member in &config.members {
+            match member {
+                Member::Name(name) => match self.entries.get(name) {
+                    Some(Entry::Tag(tasks)) => children.append(&mut self.tagged(tasks, &over)?),
+                    Some(entry) => children.push(self.build(name, entry, &over, above)?),
+                    None => return Err(fail(format!("names {}", self.unknown(name)))),
+                },
+                Member::Task(name, own) => {
+                    let over = merged(&over, own);
+                    match self.entries.get(name) {
+                        Some(Entry::Tag(tasks)) => children.append(&mut self.tagged(tasks, &over)?),
+                        Some(entry) => children.push(self.build(name, entry, &over, above)?),
+                        None => {
+                            let name = format!("{}::{name}", config.group);
+                            children.push(Suite::Task(inline_task(&name, &over, file)?));
+                        }
+                    }
+                }
+                Member::Group(name, own) => {
+                    let mut inner = own.clone();
+                    inner.remove("group");
+                    let known = self.entries.get(name);
+                    let group = match known {
+                        Some(Entry::Group { fields, file }) => {
+                            let mut fields = (**fields).clone();
+                            for key in ["group_alias", "aggregate_metric_list"] {
+                                if let Some(entry) = inner.remove(key) {
+                                    fields.insert(key.to_owned(), entry);
+                                }
+                            }
+                            let over = merged(&over, &inner);
+                            self.group(GroupConfig::read(&fields)?, &over, file, above)?
+                        }
+                        _ => {
+                            let mut group = GroupConfig::read(own)?;
+                            group.group = format!("{}::{name}", config.group);
+                            self.group(group, &over, file, above)?
+                        }
+                    };
+                    children.push(Suite::Group(group));
+                }
+            }
+        }
+        above.names.pop();
+        Ok(Group {
+            alias: config.group_alias.unwrap_or_else(|| config.group.clone()),
+            name: config.group,
+            children,
+            aggregates: config.aggregates,
+            version: config.metadata.get("version").cloned(),
+        })
+    }
+}
+
+fn merged(base: &Fields, over: &Fields) -> Fields {
+    let mut all = base.clone();
+    all.extend(over.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+    all
+}
+
+fn task(fields: &Fields, over: &Fields, file: Location) -> Result<Arc<Task>, TaskError> {
+    let config =
+        if over.is_empty() { TaskConfig::read(fields)? } else { TaskConfig::read(&merged(fields, over))? };
+    Ok(finished(config, file))
+}
+
+fn inline_task(name: &str, fields: &Fields, file: &Location) -> Result<Arc<Task>, TaskError> {
+    let mut config = TaskConfig::read(fields)?;
+    config.task = name.to_owned();
+    Ok(finished(config, file.clone()))
+}
+
+fn finished(config: TaskConfig, file: Location) -> Arc<Task> {
+    let name = config.task.clone();
+    let alias = config.task_alias.clone().unwrap_or_else(|| name.clone());
+    Arc::new(Task { name, alias, config, file })
+}
+
+enum Kind {
+    Task(String, Vec<String>),
+    Group(String),
+    Other,
+}
+
+fn classify(fields: &Fields) -> Result<Kind, TaskError> {
+    let slot = |key: &str| fields.get(key).map(|entry| Slot::new(key, entry));
+    // A list under `task` belongs to a group; a file with neither name only serves to be included.
+    if !fields.contains_key("class")
+        && let Some(group) = slot("group")
+    {
+        return group.string().map(Kind::Group);
+    }
+    match slot("task") {
+        Some(task) if task.value.is_string() => {
+            let tags = slot("tag").map(|tag| tag.strings()).transpose()?.unwrap_or_default();
+            Ok(Kind::Task(task.string()?, tags))
+        }
+        Some(task) => Err(task.error("expected a name; a list of tasks needs the key `group`")),
+        None => Ok(Kind::Other),
+    }
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            let skipped = matches!(name, "__pycache__" | ".ipynb_checkpoints" | ".git");
+            if !skipped && depth < MAX_FOLDER_DEPTH {
+                walk(&path, depth + 1, files)?;
+            }
+        } else if name.ends_with(".yaml") && files.len() < MAX_FILES {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(files: &[(&str, &str)]) -> (tempfile::TempDir, Index) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let index = Index::load(&[dir.path().to_owned()]).unwrap();
+        (dir, index)
+    }
+
+    #[test]
+    fn every_embedded_suite_resolves() {
+        let index = Index::load(&[]).unwrap();
+        assert!(index.problems().is_empty(), "{:?}", index.problems());
+        for name in index.names().into_iter().chain(index.tags()) {
+            index.resolve(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn groups_tags_overrides_and_inline_members() {
+        let (_dir, index) = index(&[
+            ("a.yaml", "task: zz_a\ntag: [zz_tag]\ndoc_to_text: q\nnum_fewshot: 1\n"),
+            ("b.yaml", "include: a.yaml\ntask: zz_b\ntask_alias: B\n"),
+            ("c.yaml", "task: zz_c\n"),
+            (
+                "g.yaml",
+                "group: zz_g\ngroup_alias: G\nnum_fewshot: 3\nmetadata: {version: 2.0}\n\
+                 aggregate_metric_list: [{metric: acc, weight_by_size: false, filter_list: none}]\n\
+                 task:\n- zz_tag\n- {task: zz_c, num_fewshot: 5}\n- {task: zz_new, doc_to_text: t}\n\
+                 - {group: inner, task: [zz_a], aggregate_metric_list: {metric: acc}}\n",
+            ),
+        ]);
+        assert_eq!(index.tags().iter().filter(|t| **t == "zz_tag").count(), 1);
+        let Suite::Group(group) = index.resolve("zz_g").unwrap() else { panic!("no group") };
+        let shots: Vec<(String, Option<usize>)> = group
+            .children
+            .iter()
+            .flat_map(Suite::tasks)
+            .map(|t| (t.name.clone(), t.config.num_fewshot))
+            .collect();
+        let wanted = [("zz_a", 3), ("zz_b", 3), ("zz_c", 5), ("zz_g::zz_new", 3), ("zz_a", 3)];
+        assert_eq!(shots, wanted.map(|(n, s)| (n.to_owned(), Some(s))));
+        assert_eq!(group.children.last().unwrap().name(), "zz_g::inner");
+        assert_eq!(group.alias, "G");
+        assert_eq!(group.version, Some(serde_json::json!(2.0)));
+        assert_eq!(group.aggregates[0].filters, Some(vec!["none".to_owned()]));
+        assert!(!group.aggregates[0].weight_by_size);
+        let Suite::Group(tag) = index.resolve("zz_tag").unwrap() else { panic!("no group") };
+        assert_eq!((tag.children.len(), tag.aggregates.len()), (2, 0));
+        assert_eq!(tag.children[1].alias(), "B");
+    }
+
+    #[test]
+    fn slips_are_named_and_bad_files_do_not_spoil_good_ones() {
+        let (dir, index) = index(&[
+            ("good.yaml", "task: zz_good\n"),
+            ("slip.yaml", "task: zz_slip\n\ndoc_to_txt: x\n"),
+            ("bad.yaml", "task: [\n"),
+            ("loop.yaml", "group: zz_loop\ntask: [zz_loop]\n"),
+        ]);
+        assert_eq!(index.problems().len(), 1);
+        let said = index.resolve("zz_slip").unwrap_err().to_string();
+        assert!(said.contains("slip.yaml, line 3") && said.contains("\"doc_to_text\""), "{said}");
+        let said = index.resolve("zz_god").unwrap_err().to_string();
+        assert!(said.contains("\"zz_good\"") && said.contains("1 file(s)"), "{said}");
+        assert!(
+            index.resolve("zz_loop").unwrap_err().to_string().contains("contains itself: zz_loop > zz_loop")
+        );
+        let path = dir.path().join("good.yaml");
+        assert_eq!(index.resolve(&path.display().to_string()).unwrap().name(), "zz_good");
+    }
+}

@@ -1,0 +1,83 @@
+//! HellaSwag's documents made ready: context and endings joined and cleaned of WikiHow's markup.
+//!
+//! Behaviour of lm-evaluation-harness 0.4.13, task `hellaswag` (Zellers et al. 2019, arXiv:1905.07830).
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{Document, NativeError, text};
+use crate::tasks::template::python;
+
+/// Marks in square brackets, within a line.
+static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\[.*?\]").ok());
+
+/// Adds `query`, `choices` and `gold` to every document.
+pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
+    documents
+        .into_iter()
+        .enumerate()
+        .map(|(doc, document)| process(document).map_err(|message| NativeError { doc, message }))
+        .collect()
+}
+
+fn process(mut document: Document) -> Result<Document, String> {
+    let second = python::capitalize(text(&document, "ctx_b")?);
+    let label = text(&document, "activity_label")?;
+    let query = clean(&format!("{label}: {} {second}", text(&document, "ctx_a")?));
+    let endings =
+        document.get("endings").and_then(Value::as_array).ok_or("no column \"endings\" with a list")?;
+    let choices: Vec<Value> = endings
+        .iter()
+        .map(|ending| ending.as_str().map(|text| Value::String(clean(text))).ok_or("an ending is no text"))
+        .collect::<Result<_, _>>()?;
+    let gold = match document.get("label") {
+        Some(Value::Number(number)) => number.as_i64(),
+        Some(Value::String(text)) => python::strip(text).parse().ok(),
+        _ => None,
+    };
+    let gold = gold.ok_or("column \"label\" holds no whole number; is this an unlabelled test split?")?;
+    document.insert("query".into(), Value::String(query));
+    document.insert("choices".into(), Value::Array(choices));
+    document.insert("gold".into(), Value::from(gold));
+    Ok(document)
+}
+
+/// Strips, turns ` [title]` into a full stop, drops marks, and halves double spaces once.
+fn clean(text: &str) -> String {
+    let text = python::strip(text).replace(" [title]", ". ");
+    let text = match MARKUP.as_ref() {
+        Some(markup) => markup.replace_all(&text, "").into_owned(),
+        None => text,
+    };
+    text.replace("  ", " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn context_is_joined_and_cleaned() {
+        let document = json!({
+            "activity_label": "Roof", "ctx_a": "A man sits. [header] He", "ctx_b": "hE stands [title] up",
+            "endings": [" one [substeps]  two  ", "x"], "label": "1"
+        });
+        let Value::Object(document) = document else { panic!("no object") };
+        let done = process_docs(vec![document]).unwrap().remove(0);
+        assert_eq!(done["query"], "Roof: A man sits. He He stands. up");
+        assert_eq!(done["choices"], json!(["one  two", "x"]));
+        assert_eq!(done["gold"], 1);
+        assert_eq!(done.keys().last().unwrap(), "gold");
+    }
+
+    #[test]
+    fn an_unlabelled_document_is_named() {
+        let document = json!({"activity_label": "", "ctx_a": "", "ctx_b": "", "endings": [], "label": ""});
+        let Value::Object(document) = document else { panic!("no object") };
+        let error = process_docs(vec![document]).unwrap_err();
+        assert!(error.doc == 0 && error.message.contains("label"));
+    }
+}

@@ -1,0 +1,232 @@
+//! From a task and its data to the requests that a model is asked, as text.
+//!
+//! Prompts, continuations and gold answers equal those of lm-evaluation-harness 0.4.13, byte by byte.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::build::{Builder, Built};
+use super::data::{DataStore, data_sha256};
+use super::error::TaskError;
+use super::fewshot::{Sampler, Strategy};
+use super::fields::Doc;
+use super::native::Document;
+use super::prompt::Message;
+use super::schema::OutputType;
+use super::splits::Splits;
+use super::suite::Task;
+
+/// How many documents of a task are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// The first so many.
+    Count(usize),
+    /// The first so large a part, above 0 and below 1, rounded up to whole documents.
+    Fraction(f64),
+}
+
+/// What a run sets about its tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrepareOptions {
+    /// How many examples stand before each question; a task whose file says 0 keeps 0.
+    pub num_fewshot: Option<usize>,
+    /// Evaluate only the first documents.
+    pub limit: Option<Limit>,
+    /// The seed of the examples; 1234 in the reference harness.
+    pub fewshot_seed: u32,
+    /// A text that stands before everything else.
+    pub system_instruction: Option<String>,
+}
+
+impl Default for PrepareOptions {
+    fn default() -> Self {
+        Self { num_fewshot: None, limit: None, fewshot_seed: 1234, system_instruction: None }
+    }
+}
+
+/// One request: how likely is `continuation` after `context`?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRequest {
+    /// The whole prompt; the requests of one document share it where it is the same.
+    pub context: Arc<str>,
+    /// What is scored after it, delimiter included.
+    pub continuation: String,
+}
+
+/// The right answer of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gold {
+    /// The choice with this index.
+    Index(usize),
+    /// Any of these choices; those out of range are left out.
+    Indices(Vec<usize>),
+    /// The answer is none of the choices: every model is wrong here.
+    OutOfRange,
+    /// The text itself (`loglikelihood`).
+    Text(String),
+}
+
+/// One document, ready to be scored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedDoc {
+    /// Its number in the evaluated split, from 0.
+    pub doc_id: usize,
+    /// Its columns, after `process_docs`.
+    pub doc: Document,
+    /// The requests, in the order of the choices.
+    pub requests: Vec<TextRequest>,
+    /// The choices without any context, for `acc_mutual_info`; else empty.
+    pub unconditional: Vec<TextRequest>,
+    /// The choices without delimiter; empty for `loglikelihood`.
+    pub choices: Vec<String>,
+    /// The right answer.
+    pub gold: Gold,
+    /// The target as text, as the reference harness logs it.
+    pub target_text: String,
+}
+
+/// A task with all its requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedTask {
+    /// The task.
+    pub task: Arc<Task>,
+    /// How many examples stand before each question.
+    pub num_fewshot: usize,
+    /// The documents, in order.
+    pub docs: Vec<PreparedDoc>,
+    /// The digest of all data files that were read; see [`data_sha256`].
+    pub data_sha256: String,
+    /// How many documents the evaluated split has, before any limit.
+    pub total_docs: usize,
+    /// What the user should know: answers out of range, documents that may see themselves.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the data of a task and builds its requests.
+///
+/// # Errors
+/// Tasks that this version does not run, missing data, and documents that do not fit the task, with file,
+/// document number and field.
+pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Result<PreparedTask, TaskError> {
+    runnable(task)?;
+    let strategy = strategy(task)?;
+    let mut splits = Splits::new(task, data);
+    let evaluated = splits.evaluated()?;
+    let total_docs = evaluated.documents.len();
+    let taken = limited(task, total_docs, options.limit)?;
+    let num_fewshot = match task.config.num_fewshot {
+        Some(0) => 0,
+        own => options.num_fewshot.or(own).unwrap_or(0),
+    };
+    let pool = if num_fewshot == 0 { splits.no_pool() } else { splits.pool(&evaluated)? };
+    let mut warnings = Vec::new();
+    let exclude = task.config.configured_fewshot_split() == task.config.test_split.as_deref();
+    let mut sampler = Sampler::new(strategy, &pool.documents, exclude, options.fewshot_seed);
+    if num_fewshot > 0 && sampler.may_leak(pool.is_evaluated) {
+        warnings.push(format!(
+            "task {}: its examples come from the evaluated split {:?} and a document is not kept out of its own \
+             examples, as in the reference harness; such scores are too high",
+            task.name, evaluated.split
+        ));
+    }
+    let mut builder = Builder::new(task, &evaluated.columns, options.system_instruction.as_deref())?;
+    let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
+    let mut docs = Vec::with_capacity(taken);
+    let (mut out_of_range, mut empty_choice) = (Vec::new(), Vec::new());
+    for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
+        let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
+        let doc = Doc::new(&document);
+        let mut messages = builder.opening(&doc).map_err(at)?;
+        let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
+        for shot in drawn {
+            if !turns.contains_key(&shot) {
+                let Some(example) = pool.documents.get(shot) else { continue };
+                let turn = builder.example(&Doc::new(example));
+                let turn = turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?;
+                turns.insert(shot, turn);
+            }
+            messages.extend(turns.get(&shot).into_iter().flatten().cloned());
+        }
+        let built = builder.requests(&doc, messages).map_err(at)?;
+        let Built { requests, unconditional, choices, gold, in_range, target_text } = built;
+        if !in_range {
+            out_of_range.push(doc_id);
+        }
+        if choices.iter().any(String::is_empty) {
+            empty_choice.push(doc_id);
+        }
+        docs.push(PreparedDoc { doc_id, doc: document, requests, unconditional, choices, gold, target_text });
+    }
+    warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
+    warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");
+    let data_sha256 = data_sha256(&splits.files);
+    Ok(PreparedTask { task: Arc::new(task.clone()), num_fewshot, docs, data_sha256, total_docs, warnings })
+}
+
+fn warn(warnings: &mut Vec<String>, task: &Task, docs: &[usize], what: &str) {
+    if let Some(first) = docs.first() {
+        let count = docs.len();
+        warnings.push(format!("task {}: {count} document(s), the first is {first}, have {what}", task.name));
+    }
+}
+
+fn document_error(task: &Task, set: &'static str, doc: usize, field: &str, message: String) -> TaskError {
+    let (file, task, field) = (task.file.display(), task.name.clone(), field.to_owned());
+    TaskError::Document { file, task, set, doc, field, message }
+}
+
+/// Refuses tasks that this version understands but does not run.
+fn runnable(task: &Task) -> Result<(), TaskError> {
+    let config = &task.config;
+    let message = if let Some(class) = &config.class {
+        format!("it is written in Python (class {class}), which zoo does not run; suites of plain YAML work")
+    } else if config.output_type == OutputType::GenerateUntil {
+        "its output_type generate_until asks the model to write text, which is not graded yet; suites of the \
+         types multiple_choice and loglikelihood work, see `zoo suites`"
+            .into()
+    } else if config.output_type == OutputType::LoglikelihoodRolling {
+        "its output_type loglikelihood_rolling scores whole texts, which is not done yet; of the perplexity \
+         suites lambada_openai works"
+            .into()
+    } else if config.doc_to_image.is_some() || config.doc_to_audio.is_some() {
+        "it shows pictures or plays sounds; zoo runs models of text".into()
+    } else if config.process_results.is_some() {
+        "it grades with process_results, a function without a native counterpart; remove the key to grade with \
+         its metric_list"
+            .into()
+    } else if config.custom_dataset.is_some() {
+        "it makes its data with custom_dataset, a Python function; name the data with dataset_path".into()
+    } else if config.use_prompt.is_some() {
+        "it takes its prompt from another library (use_prompt); write doc_to_text and doc_to_target".into()
+    } else {
+        return Ok(());
+    };
+    Err(TaskError::NotRunnable { file: task.file.display(), task: task.name.clone(), message })
+}
+
+fn strategy(task: &Task) -> Result<Strategy, TaskError> {
+    let name = task.config.fewshot_config.sampler.as_deref().unwrap_or("default");
+    Strategy::from_name(name).ok_or_else(|| TaskError::Field {
+        file: task.file.display(),
+        line: None,
+        key: "fewshot_config.sampler".into(),
+        message: format!("expected default or first_n, found {name:?}"),
+    })
+}
+
+/// How many documents are evaluated.
+fn limited(task: &Task, total: usize, limit: Option<Limit>) -> Result<usize, TaskError> {
+    let fail = |message: String| TaskError::Options { task: task.name.clone(), message };
+    match limit {
+        None => Ok(total),
+        Some(Limit::Count(0)) => Err(fail("a limit of 0 documents leaves nothing to do".into())),
+        Some(Limit::Count(count)) => Ok(count.min(total)),
+        Some(Limit::Fraction(part)) if part > 0.0 && part < 1.0 => {
+            // At most `total`, which a float of this size holds exactly.
+            Ok(((total as f64 * part).ceil() as usize).min(total))
+        }
+        Some(Limit::Fraction(part)) => {
+            Err(fail(format!("a limit must be a part between 0 and 1 or a whole number, found {part}")))
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Prompts as messages: who says what, and how it is written as one text.
+//!
+//! The structure is kept so that a chat template can render the same messages; [`plain`] renders them as
+//! base models read them. Behaviour of lm-evaluation-harness 0.4.13.
+
+use serde_json::Value;
+
+use super::fields::Part;
+use super::template::python::is_space;
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// A question.
+    User,
+    /// An answer.
+    Assistant,
+}
+
+/// One message, with the text that follows it when all are written as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+    /// What follows in plain text: a delimiter, or nothing.
+    pub suffix: String,
+}
+
+impl Message {
+    /// A message.
+    pub fn new(role: Role, content: impl Into<String>, suffix: impl Into<String>) -> Self {
+        Self { role, content: content.into(), suffix: suffix.into() }
+    }
+}
+
+/// All messages as one text.
+pub fn plain(messages: &[Message]) -> String {
+    messages.iter().flat_map(|m| [m.content.as_str(), m.suffix.as_str()]).collect()
+}
+
+/// Whether neither side of a join is white space already.
+fn needs_delimiter(before: &str, after: &str) -> bool {
+    !before.chars().next_back().is_some_and(is_space) && !after.chars().next().is_some_and(is_space)
+}
+
+/// Two texts as one: an empty one vanishes, and the delimiter stands between only where no white space does.
+pub fn maybe_delimit(before: &str, delimiter: &str, after: &str) -> String {
+    let between = !before.is_empty() && !after.is_empty() && needs_delimiter(before, after);
+    format!("{before}{}{after}", if between { delimiter } else { "" })
+}
+
+/// The message that stands before all others: a system instruction and the task's description.
+pub fn system(instruction: Option<&str>, fewshot_delimiter: &str, description: &str) -> Option<Message> {
+    let text = maybe_delimit(instruction.unwrap_or_default(), fewshot_delimiter, description);
+    (!text.is_empty()).then(|| Message::new(Role::System, text, ""))
+}
+
+/// A question, and for an example its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// The question.
+    pub question: &'a str,
+    /// The choices that an index points into.
+    pub choices: Option<&'a [String]>,
+    /// The answer; nothing for the evaluated document.
+    pub answer: &'a Part,
+    /// What the answer begins with.
+    pub gen_prefix: Option<&'a str>,
+    /// Between question and answer.
+    pub target_delimiter: &'a str,
+    /// After an answer.
+    pub fewshot_delimiter: &'a str,
+}
+
+impl Turn<'_> {
+    /// The messages of the turn.
+    ///
+    /// # Errors
+    /// An answer that is no text, in words.
+    pub fn messages(&self) -> Result<Vec<Message>, String> {
+        let answer = self.answer_text()?;
+        let prefix = self.gen_prefix.filter(|prefix| !prefix.is_empty());
+        let delimited = match prefix {
+            None => answer.is_some(),
+            Some(prefix) => !self.question.is_empty() && needs_delimiter(self.question, prefix),
+        };
+        let suffix = if delimited { self.target_delimiter } else { "" };
+        let mut messages = vec![Message::new(Role::User, self.question, suffix)];
+        match (answer, prefix) {
+            (Some(answer), prefix) => {
+                let text = maybe_delimit(prefix.unwrap_or_default(), " ", &answer);
+                messages.push(Message::new(Role::Assistant, text, self.fewshot_delimiter));
+            }
+            (None, Some(prefix)) => messages.push(Message::new(Role::Assistant, prefix, "")),
+            (None, None) => {}
+        }
+        Ok(messages)
+    }
+
+    fn answer_text(&self) -> Result<Option<String>, String> {
+        match (self.answer, self.choices) {
+            (Part::Null, _) => Ok(None),
+            (Part::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
+            (Part::Index(index), Some(choices)) if !choices.is_empty() => {
+                // As in Python, a negative index counts from the end.
+                let from_end =
+                    choices.len().checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX));
+                let at = usize::try_from(*index).ok().or(from_end);
+                let choice = at.and_then(|at| choices.get(at)).cloned();
+                let wrong = || format!("the answer is choice {index}, and there are {}", choices.len());
+                choice.map(Some).ok_or_else(wrong)
+            }
+            (Part::Index(index), _) => {
+                Err(format!("the answer is the number {index}, and there are no choices"))
+            }
+            (Part::List(items), _) => match items.first() {
+                Some(Value::String(text)) => Ok(Some(text.clone())),
+                Some(other) => Err(format!("the first of several answers is no text: {other}")),
+                None => Err("the list of answers is empty".into()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(question: &str, answer: Part, gen_prefix: Option<&str>) -> Result<String, String> {
+        let choices = ["no".to_owned(), "yes".to_owned()];
+        let turn = Turn {
+            question,
+            choices: Some(&choices),
+            answer: &answer,
+            gen_prefix,
+            target_delimiter: " ",
+            fewshot_delimiter: "\n\n",
+        };
+        turn.messages().map(|messages| plain(&messages))
+    }
+
+    #[test]
+    fn turns_with_and_without_answer() {
+        assert_eq!(turn("Q:", Part::Index(0), None).unwrap(), "Q: no\n\n");
+        assert_eq!(turn("Q:", Part::Index(-1), None).unwrap(), "Q: yes\n\n");
+        assert_eq!(turn("Q:", Part::Text("so".into()), None).unwrap(), "Q: so\n\n");
+        assert_eq!(turn("Q:", Part::Text(String::new()), None).unwrap(), "Q:");
+        assert_eq!(turn("Q:", Part::Null, None).unwrap(), "Q:");
+        assert_eq!(turn("Q:", Part::Null, Some("It is")).unwrap(), "Q: It is");
+        assert_eq!(turn("Q: ", Part::Null, Some("It is")).unwrap(), "Q: It is");
+        assert_eq!(turn("", Part::Null, Some("It is")).unwrap(), "It is");
+        assert_eq!(turn("Q:", Part::Index(1), Some("It is")).unwrap(), "Q: It is yes\n\n");
+        let list = Part::List(vec!["a".into(), "b".into()]);
+        assert_eq!(turn("Q:", list, None).unwrap(), "Q: a\n\n");
+        assert!(turn("Q:", Part::Index(2), None).unwrap_err().contains("there are 2"));
+        assert!(turn("Q:", Part::Index(-3), None).is_err());
+        assert!(turn("Q:", Part::List(vec![]), None).is_err());
+    }
+
+    #[test]
+    fn delimiters_only_where_no_white_space_stands() {
+        assert_eq!(maybe_delimit("a", "-", "b"), "a-b");
+        assert_eq!(maybe_delimit("a\n", "-", "b"), "a\nb");
+        assert_eq!(maybe_delimit("a", "-", " b"), "a b");
+        assert_eq!(maybe_delimit("", "-", "b"), "b");
+        assert_eq!(maybe_delimit("a", "-", ""), "a");
+        assert_eq!(system(None, "\n\n", ""), None);
+        assert_eq!(system(Some("S"), "\n\n", "D\n").unwrap().content, "S\n\nD\n");
+    }
+}

@@ -1,0 +1,189 @@
+//! `metric_list` and `filter_list`: what is measured and how answers are prepared for it.
+
+use serde_json::{Map, Value};
+
+use super::task::OutputType;
+use super::value::{FunctionRef, Slot};
+use crate::tasks::error::TaskError;
+
+/// One entry of `metric_list`, as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricConfig {
+    /// The name; of a function its last part.
+    pub metric: String,
+    /// Set if the metric is a function.
+    pub function: Option<FunctionRef>,
+    /// The name of the aggregation, if given.
+    pub aggregation: Option<String>,
+    /// Whether more is better, if given.
+    pub higher_is_better: Option<bool>,
+    /// Whether the metric is one of the `evaluate` library.
+    pub hf_evaluate: bool,
+    /// All other keys: arguments of the metric.
+    pub kwargs: Map<String, Value>,
+}
+
+/// A metric of a task with nothing left open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricSpec {
+    /// The name: `acc`, `acc_norm`, …
+    pub name: String,
+    /// How the values of the documents become one: `mean`, `perplexity`, …
+    pub aggregation: String,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// Arguments of the metric.
+    pub kwargs: Map<String, Value>,
+}
+
+/// Name, aggregation and direction of the metrics that need no word of their own in a task file.
+const KNOWN: [(&str, &str, bool); 20] = [
+    ("acc", "mean", true),
+    ("acc_norm", "mean", true),
+    ("acc_bytes", "mean", true),
+    ("acc_mutual_info", "mean", true),
+    ("acc_all", "mean", true),
+    ("exact_match", "mean", true),
+    ("perplexity", "perplexity", false),
+    ("word_perplexity", "weighted_perplexity", false),
+    ("byte_perplexity", "weighted_perplexity", false),
+    ("bits_per_byte", "bits_per_byte", false),
+    ("likelihood", "mean", true),
+    ("brier_score", "brier_score", false),
+    ("f1", "f1", true),
+    ("mcc", "matthews_corrcoef", true),
+    ("bleu", "bleu", true),
+    ("chrf", "chrf", true),
+    ("ter", "ter", true),
+    ("bypass", "bypass", true),
+    ("acc_mutual_info_norm", "mean", true),
+    ("em", "mean", true),
+];
+
+impl MetricSpec {
+    fn known(name: &str) -> Self {
+        let found = KNOWN.iter().find(|(known, _, _)| *known == name);
+        let (aggregation, higher_is_better) = found.map_or(("mean", true), |(_, a, h)| (*a, *h));
+        Self { name: name.into(), aggregation: aggregation.into(), higher_is_better, kwargs: Map::new() }
+    }
+
+    /// The metrics of a task that lists none.
+    pub fn defaults(output_type: OutputType) -> Vec<Self> {
+        let names: &[&str] = match output_type {
+            OutputType::Loglikelihood => &["perplexity", "acc"],
+            OutputType::LoglikelihoodRolling => &["word_perplexity", "byte_perplexity", "bits_per_byte"],
+            OutputType::MultipleChoice => &["acc", "acc_norm"],
+            OutputType::GenerateUntil => &["exact_match"],
+        };
+        names.iter().map(|name| Self::known(name)).collect()
+    }
+}
+
+impl MetricConfig {
+    /// The metric with its defaults filled in.
+    pub fn spec(&self) -> MetricSpec {
+        let known = MetricSpec::known(&self.metric);
+        MetricSpec {
+            name: known.name,
+            aggregation: self.aggregation.clone().unwrap_or(known.aggregation),
+            higher_is_better: self.higher_is_better.unwrap_or(known.higher_is_better),
+            kwargs: self.kwargs.clone(),
+        }
+    }
+
+    pub(super) fn read_list(slot: &Slot<'_>) -> Result<Option<Vec<Self>>, TaskError> {
+        if slot.value.is_null() {
+            return Ok(None);
+        }
+        slot.items()?.iter().map(Self::read).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let mut metric = None;
+        let mut function = None;
+        let mut config = (None, None, false);
+        let mut kwargs = Map::new();
+        for (key, slot) in slot.pairs()? {
+            match key {
+                "metric" => {
+                    function = slot.function();
+                    let name = function.as_ref().map(|f| f.function().to_owned());
+                    metric = Some(name.map_or_else(|| slot.string(), Ok)?);
+                }
+                "aggregation" => {
+                    let name = slot.function().map(|f| f.function().to_owned());
+                    config.0 = name.map_or_else(|| slot.optional_string(), |name| Ok(Some(name)))?;
+                }
+                "higher_is_better" if slot.value.is_null() => {}
+                "higher_is_better" => config.1 = Some(slot.bool()?),
+                "hf_evaluate" => config.2 = slot.bool()?,
+                other => {
+                    kwargs.insert(other.to_owned(), slot.json()?);
+                }
+            }
+        }
+        let (aggregation, higher_is_better, hf_evaluate) = config;
+        let metric = metric.ok_or_else(|| slot.error("a metric needs the key `metric` with its name"))?;
+        Ok(Self { metric, function, aggregation, higher_is_better, hf_evaluate, kwargs })
+    }
+}
+
+/// One pipeline of `filter_list`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilterConfig {
+    /// The name, printed after the comma of `metric,filter`.
+    pub name: String,
+    /// The steps with their arguments, in order.
+    pub steps: Vec<FilterStep>,
+}
+
+/// One step of a pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilterStep {
+    /// The name of the step: `regex`, `take_first`, …
+    pub function: String,
+    /// Its arguments.
+    pub kwargs: Map<String, Value>,
+}
+
+impl FilterConfig {
+    pub(super) fn read_list(slot: &Slot<'_>) -> Result<Option<Vec<Self>>, TaskError> {
+        if slot.value.is_null() {
+            return Ok(None);
+        }
+        slot.items()?.iter().map(Self::read).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let mut name = None;
+        let mut steps = Vec::new();
+        for (key, slot) in slot.pairs()? {
+            match key {
+                "name" => name = Some(slot.string()?),
+                "filter" => {
+                    steps = slot.items()?.iter().map(FilterStep::read).collect::<Result<_, _>>()?;
+                }
+                other => return Err(slot.unknown(other, ["name", "filter"])),
+            }
+        }
+        let name = name.ok_or_else(|| slot.error("a filter needs a `name`"))?;
+        Ok(Self { name, steps })
+    }
+}
+
+impl FilterStep {
+    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let mut function = None;
+        let mut kwargs = Map::new();
+        for (key, slot) in slot.pairs()? {
+            if key == "function" {
+                let native = slot.function().map(|f| f.name);
+                function = Some(native.map_or_else(|| slot.string(), Ok)?);
+            } else {
+                kwargs.insert(key.to_owned(), slot.json()?);
+            }
+        }
+        let function = function.ok_or_else(|| slot.error("a filter step needs a `function`"))?;
+        Ok(Self { function, kwargs })
+    }
+}

@@ -1,0 +1,130 @@
+//! The documents of a task: those that are evaluated and those that examples are drawn from.
+
+use super::data::{DataStore, DatasetRef, FileDigest, SplitData};
+use super::error::TaskError;
+use super::native::{self, Document};
+use super::schema::{FunctionRef, Samples};
+use super::suite::Task;
+
+/// The evaluated documents.
+#[derive(Debug)]
+pub(super) struct Evaluated {
+    /// The name of the split.
+    pub split: String,
+    /// The documents, after `process_docs`.
+    pub documents: Vec<Document>,
+    /// The names of the columns.
+    pub columns: Vec<String>,
+}
+
+/// The documents that examples are drawn from.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// The documents, after their `process_docs`.
+    pub documents: Vec<Document>,
+    /// Whether they are the evaluated split.
+    pub is_evaluated: bool,
+}
+
+/// Reads splits and keeps the digests of what was read.
+#[derive(Debug)]
+pub(super) struct Splits<'a> {
+    task: &'a Task,
+    data: &'a DataStore,
+    /// The digests of all files read so far.
+    pub files: Vec<FileDigest>,
+}
+
+impl<'a> Splits<'a> {
+    pub fn new(task: &'a Task, data: &'a DataStore) -> Self {
+        Self { task, data, files: Vec::new() }
+    }
+
+    fn missing(&self, key: &str, message: &str) -> TaskError {
+        TaskError::Field {
+            file: self.task.file.display(),
+            line: None,
+            key: key.into(),
+            message: message.into(),
+        }
+    }
+
+    /// The test split, or else the validation split.
+    pub fn evaluated(&mut self) -> Result<Evaluated, TaskError> {
+        let config = &self.task.config;
+        let split = config.test_split.as_ref().or(config.validation_split.as_ref());
+        let split = split.ok_or_else(|| {
+            self.missing("test_split", "missing, and validation_split too; one of them must name a split")
+        })?;
+        let SplitData { documents, columns, .. } = self.read(split, config.process_docs.as_ref())?;
+        if documents.is_empty() {
+            let message = format!("the split {split:?} has no documents");
+            return Err(TaskError::Options { task: self.task.name.clone(), message });
+        }
+        Ok(Evaluated { split: split.clone(), documents, columns })
+    }
+
+    /// A pool that is never asked for examples.
+    pub fn no_pool(&self) -> Pool {
+        Pool { documents: Vec::new(), is_evaluated: false }
+    }
+
+    /// The configured few-shot split; or else the samples in the file; or else the training split, the
+    /// validation split or the test split.
+    pub fn pool(&mut self, evaluated: &Evaluated) -> Result<Pool, TaskError> {
+        let config = &self.task.config;
+        let own = &config.fewshot_config;
+        let process = config.process_docs.as_ref();
+        let configured = config.configured_fewshot_split();
+        if configured.is_none() {
+            match &own.samples {
+                Some(Samples::Listed(documents)) => {
+                    return Ok(Pool { documents: documents.clone(), is_evaluated: false });
+                }
+                // No native function makes samples: looking it up gives the error.
+                Some(Samples::Function(function)) => {
+                    native::documents(function)?;
+                    return Ok(self.no_pool());
+                }
+                None => {}
+            }
+        }
+        let fallback = [&config.training_split, &config.validation_split, &config.test_split];
+        let split = configured.or_else(|| fallback.into_iter().flatten().next().map(String::as_str));
+        let split = split.ok_or_else(|| self.missing("fewshot_split", "no split to draw examples from"))?;
+        let pool_process = match configured {
+            Some(_) if own.has_process_docs => own.process_docs.as_ref(),
+            _ => process,
+        };
+        let is_evaluated = split == evaluated.split;
+        let documents = if is_evaluated && pool_process == process {
+            evaluated.documents.clone()
+        } else {
+            self.read(split, pool_process)?.documents
+        };
+        Ok(Pool { documents, is_evaluated })
+    }
+
+    fn read(&mut self, split: &str, process: Option<&FunctionRef>) -> Result<SplitData, TaskError> {
+        let process = process.map(native::documents).transpose()?;
+        let dataset = DatasetRef::of(self.task).ok_or_else(|| {
+            self.missing("dataset_path", "missing; it names the data set, or json, csv or parquet")
+        })?;
+        let mut data = self.data.load(&dataset, split)?;
+        self.files.append(&mut data.files);
+        if let Some(process) = process {
+            data.documents = process(data.documents).map_err(|e| TaskError::Document {
+                file: self.task.file.display(),
+                task: self.task.name.clone(),
+                set: "split",
+                doc: e.doc,
+                field: "process_docs".into(),
+                message: e.message,
+            })?;
+            if let Some(first) = data.documents.first() {
+                data.columns = first.keys().cloned().collect();
+            }
+        }
+        Ok(data)
+    }
+}
