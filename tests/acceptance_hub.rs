@@ -15,6 +15,8 @@ use zoo::hub::{
 };
 use zoo::progress::Silent;
 use zoo::registry::Card;
+use zoo::tasks::data::DatasetRef;
+use zoo::tasks::{DataStore, Index};
 
 /// The folder with the hub imitation, or none, which is said loudly.
 fn shared() -> Option<PathBuf> {
@@ -183,5 +185,37 @@ fn data_sets_arrive_by_configuration() {
     for repo in ["EleutherAI/lambada_openai", "Rowan/hellaswag", "hails/agieval-lsat-ar"] {
         let folder = fetch_dataset(repo, None, &config, &Silent).unwrap();
         assert_eq!(files(&folder), files(&shared.join("datasets").join(repo)), "{repo}");
+    }
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn a_pulled_suite_has_all_its_splits() {
+    let Some(shared) = shared() else { return };
+    let hub = Hub::start(&shared, &[]);
+    let zoo = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+        command.args(args).env("ZOO_HOME", hub.home.path()).env("HF_HOME", hub.home.path());
+        command.env_remove("HF_TOKEN").env("HF_ENDPOINT", &hub.url).output().unwrap()
+    };
+    let index = Index::load(&[]).unwrap();
+    let data = DataStore::new(None, Some(hub.home.path()));
+    for name in ["mmlu", "ceval-valid", "cmmlu", "arc_easy", "boolq", "hellaswag", "winogrande", "piqa"] {
+        let output = zoo(&["pull", &format!("suite:{name}")]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut splits = 0;
+        for task in index.resolve(name).unwrap().tasks() {
+            let config = &task.config;
+            let scored = config.test_split.as_ref().or(config.validation_split.as_ref());
+            for split in scored.into_iter().chain(&config.fewshot_split) {
+                let dataset = DatasetRef::of(&task).unwrap();
+                let located = data.locate(&dataset, split).unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert!(!located.files.is_empty());
+                splits += 1;
+            }
+        }
+        assert!(splits > 0, "{name}");
+        let again = zoo(&["pull", &format!("suite:{name}")]);
+        assert!(String::from_utf8_lossy(&again.stderr).contains("is here already"), "{name}");
     }
 }

@@ -60,6 +60,23 @@ fn an_unknown_model_is_wrong_usage_with_the_nearest_names() {
         assert_eq!((code, out.as_str()), (2, ""));
         assert!(err.starts_with("error: no model named \"tny\"") && err.contains("nearest: tiny"), "{err}");
     }
+    let (code, _, err) = run(home.path(), "http://127.0.0.1:9", &["pull", "suite:mmlo"]);
+    assert!(code == 2 && err.contains("\"mmlo\"") && err.contains("\"mmlu\""), "{err}");
+}
+
+#[test]
+fn the_data_of_a_suite_is_pulled() {
+    let home = home();
+    let readme = b"---\nconfigs:\n- config_name: boolq\n  data_files: boolq/*\n---\n";
+    let mut files = Files::model("aps/super_glue", &[("README.md", readme), ("boolq/test.jsonl", b"{}\n")]);
+    files.dataset = true;
+    let server = Server::start(move |request| files.answer(request));
+    let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:boolq"]);
+    let place = home.path().join("datasets/aps/super_glue");
+    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
+    assert_eq!(fs::read(place.join("boolq/test.jsonl")).unwrap(), b"{}\n");
+    let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:basics"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", "basics needs no data from a hub\n"));
 }
 
 #[test]
