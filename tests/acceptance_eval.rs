@@ -16,7 +16,10 @@ fn shared() -> Option<PathBuf> {
     if folder.is_dir() {
         return folder.canonicalize().ok();
     }
-    eprintln!("SKIPPED: shared folder not found at {}; reference results were NOT compared", folder.display());
+    eprintln!(
+        "SKIPPED: shared folder not found at {}; reference results were NOT compared",
+        folder.display()
+    );
     None
 }
 
@@ -70,8 +73,19 @@ fn compare_all(shared: &Path, model: &str, weights: &str) -> usize {
         let run = out.path().join("run");
         let tasks: Vec<&str> = references.iter().map(|r| r.task.as_str()).collect();
         let output = zoo(&[
-            "eval", weights, "--quiet", "--suite", &tasks.join(","), "--num-fewshot", &references[0].num_fewshot,
-            "--limit", &references[0].documents, "--data-dir", data.to_str().unwrap(), "--out", run.to_str().unwrap(),
+            "eval",
+            weights,
+            "--quiet",
+            "--suite",
+            &tasks.join(","),
+            "--num-fewshot",
+            &references[0].num_fewshot,
+            "--limit",
+            &references[0].documents,
+            "--data-dir",
+            data.to_str().unwrap(),
+            "--out",
+            run.to_str().unwrap(),
         ]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let samples = std::fs::read_dir(run.join("samples")).unwrap().next().unwrap().unwrap().path();
