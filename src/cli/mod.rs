@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod list;
+mod log;
 mod models;
 mod progress;
 mod pull;
@@ -55,6 +56,7 @@ enum Verb {
 /// 0 done (a closed pipe included), 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    log::init(&cli.global);
     let result = match &cli.verb {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),

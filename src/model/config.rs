@@ -120,14 +120,14 @@ impl LlamaConfig {
                 return fail(field, format!("1 to {limit}"), value.to_string());
             }
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return fail(
                 "num_key_value_heads",
                 format!("a divisor of num_attention_heads ({})", self.num_attention_heads),
                 self.num_key_value_heads.to_string(),
             );
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return fail("head_dim", "an even number (rotary pairs)".to_owned(), self.head_dim.to_string());
         }
         if !(self.rms_norm_eps > 0.0 && self.rms_norm_eps < 1.0) {

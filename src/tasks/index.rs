@@ -157,7 +157,10 @@ impl Index {
     fn unknown(&self, name: &str) -> TaskError {
         let note = match self.problems.len() {
             0 => String::new(),
-            n => format!("; {n} file(s) could not be read and may define it"),
+            n => {
+                let some: String = self.problems.iter().take(5).map(|p| format!("\n  {p}")).collect();
+                format!("; {n} file(s) could not be read and may define it:{some}")
+            }
         };
         let nearest = nearest(name, self.entries.keys().map(String::as_str));
         TaskError::UnknownSuite { name: name.to_owned(), nearest, note }

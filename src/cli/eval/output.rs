@@ -107,6 +107,7 @@ impl Run {
             ]),
             tokens: TokenRecord { asked, distinct, computed },
         });
+        warn_about_cut_prompts(&name, &evaluated.tasks, subject.limits().max_length);
         if self.record.tasks.is_empty() {
             self.record.tasks = evaluated.tasks.iter().map(suite_record).collect();
         }
@@ -185,6 +186,21 @@ impl Run {
             "Protocol {}, zoo {}, {}, few-shot seed {}.\n\n{models}",
             self.record.protocol, self.record.zoo, self.record.started, self.record.fewshot_seed
         )
+    }
+}
+
+/// Prompts longer than the context are cut as the reference harness cuts them; nobody should miss it.
+fn warn_about_cut_prompts(model: &str, tasks: &[TaskResult], max_length: usize) {
+    for task in tasks {
+        let cut = task.samples.iter().filter(|sample| sample.truncated).count();
+        if cut > 0 {
+            tracing::warn!(
+                "{model}, {}: {cut} of {} documents are longer than {max_length} tokens and lost tokens on the left \
+                 (BOS and description first)",
+                task.task.name,
+                task.samples.len()
+            );
+        }
     }
 }
 
