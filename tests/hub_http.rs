@@ -269,7 +269,7 @@ fn a_busy_server_is_asked_again() {
         let home = tempfile::tempdir().unwrap();
         let count = AtomicUsize::new(0);
         let server = Server::start(move |request| {
-            if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 let answer = Answer::new(status, "busy");
                 return after.iter().fold(answer, |answer, after| answer.with("Retry-After", after));
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayView2};
 use zoo::kernels;
 use zoo::model::{Llama, Wave, config_hf};
-use zoo::weights::{SafetensorsFile, TensorSource};
+use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
 const LOGIT_TOLERANCE: f32 = 1e-4;

@@ -240,7 +240,14 @@ mod tests {
     #[test]
     fn the_default_wave_fits_its_memory() {
         let small = crate::model::tests::smollm2_135m();
-        let large = LlamaConfig { hidden_size: 4096, intermediate_size: 11008, num_attention_heads: 32, num_key_value_heads: 32, head_dim: 128, ..small.clone() };
+        let large = LlamaConfig {
+            hidden_size: 4096,
+            intermediate_size: 11008,
+            num_attention_heads: 32,
+            num_key_value_heads: 32,
+            head_dim: 128,
+            ..small.clone()
+        };
         assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
         assert!((2000..4000).contains(&Limits::new(&large, None, None).wave_tokens));
         assert_eq!(Limits::new(&small, Some(100), Some(7)).max_length, 100);

@@ -45,7 +45,10 @@ impl EncodedTask {
 
     /// The requests in the order in which scores come back.
     pub fn requests(&self) -> impl Iterator<Item = &ScoreRequest> {
-        self.docs.iter().flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)).map(|pair| &pair.request)
+        self.docs
+            .iter()
+            .flat_map(|doc| doc.requests.iter().chain(&doc.unconditional))
+            .map(|pair| &pair.request)
     }
 
     /// The number of requests.

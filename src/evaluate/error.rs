@@ -47,7 +47,9 @@ pub enum EvaluateError {
         known: String,
     },
     /// An aggregation without an implementation.
-    #[error("task {task}, metric {metric}: aggregation {aggregation:?} is not known; known are mean and perplexity")]
+    #[error(
+        "task {task}, metric {metric}: aggregation {aggregation:?} is not known; known are mean and perplexity"
+    )]
     UnknownAggregation {
         /// The task.
         task: String,

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{Aggregation, ChoiceDocument, Gold as ChoiceGold, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::metrics::{
+    Aggregation, ChoiceDocument, Gold as ChoiceGold, MULTIPLE_CHOICE_METRICS, multiple_choice,
+};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::{Gold, OutputType, PreparedDoc, PreparedTask};
 
@@ -39,13 +41,12 @@ pub fn grade(
     for spec in task.task.metrics() {
         let values: Option<Vec<f64>> = graded.iter().map(|doc| doc.metric(&spec.name, task)).collect();
         let values = values.ok_or_else(|| unknown_metric(task, &spec.name))?;
-        let aggregation = Aggregation::by_name(&spec.aggregation).ok_or_else(|| {
-            EvaluateError::UnknownAggregation {
+        let aggregation =
+            Aggregation::by_name(&spec.aggregation).ok_or_else(|| EvaluateError::UnknownAggregation {
                 task: task.task.name.clone(),
                 metric: spec.name.clone(),
                 aggregation: spec.aggregation.clone(),
-            }
-        })?;
+            })?;
         // What a perplexity is made of is the log-likelihood that the line has anyway.
         if aggregation == Aggregation::Mean {
             let key = format!("{},{NO_FILTER}", spec.name);
@@ -122,7 +123,12 @@ impl GradedDoc<'_> {
         ChoiceScores { choices: &self.doc.choices, scores: self.scores, unconditional: self.unconditional }
     }
 
-    fn sample(&self, metrics: BTreeMap<String, f64>, max_length: usize, digests: &mut PromptDigests) -> SampleLine {
+    fn sample(
+        &self,
+        metrics: BTreeMap<String, f64>,
+        max_length: usize,
+        digests: &mut PromptDigests,
+    ) -> SampleLine {
         let first = self.doc.requests.first();
         let one_context = self.doc.requests.iter().all(|r| first.is_some_and(|f| f.context == r.context));
         let choices: Vec<ChoiceLine> = self

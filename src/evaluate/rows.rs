@@ -96,7 +96,9 @@ impl Walk<'_> {
         data_sha256: &str,
     ) -> Row {
         let published = self.model.published.iter().find(|p| {
-            p.suite == task && p.metric == metric && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
+            p.suite == task
+                && p.metric == metric
+                && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
         });
         Row {
             model: self.model.name.clone(),

@@ -220,11 +220,10 @@ fn attempt(
     progress: &dyn Progress,
 ) -> Result<Outcome, HubError> {
     let mut headers = HeaderMap::new();
-    if let Some(etag) = part.etag.as_ref().filter(|_| part.length > 0) {
-        if let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", part.length)) {
-            headers.insert(RANGE, range);
-            headers.insert(IF_RANGE, etag.clone());
-        }
+    let range = HeaderValue::from_str(&format!("bytes={}-", part.length));
+    if let (Some(etag), Ok(range)) = (part.etag.as_ref().filter(|_| part.length > 0), range) {
+        headers.insert(RANGE, range);
+        headers.insert(IF_RANGE, etag.clone());
     }
     let answer = http.get(url, &headers, wanted)?;
     let bad = |expected: &str, found: String| HubError::BadAnswer {

@@ -16,9 +16,9 @@ mod open;
 mod rope;
 mod wave;
 
-pub use config::{LlamaConfig, RopeScaling};
 #[cfg(test)]
 pub(crate) use config::tests;
+pub use config::{LlamaConfig, RopeScaling};
 pub use error::ModelError;
 pub use linear::Linear;
 pub use llama::Llama;

@@ -8,7 +8,7 @@ mod machine;
 mod run;
 mod sample;
 
-pub use atomic::{write_atomically, AtomicFile};
+pub use atomic::{AtomicFile, write_atomically};
 pub use machine::{Timestamp, cpu_name};
 pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};

@@ -1,4 +1,5 @@
 //! A hub of one process: a loopback HTTP server that answers from a table and misbehaves on request.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

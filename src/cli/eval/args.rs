@@ -22,7 +22,14 @@ pub struct Args {
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<String>,
     /// Suites, groups or single tasks (zoo suites), separated by commas
-    #[arg(short, long, required = true, value_delimiter = ',', visible_alias = "tasks", value_name = "SUITE")]
+    #[arg(
+        short,
+        long,
+        required = true,
+        value_delimiter = ',',
+        visible_alias = "tasks",
+        value_name = "SUITE"
+    )]
     pub suite: Vec<String>,
     /// Examples before each question [default: what the task file says]
     #[arg(short = 'f', long, value_name = "N")]

@@ -98,6 +98,11 @@ fn print_plan(subject: &Subject, tasks: &[PreparedTask], encoded: &[EncodedTask]
         writeln!(out, "  {label:<18} {value:>14}")?;
     }
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    writeln!(out, "  {:<18} {:>10.2} GiB", "weights in f32", gib(4 * subject.checkpoint.config.parameters()))?;
+    writeln!(
+        out,
+        "  {:<18} {:>10.2} GiB",
+        "weights in f32",
+        gib(4 * subject.checkpoint.config.parameters())
+    )?;
     Ok(())
 }

@@ -15,10 +15,12 @@ use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::{Evaluated, ModelIdentity, NO_FILTER, TaskResult, suite_rows};
 use crate::records::{
-    Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, cpu_name, file_name, write_atomically,
-    write_samples,
+    Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, cpu_name, file_name,
+    write_atomically, write_samples,
 };
-use crate::report::{Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width};
+use crate::report::{
+    Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,
+};
 use crate::tasks::Suite;
 use crate::tokenizer::Tokenizer;
 
@@ -75,7 +77,8 @@ impl Run {
         // Two models of one name get numbers, so that neither's files are lost.
         let taken = |name: &String| self.record.models.iter().any(|m| &m.name == name);
         let numbered = (2..).map(|n| format!("{}-{n}", subject.name));
-        let name = std::iter::once(subject.name.clone()).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
+        let name =
+            std::iter::once(subject.name.clone()).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
         let identity = ModelIdentity {
             name: name.clone(),
             weights_sha256: subject.weights_sha256.clone(),
@@ -178,7 +181,10 @@ impl Run {
             )
         });
         let models: String = models.collect();
-        format!("Protocol {}, zoo {}, {}, few-shot seed {}.\n\n{models}", self.record.protocol, self.record.zoo, self.record.started, self.record.fewshot_seed)
+        format!(
+            "Protocol {}, zoo {}, {}, few-shot seed {}.\n\n{models}",
+            self.record.protocol, self.record.zoo, self.record.started, self.record.fewshot_seed
+        )
     }
 }
 

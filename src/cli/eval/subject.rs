@@ -54,8 +54,8 @@ impl Subject {
             checkpoint.check_memory(available_memory())?;
         }
         let name = card.as_ref().map_or_else(|| name_of(&path), |card| card.id.clone());
-        let weights_sha256 =
-            files_sha256(&checkpoint.weights.files()).with_context(|| format!("cannot read the weights of {name}"))?;
+        let weights_sha256 = files_sha256(&checkpoint.weights.files())
+            .with_context(|| format!("cannot read the weights of {name}"))?;
         let limits = Limits::new(&checkpoint.config, args.max_length, args.batch_tokens);
         let matmul = matmul(args)?.name();
         Ok(Self { name, card, checkpoint, weights_sha256, matmul, limits })

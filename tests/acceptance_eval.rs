@@ -1,0 +1,133 @@
+//! `zoo eval` against the reference harness: every reference run whose task is in `evals/` and is not
+//! generated must come out equal: prompt hashes, token ids, log-likelihoods, metrics and standard errors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What `compare.py` allows: absolute up to 100 nats, in proportion beyond.
+const LOGPROB_TOLERANCE: &str = "1e-3";
+
+fn shared() -> Option<PathBuf> {
+    let folder = std::env::var_os("ZOO_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    if folder.is_dir() {
+        return folder.canonicalize().ok();
+    }
+    eprintln!(
+        "SKIPPED: shared folder not found at {}; reference results were NOT compared",
+        folder.display()
+    );
+    None
+}
+
+fn zoo(args: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_zoo")).args(args).output().expect("zoo starts")
+}
+
+/// A reference run.
+struct Reference {
+    file: PathBuf,
+    task: String,
+    num_fewshot: String,
+    documents: String,
+}
+
+/// Reference runs of `model` by (shots, documents), so that one `zoo eval` serves several.
+fn references(shared: &Path, model: &str) -> BTreeMap<(String, String), Vec<Reference>> {
+    let suites = zoo(&["suites", "--all", "--format", "csv"]);
+    assert!(suites.status.success());
+    let suites = String::from_utf8(suites.stdout).unwrap();
+    let known: Vec<&str> = suites.lines().filter_map(|line| line.split(',').next()).collect();
+    let mut runs: BTreeMap<_, Vec<Reference>> = BTreeMap::new();
+    for entry in std::fs::read_dir(shared.join("reference/lm_eval")).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with(&format!("{model}__")) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let task = header["task"].as_str().unwrap().to_owned();
+        let first = header["doc_ids"].as_str().is_some_and(|ids| ids.starts_with("first"));
+        let runs_here = matches!(header["output_type"].as_str(), Some("multiple_choice" | "loglikelihood"));
+        if !known.contains(&task.as_str()) || !first || !runs_here {
+            continue;
+        }
+        let num_fewshot = header["num_fewshot"].to_string();
+        let documents = header["n"].to_string();
+        let key = (num_fewshot.clone(), documents.clone());
+        runs.entry(key).or_default().push(Reference { file, task, num_fewshot, documents });
+    }
+    runs
+}
+
+/// Runs every reference of `model` and returns how many were compared.
+fn compare_all(shared: &Path, model: &str, weights: &str) -> usize {
+    let data = shared.join("hub");
+    let mut compared = 0;
+    for references in references(shared, model).into_values() {
+        let out = tempfile::tempdir().unwrap();
+        let run = out.path().join("run");
+        let tasks: Vec<&str> = references.iter().map(|r| r.task.as_str()).collect();
+        let output = zoo(&[
+            "eval",
+            weights,
+            "--quiet",
+            "--suite",
+            &tasks.join(","),
+            "--num-fewshot",
+            &references[0].num_fewshot,
+            "--limit",
+            &references[0].documents,
+            "--data-dir",
+            data.to_str().unwrap(),
+            "--out",
+            run.to_str().unwrap(),
+        ]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let samples = std::fs::read_dir(run.join("samples")).unwrap().next().unwrap().unwrap().path();
+        for reference in references {
+            let comparison = Command::new("python3")
+                .arg(shared.join("reference/compare.py"))
+                .arg(&reference.file)
+                .arg(samples.join(format!("{}.jsonl", reference.task)))
+                .args(["--tol", LOGPROB_TOLERANCE])
+                .output()
+                .expect("python3 starts");
+            let report = String::from_utf8_lossy(&comparison.stdout);
+            assert!(comparison.status.success(), "{}: {report}", reference.file.display());
+            assert!(report.contains("OK"), "{report}");
+            compared += 1;
+        }
+    }
+    compared
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn stories260k_in_safetensors_equals_the_reference() {
+    let Some(shared) = shared() else { return };
+    let weights = shared.join("hub/models/zoo-fixtures/stories260k");
+    let compared = compare_all(&shared, "stories260k", weights.to_str().unwrap());
+    assert!(compared >= 48, "only {compared} reference runs were compared");
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn stories260k_in_gguf_equals_the_reference() {
+    let Some(shared) = shared() else { return };
+    let weights = shared.join("hub/models/zoo-fixtures/stories260k-gguf/stories260k-F32.gguf");
+    let compared = compare_all(&shared, "stories260k", weights.to_str().unwrap());
+    assert!(compared >= 48, "only {compared} reference runs were compared");
+}
+
+#[test]
+#[ignore = "needs the shared reference folder and fetches the demo model"]
+fn smollm2_equals_the_reference() {
+    let Some(shared) = shared() else { return };
+    let compared = compare_all(&shared, "smollm2-135m", "smollm2-135m");
+    assert!(compared >= 6, "only {compared} reference runs were compared");
+}

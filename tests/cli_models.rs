@@ -1,0 +1,124 @@
+//! The verbs around models as a user sees them: output, exit codes, closed pipes.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{Files, Server};
+
+const CARD: &str = "id: tiny\nname: Tiny\naliases: [small]\nfamily: llama\nlicense: MIT\n\
+    release: {kind: full, format: safetensors}\nsources:\n  - hub: {repo: org/tiny}\n";
+
+fn zoo(home: &Path, endpoint: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+    command.args(args).env_clear().env("ZOO_HOME", home).env("HF_HOME", home).env("HF_ENDPOINT", endpoint);
+    command
+}
+
+fn run(home: &Path, endpoint: &str, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = zoo(home, endpoint, args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// A cache folder with one card of the user's own.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("zoo")).unwrap();
+    fs::write(home.path().join("zoo/tiny.yaml"), CARD).unwrap();
+    home
+}
+
+#[test]
+fn a_model_of_ones_own_is_listed_pulled_and_shown() {
+    let home = home();
+    let files = Files::model("org/tiny", &[("config.json", b"{}"), ("model.safetensors", b"weights")]);
+    let server = Server::start(move |request| files.answer(request));
+    let list = || run(home.path(), &server.url, &["list", "--format", "csv"]).1;
+    assert!(list().contains("tiny,llama,,,MIT,,false\n"), "{}", list());
+    let (code, out, err) = run(home.path(), &server.url, &["pull", "Small"]);
+    let place = home.path().join("models/hub/org/tiny/main");
+    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
+    let (code, _, err) = run(home.path(), &server.url, &["pull", "tiny"]);
+    assert_eq!((code, err.as_str()), (0, "tiny is here already\n"));
+    assert!(list().contains("tiny,llama,,,MIT,,true\n"), "{}", list());
+    let (code, out, _) = run(home.path(), &server.url, &["show", "tiny"]);
+    assert!(code == 0 && out.contains(&format!("here: {}", place.display())), "{out}");
+    assert!(!out.contains('\u{1b}'), "no colour in a pipe");
+    let (_, json, _) = run(home.path(), &server.url, &["list", "--format", "json"]);
+    let lines: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(lines.as_array().unwrap().iter().any(|line| line["id"] == "tiny" && line["local"] == true));
+}
+
+#[test]
+fn an_unknown_model_is_wrong_usage_with_the_nearest_names() {
+    let home = home();
+    for verb in ["show", "pull"] {
+        let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &[verb, "tny"]);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert!(err.starts_with("error: no model named \"tny\"") && err.contains("nearest: tiny"), "{err}");
+    }
+    let (code, _, err) = run(home.path(), "http://127.0.0.1:9", &["pull", "suite:mmlo"]);
+    assert!(code == 2 && err.contains("\"mmlo\"") && err.contains("\"mmlu\""), "{err}");
+}
+
+#[test]
+fn the_data_of_a_suite_is_pulled() {
+    let home = home();
+    let readme = b"---\nconfigs:\n- config_name: boolq\n  data_files: boolq/*\n---\n";
+    let mut files = Files::model("aps/super_glue", &[("README.md", readme), ("boolq/test.jsonl", b"{}\n")]);
+    files.dataset = true;
+    let server = Server::start(move |request| files.answer(request));
+    let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:boolq"]);
+    let place = home.path().join("datasets/aps/super_glue");
+    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
+    assert_eq!(fs::read(place.join("boolq/test.jsonl")).unwrap(), b"{}\n");
+    let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:basics"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", "basics needs no data from a hub\n"));
+}
+
+#[test]
+fn a_failed_fetch_is_exit_code_1() {
+    let home = home();
+    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &["pull", "tiny"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("error: cannot reach 127.0.0.1:9 for model org/tiny: "), "{err}");
+    let (code, _, err) = run(home.path(), "nonsense", &["pull", "tiny"]);
+    assert!(code == 1 && err.contains("HF_ENDPOINT"), "{err}");
+}
+
+#[test]
+fn a_bad_card_is_named_with_file_line_and_field() {
+    let home = home();
+    let cards = home.path().join("cards");
+    fs::create_dir(&cards).unwrap();
+    fs::write(cards.join("bad.yaml"), CARD.replace("family: llama", "family: llama\ncontext: many")).unwrap();
+    let flag = cards.to_str().unwrap();
+    let (code, _, err) = run(home.path(), "http://127.0.0.1:9", &["--zoo-dir", flag, "list"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("cards/bad.yaml:5: ") && err.contains("context"), "{err}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let home = home();
+    let mut child = zoo(home.path(), "http://127.0.0.1:9", &["list"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn doctor_finds_this_machine_in_order() {
+    let home = home();
+    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &["doctor"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    for name in ["program", "CPU features", "threads", "memory", "BLAS", "LAPACK", "disk free", "models here"]
+    {
+        assert!(out.lines().any(|line| line.starts_with(name)), "{name} in {out}");
+    }
+    assert!(out.contains(home.path().to_str().unwrap()));
+}
