@@ -1,11 +1,11 @@
 //! `zoo suites`: what can be measured, and whether its data is on this machine.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use comfy_table::{Cell, CellAlignment};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Width};
 
 use super::{Global, models};
 use crate::report::{plain_table, render, terminal_width};
@@ -72,7 +72,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let mut out = io::stdout().lock();
     match args.format {
-        Format::Table => out.write_all(table(&lines, terminal_width()).as_bytes())?,
+        Format::Table => {
+            // Nothing is folded for a pipe, so that each suite stays one line.
+            let width = if out.is_terminal() { terminal_width() } else { usize::from(u16::MAX) };
+            out.write_all(table(&lines, width).as_bytes())?;
+        }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(&mut out);
             for line in &lines {
@@ -136,6 +140,9 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
                 seen.push(value);
             }
         }
+        if seen.iter().all(|value| value.parse::<usize>().is_ok()) {
+            seen.sort_by_key(|value| value.parse::<usize>().unwrap_or_default());
+        }
         seen.join(" ")
     };
     Line {
@@ -192,6 +199,10 @@ fn table(lines: &[Line], width: usize) -> String {
             Cell::new(&line.dataset),
             Cell::new(&line.local),
         ]);
+    }
+    // Long names of suites leave these two columns at least this much.
+    for column in table.column_iter_mut().filter(|column| matches!(column.index, 4 | 5)) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(16)));
     }
     render(&mut table, &[4, 5])
 }

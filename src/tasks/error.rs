@@ -88,11 +88,11 @@ pub enum TaskError {
         /// `dataset_name` of the task, if it has one.
         config: Option<String>,
         /// The split asked for.
-        split: String,
+        split: Box<str>,
         /// Every place that was searched, and what was there.
         searched: Vec<String>,
         /// What to do.
-        advice: String,
+        advice: Box<str>,
     },
     /// A data file, or the card of a data set, cannot be read.
     #[error("{}{}: {message}", file.display(), row.map(|r| format!(", row {r}")).unwrap_or_default())]
@@ -143,9 +143,9 @@ pub enum TaskError {
         /// The function as written.
         function: String,
         /// The names under which it was looked for.
-        looked_for: String,
+        looked_for: Box<str>,
         /// The names of all native functions.
-        known: String,
+        known: Box<str>,
     },
     /// Options that contradict the task or its data.
     #[error("task {task:?}: {message}")]

@@ -1,23 +1,18 @@
 //! The index of suites: which names there are, and what each stands for.
 //!
-//! What a file is, as in the reference harness: one with `class` is a task written in Python, else one
-//! with `group` is a group, else one with `task` is a task; other files only serve to be included. Within
-//! one root the first file of a name counts; a folder of one's own wins over the embedded suites.
+//! Within one root the first file of a name counts; a folder of one's own wins over the embedded suites.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::discover::{Kind, classify, task_files};
 use super::error::{TaskError, nearest};
-use super::schema::value::Slot;
 use super::schema::{Fields, GroupConfig, Loader, Location, Member, TaskConfig};
 use super::suite::{Group, Suite, Task};
 
 /// A suite of more groups than this is refused; the largest of the reference harness has a few hundred.
 const MAX_GROUPS: usize = 10_000;
-/// A folder of task files may hold this many files and nest this deep.
-const MAX_FILES: usize = 100_000;
-const MAX_FOLDER_DEPTH: usize = 12;
 
 #[derive(Debug, Clone)]
 enum Entry {
@@ -54,7 +49,7 @@ impl Index {
         index.add(embedded.map(|(path, _)| Location::Embedded((*path).to_owned())));
         for folder in include_paths {
             let mut files = Vec::new();
-            walk(folder, 0, &mut files)
+            task_files(folder, &mut files)
                 .map_err(|source| TaskError::Io { file: folder.display().to_string(), source })?;
             files.sort();
             index.add(files.into_iter().map(Location::Disk));
@@ -217,7 +212,11 @@ impl Index {
                 Member::Name(name) => match self.entries.get(name) {
                     Some(Entry::Tag(tasks)) => children.append(&mut self.tagged(tasks, &over)?),
                     Some(entry) => children.push(self.build(name, entry, &over, above)?),
-                    None => return Err(fail(format!("names {}", self.unknown(name)))),
+                    None => {
+                        let known = nearest(name, self.entries.keys().map(String::as_str));
+                        let meant = known.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+                        return Err(fail(format!("lists {name:?}, which no file defines{meant}")));
+                    }
                 },
                 Member::Task(name, own) => {
                     let over = merged(&over, own);
@@ -288,46 +287,6 @@ fn finished(config: TaskConfig, file: Location) -> Arc<Task> {
     let name = config.task.clone();
     let alias = config.task_alias.clone().unwrap_or_else(|| name.clone());
     Arc::new(Task { name, alias, config, file })
-}
-
-enum Kind {
-    Task(String, Vec<String>),
-    Group(String),
-    Other,
-}
-
-fn classify(fields: &Fields) -> Result<Kind, TaskError> {
-    let slot = |key: &str| fields.get(key).map(|entry| Slot::new(key, entry));
-    // A list under `task` belongs to a group; a file with neither name only serves to be included.
-    if !fields.contains_key("class")
-        && let Some(group) = slot("group")
-    {
-        return group.string().map(Kind::Group);
-    }
-    match slot("task") {
-        Some(task) if task.value.is_string() => {
-            let tags = slot("tag").map(|tag| tag.strings()).transpose()?.unwrap_or_default();
-            Ok(Kind::Task(task.string()?, tags))
-        }
-        Some(task) => Err(task.error("expected a name; a list of tasks needs the key `group`")),
-        None => Ok(Kind::Other),
-    }
-}
-
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if path.is_dir() {
-            let skipped = matches!(name, "__pycache__" | ".ipynb_checkpoints" | ".git");
-            if !skipped && depth < MAX_FOLDER_DEPTH {
-                walk(&path, depth + 1, files)?;
-            }
-        } else if name.ends_with(".yaml") && files.len() < MAX_FILES {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

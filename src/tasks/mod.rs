@@ -19,6 +19,7 @@ pub mod suite;
 pub mod template;
 
 mod build;
+mod discover;
 mod splits;
 
 pub use data::{DataStore, DatasetRef};

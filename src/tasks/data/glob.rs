@@ -7,7 +7,7 @@ const MAX_FILES: usize = 50_000;
 const MAX_DEPTH: usize = 8;
 
 /// All files below a folder as paths relative to it with `/` between folders, sorted. Hidden files and
-/// folders are left out.
+/// folders are left out, and links to folders, since they can lead in circles.
 ///
 /// # Errors
 /// What the system says about a folder that cannot be read.
@@ -24,11 +24,11 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> s
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let path = entry.path();
-        if path.is_dir() {
+        if entry.file_type()?.is_dir() {
             if depth < MAX_DEPTH {
                 walk(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
             }
-        } else if files.len() < MAX_FILES {
+        } else if files.len() < MAX_FILES && path.is_file() {
             files.push(format!("{prefix}{name}"));
         }
     }

@@ -148,9 +148,9 @@ pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -
     let missing = |searched: Vec<String>, advice: String| TaskError::MissingData {
         dataset: dataset.path.to_owned(),
         config: dataset.name.map(str::to_owned),
-        split: split.to_owned(),
+        split: split.into(),
         searched,
-        advice,
+        advice: advice.into(),
     };
     if ["json", "csv", "parquet"].contains(&dataset.path) {
         return own_files(dataset, split, &mut searched).ok_or_else(|| {

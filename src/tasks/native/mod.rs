@@ -69,8 +69,8 @@ pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
         file: function.origin.location.display(),
         key: function.key.clone(),
         function: function.name.clone(),
-        looked_for: format!("{}, {in_folder}", function.name),
-        known: FUNCTIONS.map(|(ours, _, _)| ours).join(", "),
+        looked_for: format!("{}, {in_folder}", function.name).into(),
+        known: FUNCTIONS.map(|(ours, _, _)| ours).join(", ").into(),
     })
 }
 

@@ -126,7 +126,10 @@ impl Aggregate {
         let mut aggregate = Self { metric: String::new(), filters: None, weight_by_size: true };
         for (key, slot) in slot.pairs()? {
             match key {
-                "metric" => aggregate.metric = slot.string()?,
+                "metric" => {
+                    let name = slot.function().map(|f| f.function().to_owned());
+                    aggregate.metric = name.map_or_else(|| slot.string(), Ok)?;
+                }
                 "filter_list" if slot.value.is_null() => {}
                 "filter_list" => aggregate.filters = Some(slot.strings()?),
                 "weight_by_size" => aggregate.weight_by_size = slot.bool()?,

@@ -37,7 +37,7 @@ pub struct MetricSpec {
 }
 
 /// Name, aggregation and direction of the metrics that need no word of their own in a task file.
-const KNOWN: [(&str, &str, bool); 20] = [
+const KNOWN: [(&str, &str, bool); 19] = [
     ("acc", "mean", true),
     ("acc_norm", "mean", true),
     ("acc_bytes", "mean", true),
@@ -54,10 +54,9 @@ const KNOWN: [(&str, &str, bool); 20] = [
     ("mcc", "matthews_corrcoef", true),
     ("bleu", "bleu", true),
     ("chrf", "chrf", true),
-    ("ter", "ter", true),
+    ("chrf++", "chrf++", true),
+    ("ter", "ter", false),
     ("bypass", "bypass", true),
-    ("acc_mutual_info_norm", "mean", true),
-    ("em", "mean", true),
 ];
 
 impl MetricSpec {
@@ -185,5 +184,53 @@ impl FilterStep {
         }
         let function = function.ok_or_else(|| slot.error("a filter step needs a `function`"))?;
         Ok(Self { function, kwargs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::source::{Entry, Location, Origin};
+    use super::*;
+
+    fn entry(yaml: &str) -> Entry {
+        let origin = Arc::new(Origin::new(Location::Disk("t.yaml".into()), "metric_list: x\n"));
+        Entry { value: serde_yaml::from_str(yaml).unwrap(), origin }
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let entry = entry(
+            "[{metric: perplexity}, {metric: acc, aggregation: nanmean, x: 1}, {metric: !function u.own}]",
+        );
+        let list = MetricConfig::read_list(&Slot::new("metric_list", &entry)).unwrap().unwrap();
+        let specs: Vec<MetricSpec> = list.iter().map(MetricConfig::spec).collect();
+        let short = |s: &MetricSpec| (s.name.clone(), s.aggregation.clone(), s.higher_is_better);
+        assert_eq!(short(&specs[0]), ("perplexity".into(), "perplexity".into(), false));
+        assert_eq!(short(&specs[1]), ("acc".into(), "nanmean".into(), true));
+        assert_eq!(specs[1].kwargs.get("x"), Some(&Value::from(1)));
+        assert_eq!(short(&specs[2]), ("own".into(), "mean".into(), true));
+        assert_eq!(list[2].function.as_ref().unwrap().name, "u.own");
+    }
+
+    #[test]
+    fn defaults_depend_on_the_output_type() {
+        let names = |kind| MetricSpec::defaults(kind).into_iter().map(|m| m.name).collect::<Vec<_>>();
+        assert_eq!(names(OutputType::MultipleChoice), ["acc", "acc_norm"]);
+        assert_eq!(names(OutputType::Loglikelihood), ["perplexity", "acc"]);
+    }
+
+    #[test]
+    fn filters_have_names_and_steps() {
+        let read = |yaml: &str| {
+            let entry = entry(yaml);
+            FilterConfig::read_list(&Slot::new("filter_list", &entry))
+        };
+        let list = read("[{name: strict, filter: [{function: regex, group_select: -1}]}]").unwrap().unwrap();
+        assert_eq!(list[0].steps[0].kwargs.get("group_select"), Some(&Value::from(-1)));
+        let said = read("[{name: x, filters: []}]").unwrap_err().to_string();
+        assert!(said.contains("filter_list[0].filters") && said.contains("\"filter\""), "{said}");
+        assert!(read("[{filter: []}]").is_err());
     }
 }

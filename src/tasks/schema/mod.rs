@@ -1,14 +1,17 @@
 //! Task and group files: the YAML schema of the reference harness (lm-evaluation-harness 0.4.13),
 //! read strictly and kept whole.
 
+pub mod fewshot;
 pub mod group;
+mod lenient;
 pub mod metric;
 pub mod source;
 pub mod task;
 pub mod value;
 
+pub use fewshot::{FewshotConfig, Samples};
 pub use group::{Aggregate, GroupConfig, Member};
 pub use metric::{FilterConfig, FilterStep, MetricConfig, MetricSpec};
 pub use source::{Fields, Loader, Location, Origin};
-pub use task::{FewshotConfig, Field, OutputType, Samples, TaskConfig};
+pub use task::{Field, OutputType, TaskConfig};
 pub use value::FunctionRef;

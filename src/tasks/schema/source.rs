@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
+use super::lenient;
 use crate::tasks::error::TaskError;
 
 /// Larger task files are refused; the largest of the reference harness is below 1 MiB.
@@ -223,7 +224,11 @@ fn read(at: &Location) -> Result<String, TaskError> {
 /// The file's own top-level keys, `include` among them.
 fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
     let bad = |message: String| TaskError::Yaml { file: at.display(), message };
-    let mut value: Value = serde_yaml::from_str(text).map_err(|e| bad(e.to_string()))?;
+    let value = serde_yaml::from_str(text).or_else(|strict| {
+        let doubled = strict.to_string().contains("duplicate entry");
+        if doubled { lenient::from_str(text) } else { Err(strict) }
+    });
+    let mut value: Value = value.map_err(|e| bad(e.to_string()))?;
     if text.contains("<<") {
         value.apply_merge().map_err(|e| bad(e.to_string()))?;
     }

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::fewshot::FewshotConfig;
 use super::metric::{FilterConfig, MetricConfig, MetricSpec};
 use super::source::Fields;
 use super::value::{FunctionRef, Slot};
@@ -57,7 +58,7 @@ pub enum Field {
 }
 
 impl Field {
-    fn read(slot: &Slot<'_>) -> Result<Option<Self>, TaskError> {
+    pub(super) fn read(slot: &Slot<'_>) -> Result<Option<Self>, TaskError> {
         if let Some(function) = slot.function() {
             return Ok(Some(Self::Function(function)));
         }
@@ -66,111 +67,6 @@ impl Field {
             Value::String(text) => Some(Self::Template(text)),
             other => Some(Self::Constant(other)),
         })
-    }
-}
-
-/// The examples listed in a task file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Samples {
-    /// Documents written out.
-    Listed(Vec<Map<String, Value>>),
-    /// A function that makes them.
-    Function(FunctionRef),
-}
-
-/// `fewshot_config`: where examples come from and how they are written.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FewshotConfig {
-    /// `default` (random) or `first_n`.
-    pub sampler: Option<String>,
-    /// The split of the examples; wins over `fewshot_split`.
-    pub split: Option<String>,
-    /// Whether `process_docs` is given here, be it null.
-    pub has_process_docs: bool,
-    /// A function over the examples instead of the task's own.
-    pub process_docs: Option<FunctionRef>,
-    /// Examples written out in the file.
-    pub samples: Option<Samples>,
-    /// Read and kept; the reference harness never hands them to its sampler.
-    pub fewshot_indices: Option<Vec<usize>>,
-    /// Replaces the task's `doc_to_text` in examples.
-    pub doc_to_text: Option<Field>,
-    /// Replaces the task's `doc_to_choice` in examples.
-    pub doc_to_choice: Option<Field>,
-    /// Replaces the task's `doc_to_target` in examples.
-    pub doc_to_target: Option<Field>,
-    /// Replaces the task's `gen_prefix` in examples.
-    pub gen_prefix: Option<String>,
-    /// Replaces the task's `fewshot_delimiter`.
-    pub fewshot_delimiter: Option<String>,
-    /// Replaces the task's `target_delimiter` in examples.
-    pub target_delimiter: Option<String>,
-}
-
-const FEWSHOT_KEYS: [&str; 12] = [
-    "sampler",
-    "split",
-    "process_docs",
-    "samples",
-    "fewshot_indices",
-    "doc_to_text",
-    "doc_to_choice",
-    "doc_to_target",
-    "gen_prefix",
-    "fewshot_delimiter",
-    "target_delimiter",
-    "num_fewshot",
-];
-
-impl FewshotConfig {
-    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
-        let mut config = Self::default();
-        if slot.value.is_null() {
-            return Ok(config);
-        }
-        for (key, slot) in slot.pairs()? {
-            match key {
-                "sampler" => config.sampler = slot.optional_string()?,
-                "split" => config.split = slot.optional_string()?,
-                "process_docs" => {
-                    config.has_process_docs = true;
-                    config.process_docs = function(&slot)?;
-                }
-                "samples" => config.samples = samples(&slot)?,
-                "fewshot_indices" if !slot.value.is_null() => {
-                    let indices = slot.items()?.iter().map(Slot::usize).collect::<Result<_, _>>()?;
-                    config.fewshot_indices = Some(indices);
-                }
-                "doc_to_text" => config.doc_to_text = Field::read(&slot)?,
-                "doc_to_choice" => config.doc_to_choice = Field::read(&slot)?,
-                "doc_to_target" => config.doc_to_target = Field::read(&slot)?,
-                "gen_prefix" => config.gen_prefix = slot.optional_string()?,
-                "fewshot_delimiter" => config.fewshot_delimiter = slot.optional_string()?,
-                "target_delimiter" => config.target_delimiter = slot.optional_string()?,
-                "fewshot_indices" | "num_fewshot" => {}
-                other => return Err(slot.unknown(other, FEWSHOT_KEYS)),
-            }
-        }
-        Ok(config)
-    }
-}
-
-fn samples(slot: &Slot<'_>) -> Result<Option<Samples>, TaskError> {
-    if let Some(function) = slot.function() {
-        return Ok(Some(Samples::Function(function)));
-    }
-    if slot.value.is_null() {
-        return Ok(None);
-    }
-    let listed = slot.items()?.iter().map(Slot::json_map).collect::<Result<_, _>>()?;
-    Ok(Some(Samples::Listed(listed)))
-}
-
-fn function(slot: &Slot<'_>) -> Result<Option<FunctionRef>, TaskError> {
-    match slot.function() {
-        Some(function) => Ok(Some(function)),
-        None if slot.value.is_null() => Ok(None),
-        None => Err(slot.error("expected `!function module.name`")),
     }
 }
 
@@ -344,7 +240,11 @@ impl TaskConfig {
     pub fn read(fields: &Fields) -> Result<Self, TaskError> {
         let mut config = Self::default();
         for (key, entry) in fields {
-            config.set(key, &Slot::new(key, entry))?;
+            match config.set(key, &Slot::new(key, entry)) {
+                // A task written in Python has keys of its own.
+                Err(TaskError::UnknownKey { .. }) if fields.contains_key("class") => {}
+                other => other?,
+            }
         }
         Ok(config)
     }
@@ -358,12 +258,12 @@ impl TaskConfig {
             "dataset_path" => self.dataset_path = slot.optional_string()?,
             "dataset_name" => self.dataset_name = slot.optional_string()?,
             "dataset_kwargs" if !null => self.dataset_kwargs = slot.json_map()?,
-            "custom_dataset" => self.custom_dataset = function(slot)?,
+            "custom_dataset" => self.custom_dataset = slot.optional_function()?,
             "training_split" => self.training_split = slot.optional_string()?,
             "validation_split" => self.validation_split = slot.optional_string()?,
             "test_split" => self.test_split = slot.optional_string()?,
             "fewshot_split" => self.fewshot_split = slot.optional_string()?,
-            "process_docs" => self.process_docs = function(slot)?,
+            "process_docs" => self.process_docs = slot.optional_function()?,
             "doc_to_text" => self.doc_to_text = Field::read(slot)?,
             "doc_to_target" => self.doc_to_target = Field::read(slot)?,
             "doc_to_choice" => self.doc_to_choice = Field::read(slot)?,
@@ -386,7 +286,10 @@ impl TaskConfig {
             "doc_to_decontamination_query" => self.doc_to_decontamination_query = Field::read(slot)?,
             "gen_prefix" => self.gen_prefix = slot.optional_string()?,
             "metadata" if !null => self.metadata = slot.json_map()?,
-            "class" => self.class = slot.function().map(|f| f.name).or(slot.optional_string()?),
+            "class" => {
+                let function = slot.function().map(|f| f.name);
+                self.class = function.map_or_else(|| slot.optional_string(), |name| Ok(Some(name)))?;
+            }
             "dataset_kwargs" | "num_fewshot" | "generation_kwargs" | "metadata" => {}
             "group" | "task_list" | "include" => {}
             other => return Err(slot.unknown(other, TASK_KEYS)),

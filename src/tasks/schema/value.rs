@@ -85,6 +85,15 @@ impl<'a> Slot<'a> {
         Some(FunctionRef { name, origin: Arc::clone(self.origin), key: self.key.clone() })
     }
 
+    /// A function, or nothing for `null`.
+    pub fn optional_function(&self) -> Result<Option<FunctionRef>, TaskError> {
+        match self.function() {
+            Some(function) => Ok(Some(function)),
+            None if self.value.is_null() => Ok(None),
+            None => Err(self.expected("`!function module.name`")),
+        }
+    }
+
     /// A text; numbers are taken as they are written by Python.
     pub fn string(&self) -> Result<String, TaskError> {
         match self.value {

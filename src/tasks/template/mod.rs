@@ -2,7 +2,7 @@
 //!
 //! Undefined names are errors, a trailing line end is kept, nothing is escaped, blocks are not trimmed, and
 //! values print as Python prints them. `\r\n` and `\r` in the template's own text become `\n`. A template
-//! from a stranger's file cannot run away: the work it may do and how deep it may nest are bounded.
+//! from a stranger's file is bounded in its steps and its nesting, though not in the memory of its texts.
 
 pub mod literal;
 pub mod python;
