@@ -1,12 +1,12 @@
 //! `zoo eval` with what users get wrong: one clear sentence, exit code 1 or 2, nothing left that looks complete.
 
-mod common;
+mod tiny;
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{command, stderr, write_tiny_model, zoo};
+use tiny::{command, stderr, write_tiny_model, zoo};
 
 /// Runs the tiny model on a suite in `folder`; `folder/tiny` may have been damaged before.
 fn eval(folder: &Path, extra: &[&str]) -> std::process::Output {

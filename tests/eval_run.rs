@@ -1,11 +1,11 @@
 //! `zoo eval` as a user runs it, on a tiny model of random weights: the files of a run and their form.
 
-mod common;
+mod tiny;
 
 use std::fs;
 use std::path::Path;
 
-use common::{stderr, stdout, write_tiny_model, zoo};
+use tiny::{stderr, stdout, write_tiny_model, zoo};
 use serde_json::Value;
 
 /// The columns of `results.csv`, in order, as documented.

@@ -1,125 +1,186 @@
-//! A tiny model of random weights with a byte-level tokenizer, written by the tests themselves.
+//! A hub of one process: a loopback HTTP server that answers from a table and misbehaves on request.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use safetensors::tensor::{Dtype, TensorView};
-use serde_json::json;
+use sha2::{Digest, Sha256};
+use zoo::hub::{HubConfig, Token};
 
-const HIDDEN: usize = 16;
-const INNER: usize = 24;
-const LAYERS: usize = 2;
-/// 256 bytes, then `<s>` and `</s>`.
-const VOCABULARY: usize = 258;
-
-/// Runs the built program.
-pub fn zoo(args: &[&str]) -> Output {
-    command(args).output().expect("zoo starts")
+/// One request as the server saw it; header names in lower case.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
 }
 
-/// The built program with an empty cache and no settings of the user.
-pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
-    let nowhere = std::env::temp_dir().join("zoo-tests-without-cache");
-    command.args(args).env("ZOO_HOME", nowhere).env("HF_HUB_OFFLINE", "1").env_remove("ZOO_LOG");
-    command
-}
-
-/// Standard error as text.
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Standard output as text.
-#[allow(dead_code)] // not every test file reads it
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Writes a model folder: `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json`.
-pub fn write_tiny_model(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    let config = json!({
-        "model_type": "llama", "hidden_act": "silu", "vocab_size": VOCABULARY, "hidden_size": HIDDEN,
-        "intermediate_size": INNER, "num_hidden_layers": LAYERS, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5,
-        "tie_word_embeddings": true, "bos_token_id": 256, "eos_token_id": 257
-    });
-    fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
-    let settings =
-        json!({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"});
-    fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
-    fs::write(folder.join("model.safetensors"), weights()).unwrap();
-}
-
-fn weights() -> Vec<u8> {
-    let mut state = 1u32;
-    let mut values = |count: usize, base: f32, spread: f32| -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-            base + spread * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
-        };
-        (0..count).flat_map(|_| next().to_le_bytes()).collect()
-    };
-    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    let mut add = |name: String, shape: Vec<usize>, base: f32, spread: f32| {
-        let bytes = values(shape.iter().product(), base, spread);
-        tensors.insert(name, (shape, bytes));
-    };
-    add("model.embed_tokens.weight".into(), vec![VOCABULARY, HIDDEN], 0.0, 0.8);
-    add("model.norm.weight".into(), vec![HIDDEN], 1.0, 0.1);
-    for layer in 0..LAYERS {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        for (part, out, input) in [
-            ("self_attn.q_proj", HIDDEN, HIDDEN),
-            ("self_attn.k_proj", HIDDEN / 2, HIDDEN),
-            ("self_attn.v_proj", HIDDEN / 2, HIDDEN),
-            ("self_attn.o_proj", HIDDEN, HIDDEN),
-            ("mlp.gate_proj", INNER, HIDDEN),
-            ("mlp.up_proj", INNER, HIDDEN),
-            ("mlp.down_proj", HIDDEN, INNER),
-        ] {
-            add(name(part), vec![out, input], 0.0, 0.5);
-        }
-        add(name("input_layernorm"), vec![HIDDEN], 1.0, 0.1);
-        add(name("post_attention_layernorm"), vec![HIDDEN], 1.0, 0.1);
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
     }
-    let views = tensors.iter().map(|(name, (shape, bytes))| {
-        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
-    safetensors::serialize(views, None).unwrap()
 }
 
-/// Byte-level BPE without merges: every byte is a token, spelled with GPT-2's printable stand-ins.
-fn tokenizer() -> serde_json::Value {
-    let mut spare = 256u32;
-    let vocabulary: serde_json::Map<String, serde_json::Value> = (0u32..256)
-        .map(|byte| {
-            let printable = matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
-            let spelled = if printable {
-                byte
-            } else {
-                spare += 1;
-                spare - 1
-            };
-            (char::from_u32(spelled).unwrap().to_string(), json!(byte))
-        })
-        .collect();
-    let special = |id: u32, content: &str| {
-        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-               "normalized": false, "special": true})
+/// One answer; `cut` sends only so many bytes of the body and closes.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub cut: Option<usize>,
+}
+
+impl Answer {
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Answer { status, headers: Vec::new(), body: body.into(), cut: None }
+    }
+
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
+
+/// A server that lives as long as the process; every request is kept.
+pub struct Server {
+    pub url: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    pub fn start(handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (handler, log): (Arc<Handler>, _) = (Arc::new(handler), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (handler, log) = (Arc::clone(&handler), Arc::clone(&log));
+                std::thread::spawn(move || serve(stream, &*handler, &log));
+            }
+        });
+        Server { url, seen }
+    }
+
+    /// The requests so far whose path has `part`.
+    pub fn seen(&self, part: &str) -> Vec<Request> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|request| request.path.contains(part)).cloned().collect()
+    }
+}
+
+fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    if reader.read_line(&mut line).is_err() {
+        return;
+    }
+    let Some(path) = line.split(' ').nth(1).map(str::to_owned) else { return };
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).is_err() || line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.to_lowercase(), value.trim().to_owned());
+        }
+    }
+    let request = Request { path, headers };
+    let answer = handler(&request);
+    log.lock().unwrap().push(request);
+    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
+    if !answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
+    }
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let body = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    // Wait for the client to close, so that nothing unread resets the connection.
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+    let _ = reader.read(&mut [0; 64]);
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// The files of one repository of a hub (`models` or `datasets`).
+#[derive(Clone)]
+pub struct Files {
+    pub id: String,
+    pub dataset: bool,
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+impl Files {
+    pub fn model(id: &str, files: &[(&str, &[u8])]) -> Self {
+        let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        Files { id: id.to_owned(), dataset: false, files }
+    }
+
+    pub fn listing(&self) -> String {
+        let entry = |(name, bytes): &(String, Vec<u8>)| {
+            let (size, oid) = (bytes.len(), sha256(bytes));
+            format!(
+                r#"{{"type":"file","path":{name:?},"size":{size},"oid":"x","lfs":{{"oid":"{oid}","size":{size}}}}}"#
+            )
+        };
+        let entries: Vec<String> = self.files.iter().map(entry).collect();
+        format!(r#"[{{"type":"directory","path":"d","oid":"x","size":0}},{}]"#, entries.join(","))
+    }
+
+    /// What a well-behaved hub answers.
+    pub fn answer(&self, request: &Request) -> Answer {
+        let (api, prefix) = if self.dataset { ("datasets", "/datasets") } else { ("models", "") };
+        let path = request.path.as_str();
+        if path == format!("/api/{api}/{}/revision/main", self.id) {
+            return Answer::new(200, format!(r#"{{"sha":"{COMMIT}"}}"#));
+        }
+        if path == format!("/api/{api}/{}/tree/{COMMIT}?recursive=true", self.id) {
+            return Answer::new(200, self.listing());
+        }
+        let file = path.strip_prefix(&format!("{prefix}/{}/resolve/{COMMIT}/", self.id));
+        match self.files.iter().find(|(name, _)| Some(name.as_str()) == file) {
+            Some((_, bytes)) => ranged(request, bytes, &sha256(bytes)),
+            None => Answer::new(404, r#"{"error":"Entry not found"}"#).with("X-Error-Code", "EntryNotFound"),
+        }
+    }
+}
+
+/// A file, or the asked range of it if the validator still fits.
+pub fn ranged(request: &Request, bytes: &[u8], etag: &str) -> Answer {
+    let etag = format!("\"{etag}\"");
+    let start = request
+        .header("range")
+        .filter(|_| request.header("if-range") == Some(&etag))
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let answer = match start {
+        Some(start) if start >= bytes.len() => Answer::new(416, ""),
+        Some(start) => Answer::new(206, &bytes[start..])
+            .with("Content-Range", format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len())),
+        None => Answer::new(200, bytes),
     };
-    let byte_level =
-        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
-        "added_tokens": [special(256, "<s>"), special(257, "</s>")],
-        "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
-        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
-                  "vocab": vocabulary, "merges": []}
-    })
+    answer.with("ETag", etag)
+}
+
+/// A configuration for tests: this endpoint, short pauses.
+pub fn config(home: &std::path::Path, endpoint: &str, token: Option<&str>) -> HubConfig {
+    let mut config = HubConfig::at(home).unwrap();
+    config.endpoint = endpoint.parse().unwrap();
+    config.token = token.map(|token| Token::new(token, "test").unwrap());
+    config.backoff = Duration::from_millis(1);
+    config.timeout = Duration::from_secs(10);
+    config.pip = Vec::new();
+    config
 }
