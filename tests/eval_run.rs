@@ -5,8 +5,8 @@ mod tiny;
 use std::fs;
 use std::path::Path;
 
-use tiny::{stderr, stdout, write_tiny_model, zoo};
 use serde_json::Value;
+use tiny::{stderr, stdout, write_tiny_model, zoo};
 
 /// The columns of `results.csv`, in order, as documented.
 const COLUMNS: &str = "model,suite,task,num_fewshot,metric,filter,value,stderr,n,published,published_source,protocol,\

@@ -100,10 +100,11 @@ fn memory(read: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> 
     }
     let (total, free) = (models::short_bytes(total), models::short_bytes(available));
     // Two bytes for each weight, a fifth of the memory left for activations and the rest.
-    let fits = models::short_count(available / 5 * 4 / 2);
+    // Weights are held as f32, beside what a run needs.
+    let fits = models::short_count(available.saturating_sub(crate::model::WORKING_BYTES) / 4);
     vec![
         ("memory", format!("{total}, {free} available{limited}")),
-        ("would fit", format!("about {fits} parameters in bf16 or f16")),
+        ("would fit", format!("a model of {fits} parameters (f32)")),
     ]
 }
 
@@ -115,12 +116,12 @@ fn meminfo(info: &str, name: &str) -> Option<u64> {
 
 #[cfg(feature = "openblas")]
 fn blas() -> &'static str {
-    "OpenBLAS, for --matmul blas and as a check; the native kernels need none"
+    "OpenBLAS, the default; --matmul portable does without"
 }
 
 #[cfg(not(feature = "openblas"))]
 fn blas() -> &'static str {
-    "none in this build; the native kernels need none"
+    "none in this build; products are those of the portable implementation"
 }
 
 /// Checks LAPACK on a matrix whose singular values are known: those of [[3, 0], [4, 5]] are the square

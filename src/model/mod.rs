@@ -21,6 +21,6 @@ pub(crate) use config::tests;
 pub use config::{LlamaConfig, RopeScaling};
 pub use error::ModelError;
 pub use linear::Linear;
-pub use llama::Llama;
-pub use open::{Checkpoint, available_memory};
+pub use llama::{Layer, Llama};
+pub use open::{Checkpoint, WORKING_BYTES, available_memory};
 pub use wave::{Segment, Wave};

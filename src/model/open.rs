@@ -88,8 +88,8 @@ impl Checkpoint {
     }
 }
 
-/// Activations, logits and prompts of a run, roughly.
-const WORKING_BYTES: u64 = 1 << 30;
+/// What a run needs beside the weights: activations, logits and prompts, roughly.
+pub const WORKING_BYTES: u64 = 1 << 30;
 
 fn gibibytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))

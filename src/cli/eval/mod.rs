@@ -72,7 +72,11 @@ fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTa
     let mut prepared: Vec<PreparedTask> = Vec::new();
     for task in suites.iter().flat_map(Suite::tasks) {
         if prepared.iter().all(|known| known.task.name != task.name) {
-            prepared.push(prepare(&task, &data, &options)?);
+            let task = prepare(&task, &data, &options)?;
+            for warning in &task.warnings {
+                tracing::warn!("{}: {warning}", task.task.name);
+            }
+            prepared.push(task);
         }
     }
     Ok(prepared)
