@@ -20,7 +20,13 @@ pub use progress::bar;
 
 /// Rebuild, run and compare the LLaMA family on a CPU.
 #[derive(Debug, Parser)]
-#[command(name = "zoo", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "zoo",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

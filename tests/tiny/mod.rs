@@ -1,4 +1,6 @@
 //! A tiny model of random weights with a byte-level tokenizer, written by the tests themselves.
+// Not every test file needs all of it.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +35,6 @@ pub fn stderr(output: &Output) -> String {
 }
 
 /// Standard output as text.
-#[allow(dead_code)] // not every test file reads it
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
