@@ -8,9 +8,7 @@ use sha2::{Digest, Sha256};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{
-    Aggregation, ChoiceDocument, Gold as ChoiceGold, MULTIPLE_CHOICE_METRICS, multiple_choice,
-};
+use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::{Gold, OutputType, PreparedDoc, PreparedTask};
 
@@ -99,15 +97,15 @@ struct GradedDoc<'a> {
 impl GradedDoc<'_> {
     fn metric(&self, metric: &str, task: &PreparedTask) -> Option<f64> {
         match task.task.config.output_type {
-            OutputType::MultipleChoice => {
-                let gold = match &self.doc.gold {
-                    Gold::Index(index) => ChoiceGold::Index(*index),
-                    Gold::Indices(indices) => ChoiceGold::Indices(indices.clone()),
-                    Gold::OutOfRange | Gold::Text(_) => ChoiceGold::OutOfRange,
-                };
-                let ChoiceScores { choices, scores, unconditional } = self.choices();
-                multiple_choice(metric, ChoiceDocument { choices, scores, unconditional, gold: &gold })
-            }
+            OutputType::MultipleChoice => multiple_choice(
+                metric,
+                ChoiceDocument {
+                    choices: &self.doc.choices,
+                    scores: self.scores,
+                    unconditional: self.unconditional,
+                    gold: &self.doc.gold,
+                },
+            ),
             _ => {
                 let score = self.scores.first()?;
                 match metric {
@@ -117,10 +115,6 @@ impl GradedDoc<'_> {
                 }
             }
         }
-    }
-
-    fn choices(&self) -> ChoiceScores<'_> {
-        ChoiceScores { choices: &self.doc.choices, scores: self.scores, unconditional: self.unconditional }
     }
 
     fn sample(
@@ -164,12 +158,6 @@ impl GradedDoc<'_> {
             metrics,
         }
     }
-}
-
-struct ChoiceScores<'a> {
-    choices: &'a [String],
-    scores: &'a [Score],
-    unconditional: &'a [Score],
 }
 
 /// SHA-256 of contexts; neighbouring documents often have the same.

@@ -1,27 +1,7 @@
 //! Metrics of one multiple-choice document.
 
 use crate::engine::Score;
-
-/// The right answer, or answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gold {
-    /// Index of the right choice.
-    Index(usize),
-    /// Indices of all right choices.
-    Indices(Vec<usize>),
-    /// The data names a choice that does not exist: nothing counts as right.
-    OutOfRange,
-}
-
-impl Gold {
-    fn is(&self, prediction: usize) -> bool {
-        match self {
-            Gold::Index(index) => *index == prediction,
-            Gold::Indices(indices) => indices.contains(&prediction),
-            Gold::OutOfRange => false,
-        }
-    }
-}
+use crate::tasks::Gold;
 
 /// A document with its choices and their scores, in the same order.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +32,7 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
     let ChoiceDocument { choices, scores, unconditional, gold } = document;
     let logprobs = scores.iter().map(|s| s.logprob);
     let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
-    let right = |values: Vec<f64>| f64::from(u8::from(gold.is(first_highest(&values))));
+    let right = |values: Vec<f64>| f64::from(u8::from(is_right(gold, first_highest(&values))));
     match metric {
         "acc" => Some(right(logprobs.collect())),
         "acc_norm" => Some(right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect())),
@@ -64,7 +44,7 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
             Some(f64::from(u8::from(match gold {
                 Gold::Index(index) => greedy(index),
                 Gold::Indices(indices) => indices.iter().any(greedy),
-                Gold::OutOfRange => false,
+                Gold::OutOfRange | Gold::Text(_) => false,
             })))
         }
         "brier_score" => {
@@ -72,10 +52,19 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
             let highest = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = logprobs.iter().map(|l| (l - highest).exp()).collect();
             let total: f64 = weights.iter().sum();
-            let truth = |index: usize| f64::from(u8::from(gold.is(index)));
+            let truth = |index: usize| f64::from(u8::from(is_right(gold, index)));
             Some(weights.iter().enumerate().map(|(i, w)| (w / total - truth(i)).powi(2)).sum())
         }
         _ => None,
+    }
+}
+
+/// Whether a choice is right. A text names none, and an answer out of range is never given.
+fn is_right(gold: &Gold, choice: usize) -> bool {
+    match gold {
+        Gold::Index(index) => *index == choice,
+        Gold::Indices(indices) => indices.contains(&choice),
+        Gold::OutOfRange | Gold::Text(_) => false,
     }
 }
 

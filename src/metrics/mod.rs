@@ -7,5 +7,5 @@ mod choice;
 mod group;
 
 pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
-pub use choice::{ChoiceDocument, Gold, MULTIPLE_CHOICE_METRICS, multiple_choice};
+pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 pub use group::combine;
