@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::Global;
 use crate::progress::{Progress, Unit};
@@ -26,6 +26,11 @@ impl Bar {
     }
 }
 
+/// Units a second without the digits that flicker.
+fn whole_rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = write!(out, "{:.0}/s", state.per_sec());
+}
+
 impl Progress for Bar {
     fn begin(&self, what: &str, total: Option<u64>, unit: Unit) {
         if !self.shown {
@@ -35,12 +40,12 @@ impl Progress for Bar {
         let template = match (unit, total) {
             (Unit::Bytes, Some(_)) => "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
             (Unit::Bytes, None) => "{msg} {spinner} {bytes} {bytes_per_sec}",
-            (Unit::Tokens, Some(_)) => "{msg} {bar:30} {human_pos}/{human_len} tokens {per_sec} {eta} left",
-            (Unit::Items, Some(_)) => "{msg} {bar:30} {human_pos}/{human_len} {per_sec} {eta} left",
-            (_, None) => "{msg} {spinner} {human_pos} {per_sec}",
+            (Unit::Tokens, Some(_)) => "{msg} {bar:30} {human_pos}/{human_len} tokens {rate} {eta} left",
+            (Unit::Items, Some(_)) => "{msg} {bar:30} {human_pos}/{human_len} {rate} {eta} left",
+            (_, None) => "{msg} {spinner} {human_pos} {rate}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
+            bar.set_style(style.progress_chars("━╸─").with_key("rate", whole_rate));
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
