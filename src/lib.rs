@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod hub;
 pub mod kernels;
 pub mod lineage;
+pub mod machine;
 pub mod metrics;
 pub mod model;
 pub mod progress;

@@ -1,10 +1,11 @@
 //! `zoo doctor`: what this machine can do, and whether the numerical libraries work on it.
 
-use std::fs;
 use std::io::{self, Write};
 
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model, free_bytes};
+use crate::machine::{Memory, cpu_name};
+use crate::model::WORKING_BYTES;
 use crate::registry::Registry;
 
 /// Say what this machine can do.
@@ -21,7 +22,7 @@ pub fn run(_args: &Args, global: &Global) -> anyhow::Result<()> {
     let lapack = lapack();
     let mut facts = vec![("program", format!("zoo {}", env!("CARGO_PKG_VERSION")))];
     facts.extend(processor());
-    facts.extend(memory(&|path| fs::read_to_string(path).ok()));
+    facts.extend(memory(Memory::read()));
     facts.push(("BLAS", blas().to_owned()));
     let words = lapack.as_ref().map_or_else(|wrong| format!("WRONG: {wrong}"), |&fine| fine.to_owned());
     facts.push(("LAPACK", words));
@@ -35,12 +36,7 @@ pub fn run(_args: &Args, global: &Global) -> anyhow::Result<()> {
 }
 
 fn processor() -> Vec<(&'static str, String)> {
-    let mut facts = Vec::new();
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    if let Some((_, model)) = model {
-        facts.push(("CPU", model.trim().to_owned()));
-    }
+    let mut facts = vec![("CPU", cpu_name())];
     let features = cpu_features();
     let features = if features.is_empty() { "none that matter here".to_owned() } else { features.join(" ") };
     facts.push(("CPU features", format!("{} ({})", features, std::env::consts::ARCH)));
@@ -84,34 +80,20 @@ fn cpu_features() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// Total and available memory and what fits; `read` reads the system's files.
-fn memory(read: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
-    let info = read("/proc/meminfo").unwrap_or_default();
-    let (Some(total), Some(mut available)) = (meminfo(&info, "MemTotal"), meminfo(&info, "MemAvailable"))
-    else {
+/// Total and available memory and what fits.
+fn memory(memory: Option<Memory>) -> Vec<(&'static str, String)> {
+    let Some(Memory { total, available, limit }) = memory else {
         return vec![("memory", "unknown on this system".to_owned())];
     };
-    let number = |path| read(path).and_then(|text| text.trim().parse::<u64>().ok());
-    let mut limited = String::new();
-    if let Some(limit) = number("/sys/fs/cgroup/memory.max").filter(|limit| *limit < total) {
-        let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);
-        available = available.min(limit.saturating_sub(used));
-        limited = format!(", this process may have {}", models::short_bytes(limit));
-    }
     let (total, free) = (models::short_bytes(total), models::short_bytes(available));
-    // Two bytes for each weight, a fifth of the memory left for activations and the rest.
+    let limited = limit
+        .map_or(String::new(), |limit| format!(", this process may have {}", models::short_bytes(limit)));
     // Weights are held as f32, beside what a run needs.
-    let fits = models::short_count(available.saturating_sub(crate::model::WORKING_BYTES) / 4);
+    let fits = models::short_count(available.saturating_sub(WORKING_BYTES) / 4);
     vec![
         ("memory", format!("{total}, {free} available{limited}")),
         ("would fit", format!("a model of {fits} parameters (f32)")),
     ]
-}
-
-/// A line `Name:  123 kB` of `/proc/meminfo`, in bytes.
-fn meminfo(info: &str, name: &str) -> Option<u64> {
-    let rest = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(feature = "openblas")]
@@ -175,32 +157,15 @@ fn cache(registry: &Registry) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
 
-    const MEMINFO: &str = "MemTotal:       16000000 kB\nMemFree:  1 kB\nMemAvailable:   10000000 kB\n";
-
     #[test]
-    fn memory_is_what_the_system_says() {
-        let facts = memory(&|path| (path == "/proc/meminfo").then(|| MEMINFO.to_owned()));
-        assert_eq!(facts[0].1, "16.4 GB, 10.2 GB available");
-        assert_eq!(facts[1].1, "about 4.10B parameters in bf16 or f16");
-        assert_eq!(memory(&|_| None), [("memory", "unknown on this system".to_owned())]);
-        assert_eq!(memory(&|_| Some("MemTotal: lots".to_owned()))[0].1, "unknown on this system");
-    }
-
-    #[test]
-    fn a_container_has_what_its_group_may_use() {
-        let facts = memory(&|path| match path {
-            "/proc/meminfo" => Some(MEMINFO.to_owned()),
-            "/sys/fs/cgroup/memory.max" => Some("4000000000\n".to_owned()),
-            "/sys/fs/cgroup/memory.current" => Some("1000000000\n".to_owned()),
-            _ => None,
-        });
-        assert_eq!(facts[0].1, "16.4 GB, 3.0 GB available, this process may have 4.0 GB");
-        let unlimited = memory(&|path| match path {
-            "/proc/meminfo" => Some(MEMINFO.to_owned()),
-            "/sys/fs/cgroup/memory.max" => Some("max\n".to_owned()),
-            _ => None,
-        });
-        assert_eq!(unlimited[0].1, "16.4 GB, 10.2 GB available");
+    fn memory_says_what_fits() {
+        let plenty = Memory { total: 16_384_000_000, available: 10_240_000_000, limit: None };
+        let lines = memory(Some(plenty));
+        assert_eq!(lines[0].1, "16.4 GB, 10.2 GB available");
+        assert_eq!(lines[1].1, "a model of 2.29B parameters (f32)");
+        let limited = memory(Some(Memory { available: 3_000_000_000, limit: Some(4_000_000_000), ..plenty }));
+        assert_eq!(limited[0].1, "16.4 GB, 3.0 GB available, this process may have 4.0 GB");
+        assert_eq!(memory(None), [("memory", "unknown on this system".to_owned())]);
     }
 
     #[test]

@@ -22,5 +22,5 @@ pub use config::{LlamaConfig, RopeScaling};
 pub use error::ModelError;
 pub use linear::Linear;
 pub use llama::{Layer, Llama};
-pub use open::{Checkpoint, WORKING_BYTES, available_memory};
+pub use open::{Checkpoint, WORKING_BYTES};
 pub use wave::{Segment, Wave};

@@ -4,11 +4,11 @@
 //! under its own name is complete.
 
 mod atomic;
-mod machine;
 mod run;
 mod sample;
+mod time;
 
 pub use atomic::{AtomicFile, write_atomically};
-pub use machine::{Timestamp, cpu_name};
 pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
+pub use time::Timestamp;

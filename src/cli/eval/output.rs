@@ -14,9 +14,10 @@ use super::{Args, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::{Evaluated, ModelIdentity, NO_FILTER, TaskResult, suite_rows};
+use crate::machine::cpu_name;
 use crate::records::{
-    Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, cpu_name, file_name,
-    write_atomically, write_samples,
+    Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name, write_atomically,
+    write_samples,
 };
 use crate::report::{
     Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,

@@ -10,7 +10,8 @@ use crate::cli::{Global, bar};
 use crate::engine::{Limits, LocalModel};
 use crate::hub::{self, HubConfig};
 use crate::kernels::{self, MatMul};
-use crate::model::{Checkpoint, Llama, available_memory};
+use crate::machine::Memory;
+use crate::model::{Checkpoint, Llama};
 use crate::progress::Progress;
 use crate::registry::{Card, Registry};
 use crate::tokenizer::Tokenizer;
@@ -51,7 +52,7 @@ impl Subject {
         };
         let checkpoint = Checkpoint::open(&path)?;
         if !args.dry_run {
-            checkpoint.check_memory(available_memory())?;
+            checkpoint.check_memory(Memory::read().map(|memory| memory.available))?;
         }
         let name = card.as_ref().map_or_else(|| name_of(&path), |card| card.id.clone());
         let weights_sha256 = files_sha256(&checkpoint.weights.files())
