@@ -9,6 +9,7 @@ pub mod embedded;
 mod error;
 mod load;
 mod lookup;
+pub mod recipe;
 mod source;
 mod validate;
 
