@@ -19,6 +19,7 @@ pub mod lineage;
 pub mod metrics;
 pub mod model;
 pub mod progress;
+pub mod prompts;
 pub mod records;
 pub mod registry;
 pub mod report;
