@@ -91,8 +91,8 @@ impl Recipes {
         self.all.values()
     }
 
-    /// The recipe of a model with the model's own changes in it: the one `named` by its card, else the
-    /// one that lists the model's id. `None` if there is none.
+    /// The recipe of a model with the model's own changes in it: the one `named` by its card, or if it
+    /// names none, the one that lists the model's id. `None` if there is none.
     pub fn of(&self, id: &str, named: Option<&str>) -> Option<Recipe> {
         let name = named.or_else(|| self.of_model.get(id).map(String::as_str))?;
         self.all.get(name)?.for_model(id).ok()
@@ -172,7 +172,7 @@ impl Check<'_> {
             file: self.file.to_owned(),
             line: self.line(field.rsplit('.').next().unwrap_or(field), found),
             field: field.to_owned(),
-            expected,
+            expected: expected.to_owned(),
             found: format!("{found:?}"),
         })
     }

@@ -6,6 +6,7 @@
 //! the number of steps is known, and where it is not, [`Recipe::schedule`] says what is missing.
 
 mod count;
+mod inline;
 mod load;
 mod schedule;
 mod stage;

@@ -67,6 +67,32 @@ pub struct Stage {
     pub doubts: Vec<String>,
 }
 
+impl Stage {
+    /// A stage of which only the method is known.
+    pub fn new(method: Method) -> Stage {
+        Stage {
+            name: None,
+            method,
+            trainable: Trainable::All,
+            data: None,
+            batch: None,
+            sequence_length: None,
+            epochs: None,
+            steps: None,
+            learning_rate: None,
+            optimizer: None,
+            lora: None,
+            ppo: None,
+            precision: None,
+            hardware: None,
+            gpu_hours: None,
+            notes: Vec::new(),
+            src: None,
+            doubts: Vec::new(),
+        }
+    }
+}
+
 /// What a stage does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
