@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 mod load;
 mod lookup;
+pub mod recipe;
 mod records;
 mod release;
 mod source;
