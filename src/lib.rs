@@ -20,6 +20,7 @@ pub mod machine;
 pub mod metrics;
 pub mod model;
 pub mod progress;
+pub mod prompts;
 pub mod records;
 pub mod registry;
 pub mod report;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod card;
 mod doctor;
 mod eval;
 mod exit;
@@ -55,6 +56,7 @@ enum Verb {
     Show(show::Args),
     Suites(suites::Args),
     Pull(pull::Args),
+    Card(card::Args),
     Doctor(doctor::Args),
 }
 
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Show(args) => show::run(args, &cli.global),
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
+        Verb::Card(args) => card::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };
     exit::code(result)

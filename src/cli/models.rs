@@ -11,8 +11,12 @@ use crate::registry::{Card, Registry};
 
 /// The embedded cards and the user's own: from `--zoo-dir`, else from `$ZOO_HOME/zoo` if there is one.
 pub(super) fn registry(global: &Global) -> anyhow::Result<Registry> {
-    let own = global.zoo_dir.clone().or_else(default_folder);
-    Registry::load(own.as_deref()).context("the model cards cannot be loaded")
+    Registry::load(own_folder(global).as_deref()).context("the model cards cannot be loaded")
+}
+
+/// The folder of the user's own cards, if there is one.
+pub(super) fn own_folder(global: &Global) -> Option<PathBuf> {
+    global.zoo_dir.clone().or_else(default_folder)
 }
 
 fn default_folder() -> Option<PathBuf> {

@@ -1,6 +1,7 @@
 //! One row model, many exporters: CSV (long and wide), Markdown, the terminal, JSON.
 
 mod csv;
+pub mod figure;
 mod json;
 mod markdown;
 mod row;

@@ -1,0 +1,153 @@
+//! What can go wrong with templates, conversations and their tokens, as data.
+
+use std::path::PathBuf;
+
+use super::render::Role;
+use crate::tokenizer::TokenizerError;
+
+/// Why a template cannot be read, or a conversation cannot be rendered or encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PromptError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}; expected a readable file or folder of prompt templates", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is larger than any sensible one.
+    #[error("{}: {bytes} bytes, expected at most {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Not YAML, or a key that is missing, unknown or of the wrong type; `message` names the key.
+    #[error("{file}:{line}: {message}")]
+    Yaml {
+        /// The template's file.
+        file: String,
+        /// Line, from 1; 0 if the parser does not know it.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A value that no template can have.
+    #[error("{file}:{line}: {field}: expected {expected}, found {found}")]
+    Field {
+        /// The template's file.
+        file: String,
+        /// Line, from 1; 0 if the key could not be found again in the text.
+        line: usize,
+        /// Dotted path of the field.
+        field: String,
+        /// What is allowed.
+        expected: String,
+        /// What the file says.
+        found: String,
+    },
+    /// Two files define one template.
+    #[error("{file}: the prompt template {name:?} is already defined in {other}; rename one of the two")]
+    Duplicate {
+        /// The second file.
+        file: String,
+        /// The template's name.
+        name: String,
+        /// The first file.
+        other: String,
+    },
+    /// No template of that name.
+    #[error("no prompt template named {name:?}{}", nearest_words(.nearest))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The nearest known names, best first.
+        nearest: Vec<String>,
+    },
+    /// A conversation that the template has no form for.
+    #[error("prompt template {template}: message {index}: expected {expected}, found {found}")]
+    Conversation {
+        /// The template.
+        template: String,
+        /// Position of the message, from 1; one past the last if one is missing.
+        index: usize,
+        /// What could stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A message holds a text that the template keeps for itself.
+    #[error(
+        "prompt template {template}: message {index} ({role}) holds {text:?}, which the template keeps for itself; \
+         remove it from the message"
+    )]
+    Forbidden {
+        /// The template.
+        template: String,
+        /// Position of the message, from 1.
+        index: usize,
+        /// Who says it.
+        role: Role,
+        /// The text.
+        text: String,
+    },
+    /// A special token that the vocabulary does not have.
+    #[error(
+        "the vocabulary has no token {token}; use the tokenizer of the model that the template belongs to"
+    )]
+    NoToken {
+        /// The token as text.
+        token: String,
+    },
+    /// A text cannot be encoded.
+    #[error("cannot encode the prompt: {0}")]
+    Tokenizer(#[from] TokenizerError),
+    /// A golden conversation renders differently.
+    #[error("prompt template {template}: golden {index}: {what}: expected {expected}, found {found}")]
+    Golden {
+        /// The template.
+        template: String,
+        /// Position in the list, from 1.
+        index: usize,
+        /// What was compared.
+        what: &'static str,
+        /// What the file says.
+        expected: String,
+        /// What rendering gives.
+        found: String,
+    },
+    /// A checkpoint's Jinja template fails.
+    #[error("chat_template{}: {message}", line_words(*.line))]
+    ChatTemplate {
+        /// Line of the Jinja text, from 1, where known.
+        line: Option<usize>,
+        /// What is wrong.
+        message: String,
+    },
+    /// A checkpoint's settings file is not what it should be.
+    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        field: String,
+        /// What is allowed.
+        expected: &'static str,
+        /// What the file says.
+        found: String,
+    },
+}
+
+fn nearest_words(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!(" (nearest: {})", nearest.join(", ")) }
+}
+
+fn line_words(line: Option<usize>) -> String {
+    line.map(|line| format!(" line {line}")).unwrap_or_default()
+}

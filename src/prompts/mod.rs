@@ -1,0 +1,29 @@
+//! Prompt templates: conversations to text and token ids, exactly as each family was trained.
+//!
+//! A template is one file of `zoo/prompts/`: patterns for each role, which special tokens stand where, what
+//! is stripped or refused, how the text is encoded, when an answer ends, and golden conversations that the
+//! file itself is tested with. Rendering gives [`Segment`]s, text or special tokens, so that a user who
+//! types `</s>` never ends a turn.
+
+mod check;
+mod encode;
+mod error;
+mod golden;
+mod lines;
+mod load;
+mod parsed;
+mod pattern;
+mod render;
+mod sample;
+mod stop;
+mod template;
+
+pub use encode::{EncodeMode, encode};
+pub use error::PromptError;
+pub use golden::Golden;
+pub use load::{PromptTemplates, embedded_names, find, load, parse};
+pub use pattern::{Pattern, Piece};
+pub use render::{Message, RenderOptions, Role, Segment, Special, text, text_with_marks};
+pub use sample::{Sample, SampleToken, sample};
+pub use stop::{Stop, StopRegex};
+pub use template::{BosRule, EmptySystem, InputWhen, Kind, Layout, NamedText, PromptTemplate, Sampling};
