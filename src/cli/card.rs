@@ -55,12 +55,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         eprintln!("{fault}{cause}");
     }
     let Some(registry) = registry else {
-        bail!(
-            "{} of {} files {} not right",
-            faults.len(),
-            files.len(),
-            if faults.len() == 1 { "is" } else { "are" }
-        );
+        bail!("{} of {} files failed the check", faults.len(), files.len());
     };
     let mut out = io::stdout().lock();
     for file in files {
