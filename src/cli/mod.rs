@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod card;
 mod doctor;
 mod eval;
 mod exit;
@@ -54,6 +55,7 @@ enum Verb {
     Recipe(recipe::Args),
     Suites(suites::Args),
     Pull(pull::Args),
+    Card(card::Args),
     Doctor(doctor::Args),
 }
 
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Recipe(args) => recipe::run(args, &cli.global),
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
+        Verb::Card(args) => card::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };
     exit::code(result)

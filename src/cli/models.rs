@@ -27,7 +27,8 @@ pub(super) fn prompts(global: &Global) -> anyhow::Result<PromptTemplates> {
     prompts::load(own_folder(global).as_deref()).context("the prompt templates cannot be loaded")
 }
 
-fn own_folder(global: &Global) -> Option<PathBuf> {
+/// The folder of the user's own cards, if there is one.
+pub(super) fn own_folder(global: &Global) -> Option<PathBuf> {
     global.zoo_dir.clone().or_else(default_folder)
 }
 

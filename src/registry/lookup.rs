@@ -55,6 +55,11 @@ impl Registry {
         Self::from_items(items)
     }
 
+    /// What is wrong with each of these files by itself.
+    pub fn file_faults(files: &[PathBuf]) -> Vec<RegistryError> {
+        files.iter().filter_map(|path| load::file(Kind::of_file(path), path).err()).collect()
+    }
+
     fn from_items(items: Vec<Item>) -> Result<Self, RegistryError> {
         let (mut cards, mut architectures, mut tokenizers) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {

@@ -1,0 +1,101 @@
+//! `zoo card check`: is a new card right, before it goes into a folder?
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Subcommand;
+
+use super::{Global, models};
+use crate::registry::{Card, Registry};
+
+/// Work on model cards.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Check(Check),
+}
+
+/// Check cards, architectures and tokenizers of your own.
+///
+/// Each file is checked by itself and against all others: names, ancestors, shapes, vocabularies. A file
+/// stands in for the built-in one of the same name. Files in folders named architectures or tokenizers
+/// are records, others are cards.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo card check my-model.yaml
+  zoo card check my-zoo/*.yaml my-zoo/tokenizers/*.yaml
+
+Exit code 0 if all files are right, 1 if one is not.")]
+struct Check {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let Verb::Check(Check { files }) = &args.verb;
+    let own = models::own_folder(global);
+    let mut faults = Registry::file_faults(files);
+    let mut registry = None;
+    if faults.is_empty() {
+        match Registry::check_files(files, own.as_deref()) {
+            Ok(all) => registry = Some(all),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    for fault in &faults {
+        let cause = std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
+        eprintln!("{fault}{cause}");
+    }
+    let Some(registry) = registry else {
+        bail!(
+            "{} of {} files {} not right",
+            faults.len(),
+            files.len(),
+            if faults.len() == 1 { "is" } else { "are" }
+        );
+    };
+    let mut out = io::stdout().lock();
+    for file in files {
+        let name = file.display().to_string();
+        match registry.cards().iter().find(|card| card.origin.file == name) {
+            Some(card) => writeln!(out, "{name}: card {}", summary(card))?,
+            None => writeln!(out, "{name}: record")?,
+        }
+    }
+    writeln!(out, "all right")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// What stands after the checks, so that a slip in a number is seen.
+fn summary(card: &Card) -> String {
+    let mut facts = vec![card.id.clone()];
+    facts.extend(card.parameters.map(|n| format!("{} parameters", models::short_count(n))));
+    facts.extend(card.context.map(|n| format!("context {n}")));
+    facts.push(format!("release {}", card.release.kind.as_str()));
+    facts.extend(card.base.as_ref().map(|base| format!("from {base}")));
+    facts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_has_what_was_filled_in() {
+        let registry = Registry::load(None).unwrap();
+        let card = registry.find("vicuna-7b").unwrap();
+        assert_eq!(
+            summary(card),
+            "vicuna-7b-v1.5, 6.74B parameters, context 4096, release full, from llama-2-7b"
+        );
+    }
+}
