@@ -38,7 +38,14 @@ pub(super) fn around(registry: &Registry, recipes: &Recipes, card: &Card) -> For
 
 /// One model with what it was made from only.
 pub(super) fn lineage(registry: &Registry, recipes: &Recipes, card: &Card) -> Forest {
-    let root = above(registry, recipes, card, node(recipes, card));
+    let mut root = above(registry, recipes, card, node(recipes, card));
+    let mut at = Some(&mut root);
+    while let Some(node) = at {
+        if node.tag.is_empty() {
+            node.tag = "full".to_owned();
+        }
+        at = node.children.first_mut();
+    }
     Forest { title: format!("Lineage of {}", card.name), roots: vec![root] }
 }
 

@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod exit;
 mod family;
+mod filter;
 mod list;
 mod models;
 mod progress;

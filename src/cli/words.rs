@@ -28,9 +28,29 @@ pub(super) fn paragraph(text: &str, indent: usize, width: usize) -> String {
     out
 }
 
+/// Columns before the value of a fact.
+const VALUE: usize = 24;
+
+/// `name  value`, with the further lines of a long value below its first one.
+pub(super) fn fact(name: &str, value: &str, width: usize) -> String {
+    let wrapped = paragraph(value, VALUE, width.max(VALUE + 16));
+    let first = format!("  {name:<width$}", width = VALUE - 2);
+    format!("{first}{}", wrapped.get(VALUE..).unwrap_or("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_hangs() {
+        let text = fact("licence", "a very long licence of many words", 44);
+        assert_eq!(
+            text,
+            format!("  licence{0}a very long licence\n{1}of many words\n", " ".repeat(15), " ".repeat(24))
+        );
+        assert_eq!(fact("x", "", 80), format!("  x{}\n", " ".repeat(21)));
+    }
 
     #[test]
     fn lines_keep_to_the_width() {
