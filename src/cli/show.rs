@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_source};
-use crate::registry::{Architecture, Card, Source};
+use crate::registry::{ArchitectureRecord, Card, Source};
 
 /// Show one model card.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 let location = cached_source(card, source, config.as_ref()?)?;
                 Some(location.path().display().to_string())
             };
-            text(&mut out, card, &place)?;
+            text(&mut out, card, registry.architecture_of(card), &place)?;
         }
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(card)?)?,
     }
@@ -52,7 +52,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The card for reading; `place` says where a source's files are on this machine, if they are.
-fn text(out: &mut impl Write, card: &Card, place: &dyn Fn(&Source) -> Option<String>) -> io::Result<()> {
+fn text(
+    out: &mut impl Write,
+    card: &Card,
+    network: Option<&ArchitectureRecord>,
+    place: &dyn Fn(&Source) -> Option<String>,
+) -> io::Result<()> {
     writeln!(out, "{}  {}\n", card.id, card.name)?;
     let mut fact = |name: &str, value: String| writeln!(out, "  {name:<24}  {value}");
     if !card.aliases.is_empty() {
@@ -74,13 +79,14 @@ fn text(out: &mut impl Write, card: &Card, place: &dyn Fn(&Source) -> Option<Str
     }
     let release = &card.release;
     let dtype = release.dtype.as_deref().map(|dtype| format!(", {dtype}")).unwrap_or_default();
-    fact("release", format!("{}, {}{dtype}", release.kind.as_str(), release.format))?;
+    let format = release.format.as_deref().map(|format| format!(", {format}")).unwrap_or_default();
+    fact("release", format!("{}{format}{dtype}", release.kind.as_str()))?;
     fact("BOS before a text", card.bos.as_str().to_owned())?;
-    if let Some(template) = &card.prompt_template {
+    if let Some(template) = &card.prompt {
         fact("prompt template", template.clone())?;
     }
     fact("card", card.origin.file.clone())?;
-    architecture(out, &card.architecture)?;
+    network.map_or(Ok(()), |network| architecture(out, network))?;
     sources(out, &card.sources, place)?;
     if !card.published.is_empty() {
         writeln!(out, "\nPublished scores")?;
@@ -100,24 +106,19 @@ fn text(out: &mut impl Write, card: &Card, place: &dyn Fn(&Source) -> Option<Str
     Ok(())
 }
 
-fn architecture(out: &mut impl Write, a: &Architecture) -> io::Result<()> {
-    let integer = |value: Option<u64>| value.map(|n| n.to_string());
+fn architecture(out: &mut impl Write, a: &ArchitectureRecord) -> io::Result<()> {
     let float = |value: Option<f64>| value.map(|x| x.to_string());
     let facts = [
-        ("hidden_size", integer(a.hidden_size)),
-        ("intermediate_size", integer(a.intermediate_size)),
-        ("num_hidden_layers", integer(a.num_hidden_layers)),
-        ("num_attention_heads", integer(a.num_attention_heads)),
-        ("num_key_value_heads", integer(a.num_key_value_heads)),
-        ("vocab_size", integer(a.vocab_size)),
-        ("max_position_embeddings", integer(a.max_position_embeddings)),
+        ("hidden_size", Some(a.hidden_size.to_string())),
+        ("intermediate_size", Some(a.intermediate_size.to_string())),
+        ("num_hidden_layers", Some(a.num_hidden_layers.to_string())),
+        ("num_attention_heads", Some(a.num_attention_heads.to_string())),
+        ("num_key_value_heads", Some(a.kv_heads().to_string())),
+        ("vocab_size", Some(a.vocab_size.to_string())),
         ("rms_norm_eps", float(a.rms_norm_eps)),
         ("rope_theta", float(a.rope_theta)),
-        ("tie_word_embeddings", a.tie_word_embeddings.map(|tied| tied.to_string())),
+        ("tie_word_embeddings", Some(a.tie_word_embeddings.to_string())),
     ];
-    if facts.iter().all(|(_, value)| value.is_none()) {
-        return Ok(());
-    }
     writeln!(out, "\nArchitecture")?;
     for (name, value) in facts {
         if let Some(value) = value {
@@ -167,7 +168,7 @@ mod tests {
         let place =
             |source: &Source| matches!(source, Source::Pip(_)).then(|| "/cache/model.gguf".to_owned());
         let mut out = Vec::new();
-        text(&mut out, card, &place).unwrap();
+        text(&mut out, card, registry.architecture_of(card), &place).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 
@@ -175,11 +176,11 @@ mod tests {
     fn a_sparse_card_for_reading() {
         let card = serde_yaml::from_str(
             "id: x\nname: X\nfamily: llama\nbase: y\nlicense: MIT\nrelease: {kind: delta, format: bin}\n\
-             prompt_template: vicuna\npublished:\n\
+             prompt: vicuna\npublished:\n\
              - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.35, source: a paper, protocol: by perplexity}",
         );
         let mut out = Vec::new();
-        text(&mut out, &card.unwrap(), &|_| None).unwrap();
+        text(&mut out, &card.unwrap(), None, &|_| None).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 }

@@ -1,12 +1,13 @@
 //! What a model card says, typed. Field names are those of `config.json` where it has them.
 //!
-//! Unknown keys are errors: a misspelt fact must not be a silently missing one.
+//! Unknown keys are errors: a misspelt fact must not be a silently missing one. `src` fields say where
+//! a group of facts was read; the marks are explained in `zoo/README.md`.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{ArchitectureRef, Release, ReleaseKind, Source, Training};
 
 /// One model of the zoo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,124 +22,127 @@ pub struct Card {
     pub aliases: Vec<String>,
     /// The branch of the family: `llama`, `vicuna`, `smollm2`, …
     pub family: String,
-    /// The id of the model it was made from, if that is in the registry too.
+    /// What it is, in a sentence or two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The id of the model it was trained from. The released files may need another one:
+    /// see [`Release::base`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Number of parameters, shared ones counted once.
+    /// Number of parameters, shared ones counted once; taken from the architecture if not stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// The shape of the network, as far as it is known without its files.
-    #[serde(default)]
-    pub architecture: Architecture,
-    /// The longest context in tokens that it was trained for.
+    /// The shape of the network: the name of a record, or the record itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<ArchitectureRef>,
+    /// The name of a tokenizer record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// The longest context in tokens that it was trained for; taken from the architecture if not stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u64>,
     /// The licence of the weights, an SPDX id where there is one.
     pub license: String,
-    /// Languages as ISO 639 codes.
+    /// Languages as ISO 639-1 codes, the main ones first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<String>,
     /// In what form the authors released it.
     pub release: Release,
-    /// Where the weights can be had, best first.
+    /// Other forms of the same model by the same authors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_releases: Vec<Release>,
+    /// Where the files of `release` can be had, best first.
     #[serde(default, with = "serde_yaml::with::singleton_map_recursive")]
     pub sources: Vec<Source>,
+    /// How it was trained, as far as it is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
+    /// The name of the training recipe that it shares with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
+    /// The name of the prompt template that it was tuned with; `none` for a model of plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What ends an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// Whether a BOS token goes before a text.
     #[serde(default)]
     pub bos: Bos,
-    /// The name of the prompt template that it was tuned with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_template: Option<String>,
-    /// Scores that others have published.
+    /// Scores that others have published; those that contradict each other stand side by side.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub published: Vec<Published>,
+    /// How the authors let users check the rebuilt weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// What a user should know, one paragraph each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What is from memory, derived or contradictory, one paragraph each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+    /// Where the facts were read, unless a group of them has its own mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
     /// The file the card was read from.
     #[serde(skip)]
     pub origin: Origin,
 }
 
-/// Shape of a LLaMA-architecture network; every fact is optional because some releases state only a few.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Width of the residual stream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden_size: Option<u64>,
-    /// Width of the feed-forward layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intermediate_size: Option<u64>,
-    /// Number of transformer blocks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub num_hidden_layers: Option<u64>,
-    /// Number of query heads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub num_attention_heads: Option<u64>,
-    /// Number of key and value heads; divides the number of query heads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub num_key_value_heads: Option<u64>,
-    /// Rows of the embedding matrix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vocab_size: Option<u64>,
-    /// The longest position the configuration allows, in tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_position_embeddings: Option<u64>,
-    /// Added to the mean square in RMSNorm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rms_norm_eps: Option<f64>,
-    /// Base of the rotary frequencies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_theta: Option<f64>,
-    /// Whether the output layer is the embedding matrix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tie_word_embeddings: Option<bool>,
-}
+impl Card {
+    /// All forms in which it was released, the main one first.
+    pub fn releases(&self) -> impl Iterator<Item = &Release> {
+        std::iter::once(&self.release).chain(&self.other_releases)
+    }
 
-/// How a model was released.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    /// Whole weights or something that needs a base.
-    pub kind: ReleaseKind,
-    /// File format: `safetensors`, `gguf`, `consolidated.NN.pth`, …
-    pub format: String,
-    /// Element type of the released weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dtype: Option<String>,
-}
+    /// Whether what `sources` offers can be run as it is: whole weights, and a place to get them.
+    pub fn is_available(&self) -> bool {
+        self.release.kind == ReleaseKind::Full && !self.sources.is_empty()
+    }
 
-/// What a release consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReleaseKind {
-    /// All weights.
-    Full,
-    /// The difference to the base's weights.
-    Delta,
-    /// The bytes of the weights XOR those of the base's files.
-    Xor,
-    /// Low-rank adapters of the base.
-    Lora,
-    /// Training data or a recipe only.
-    Recipe,
-    /// Nothing that can be downloaded.
-    None,
-}
-
-impl ReleaseKind {
-    /// The word used in cards.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ReleaseKind::Full => "full",
-            ReleaseKind::Delta => "delta",
-            ReleaseKind::Xor => "xor",
-            ReleaseKind::Lora => "lora",
-            ReleaseKind::Recipe => "recipe",
-            ReleaseKind::None => "none",
+    /// The model whose weights the released files are to be applied to.
+    pub fn release_base(&self) -> Option<&str> {
+        match self.release.kind {
+            ReleaseKind::Full | ReleaseKind::Unreleased => None,
+            _ => self.release.base.as_deref().or(self.base.as_deref()),
         }
     }
+
+    /// What a user must bring before the model can run, as a sentence; `None` if it can be fetched.
+    pub fn to_bring(&self) -> Option<String> {
+        let id = &self.id;
+        if let Some(bring) = &self.release.bring {
+            return Some(bring.trim().to_owned());
+        }
+        match self.release.kind {
+            ReleaseKind::Full if self.sources.is_empty() => Some(format!(
+                "the weights cannot be fetched: bring them with --weights PATH (zoo eval {id} --weights PATH)"
+            )),
+            ReleaseKind::Full => None,
+            ReleaseKind::Unreleased => {
+                Some("no weights are public: bring your own with --weights PATH".to_owned())
+            }
+            kind => Some(format!(
+                "what is released is {}, not a model: rebuild it from {} or bring the finished weights with --weights PATH",
+                kind.phrase(),
+                self.release_base().unwrap_or("its base"),
+            )),
+        }
+    }
+}
+
+/// What ends an answer, beside the end of the context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Token ids.
+    #[serde(default)]
+    pub ids: Vec<u32>,
+    /// Texts.
+    #[serde(default)]
+    pub strings: Vec<String>,
+    /// A regular expression; the match and what follows are cut.
+    pub regex: Option<String>,
 }
 
 /// Whether the BOS token is put before a text.
@@ -148,8 +152,12 @@ pub enum Bos {
     /// As the tokenizer's own files say.
     #[default]
     Tokenizer,
-    /// Always.
+    /// Always, once at the start.
     Always,
+    /// Before each turn of a conversation (a question and its answer).
+    EachTurn,
+    /// Before each message of a conversation.
+    EachMessage,
     /// Never.
     Never,
 }
@@ -160,6 +168,8 @@ impl Bos {
         match self {
             Bos::Tokenizer => "tokenizer",
             Bos::Always => "always",
+            Bos::EachTurn => "each-turn",
+            Bos::EachMessage => "each-message",
             Bos::Never => "never",
         }
     }
@@ -169,7 +179,7 @@ impl Bos {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// The suite's name in this program: `mmlu`, `hellaswag`, …
+    /// The suite's name in this program, or the benchmark's own: `mmlu`, `hellaswag`, `mt_bench`, …
     pub suite: String,
     /// The metric's name: `acc`, `acc_norm`, `exact_match`, …
     pub metric: String,
@@ -183,6 +193,23 @@ pub struct Published {
     /// How it was measured, where that differs from what this program does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
+    /// Where it was read, a provenance mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+}
+
+/// A check on rebuilt weights that the authors published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Integrity {
+    /// The sum of all elements of all tensors.
+    pub sum: f64,
+    /// By how much it may differ.
+    pub atol: f64,
+    /// What to know about the check.
+    pub note: Option<String>,
+    /// Where it was read.
+    pub src: Option<String>,
 }
 
 /// Where a card was read.

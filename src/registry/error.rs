@@ -45,9 +45,19 @@ pub enum RegistryError {
         /// Dotted path of the field.
         field: String,
         /// What is allowed.
-        expected: &'static str,
+        expected: String,
         /// What the card says.
         found: String,
+    },
+    /// A model that is made from itself.
+    #[error("{file}:{line}: base: expected an ancestor, found a circle: {}", circle.join(" → "))]
+    Cycle {
+        /// The card's file.
+        file: String,
+        /// Line of the base.
+        line: usize,
+        /// The ids on the way round, the first one again at the end.
+        circle: Vec<String>,
     },
     /// Two cards answer to one name.
     #[error("{file}:{line}: the name {name:?} is already taken by {other}; rename one of the two")]

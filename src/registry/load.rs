@@ -1,70 +1,159 @@
-//! Cards from text: the embedded files and the files of a user's folder.
+//! Cards and records from text: the embedded files and the files of a user's folder.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::validate::Checker;
-use super::{Card, Origin, RegistryError};
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 
-/// The largest card that is read, in bytes.
+use super::checker::Checker;
+use super::{ArchitectureRecord, Card, Origin, RegistryError, TokenizerRecord, records, validate};
+
+/// The largest file that is read, in bytes.
 const MAX_CARD_BYTES: u64 = 1 << 20;
 
-/// A card with the text it was read from (needed to name lines later).
-pub(super) struct Loaded {
-    pub card: Card,
-    pub text: String,
+/// A value with the file and the text it was read from (needed to name lines later).
+#[derive(Debug, Clone)]
+pub(super) struct Loaded<T> {
+    pub value: T,
+    pub file: String,
+    pub text: Cow<'static, str>,
+}
+
+impl<T> Loaded<T> {
+    /// For errors about it.
+    pub fn checker(&self) -> Checker<'_> {
+        Checker::new(&self.file, &self.text)
+    }
+}
+
+/// What one file holds.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Card(Box<Loaded<Card>>),
+    Architecture(Box<Loaded<ArchitectureRecord>>),
+    Tokenizer(Box<Loaded<TokenizerRecord>>),
+}
+
+/// Which kind of file a folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Card,
+    Architecture,
+    Tokenizer,
+}
+
+impl Kind {
+    /// The kinds with the subfolders that hold them.
+    const ALL: [(Kind, &'static str); 3] =
+        [(Kind::Card, ""), (Kind::Architecture, "architectures"), (Kind::Tokenizer, "tokenizers")];
+
+    /// Of a file on disk, by the folder it is in.
+    pub fn of_file(path: &Path) -> Kind {
+        let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = full.parent().and_then(Path::file_name).unwrap_or_default();
+        Kind::ALL.into_iter().find(|(_, name)| folder == *name).map_or(Kind::Card, |(kind, _)| kind)
+    }
+}
+
+/// Reads and checks one file.
+pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: Origin) -> Result<Item, RegistryError> {
+    let name = Path::new(&origin.file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(match kind {
+        Kind::Card => Item::Card(Box::new(card(text, origin)?)),
+        Kind::Architecture => {
+            let mut loaded: Loaded<ArchitectureRecord> = read(text, origin.file)?;
+            loaded.value.name = name;
+            records::architecture(&loaded.checker(), "", &loaded.value)?;
+            Item::Architecture(Box::new(loaded))
+        }
+        Kind::Tokenizer => {
+            let mut loaded: Loaded<TokenizerRecord> = read(text, origin.file)?;
+            loaded.value.name = name;
+            records::tokenizer(&loaded.checker(), &loaded.value)?;
+            Item::Tokenizer(Box::new(loaded))
+        }
+    })
 }
 
 /// Reads and checks one card.
-pub(super) fn parse(text: String, origin: Origin) -> Result<Loaded, RegistryError> {
-    let mut card: Card = serde_yaml::from_str(&text).map_err(|error| RegistryError::Yaml {
-        file: origin.file.clone(),
-        line: error.location().map(|place| place.line()).unwrap_or_default(),
-        message: error.to_string(),
-    })?;
-    card.origin = origin;
-    Checker::new(&card.origin.file, &text).card(&card)?;
-    Ok(Loaded { card, text })
+pub(super) fn card(text: Cow<'static, str>, origin: Origin) -> Result<Loaded<Card>, RegistryError> {
+    let mut loaded: Loaded<Card> = read(text, origin.file.clone())?;
+    loaded.value.origin = origin;
+    validate::card(&loaded.checker(), &loaded.value)?;
+    Ok(loaded)
 }
 
-/// The cards of the binary: the `.yaml` files directly in `zoo/`.
-pub(super) fn embedded() -> Result<Vec<Loaded>, RegistryError> {
-    let cards = super::embedded::files().iter().filter(|(name, _)| !name.contains('/'));
-    cards
-        .map(|(name, text)| parse((*text).to_owned(), Origin { file: format!("zoo/{name}"), folder: None }))
+fn read<T: DeserializeOwned>(text: Cow<'static, str>, file: String) -> Result<Loaded<T>, RegistryError> {
+    match serde_yaml::from_str(&text) {
+        Ok(value) => Ok(Loaded { value, file, text }),
+        Err(error) => Err(RegistryError::Yaml {
+            file,
+            line: error.location().map(|place| place.line()).unwrap_or_default(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+/// The cards and records of the binary: the files directly in `zoo/` and in the folders of records.
+pub(super) fn embedded() -> Result<Vec<Item>, RegistryError> {
+    let kind_of = |name: &str| {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Kind::ALL.into_iter().find(|(_, of_kind)| *of_kind == folder).map(|(kind, _)| kind)
+    };
+    super::embedded::files()
+        .par_iter()
+        .filter_map(|(name, text)| Some((kind_of(name)?, name, text)))
+        .map(|(kind, name, text)| {
+            parse(kind, Cow::Borrowed(*text), Origin { file: format!("zoo/{name}"), folder: None })
+        })
         .collect()
 }
 
-/// The cards of a user's folder: its `.yaml` and `.yml` files in order of name, subfolders excluded.
-pub(super) fn folder(folder: &Path) -> Result<Vec<Loaded>, RegistryError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RegistryError::Io { path, source }
-    };
+/// The cards and records of a user's folder: its `.yaml` and `.yml` files in order of name, and those in
+/// the folders of records.
+pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
+    let mut items = Vec::new();
+    for (kind, name) in Kind::ALL {
+        let place = if name.is_empty() { folder.to_owned() } else { folder.join(name) };
+        if kind != Kind::Card && !place.is_dir() {
+            continue;
+        }
+        for path in yaml_files(&place)? {
+            items.push(file(kind, &path)?);
+        }
+    }
+    Ok(items)
+}
+
+/// One file on disk.
+pub(super) fn file(kind: Kind, path: &Path) -> Result<Item, RegistryError> {
+    let failed = |source| RegistryError::Io { path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    if bytes > MAX_CARD_BYTES {
+        return Err(RegistryError::TooLarge { path: path.to_owned(), bytes, limit: MAX_CARD_BYTES });
+    }
+    let mut text = String::new();
+    file.take(MAX_CARD_BYTES).read_to_string(&mut text).map_err(failed)?;
+    let folder = path.parent().map(Path::to_owned);
+    parse(kind, Cow::Owned(text), Origin { file: path.display().to_string(), folder })
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, RegistryError> {
+    let failed = |source| RegistryError::Io { path: folder.to_owned(), source };
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed(folder))? {
-        let path = entry.map_err(failed(folder))?.path();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if matches!(ending, "yaml" | "yml") && path.is_file() {
             files.push(path);
         }
     }
     files.sort();
-    files
-        .into_iter()
-        .map(|path| {
-            let file = fs::File::open(&path).map_err(failed(&path))?;
-            let bytes = file.metadata().map_err(failed(&path))?.len();
-            if bytes > MAX_CARD_BYTES {
-                return Err(RegistryError::TooLarge { path, bytes, limit: MAX_CARD_BYTES });
-            }
-            let mut text = String::new();
-            file.take(MAX_CARD_BYTES).read_to_string(&mut text).map_err(failed(&path))?;
-            let origin = Origin { file: path.display().to_string(), folder: Some(folder.to_owned()) };
-            parse(text, origin)
-        })
-        .collect()
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -81,21 +170,43 @@ sources:
   - hub: {repo: org/tiny}
 ";
 
+    const NETWORK: &str =
+        "hidden_size: 64, intermediate_size: 8, num_hidden_layers: 1, vocab_size: 9, max_context: 8";
+
     fn error(text: &str) -> RegistryError {
         let origin = Origin { file: "own/tiny.yaml".to_owned(), folder: None };
-        match parse(text.to_owned(), origin) {
-            Ok(loaded) => panic!("accepted: {:?}", loaded.card),
+        match card(text.to_owned().into(), origin) {
+            Ok(loaded) => panic!("accepted: {:?}", loaded.value),
             Err(error) => error,
         }
     }
 
     #[test]
     fn a_minimal_card_has_the_defaults() {
-        let card = parse(CARD.to_owned(), Origin::default()).unwrap().card;
+        let card = card(CARD.into(), Origin::default()).unwrap().value;
         assert_eq!(card.sources.len(), 1);
         assert_eq!(card.sources[0].to_string(), "hub repository org/tiny");
         assert_eq!(card.parameters, None);
         assert_eq!(card.bos, super::super::Bos::Tokenizer);
+    }
+
+    #[test]
+    fn records_are_read_from_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("tokenizers");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("own.yaml"), "kind: byte-level-bpe\nvocab_size: 300\n").unwrap();
+        let items = super::folder(folder.path()).unwrap();
+        assert!(
+            matches!(items.as_slice(), [Item::Tokenizer(own)] if own.value.name == "own" && own.value.rows() == 300)
+        );
+        assert_eq!(Kind::of_file(&place.join("own.yaml")), Kind::Tokenizer);
+        fs::write(place.join("own.yaml"), "kind: byte-level-bpe\nvocab_size: 300\neos: 300\n").unwrap();
+        let message = super::folder(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.ends_with("own.yaml:3: eos: expected an id below vocab_size (300), found \"300\""),
+            "{message}"
+        );
     }
 
     #[test]
@@ -128,9 +239,14 @@ sources:
             (CARD.replace("org/tiny", "org/../tiny"), "own/tiny.yaml:7: sources.hub.repo:"),
             (CARD.replace("org/tiny", "--index/x"), "own/tiny.yaml:7: sources.hub.repo:"),
             (format!("{CARD}context: 0\n"), "own/tiny.yaml:8: context:"),
-            (format!("{CARD}architecture:\n  rope_theta: -1\n"), "own/tiny.yaml:9: architecture.rope_theta:"),
             (
-                format!("{CARD}architecture: {{num_attention_heads: 9, num_key_value_heads: 2}}\n"),
+                format!("{CARD}architecture: {{{NETWORK}, num_attention_heads: 8, rope_theta: -1}}\n"),
+                "own/tiny.yaml:8: architecture.rope_theta:",
+            ),
+            (
+                format!(
+                    "{CARD}architecture: {{{NETWORK}, num_attention_heads: 8, num_key_value_heads: 3}}\n"
+                ),
                 "own/tiny.yaml:8: architecture.num_key_value_heads:",
             ),
             (format!("{CARD}{pip}\n"), "own/tiny.yaml:8: sources.pip.sha256:"),
@@ -151,7 +267,11 @@ sources:
         fs::write(folder.path().join("b.yaml"), CARD.replace("tiny", "b")).unwrap();
         fs::write(folder.path().join("a.yml"), CARD.replace("tiny", "a")).unwrap();
         fs::write(folder.path().join("notes.txt"), "no card").unwrap();
-        let ids: Vec<String> = super::folder(folder.path()).unwrap().into_iter().map(|l| l.card.id).collect();
+        let ids = super::folder(folder.path()).unwrap().into_iter().map(|item| match item {
+            Item::Card(loaded) => loaded.value.id,
+            other => panic!("{other:?}"),
+        });
+        let ids: Vec<String> = ids.collect();
         assert_eq!(ids, ["a", "b"]);
         fs::write(folder.path().join("c.yaml"), vec![b'#'; MAX_CARD_BYTES as usize + 1]).unwrap();
         assert!(matches!(super::folder(folder.path()), Err(RegistryError::TooLarge { .. })));

@@ -1,71 +1,116 @@
-//! All cards by name: ids and aliases in one case-insensitive name space.
+//! All cards by name: ids and aliases in one case-insensitive name space; and the records they share.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use super::load::{self, Loaded};
-use super::validate::Checker;
-use super::{Card, RegistryError, UnknownModel};
+use super::cross::Names;
+use super::load::{self, Item, Kind, Loaded};
+use super::{
+    ArchitectureRecord, ArchitectureRef, Card, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
+};
 
 /// How many near names an error offers at most.
 const MAX_NEAREST: usize = 3;
 /// Jaro–Winkler similarity (0 to 1) from which a name counts as near.
 const NEAR: f64 = 0.75;
 
-/// The cards of the binary and, if a folder is given, the user's own.
+/// The cards and records of the binary and, if a folder is given, the user's own.
 #[derive(Debug, Clone)]
 pub struct Registry {
     /// Sorted by family, then by id.
     cards: Vec<Card>,
     /// Lower-case id or alias → position in `cards`.
     names: BTreeMap<String, usize>,
+    architectures: BTreeMap<String, ArchitectureRecord>,
+    tokenizers: BTreeMap<String, TokenizerRecord>,
 }
 
 impl Registry {
-    /// Loads the embedded cards and those of `user_dir`.
+    /// Loads the embedded files and those of `user_dir`.
     ///
-    /// Errors name file, line and field: a card that cannot be read, a value that cannot be, a name
-    /// taken twice (also a user's card that takes an embedded one's name), a base that does not exist.
+    /// Errors name file, line and field: a file that cannot be read, a value that cannot be, a name
+    /// taken twice (also a user's card that takes an embedded one's name), a name that leads nowhere, a
+    /// model that is its own ancestor, numbers of parameters or of tokens that do not agree.
     pub fn load(user_dir: Option<&Path>) -> Result<Self, RegistryError> {
-        let mut loaded = load::embedded()?;
+        let mut items = load::embedded()?;
         if let Some(folder) = user_dir {
-            loaded.extend(load::folder(folder)?);
+            items.extend(load::folder(folder)?);
         }
-        Self::from_loaded(loaded)
+        Self::from_items(items)
     }
 
-    fn from_loaded(mut loaded: Vec<Loaded>) -> Result<Self, RegistryError> {
-        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        for (position, Loaded { card, text }) in loaded.iter().enumerate() {
-            let names = std::iter::once(("id", &card.id)).chain(card.aliases.iter().map(|a| ("aliases", a)));
-            for (field, name) in names {
-                let name = name.to_lowercase();
-                if let Some(other) = taken.insert(name.clone(), position).and_then(|i| loaded.get(i)) {
-                    let line = Checker::new(&card.origin.file, text).line(field, &name);
-                    let (file, other) = (card.origin.file.clone(), other.card.origin.file.clone());
+    /// Loads the registry with these files in it, each in the place of the card or record of its name:
+    /// what `zoo card check` does with a file before it is put into a folder. Files in a folder named
+    /// `architectures` or `tokenizers` are records, others are cards.
+    pub fn check_files(files: &[PathBuf], user_dir: Option<&Path>) -> Result<Self, RegistryError> {
+        let checked: Vec<Item> =
+            files.iter().map(|path| load::file(Kind::of_file(path), path)).collect::<Result<_, _>>()?;
+        let mut items = load::embedded()?;
+        if let Some(folder) = user_dir {
+            items.extend(load::folder(folder)?);
+        }
+        let names: BTreeSet<(u8, String)> = checked.iter().map(name_of).collect();
+        items.retain(|item| !names.contains(&name_of(item)));
+        items.extend(checked);
+        Self::from_items(items)
+    }
+
+    fn from_items(items: Vec<Item>) -> Result<Self, RegistryError> {
+        let (mut cards, mut architectures, mut tokenizers) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Card(card) => cards.push(*card),
+                Item::Architecture(record) => architectures.push(*record),
+                Item::Tokenizer(record) => tokenizers.push(*record),
+            }
+        }
+        let mut names = Names {
+            cards: BTreeMap::new(),
+            architectures: by_name(&architectures, |record| &record.name)?,
+            tokenizers: by_name(&tokenizers, |record| &record.name)?,
+        };
+        for loaded in &cards {
+            let card = &loaded.value;
+            let known = std::iter::once(("id", &card.id)).chain(card.aliases.iter().map(|a| ("aliases", a)));
+            for (field, stated) in known {
+                let name = stated.to_lowercase();
+                if let Some(other) = names.cards.insert(name.clone(), loaded) {
+                    let line = loaded.checker().line(field, stated);
+                    let (file, other) = (loaded.file.clone(), other.file.clone());
                     return Err(RegistryError::Duplicate { file, line, name, other });
                 }
             }
         }
-        for Loaded { card, text } in &loaded {
-            if let Some(base) = card.base.as_ref().filter(|base| !taken.contains_key(&base.to_lowercase())) {
-                return Err(RegistryError::Field {
-                    file: card.origin.file.clone(),
-                    line: Checker::new(&card.origin.file, text).line("base", base),
-                    field: "base".to_owned(),
-                    expected: "the id of another card",
-                    found: format!("{base:?}"),
-                });
-            }
-        }
-        loaded.sort_by(|a, b| (&a.card.family, &a.card.id).cmp(&(&b.card.family, &b.card.id)));
-        let cards: Vec<Card> = loaded.into_iter().map(|l| l.card).collect();
+        names.check()?;
+        let records = |loaded: Loaded<ArchitectureRecord>| (loaded.value.name.clone(), loaded.value);
+        let architectures = architectures.into_iter().map(records).collect();
+        let records = |loaded: Loaded<TokenizerRecord>| (loaded.value.name.clone(), loaded.value);
+        let tokenizers = tokenizers.into_iter().map(records).collect();
+        let mut cards: Vec<Card> = cards.into_iter().map(|loaded| loaded.value).collect();
+        cards.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
         let mut names = BTreeMap::new();
         for (position, card) in cards.iter().enumerate() {
             names.insert(card.id.to_lowercase(), position);
             names.extend(card.aliases.iter().map(|alias| (alias.to_lowercase(), position)));
         }
-        Ok(Registry { cards, names })
+        let mut registry = Registry { cards, names, architectures, tokenizers };
+        registry.fill();
+        Ok(registry)
+    }
+
+    /// Takes from the architectures what the cards do not state.
+    fn fill(&mut self) {
+        let mut cards = std::mem::take(&mut self.cards);
+        for card in &mut cards {
+            let Some(network) = self.architecture_of(card) else { continue };
+            let (parameters, context) = (network.count_parameters(), network.max_context);
+            card.context = card.context.or(Some(context));
+            let rule = card.release.vocabulary.as_ref().map(|vocabulary| vocabulary.rule);
+            if rule != Some(VocabularyRule::Unknown) {
+                card.parameters = card.parameters.or(parameters);
+            }
+        }
+        self.cards = cards;
     }
 
     /// All cards, sorted by family, then by id.
@@ -73,12 +118,17 @@ impl Registry {
         &self.cards
     }
 
+    /// The card with this id or alias in any case.
+    pub fn card(&self, name: &str) -> Option<&Card> {
+        self.names.get(&name.trim().to_lowercase()).and_then(|&position| self.cards.get(position))
+    }
+
     /// The card with this id or alias in any case; otherwise an error that offers the nearest names.
     pub fn find(&self, name: &str) -> Result<&Card, UnknownModel> {
-        let wanted = name.trim().to_lowercase();
-        if let Some(card) = self.names.get(&wanted).and_then(|&position| self.cards.get(position)) {
+        if let Some(card) = self.card(name) {
             return Ok(card);
         }
+        let wanted = name.trim().to_lowercase();
         let mut near: Vec<(f64, &String)> = self
             .names
             .keys()
@@ -89,6 +139,85 @@ impl Registry {
         let nearest = near.into_iter().take(MAX_NEAREST).map(|(_, known)| known.clone()).collect();
         Err(UnknownModel { name: name.to_owned(), nearest })
     }
+
+    /// The architecture record of this name.
+    pub fn architecture(&self, name: &str) -> Option<&ArchitectureRecord> {
+        self.architectures.get(name)
+    }
+
+    /// All architecture records, sorted by name.
+    pub fn architectures(&self) -> impl Iterator<Item = &ArchitectureRecord> {
+        self.architectures.values()
+    }
+
+    /// The shape of a card's network, be it named or part of the card.
+    pub fn architecture_of<'a>(&'a self, card: &'a Card) -> Option<&'a ArchitectureRecord> {
+        match card.architecture.as_ref()? {
+            ArchitectureRef::Named(name) => self.architecture(name),
+            ArchitectureRef::Inline(record) => Some(record),
+        }
+    }
+
+    /// The tokenizer record of this name.
+    pub fn tokenizer(&self, name: &str) -> Option<&TokenizerRecord> {
+        self.tokenizers.get(name)
+    }
+
+    /// All tokenizer records, sorted by name.
+    pub fn tokenizers(&self) -> impl Iterator<Item = &TokenizerRecord> {
+        self.tokenizers.values()
+    }
+
+    /// The tokenizer of a card.
+    pub fn tokenizer_of(&self, card: &Card) -> Option<&TokenizerRecord> {
+        self.tokenizer(card.tokenizer.as_deref()?)
+    }
+
+    /// The model that a card was trained from.
+    pub fn base_of(&self, card: &Card) -> Option<&Card> {
+        self.card(card.base.as_deref()?)
+    }
+
+    /// A card and what it was trained from, step by step, the card itself last.
+    pub fn lineage<'a>(&'a self, card: &'a Card) -> Vec<&'a Card> {
+        let mut line = vec![card];
+        let mut at = card;
+        while let Some(base) = self.base_of(at).filter(|_| line.len() <= self.cards.len()) {
+            line.push(base);
+            at = base;
+        }
+        line.reverse();
+        line
+    }
+
+    /// The models that were trained from this one, in the order of `cards`.
+    pub fn children<'a>(&'a self, card: &'a Card) -> impl Iterator<Item = &'a Card> {
+        self.cards.iter().filter(|child| child.base.as_deref() == Some(card.id.as_str()))
+    }
+}
+
+/// Kind and name of what a file holds.
+fn name_of(item: &Item) -> (u8, String) {
+    match item {
+        Item::Card(loaded) => (0, loaded.value.id.to_lowercase()),
+        Item::Architecture(loaded) => (1, loaded.value.name.clone()),
+        Item::Tokenizer(loaded) => (2, loaded.value.name.clone()),
+    }
+}
+
+fn by_name<T>(
+    loaded: &[Loaded<T>],
+    name: impl Fn(&T) -> &str,
+) -> Result<BTreeMap<&str, &Loaded<T>>, RegistryError> {
+    let mut names: BTreeMap<&str, &Loaded<T>> = BTreeMap::new();
+    for one in loaded {
+        let name = name(&one.value);
+        if let Some(other) = names.insert(name, one) {
+            let (file, other) = (one.file.clone(), other.file.clone());
+            return Err(RegistryError::Duplicate { file, line: 1, name: name.to_owned(), other });
+        }
+    }
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -96,12 +225,12 @@ mod tests {
     use super::super::{Origin, Source};
     use super::*;
 
-    fn card(id: &str, aliases: &str, extra: &str) -> Loaded {
+    fn card(id: &str, aliases: &str, extra: &str) -> Item {
         let text = format!(
             "id: {id}\nname: X\naliases: [{aliases}]\nfamily: llama\nlicense: MIT\n\
              release: {{kind: full, format: gguf}}\n{extra}"
         );
-        load::parse(text, Origin { file: format!("{id}.yaml"), folder: None }).unwrap()
+        load::parse(Kind::Card, text.into(), Origin { file: format!("{id}.yaml"), folder: None }).unwrap()
     }
 
     #[test]
@@ -110,7 +239,7 @@ mod tests {
         assert!(!registry.cards().is_empty());
         for card in registry.cards() {
             let text = serde_yaml::to_string(card).unwrap();
-            let again = load::parse(text, card.origin.clone()).unwrap().card;
+            let again = load::card(text.into(), card.origin.clone()).unwrap().value;
             assert_eq!(&again, card);
             assert!(std::ptr::eq(registry.find(&card.id).unwrap(), card));
         }
@@ -124,13 +253,8 @@ mod tests {
         }
         let card = registry.find("smollm2").unwrap();
         assert!(matches!(card.sources.as_slice(), [Source::Pip(_), Source::Hub(_)]), "{:?}", card.sources);
-        // Shared embedding, per layer: attention, feed-forward, two norms; and the last norm.
-        let a = &card.architecture;
-        let (hidden, ffn) = (a.hidden_size.unwrap(), a.intermediate_size.unwrap());
-        let kv = hidden / a.num_attention_heads.unwrap() * a.num_key_value_heads.unwrap();
-        let layer = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * ffn + 2 * hidden;
-        let all = a.vocab_size.unwrap() * hidden + a.num_hidden_layers.unwrap() * layer + hidden;
-        assert_eq!(card.parameters, Some(all));
+        assert_eq!(card.parameters, Some(134_515_008));
+        assert_eq!(card.context, Some(8192));
     }
 
     #[test]
@@ -147,16 +271,16 @@ mod tests {
     #[test]
     fn a_name_taken_twice_is_an_error_with_both_files() {
         let twice = [card("one", "uno", ""), card("two", "UNO", "")];
-        let error = Registry::from_loaded(twice.into()).unwrap_err().to_string();
+        let error = Registry::from_items(twice.into()).unwrap_err().to_string();
         assert_eq!(error, "two.yaml:3: the name \"uno\" is already taken by one.yaml; rename one of the two");
         let twice = [card("one", "", ""), card("two", "one", "")];
-        assert!(matches!(Registry::from_loaded(twice.into()), Err(RegistryError::Duplicate { .. })));
+        assert!(matches!(Registry::from_items(twice.into()), Err(RegistryError::Duplicate { .. })));
     }
 
     #[test]
     fn a_base_must_be_a_card() {
-        let error = Registry::from_loaded(vec![card("one", "", "base: zero\n")]).unwrap_err().to_string();
+        let error = Registry::from_items(vec![card("one", "", "base: zero\n")]).unwrap_err().to_string();
         assert_eq!(error, "one.yaml:7: base: expected the id of another card, found \"zero\"");
-        assert!(Registry::from_loaded(vec![card("one", "", "base: zero\n"), card("zero", "", "")]).is_ok());
+        assert!(Registry::from_items(vec![card("one", "", "base: zero\n"), card("zero", "", "")]).is_ok());
     }
 }

@@ -1,18 +1,30 @@
 //! Model cards: the family as data.
 //!
 //! A card is one YAML file that says what a model is (architecture, licence, languages, published
-//! scores) and where its weights come from. The cards in `zoo/` are part of the binary; a folder of
-//! the user's own is read beside them. This room knows names and facts, and no tensors.
+//! scores), in what form it was released and where its files come from. What several models share has
+//! its own file: the shape of a network, a tokenizer. The files in `zoo/` are part of the binary; a
+//! folder of the user's own is read beside them. This room knows names and facts, and no tensors.
 
+mod architecture;
 mod card;
+mod checker;
+mod cross;
 pub mod embedded;
 mod error;
 mod load;
 mod lookup;
+mod records;
+mod release;
 mod source;
+mod tokenizer;
+mod training;
 mod validate;
 
-pub use card::{Architecture, Bos, Card, Origin, Published, Release, ReleaseKind};
+pub use architecture::{ArchitectureRecord, ArchitectureRef, ModelType, RopeScalingKind, RopeScalingRecord};
+pub use card::{Bos, Card, Integrity, Origin, Published, Stop};
 pub use error::{RegistryError, UnknownModel};
 pub use lookup::Registry;
+pub use release::{Digests, FileDigest, Key, Lora, Release, ReleaseKind, Rule, Vocabulary, VocabularyRule};
 pub use source::{HubSource, PipSource, Source};
+pub use tokenizer::{TokenizerKind, TokenizerRecord};
+pub use training::{Method, ScheduleShape, Training};

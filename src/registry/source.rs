@@ -46,6 +46,9 @@ pub struct HubSource {
     /// The files to fetch, if not those that a model folder is known to need.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Whose copy it is and where that was read, if it is not the authors' own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 fn main_branch() -> String {

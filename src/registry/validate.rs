@@ -1,163 +1,231 @@
-//! Checks on a card beyond its types: values that no model can have, and strings that would later
+//! Checks on one card beyond its types: values that no model can have, and strings that would later
 //! become file names, URLs or arguments of another program.
 
-use super::{Card, RegistryError, Source};
+use super::checker::{Checker, is_id, is_relative, is_repo, is_word};
+use super::{
+    ArchitectureRef, Card, Digests, Lora, Published, RegistryError, Release, ReleaseKind, Source, Training,
+};
 
-/// A card's text beside the card, so that an error can name the line.
-pub(super) struct Checker<'a> {
-    file: &'a str,
-    text: &'a str,
+/// ISO 639-1.
+const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu \
+    cv cy da de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia \
+    id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg \
+    mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw \
+    sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz \
+    ve vi vo wa wo xh yi yo za zh zu";
+
+/// Projections of a transformer block that an adapter can target.
+const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// Metrics that are fractions of one.
+const FRACTIONS: [&str; 8] =
+    ["acc", "acc_norm", "exact_match", "mc1", "mc2", "pass@1", "pass@80", "pass@100"];
+
+/// Checks every field of a card by itself.
+pub(super) fn card(checker: &Checker<'_>, card: &Card) -> Result<(), RegistryError> {
+    const ID: &str = "lower-case letters, digits, '.', '_' and '-', starting with a letter or digit";
+    checker.require(is_id(&card.id), "id", ID, &card.id)?;
+    for alias in &card.aliases {
+        let ok = is_id(&alias.to_lowercase());
+        checker.require(ok, "aliases", "letters, digits, '.', '_' and '-'", alias)?;
+    }
+    for (field, value) in [("name", &card.name), ("family", &card.family), ("license", &card.license)] {
+        checker.require(!value.trim().is_empty(), field, "some text", value)?;
+    }
+    for (field, value) in [
+        ("base", &card.base),
+        ("tokenizer", &card.tokenizer),
+        ("prompt", &card.prompt),
+        ("recipe", &card.recipe),
+    ] {
+        if let Some(value) = value {
+            checker.require(is_id(value), field, "a name of the registry", value)?;
+        }
+    }
+    checker.positive("parameters", card.parameters)?;
+    checker.positive("context", card.context)?;
+    for code in &card.languages {
+        let ok = LANGUAGES.split_whitespace().any(|known| known == code);
+        checker.require(ok, "languages", "ISO 639-1 codes such as en and zh", code)?;
+    }
+    match &card.architecture {
+        Some(ArchitectureRef::Named(name)) => {
+            checker.require(is_id(name), "architecture", "the name of a record", name)?;
+        }
+        Some(ArchitectureRef::Inline(record)) => {
+            super::records::architecture(checker, "architecture.", record)?
+        }
+        None => {}
+    }
+    checker.require(card.release.hub.is_none(), "release.hub", "the repository under sources", "hub")?;
+    card.releases().try_for_each(|one| release(checker, card, one))?;
+    card.sources.iter().try_for_each(|one| source(checker, card, one))?;
+    card.training.iter().try_for_each(|one| training(checker, one))?;
+    card.published.iter().try_for_each(|one| score(checker, one))?;
+    if let Some(integrity) = &card.integrity {
+        let ok = integrity.sum.is_finite();
+        checker.require(ok, "integrity.sum", "a number", &integrity.sum.to_string())?;
+        checker.positive_float("integrity.atol", Some(integrity.atol))?;
+    }
+    if let Some(regex) = card.stop.as_ref().and_then(|stop| stop.regex.as_deref()) {
+        if let Err(error) = regex::Regex::new(regex) {
+            return Err(checker.wrong("stop.regex", format!("a regular expression ({error})"), regex));
+        }
+    }
+    Ok(())
 }
 
-impl<'a> Checker<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Checker { file, text }
+fn release(checker: &Checker<'_>, card: &Card, release: &Release) -> Result<(), RegistryError> {
+    let kind = release.kind;
+    let (is_lora, is_xor) = (kind == ReleaseKind::Lora, kind == ReleaseKind::Xor);
+    if let Some(rule) = release.rule {
+        let expected = format!("a rule for releases of kind {}", kind.as_str());
+        checker.require(rule.kind() == kind, "release.rule", expected, rule.as_str())?;
     }
-
-    /// The line of `key` whose text also has `value`, or the first line of `key`, or 0.
-    pub(super) fn line(&self, key: &str, value: &str) -> usize {
-        let is_key = |line: &str| {
-            line.match_indices(&format!("{key}:")).any(|(at, _)| {
-                let before = line.get(..at).and_then(|before| before.chars().next_back());
-                before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '#')
-            })
-        };
-        let find = |wanted: &dyn Fn(&str) -> bool| self.text.lines().position(wanted).map(|i| i + 1);
-        find(&|line| is_key(line) && line.contains(value))
-            .or_else(|| find(&|line| is_key(line)))
-            .unwrap_or_default()
+    let needs_rule = !matches!(kind, ReleaseKind::Full | ReleaseKind::Unreleased);
+    if needs_rule && release.rule.is_none() {
+        return Err(checker.wrong("release.rule", "how the weights are rebuilt", "nothing"));
     }
-
-    fn require(
-        &self,
-        ok: bool,
-        field: &str,
-        expected: &'static str,
-        found: &str,
-    ) -> Result<(), RegistryError> {
-        if ok {
-            return Ok(());
-        }
-        let key = field.rsplit('.').next().unwrap_or(field);
-        Err(RegistryError::Field {
-            file: self.file.to_owned(),
-            line: self.line(key, found),
-            field: field.to_owned(),
-            expected,
-            found: format!("{found:?}"),
-        })
+    if needs_rule && release.base.is_none() && card.base.is_none() {
+        return Err(checker.wrong("base", "the model that the released files need", "nothing"));
     }
-
-    /// Checks every field of a card.
-    pub(super) fn card(&self, card: &Card) -> Result<(), RegistryError> {
-        const ID: &str = "lower-case letters, digits, '.', '_' and '-', starting with a letter or digit";
-        self.require(is_id(&card.id), "id", ID, &card.id)?;
-        for alias in &card.aliases {
-            self.require(
-                is_id(&alias.to_lowercase()),
-                "aliases",
-                "letters, digits, '.', '_' and '-'",
-                alias,
-            )?;
-        }
-        for (field, value) in [("name", &card.name), ("family", &card.family), ("license", &card.license)] {
-            self.require(!value.trim().is_empty(), field, "some text", value)?;
-        }
-        self.positive("parameters", card.parameters)?;
-        self.positive("context", card.context)?;
-        self.architecture(card)?;
-        for score in &card.published {
-            self.require(score.value.is_finite(), "published.value", "a number", &score.value.to_string())?;
-        }
-        card.sources.iter().try_for_each(|source| self.source(card, source))
+    checker.require(is_lora || release.lora.is_none(), "release.lora", "kind lora with it", kind.as_str())?;
+    checker.require(
+        is_xor == release.key.is_some(),
+        "release.key",
+        "a key for kind xor and no other",
+        kind.as_str(),
+    )?;
+    let chained = release.merge_order.is_empty() || is_lora;
+    checker.require(chained, "release.merge_order", "kind lora with it", kind.as_str())?;
+    if is_lora && release.lora.is_none() {
+        return Err(checker.wrong("release.lora", "rank, alpha and target modules", "nothing"));
     }
-
-    fn positive(&self, field: &str, value: Option<u64>) -> Result<(), RegistryError> {
-        self.require(value != Some(0), field, "a positive number", "0")
+    checker.within("release.shards", release.shards.map(u64::from), 10_000)?;
+    if let Some(hub) = &release.hub {
+        checker.require(is_repo(hub), "other_releases.hub", "organisation/name", hub)?;
     }
-
-    fn architecture(&self, card: &Card) -> Result<(), RegistryError> {
-        let a = &card.architecture;
-        for (field, value) in [
-            ("architecture.hidden_size", a.hidden_size),
-            ("architecture.intermediate_size", a.intermediate_size),
-            ("architecture.num_hidden_layers", a.num_hidden_layers),
-            ("architecture.num_attention_heads", a.num_attention_heads),
-            ("architecture.num_key_value_heads", a.num_key_value_heads),
-            ("architecture.vocab_size", a.vocab_size),
-            ("architecture.max_position_embeddings", a.max_position_embeddings),
-        ] {
-            self.positive(field, value)?;
-        }
-        for (field, value) in
-            [("architecture.rms_norm_eps", a.rms_norm_eps), ("architecture.rope_theta", a.rope_theta)]
-        {
-            if let Some(value) = value {
-                let ok = value.is_finite() && value > 0.0;
-                self.require(ok, field, "a positive number", &value.to_string())?;
-            }
-        }
-        if let (Some(heads), Some(kv_heads)) = (a.num_attention_heads, a.num_key_value_heads) {
-            let expected = "a divisor of num_attention_heads";
-            let found = kv_heads.to_string();
-            self.require(heads % kv_heads == 0, "architecture.num_key_value_heads", expected, &found)?;
-        }
-        Ok(())
+    if let Some(lora) = &release.lora {
+        self::lora(checker, lora)?;
     }
-
-    fn source(&self, card: &Card, source: &Source) -> Result<(), RegistryError> {
-        match source {
-            Source::Pip(pip) => {
-                let package = is_word(&pip.package, "._-");
-                self.require(package, "sources.pip.package", "a package name", &pip.package)?;
-                let version = is_word(&pip.version, "._-+!");
-                self.require(version, "sources.pip.version", "one exact version", &pip.version)?;
-                let member = is_relative(&pip.member) && pip.member.ends_with(".gguf");
-                self.require(
-                    member,
-                    "sources.pip.member",
-                    "the path of a .gguf file in the wheel",
-                    &pip.member,
-                )?;
-                let sha256 = pip.sha256.len() == 64
-                    && pip.sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-                self.require(sha256, "sources.pip.sha256", "64 lower-case hexadecimal digits", &pip.sha256)?;
-                self.positive("sources.pip.size", pip.size)
-            }
-            Source::Hub(hub) => {
-                let parts: Vec<&str> = hub.repo.split('/').collect();
-                let repo = parts.len() <= 2 && parts.iter().all(|part| is_word(part, "._-"));
-                self.require(repo, "sources.hub.repo", "organisation/name", &hub.repo)?;
-                let revision = hub.revision.split('/').all(|part| is_word(part, "._-"));
-                self.require(revision, "sources.hub.revision", "a branch, tag or commit", &hub.revision)?;
-                let bad = hub.files.iter().find(|file| !is_relative(file));
-                let found = bad.map(String::as_str).unwrap_or_default();
-                self.require(bad.is_none(), "sources.hub.files", "relative file names without '..'", found)
-            }
-            Source::Path(path) => {
-                let known = path.is_absolute() || card.origin.folder.is_some();
-                let expected = "an absolute path, because the card has no folder of its own";
-                self.require(known, "sources.path", expected, &path.to_string_lossy())
-            }
-        }
+    if let Some(key) = &release.key {
+        checker.require(is_relative(&key.file), "release.key.file", "a file name", &key.file)?;
+        checker.hexadecimal("release.key.sha256", key.sha256.as_deref(), 64)?;
+    }
+    if let Some(vocabulary) = &release.vocabulary {
+        checker.positive("release.vocabulary.rows", vocabulary.rows)?;
+    }
+    match &release.digests {
+        Some(digests) => self::digests(checker, "release.digests", digests),
+        None => Ok(()),
     }
 }
 
-fn is_id(text: &str) -> bool {
-    is_word(text, "._-") && !text.bytes().any(|b| b.is_ascii_uppercase())
+fn lora(checker: &Checker<'_>, lora: &Lora) -> Result<(), RegistryError> {
+    checker.within("release.lora.r", Some(lora.r.into()), 65_536)?;
+    checker.positive_float("release.lora.alpha", Some(lora.alpha))?;
+    if let Some(dropout) = lora.dropout {
+        let ok = (0.0..1.0).contains(&dropout);
+        checker.require(ok, "release.lora.dropout", "a fraction below 1", &dropout.to_string())?;
+    }
+    if lora.target_modules.is_empty() {
+        return Err(checker.wrong("release.lora.target_modules", "at least one projection", "none"));
+    }
+    for module in &lora.target_modules {
+        let ok = PROJECTIONS.contains(&module.as_str()) || module == "query_key_value";
+        checker.require(ok, "release.lora.target_modules", format!("some of {PROJECTIONS:?}"), module)?;
+    }
+    for module in &lora.modules_to_save {
+        let ok = matches!(module.as_str(), "embed_tokens" | "lm_head");
+        checker.require(ok, "release.lora.modules_to_save", "embed_tokens and lm_head", module)?;
+    }
+    Ok(())
 }
 
-/// ASCII letters, digits and `others`, with a letter or digit first, so that it is never an option or `..`.
-fn is_word(text: &str, others: &str) -> bool {
-    text.len() <= 200
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+/// Digests of a release or of a tokenizer.
+pub(super) fn digests(checker: &Checker<'_>, field: &str, digests: &Digests) -> Result<(), RegistryError> {
+    for (file, digest) in &digests.files {
+        checker.require(
+            is_relative(file),
+            &format!("{field}.files"),
+            "relative file names without '..'",
+            file,
+        )?;
+        checker.hexadecimal(&format!("{field}.files.sha256"), digest.sha256.as_deref(), 64)?;
+        checker.hexadecimal(&format!("{field}.files.md5"), digest.md5.as_deref(), 32)?;
+        checker.positive(&format!("{field}.files.size"), digest.size)?;
+        let some = digest.sha256.is_some() || digest.md5.is_some();
+        checker.require(some, &format!("{field}.files"), "a sha256 or an md5", file)?;
+    }
+    Ok(())
 }
 
-/// Slash-separated, relative, and not leaving the folder that it starts in.
-fn is_relative(path: &str) -> bool {
-    path.len() <= 1000
-        && !path.contains(['\\', ':'])
-        && !path.chars().any(char::is_control)
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+fn training(checker: &Checker<'_>, training: &Training) -> Result<(), RegistryError> {
+    for (field, value) in [
+        ("training.batch_size", training.batch_size),
+        ("training.steps", training.steps),
+        ("training.max_length", training.max_length),
+    ] {
+        checker.positive(field, value)?;
+    }
+    for (field, value) in [
+        ("training.learning_rate", training.learning_rate),
+        ("training.epochs", training.epochs),
+        ("training.grad_clip", training.grad_clip),
+    ] {
+        checker.positive_float(field, value)?;
+    }
+    for (field, value) in
+        [("training.weight_decay", training.weight_decay), ("training.warmup_ratio", training.warmup_ratio)]
+    {
+        let ok = value.is_none_or(|x| (0.0..1.0).contains(&x));
+        checker.require(ok, field, "a fraction from 0 to below 1", &value.unwrap_or_default().to_string())?;
+    }
+    Ok(())
+}
+
+fn score(checker: &Checker<'_>, score: &Published) -> Result<(), RegistryError> {
+    let value = score.value.to_string();
+    checker.require(score.value.is_finite(), "published.value", "a number", &value)?;
+    checker.require(is_word(&score.suite, "._-"), "published.suite", "the name of a suite", &score.suite)?;
+    checker.require(
+        is_word(&score.metric, "._-@"),
+        "published.metric",
+        "the name of a metric",
+        &score.metric,
+    )?;
+    if FRACTIONS.contains(&score.metric.as_str()) {
+        let expected = format!("a fraction from 0 to 1 for {}", score.metric);
+        checker.require((0.0..=1.0).contains(&score.value), "published.value", expected, &value)?;
+    }
+    checker.require(!score.source.trim().is_empty(), "published.source", "where it was published", "")
+}
+
+fn source(checker: &Checker<'_>, card: &Card, source: &Source) -> Result<(), RegistryError> {
+    match source {
+        Source::Pip(pip) => {
+            let package = is_word(&pip.package, "._-");
+            checker.require(package, "sources.pip.package", "a package name", &pip.package)?;
+            let version = is_word(&pip.version, "._-+!");
+            checker.require(version, "sources.pip.version", "one exact version", &pip.version)?;
+            let member = is_relative(&pip.member) && pip.member.ends_with(".gguf");
+            let expected = "the path of a .gguf file in the wheel";
+            checker.require(member, "sources.pip.member", expected, &pip.member)?;
+            checker.hexadecimal("sources.pip.sha256", Some(&pip.sha256), 64)?;
+            checker.positive("sources.pip.size", pip.size)
+        }
+        Source::Hub(hub) => {
+            checker.require(is_repo(&hub.repo), "sources.hub.repo", "organisation/name", &hub.repo)?;
+            let revision = hub.revision.split('/').all(|part| is_word(part, "._-"));
+            checker.require(revision, "sources.hub.revision", "a branch, tag or commit", &hub.revision)?;
+            let bad = hub.files.iter().find(|file| !is_relative(file));
+            let found = bad.map(String::as_str).unwrap_or_default();
+            checker.require(bad.is_none(), "sources.hub.files", "relative file names without '..'", found)
+        }
+        Source::Path(path) => {
+            let known = path.is_absolute() || card.origin.folder.is_some();
+            let expected = "an absolute path, because the card has no folder of its own";
+            checker.require(known, "sources.path", expected, &path.to_string_lossy())
+        }
+    }
 }

@@ -107,6 +107,10 @@ fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
 }
 
 fn fetch(card: &Card, global: &Global) -> anyhow::Result<PathBuf> {
+    // A delta or an adapter loads like a model and talks like noise: never run one by mistake.
+    if let Some(bring) = card.to_bring() {
+        return Err(Usage(format!("{}: {bring}", card.id)).into());
+    }
     let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
         .with_context(|| format!("cannot get the weights of {}", card.id))?;
     Ok(location.path().to_owned())

@@ -1,0 +1,285 @@
+//! The shape of a network: `zoo/architectures/NAME.yaml`, or a map inside a card.
+//!
+//! LLaMA: pre-norm with RMSNorm, rotary positions on queries and keys, SwiGLU (Touvron et al. 2023).
+//! BLOOM: LayerNorm with biases, one more after the embedding, ALiBi, GELU (Le Scao et al. 2022).
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Shape and constants of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchitectureRecord {
+    /// The file's name without its ending; empty inside a card.
+    #[serde(skip)]
+    pub name: String,
+    /// The kind of network.
+    #[serde(default)]
+    pub model_type: ModelType,
+    /// Width of the residual stream.
+    pub hidden_size: u64,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: u64,
+    /// Number of transformer blocks.
+    pub num_hidden_layers: u64,
+    /// Number of query heads.
+    pub num_attention_heads: u64,
+    /// Number of key and value heads, a divisor of the number of query heads; as many if not stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_key_value_heads: Option<u64>,
+    /// Width of a head; `hidden_size / num_attention_heads` if not stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<u64>,
+    /// Rows of the embedding matrix.
+    pub vocab_size: u64,
+    /// The longest text in tokens that the model can be used for.
+    pub max_context: u64,
+    /// What `config.json` says under this name, where it is not `max_context`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_position_embeddings: Option<u64>,
+    /// Added to the mean square in RMSNorm; LLaMA has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rms_norm_eps: Option<f64>,
+    /// Added to the variance in LayerNorm; BLOOM has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer_norm_epsilon: Option<f64>,
+    /// Base of the rotary frequencies; LLaMA has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// How positions are stretched beyond the training context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScalingRecord>,
+    /// Whether the output layer is the embedding matrix.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// Whether the projections of attention have biases.
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Whether the projections of the feed-forward layer have biases.
+    #[serde(default)]
+    pub mlp_bias: bool,
+    /// Number of parameters, a shared embedding counted once; checked against the shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
+    /// Whether the checkpoint's configuration asks for code of its own repository.
+    #[serde(default)]
+    pub remote_code: bool,
+    /// What to know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What is from memory, derived or contradictory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+    /// Where it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+}
+
+impl ArchitectureRecord {
+    /// Number of key and value heads.
+    pub fn kv_heads(&self) -> u64 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Width of a head; 0 if there are no heads, which no checked record has.
+    pub fn head_size(&self) -> u64 {
+        self.head_dim.unwrap_or_else(|| self.hidden_size.checked_div(self.num_attention_heads).unwrap_or(0))
+    }
+
+    /// The number of parameters that the shapes add up to, a shared embedding counted once. `None` if the
+    /// numbers are beyond all sense (the sum overflows).
+    pub fn count_parameters(&self) -> Option<u64> {
+        let sum = |terms: &[Option<u64>]| terms.iter().try_fold(0_u64, |sum, term| sum.checked_add((*term)?));
+        let product = |factors: &[u64]| factors.iter().try_fold(1_u64, |p, factor| p.checked_mul(*factor));
+        let if_set = |set: bool, term: Option<u64>| if set { term } else { Some(0) };
+        let (hidden, inner, head) = (self.hidden_size, self.intermediate_size, self.head_size());
+        let queries = product(&[self.num_attention_heads, head])?;
+        let keys = product(&[self.kv_heads(), head])?;
+        let attention = sum(&[product(&[2, hidden, queries]), product(&[2, hidden, keys])]);
+        let attention_bias = sum(&[Some(queries), product(&[2, keys]), Some(hidden)]);
+        // Matrices of the feed-forward layer, norm weights per block, norm weights outside of the blocks.
+        let (matrices, block_norms, outer_norms) = match self.model_type {
+            ModelType::Llama => (3, 2, 1),
+            ModelType::Bloom => (2, 4, 4),
+        };
+        let block = sum(&[
+            attention,
+            if_set(self.attention_bias, attention_bias),
+            product(&[matrices, hidden, inner]),
+            if_set(self.mlp_bias, sum(&[product(&[matrices - 1, inner]), Some(hidden)])),
+            product(&[block_norms, hidden]),
+        ])?;
+        let embeddings = if self.tie_word_embeddings { 1 } else { 2 };
+        sum(&[
+            product(&[embeddings, self.vocab_size, hidden]),
+            product(&[self.num_hidden_layers, block]),
+            product(&[outer_norms, hidden]),
+        ])
+    }
+}
+
+/// The kinds of networks in the registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelType {
+    /// RMSNorm, rotary positions, SwiGLU.
+    #[default]
+    Llama,
+    /// LayerNorm, ALiBi, GELU.
+    Bloom,
+}
+
+impl ModelType {
+    /// The word used in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ModelType::Llama => "llama",
+            ModelType::Bloom => "bloom",
+        }
+    }
+}
+
+/// How positions are stretched beyond the training context.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RopeScalingRecord {
+    /// The method.
+    #[serde(rename = "type")]
+    pub kind: RopeScalingKind,
+    /// How much the context grows.
+    pub factor: f64,
+    /// The context before stretching, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_max_position_embeddings: Option<u64>,
+    /// Whether the model was trained with the stretched positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finetuned: Option<bool>,
+}
+
+/// Methods of stretching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RopeScalingKind {
+    /// Positions divided by the factor.
+    Linear,
+    /// A larger theta for longer texts.
+    Dynamic,
+    /// YaRN: each frequency by its wavelength, and a temperature.
+    Yarn,
+    /// LLaMA 3.1's ramp between kept and divided frequencies.
+    Llama3,
+}
+
+impl RopeScalingKind {
+    /// The word used in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RopeScalingKind::Linear => "linear",
+            RopeScalingKind::Dynamic => "dynamic",
+            RopeScalingKind::Yarn => "yarn",
+            RopeScalingKind::Llama3 => "llama3",
+        }
+    }
+}
+
+/// What a card says under `architecture:`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ArchitectureRef {
+    /// The name of a record.
+    Named(String),
+    /// The record itself.
+    Inline(Box<ArchitectureRecord>),
+}
+
+impl<'de> Deserialize<'de> for ArchitectureRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrRecord;
+        impl<'de> Visitor<'de> for NameOrRecord {
+            type Value = ArchitectureRef;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an architecture record, or a map with its fields")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<ArchitectureRef, E> {
+                Ok(ArchitectureRef::Named(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ArchitectureRef, A::Error> {
+                let record = ArchitectureRecord::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ArchitectureRef::Inline(Box::new(record)))
+            }
+        }
+        deserializer.deserialize_any(NameOrRecord)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> ArchitectureRecord {
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_published_networks() {
+        let llama = record(
+            "{hidden_size: 8192, intermediate_size: 28672, num_hidden_layers: 80, num_attention_heads: 64, \
+             num_key_value_heads: 8, vocab_size: 32000, max_context: 4096}",
+        );
+        assert_eq!(llama.count_parameters(), Some(68_976_648_192));
+        let bloom = record(
+            "{model_type: bloom, hidden_size: 4096, intermediate_size: 16384, num_hidden_layers: 30, \
+             num_attention_heads: 32, vocab_size: 250880, max_context: 2048, tie_word_embeddings: true, \
+             attention_bias: true, mlp_bias: true}",
+        );
+        assert_eq!(bloom.count_parameters(), Some(7_069_016_064));
+    }
+
+    #[test]
+    fn the_count_is_the_model_rooms() {
+        let tiny = record(
+            "{hidden_size: 24, intermediate_size: 40, num_hidden_layers: 3, num_attention_heads: 4, \
+             num_key_value_heads: 2, head_dim: 10, vocab_size: 17, max_context: 64, attention_bias: true, mlp_bias: true}",
+        );
+        let config = crate::model::LlamaConfig {
+            vocab_size: 17,
+            hidden_size: 24,
+            intermediate_size: 40,
+            num_hidden_layers: 3,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 10,
+            max_position_embeddings: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            rope_scaling: crate::model::RopeScaling::None,
+            tie_word_embeddings: false,
+            attention_bias: true,
+            mlp_bias: true,
+        };
+        assert_eq!(tiny.count_parameters(), Some(config.parameters()));
+    }
+
+    #[test]
+    fn absurd_shapes_have_no_count() {
+        let text = "{hidden_size: 18446744073709551615, intermediate_size: 3, num_hidden_layers: 3, \
+                    num_attention_heads: 1, vocab_size: 17, max_context: 64}";
+        assert_eq!(record(text).count_parameters(), None);
+    }
+
+    #[test]
+    fn a_reference_is_a_name_or_a_record() {
+        let named: ArchitectureRef = serde_yaml::from_str("llama-7b").unwrap();
+        assert_eq!(named, ArchitectureRef::Named("llama-7b".to_owned()));
+        let error = serde_yaml::from_str::<ArchitectureRef>("{hidden_size: 8}").unwrap_err();
+        assert!(error.to_string().contains("missing field `intermediate_size`"), "{error}");
+        let error = serde_yaml::from_str::<ArchitectureRef>("7").unwrap_err();
+        assert!(error.to_string().contains("expected the name of an architecture record"), "{error}");
+    }
+}
