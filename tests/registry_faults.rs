@@ -213,6 +213,9 @@ fn broken_types(name: &'static str, text: &str) -> Vec<(Files, String)> {
     cases
 }
 
+/// A text in a file, what takes its place, and what the message must name.
+type Swap<'a> = (&'a str, &'a str, &'a str);
+
 /// One card with one text replaced by another, and what the message must name.
 fn swaps() -> Vec<(Files, String)> {
     let sha = "2a2c24d096f5d509f24946fdbd8c25e1ce4a0acb955902f7436d74c0c0379d86";
@@ -385,7 +388,7 @@ fn swaps() -> Vec<(Files, String)> {
         ("sha256: 9e55", "sha256: 9e5", "sha256"),
     ];
     let mut cases = Vec::new();
-    let tables: [(&str, &str, &[(&str, &str, &str)]); 4] = [
+    let tables: [(&str, &str, &[Swap]); 4] = [
         ("own-full.yaml", FULL, &full),
         ("own-chain.yaml", CHAIN, &chain),
         ("own-xor.yaml", XOR, &xor),

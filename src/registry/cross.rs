@@ -170,11 +170,11 @@ impl<'a> Names<'a> {
         let (card, checker) = (&loaded.value, loaded.checker());
         let Some(network) = self.architecture(card) else { return Ok(()) };
         let rule = card.release.vocabulary.as_ref().map(|vocabulary| vocabulary.rule);
-        if rule != Some(VocabularyRule::Unknown) {
-            if let (Some(stated), Some(counted)) = (card.parameters, network.count_parameters()) {
-                let expected = format!("{counted}, the sum of the architecture's shapes");
-                checker.require(stated == counted, "parameters", expected, &stated.to_string())?;
-            }
+        if let (Some(stated), Some(counted)) = (card.parameters, network.count_parameters())
+            && rule != Some(VocabularyRule::Unknown)
+        {
+            let expected = format!("{counted}, the sum of the architecture's shapes");
+            checker.require(stated == counted, "parameters", expected, &stated.to_string())?;
         }
         if let Some(context) = card.context {
             let expected = format!("at most the architecture's {} tokens", network.max_context);
