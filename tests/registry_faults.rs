@@ -9,141 +9,15 @@ use serde_yaml::{Mapping, Value};
 use zoo::registry::{Registry, RegistryError};
 
 /// A whole model with its network inside of the card.
-const FULL: &str = "\
-id: own-full
-name: Own
-aliases: [own-model]
-family: own
-description: A model of one's own.
-base: llama-7b
-parameters: 6738415616
-architecture:
-  model_type: llama
-  hidden_size: 4096
-  intermediate_size: 11008
-  num_hidden_layers: 32
-  num_attention_heads: 32
-  num_key_value_heads: 32
-  vocab_size: 32000
-  max_context: 4096
-  max_position_embeddings: 2048
-  rms_norm_eps: 1.0e-6
-  rope_theta: 10000.0
-  rope_scaling: {type: linear, factor: 2.0, original_max_position_embeddings: 2048, finetuned: true}
-  tie_word_embeddings: false
-  attention_bias: false
-  mlp_bias: false
-  parameters: 6738415616
-  remote_code: false
-  src: V
-tokenizer: llama
-context: 4096
-license: MIT
-languages: [en, zh]
-release:
-  kind: full
-  format: safetensors
-  dtype: bf16
-  shards: 2
-  digests:
-    files:
-      model.safetensors:
-        sha256: 2a2c24d096f5d509f24946fdbd8c25e1ce4a0acb955902f7436d74c0c0379d86
-        md5: fe7729bb1b38cc605f46dcbc2450a8e2
-        size: 5
-    src: V
-  revisions:
-    v1: llama-7b
-sources:
-  - hub: {repo: org/own, revision: main, files: [model.safetensors], note: a copy}
-  - pip: {package: own, version: 1.0.0, member: own/model.gguf, sha256: 2a2c24d096f5d509f24946fdbd8c25e1ce4a0acb955902f7436d74c0c0379d86, size: 5}
-training:
-  methods: [sft]
-  data: 52K instructions
-  batch_size: 128
-  learning_rate: 2.0e-5
-  epochs: 3
-  max_length: 512
-  weight_decay: 0.0
-  warmup_ratio: 0.03
-  schedule: cosine
-  grad_clip: 1.0
-recipe: vicuna
-prompt: vicuna-v1.1
-stop: {ids: [2], strings: ['###'], regex: '(?is)###.*'}
-bos: always
-published:
-  - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.35, source: a paper, protocol: as usual, src: M}
-integrity: {sum: 50637.1836, atol: 0.01, note: in f32, src: V}
-notes: [One.]
-doubts: [Two.]
-src: V
-";
+const FULL: &str = include_str!("fixtures/registry/own-full.yaml");
 
 /// An adapter in a chain.
-const CHAIN: &str = "\
-id: own-chain
-name: Chain
-family: own
-base: llama-7b
-architecture: chinese-alpaca-7b
-tokenizer: chinese-alpaca-1
-license: MIT
-release:
-  kind: lora
-  rule: chinese_lora
-  base: llama-7b
-  merge_order: [chinese-llama-plus-7b, own-chain]
-  lora:
-    r: 8
-    alpha: 16
-    dropout: 0.05
-    target_modules: [q_proj, v_proj]
-    modules_to_save: [embed_tokens, lm_head]
-    dtype: fp16
-  vocabulary: {rule: replace, rows: 49954}
-";
+const CHAIN: &str = include_str!("fixtures/registry/own-chain.yaml");
 
 /// Encrypted files, and a difference with a row more.
-const XOR: &str = "\
-id: own-xor
-name: Xor
-family: own
-base: llama-7b
-architecture: alpaca-7b
-tokenizer: alpaca
-license: MIT
-release:
-  kind: xor
-  rule: belle_xor
-  key:
-    model: llama-7b
-    file: consolidated.00.pth
-    sha256: 700df0d3013b703a806d2ae7f1bfb8e59814e3d06ae78be0c66368a50059f33d
-other_releases:
-  - kind: diff
-    rule: alpaca_diff
-    hub: org/own-diff
-    vocabulary: {rule: append-mean-row, rows: 32001}
-";
+const XOR: &str = include_str!("fixtures/registry/own-xor.yaml");
 
-const TOKENIZER: &str = "\
-kind: sentencepiece-bpe
-base: llama
-vocab_size: 32002
-sentencepiece_pieces: 32000
-embedding_rows: 32064
-unk: 0
-bos: 1
-eos: 2
-pad: 32000
-add_bos_token: true
-added: {'[PAD]': 32000, '<own>': 32001}
-landmarks: {Hello: 15043}
-byte_fallback: [3, 258]
-split_digits: true
-digests: {files: {tokenizer.model: {sha256: 9e556afd44213b6bd1be2b850ebbbd98f5481437a8021afaf58ee7fb1818d347}}}
-";
+const TOKENIZER: &str = include_str!("fixtures/registry/own-tokenizer.yaml");
 
 /// Files to be checked together: (path below the folder, text).
 type Files = Vec<(&'static str, String)>;
