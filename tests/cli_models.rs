@@ -122,3 +122,32 @@ fn doctor_finds_this_machine_in_order() {
     }
     assert!(out.contains(home.path().to_str().unwrap()));
 }
+
+#[test]
+fn cards_are_checked_before_they_go_into_a_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("tiny.yaml");
+    let file = place.to_str().unwrap();
+    fs::write(&place, CARD).unwrap();
+    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &["card", "check", file]);
+    assert_eq!((code, out, err), (0, format!("{file}: card tiny, release full\nall right\n"), String::new()));
+    fs::write(&place, CARD.replace("family:", "base: llama-8b\nfamily:")).unwrap();
+    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &["card", "check", file]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("tiny.yaml:4: base: expected the id of another card, found \"llama-8b\""), "{err}");
+    assert!(err.contains("1 of 1 files failed the check"), "{err}");
+    let (code, ..) = run(home.path(), "http://127.0.0.1:9", &["card", "check"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn a_difference_is_never_run_as_a_model() {
+    let home = home();
+    let args = ["eval", "alpaca", "--suite", "basics"];
+    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &args);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(
+        err.contains("alpaca-7b: what is released is a difference") && err.contains("--weights PATH"),
+        "{err}"
+    );
+}

@@ -55,7 +55,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         eprintln!("{fault}{cause}");
     }
     let Some(registry) = registry else {
-        bail!("{} of {} files {} not right", faults.len(), files.len(), if faults.len() == 1 { "is" } else { "are" });
+        bail!("{} of {} files failed the check", faults.len(), files.len());
     };
     let mut out = io::stdout().lock();
     for file in files {
@@ -88,6 +88,9 @@ mod tests {
     fn the_summary_has_what_was_filled_in() {
         let registry = Registry::load(None).unwrap();
         let card = registry.find("vicuna-7b").unwrap();
-        assert_eq!(summary(card), "vicuna-7b-v1.5, 6.74B parameters, context 4096, release full, from llama-2-7b");
+        assert_eq!(
+            summary(card),
+            "vicuna-7b-v1.5, 6.74B parameters, context 4096, release full, from llama-2-7b"
+        );
     }
 }

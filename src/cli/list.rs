@@ -1,12 +1,14 @@
-//! `zoo list`: the models of the registry, one line each.
+//! `zoo list`: the models of the registry, one line each, as many columns as the terminal has room for.
 
 use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment};
 
+use super::filter::Filter;
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Card;
+use crate::registry::recipe::Recipes;
 use crate::report::{plain_table, render, terminal_width};
 
 /// List the models.
@@ -14,9 +16,13 @@ use crate::report::{plain_table, render, terminal_width};
 #[command(after_help = "\
 Examples:
   zoo list
-  zoo list --format csv > models.csv
+  zoo list --family vicuna --base llama-2-7b
+  zoo list --method lora --language zh
+  zoo list --available --format csv > models.csv
   zoo --zoo-dir my-cards list")]
 pub struct Args {
+    #[command(flatten)]
+    filter: Filter,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -30,30 +36,47 @@ enum Format {
     Csv,
     /// An array of objects
     Json,
+    /// A Markdown table
+    Md,
 }
 
 /// One line of the list.
-#[derive(Debug, serde::Serialize)]
-struct Line<'a> {
-    id: &'a str,
-    family: &'a str,
+#[derive(Debug, Clone, serde::Serialize)]
+struct Line {
+    id: String,
+    family: String,
+    base: Option<String>,
     parameters: Option<u64>,
     context: Option<u64>,
-    license: &'a str,
+    /// Stages and ways of training, separated by spaces.
+    method: String,
+    release: &'static str,
+    license: String,
+    /// Separated by spaces, the main ones first.
     languages: String,
+    /// Whether it can be fetched and run as it is.
+    available: bool,
     /// Whether the weights are on this machine.
     local: bool,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
+    let recipes = models::recipes(global)?;
     let config = HubConfig::from_env();
     if let Err(error) = &config {
         models::note(global, &format!("whether models are here is not known: {error}"));
     }
     let config = config.ok();
     let is_local = |card: &Card| config.as_ref().is_some_and(|config| cached_model(card, config).is_some());
-    let lines: Vec<Line<'_>> = registry.cards().iter().map(|card| line(card, is_local(card))).collect();
+    let wanted = args.filter.resolve(&registry)?;
+    let mut lines = Vec::new();
+    for card in registry.cards() {
+        let line = line(card, &recipes, is_local(card));
+        if wanted.fits(card, &registry, &methods(card, &recipes), line.available || line.local) {
+            lines.push(line);
+        }
+    }
     let mut out = io::stdout().lock();
     match args.format {
         Format::Table => out.write_all(table(&lines, terminal_width()).as_bytes())?,
@@ -64,23 +87,46 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             }
             csv.flush()?;
         }
-        Format::Json => {
-            let text = serde_json::to_string_pretty(&lines)?;
-            writeln!(out, "{text}")?;
-        }
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines)?)?,
+        Format::Md => out.write_all(markdown(&lines).as_bytes())?,
     }
     out.flush()?;
+    if lines.is_empty() {
+        models::note(global, "no model fits; `zoo list` without filters shows all");
+    }
     Ok(())
 }
 
-fn line(card: &Card, local: bool) -> Line<'_> {
+/// The words for how a model was trained: those of its card and those of its recipe.
+fn methods(card: &Card, recipes: &Recipes) -> Vec<&'static str> {
+    let mut words: Vec<&'static str> =
+        card.training.iter().flat_map(|t| &t.methods).map(|m| m.as_str()).collect();
+    if let Some(recipe) = recipes.of_card(card) {
+        words.extend(recipe.method_tags());
+    }
+    let mut seen = Vec::new();
+    for word in words {
+        // Two names for rounding to few bits.
+        let word = if word == "quantization" { "gptq" } else { word };
+        if !seen.contains(&word) {
+            seen.push(word);
+        }
+    }
+    seen
+}
+
+fn line(card: &Card, recipes: &Recipes, local: bool) -> Line {
     Line {
-        id: &card.id,
-        family: &card.family,
+        id: card.id.clone(),
+        family: card.family.clone(),
+        base: card.base.clone(),
         parameters: card.parameters,
         context: card.context,
-        license: &card.license,
+        method: methods(card, recipes).join(" "),
+        release: card.release.kind.as_str(),
+        license: card.license.clone(),
         languages: card.languages.join(" "),
+        available: card.is_available(),
         local,
     }
 }
@@ -93,61 +139,114 @@ fn io_error(error: csv::Error) -> anyhow::Error {
     }
 }
 
-fn table(lines: &[Line<'_>], width: usize) -> String {
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let mut table = plain_table(width);
-    let head = |text: &str| right(text.to_owned());
-    let mut titles = vec![Cell::new("id"), Cell::new("family"), head("parameters"), head("context")];
-    titles.extend(["licence", "languages", "local"].map(Cell::new));
-    table.set_header(titles);
-    for line in lines {
-        table.add_row(vec![
-            Cell::new(line.id),
-            Cell::new(line.family),
-            right(line.parameters.map_or_else(|| "–".to_owned(), models::short_count)),
-            right(line.context.map_or_else(|| "–".to_owned(), |n| n.to_string())),
-            Cell::new(line.license),
-            Cell::new(&line.languages),
-            Cell::new(if line.local { "yes" } else { "no" }),
-        ]);
+/// A column of the table: title, from which width on it is shown, whether it is of numbers, its text.
+type Column = (&'static str, usize, bool, fn(&Line) -> String);
+
+/// The columns in order; what narrow terminals have no room for comes with more columns.
+const COLUMNS: [Column; 9] = [
+    ("id", 0, false, |line| line.id.clone()),
+    ("family", 150, false, |line| line.family.clone()),
+    ("base", 104, false, |line| line.base.clone().unwrap_or_else(|| "–".to_owned())),
+    ("size", 0, true, |line| line.parameters.map_or_else(|| "–".to_owned(), models::short_count)),
+    ("context", 76, true, |line| line.context.map_or_else(|| "–".to_owned(), |n| n.to_string())),
+    ("method", 0, false, |line| short_method(&line.method)),
+    ("release", 0, false, |line| line.release.to_owned()),
+    ("licence", 130, false, |line| line.license.clone()),
+    ("lang", 120, false, |line| short_languages(&line.languages)),
+];
+
+/// The methods for a narrow column.
+fn short_method(words: &str) -> String {
+    words.replace("continued-pretraining", "continued").replace("long-context", "long")
+}
+
+/// Two languages, and how many more there are.
+fn short_languages(words: &str) -> String {
+    let all: Vec<&str> = words.split(' ').collect();
+    match all.as_slice() {
+        [first, second, rest @ ..] if !rest.is_empty() => format!("{first} {second} +{}", rest.len()),
+        _ => words.to_owned(),
     }
-    render(&mut table, &[4, 5])
+}
+
+fn table(lines: &[Line], width: usize) -> String {
+    let columns: Vec<&Column> = COLUMNS.iter().filter(|(_, from, ..)| width >= *from).collect();
+    let mut table = plain_table(width);
+    let align = |text: &str, right: bool| {
+        let cell = Cell::new(text);
+        if right { cell.set_alignment(CellAlignment::Right) } else { cell }
+    };
+    let head = columns.iter().map(|(title, _, right, _)| align(title, *right));
+    table.set_header(head.chain([Cell::new("here")]));
+    for line in lines {
+        let cells = columns.iter().map(|(_, _, right, text)| align(&text(line), *right));
+        table.add_row(cells.chain([Cell::new(if line.local { "yes" } else { "" })]));
+    }
+    let flexible = |title: &str| columns.iter().position(|column| column.0 == title);
+    let flexible: Vec<usize> = ["method", "licence"].into_iter().filter_map(flexible).collect();
+    render(&mut table, &flexible)
+}
+
+fn markdown(lines: &[Line]) -> String {
+    let mut text = String::from(
+        "| id | family | base | parameters | context | method | release | licence | languages |\n",
+    );
+    text.push_str("|---|---|---|--:|--:|---|---|---|---|\n");
+    for line in lines {
+        let number = |value: Option<u64>| value.map(|n| n.to_string()).unwrap_or_default();
+        let cells = [
+            line.id.clone(),
+            line.family.clone(),
+            line.base.clone().unwrap_or_default(),
+            line.parameters.map(models::short_count).unwrap_or_default(),
+            number(line.context),
+            line.method.clone(),
+            line.release.to_owned(),
+            line.license.clone(),
+            line.languages.clone(),
+        ];
+        let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::{Registry, recipe};
 
-    fn lines() -> Vec<Line<'static>> {
-        let full = Line {
-            id: "smollm2-135m",
-            family: "smollm2",
-            parameters: Some(134_515_008),
-            context: Some(8192),
-            license: "Apache-2.0",
-            languages: "en".to_owned(),
-            local: true,
-        };
-        let sparse = Line {
-            id: "ziya-13b-v1",
-            family: "ziya",
-            parameters: None,
-            context: None,
-            license: "a licence with, a comma",
-            languages: "zh en".to_owned(),
-            local: false,
-        };
-        vec![full, sparse]
+    fn lines() -> Vec<Line> {
+        let recipes = recipe::load(None).unwrap();
+        Registry::load(None).unwrap().cards().iter().map(|card| line(card, &recipes, false)).collect()
     }
 
     #[test]
-    fn the_table_has_a_line_for_each_model() {
-        insta::assert_snapshot!(table(&lines(), 100));
+    fn the_whole_list_at_two_widths() {
+        insta::assert_snapshot!("list_80", table(&lines(), 80));
+        insta::assert_snapshot!("list_160", table(&lines(), 160));
     }
 
     #[test]
-    fn a_narrow_terminal_keeps_the_ids_whole() {
-        let text = table(&lines(), 70);
-        assert!(text.contains("smollm2-135m ") && text.contains("ziya-13b-v1 "), "{text}");
+    fn every_model_has_one_line_that_fits() {
+        let lines = lines();
+        for width in [80, 100, 120, 160] {
+            let text = table(&lines, width);
+            assert_eq!(text.lines().count(), 2 + lines.len(), "{width} columns:\n{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert!(!text.contains('\u{1b}'));
+        }
+        for line in &lines {
+            assert!(table(&[line.clone()], 60).contains(&line.id), "{}", line.id);
+        }
+    }
+
+    #[test]
+    fn markdown_escapes_its_own_marks() {
+        let mut line = lines().remove(0);
+        line.license = "a | b".to_owned();
+        let text = markdown(&[line]);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.contains("a \\| b"), "{text}");
     }
 }

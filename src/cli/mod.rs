@@ -9,13 +9,18 @@ mod card;
 mod doctor;
 mod eval;
 mod exit;
+mod family;
+mod filter;
 mod list;
 mod log;
 mod models;
 mod progress;
 mod pull;
+mod recipe;
 mod show;
 mod suites;
+mod tree;
+mod words;
 
 pub use progress::bar;
 
@@ -54,6 +59,8 @@ enum Verb {
     Eval(eval::Args),
     List(list::Args),
     Show(show::Args),
+    Tree(tree::Args),
+    Recipe(recipe::Args),
     Suites(suites::Args),
     Pull(pull::Args),
     Card(card::Args),
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),
         Verb::Show(args) => show::run(args, &cli.global),
+        Verb::Tree(args) => tree::run(args, &cli.global),
+        Verb::Recipe(args) => recipe::run(args, &cli.global),
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),

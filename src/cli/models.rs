@@ -1,12 +1,15 @@
 //! Finding the model that a command line names: what `list`, `show`, `pull` and `eval` share.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::Global;
 use super::exit::Usage;
 use crate::hub::zoo_home;
+use crate::prompts::{self, PromptTemplates};
+use crate::registry::recipe::{self, Recipes};
 use crate::registry::{Card, Registry};
 
 /// The embedded cards and the user's own: from `--zoo-dir`, else from `$ZOO_HOME/zoo` if there is one.
@@ -14,9 +17,30 @@ pub(super) fn registry(global: &Global) -> anyhow::Result<Registry> {
     Registry::load(own_folder(global).as_deref()).context("the model cards cannot be loaded")
 }
 
+/// The embedded training recipes and the user's own.
+pub(super) fn recipes(global: &Global) -> anyhow::Result<Recipes> {
+    recipe::load(own_folder(global).as_deref()).context("the training recipes cannot be loaded")
+}
+
+/// The embedded prompt templates and the user's own.
+pub(super) fn prompts(global: &Global) -> anyhow::Result<PromptTemplates> {
+    prompts::load(own_folder(global).as_deref()).context("the prompt templates cannot be loaded")
+}
+
 /// The folder of the user's own cards, if there is one.
 pub(super) fn own_folder(global: &Global) -> Option<PathBuf> {
     global.zoo_dir.clone().or_else(default_folder)
+}
+
+/// Writes a result to a file, or to standard output if none is named.
+pub(super) fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(path) = file {
+        return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
 }
 
 fn default_folder() -> Option<PathBuf> {

@@ -1,16 +1,28 @@
-//! `zoo show`: one model card, and where its weights are.
+//! `zoo show`: all that is known about one model: where it comes from, how it was released and trained,
+//! how it is spoken to, what it scored, and what is doubtful.
 
-use std::io::{self, Write};
+mod page;
+mod prompt;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 
 use super::{Global, models};
-use crate::hub::{HubConfig, cached_source};
-use crate::registry::{ArchitectureRecord, Card, Source};
+use crate::hub::{HubConfig, cached_model, cached_source};
+use crate::model::Checkpoint;
+use crate::registry::{Card, Registry, Source};
+use crate::report::terminal_width;
+use crate::tokenizer::Tokenizer;
 
-/// Show one model card.
+use page::Page;
+
+/// Show one model: card, lineage, release forms, recipe, prompt, published scores, doubts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  zoo show smollm2-135m
+  zoo show vicuna-13b
+  zoo show llama2-7b-chat --tokenizer ~/models/llama-2-7b-chat
   zoo show smollm2 --format json")]
 pub struct Args {
     /// A registry id or alias
@@ -18,21 +30,24 @@ pub struct Args {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// A model folder or .gguf file whose tokenizer encodes the prompt [default: that of the model, if it is here]
+    #[arg(long, value_name = "PATH")]
+    tokenizer: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
     /// For reading
     Text,
-    /// The card as an object
+    /// The card as an object, with lineage and recipe
     Json,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
+    let recipes = models::recipes(global)?;
     let card = models::find(&registry, &args.model)?;
-    let mut out = io::stdout().lock();
-    match args.format {
+    let text = match args.format {
         Format::Text => {
             let config = HubConfig::from_env();
             if let Err(error) = &config {
@@ -43,144 +58,67 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 let location = cached_source(card, source, config.as_ref()?)?;
                 Some(location.path().display().to_string())
             };
-            text(&mut out, card, registry.architecture_of(card), &place)?;
-        }
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(card)?)?,
-    }
-    out.flush()?;
-    Ok(())
-}
-
-/// The card for reading; `place` says where a source's files are on this machine, if they are.
-fn text(
-    out: &mut impl Write,
-    card: &Card,
-    network: Option<&ArchitectureRecord>,
-    place: &dyn Fn(&Source) -> Option<String>,
-) -> io::Result<()> {
-    writeln!(out, "{}  {}\n", card.id, card.name)?;
-    let mut fact = |name: &str, value: String| writeln!(out, "  {name:<24}  {value}");
-    if !card.aliases.is_empty() {
-        fact("aliases", card.aliases.join(", "))?;
-    }
-    fact("family", card.family.clone())?;
-    if let Some(base) = &card.base {
-        fact("base", base.clone())?;
-    }
-    if let Some(n) = card.parameters {
-        fact("parameters", format!("{n} ({})", models::short_count(n)))?;
-    }
-    if let Some(n) = card.context {
-        fact("context", format!("{n} tokens"))?;
-    }
-    fact("licence", card.license.clone())?;
-    if !card.languages.is_empty() {
-        fact("languages", card.languages.join(", "))?;
-    }
-    let release = &card.release;
-    let dtype = release.dtype.as_deref().map(|dtype| format!(", {dtype}")).unwrap_or_default();
-    let format = release.format.as_deref().map(|format| format!(", {format}")).unwrap_or_default();
-    fact("release", format!("{}{format}{dtype}", release.kind.as_str()))?;
-    fact("BOS before a text", card.bos.as_str().to_owned())?;
-    if let Some(template) = &card.prompt {
-        fact("prompt template", template.clone())?;
-    }
-    fact("card", card.origin.file.clone())?;
-    network.map_or(Ok(()), |network| architecture(out, network))?;
-    sources(out, &card.sources, place)?;
-    if !card.published.is_empty() {
-        writeln!(out, "\nPublished scores")?;
-        for score in &card.published {
-            let shots = score.num_fewshot.map(|n| format!(", {n}-shot")).unwrap_or_default();
-            let protocol = score.protocol.as_deref().map(|text| format!("; {text}")).unwrap_or_default();
-            let (suite, metric) = (&score.suite, &score.metric);
-            writeln!(out, "  {suite} {metric}{shots}: {}  ({}{protocol})", score.value, score.source)?;
-        }
-    }
-    for (position, note) in card.notes.iter().enumerate() {
-        if position == 0 {
-            writeln!(out, "\nNotes")?;
-        }
-        writeln!(out, "  {}", note.trim())?;
-    }
-    Ok(())
-}
-
-fn architecture(out: &mut impl Write, a: &ArchitectureRecord) -> io::Result<()> {
-    let float = |value: Option<f64>| value.map(|x| x.to_string());
-    let facts = [
-        ("hidden_size", Some(a.hidden_size.to_string())),
-        ("intermediate_size", Some(a.intermediate_size.to_string())),
-        ("num_hidden_layers", Some(a.num_hidden_layers.to_string())),
-        ("num_attention_heads", Some(a.num_attention_heads.to_string())),
-        ("num_key_value_heads", Some(a.kv_heads().to_string())),
-        ("vocab_size", Some(a.vocab_size.to_string())),
-        ("rms_norm_eps", float(a.rms_norm_eps)),
-        ("rope_theta", float(a.rope_theta)),
-        ("tie_word_embeddings", Some(a.tie_word_embeddings.to_string())),
-    ];
-    writeln!(out, "\nArchitecture")?;
-    for (name, value) in facts {
-        if let Some(value) = value {
-            writeln!(out, "  {name:<24}  {value}")?;
-        }
-    }
-    Ok(())
-}
-
-fn sources(
-    out: &mut impl Write,
-    sources: &[Source],
-    place: &dyn Fn(&Source) -> Option<String>,
-) -> io::Result<()> {
-    writeln!(out, "\nSources")?;
-    if sources.is_empty() {
-        return writeln!(out, "  none: it cannot be fetched");
-    }
-    for (position, source) in sources.iter().enumerate() {
-        writeln!(out, "  {}. {source}", position + 1)?;
-        match source {
-            Source::Pip(pip) => {
-                let size = pip.size.map(|size| format!(", {}", models::short_bytes(size)));
-                writeln!(out, "     {}{}", pip.member, size.unwrap_or_default())?;
-                writeln!(out, "     sha256 {}", pip.sha256)?;
+            let tokenizer = match &args.tokenizer {
+                Some(path) => Some(tokenizer_at(path)?),
+                None => tokenizer_here(&registry, card, config.as_ref(), global),
+            };
+            let templates = models::prompts(global)?;
+            Page {
+                registry: &registry,
+                recipes: &recipes,
+                templates: &templates,
+                tokenizer: tokenizer.as_ref(),
+                place: &place,
+                width: terminal_width(),
             }
-            Source::Hub(hub) if !hub.files.is_empty() => writeln!(out, "     {}", hub.files.join(", "))?,
-            Source::Hub(_) | Source::Path(_) => {}
+            .text(card)
         }
-        match place(source) {
-            Some(place) => writeln!(out, "     here: {place}")?,
-            None => writeln!(out, "     not here")?,
+        Format::Json => {
+            let mut object = serde_json::to_value(card)?;
+            if let Some(map) = object.as_object_mut() {
+                let line: Vec<&str> = registry.lineage(card).iter().map(|card| card.id.as_str()).collect();
+                map.insert("lineage".to_owned(), line.into());
+                map.insert("to_bring".to_owned(), card.to_bring().into());
+                map.insert("recipe_in_full".to_owned(), serde_json::to_value(recipes.of_card(card))?);
+            }
+            format!("{}\n", serde_json::to_string_pretty(&object)?)
         }
-    }
-    Ok(())
+    };
+    models::deliver(&text, None)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::Registry;
-
-    #[test]
-    fn a_card_for_reading() {
-        let registry = Registry::load(None).unwrap();
-        let card = registry.find("smollm2").unwrap();
-        let place =
-            |source: &Source| matches!(source, Source::Pip(_)).then(|| "/cache/model.gguf".to_owned());
-        let mut out = Vec::new();
-        text(&mut out, card, registry.architecture_of(card), &place).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+/// The tokenizer of a model folder or `.gguf` file that the user names.
+fn tokenizer_at(path: &Path) -> anyhow::Result<Tokenizer> {
+    if path.is_dir() {
+        return Ok(Tokenizer::from_folder(path)?);
     }
+    let checkpoint = Checkpoint::open(path)?;
+    let metadata = checkpoint.gguf.as_ref();
+    let metadata = metadata.with_context(|| {
+        format!("{}: expected a model folder or a .gguf file, found another file", path.display())
+    })?;
+    Tokenizer::from_gguf(metadata).with_context(|| path.display().to_string())
+}
 
-    #[test]
-    fn a_sparse_card_for_reading() {
-        let card = serde_yaml::from_str(
-            "id: x\nname: X\nfamily: llama\nbase: y\nlicense: MIT\nrelease: {kind: delta, format: bin}\n\
-             prompt: vicuna\npublished:\n\
-             - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.35, source: a paper, protocol: by perplexity}",
-        );
-        let mut out = Vec::new();
-        text(&mut out, &card.unwrap(), None, &|_| None).unwrap();
-        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+/// The tokenizer of the model, or of another one with the same tokenizer record, if one is on this machine.
+fn tokenizer_here(
+    registry: &Registry,
+    card: &Card,
+    config: Option<&HubConfig>,
+    global: &Global,
+) -> Option<Tokenizer> {
+    let config = config?;
+    let same =
+        |other: &&Card| card.tokenizer.is_some() && other.tokenizer == card.tokenizer && other.id != card.id;
+    let candidates = std::iter::once(card).chain(registry.cards().iter().filter(same));
+    for candidate in candidates {
+        let Some(location) = cached_model(candidate, config) else { continue };
+        match tokenizer_at(location.path()) {
+            Ok(tokenizer) => return Some(tokenizer),
+            Err(error) => {
+                models::note(global, &format!("the tokenizer of {} cannot be read: {error:#}", candidate.id))
+            }
+        }
     }
+    None
 }

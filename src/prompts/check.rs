@@ -72,18 +72,17 @@ impl Checker<'_> {
 
     fn layout(&self, template: &PromptTemplate) -> Result<(), PromptError> {
         let layout = &template.layout;
-        let none = Pattern::default();
-        let or_none = |pattern: &'_ Option<Pattern>| pattern.clone().unwrap_or_else(|| none.clone());
         let contents: &[Piece] = &[Piece::Content];
-        let rows: [(&str, Option<Pattern>, &[Piece]); 7] = [
-            ("layout.system", layout.system.clone(), &[Piece::System]),
-            ("layout.system_in_user", layout.system_in_user.clone(), &[Piece::System, Piece::Content]),
-            ("layout.user", Some(layout.user.clone()), contents),
-            ("layout.user_with_input", layout.user_with_input.clone(), &[Piece::Content, Piece::Input]),
-            ("layout.assistant", layout.assistant.clone(), contents),
-            ("layout.generation", Some(layout.generation.clone()), &[]),
-            ("layout.between", Some(layout.between.clone()), &[]),
+        let rows: [(&str, Option<&Pattern>, &[Piece]); 7] = [
+            ("layout.system", layout.system.as_ref(), &[Piece::System]),
+            ("layout.system_in_user", layout.system_in_user.as_ref(), &[Piece::System, Piece::Content]),
+            ("layout.user", Some(&layout.user), contents),
+            ("layout.user_with_input", layout.user_with_input.as_ref(), &[Piece::Content, Piece::Input]),
+            ("layout.assistant", layout.assistant.as_ref(), contents),
+            ("layout.generation", Some(&layout.generation), &[]),
+            ("layout.between", Some(&layout.between), &[]),
         ];
+        let cut = rows.iter().any(|(_, pattern, _)| pattern.is_some_and(|pattern| pattern.has(&Piece::Cut)));
         for (field, pattern, wanted) in rows {
             let Some(pattern) = pattern else { continue };
             for place in [Piece::Content, Piece::System, Piece::Input] {
@@ -101,8 +100,8 @@ impl Checker<'_> {
         if layout.system.is_some() && layout.system_in_user.is_some() {
             return self.fault("layout.system_in_user", "either this or layout.system", "both");
         }
-        let folded = or_none(&layout.system_in_user);
-        if folded.pieces().iter().any(|piece| matches!(piece, Piece::Special(_) | Piece::Cut)) {
+        let special = |piece: &Piece| matches!(piece, Piece::Special(_) | Piece::Cut);
+        if let Some(folded) = layout.system_in_user.as_ref().filter(|p| p.pieces().iter().any(special)) {
             return self.fault("layout.system_in_user", "text, {system} and {content} only", folded.source());
         }
         if template.default_system.is_some() && layout.system.is_none() && layout.system_in_user.is_none() {
@@ -111,9 +110,6 @@ impl Checker<'_> {
         if template.kind == Kind::Chat && layout.assistant.is_none() {
             return self.fault("layout.assistant", "a pattern, as the template is for chats", "none");
         }
-        let cut = [&layout.user, &or_none(&layout.assistant), &layout.generation, &layout.between]
-            .iter()
-            .any(|pattern| pattern.has(&Piece::Cut));
         if cut && template.encode != EncodeMode::PerSegment {
             return self.fault(
                 "encode",

@@ -121,3 +121,105 @@ fn encode_without_prefix(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, 
     }
     Ok(tokenizer.encode_raw(text)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompts::{Message, RenderOptions, load, sample};
+    use serde_json::json;
+
+    /// Letters as tokens, a dummy prefix, line ends as bytes, `<human>` and `<bot>` as single tokens.
+    fn tokenizer(adds_bos: bool) -> Tokenizer {
+        let mut vocab = serde_json::Map::new();
+        let marks = ["<unk>", "<s>", "</s>", "<0x0A>", "▁"].map(str::to_owned);
+        let letters = (' '..='~').filter(|c| *c != ' ').map(|c| c.to_string());
+        for piece in marks.into_iter().chain(letters) {
+            vocab.insert(piece, json!(vocab.len()));
+        }
+        let size = vocab.len();
+        let added = |id: usize, content: &str| {
+            json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
+                   "rstrip": false, "normalized": false})
+        };
+        let tokens = [(0, "<unk>"), (1, "<s>"), (2, "</s>"), (size, "<human>"), (size + 1, "<bot>")];
+        let tokenizer = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": tokens.map(|(id, content)| added(id, content)),
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ]},
+            "pre_tokenizer": null,
+            "post_processor": null,
+            "decoder": null,
+            "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+                      "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": vocab,
+                      "merges": []},
+        });
+        let config = json!({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>",
+                            "unk_token": "<unk>", "add_bos_token": adds_bos, "add_eos_token": false});
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        Tokenizer::from_folder(folder.path()).unwrap()
+    }
+
+    fn spelled(ids: &[u32], tokenizer: &Tokenizer) -> String {
+        let tokens = ids.iter().map(|id| tokenizer.token_text(*id).unwrap());
+        tokens.collect::<String>().replace("<0x0A>", "\n")
+    }
+
+    fn shown(name: &str, mode: EncodeMode, adds_bos: bool) -> String {
+        let tokenizer = tokenizer(adds_bos);
+        let templates = load(None).unwrap();
+        let messages = [Message::user("a"), Message::assistant("b"), Message::user("\nc")];
+        let segments = templates[name].render(&messages, RenderOptions::default()).unwrap();
+        let ids = templates[name].encode_as(&segments, &tokenizer, mode).unwrap();
+        spelled(&ids, &tokenizer)
+    }
+
+    #[test]
+    fn modes_put_the_dummy_prefix_in_different_places() {
+        let belle = |mode| shown("belle-train-v2", mode, true);
+        let apart = "▁Human:▁\na\n\nAssistant:▁\n▁b</s>▁Human:▁\n\nc\n\nAssistant:▁\n";
+        assert_eq!(belle(EncodeMode::PerSegment), apart);
+        assert_eq!(belle(EncodeMode::Legacy), apart.replace("▁b", "b"));
+        assert_eq!(belle(EncodeMode::NonLegacy), apart.replace("▁b", "b").replace("</s>▁", "</s>"));
+    }
+
+    #[test]
+    fn a_start_mark_is_added_once_and_only_where_the_rule_says() {
+        let coati = |adds_bos| shown("coati-serve", EncodeMode::Legacy, adds_bos);
+        assert!(coati(true).starts_with("<s>▁Below") && coati(false).starts_with("▁Below"));
+        assert!(shown("belle-train-v2", EncodeMode::Legacy, true).starts_with("▁Human"));
+        let turns = shown("llama-2-chat", EncodeMode::PerSegment, true);
+        assert_eq!(turns, "<s>▁[INST]▁a▁[/INST]▁b▁</s><s>▁[INST]▁c▁[/INST]");
+    }
+
+    #[test]
+    fn named_tokens_are_single_ids_and_typed_ones_are_text() {
+        let tokenizer = tokenizer(true);
+        let templates = load(None).unwrap();
+        let ziya = &templates["ziya"];
+        let segments = ziya.render(&[Message::user("<bot></s>")], RenderOptions::default()).unwrap();
+        let ids = ziya.encode(&segments, &tokenizer).unwrap();
+        let human = u32::try_from(tokenizer.vocab_size()).unwrap() - 2;
+        assert_eq!(ids.first(), Some(&human));
+        assert_eq!(ids.iter().filter(|id| **id == human + 1).count(), 1);
+        assert!(!ids.contains(&2));
+        assert_eq!(spelled(&ids, &tokenizer), "<human>▁:<bot></s>\n<bot>▁:");
+        let shown = sample(ziya, Some(&tokenizer)).unwrap().tokens.unwrap();
+        let specials: Vec<&str> =
+            shown.iter().filter(|token| token.special).map(|token| token.text.as_str()).collect();
+        assert_eq!(specials, ["<human>", "<bot>", "</s>", "<human>", "<bot>"]);
+    }
+
+    #[test]
+    fn a_token_that_the_vocabulary_lacks_is_named() {
+        let segments = [Segment::Special(Special::Token("<robot>".to_owned()))];
+        let message = encode(&segments, &tokenizer(true), EncodeMode::Legacy).unwrap_err().to_string();
+        assert!(message.contains("no token <robot>"), "{message}");
+    }
+}

@@ -3,7 +3,10 @@
 //! A template is one file of `zoo/prompts/`: patterns for each role, which special tokens stand where, what
 //! is stripped or refused, how the text is encoded, when an answer ends, and golden conversations that the
 //! file itself is tested with. Rendering gives [`Segment`]s, text or special tokens, so that a user who
-//! types `</s>` never ends a turn.
+//! types `</s>` never ends a turn. [`chat_template`] runs the Jinja templates that checkpoints bring along and
+//! says where they differ from the card's.
+
+pub mod chat_template;
 
 mod check;
 mod encode;

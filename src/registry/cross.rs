@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::load::Loaded;
+use super::load::{Loaded, Shared};
 use super::{
     ArchitectureRecord, ArchitectureRef, Card, RegistryError, Release, ReleaseKind, TokenizerRecord,
     VocabularyRule,
@@ -15,6 +15,7 @@ pub(super) struct Names<'a> {
     pub cards: BTreeMap<String, &'a Loaded<Card>>,
     pub architectures: BTreeMap<&'a str, &'a Loaded<ArchitectureRecord>>,
     pub tokenizers: BTreeMap<&'a str, &'a Loaded<TokenizerRecord>>,
+    pub shared: &'a Shared,
 }
 
 impl<'a> Names<'a> {
@@ -80,6 +81,18 @@ impl<'a> Names<'a> {
         if let Some(name) = &card.tokenizer {
             let ok = self.tokenizers.contains_key(name.as_str());
             checker.require(ok, "tokenizer", "the name of a tokenizer record", name)?;
+        }
+        for (field, name, known) in
+            [("prompt", &card.prompt, &self.shared.prompts), ("recipe", &card.recipe, &self.shared.recipes)]
+        {
+            if let Some(name) = name {
+                checker.require(
+                    known.contains(name),
+                    field,
+                    format!("the name of a file in {field}s"),
+                    name,
+                )?;
+            }
         }
         for release in card.releases() {
             if let Some(base) = &release.base {
@@ -157,11 +170,11 @@ impl<'a> Names<'a> {
         let (card, checker) = (&loaded.value, loaded.checker());
         let Some(network) = self.architecture(card) else { return Ok(()) };
         let rule = card.release.vocabulary.as_ref().map(|vocabulary| vocabulary.rule);
-        if rule != Some(VocabularyRule::Unknown) {
-            if let (Some(stated), Some(counted)) = (card.parameters, network.count_parameters()) {
-                let expected = format!("{counted}, the sum of the architecture's shapes");
-                checker.require(stated == counted, "parameters", expected, &stated.to_string())?;
-            }
+        if let (Some(stated), Some(counted)) = (card.parameters, network.count_parameters())
+            && rule != Some(VocabularyRule::Unknown)
+        {
+            let expected = format!("{counted}, the sum of the architecture's shapes");
+            checker.require(stated == counted, "parameters", expected, &stated.to_string())?;
         }
         if let Some(context) = card.context {
             let expected = format!("at most the architecture's {} tokens", network.max_context);

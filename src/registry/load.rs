@@ -1,6 +1,7 @@
 //! Cards and records from text: the embedded files and the files of a user's folder.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -126,6 +127,33 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
         }
     }
     Ok(items)
+}
+
+/// Names of files that cards refer to and that other rooms read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared {
+    /// The files of `prompts/`, without ending.
+    pub prompts: BTreeSet<String>,
+    /// The files of `recipes/`, without ending.
+    pub recipes: BTreeSet<String>,
+}
+
+impl Shared {
+    /// Those of the binary and of a user's folder.
+    pub fn find(user_dir: Option<&Path>) -> Result<Self, RegistryError> {
+        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let names = |folder: &str| -> Result<BTreeSet<String>, RegistryError> {
+            let embedded = super::embedded::files().iter().map(|(name, _)| Path::new(*name));
+            let mut names: BTreeSet<String> =
+                embedded.filter(|path| path.parent() == Some(Path::new(folder))).map(stem).collect();
+            let own = user_dir.map(|user_dir| user_dir.join(folder)).filter(|own| own.is_dir());
+            if let Some(own) = own {
+                names.extend(yaml_files(&own)?.iter().map(|path| stem(path)));
+            }
+            Ok(names)
+        };
+        Ok(Shared { prompts: names("prompts")?, recipes: names("recipes")? })
+    }
 }
 
 /// One file on disk.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::cross::Names;
-use super::load::{self, Item, Kind, Loaded};
+use super::load::{self, Item, Kind, Loaded, Shared};
 use super::{
     ArchitectureRecord, ArchitectureRef, Card, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
 };
@@ -36,7 +36,7 @@ impl Registry {
         if let Some(folder) = user_dir {
             items.extend(load::folder(folder)?);
         }
-        Self::from_items(items)
+        Self::from_items(items, &Shared::find(user_dir)?)
     }
 
     /// Loads the registry with these files in it, each in the place of the card or record of its name:
@@ -52,7 +52,7 @@ impl Registry {
         let names: BTreeSet<(u8, String)> = checked.iter().map(name_of).collect();
         items.retain(|item| !names.contains(&name_of(item)));
         items.extend(checked);
-        Self::from_items(items)
+        Self::from_items(items, &Shared::find(user_dir)?)
     }
 
     /// What is wrong with each of these files by itself.
@@ -60,7 +60,7 @@ impl Registry {
         files.iter().filter_map(|path| load::file(Kind::of_file(path), path).err()).collect()
     }
 
-    fn from_items(items: Vec<Item>) -> Result<Self, RegistryError> {
+    fn from_items(items: Vec<Item>, shared: &Shared) -> Result<Self, RegistryError> {
         let (mut cards, mut architectures, mut tokenizers) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item {
@@ -73,6 +73,7 @@ impl Registry {
             cards: BTreeMap::new(),
             architectures: by_name(&architectures, |record| &record.name)?,
             tokenizers: by_name(&tokenizers, |record| &record.name)?,
+            shared,
         };
         for loaded in &cards {
             let card = &loaded.value;
@@ -276,16 +277,27 @@ mod tests {
     #[test]
     fn a_name_taken_twice_is_an_error_with_both_files() {
         let twice = [card("one", "uno", ""), card("two", "UNO", "")];
-        let error = Registry::from_items(twice.into()).unwrap_err().to_string();
+        let error = Registry::from_items(twice.into(), &Shared::default()).unwrap_err().to_string();
         assert_eq!(error, "two.yaml:3: the name \"uno\" is already taken by one.yaml; rename one of the two");
         let twice = [card("one", "", ""), card("two", "one", "")];
-        assert!(matches!(Registry::from_items(twice.into()), Err(RegistryError::Duplicate { .. })));
+        assert!(matches!(
+            Registry::from_items(twice.into(), &Shared::default()),
+            Err(RegistryError::Duplicate { .. })
+        ));
     }
 
     #[test]
     fn a_base_must_be_a_card() {
-        let error = Registry::from_items(vec![card("one", "", "base: zero\n")]).unwrap_err().to_string();
+        let error = Registry::from_items(vec![card("one", "", "base: zero\n")], &Shared::default())
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "one.yaml:7: base: expected the id of another card, found \"zero\"");
-        assert!(Registry::from_items(vec![card("one", "", "base: zero\n"), card("zero", "", "")]).is_ok());
+        assert!(
+            Registry::from_items(
+                vec![card("one", "", "base: zero\n"), card("zero", "", "")],
+                &Shared::default()
+            )
+            .is_ok()
+        );
     }
 }

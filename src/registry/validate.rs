@@ -67,10 +67,10 @@ pub(super) fn card(checker: &Checker<'_>, card: &Card) -> Result<(), RegistryErr
         checker.require(ok, "integrity.sum", "a number", &integrity.sum.to_string())?;
         checker.positive_float("integrity.atol", Some(integrity.atol))?;
     }
-    if let Some(regex) = card.stop.as_ref().and_then(|stop| stop.regex.as_deref()) {
-        if let Err(error) = regex::Regex::new(regex) {
-            return Err(checker.wrong("stop.regex", format!("a regular expression ({error})"), regex));
-        }
+    if let Some(regex) = card.stop.as_ref().and_then(|stop| stop.regex.as_deref())
+        && let Err(error) = regex::Regex::new(regex)
+    {
+        return Err(checker.wrong("stop.regex", format!("a regular expression ({error})"), regex));
     }
     Ok(())
 }

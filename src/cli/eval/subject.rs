@@ -6,14 +6,14 @@ use anyhow::Context;
 
 use super::Args;
 use crate::cli::exit::Usage;
-use crate::cli::{Global, bar};
+use crate::cli::{Global, bar, models};
 use crate::engine::{Limits, LocalModel};
 use crate::hub::{self, HubConfig};
 use crate::kernels::{self, MatMul};
 use crate::machine::Memory;
 use crate::model::{Checkpoint, Llama};
 use crate::progress::Progress;
-use crate::registry::{Card, Registry};
+use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
 use crate::weights::files_sha256;
 
@@ -41,8 +41,8 @@ impl Subject {
         let (card, path) = match existing_path(name)? {
             Some(path) => (None, path),
             None => {
-                let registry = Registry::load(global.zoo_dir.as_deref())?;
-                let card = registry.find(name).map_err(|unknown| Usage(unknown.to_string()))?.clone();
+                let registry = models::registry(global)?;
+                let card = models::find(&registry, name)?.clone();
                 let path = match &args.weights {
                     Some(path) => path.clone(),
                     None => fetch(&card, global)?,

@@ -40,17 +40,15 @@ impl Count {
     }
 }
 
-/// The shortest form that loses nothing, with at most three decimals: `1.4T`, `69.5K`, `27540`.
+/// The shortest form that loses nothing, with at most two decimals (one for thousands): `1.4T`, `69.5K`,
+/// `27540`.
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (suffix, unit) in UNITS {
-            let thousandths = unit / 1000;
-            if self.0 >= unit && self.0 % thousandths == 0 {
-                let decimals = format!("{:03}", self.0 % unit / thousandths);
+            let smallest = if unit == 1000 { 100 } else { unit / 100 };
+            if self.0 >= unit && self.0 % smallest == 0 {
+                let decimals = format!("{:02}", self.0 % unit / (unit / 100));
                 let decimals = decimals.trim_end_matches('0');
-                if decimals.len() == 3 {
-                    continue;
-                }
                 let point = if decimals.is_empty() { "" } else { "." };
                 return write!(f, "{}{point}{decimals}{suffix}", self.0 / unit);
             }
@@ -108,8 +106,9 @@ mod tests {
             let text = Count(value).to_string();
             assert_eq!(Count::parse(&text), Some(Count(value)), "{text}");
         }
-        let texts = [1_400_000_000_000, 69_500, 370_000_000, 52_002].map(|n| Count(n).to_string());
-        assert_eq!(texts, ["1.4T", "69.5K", "370M", "52002"]);
+        let values = [1_400_000_000_000, 69_500, 370_000_000, 2_050_000, 52_002, 27_540];
+        let texts = values.map(|n| Count(n).to_string());
+        assert_eq!(texts, ["1.4T", "69.5K", "370M", "2.05M", "52002", "27540"]);
     }
 
     #[test]

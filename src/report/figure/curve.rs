@@ -77,10 +77,17 @@ impl Curve {
         for mark in &self.marks {
             let (x, y) = at(mark.x, mark.y);
             svg.dot(x, y, 4.0, LINE);
-            // Words go to the side where there is room.
-            let (dx, anchor) =
-                if x > (left + right) / 2.0 { (-9.0, Anchor::End) } else { (9.0, Anchor::Start) };
-            svg.text(x + dx, y - 8.0, &mark.words, Style::new(12.0, INK).anchor(anchor));
+            let words = Style::new(12.0, INK);
+            // In the left half beside the point. In the right half, where curves fall towards their end,
+            // below it, or if there is no room, high above it with a line to lead there.
+            if x <= (left + right) / 2.0 {
+                svg.text(x + 9.0, y - 8.0, &mark.words, words);
+            } else if bottom - y >= 24.0 {
+                svg.text(x - 6.0, y + 18.0, &mark.words, words.anchor(Anchor::End));
+            } else {
+                svg.line([x, y - 7.0, x, y - 58.0], SOFT);
+                svg.text(x, y - 64.0, &mark.words, words.anchor(Anchor::End));
+            }
         }
         svg.finish()
     }

@@ -112,6 +112,25 @@ impl Svg {
         self.words(&format!("transform=\"translate({} {}) rotate(-90)\"", short(x), short(y)), words, style);
     }
 
+    /// Words in bold with a smaller remark after them, both centred on `x`.
+    pub fn name_and_remark(&mut self, [x, y]: [f64; 2], name: Style<'_>, words: [&str; 2], small: Style<'_>) {
+        let [words, remark] = words.map(escape);
+        let remark = if remark.is_empty() {
+            String::new()
+        } else {
+            let (size, color) = (short(small.size), small.color);
+            format!(
+                "<tspan dx=\"7\" font-size=\"{size}\" fill=\"{color}\" font-weight=\"400\">{remark}</tspan>"
+            )
+        };
+        let (x, y, size, color) = (short(x), short(y), short(name.size), name.color);
+        let _ = writeln!(
+            self.text,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{color}\" font-weight=\"600\" \
+             text-anchor=\"middle\">{words}{remark}</text>"
+        );
+    }
+
     fn words(&mut self, place: &str, words: &str, style: Style<'_>) {
         let anchor = match style.anchor {
             Anchor::Start => "",
@@ -156,17 +175,17 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// About how wide a text is, in pixels, in the sans-serif fonts named above.
+/// About how wide a text is, in pixels, in the widest of the fonts named above; bold is a tenth wider.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     let em: f64 = text
         .chars()
         .map(|c| match c {
-            'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | 'I' => 0.29,
-            'f' | 't' | 'r' | '-' | ' ' | '(' | ')' | '·' | '/' => 0.36,
-            'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.88,
-            'A'..='Z' => 0.69,
+            'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | 'I' => 0.31,
+            'f' | 't' | 'r' | '-' | ' ' | '(' | ')' | '·' | '/' => 0.38,
+            'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.95,
+            'A'..='Z' => 0.7,
             '\u{2e80}'..='\u{ffef}' => 1.0,
-            _ => 0.575,
+            _ => 0.625,
         })
         .sum();
     em * size

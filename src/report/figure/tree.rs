@@ -14,7 +14,7 @@ const EDGE_SIZE: f64 = 11.0;
 const BEND: f64 = 46.0;
 /// The longest text on an edge, in pixels.
 const EDGE_MAX: f64 = 270.0;
-const PAD: f64 = 11.0;
+const PAD: f64 = 9.0;
 const EDGE_COLOR: &str = "#b3bac3";
 /// The least width of the figure, so that the legend has room.
 const MIN_WIDTH: f64 = 620.0;
@@ -117,17 +117,13 @@ fn draw_box(svg: &mut Svg, node: &Node, x: f64, middle: f64, look: Colors) {
         svg.rect([x - 3.0, y - 3.0, w + 6.0, h + 6.0], 10.0, "none", look.stroke);
     }
     svg.rect(frame, 7.0, fill, look.stroke);
-    svg.text(x + PAD, middle + 4.5, &node.id, Style::new(NAME_SIZE, ink).bold());
-    if !node.tag.is_empty() {
-        let tag_x = x + width - PAD - text_width(&node.tag, TAG_SIZE);
-        svg.text(tag_x, middle + 4.0, &node.tag, Style::new(TAG_SIZE, look.ink));
-    }
+    let (name, small) = (Style::new(NAME_SIZE, ink), Style::new(TAG_SIZE, look.ink));
+    svg.name_and_remark([x + width / 2.0, middle + 4.5], name, [&node.id, &node.tag], small);
 }
 
 fn box_width(node: &Node) -> f64 {
-    let tag = if node.tag.is_empty() { 0.0 } else { text_width(&node.tag, TAG_SIZE) + 10.0 };
-    // Bold letters are a little wider.
-    2.0 * PAD + 1.06 * text_width(&node.id, NAME_SIZE) + tag
+    let tag = if node.tag.is_empty() { 0.0 } else { text_width(&node.tag, TAG_SIZE) + 7.0 };
+    2.0 * PAD + 1.1 * text_width(&node.id, NAME_SIZE) + tag
 }
 
 /// A column of boxes, in pixels.
@@ -196,7 +192,7 @@ mod tests {
         let svg = tree_svg(&forest);
         let nodes = forest.nodes();
         for node in &nodes {
-            assert!(svg.contains(&format!(">{}</text>", node.id)), "{}", node.id);
+            assert!(svg.contains(&format!(">{}<", node.id)), "{}", node.id);
         }
         // A ground, a box to a node, a ring around the marked one, a chip to a family.
         let chips = forest.families().len();

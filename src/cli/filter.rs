@@ -1,0 +1,126 @@
+//! Which models a list is about: the filters of `zoo list`.
+
+use super::models;
+use crate::registry::{Card, Registry};
+
+/// The words of `--method`.
+const METHODS: [&str; 7] =
+    ["pretraining", "continued-pretraining", "long-context", "sft", "lora", "rlhf", "gptq"];
+
+/// Filters; a model must fit all that are given, and any value of each.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Filter {
+    /// Only this branch of the family: llama, vicuna, belle, …
+    #[arg(long, value_name = "FAMILY", value_delimiter = ',')]
+    pub family: Vec<String>,
+    /// Only what was made from this model, at any distance: a registry id or alias
+    #[arg(long, value_name = "MODEL")]
+    pub base: Option<String>,
+    /// Only models trained in this way
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = METHODS, ignore_case = true)]
+    pub method: Vec<String>,
+    /// Only models of this language: an ISO 639-1 code
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub language: Vec<String>,
+    /// Only models whose licence contains this text
+    #[arg(long, visible_alias = "licence", value_name = "TEXT")]
+    pub license: Option<String>,
+    /// Only models that can be run without rebuilding: whole weights that can be fetched or are here
+    #[arg(long)]
+    pub available: bool,
+}
+
+/// Filters whose names have been looked up.
+pub struct Wanted<'a> {
+    filter: &'a Filter,
+    /// The id of the base.
+    base: Option<&'a str>,
+}
+
+impl Filter {
+    /// Looks the base up; an unknown name is wrong usage.
+    pub fn resolve<'a>(&'a self, registry: &'a Registry) -> anyhow::Result<Wanted<'a>> {
+        let base = self.base.as_deref().map(|name| models::find(registry, name)).transpose()?;
+        Ok(Wanted { filter: self, base: base.map(|card| card.id.as_str()) })
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether the list is about this model; `methods` and `available` are facts about it.
+    pub fn fits(&self, card: &Card, registry: &Registry, methods: &[&str], available: bool) -> bool {
+        let any = |wanted: &[String], has: &dyn Fn(&str) -> bool| {
+            wanted.is_empty() || wanted.iter().any(|word| has(&word.to_lowercase()))
+        };
+        let family = card.family.to_lowercase();
+        let descends = |base: &str| {
+            registry.lineage(card).iter().any(|ancestor| ancestor.id == base && ancestor.id != card.id)
+        };
+        let license = self.filter.license.as_ref().map(|text| text.to_lowercase());
+        any(&self.filter.family, &|word| word == family)
+            && self.base.is_none_or(descends)
+            && any(&self.filter.method, &|word| methods.contains(&word))
+            && any(&self.filter.language, &|word| {
+                card.languages.iter().any(|code| code.to_lowercase() == word)
+            })
+            && license.is_none_or(|text| card.license.to_lowercase().contains(&text))
+            && (available || !self.filter.available)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(filter: Filter) -> Vec<String> {
+        let registry = Registry::load(None).unwrap();
+        let wanted = filter.resolve(&registry).unwrap();
+        let methods = |card: &Card| -> Vec<&str> {
+            card.training
+                .iter()
+                .flat_map(|training| &training.methods)
+                .map(|method| method.as_str())
+                .collect()
+        };
+        let fits = |card: &&Card| wanted.fits(card, &registry, &methods(card), card.is_available());
+        registry.cards().iter().filter(fits).map(|card| card.id.clone()).collect()
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn each_filter_narrows_the_list() {
+        let all = ids(Filter::default()).len();
+        assert_eq!(
+            ids(Filter { family: words(&["Alpaca"]), ..Filter::default() }),
+            ["alpaca-13b", "alpaca-7b", "alpaca-lora-7b"]
+        );
+        let ziya = ids(Filter { base: Some("llama-13b".to_owned()), ..Filter::default() });
+        // A grandchild counts, the base itself does not.
+        assert!(ziya.contains(&"ziya-llama-13b-v1".to_owned()) && !ziya.contains(&"llama-13b".to_owned()));
+        let lora = ids(Filter { method: words(&["lora"]), ..Filter::default() });
+        assert!(lora.contains(&"alpaca-lora-7b".to_owned()) && !lora.contains(&"alpaca-7b".to_owned()));
+        let zh = ids(Filter { language: words(&["zh"]), ..Filter::default() });
+        assert!(zh.len() > 10 && zh.len() < all && !zh.contains(&"llama-2-7b".to_owned()));
+        let apache = ids(Filter { license: Some("rail".to_owned()), ..Filter::default() });
+        assert!(apache.iter().all(|id| id.starts_with("bloomz") || id.starts_with("belle-7b")), "{apache:?}");
+        let available = ids(Filter { available: true, ..Filter::default() });
+        assert!(
+            available.contains(&"smollm2-135m".to_owned()) && !available.contains(&"alpaca-7b".to_owned())
+        );
+    }
+
+    #[test]
+    fn filters_add_up_and_an_unknown_base_is_an_error() {
+        let filter = Filter {
+            family: words(&["vicuna", "alpaca"]),
+            base: Some("llama2-7b".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(ids(filter), ["vicuna-7b-v1.5", "vicuna-7b-v1.5-16k"]);
+        let registry = Registry::load(None).unwrap();
+        let unknown = Filter { base: Some("llama-3-7b".to_owned()), ..Filter::default() };
+        assert!(unknown.resolve(&registry).is_err());
+    }
+}

@@ -1,0 +1,329 @@
+//! The page of one model, section by section, for a width of columns.
+
+use comfy_table::{Cell, CellAlignment};
+
+use super::prompt;
+use crate::cli::words::{fact, paragraph};
+use crate::cli::{family, models};
+use crate::prompts::PromptTemplates;
+use crate::registry::recipe::Recipes;
+use crate::registry::{ArchitectureRecord, Card, Registry, Release, Source};
+use crate::report::{plain_table, render};
+use crate::tokenizer::Tokenizer;
+
+/// What a page is made from.
+pub struct Page<'a> {
+    pub registry: &'a Registry,
+    pub recipes: &'a Recipes,
+    pub templates: &'a PromptTemplates,
+    /// For the tokens of the prompt.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Where a source's files are on this machine, if they are.
+    pub place: &'a dyn Fn(&Source) -> Option<String>,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Page<'_> {
+    /// The whole page.
+    pub fn text(&self, card: &Card) -> String {
+        let mut out = paragraph(&format!("{} · {}", card.id, card.name), 0, self.width);
+        if let Some(text) = &card.description {
+            out.push_str(&paragraph(text, 0, self.width));
+        }
+        self.section(&mut out, "", self.facts(card));
+        if let Some(text) = card.to_bring() {
+            self.section(&mut out, "To run it", paragraph(&text, 2, self.width));
+        }
+        if card.base.is_some() {
+            let lineage =
+                family::lineage(self.registry, self.recipes, card).text(self.width.saturating_sub(2));
+            self.section(&mut out, "Lineage (release form, training)", indented(&lineage));
+        }
+        for (position, release) in card.releases().enumerate() {
+            let title = if position == 0 { "Release" } else { "Also released" };
+            self.section(&mut out, title, self.release(card, release));
+        }
+        self.section(&mut out, "Sources", self.sources(card));
+        if let Some(network) = self.registry.architecture_of(card) {
+            self.section(&mut out, "Architecture", self.architecture(network));
+        }
+        self.section(&mut out, "Tokenizer", self.tokenizer_facts(card));
+        self.section(&mut out, "Prompt", prompt::section(card, self.templates, self.tokenizer, self.width));
+        self.section(&mut out, "Training", self.training(card));
+        self.section(&mut out, "Published scores", self.scores(card));
+        self.section(&mut out, "Notes", self.paragraphs(&card.notes));
+        self.section(&mut out, "Doubts", self.paragraphs(&self.doubts(card)));
+        out
+    }
+
+    /// A title and what stands below it; nothing if there is nothing.
+    fn section(&self, out: &mut String, title: &str, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        out.push('\n');
+        if !title.is_empty() {
+            out.push_str(&format!("{title}\n"));
+        }
+        out.push_str(&text);
+    }
+
+    fn paragraphs(&self, texts: &[String]) -> String {
+        texts.iter().map(|text| paragraph(text, 2, self.width)).collect()
+    }
+
+    /// `name  value` for every value that there is.
+    fn table(&self, facts: &[(&str, Option<String>)]) -> String {
+        let known = facts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        known.map(|(name, value)| fact(name, value, self.width)).collect()
+    }
+
+    fn facts(&self, card: &Card) -> String {
+        let list = |words: &[String]| (!words.is_empty()).then(|| words.join(", "));
+        self.table(&[
+            ("aliases", list(&card.aliases)),
+            ("family", Some(card.family.clone())),
+            ("base", card.base.clone()),
+            ("parameters", card.parameters.map(|n| format!("{n} ({})", models::short_count(n)))),
+            ("context", card.context.map(|n| format!("{n} tokens"))),
+            ("licence", Some(card.license.clone())),
+            ("languages", list(&card.languages)),
+            ("BOS before a text", Some(card.bos.as_str().to_owned())),
+            ("card", Some(card.origin.file.clone()).filter(|file| !file.is_empty())),
+            ("read in", card.src.clone()),
+        ])
+    }
+
+    fn release(&self, card: &Card, release: &Release) -> String {
+        let vocabulary = release.vocabulary.as_ref().map(|vocabulary| {
+            let rule = serde_yaml::to_string(&vocabulary.rule).unwrap_or_default();
+            let rows = vocabulary.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+            format!("{}{rows}", rule.trim())
+        });
+        let lora = release.lora.as_ref().map(|lora| {
+            let saved = if lora.modules_to_save.is_empty() {
+                String::new()
+            } else {
+                format!("; whole: {}", lora.modules_to_save.join(" "))
+            };
+            format!("rank {}, alpha {} on {}{saved}", lora.r, lora.alpha, lora.target_modules.join(" "))
+        });
+        let base = release.rule.and(release.base.clone().or_else(|| card.base.clone()));
+        let order = (!release.merge_order.is_empty()).then(|| release.merge_order.join(", then "));
+        let key = release.key.as_ref().map(|key| format!("{} of {}", key.file, key.model));
+        let digests = release.digests.as_ref().map(|digests| {
+            let of = digests.note.as_deref().map(|note| format!(" ({})", note.trim())).unwrap_or_default();
+            format!("known for {} files{of}", digests.files.len())
+        });
+        self.table(&[
+            ("form", Some(release.kind.as_str().to_owned())),
+            ("files", release.format.clone()),
+            ("element type", release.dtype.clone()),
+            ("shards", release.shards.map(|n| n.to_string())),
+            ("hub repository", release.hub.clone()),
+            ("rebuilt by", release.rule.map(|rule| rule.as_str().to_owned())),
+            ("applied to", base),
+            ("merge order", order),
+            ("adapter", lora),
+            ("key", key),
+            ("vocabulary", vocabulary),
+            ("digests", digests),
+            ("note", release.note.clone()),
+            ("read in", release.src.clone()),
+        ])
+    }
+
+    fn sources(&self, card: &Card) -> String {
+        if card.sources.is_empty() {
+            return "  none: it cannot be fetched\n".to_owned();
+        }
+        let mut out = String::new();
+        for (position, source) in card.sources.iter().enumerate() {
+            out.push_str(&format!("  {}. {source}\n", position + 1));
+            match source {
+                Source::Pip(pip) => {
+                    let size = pip.size.map(|size| format!(", {}", models::short_bytes(size)));
+                    out.push_str(&format!("     {}{}\n", pip.member, size.unwrap_or_default()));
+                    out.push_str(&format!("     sha256 {}\n", pip.sha256));
+                }
+                Source::Hub(hub) => {
+                    if !hub.files.is_empty() {
+                        out.push_str(&paragraph(&hub.files.join(", "), 5, self.width));
+                    }
+                    hub.note.iter().for_each(|note| out.push_str(&paragraph(note, 5, self.width)));
+                }
+                Source::Path(_) => {}
+            }
+            match (self.place)(source) {
+                Some(place) => out.push_str(&format!("     here: {place}\n")),
+                None => out.push_str("     not here\n"),
+            }
+        }
+        out
+    }
+
+    fn architecture(&self, a: &ArchitectureRecord) -> String {
+        let float = |value: Option<f64>| value.map(|x| x.to_string());
+        let scaling = a.rope_scaling.as_ref().and_then(|scaling| serde_json::to_string(scaling).ok());
+        self.table(&[
+            ("record", Some(a.name.clone()).filter(|name| !name.is_empty())),
+            ("model_type", Some(a.model_type.as_str().to_owned())),
+            ("hidden_size", Some(a.hidden_size.to_string())),
+            ("intermediate_size", Some(a.intermediate_size.to_string())),
+            ("num_hidden_layers", Some(a.num_hidden_layers.to_string())),
+            ("num_attention_heads", Some(a.num_attention_heads.to_string())),
+            ("num_key_value_heads", Some(a.kv_heads().to_string())),
+            ("vocab_size", Some(a.vocab_size.to_string())),
+            ("rms_norm_eps", float(a.rms_norm_eps)),
+            ("layer_norm_epsilon", float(a.layer_norm_epsilon)),
+            ("rope_theta", float(a.rope_theta)),
+            ("rope_scaling", scaling),
+            ("tie_word_embeddings", Some(a.tie_word_embeddings.to_string())),
+        ])
+    }
+
+    fn tokenizer_facts(&self, card: &Card) -> String {
+        let Some(record) = self.registry.tokenizer_of(card) else { return String::new() };
+        let ids = [("unk", record.unk), ("bos", record.bos), ("eos", record.eos), ("pad", record.pad)];
+        let ids: Vec<String> =
+            ids.into_iter().filter_map(|(name, id)| Some(format!("{name} {}", id?))).collect();
+        self.table(&[
+            ("record", Some(record.name.clone())),
+            ("kind", Some(record.kind.as_str().to_owned())),
+            ("vocab_size", Some(record.vocab_size.to_string())),
+            ("ids", (!ids.is_empty()).then(|| ids.join(", "))),
+            ("extends", record.base.clone()),
+        ])
+    }
+
+    fn training(&self, card: &Card) -> String {
+        let Some(recipe) = self.recipes.of_card(card) else { return String::new() };
+        let mut out = self.table(&[
+            ("recipe", Some(format!("{}: {}", recipe.name, recipe.title))),
+            ("method", Some(recipe.method_label())),
+            ("data", Some(recipe.data_label()).filter(|data| !data.is_empty())),
+        ]);
+        out.push_str(&paragraph(&format!("zoo recipe {} shows all of it", card.id), 2, self.width));
+        out
+    }
+
+    fn scores(&self, card: &Card) -> String {
+        if card.published.is_empty() {
+            return String::new();
+        }
+        let mut table = plain_table(self.width.saturating_sub(1));
+        let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+        let head =
+            [Cell::new("suite"), Cell::new("metric"), right("shots"), right("value"), Cell::new("source")];
+        table.set_header(head);
+        for score in &card.published {
+            let protocol = score.protocol.as_deref().map(|text| format!("; {text}")).unwrap_or_default();
+            let memory = score.src.as_deref().is_some_and(from_memory);
+            let memory = if memory { " (from memory)" } else { "" };
+            let shots = score.num_fewshot.map_or_else(|| "–".to_owned(), |n| n.to_string());
+            table.add_row(vec![
+                Cell::new(&score.suite),
+                Cell::new(&score.metric),
+                right(&shots),
+                right(&score.value.to_string()),
+                Cell::new(format!("{}{protocol}{memory}", score.source)),
+            ]);
+        }
+        indented_by(&render(&mut table, &[4]), 1)
+    }
+
+    /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
+    fn doubts(&self, card: &Card) -> Vec<String> {
+        let recipe = self.recipes.of_card(card);
+        let network = self.registry.architecture_of(card).map(|network| network.doubts.as_slice());
+        let tokenizer = self.registry.tokenizer_of(card).map(|record| record.doubts.as_slice());
+        let shared = [("architecture", network), ("tokenizer", tokenizer)];
+        let mut doubts: Vec<String> = card.doubts.iter().map(|text| text.trim().to_owned()).collect();
+        for (what, texts) in shared {
+            let texts = texts.unwrap_or_default().iter();
+            doubts.extend(texts.map(|text| format!("{} ({what})", text.trim())));
+        }
+        let of_recipe = recipe.iter().flat_map(|recipe| recipe.all_doubts());
+        for text in of_recipe {
+            if !doubts.iter().any(|known| known == text.trim()) {
+                doubts.push(format!("{} (training)", text.trim()));
+            }
+        }
+        doubts
+    }
+}
+
+/// Whether a provenance mark says that nothing was read.
+fn from_memory(src: &str) -> bool {
+    src == "M" || src.starts_with("M ") || src.starts_with("M;") || src.starts_with("M,")
+}
+
+fn indented(text: &str) -> String {
+    indented_by(text, 2)
+}
+
+fn indented_by(text: &str, columns: usize) -> String {
+    let margin = " ".repeat(columns);
+    text.lines().map(|line| format!("{margin}{line}").trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompts;
+    use crate::registry::{self, recipe};
+
+    fn page(name: &str, width: usize, place: &dyn Fn(&Source) -> Option<String>) -> String {
+        let registry = Registry::load(None).unwrap();
+        let (recipes, templates) = (recipe::load(None).unwrap(), prompts::load(None).unwrap());
+        let card = registry.find(name).unwrap();
+        let (registry, recipes, templates) = (&registry, &recipes, &templates);
+        Page { registry, recipes, templates, tokenizer: None, place, width }.text(card)
+    }
+
+    #[test]
+    fn vicuna_at_two_widths() {
+        insta::assert_snapshot!("vicuna_13b_80", page("vicuna-13b", 80, &|_| None));
+        insta::assert_snapshot!("vicuna_13b_160", page("vicuna-13b", 160, &|_| None));
+    }
+
+    #[test]
+    fn a_model_that_is_here_and_one_that_is_nowhere() {
+        let place =
+            |source: &Source| matches!(source, Source::Pip(_)).then(|| "/cache/model.gguf".to_owned());
+        insta::assert_snapshot!("smollm2_100", page("smollm2", 100, &place));
+        insta::assert_snapshot!("chatllama_100", page("chatllama", 100, &|_| None));
+        insta::assert_snapshot!("chinese_alpaca_plus_7b_100", page("chinese-alpaca-plus-7b", 100, &|_| None));
+    }
+
+    #[test]
+    fn every_page_keeps_to_its_width() {
+        let registry = Registry::load(None).unwrap();
+        let (recipes, templates) = (recipe::load(None).unwrap(), prompts::load(None).unwrap());
+        for width in [80, 160] {
+            let (registry, recipes, templates) = (&registry, &recipes, &templates);
+            let page = Page { registry, recipes, templates, tokenizer: None, place: &|_| None, width };
+            for card in registry.cards() {
+                let text = page.text(card);
+                for line in text.lines() {
+                    let fixed = line.contains("sha256") || line.contains(".gguf");
+                    let length = line.chars().count();
+                    assert!(length <= width || fixed, "{}: {length} columns: {line}", card.id);
+                }
+                assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.ends_with(' ')), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn unreleased_models_say_what_to_bring_and_memory_is_marked() {
+        for card in Registry::load(None).unwrap().cards() {
+            if card.release.kind == registry::ReleaseKind::Unreleased {
+                assert!(page(&card.id, 100, &|_| None).contains("To run it"), "{}", card.id);
+            }
+        }
+        assert!(page("llama-2-7b", 160, &|_| None).contains("Llama 2 paper (from memory)"));
+        assert!(from_memory("M; V (mean)") && !from_memory("R:Meta") && !from_memory("MODEL"));
+    }
+}

@@ -1,0 +1,97 @@
+//! How a model is spoken to: a sample conversation in its template, with its tokens if they can be had.
+
+use crate::cli::words::{fact, paragraph};
+use crate::prompts::{self, PromptTemplates, Sample};
+use crate::registry::Card;
+use crate::tokenizer::Tokenizer;
+
+/// Template, sample, tokens and stop rules; nothing for a card that names no template.
+pub fn section(
+    card: &Card,
+    templates: &PromptTemplates,
+    tokenizer: Option<&Tokenizer>,
+    width: usize,
+) -> String {
+    let Some(name) = &card.prompt else { return String::new() };
+    let mut out = String::new();
+    let Some(template) = templates.get(name) else {
+        return fact("template", &format!("{name} (no such template is known)"), width);
+    };
+    out.push_str(&fact("template", &format!("{name}: {}", template.description.trim()), width));
+    if let Some(stop) = &card.stop {
+        let mut rules: Vec<String> = stop.ids.iter().map(|id| format!("token {id}")).collect();
+        rules.extend(stop.strings.iter().map(|text| format!("{text:?}")));
+        rules.extend(stop.regex.iter().map(|regex| format!("/{regex}/")));
+        if !rules.is_empty() {
+            out.push_str(&fact("an answer ends at", &rules.join(", "), width));
+        }
+    }
+    // A tokenizer of another vocabulary may lack the template's marks: the text is then shown alone.
+    let sample = prompts::sample(template, tokenizer).or_else(|_| prompts::sample(template, None));
+    match sample {
+        Ok(sample) => out.push_str(&show(&sample, width)),
+        Err(error) => out.push_str(&fact("sample", &error.to_string(), width)),
+    }
+    out
+}
+
+fn show(sample: &Sample, width: usize) -> String {
+    let mut out = "  sample\n".to_owned();
+    out.push_str(&visible(&sample.text, width));
+    match &sample.tokens {
+        Some(tokens) => {
+            let words: Vec<String> = tokens
+                .iter()
+                .map(|token| format!("{}:{}", token.id, token.text.replace('\n', "\\n").replace(' ', "␣")))
+                .collect();
+            out.push_str(&format!("  {} tokens\n", tokens.len()));
+            out.push_str(&paragraph(&words.join(" "), 4, width));
+        }
+        None if sample.adds_bos => {
+            out.push_str(&paragraph("tokens: no tokenizer is here; one would put a BOS in front", 2, width));
+        }
+        None => out.push_str(&paragraph("tokens: no tokenizer is here (--tokenizer PATH)", 2, width)),
+    }
+    out
+}
+
+/// The text line by line behind a bar, so that spaces at the ends and empty lines can be seen; a line
+/// break of the text is shown as `⏎`, one that only the width asks for is not.
+fn visible(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(7).max(8);
+    let mut out = String::new();
+    let lines: Vec<&str> = text.split('\n').collect();
+    let last = lines.len().saturating_sub(1);
+    for (position, line) in lines.iter().enumerate() {
+        let mut shown: Vec<char> = line.chars().map(|c| if c == '\t' { '→' } else { c }).collect();
+        if shown.last() == Some(&' ') {
+            shown.pop();
+            shown.push('␣');
+        }
+        if position < last {
+            shown.push('⏎');
+        }
+        if shown.is_empty() && position == last {
+            continue;
+        }
+        for part in shown.chunks(room) {
+            let part: String = part.iter().collect();
+            out.push_str(format!("    │ {part}").trim_end());
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_and_last_spaces_can_be_seen() {
+        assert_eq!(visible("a \nb\n\nc: ", 40), "    │ a␣⏎\n    │ b⏎\n    │ ⏎\n    │ c:␣\n");
+        assert_eq!(visible("end\n", 40), "    │ end⏎\n");
+        let text = visible(&"x".repeat(30), 20);
+        assert!(text.lines().count() == 3 && text.lines().all(|line| line.chars().count() <= 20), "{text}");
+    }
+}

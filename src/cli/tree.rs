@@ -1,0 +1,95 @@
+//! `zoo tree`: who was made from whom, as text, as a drawing or for a drawing program.
+
+use std::path::PathBuf;
+
+use super::{Global, family, models};
+use crate::report::figure::{dot, mermaid, tree_svg};
+use crate::report::terminal_width;
+
+/// Draw the family tree: what each model was made from, by what method and with which data.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo tree
+  zoo tree llama-2-7b
+  zoo tree --format svg --out family.svg
+  zoo tree vicuna-13b --format mermaid")]
+pub struct Args {
+    /// Only this model, what it was made from and what was made from it: a registry id or alias
+    model: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Lines and names, as wide as the terminal
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown pages
+    Mermaid,
+    /// A drawing
+    Svg,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let registry = models::registry(global)?;
+    let recipes = models::recipes(global)?;
+    let forest = match &args.model {
+        Some(name) => family::around(&registry, &recipes, models::find(&registry, name)?),
+        None => family::whole(&registry, &recipes),
+    };
+    let text = match args.format {
+        Format::Text => forest.text(terminal_width()),
+        Format::Dot => dot(&forest),
+        Format::Mermaid => mermaid(&forest),
+        Format::Svg => tree_svg(&forest),
+    };
+    models::deliver(&text, args.out.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Registry, recipe};
+
+    fn load() -> (Registry, recipe::Recipes) {
+        (Registry::load(None).unwrap(), recipe::load(None).unwrap())
+    }
+
+    #[test]
+    fn the_whole_family_at_two_widths() {
+        let (registry, recipes) = load();
+        let forest = family::whole(&registry, &recipes);
+        insta::assert_snapshot!("tree_80", forest.text(80));
+        insta::assert_snapshot!("tree_160", forest.text(160));
+        for width in [80, 160] {
+            assert!(forest.text(width).lines().all(|line| line.chars().count() <= width));
+        }
+        let models = forest.nodes().into_iter().filter(|node| !node.heading).count();
+        assert_eq!(models, registry.cards().len());
+    }
+
+    #[test]
+    fn a_model_stands_between_its_base_and_its_children() {
+        let (registry, recipes) = load();
+        let card = registry.find("ziya-llama-13b-pretrain-v1").unwrap();
+        insta::assert_snapshot!(family::around(&registry, &recipes, card).text(100));
+    }
+
+    #[test]
+    fn every_format_names_every_model() {
+        let (registry, recipes) = load();
+        let forest = family::whole(&registry, &recipes);
+        for text in [dot(&forest), mermaid(&forest), tree_svg(&forest)] {
+            for card in registry.cards() {
+                assert!(text.contains(&card.id), "{}", card.id);
+            }
+        }
+    }
+}

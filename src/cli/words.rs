@@ -1,0 +1,61 @@
+//! Paragraphs that keep to a width.
+
+/// The text in lines of at most `width` columns, each `indent` columns in; a word longer than that has a
+/// line of its own. Line breaks in the text count as spaces.
+pub(super) fn paragraph(text: &str, indent: usize, width: usize) -> String {
+    let margin = " ".repeat(indent);
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            out.push('\n');
+            column = 0;
+        }
+        if column == 0 {
+            out.push_str(&margin);
+            column = indent;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// Columns before the value of a fact.
+const VALUE: usize = 24;
+
+/// `name  value`, with the further lines of a long value below its first one.
+pub(super) fn fact(name: &str, value: &str, width: usize) -> String {
+    let wrapped = paragraph(value, VALUE, width.max(VALUE + 16));
+    let first = format!("  {name:<width$}", width = VALUE - 2);
+    format!("{first}{}", wrapped.get(VALUE..).unwrap_or("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_hangs() {
+        let text = fact("licence", "a very long licence of many words", 44);
+        assert_eq!(
+            text,
+            format!("  licence{0}a very long licence\n{1}of many words\n", " ".repeat(15), " ".repeat(24))
+        );
+        assert_eq!(fact("x", "", 80), format!("  x{}\n", " ".repeat(21)));
+    }
+
+    #[test]
+    fn lines_keep_to_the_width() {
+        assert_eq!(paragraph("one two three\nfour", 2, 10), "  one two\n  three\n  four\n");
+        assert_eq!(paragraph("a verylongwordindeed b", 0, 8), "a\nverylongwordindeed\nb\n");
+        assert_eq!(paragraph(" \n ", 2, 8), "");
+    }
+}

@@ -1,0 +1,189 @@
+//! The chat templates of a checkpoint's folder, with its start and end marks.
+//!
+//! In the order in which transformers trusts them: `chat_template.jinja` (and `additional_chat_templates/`),
+//! else `chat_template` in `tokenizer_config.json`, a text or a list of names and texts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::super::error::PromptError;
+use super::super::load::read_text;
+use super::MAX_TEMPLATE;
+
+/// Bytes of a settings file that are read at most.
+const MAX_SETTINGS: u64 = 64 << 20;
+/// Templates of a folder at most.
+const MAX_TEMPLATES: usize = 64;
+
+/// One template of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatTemplate {
+    /// Its name; `default` unless the checkpoint has several.
+    pub name: String,
+    /// The Jinja text.
+    pub source: String,
+    /// The file it was read from.
+    pub file: PathBuf,
+}
+
+/// What a folder says about chats.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChatTemplates {
+    /// The templates; none if the checkpoint has none.
+    pub templates: Vec<ChatTemplate>,
+    /// The text of the start mark.
+    pub bos_token: Option<String>,
+    /// The text of the end mark.
+    pub eos_token: Option<String>,
+}
+
+impl ChatTemplates {
+    /// Reads a folder; absent files say nothing.
+    ///
+    /// Errors: unreadable or too large files, settings that are no JSON or of the wrong type.
+    pub fn from_folder(folder: &Path) -> Result<ChatTemplates, PromptError> {
+        let mut found = ChatTemplates::default();
+        let settings = folder.join("tokenizer_config.json");
+        if settings.is_file() {
+            found.read_settings(&settings)?;
+        }
+        let jinja = folder.join("chat_template.jinja");
+        if jinja.is_file() {
+            found.templates.clear();
+            found.read_jinja("default", jinja)?;
+            found.read_additional(&folder.join("additional_chat_templates"))?;
+        }
+        Ok(found)
+    }
+
+    /// The template for plain chats: the one named `default`, or the only one.
+    pub fn default_template(&self) -> Option<&ChatTemplate> {
+        let default = self.templates.iter().find(|template| template.name == "default");
+        default.or(match self.templates.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        })
+    }
+
+    fn read_jinja(&mut self, name: &str, file: PathBuf) -> Result<(), PromptError> {
+        let source = read_text(&file, MAX_TEMPLATE as u64)?;
+        self.templates.push(ChatTemplate { name: name.to_owned(), source, file });
+        Ok(())
+    }
+
+    fn read_additional(&mut self, folder: &Path) -> Result<(), PromptError> {
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let failed = |source| PromptError::Io { path: folder.to_owned(), source };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|ending| ending == "jinja") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        for file in files.into_iter().take(MAX_TEMPLATES) {
+            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            self.read_jinja(&name, file)?;
+        }
+        Ok(())
+    }
+
+    fn read_settings(&mut self, file: &Path) -> Result<(), PromptError> {
+        let fault = |field: &str, expected: &'static str, found: String| PromptError::Settings {
+            path: file.to_owned(),
+            field: field.to_owned(),
+            expected,
+            found,
+        };
+        let text = read_text(file, MAX_SETTINGS)?;
+        let settings: Value =
+            serde_json::from_str(&text).map_err(|error| fault("the file", "JSON", error.to_string()))?;
+        self.bos_token = mark(&settings, "bos_token");
+        self.eos_token = mark(&settings, "eos_token");
+        let field = "chat_template";
+        match settings.get(field) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(source)) => self.push("default", source, file),
+            Some(Value::Array(items)) if items.len() <= MAX_TEMPLATES => {
+                for item in items {
+                    let part = |key: &str| item.get(key).and_then(Value::as_str);
+                    let (Some(name), Some(source)) = (part("name"), part("template")) else {
+                        let found = shortened(item);
+                        return Err(fault(field, "items with the texts `name` and `template`", found));
+                    };
+                    self.push(name, source, file);
+                }
+            }
+            Some(other) => {
+                return Err(fault(field, "a text or a list of at most 64 templates", shortened(other)));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, name: &str, source: &str, file: &Path) {
+        let template =
+            ChatTemplate { name: name.to_owned(), source: source.to_owned(), file: file.to_owned() };
+        self.templates.push(template);
+    }
+}
+
+/// A mark as text, given bare or as an object with `content`.
+fn mark(settings: &Value, key: &str) -> Option<String> {
+    let value = settings.get(key)?;
+    let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str));
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn shortened(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn folder(settings: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer_config.json"), settings).unwrap();
+        folder
+    }
+
+    #[test]
+    fn texts_lists_and_files() {
+        let one = folder(r#"{"chat_template": "a", "bos_token": "<s>", "eos_token": {"content": "</s>"}}"#);
+        let found = ChatTemplates::from_folder(one.path()).unwrap();
+        assert_eq!(found.default_template().unwrap().source, "a");
+        assert_eq!((found.bos_token.as_deref(), found.eos_token.as_deref()), (Some("<s>"), Some("</s>")));
+
+        let two =
+            r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;
+        let two = folder(two);
+        assert_eq!(ChatTemplates::from_folder(two.path()).unwrap().default_template().unwrap().source, "d");
+
+        fs::write(two.path().join("chat_template.jinja"), "j").unwrap();
+        fs::create_dir(two.path().join("additional_chat_templates")).unwrap();
+        fs::write(two.path().join("additional_chat_templates/tool.jinja"), "t").unwrap();
+        let found = ChatTemplates::from_folder(two.path()).unwrap();
+        let names: Vec<(&str, &str)> =
+            found.templates.iter().map(|t| (t.name.as_str(), t.source.as_str())).collect();
+        assert_eq!(names, [("default", "j"), ("tool", "t")]);
+        assert_eq!(
+            ChatTemplates::from_folder(tempfile::tempdir().unwrap().path()).unwrap(),
+            ChatTemplates::default()
+        );
+    }
+
+    #[test]
+    fn settings_of_the_wrong_kind_are_refused() {
+        for settings in ["{", r#"{"chat_template": 3}"#, r#"{"chat_template": [{"name": "x"}]}"#] {
+            let message = ChatTemplates::from_folder(folder(settings).path()).unwrap_err().to_string();
+            assert!(message.contains("tokenizer_config.json: ") && message.contains("expected"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The collected facts of the family, and a comparison that lists all differences before it fails.
+//!
+//! They are in the shared folder: `ZOO_SHARED`, or `shared` beside the checkout.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+
+/// The facts; says loudly that there are none.
+pub fn facts() -> Option<Value> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
+    let folder = std::env::var_os("ZOO_SHARED").map_or_else(beside, PathBuf::from);
+    let file = folder.join("family").join("facts.yaml");
+    match fs::read_to_string(&file) {
+        Ok(text) => Some(serde_yaml::from_str(&text).unwrap()),
+        Err(_) => {
+            eprintln!("SKIPPED: cards against facts: shared folder not found at {}", folder.display());
+            None
+        }
+    }
+}
+
+/// What was compared, and what differs.
+#[derive(Default)]
+pub struct Comparison {
+    compared: usize,
+    differences: Vec<String>,
+}
+
+impl Comparison {
+    pub fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, card: T, fact: T) {
+        self.compared += 1;
+        if card != fact {
+            self.differences.push(format!("{what}: card {card:?}, fact {fact:?}"));
+        }
+    }
+
+    pub fn holds(&mut self, what: &str, ok: bool) {
+        self.compared += 1;
+        if !ok {
+            self.differences.push(what.to_owned());
+        }
+    }
+
+    pub fn finish(self, name: &str, at_least: usize) {
+        assert!(self.differences.is_empty(), "{}", self.differences.join("\n"));
+        assert!(self.compared >= at_least, "only {} comparisons", self.compared);
+        eprintln!("{name}: {} facts compared", self.compared);
+    }
+}
+
+pub fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+pub fn texts(value: &Value) -> Vec<String> {
+    value.as_sequence().into_iter().flatten().filter_map(text).collect()
+}
+
+pub fn records(facts: &Value) -> impl Iterator<Item = &Value> {
+    facts["models"].as_sequence().unwrap().iter()
+}
+
+pub fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    value.as_mapping().into_iter().flatten().filter_map(|(key, value)| Some((key.as_str()?, value)))
+}
