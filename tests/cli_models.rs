@@ -37,19 +37,70 @@ fn a_model_of_ones_own_is_listed_pulled_and_shown() {
     let files = Files::model("org/tiny", &[("config.json", b"{}"), ("model.safetensors", b"weights")]);
     let server = Server::start(move |request| files.answer(request));
     let list = || run(home.path(), &server.url, &["list", "--format", "csv"]).1;
-    assert!(list().contains("tiny,llama,,,MIT,,false\n"), "{}", list());
+    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,false\n"), "{}", list());
     let (code, out, err) = run(home.path(), &server.url, &["pull", "Small"]);
     let place = home.path().join("models/hub/org/tiny/main");
     assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
     let (code, _, err) = run(home.path(), &server.url, &["pull", "tiny"]);
     assert_eq!((code, err.as_str()), (0, "tiny is here already\n"));
-    assert!(list().contains("tiny,llama,,,MIT,,true\n"), "{}", list());
+    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,true\n"), "{}", list());
     let (code, out, _) = run(home.path(), &server.url, &["show", "tiny"]);
     assert!(code == 0 && out.contains(&format!("here: {}", place.display())), "{out}");
     assert!(!out.contains('\u{1b}'), "no colour in a pipe");
     let (_, json, _) = run(home.path(), &server.url, &["list", "--format", "json"]);
     let lines: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(lines.as_array().unwrap().iter().any(|line| line["id"] == "tiny" && line["local"] == true));
+}
+
+#[test]
+fn the_family_is_filtered_drawn_and_explained() {
+    let home = home();
+    let zoo = |args: &[&str]| {
+        let (code, out, err) = run(home.path(), "http://127.0.0.1:9", args);
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+        assert!(!out.contains('\u{1b}'), "no colour in a pipe: {args:?}");
+        out
+    };
+    let ziya = zoo(&["list", "--family", "ziya", "--method", "rlhf", "--format", "csv"]);
+    let ids: Vec<&str> = ziya.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(ids, ["ziya-llama-13b-v1", "ziya-llama-13b-v1.1"]);
+    let markdown = zoo(&["list", "--base", "llama2-7b-chat", "--language", "zh", "--format", "md"]);
+    assert_eq!(markdown.lines().count(), 3, "{markdown}");
+    assert!(zoo(&["tree", "tiny"]).starts_with("tiny ◀"));
+    assert!(zoo(&["tree", "ziya-13b", "--format", "dot"]).starts_with("digraph zoo {"));
+    let curve = zoo(&["recipe", "llama2-7b", "--steps", "0,2000,500000"]);
+    assert_eq!(
+        curve,
+        "stage,step,tokens,learning_rate\n1,0,0,0\n1,2000,8000000000,0.0003\n1,500000,2000000000000,0.00003\n"
+    );
+    let file = home.path().join("curve.svg");
+    assert_eq!(zoo(&["recipe", "alpaca", "--format", "svg", "--out", file.to_str().unwrap()]), "");
+    assert!(fs::read_to_string(&file).unwrap().starts_with("<svg "));
+    let json: serde_json::Value =
+        serde_json::from_str(&zoo(&["show", "vicuna-7b", "--format", "json"])).unwrap();
+    assert_eq!(json["lineage"][0], "llama-2-7b");
+    assert_eq!(json["recipe_in_full"]["name"], "vicuna");
+}
+
+#[test]
+fn verbs_of_the_family_say_what_is_wrong() {
+    let home = home();
+    let zoo = |args: &[&str]| {
+        let (code, out, err) = run(home.path(), "http://127.0.0.1:9", args);
+        assert_eq!(out, "", "{args:?}");
+        (code, err)
+    };
+    let (code, err) = zoo(&["recipe", "tiny"]);
+    assert!(code == 1 && err.contains("no recipe is known for tiny"), "{err}");
+    let (code, err) = zoo(&["recipe", "vicuna-7b-v1.1", "--points", "5"]);
+    assert!(code == 1 && err.contains("the number of steps"), "{err}");
+    assert_eq!(zoo(&["recipe", "alpaca", "--points", "1"]).0, 2);
+    assert_eq!(zoo(&["recipe", "alpaca", "--format", "csv", "--stage", "2"]).0, 2);
+    assert_eq!(zoo(&["list", "--method", "magic"]).0, 2);
+    let (code, err) = zoo(&["list", "--base", "vicunna-13b"]);
+    assert!(code == 2 && err.contains("nearest: vicuna-13b"), "{err}");
+    let (code, err) = zoo(&["tree", "--out", "/nonexistent/tree.svg", "--format", "svg"]);
+    assert!(code == 1 && err.contains("/nonexistent/tree.svg"), "{err}");
 }
 
 #[test]

@@ -145,19 +145,29 @@ type Column = (&'static str, usize, bool, fn(&Line) -> String);
 /// The columns in order; what narrow terminals have no room for comes with more columns.
 const COLUMNS: [Column; 9] = [
     ("id", 0, false, |line| line.id.clone()),
-    ("family", 150, false, |line| line.family.clone()),
-    ("base", 104, false, |line| line.base.clone().unwrap_or_else(|| "–".to_owned())),
+    ("family", 190, false, |line| line.family.clone()),
+    ("base", 119, false, |line| line.base.clone().unwrap_or_else(|| "–".to_owned())),
     ("size", 0, true, |line| line.parameters.map_or_else(|| "–".to_owned(), models::short_count)),
-    ("context", 76, true, |line| line.context.map_or_else(|| "–".to_owned(), |n| n.to_string())),
+    ("context", 90, true, |line| line.context.map_or_else(|| "–".to_owned(), |n| n.to_string())),
     ("method", 0, false, |line| short_method(&line.method)),
     ("release", 0, false, |line| line.release.to_owned()),
-    ("licence", 130, false, |line| line.license.clone()),
-    ("lang", 120, false, |line| short_languages(&line.languages)),
+    ("licence", 160, false, |line| short_license(&line.license)),
+    ("lang", 131, false, |line| short_languages(&line.languages)),
 ];
 
 /// The methods for a narrow column.
 fn short_method(words: &str) -> String {
     words.replace("continued-pretraining", "continued").replace("long-context", "long")
+}
+
+/// A licence for a column: as many characters as the table has room for at 160 columns.
+fn short_license(text: &str) -> String {
+    const ROOM: usize = 26;
+    if text.chars().count() <= ROOM {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(ROOM - 1).collect();
+    format!("{}…", kept.trim_end_matches([' ', ',', '(']))
 }
 
 /// Two languages, and how many more there are.
@@ -182,9 +192,8 @@ fn table(lines: &[Line], width: usize) -> String {
         let cells = columns.iter().map(|(_, _, right, text)| align(&text(line), *right));
         table.add_row(cells.chain([Cell::new(if line.local { "yes" } else { "" })]));
     }
-    let flexible = |title: &str| columns.iter().position(|column| column.0 == title);
-    let flexible: Vec<usize> = ["method", "licence"].into_iter().filter_map(flexible).collect();
-    render(&mut table, &flexible)
+    let method: Vec<usize> = columns.iter().position(|column| column.0 == "method").into_iter().collect();
+    render(&mut table, &method)
 }
 
 fn markdown(lines: &[Line]) -> String {

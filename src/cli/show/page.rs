@@ -33,7 +33,7 @@ impl Page<'_> {
         }
         self.section(&mut out, "", self.facts(card));
         if let Some(text) = card.to_bring() {
-            self.section(&mut out, "To run it", paragraph(&text, 2, self.width));
+            self.section(&mut out, "To run it", paragraph(&capitalised(&text), 2, self.width));
         }
         if card.base.is_some() {
             let lineage =
@@ -114,7 +114,8 @@ impl Page<'_> {
         let key = release.key.as_ref().map(|key| format!("{} of {}", key.file, key.model));
         let digests = release.digests.as_ref().map(|digests| {
             let of = digests.note.as_deref().map(|note| format!(" ({})", note.trim())).unwrap_or_default();
-            format!("known for {} files{of}", digests.files.len())
+            let plural = if digests.files.len() == 1 { "" } else { "s" };
+            format!("known for {} file{plural}{of}", digests.files.len())
         });
         self.table(&[
             ("form", Some(release.kind.as_str().to_owned())),
@@ -165,7 +166,18 @@ impl Page<'_> {
 
     fn architecture(&self, a: &ArchitectureRecord) -> String {
         let float = |value: Option<f64>| value.map(|x| x.to_string());
-        let scaling = a.rope_scaling.as_ref().and_then(|scaling| serde_json::to_string(scaling).ok());
+        let scaling = a.rope_scaling.as_ref().and_then(|scaling| {
+            let value = serde_json::to_value(scaling).ok()?;
+            let facts: Vec<String> = value
+                .as_object()?
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| {
+                    format!("{key} {}", value.as_str().map_or(value.to_string(), str::to_owned))
+                })
+                .collect();
+            Some(facts.join(", "))
+        });
         self.table(&[
             ("record", Some(a.name.clone()).filter(|name| !name.is_empty())),
             ("model_type", Some(a.model_type.as_str().to_owned())),
@@ -230,7 +242,9 @@ impl Page<'_> {
                 Cell::new(format!("{}{protocol}{memory}", score.source)),
             ]);
         }
-        indented_by(&render(&mut table, &[4]), 1)
+        // Names of suites and metrics are long words: they are only broken where they must be.
+        let flexible: &[usize] = if self.width < 120 { &[0, 1, 4] } else { &[4] };
+        indented_by(&render(&mut table, flexible), 1)
     }
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
@@ -252,6 +266,11 @@ impl Page<'_> {
         }
         doubts
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// Whether a provenance mark says that nothing was read.

@@ -74,10 +74,17 @@ fn visible(text: &str, width: usize) -> String {
         if shown.is_empty() && position == last {
             continue;
         }
-        for part in shown.chunks(room) {
+        let mut rest = shown.as_slice();
+        while !rest.is_empty() {
+            // After the last space that fits, if the line is too long.
+            let window = rest.get(..room).unwrap_or(rest);
+            let space = window.iter().rposition(|&c| c == ' ').map(|at| at + 1);
+            let end = if rest.len() > room { space.unwrap_or(room) } else { rest.len() };
+            let (part, after) = rest.split_at(end);
             let part: String = part.iter().collect();
             out.push_str(format!("    │ {part}").trim_end());
             out.push('\n');
+            rest = after;
         }
     }
     out
