@@ -246,7 +246,7 @@ mod tests {
             assert!(!text.contains('\u{1b}'));
         }
         for line in &lines {
-            assert!(table(&[line.clone()], 60).contains(&line.id), "{}", line.id);
+            assert!(table(std::slice::from_ref(line), 60).contains(&line.id), "{}", line.id);
         }
     }
 

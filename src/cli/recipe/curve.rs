@@ -77,7 +77,7 @@ pub fn spaced(value: u64) -> String {
     }
     let mut out = String::new();
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             out.push(' ');
         }
         out.push(digit);

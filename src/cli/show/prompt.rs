@@ -26,16 +26,19 @@ pub fn section(
             out.push_str(&fact("an answer ends at", &rules.join(", "), width));
         }
     }
-    // A tokenizer of another vocabulary may lack the template's marks: the text is then shown alone.
-    let sample = prompts::sample(template, tokenizer).or_else(|_| prompts::sample(template, None));
-    match sample {
-        Ok(sample) => out.push_str(&show(&sample, width)),
-        Err(error) => out.push_str(&fact("sample", &error.to_string(), width)),
+    match prompts::sample(template, tokenizer) {
+        Ok(sample) => out.push_str(&show(&sample, None, width)),
+        // The tokenizer may lack the template's marks: the text is then shown alone.
+        Err(error) => match prompts::sample(template, None) {
+            Ok(sample) => out.push_str(&show(&sample, Some(error.to_string()), width)),
+            Err(error) => out.push_str(&fact("sample", &error.to_string(), width)),
+        },
     }
     out
 }
 
-fn show(sample: &Sample, width: usize) -> String {
+/// `trouble` says why there are no tokens although there is a tokenizer.
+fn show(sample: &Sample, trouble: Option<String>, width: usize) -> String {
     let mut out = "  sample\n".to_owned();
     out.push_str(&visible(&sample.text, width));
     match &sample.tokens {
@@ -47,10 +50,11 @@ fn show(sample: &Sample, width: usize) -> String {
             out.push_str(&format!("  {} tokens\n", tokens.len()));
             out.push_str(&paragraph(&words.join(" "), 4, width));
         }
-        None if sample.adds_bos => {
-            out.push_str(&paragraph("tokens: no tokenizer is here; one would put a BOS in front", 2, width));
+        None => {
+            let bos = if sample.adds_bos { "; one would put a BOS in front" } else { "" };
+            let why = trouble.unwrap_or_else(|| format!("no tokenizer is here (--tokenizer PATH){bos}"));
+            out.push_str(&paragraph(&format!("tokens: {why}"), 2, width));
         }
-        None => out.push_str(&paragraph("tokens: no tokenizer is here (--tokenizer PATH)", 2, width)),
     }
     out
 }

@@ -32,7 +32,7 @@ impl Count {
         }
         let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
         let part = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()?.checked_mul(unit)? };
-        if part % scale != 0 {
+        if !part.is_multiple_of(scale) {
             return None;
         }
         let value = whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part / scale)?;
@@ -46,7 +46,7 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (suffix, unit) in UNITS {
             let smallest = if unit == 1000 { 100 } else { unit / 100 };
-            if self.0 >= unit && self.0 % smallest == 0 {
+            if self.0 >= unit && self.0.is_multiple_of(smallest) {
                 let decimals = format!("{:02}", self.0 % unit / (unit / 100));
                 let decimals = decimals.trim_end_matches('0');
                 let point = if decimals.is_empty() { "" } else { "." };
