@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArchitectureRef, Release, ReleaseKind, Source, Training};
+use super::{ArchitectureRef, Published, Release, ReleaseKind, Source, Training};
 
 /// One model of the zoo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,11 @@ pub struct Card {
     #[serde(default)]
     pub bos: Bos,
     /// Scores that others have published; those that contradict each other stand side by side.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::published::deserialize",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub published: Vec<Published>,
     /// How the authors let users check the rebuilt weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,29 +177,6 @@ impl Bos {
             Bos::Never => "never",
         }
     }
-}
-
-/// One score from a paper, a model card or a leaderboard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Published {
-    /// The suite's name in this program, or the benchmark's own: `mmlu`, `hellaswag`, `mt_bench`, …
-    pub suite: String,
-    /// The metric's name: `acc`, `acc_norm`, `exact_match`, …
-    pub metric: String,
-    /// Number of examples in the prompt, if it was stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub num_fewshot: Option<u32>,
-    /// The score in the metric's own unit (fractions, not percent, for accuracies).
-    pub value: f64,
-    /// Where it was published.
-    pub source: String,
-    /// How it was measured, where that differs from what this program does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-    /// Where it was read, a provenance mark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub src: Option<String>,
 }
 
 /// A check on rebuilt weights that the authors published.

@@ -1,0 +1,138 @@
+//! Scores that others have published. Many come from one table, so a card may write a source once, with
+//! the scores below it:
+//!
+//! ```yaml
+//! published:
+//!   - source: a paper
+//!     src: M
+//!     scores:
+//!       - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351}
+//!   - {suite: gsm8k, metric: exact_match, value: 0.11, source: a leaderboard}
+//! ```
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One score from a paper, a model card or a leaderboard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The suite's name in this program, or the benchmark's own: `mmlu`, `hellaswag`, `mt_bench`, …
+    pub suite: String,
+    /// The metric's name: `acc`, `acc_norm`, `exact_match`, …
+    pub metric: String,
+    /// Number of examples in the prompt, if it was stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_fewshot: Option<u32>,
+    /// The score in the metric's own unit (fractions, not percent, for accuracies).
+    pub value: f64,
+    /// Where it was published.
+    pub source: String,
+    /// How it was measured, where that differs from what this program does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Where it was read, a provenance mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+}
+
+/// One item of the list in a card: a score, or a source with its scores.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    source: String,
+    suite: Option<String>,
+    metric: Option<String>,
+    num_fewshot: Option<u32>,
+    value: Option<f64>,
+    protocol: Option<String>,
+    src: Option<String>,
+    scores: Option<Vec<Score>>,
+}
+
+/// A score below its source; what it does not say itself is as the source says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Score {
+    suite: String,
+    metric: String,
+    num_fewshot: Option<u32>,
+    value: f64,
+    protocol: Option<String>,
+    src: Option<String>,
+}
+
+/// The scores of one item.
+#[derive(Deserialize)]
+#[serde(try_from = "Item")]
+struct Group(Vec<Published>);
+
+impl TryFrom<Item> for Group {
+    type Error = &'static str;
+
+    fn try_from(item: Item) -> Result<Self, Self::Error> {
+        let Item { source, suite, metric, num_fewshot, value, protocol, src, scores } = item;
+        let group = match (scores, suite, metric, value) {
+            (None, Some(suite), Some(metric), Some(value)) => {
+                vec![Published { suite, metric, num_fewshot, value, source, protocol, src }]
+            }
+            (Some(scores), None, None, None) if num_fewshot.is_none() => {
+                let published = |score: Score| Published {
+                    suite: score.suite,
+                    metric: score.metric,
+                    num_fewshot: score.num_fewshot,
+                    value: score.value,
+                    source: source.clone(),
+                    protocol: score.protocol.or_else(|| protocol.clone()),
+                    src: score.src.or_else(|| src.clone()),
+                };
+                scores.into_iter().map(published).collect()
+            }
+            _ => return Err("expected suite, metric and value, or scores: a list of maps with them"),
+        };
+        Ok(Group(group))
+    }
+}
+
+/// Reads the list of a card.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Published>, D::Error> {
+    let groups = Vec::<Group>::deserialize(deserializer)?;
+    Ok(groups.into_iter().flat_map(|Group(scores)| scores).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Published>, serde_yaml::Error> {
+        deserialize(serde_yaml::Deserializer::from_str(text))
+    }
+
+    #[test]
+    fn a_group_is_its_scores() {
+        let grouped = "\
+- source: a paper
+  src: M
+  scores:
+    - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351}
+    - {suite: gsm8k, metric: exact_match, value: 0.11, protocol: maj1, src: V}
+- {suite: piqa, metric: acc, value: 0.5, source: a card}
+";
+        let flat = "\
+- {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351, source: a paper, src: M}
+- {suite: gsm8k, metric: exact_match, value: 0.11, protocol: maj1, source: a paper, src: V}
+- {suite: piqa, metric: acc, value: 0.5, source: a card}
+";
+        assert_eq!(read(grouped).unwrap(), read(flat).unwrap());
+    }
+
+    #[test]
+    fn half_a_score_is_an_error_with_its_line() {
+        for text in ["{suite: mmlu, source: x}", "{source: x}", "{suite: mmlu, source: x, scores: []}"] {
+            let error =
+                read(&format!("- {{suite: a, metric: acc, value: 0, source: x}}\n- {text}\n")).unwrap_err();
+            assert!(error.to_string().contains("expected suite, metric and value, or scores"), "{error}");
+            assert_eq!(error.location().map(|place| place.line()), Some(2), "{error}");
+        }
+        assert!(read("- {source: x, scores: [{suite: a, metric: acc, value: 0, what: 1}]}").is_err());
+    }
+}
