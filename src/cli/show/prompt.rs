@@ -99,6 +99,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tokens_are_shown_or_the_reason_why_not() {
+        let token = |id, text: &str| prompts::SampleToken { id, text: text.to_owned(), special: id < 3 };
+        let mut sample = Sample {
+            messages: Vec::new(),
+            segments: Vec::new(),
+            text: "Hi</s>".to_owned(),
+            adds_bos: true,
+            tokens: Some(vec![token(1, "<s>"), token(6324, "▁Hi"), token(2, "</s>")]),
+        };
+        let text = show(&sample, None, 80);
+        assert_eq!(text, "  sample\n    │ Hi</s>\n  3 tokens\n    1:<s> 6324:▁Hi 2:</s>\n");
+        sample.tokens = None;
+        assert!(
+            show(&sample, None, 80).contains("tokens: no tokenizer is here (--tokenizer PATH); one would")
+        );
+        assert!(show(&sample, Some("no EOS".to_owned()), 80).ends_with("  tokens: no EOS\n"));
+    }
+
+    #[test]
     fn line_breaks_and_last_spaces_can_be_seen() {
         assert_eq!(visible("a \nb\n\nc: ", 40), "    │ a␣⏎\n    │ b⏎\n    │ ⏎\n    │ c:␣\n");
         assert_eq!(visible("end\n", 40), "    │ end⏎\n");
