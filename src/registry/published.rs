@@ -10,6 +10,10 @@
 //!   - {suite: gsm8k, metric: exact_match, value: 0.11, source: a leaderboard}
 //! ```
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One score from a paper, a model card or a leaderboard.
@@ -62,9 +66,26 @@ struct Score {
 }
 
 /// The scores of one item.
-#[derive(Deserialize)]
-#[serde(try_from = "Item")]
 struct Group(Vec<Published>);
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Through a visitor, because an error that is made inside of the map has the map's line.
+        struct GroupVisitor;
+        impl<'de> Visitor<'de> for GroupVisitor {
+            type Value = Group;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map with a score, or with a source and its scores")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Group, A::Error> {
+                Item::deserialize(MapAccessDeserializer::new(map))?.try_into().map_err(A::Error::custom)
+            }
+        }
+        deserializer.deserialize_map(GroupVisitor)
+    }
+}
 
 impl TryFrom<Item> for Group {
     type Error = &'static str;
