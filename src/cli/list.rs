@@ -72,8 +72,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let wanted = args.filter.resolve(&registry)?;
     let mut lines = Vec::new();
     for card in registry.cards() {
-        let line = line(card, &recipes, is_local(card));
-        if wanted.fits(card, &registry, &methods(card, &recipes), line.available || line.local) {
+        let methods = methods(card, &recipes);
+        let line = line(card, &methods, is_local(card));
+        if wanted.fits(card, &registry, &methods, line.available || line.local) {
             lines.push(line);
         }
     }
@@ -115,14 +116,14 @@ fn methods(card: &Card, recipes: &Recipes) -> Vec<&'static str> {
     seen
 }
 
-fn line(card: &Card, recipes: &Recipes, local: bool) -> Line {
+fn line(card: &Card, methods: &[&str], local: bool) -> Line {
     Line {
         id: card.id.clone(),
         family: card.family.clone(),
         base: card.base.clone(),
         parameters: card.parameters,
         context: card.context,
-        method: methods(card, recipes).join(" "),
+        method: methods.join(" "),
         release: card.release.kind.as_str(),
         license: card.license.clone(),
         languages: card.languages.join(" "),
@@ -227,7 +228,8 @@ mod tests {
 
     fn lines() -> Vec<Line> {
         let recipes = recipe::load(None).unwrap();
-        Registry::load(None).unwrap().cards().iter().map(|card| line(card, &recipes, false)).collect()
+        let registry = Registry::load(None).unwrap();
+        registry.cards().iter().map(|card| line(card, &methods(card, &recipes), false)).collect()
     }
 
     #[test]
