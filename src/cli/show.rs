@@ -63,7 +63,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 None => tokenizer_here(&registry, card, config.as_ref(), global),
             };
             let templates = models::prompts(global)?;
-            Page {
+            let page = Page {
                 registry: &registry,
                 recipes: &recipes,
                 templates: &templates,
@@ -71,7 +71,15 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 place: &place,
                 width: terminal_width(),
             }
-            .text(card)
+            .text(card);
+            // A folder that the user names, or the model's own where it is a folder.
+            let cached = || Some(cached_model(card, config.as_ref()?)?.path().to_owned());
+            let folder = args.tokenizer.clone().or_else(cached).filter(|path| path.is_dir());
+            let own = folder.map(|folder| prompt::own_template(card, &templates, &folder, terminal_width()));
+            match own.filter(|text| !text.is_empty()) {
+                Some(own) => format!("{page}\nThe checkpoint's prompt\n{own}"),
+                None => page,
+            }
         }
         Format::Json => {
             let mut object = serde_json::to_value(card)?;

@@ -1,6 +1,9 @@
 //! How a model is spoken to: a sample conversation in its template, with its tokens if they can be had.
 
+use std::path::Path;
+
 use crate::cli::words::{fact, paragraph};
+use crate::prompts::chat_template::{ChatTemplates, compare};
 use crate::prompts::{self, PromptTemplates, Sample};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
@@ -35,6 +38,35 @@ pub fn section(
         },
     }
     out
+}
+
+/// The chat template that a checkpoint's folder brings, held against the card's on a few conversations;
+/// nothing if either has none.
+pub fn own_template(card: &Card, templates: &PromptTemplates, folder: &Path, width: usize) -> String {
+    let Some(template) = card.prompt.as_ref().and_then(|name| templates.get(name)) else {
+        return String::new();
+    };
+    let place = folder.display();
+    let own = match ChatTemplates::from_folder(folder) {
+        Ok(own) => own,
+        Err(error) => return paragraph(&format!("the checkpoint's own chat template: {error}"), 2, width),
+    };
+    let Some(source) = own.default_template() else { return String::new() };
+    let mark = |text: &Option<String>| text.clone().unwrap_or_default();
+    let compared = compare(template, &source.source, &mark(&own.bos_token), &mark(&own.eos_token));
+    let differing: Vec<_> = compared.iter().filter(|one| !one.agrees()).collect();
+    let verdict = match differing.len() {
+        0 => format!(
+            "the chat template in {place} renders the same in all {} conversations tried",
+            compared.len()
+        ),
+        n => format!(
+            "the chat template in {place} differs from the card's in {n} of {} conversations",
+            compared.len()
+        ),
+    };
+    let details: String = differing.iter().map(|one| paragraph(&one.to_string(), 4, width)).collect();
+    paragraph(&verdict, 2, width) + &details
 }
 
 /// `trouble` says why there are no tokens although there is a tokenizer.
@@ -97,6 +129,33 @@ fn visible(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The page's part on a checkpoint whose tokenizer_config.json has this chat template.
+    fn own(id: &str, chat_template: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            serde_json::json!({"bos_token": "<s>", "eos_token": "</s>", "chat_template": chat_template});
+        std::fs::write(folder.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
+        let registry = crate::registry::Registry::load(None).unwrap();
+        let templates = prompts::load(None).unwrap();
+        own_template(registry.card(id).unwrap(), &templates, folder.path(), 100)
+    }
+
+    #[test]
+    fn a_checkpoint_s_own_template_is_held_against_the_card_s() {
+        let with_newlines = "{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}";
+        let text = own("vicuna-13b-v1.5", with_newlines);
+        assert!(text.contains("differs from the card's") && text.contains("one message"), "{text}");
+        assert_eq!(own("smollm2-135m", with_newlines), "");
+        assert_eq!(own_template_of_an_empty_folder(), "");
+    }
+
+    fn own_template_of_an_empty_folder() -> String {
+        let registry = crate::registry::Registry::load(None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let card = registry.card("vicuna-13b-v1.5").unwrap();
+        own_template(card, &prompts::load(None).unwrap(), folder.path(), 100)
+    }
 
     #[test]
     fn tokens_are_shown_or_the_reason_why_not() {
