@@ -10,6 +10,7 @@
 //! tasks (prompts) ─► requests (tokens) ────────────┘
 //! ```
 
+pub mod calendar;
 pub mod cli;
 pub mod engine;
 pub mod evaluate;

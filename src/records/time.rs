@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::calendar::date_of_day;
+
 /// A moment in UTC, to the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timestamp(u64);
@@ -12,16 +14,8 @@ impl Timestamp {
         Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
     }
 
-    /// Year, month, day of the Gregorian calendar, by era (Howard Hinnant's "civil from days").
     fn date(self) -> (u64, u64, u64) {
-        let days = self.0 / 86_400 + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+        date_of_day(self.0 / 86_400)
     }
 
     fn time(self) -> (u64, u64, u64) {

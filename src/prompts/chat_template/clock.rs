@@ -1,9 +1,11 @@
 //! `strftime` for the date that some templates print. Time is UTC.
 //!
-//! The calendar is the proleptic Gregorian one; the day count is turned into a date by eras of 400 years.
+//! The calendar is the proleptic Gregorian one.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::calendar::date_of_day;
 
 const DAY: u64 = 86_400;
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -43,7 +45,7 @@ impl Moment {
     fn new(time: SystemTime) -> Moment {
         let seconds = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let days = seconds / DAY;
-        let (year, month, day) = date(days);
+        let (year, month, day) = date_of_day(days);
         let first = days_before_year(year);
         let of_day = seconds % DAY;
         Moment {
@@ -57,19 +59,6 @@ impl Moment {
             second: of_day % 60,
         }
     }
-}
-
-/// Year, month and day of a count of days from 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years start in March here, so that the leap day is the last one; 719468 days lie between 0000-03-01 and 1970.
-    let days = days.saturating_add(719_468);
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 /// Days from 1970-01-01 to the first of January of a year from 1970 on.
