@@ -1,8 +1,8 @@
 //! Prepared tasks × a model → graded documents, task results and the rows of the tables.
 //!
 //! The middle of `zoo eval`: texts become tokens ([`encode`]), the engine answers them all in one go so
-//! that every task shares its prefixes with every other, answers become metrics ([`grade`]), and results
-//! are summed up along the tree of a suite ([`rows`]). It knows neither flags nor files.
+//! that every task shares its prefixes with every other, answers become metrics (`grade`), and results
+//! are summed up along the tree of a suite (`rows`). It knows neither flags nor files.
 
 mod encode;
 mod error;

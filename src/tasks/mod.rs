@@ -1,7 +1,7 @@
 //! Suites and model prompts as data: task files, documents, few-shot examples, requests as text.
 //!
 //! The way through this room: [`Index`] finds a suite by name, [`DataStore`] finds its documents, and
-//! [`prepare`] turns both into [`PreparedTask`]: for every document the texts whose log-probabilities a
+//! [`prepare()`] turns both into [`PreparedTask`]: for every document the texts whose log-probabilities a
 //! model is asked for. Prompts equal those of lm-evaluation-harness 0.4.13 byte by byte.
 
 pub mod data;
