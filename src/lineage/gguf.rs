@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::weights::gguf::MetadataKindError;
-use crate::weights::{Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";
@@ -127,6 +127,13 @@ impl TensorSource for GgufAsHf {
 
     fn files(&self) -> Vec<PathBuf> {
         self.file.files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
+        if let Some((origin, _)) = index.and_then(|i| self.origins.get(i)) {
+            self.file.hint(origin, access);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use half::f16;
+use half::{bf16, f16};
 use half::slice::HalfFloatSliceExt;
 
 use super::{WeightsError, blocks};
@@ -179,6 +179,34 @@ impl Dtype {
         Ok(())
     }
 
+    /// Whether [`Dtype::narrow`] writes the type.
+    pub const fn is_narrowable(self) -> bool {
+        matches!(self, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+    }
+
+    /// Rounds f32 values to this type, to nearest with ties to even, as little-endian bytes.
+    ///
+    /// # Errors
+    /// [`WeightsError::WidenLength`] if `out` is not exactly as long as the elements take, and
+    /// [`WeightsError::NotNarrowable`] for types other than F32, F16 and BF16.
+    pub fn narrow(self, values: &[f32], out: &mut [u8]) -> Result<(), WeightsError> {
+        if self.bytes_for(values.len()) != Some(out.len()) {
+            return Err(WeightsError::WidenLength {
+                dtype: self,
+                elements: values.len(),
+                expected: format!("{:?} bytes", self.bytes_for(values.len())),
+                found: out.len(),
+            });
+        }
+        match self {
+            Dtype::F32 => each_narrowed(values, out, f32::to_le_bytes),
+            Dtype::F16 => narrow_f16(values, out),
+            Dtype::BF16 => each_narrowed(values, out, |x| bf16::from_f32(x).to_le_bytes()),
+            _ => return Err(WeightsError::NotNarrowable { dtype: self }),
+        }
+        Ok(())
+    }
+
     /// The name used in a safetensors header and, for block formats, by ggml.
     pub const fn name(self) -> &'static str {
         match self {
@@ -237,6 +265,28 @@ fn widen_f16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+fn each_narrowed<const N: usize>(values: &[f32], out: &mut [u8], narrow: impl Fn(f32) -> [u8; N]) {
+    let (elements, _) = out.as_chunks_mut::<N>();
+    for (y, &x) in elements.iter_mut().zip(values) {
+        *y = narrow(x);
+    }
+}
+
+fn narrow_f16(values: &[f32], out: &mut [u8]) {
+    /// Elements converted at a time, so that the processor's conversion instructions are used.
+    const BATCH: usize = 256;
+    let (elements, _) = out.as_chunks_mut::<2>();
+    let mut batch = [f16::ZERO; BATCH];
+    for (ys, xs) in elements.chunks_mut(BATCH).zip(values.chunks(BATCH)) {
+        if let Some(batch) = batch.get_mut(..xs.len()) {
+            batch.convert_from_f32_slice(xs);
+            for (y, x) in ys.iter_mut().zip(batch) {
+                *y = x.to_le_bytes();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +327,27 @@ mod tests {
                 "{bits:#06x}: expected {expected}, found {y}"
             );
         }
+    }
+
+    #[test]
+    fn narrowing_rounds_to_nearest_even_and_undoes_widening() {
+        let mut bytes = [0; 4];
+        // Half way between two f16 (1 and 1 + 2^-10, then 1 + 2^-10 and 1 + 2^-9): the even one wins.
+        Dtype::F16.narrow(&[1.0 + 2f32.powi(-11), 1.0 + 3.0 * 2f32.powi(-11)], &mut bytes).unwrap();
+        assert_eq!(widened(Dtype::F16, &bytes, 2), [1.0, 1.0 + 2f32.powi(-9)]);
+        Dtype::BF16.narrow(&[1.0 + 2f32.powi(-8), 1.0 + 3.0 * 2f32.powi(-8)], &mut bytes).unwrap();
+        assert_eq!(widened(Dtype::BF16, &bytes, 2), [1.0, 1.0 + 2f32.powi(-6)]);
+        for dtype in [Dtype::F16, Dtype::BF16] {
+            let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+            let values = widened(dtype, &all, 1 << 16);
+            let mut back = vec![0; all.len()];
+            dtype.narrow(&values, &mut back).unwrap();
+            let again = widened(dtype, &back, 1 << 16);
+            let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            assert!(values.iter().zip(&again).all(same), "{dtype}");
+        }
+        assert!(Dtype::Q8_0.narrow(&[0.0; 32], &mut [0; 34]).is_err());
+        assert!(Dtype::F16.narrow(&[0.0], &mut [0; 3]).is_err());
     }
 
     #[test]

@@ -56,6 +56,13 @@ pub enum WeightsError {
         /// The element type.
         dtype: Dtype,
     },
+
+    /// Values of this type are not made here.
+    #[error("{dtype} tensors are not written from f32: expected F32, F16 or BF16")]
+    NotNarrowable {
+        /// The element type.
+        dtype: Dtype,
+    },
 }
 
 impl WeightsError {
@@ -88,6 +95,10 @@ pub enum FaultKind {
     MissingData,
     /// A file name inside a file would leave its folder.
     PathEscape,
+    /// The file asks for something that is never done: a call of a function that tensors do not need.
+    Forbidden,
+    /// The bytes are not those whose digest was announced.
+    DigestMismatch,
 }
 
 impl FaultKind {
@@ -102,6 +113,8 @@ impl FaultKind {
             FaultKind::Unsupported => "convert the file to a supported form",
             FaultKind::MissingData => "fetch the missing part",
             FaultKind::PathEscape => "do not trust this release: its index points outside its folder",
+            FaultKind::Forbidden => "do not trust this release: weights need no such call; nothing of it was run",
+            FaultKind::DigestMismatch => "the download may be damaged: fetch the file again",
         }
     }
 }
@@ -115,6 +128,8 @@ impl fmt::Display for FaultKind {
             FaultKind::Unsupported => "unsupported",
             FaultKind::MissingData => "missing data",
             FaultKind::PathEscape => "path escape",
+            FaultKind::Forbidden => "forbidden content",
+            FaultKind::DigestMismatch => "digest mismatch",
         })
     }
 }

@@ -5,11 +5,12 @@
 //! `unsafe`.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Advice, Mmap};
 
-use super::{Fault, FaultKind, WeightsError};
+use super::{Access, Fault, FaultKind, WeightsError};
 
 /// A regular file and its bytes.
 ///
@@ -42,6 +43,36 @@ impl MappedFile {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
+
+    /// Tells the system how a range of the file will be used. What it makes of that is its own affair, so a
+    /// refusal is no error.
+    pub(crate) fn hint(&self, range: Range<usize>, access: Access) {
+        let range = range.start.min(self.map.len())..range.end.min(self.map.len());
+        if range.is_empty() {
+            return;
+        }
+        let result = match access {
+            Access::Soon => self.map.advise_range(Advice::WillNeed, range.start, range.len()),
+            Access::Done => release(&self.map, range),
+        };
+        if let Err(error) = result {
+            tracing::trace!("{}: {access:?}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Drops the pages of a range from this process's memory; the next access reads the file again.
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn release(map: &Mmap, range: Range<usize>) -> std::io::Result<()> {
+    // SAFETY: the pages of a read-only file mapping hold what the file holds and are read again on the next
+    // access, so dropping them changes no byte that anyone sees.
+    unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) }
+}
+
+#[cfg(not(unix))]
+fn release(_: &Mmap, _: Range<usize>) -> std::io::Result<()> {
+    Ok(())
 }
 
 #[allow(unsafe_code)]
@@ -65,6 +96,21 @@ mod tests {
         for bytes in [&b""[..], b"x", &[7; 10_000]] {
             fs::write(&path, bytes).unwrap();
             assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn released_pages_are_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        let bytes: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        for range in [0..100_000, 5..70_001, 99_999..100_000, 7..7, 90_000..usize::MAX] {
+            file.hint(range.clone(), Access::Soon);
+            assert_eq!(file.bytes(), bytes);
+            file.hint(range, Access::Done);
+            assert_eq!(file.bytes(), bytes);
         }
     }
 

@@ -76,4 +76,19 @@ pub trait TensorSource: Send + Sync {
 
     /// The files the tensors come from, in the order in which they are read.
     fn files(&self) -> Vec<PathBuf>;
+
+    /// Says how a tensor will be used, so that long work over many tensors stays in bounded memory and its
+    /// disk reads run ahead of it. Only speed and memory depend on it; an unknown name is no error.
+    fn hint(&self, name: &str, access: Access) {
+        let _ = (name, access);
+    }
+}
+
+/// How a tensor will be used; see [`TensorSource::hint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its bytes are needed next: read ahead.
+    Soon,
+    /// Its bytes are not needed any more: the pages that hold them may go.
+    Done,
 }

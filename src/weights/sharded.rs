@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::error::quoted;
 use super::json::{self, Entries};
 use super::mapped::MappedFile;
-use super::{Fault, FaultKind, SafetensorsFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use super::{Access, Fault, FaultKind, SafetensorsFile, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;
@@ -89,6 +89,11 @@ impl ShardedSafetensors {
         &self.warnings
     }
 
+    fn shard_of(&self, name: &str) -> Option<&SafetensorsFile> {
+        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        self.shards.get(*self.places.get(index)?)
+    }
+
     /// The index file.
     pub fn path(&self) -> &Path {
         &self.index
@@ -116,13 +121,7 @@ impl TensorSource for ShardedSafetensors {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let shard = self
-            .infos
-            .binary_search_by(|info| info.name.as_str().cmp(name))
-            .ok()
-            .and_then(|i| self.places.get(i))
-            .and_then(|&place| self.shards.get(place));
-        match shard {
+        match self.shard_of(name) {
             Some(shard) => shard.tensor(name),
             None => Err(WeightsError::MissingTensor { file: self.index.clone(), name: name.to_owned() }),
         }
@@ -130,6 +129,12 @@ impl TensorSource for ShardedSafetensors {
 
     fn files(&self) -> Vec<PathBuf> {
         self.shards.iter().map(|shard| shard.path().to_owned()).collect()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        if let Some(shard) = self.shard_of(name) {
+            shard.hint(name, access);
+        }
     }
 }
 

@@ -55,6 +55,16 @@ impl TensorTable {
         self.spans.iter().map(|span| span.len() as u64).sum()
     }
 
+    /// The byte range of `name`.
+    pub(super) fn span(&self, name: &str) -> Option<Range<usize>> {
+        self.find(name).map(|(_, span)| span.clone())
+    }
+
+    fn find(&self, name: &str) -> Option<(&TensorInfo, &Range<usize>)> {
+        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        self.infos.get(index).zip(self.spans.get(index))
+    }
+
     /// The tensor `name` as a slice of `bytes`, the whole file.
     pub(super) fn view<'a>(
         &'a self,
@@ -63,9 +73,7 @@ impl TensorTable {
         name: &str,
     ) -> Result<TensorView<'a>, WeightsError> {
         let missing = || WeightsError::MissingTensor { file: file.to_owned(), name: name.to_owned() };
-        let index =
-            self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).map_err(|_| missing())?;
-        let (info, span) = self.infos.get(index).zip(self.spans.get(index)).ok_or_else(missing)?;
+        let (info, span) = self.find(name).ok_or_else(missing)?;
         let data = bytes.get(span.clone()).ok_or_else(missing)?;
         Ok(TensorView { info, data: Cow::Borrowed(data) })
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::mapped::MappedFile;
 use super::table::TensorTable;
-use super::{TensorInfo, TensorSource, TensorView, WeightsError};
+use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 pub use metadata::{Metadata, MetadataKindError, Value};
 
@@ -66,5 +66,11 @@ impl TensorSource for GgufFile {
 
     fn files(&self) -> Vec<PathBuf> {
         vec![self.file.path().to_owned()]
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        if let Some(span) = self.table.span(name) {
+            self.file.hint(span, access);
+        }
     }
 }

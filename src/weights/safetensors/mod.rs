@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::mapped::MappedFile;
 use super::table::TensorTable;
-use super::{TensorInfo, TensorSource, TensorView, WeightsError};
+use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// A memory-mapped safetensors file whose header has been checked completely.
 #[derive(Debug)]
@@ -58,5 +58,11 @@ impl TensorSource for SafetensorsFile {
 
     fn files(&self) -> Vec<PathBuf> {
         vec![self.file.path().to_owned()]
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        if let Some(span) = self.table.span(name) {
+            self.file.hint(span, access);
+        }
     }
 }

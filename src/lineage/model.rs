@@ -1,0 +1,40 @@
+//! A model as `transformers` knows it: tensors under Hugging Face's names, a configuration, and the small files
+//! that go with them.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use crate::weights::TensorSource;
+
+/// A model in Hugging Face's layout, whatever form its files have.
+pub struct HfModel {
+    /// The folder or file it was opened from; for a derived model, that of the released difference.
+    pub path: PathBuf,
+    /// The tensors under their Hugging Face names.
+    pub tensors: Box<dyn TensorSource>,
+    /// The content of `config.json`, read or put together from what the other form says.
+    pub config: Map<String, Value>,
+    /// Where the configuration comes from, for messages.
+    pub config_name: String,
+    /// Tokenizer files, `generation_config.json` and the like.
+    pub sidecars: Vec<Sidecar>,
+}
+
+/// A small file that belongs to a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Its name in the model's folder.
+    pub name: String,
+    /// Where its bytes are.
+    pub content: SidecarContent,
+}
+
+/// The bytes of a [`Sidecar`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SidecarContent {
+    /// In a file, to be copied as it is.
+    File(PathBuf),
+    /// Made here.
+    Bytes(Vec<u8>),
+}
