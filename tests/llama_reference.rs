@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2};
 use zoo::kernels;
-use zoo::model::{Llama, Wave, config_hf};
+use zoo::model::{self, Network, Wave, config_hf};
 use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
@@ -14,11 +14,11 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama")
 }
 
-fn load(case: &str, weights_of: &str, matmul: &str) -> Llama {
+fn load(case: &str, weights_of: &str, matmul: &str) -> Box<dyn Network> {
     let config_path = fixtures().join(case).join("config.json");
     let config = config_hf::read(&config_path).unwrap();
     let weights = SafetensorsFile::open(fixtures().join(weights_of).join("model.safetensors")).unwrap();
-    Llama::load(&weights, config, "config.json", kernels::by_name(matmul).unwrap()).unwrap()
+    model::load(&weights, &config, "config.json", kernels::by_name(matmul).unwrap()).unwrap()
 }
 
 /// Ids and logits of every sequence of a case.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::config_gguf::{self, FromTensors};
-use super::{LlamaConfig, ModelError, config_hf};
+use super::{ModelConfig, ModelError, Network, config_hf};
+use crate::kernels::MatMul;
 use crate::lineage::gguf::GgufAsHf;
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, TensorSource};
@@ -16,7 +17,7 @@ pub struct Checkpoint {
     /// The tensors; nothing is read before it is asked for.
     pub weights: Box<dyn TensorSource>,
     /// Shape and constants.
-    pub config: LlamaConfig,
+    pub config: ModelConfig,
     /// The file that the configuration was read from.
     pub config_name: String,
     /// A GGUF file's metadata, which also hold its vocabulary.
@@ -68,9 +69,14 @@ impl Checkpoint {
             has_rope_factors: source.rope_factors()?.is_some(),
         };
         let config_name = path.display().to_string();
-        let config = config_gguf::read(&metadata, tensors, &config_name)?;
+        let config = config_gguf::read(&metadata, tensors, &config_name)?.into();
         let weights = Box::new(source);
         Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
+    }
+
+    /// Reads all weights into memory, widened to f32.
+    pub fn load(&self, matmul: Box<dyn MatMul>) -> Result<Box<dyn Network>, ModelError> {
+        super::load(self.weights.as_ref(), &self.config, &self.config_name, matmul)
     }
 
     /// Fails if the weights in f32 and a wave's activations do not fit into the available memory.
