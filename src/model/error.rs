@@ -70,6 +70,19 @@ pub enum ModelError {
         /// Shape in the file.
         found: Vec<usize>,
     },
+    /// A tensor that the configuration asks for and the files do not hold.
+    #[error(
+        "{file}: expected tensor {tensor:?}, which {config} asks for, found none of that name; the weights are \
+         incomplete or belong to another configuration: fetch both from one release"
+    )]
+    MissingTensor {
+        /// File or folder of the weights.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What asks for it.
+        config: String,
+    },
     /// More memory than there is.
     #[error(
         "the model needs {needed} of memory in f32 ({parameters} parameters) and {available} are available; \
@@ -99,7 +112,9 @@ impl ModelError {
             ModelError::Limit { .. } => Some(FaultKind::LimitExceeded),
             ModelError::Unsupported { .. } => Some(FaultKind::Unsupported),
             ModelError::Shape { .. } => Some(FaultKind::ShapeMismatch),
-            ModelError::Weights(WeightsError::MissingTensor { .. }) => Some(FaultKind::MissingData),
+            ModelError::MissingTensor { .. } | ModelError::Weights(WeightsError::MissingTensor { .. }) => {
+                Some(FaultKind::MissingData)
+            }
             ModelError::Weights(error) => error.fault_kind(),
             ModelError::Unreadable { .. } | ModelError::Memory { .. } => None,
         }

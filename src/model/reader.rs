@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 
 use super::norm::LayerNorm;
 use super::{Linear, ModelError};
-use crate::weights::TensorSource;
+use crate::weights::{TensorSource, WeightsError};
 
 /// Suffixes of tensors that checkpoints carry and the forward pass computes itself.
 const IGNORED_SUFFIXES: [&str; 1] = ["rotary_emb.inv_freq"];
@@ -21,7 +21,14 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let tensor = self.source.tensor(name)?;
+        let tensor = self.source.tensor(name).map_err(|error| match error {
+            WeightsError::MissingTensor { file, name } => ModelError::MissingTensor {
+                file: file.display().to_string(),
+                tensor: name,
+                config: self.config_name.to_owned(),
+            },
+            other => other.into(),
+        })?;
         if tensor.info.shape != shape {
             return Err(ModelError::Shape {
                 file: self.place(),
