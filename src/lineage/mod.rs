@@ -4,10 +4,18 @@
 //! model in another row order, the sum of a base and a delta. Nothing is computed before a tensor is asked for, so
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
+mod arithmetic;
+mod delta;
 mod error;
 pub mod gguf;
+mod lookup;
+mod lora;
 mod model;
+#[cfg(test)]
+mod testing;
 
+pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
+pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
