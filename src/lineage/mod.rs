@@ -13,9 +13,11 @@ mod lora;
 mod model;
 #[cfg(test)]
 mod testing;
+mod xor;
 
 pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
+pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};
