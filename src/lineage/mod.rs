@@ -6,18 +6,24 @@
 
 mod arithmetic;
 mod delta;
+mod derive;
 mod error;
 pub mod gguf;
+mod hash;
 mod lookup;
 mod lora;
 mod model;
+mod open;
+mod record;
 #[cfg(test)]
-mod testing;
+mod sample;
 mod xor;
 
 pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
+pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
+pub use record::{InputFile, InputRecord, LineageRecord};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -170,7 +170,7 @@ fn buffer_sum(config: &Map<String, Value>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lineage::testing::Memory;
+    use crate::lineage::sample::Memory;
     use crate::weights::Dtype;
     use serde_json::json;
 

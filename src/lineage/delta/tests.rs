@@ -1,6 +1,6 @@
 //! Sums and refusals, over small models in memory.
 
-use super::super::testing::{HIDDEN, Memory, ROWS, tiny};
+use super::super::sample::{HIDDEN, Memory, ROWS, tiny};
 use super::*;
 use half::f16;
 

@@ -23,7 +23,7 @@ const WEIGHT_FILES: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin
 /// What PEFT puts before the names of the model.
 const PREFIX: &str = "base_model.model.";
 /// Files that make up a tokenizer in a Hugging Face folder.
-pub(super) const TOKENIZER_FILES: [&str; 8] = [
+pub(in super::super) const TOKENIZER_FILES: [&str; 8] = [
     "tokenizer.model",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -153,6 +153,11 @@ impl Adapter {
         adapter.check_targets(file)?;
         adapter.check_values(file)?;
         Ok(adapter)
+    }
+
+    /// Its tensors under the names of the file.
+    pub fn tensors(&self) -> &dyn TensorSource {
+        self.tensors.as_ref()
     }
 
     /// Gives each tensor its part, and refuses those without one.

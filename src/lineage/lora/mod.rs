@@ -9,6 +9,7 @@ mod config;
 mod merge;
 
 pub use adapter::Adapter;
+pub(super) use adapter::TOKENIZER_FILES;
 pub use config::AdapterConfig;
 pub use merge::{MergeRule, merge};
 

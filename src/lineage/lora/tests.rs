@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype as StDtype, TensorView as StView};
 use serde_json::{Value, json};
 
 use super::super::delta::{EMBEDDING, OUTPUT};
-use super::super::testing::{HIDDEN, ROWS, tiny};
+use super::super::sample::{HIDDEN, ROWS, tiny};
 use super::super::{HfModel, Sidecar, SidecarContent};
 use super::*;
 use crate::weights::TensorSource;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::hash::{hex, sha256};
 use super::super::{LineageError, Refusal};
 use super::name::EncryptedName;
 use super::{BLOCK, Key, combine};
@@ -342,18 +343,7 @@ fn stream(
 }
 
 fn file_sha256(path: &Path, progress: &dyn Progress) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut block = Vec::new();
-    loop {
-        block.clear();
-        let read = (&mut file).take(1 << 20).read_to_end(&mut block)?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&block);
-        progress.advance(read as u64);
-    }
+    sha256(File::open(path)?, progress)
 }
 
 /// Puts the names themselves on the disk; where folders cannot be synced, nothing is lost but a little safety.
@@ -361,8 +351,4 @@ fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
