@@ -279,7 +279,7 @@ impl Adapter {
 
     /// Modules in the file that the configuration does not name.
     fn check_targets(&self, file: &Path) -> Result<(), Box<Refusal>> {
-        match self.pairs.keys().find(|module| !self.config.targets.include(module)) {
+        match self.pairs.keys().find(|module| !self.config.includes(module)) {
             None => Ok(()),
             Some(module) => {
                 let expected = format!("a module of target_modules in {}", self.config.path().display());

@@ -31,7 +31,9 @@ pub struct AdapterConfig {
     rslora: bool,
     rank_pattern: Vec<(Regex, usize)>,
     alpha_pattern: Vec<(Regex, f64)>,
-    pub(super) targets: Targets,
+    targets: Targets,
+    /// Modules that the targets do not mean although they match.
+    excluded: Option<Targets>,
     /// Layers that the targets are restricted to.
     pub(super) layers: Option<Vec<u64>>,
     /// Modules that were trained whole and saved beside the adapter.
@@ -44,7 +46,7 @@ pub struct AdapterConfig {
 
 /// The modules that an adapter changes.
 #[derive(Debug, Clone)]
-pub(super) enum Targets {
+enum Targets {
     /// Names, or ends of names after a dot.
     Names(Vec<String>),
     /// A pattern for whole names.
@@ -55,7 +57,7 @@ pub(super) enum Targets {
 
 impl Targets {
     /// Whether the module of this path is one of them.
-    pub(super) fn include(&self, module: &str) -> bool {
+    fn include(&self, module: &str) -> bool {
         match self {
             Targets::Names(names) => names.iter().any(|name| is_or_ends(module, name)),
             Targets::Pattern(pattern) => pattern.is_match(module),
@@ -111,13 +113,27 @@ impl AdapterConfig {
             rslora: fields.flag("use_rslora")?,
             rank_pattern: fields.patterns("rank_pattern", |key, value| fields.rank(key, Some(value)))?,
             alpha_pattern: fields.patterns("alpha_pattern", |key, value| fields.number(key, Some(value)))?,
-            targets: fields.targets()?,
+            targets: fields.required_targets()?,
+            excluded: fields.targets("exclude_modules")?,
             layers: fields.layers()?,
             modules_to_save: fields.names("modules_to_save")?.unwrap_or_default(),
             base_model: fields.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned),
             notes,
             path,
         })
+    }
+
+    /// Whether the adapter changes the module of this path.
+    pub(super) fn includes(&self, module: &str) -> bool {
+        self.targets.include(module) && !self.excluded.as_ref().is_some_and(|but| but.include(module))
+    }
+
+    /// The targets, if they are given by name.
+    pub(super) fn target_names(&self) -> &[String] {
+        match &self.targets {
+            Targets::Names(names) => names,
+            Targets::Pattern(_) | Targets::AllLinear => &[],
+        }
     }
 
     /// The rank of the module's two matrices.
@@ -245,21 +261,26 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn targets(&self) -> Result<Targets, Box<Refusal>> {
-        let key = "target_modules";
+    fn targets(&self, key: &str) -> Result<Option<Targets>, Box<Refusal>> {
         match self.get(key) {
-            Some(Value::String(all)) if all == "all-linear" => Ok(Targets::AllLinear),
-            Some(Value::String(pattern)) => Ok(Targets::Pattern(self.pattern(key, pattern, "")?)),
-            Some(Value::Array(names)) if !names.is_empty() => {
-                Ok(Targets::Names(self.names(key)?.unwrap_or_default()))
+            None => Ok(None),
+            Some(Value::String(all)) if all == "all-linear" => Ok(Some(Targets::AllLinear)),
+            Some(Value::String(pattern)) => Ok(Some(Targets::Pattern(self.pattern(key, pattern, "")?))),
+            Some(Value::Array(_)) => Ok(self.names(key)?.map(Targets::Names)),
+            other => {
+                let expected = "a list of module names, or a pattern";
+                Err(self.refuse(key, expected, other, "fetch the adapter again"))
             }
-            other => Err(self.refuse(
-                key,
-                "a list of module names, or a pattern",
-                other,
-                "fetch the adapter again",
-            )),
         }
+    }
+
+    fn required_targets(&self) -> Result<Targets, Box<Refusal>> {
+        let key = "target_modules";
+        let some = |targets: &Targets| !matches!(targets, Targets::Names(names) if names.is_empty());
+        self.targets(key)?.filter(some).ok_or_else(|| {
+            let expected = "a list of module names, or a pattern";
+            self.refuse(key, expected, self.get(key), "fetch the adapter again")
+        })
     }
 
     fn layers(&self) -> Result<Option<Vec<u64>>, Box<Refusal>> {
@@ -348,6 +369,11 @@ mod tests {
         assert!(!pattern.include("model.layers.3.self_attn.k_proj.base"));
         let all = read(json!({"target_modules": "all-linear"})).unwrap().targets;
         assert!(all.include("model.layers.3.mlp.up_proj") && !all.include("lm_head"));
+        let but = read(json!({"exclude_modules": ["layers.0.self_attn.q_proj"]})).unwrap();
+        assert!(
+            but.includes("model.layers.1.self_attn.q_proj")
+                && !but.includes("model.layers.0.self_attn.q_proj")
+        );
     }
 
     #[test]
@@ -384,5 +410,24 @@ mod tests {
         assert!(read(json!({"fan_in_fan_out": true})).unwrap().notes.join("").contains("[out, in]"));
         assert!(read(json!({})).unwrap().notes.is_empty());
         assert!(read(json!({"enable_lora": null, "target_parameters": []})).is_ok());
+    }
+    proptest::proptest! {
+        #[test]
+        fn never_panics_on_changed_text(changes in proptest::collection::vec((0usize..400, 0u8..128), 0..6)) {
+            let mut text = br#"{"peft_type": "LORA", "r": 8, "lora_alpha": 16.5, "target_modules": ["q_proj"],
+                "rank_pattern": {"a.*b": 4}, "alpha_pattern": {"v_proj": 1e3}, "layers_to_transform": [0, 1],
+                "modules_to_save": ["lm_head"], "exclude_modules": "x|y", "use_rslora": false}"#
+                .to_vec();
+            for (at, value) in changes {
+                let at = at % text.len();
+                text[at] = value;
+            }
+            if let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(&text)
+                && let Ok(config) = AdapterConfig::from_fields("adapter_config.json".into(), &fields)
+            {
+                let _ = config.includes("model.layers.0.self_attn.q_proj");
+                assert!(!config.scale_of("a.x.b").is_nan() && config.rank_of("a.x.b") > 0);
+            }
+        }
     }
 }

@@ -17,9 +17,8 @@ use super::super::delta::{EMBEDDING, OUTPUT, is_buffer};
 use super::super::lookup::find;
 use super::super::{HfModel, LineageError, Refusal};
 use super::adapter::{Adapter, TOKENIZER_FILES};
-use super::config::Targets;
 use crate::kernels::gemm;
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Elements of one parallel block of rows.
 const BLOCK: usize = 1 << 18;
@@ -100,11 +99,7 @@ impl Fit<'_> {
                 let advice = "the adapter belongs to another model: take the base that it was trained on";
                 return Err(self.refuse(module, expected, found, advice));
             };
-            if !matches!(info.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {
-                let expected = "a base in F16, BF16 or F32".to_owned();
-                let advice = "fetch the unquantised files: a sum with rounded weights is another model";
-                return Err(self.refuse(module, expected, info.dtype.to_string(), advice));
-            }
+            self.check_type(module, info)?;
             let length = |name: &str, axis: usize| {
                 find(self.adapter.tensors.as_ref(), name).and_then(|info| info.shape.get(axis).copied())
             };
@@ -134,6 +129,16 @@ impl Fit<'_> {
         Ok(())
     }
 
+    /// What changes must be of a type that results are written in.
+    fn check_type(&self, what: &str, info: &TensorInfo) -> Result<(), Box<Refusal>> {
+        if info.dtype.is_narrowable() {
+            return Ok(());
+        }
+        let expected = "a base in F16, BF16 or F32".to_owned();
+        let advice = "fetch the unquantised files: a sum with rounded weights is another model";
+        Err(self.refuse(what, expected, info.dtype.to_string(), advice))
+    }
+
     fn layers(&self) -> u64 {
         let layers = self.base.tensors.tensors().iter().filter_map(|info| layer_of(&info.name));
         layers.max().map_or(0, |last| last.saturating_add(1))
@@ -143,7 +148,7 @@ impl Fit<'_> {
     fn check_coverage(&self) -> Result<(), Box<Refusal>> {
         let config = &self.adapter.config;
         let wanted = |module: &str| {
-            config.targets.include(module)
+            config.includes(module)
                 && config
                     .layers
                     .as_ref()
@@ -152,18 +157,16 @@ impl Fit<'_> {
         };
         let matrices = self.base.tensors.tensors().iter().filter(|info| info.shape.len() == 2);
         let modules: Vec<&str> = matrices
-            .filter(|info| info.name != EMBEDDING)
             .filter_map(|info| info.name.strip_suffix(".weight"))
+            // Embeddings are matrices too, and no linear layers.
+            .filter(|module| !module.rsplit('.').next().is_some_and(|last| last.contains("embed")))
             .filter(|module| wanted(module))
             .collect();
-        if let Targets::Names(names) = &config.targets {
-            let hit = |name: &&String| modules.iter().any(|module| super::config::is_or_ends(module, name));
-            if let Some(name) = names.iter().find(|name| !hit(name)) {
-                let expected = "target_modules that the base has".to_owned();
-                let advice =
-                    "the adapter belongs to another architecture: take the base that it was trained on";
-                return Err(self.refuse("target_modules", expected, format!("{name:?}"), advice));
-            }
+        let hit = |name: &&String| modules.iter().any(|module| super::config::is_or_ends(module, name));
+        if let Some(name) = config.target_names().iter().find(|name| !hit(name)) {
+            let expected = "target_modules that the base has".to_owned();
+            let advice = "the adapter belongs to another architecture: take the base that it was trained on";
+            return Err(self.refuse("target_modules", expected, format!("{name:?}"), advice));
         }
         let missing: Vec<&&str> = modules.iter().filter(|m| !self.adapter.pairs.contains_key(**m)).collect();
         let Some(first) = missing.first() else { return Ok(()) };
@@ -183,6 +186,7 @@ impl Fit<'_> {
                 let advice = "the adapter belongs to another model: take the base that it was trained on";
                 return Err(self.refuse(name, expected, "no such tensor".to_owned(), advice));
             };
+            self.check_type(name, info)?;
             let vocabulary = name == EMBEDDING || name == OUTPUT;
             if saved.len() != info.shape.len()
                 || saved.get(1..) != info.shape.get(1..)

@@ -289,8 +289,10 @@ fn one(
         let advice = "remove it, or name an empty folder";
         return Err(Refusal::new(target.display().to_string(), expected, found, advice).into());
     }
-    let temporary = out.join(format!(".{}.{}.partial", file.name.plain, std::process::id()));
-    let writer = File::create(&temporary).map_err(|e| LineageError::io(&temporary, "create", e))?;
+    // What a killed run left under this name goes; a new file is never a link to somewhere else.
+    let temporary = out.join(format!(".{}.partial", file.name.plain));
+    let _ = fs::remove_file(&temporary);
+    let writer = File::create_new(&temporary).map_err(|e| LineageError::io(&temporary, "create", e))?;
     let mut partial = Partial { temporary, finished: false };
     let found = stream(&mut source, key, &writer, &target, progress)?;
     if found != file.name.sha256 {
