@@ -1,9 +1,9 @@
 //! Two SentencePiece models made one: how the Chinese vocabularies of the family were built.
 //!
 //! The base's pieces keep their ids; each piece of the other model that the base does not have follows, in that model's
-//! order, as an ordinary piece. Trainer and normaliser settings, and every byte of the base's file besides, stay as they
-//! are, so a published tokenizer comes out byte for byte. Chinese-LLaMA gives the new pieces the score 0, BELLE's
-//! extended models let them keep their own.
+//! order, as an ordinary piece. Trainer and normaliser settings, and every byte of the base's file besides, stay as
+//! they are, so a published tokenizer comes out byte for byte. Chinese-LLaMA gives the new pieces the score 0,
+//! BELLE's extended models let them keep their own.
 //! Sources: `merge_tokenizers.py` of Chinese-LLaMA-Alpaca and of BELLE.
 
 use std::collections::HashSet;

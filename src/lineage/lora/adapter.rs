@@ -174,7 +174,8 @@ impl Adapter {
                     let target = format!("{module}.weight");
                     if !listed && target != EMBEDDING && target != OUTPUT {
                         let expected = "only modules of modules_to_save whole";
-                        let advice = "complete adapter_config.json if the module was trained, or fetch the adapter again";
+                        let advice =
+                            "complete adapter_config.json if the module was trained, or fetch it again";
                         return Err(Refusal::new(place(name), expected, "another module's weight", advice));
                     }
                     if let Some(first) = self.saved.insert(target, name.clone()) {
