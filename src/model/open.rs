@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config_gguf::{self, FromTensors};
 use super::{ModelConfig, ModelError, Network, config_hf};
 use crate::kernels::MatMul;
-use crate::lineage::gguf::GgufAsHf;
+use crate::lineage::{GgufAsHf, HfModel};
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, TensorSource};
 
@@ -45,6 +45,13 @@ impl Checkpoint {
             }
         }
         Self::open_folder(path, &config)
+    }
+
+    /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet.
+    pub fn from_hf(model: HfModel) -> Result<Self, ModelError> {
+        let HfModel { path, tensors, config, config_name, sidecars: _ } = model;
+        let config = config_hf::from_map(&config, &config_name)?;
+        Ok(Self { path, weights: tensors, config, config_name, gguf: None })
     }
 
     fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
