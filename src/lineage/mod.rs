@@ -6,8 +6,12 @@
 
 mod error;
 pub mod gguf;
+mod gguf_config;
 mod model;
+mod rope_factors;
 
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
+pub use gguf_config::config_from_gguf;
 pub use model::{HfModel, Sidecar, SidecarContent};
+pub use rope_factors::Llama3Rule;
