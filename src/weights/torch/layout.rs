@@ -92,8 +92,9 @@ pub(super) fn resolve(
     let last = last.ok_or_else(|| check.too_large("strides that stay inside the storage", &stride))?;
     let first = tensor.storage.view.checked_add(offset);
     let last = tensor.storage.view.checked_add(last);
-    let (Some(first), Some(last)) = (first, last) else {
-        return Err(check.too_large("a view that stays inside the storage", &size));
+    let bytes = last.and_then(|last| last.checked_add(1)?.checked_mul(width as u64));
+    let (Some(first), Some(last), Some(0..=MAX_STORAGE)) = (first, last, bytes) else {
+        return Err(check.too_large("strides that stay inside the storage", &stride));
     };
     let available = (storage.len() / width) as u64;
     if last >= available {
@@ -185,7 +186,7 @@ impl Check<'_> {
         };
         u64::try_from(number).map_err(|_| {
             let kind = if number < 0 { FaultKind::InconsistentHeader } else { FaultKind::LimitExceeded };
-            Fault::new(self.file, kind, format!("a {what} of 0 or more, in 64 bits"), number.to_string())
+            Fault::new(self.file, kind, format!("{what} of 0 or more, in 64 bits"), number.to_string())
         })
     }
 

@@ -124,7 +124,7 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
         let (kind, found) = match pickles.first() {
             None => (FaultKind::MissingData, "none".to_owned()),
             Some(first) => {
-                let found = format!("{}, {} among {}", quoted(&first.name), "others", pickles.len());
+                let found = format!("{} of them, such as {}", pickles.len(), quoted(&first.name));
                 (FaultKind::InconsistentHeader, found)
             }
         };
@@ -180,13 +180,11 @@ fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<(Vec<TensorInfo
         let storage = tensor.storage;
         let key = objects.text(storage.key).unwrap_or_default();
         let Some(place) = storages.get(key) else {
-            let found = "no such storage in the file";
-            return Err(about(Fault::new(
-                file,
-                FaultKind::MissingData,
-                format!("storage {}", quoted(key)),
-                found,
-            )));
+            let (expected, found) = (format!("storage {}", quoted(key)), "no such storage in the file");
+            return Err(about(
+                Fault::new(file, FaultKind::MissingData, expected, found)
+                    .advice("the file is damaged: fetch it again and compare its digest"),
+            ));
         };
         let length = layout::storage_bytes(file, storage.elements, storage.dtype).map_err(about)?;
         if length != place.data.len() {

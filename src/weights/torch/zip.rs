@@ -115,6 +115,9 @@ impl Archive<'_> {
             size = u64_at(record, 40);
             start = u64_at(record, 48);
             before = usize::try_from(place).unwrap_or(0).min(locator);
+        } else if count == u64::from(SEE_64.0) || [size, start].contains(&u64::from(SEE_64.1)) {
+            let found = "none before the end record, which refers to it";
+            return Err(self.inconsistent("a zip64 end record", found).at(format!("byte {end}")));
         }
         let range = start.checked_add(size).map(|stop| start..stop);
         let Some(range) = range.filter(|range| range.end <= before as u64) else {
@@ -245,6 +248,15 @@ impl Archive<'_> {
             let expected = "a local header that says what the directory says";
             return Err(self.inconsistent(expected, format!("another one at byte {start}")).at(place));
         }
+        let end = (data as u64).checked_add(entry.size).filter(|&end| end <= self.bytes.len() as u64);
+        let Some(end) = end.and_then(|end| usize::try_from(end).ok()) else {
+            let found = format!("{} bytes left", self.bytes.len().saturating_sub(data));
+            return Err(self.truncated(format!("{} bytes", entry.size), found).at(place));
+        };
+        if end > directory {
+            let found = format!("data up to byte {end}");
+            return Err(self.inconsistent("data before the directory", found).at(place));
+        }
         if flags & SIZES_BEHIND == 0 {
             for field in [18, 22] {
                 let size = u32_at(header, field);
@@ -254,17 +266,7 @@ impl Archive<'_> {
                 }
             }
         }
-        let end = (data as u64).checked_add(entry.size);
-        match end {
-            Some(end) if end <= directory as u64 => Ok(data..end as usize),
-            Some(end) if end <= self.bytes.len() as u64 => Err(self
-                .inconsistent("data before the directory", format!("data up to byte {end}"))
-                .at(place)),
-            _ => {
-                let found = format!("{} bytes left", self.bytes.len().saturating_sub(data));
-                Err(self.truncated(format!("{} bytes", entry.size), found).at(place))
-            }
-        }
+        Ok(data..end)
     }
 
     fn fields(&self, start: usize, length: usize) -> Option<&[u8]> {
