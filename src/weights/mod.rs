@@ -21,6 +21,7 @@ mod sharded;
 mod table;
 
 pub use digest::files_sha256;
+pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
