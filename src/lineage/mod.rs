@@ -5,12 +5,15 @@
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
 mod arithmetic;
+mod cast;
 mod delta;
 mod derive;
+mod digest;
 mod error;
 pub mod gguf;
 mod gguf_config;
 mod hash;
+mod lock;
 mod lookup;
 mod lora;
 mod model;
@@ -21,11 +24,14 @@ mod rope_factors;
 mod sample;
 mod xor;
 
+pub use cast::{Cast, WithoutBuffers, is_buffer};
 pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
+pub use digest::{TensorDigest, digest_tensors, tensors_sha256};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
 pub use gguf_config::config_from_gguf;
+pub use lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};

@@ -22,6 +22,7 @@ mod table;
 pub mod torch;
 
 pub use digest::files_sha256;
+pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
