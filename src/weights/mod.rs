@@ -22,6 +22,7 @@ mod sharded;
 mod table;
 
 pub use digest::files_sha256;
+pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
@@ -82,6 +83,42 @@ pub trait TensorSource: Send + Sync {
     /// disk reads run ahead of it. Only speed and memory depend on it; an unknown name is no error.
     fn hint(&self, name: &str, access: Access) {
         let _ = (name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for &S {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
     }
 }
 
