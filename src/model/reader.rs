@@ -145,10 +145,10 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::{Checkpoint, ModelConfig, ModelError};
-    use crate::weights::FaultKind;
     use std::path::Path;
+
+    use crate::model::{BloomConfig, Checkpoint, ModelConfig, ModelError};
+    use crate::weights::FaultKind;
 
     fn checkpoint() -> Checkpoint {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bloom/heads-4");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     /// The error of loading with a changed configuration.
-    fn refused(change: impl Fn(&mut crate::model::BloomConfig)) -> ModelError {
+    fn refused(change: impl Fn(&mut BloomConfig)) -> ModelError {
         let mut checkpoint = checkpoint();
         match &mut checkpoint.config {
             ModelConfig::Bloom(config) => change(config),
