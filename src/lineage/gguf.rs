@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::weights::gguf::MetadataKindError;
-use crate::weights::{Access, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{
+    Access, Dtype, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError,
+};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";
@@ -93,7 +95,11 @@ impl GgufAsHf {
     /// of a scaling rule; `None` for the others.
     pub fn rope_factors(&self) -> Result<Option<Vec<f32>>, WeightsError> {
         match self.file.tensor(ROPE_FACTORS) {
-            Ok(view) => view.to_f32().map(Some),
+            Ok(view) if view.info.dtype == Dtype::F32 => view.to_f32().map(Some),
+            Ok(view) => {
+                let (kind, found) = (FaultKind::InconsistentHeader, view.info.dtype.to_string());
+                Err(Fault::new(self.file.path(), kind, "F32 factors", found).tensor(ROPE_FACTORS).into())
+            }
             Err(WeightsError::MissingTensor { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -231,7 +237,6 @@ fn halves_from_pairs(data: &[u8], rows: usize, heads: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Dtype;
     use crate::weights::gguf::testing::Builder;
 
     fn open(builder: &Builder) -> Result<GgufAsHf, WeightsError> {

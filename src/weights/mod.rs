@@ -19,6 +19,7 @@ mod open;
 pub mod safetensors;
 mod sharded;
 mod table;
+pub mod torch;
 
 pub use digest::files_sha256;
 pub use dtype::Dtype;
@@ -28,6 +29,7 @@ pub use gguf::{GgufFile, MetadataKindError};
 pub use open::{INDEX_FILE, SINGLE_FILE, open};
 pub use safetensors::SafetensorsFile;
 pub use sharded::ShardedSafetensors;
+pub use torch::TorchFile;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +83,42 @@ pub trait TensorSource: Send + Sync {
     /// disk reads run ahead of it. Only speed and memory depend on it; an unknown name is no error.
     fn hint(&self, name: &str, access: Access) {
         let _ = (name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for &S {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
     }
 }
 
