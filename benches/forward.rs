@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use ndarray::{Array1, Array2};
 use zoo::kernels::{self, MatMul};
-use zoo::model::{Layer, Linear, Llama, LlamaConfig, RopeScaling, Wave};
+use zoo::model::{Layer, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
 
 const RUNS: usize = 7;
 

@@ -5,20 +5,21 @@ use rayon::prelude::*;
 
 use super::plan::Limits;
 use super::{EngineError, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored};
-use crate::model::Llama;
+use crate::model::Network;
 use crate::progress::{Progress, Unit};
 
 /// Rows of logits held at a time: `LOGIT_ROWS * vocab_size` numbers.
 const LOGIT_ROWS: usize = 256;
-/// A [`Llama`] and how it is run.
+
+/// A [`Network`] and how it is run.
 pub struct LocalModel {
-    model: Llama,
+    model: Box<dyn Network>,
     limits: Limits,
 }
 
 impl LocalModel {
     /// A model that works in waves of these limits.
-    pub fn new(model: Llama, limits: Limits) -> Self {
+    pub fn new(model: Box<dyn Network>, limits: Limits) -> Self {
         Self { model, limits }
     }
 
@@ -29,7 +30,7 @@ impl LocalModel {
         scores: &mut [Score],
         progress: &dyn Progress,
     ) -> Result<(), EngineError> {
-        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.layers.len() as u64);
+        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.num_hidden_layers() as u64);
         let mut layer = 0;
         let hidden = self.model.forward(&planned.wave, &mut || {
             progress.advance(tokens * (layer + 1) / layers - tokens * layer / layers);

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{EngineError, ScoreRequest, TokenCounts};
-use crate::model::{LlamaConfig, RopeScaling, Wave};
+use crate::model::{ModelConfig, Wave};
 
 /// One scored token: the logits of `row` say how likely `token` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,23 +69,16 @@ const WAVE_TOKENS: std::ops::RangeInclusive<usize> = 512..=16_384;
 impl Limits {
     /// The limits of a model; `max_length` defaults to its positions, `wave_tokens` to what half a
     /// gibibyte of activations holds.
-    pub fn new(config: &LlamaConfig, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
-        let dynamic = matches!(config.rope_scaling, RopeScaling::Dynamic { .. });
+    pub fn new(config: &ModelConfig, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
+        let fitting = WAVE_BYTES / (4 * config.activations_per_token().max(1));
         Self {
-            max_length: max_length.unwrap_or(config.max_position_embeddings),
-            vocab_size: config.vocab_size,
-            wave_tokens: wave_tokens.unwrap_or_else(|| default_wave_tokens(config)),
-            length_dependent_beyond: dynamic.then_some(config.max_position_embeddings),
+            max_length: max_length.unwrap_or(config.max_position_embeddings()),
+            vocab_size: config.vocab_size(),
+            wave_tokens: wave_tokens
+                .unwrap_or_else(|| fitting.clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())),
+            length_dependent_beyond: config.length_dependent_beyond(),
         }
     }
-}
-
-/// From the activations of one token in a layer, see the buffers of the forward pass.
-fn default_wave_tokens(config: &LlamaConfig) -> usize {
-    let queries = config.num_attention_heads * config.head_dim;
-    let keys = config.num_key_value_heads * config.head_dim;
-    let floats = 4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size;
-    (WAVE_BYTES / (4 * floats)).clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())
 }
 
 impl Plan {
@@ -240,7 +233,7 @@ mod tests {
     #[test]
     fn the_default_wave_fits_its_memory() {
         let small = crate::model::tests::smollm2_135m();
-        let large = LlamaConfig {
+        let large = crate::model::LlamaConfig {
             hidden_size: 4096,
             intermediate_size: 11008,
             num_attention_heads: 32,
@@ -248,8 +241,10 @@ mod tests {
             head_dim: 128,
             ..small.clone()
         };
+        let (small, large, bloom) = (small.into(), large.into(), crate::model::bloom_7b().into());
         assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
         assert!((2000..4000).contains(&Limits::new(&large, None, None).wave_tokens));
+        assert!((2000..4000).contains(&Limits::new(&bloom, None, None).wave_tokens));
         assert_eq!(Limits::new(&small, Some(100), Some(7)).max_length, 100);
     }
 

@@ -43,6 +43,19 @@ pub fn swiglu(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// √(2/π).
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+
+/// `x[i] = gelu(x[i])` in the form with tanh (Hendrycks & Gimpel 2016), `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
+///
+/// Written as `x / (1 + e⁻²ᵘ)`, which is the same.
+pub fn gelu_tanh(x: &mut [f32]) {
+    for x in x {
+        let u = SQRT_2_OVER_PI * *x * (1.0 + 0.044715 * *x * *x);
+        *x /= 1.0 + exp(-2.0 * u);
+    }
+}
+
 /// Replaces `scores` by `e^(scale·(s − max))` and returns the sum of the results.
 ///
 /// The sum runs over eight lanes that depend on the index alone.
@@ -99,6 +112,23 @@ mod tests {
         let exact = |x: f64, up: f64| x / (1.0 + (-x).exp()) * up;
         for ((got, x), up) in gate.iter().zip([-20.0, -1.0, 0.0, 1.0, 20.0]).zip([1.0, 2.0, 3.0, 4.0, 5.0]) {
             assert!((f64::from(*got) - exact(x, up)).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn gelu_is_the_form_with_tanh() {
+        for i in -4000..4000 {
+            let x = i as f32 * 5e-3;
+            let mut found = [x];
+            gelu_tanh(&mut found);
+            let wide = f64::from(x);
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3));
+            let exact = wide / 2.0 * (1.0 + u.tanh());
+            assert!(
+                (f64::from(found[0]) - exact).abs() < 1e-6 * wide.abs().max(1.0),
+                "{x}: {} {exact}",
+                found[0]
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, CowArray, Ix2, s};
 use rayon::prelude::*;
 
-use super::{LlamaConfig, Wave};
+use super::{Wave, alibi};
 use crate::kernels::{exp::exp_scores, gemm};
 
 /// Queries in one block, at most; blocks begin at multiples of it.
@@ -23,36 +23,51 @@ struct Block {
     start: usize,
 }
 
-/// Writes attention outputs to `out: [tokens, heads * head_dim]` for rotated queries of that shape and
-/// rotated keys and values `[tokens, kv_heads * head_dim]`.
+/// The heads of a layer, and what positions add to their scores.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads<'a> {
+    /// Query heads.
+    pub queries: usize,
+    /// Key-value heads, a divisor of the query heads.
+    pub keys: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// ALiBi's slope of every query head; `None` where queries and keys know their positions themselves.
+    pub slopes: Option<&'a [f32]>,
+}
+
+/// Writes attention outputs to `out: [tokens, heads * head_dim]` for queries of that shape and keys and
+/// values `[tokens, kv_heads * head_dim]`; rotary positions are already in them.
 pub fn attention(
-    config: &LlamaConfig,
+    heads: Heads,
     wave: &Wave,
     q: ArrayView2<f32>,
     k: ArrayView2<f32>,
     v: ArrayView2<f32>,
     out: ArrayViewMut2<f32>,
 ) {
-    let group = config.queries_per_kv_head() * config.head_dim;
+    let (shared, head_dim) = (heads.queries / heads.keys, heads.head_dim);
+    let group = shared * head_dim;
     let mut pieces = Vec::new();
     let mut rest = out;
     for block in blocks(wave) {
         let (mut rows, below) = rest.split_at(Axis(0), block.rows.len());
         rest = below;
         let block = std::sync::Arc::new(block);
-        for head in 0..config.num_key_value_heads {
+        for head in 0..heads.keys {
             let (piece, right) = rows.split_at(Axis(1), group);
             rows = right;
             pieces.push((block.clone(), head, piece));
         }
     }
     pieces.into_par_iter().for_each(|(block, kv_head, out)| {
-        let columns = kv_head * config.head_dim..(kv_head + 1) * config.head_dim;
+        let columns = kv_head * head_dim..(kv_head + 1) * head_dim;
         let q = q.slice(s![block.rows.clone(), kv_head * group..(kv_head + 1) * group]);
         let path = path_until(wave, &block);
         let k = gather(k.slice(s![.., columns.clone()]), &path);
         let v = gather(v.slice(s![.., columns]), &path);
-        attend(q, k.view(), v.view(), block.start, config.head_dim, out);
+        let slopes = heads.slopes.and_then(|all| all.get(kv_head * shared..(kv_head + 1) * shared));
+        attend(q, k.view(), v.view(), block.start, head_dim, slopes, out);
     });
 }
 
@@ -98,13 +113,14 @@ fn gather<'a>(x: ArrayView2<'a, f32>, path: &[Range<usize>]) -> CowArray<'a, f32
 
 /// Attention of stacked query heads over one key-value head.
 ///
-/// `q` and `out`: `[queries, group * head_dim]`; `k`, `v`: `[start + queries, head_dim]`.
+/// `q` and `out`: `[queries, group * head_dim]`; `k`, `v`: `[start + queries, head_dim]`; `slopes`: `[group]`.
 fn attend(
     q: ArrayView2<f32>,
     k: ArrayView2<f32>,
     v: ArrayView2<f32>,
     start: usize,
     head_dim: usize,
+    slopes: Option<&[f32]>,
     mut out: ArrayViewMut2<f32>,
 ) {
     let (queries, group) = (q.nrows(), q.ncols() / head_dim);
@@ -121,7 +137,14 @@ fn attend(
         let seen = start + row % queries + 1;
         if let Some(scores) = scores.as_slice_mut() {
             let (past, future) = scores.split_at_mut(seen);
-            inverse_sums.push(1.0 / exp_scores(past, scale));
+            let sum = match slopes.and_then(|slopes| slopes.get(row / queries)) {
+                Some(&slope) => {
+                    alibi::bias(past, scale, slope);
+                    exp_scores(past, 1.0)
+                }
+                None => exp_scores(past, scale),
+            };
+            inverse_sums.push(1.0 / sum);
             future.fill(0.0);
         }
     }
@@ -138,14 +161,13 @@ fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::tests::smollm2_135m;
 
     /// f32 sums over at most a few hundred keys against f64.
     const ATTENTION_TOLERANCE: f32 = 2e-6;
 
-    fn config() -> LlamaConfig {
-        LlamaConfig { head_dim: 4, num_attention_heads: 6, num_key_value_heads: 2, ..smollm2_135m() }
-    }
+    const GROUPED: Heads = Heads { queries: 6, keys: 2, head_dim: 4, slopes: None };
+    /// Slopes in no order, so that a mixed-up head is seen.
+    const SLOPED: Heads = Heads { slopes: Some(&[0.25, 0.0625, 0.5, 0.03125, 1.0, 0.125]), ..GROUPED };
 
     fn values(rows: usize, columns: usize, seed: usize) -> Array2<f32> {
         Array2::from_shape_fn((rows, columns), |(i, j)| {
@@ -155,20 +177,21 @@ mod tests {
 
     /// Attention as the definition has it, one query at a time, in f64.
     fn by_definition(
-        config: &LlamaConfig,
+        heads: Heads,
         wave: &Wave,
         q: &Array2<f32>,
         k: &Array2<f32>,
         v: &Array2<f32>,
     ) -> Array2<f32> {
-        let width = config.head_dim;
+        let width = heads.head_dim;
         let mut out = Array2::zeros(q.dim());
         for (index, segment) in wave.segments.iter().enumerate() {
             for row in segment.rows.clone() {
                 let position = segment.start + row - segment.rows.start;
                 let keys: Vec<usize> = (0..=position).map(|p| wave.row(index, p).unwrap()).collect();
-                for head in 0..config.num_attention_heads {
-                    let kv = head / config.queries_per_kv_head();
+                for head in 0..heads.queries {
+                    let kv = head / (heads.queries / heads.keys);
+                    let slope = f64::from(heads.slopes.map_or(0.0, |slopes| slopes[head]));
                     let score = |key: usize| -> f64 {
                         (0..width)
                             .map(|d| {
@@ -177,7 +200,8 @@ mod tests {
                             .sum::<f64>()
                             / (width as f64).sqrt()
                     };
-                    let weights: Vec<f64> = keys.iter().map(|&key| score(key).exp()).collect();
+                    let biased = |(at, &key): (usize, &usize)| (score(key) + slope * at as f64).exp();
+                    let weights: Vec<f64> = keys.iter().enumerate().map(biased).collect();
                     let total: f64 = weights.iter().sum();
                     for d in 0..width {
                         let sum: f64 = keys
@@ -203,11 +227,13 @@ mod tests {
         wave.push(&[0; 5], None, 0);
         let rows = wave.tokens.len();
         let (q, k, v) = (values(rows, 24, 1), values(rows, 8, 5), values(rows, 8, 9));
-        let mut out = Array2::from_elem((rows, 24), f32::NAN);
-        attention(&config(), &wave, q.view(), k.view(), v.view(), out.view_mut());
-        let expected = by_definition(&config(), &wave, &q, &k, &v);
-        let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
-        assert!(worst < ATTENTION_TOLERANCE, "{worst}");
+        for heads in [GROUPED, SLOPED] {
+            let mut out = Array2::from_elem((rows, 24), f32::NAN);
+            attention(heads, &wave, q.view(), k.view(), v.view(), out.view_mut());
+            let expected = by_definition(heads, &wave, &q, &k, &v);
+            let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
+            assert!(worst < ATTENTION_TOLERANCE, "{heads:?}: {worst}");
+        }
     }
 
     #[test]
@@ -221,14 +247,16 @@ mod tests {
         cut.push(&[0; 63], Some(b), 0);
         // The rows of the whole sequence inside the cut wave.
         let rows: Vec<usize> = (0..77).chain(87..147).chain(150..213).collect();
-        let run = |wave: &Wave, [q, k, v]: [&Array2<f32>; 3]| {
+        let run = |heads, wave: &Wave, [q, k, v]: [&Array2<f32>; 3]| {
             let mut out = Array2::zeros(q.dim());
-            attention(&config(), wave, q.view(), k.view(), v.view(), out.view_mut());
+            attention(heads, wave, q.view(), k.view(), v.view(), out.view_mut());
             out
         };
         let all = [values(213, 24, 2), values(213, 8, 3), values(213, 8, 4)];
         let own = all.each_ref().map(|x| x.select(Axis(0), &rows));
-        let cut = run(&cut, all.each_ref()).select(Axis(0), &rows);
-        assert_eq!(run(&whole, own.each_ref()), cut);
+        for heads in [GROUPED, SLOPED] {
+            let cut = run(heads, &cut, all.each_ref()).select(Axis(0), &rows);
+            assert_eq!(run(heads, &whole, own.each_ref()), cut);
+        }
     }
 }

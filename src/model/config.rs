@@ -1,12 +1,7 @@
 //! What a LLaMA-architecture model is made of, whatever file says so.
 
 use super::ModelError;
-
-/// Numbers no released model comes near; beyond them a file is wrong, and nothing is allocated.
-const MAX_LAYERS: usize = 1024;
-const MAX_WIDTH: usize = 1 << 20;
-const MAX_VOCABULARY: usize = 1 << 24;
-const MAX_POSITIONS: usize = 1 << 24;
+use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
 
 /// How rotary frequencies are stretched beyond the training context.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,20 +101,23 @@ impl LlamaConfig {
                 found,
             })
         };
-        for (field, value, limit) in [
-            ("vocab_size", self.vocab_size, MAX_VOCABULARY),
-            ("hidden_size", self.hidden_size, MAX_WIDTH),
-            ("intermediate_size", self.intermediate_size, MAX_WIDTH),
-            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
-            ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
-            ("num_key_value_heads", self.num_key_value_heads, MAX_WIDTH),
-            ("head_dim", self.head_dim, MAX_WIDTH),
-            ("max_position_embeddings", self.max_position_embeddings, MAX_POSITIONS),
-        ] {
-            if value == 0 || value > limit {
-                return fail(field, format!("1 to {limit}"), value.to_string());
-            }
-        }
+        limits::check(
+            source,
+            &[
+                ("vocab_size", self.vocab_size, MAX_VOCABULARY),
+                ("hidden_size", self.hidden_size, MAX_WIDTH),
+                ("intermediate_size", self.intermediate_size, MAX_WIDTH),
+                ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+                ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
+                ("num_key_value_heads", self.num_key_value_heads, MAX_WIDTH),
+                ("head_dim", self.head_dim, MAX_WIDTH),
+                ("max_position_embeddings", self.max_position_embeddings, MAX_POSITIONS),
+            ],
+        )?;
+        limits::check(
+            source,
+            &[("num_attention_heads * head_dim", self.num_attention_heads * self.head_dim, MAX_WIDTH)],
+        )?;
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return fail(
                 "num_key_value_heads",

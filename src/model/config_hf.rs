@@ -1,205 +1,182 @@
-//! `config.json` of a Hugging Face checkpoint → [`LlamaConfig`].
+//! `config.json` of a Hugging Face checkpoint → [`ModelConfig`].
 //!
 //! Both spellings of rotary settings are read: `rope_theta` + `rope_scaling` of 2023–2025 files, and the
 //! newer `rope_parameters`, where theta and scaling sit in one object. Defaults are those of
-//! transformers' `LlamaConfig`. Code named by `auto_map` is never looked at.
+//! transformers' `LlamaConfig` and `BloomConfig`. Code named by `auto_map` is never looked at.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{LlamaConfig, ModelError, RopeScaling};
+use super::fields::Fields;
+use super::{BloomConfig, LlamaConfig, ModelConfig, ModelError, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads and checks `config.json`.
-pub fn read(path: &Path) -> Result<LlamaConfig, ModelError> {
+pub fn read(path: &Path) -> Result<ModelConfig, ModelError> {
     let file = path.display().to_string();
-    let unreadable = |reason: String| ModelError::Unreadable { file: file.clone(), reason };
-    let size = fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+    let unreadable = |e: std::io::Error| ModelError::Unreadable { file: file.clone(), reason: e.to_string() };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_BYTES {
-        return Err(unreadable(format!("{size} bytes; a model's configuration has at most {MAX_BYTES}")));
+        let (field, limit) = ("size in bytes".to_owned(), MAX_BYTES);
+        return Err(ModelError::Limit { source_file: file, field, limit, found: size });
     }
-    let text = fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| unreadable(format!("not valid JSON: {e}")))?;
-    let Value::Object(map) = value else {
-        return Err(unreadable("expected a JSON object".to_owned()));
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let not_an_object = |found: String| ModelError::Config {
+        source_file: file.clone(),
+        field: "the whole file".to_owned(),
+        expected: "a JSON object".to_owned(),
+        found,
     };
-    Fields { file: &file, prefix: "", map: &map }.llama()
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(map)) => from_map(&map, &file),
+        Ok(_) => Err(not_an_object("other JSON".to_owned())),
+        Err(error) => Err(not_an_object(error.to_string())),
+    }
 }
 
-/// One JSON object with its place, for errors that name file and key.
-struct Fields<'a> {
-    file: &'a str,
-    prefix: &'a str,
-    map: &'a Map<String, Value>,
+/// Checks the content of a `config.json`; `file` says in errors where it is from.
+pub fn from_map(map: &Map<String, Value>, file: &str) -> Result<ModelConfig, ModelError> {
+    let fields = Fields { file, prefix: "", map };
+    if fields.get("quantization_config").is_some() {
+        return Err(fields.unsupported(
+            "quantization_config",
+            "present",
+            "plain weights, and quantised ones in GGUF files",
+        ));
+    }
+    match fields.text("model_type")? {
+        Some("llama") => llama(&fields).map(ModelConfig::Llama),
+        Some("bloom") => bloom(&fields).map(ModelConfig::Bloom),
+        Some(other) => Err(fields.unsupported("model_type", other, "llama and bloom")),
+        None => Err(fields.wrong("model_type", "\"llama\" or \"bloom\"", "nothing")),
+    }
 }
 
-impl<'a> Fields<'a> {
-    fn llama(&self) -> Result<LlamaConfig, ModelError> {
-        match self.text("model_type")? {
-            Some("llama") => {}
-            Some(other) => return Err(self.unsupported("model_type", other, "llama")),
-            None => return Err(self.wrong("model_type", "\"llama\"", "nothing")),
-        }
-        if let Some(activation) = self.text("hidden_act")?
-            && activation != "silu"
-        {
-            return Err(self.unsupported("hidden_act", activation, "silu"));
-        }
-        if self.map.get("quantization_config").is_some_and(|q| !q.is_null()) {
-            return Err(self.unsupported(
-                "quantization_config",
-                "present",
-                "plain weights, and quantised ones in GGUF files",
+fn llama(fields: &Fields) -> Result<LlamaConfig, ModelError> {
+    if let Some(activation) = fields.text("hidden_act")?
+        && activation != "silu"
+    {
+        return Err(fields.unsupported("hidden_act", activation, "silu"));
+    }
+    let hidden_size = fields.required("hidden_size")?;
+    let num_attention_heads = fields.required("num_attention_heads")?;
+    let head_dim = match fields.count("head_dim")? {
+        Some(given) => given,
+        None if num_attention_heads == 0 || hidden_size % num_attention_heads != 0 => {
+            return Err(fields.wrong(
+                "num_attention_heads",
+                &format!("a divisor of hidden_size ({hidden_size})"),
+                &num_attention_heads.to_string(),
             ));
         }
-        let hidden_size = self.required("hidden_size")?;
-        let num_attention_heads = self.required("num_attention_heads")?;
-        let head_dim = match self.count("head_dim")? {
-            Some(given) => given,
-            None if num_attention_heads == 0 || hidden_size % num_attention_heads != 0 => {
-                return Err(self.wrong(
-                    "num_attention_heads",
-                    &format!("a divisor of hidden_size ({hidden_size})"),
-                    &num_attention_heads.to_string(),
-                ));
-            }
-            None => hidden_size / num_attention_heads,
-        };
-        let max_position_embeddings = self.count("max_position_embeddings")?.unwrap_or(2048);
-        let (rope_theta, rope_scaling) = self.rope(max_position_embeddings)?;
-        let config = LlamaConfig {
-            vocab_size: self.required("vocab_size")?,
-            hidden_size,
-            intermediate_size: self.required("intermediate_size")?,
-            num_hidden_layers: self.required("num_hidden_layers")?,
-            num_attention_heads,
-            num_key_value_heads: self.count("num_key_value_heads")?.unwrap_or(num_attention_heads),
-            head_dim,
-            max_position_embeddings,
-            rms_norm_eps: self.number("rms_norm_eps")?.unwrap_or(1e-6),
-            rope_theta,
-            rope_scaling,
-            tie_word_embeddings: self.flag("tie_word_embeddings")?.unwrap_or(false),
-            attention_bias: self.flag("attention_bias")?.unwrap_or(false),
-            mlp_bias: self.flag("mlp_bias")?.unwrap_or(false),
-        };
-        config.check(self.file)?;
-        Ok(config)
-    }
+        None => hidden_size / num_attention_heads,
+    };
+    let max_position_embeddings = fields.count("max_position_embeddings")?.unwrap_or(2048);
+    let (rope_theta, rope_scaling) = rope(fields, max_position_embeddings)?;
+    let config = LlamaConfig {
+        vocab_size: fields.required("vocab_size")?,
+        hidden_size,
+        intermediate_size: fields.required("intermediate_size")?,
+        num_hidden_layers: fields.required("num_hidden_layers")?,
+        num_attention_heads,
+        num_key_value_heads: fields.count("num_key_value_heads")?.unwrap_or(num_attention_heads),
+        head_dim,
+        max_position_embeddings,
+        rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
+        rope_theta,
+        rope_scaling,
+        tie_word_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
+        attention_bias: fields.flag("attention_bias")?.unwrap_or(false),
+        mlp_bias: fields.flag("mlp_bias")?.unwrap_or(false),
+    };
+    config.check(fields.file)?;
+    Ok(config)
+}
 
-    /// Theta and scaling, in either spelling.
-    fn rope(&self, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ModelError> {
-        let newer = self.object("rope_parameters")?;
-        let older = self.object("rope_scaling")?;
-        let theta = match (&newer, self.number("rope_theta")?) {
-            (Some(parameters), outer) => parameters.number("rope_theta")?.or(outer),
-            (None, outer) => outer,
-        };
-        let scaling = match newer.or(older) {
-            Some(fields) => fields.scaling(max_position_embeddings)?,
-            None => RopeScaling::None,
-        };
-        Ok((theta.unwrap_or(10_000.0), scaling))
-    }
+/// Theta and scaling, in either spelling.
+fn rope(fields: &Fields, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ModelError> {
+    let newer = fields.object("rope_parameters")?;
+    let older = fields.object("rope_scaling")?;
+    let theta = match (&newer, fields.number("rope_theta")?) {
+        (Some(parameters), outer) => parameters.number("rope_theta")?.or(outer),
+        (None, outer) => outer,
+    };
+    let scaling = match newer.or(older) {
+        Some(fields) => scaling(&fields, max_position_embeddings)?,
+        None => RopeScaling::None,
+    };
+    Ok((theta.unwrap_or(10_000.0), scaling))
+}
 
-    fn scaling(&self, max_position_embeddings: usize) -> Result<RopeScaling, ModelError> {
-        let kind = match self.text("rope_type")? {
-            Some(kind) => Some(kind),
-            None => self.text("type")?,
-        };
-        let needed = |key: &str| self.number(key)?.ok_or_else(|| self.wrong(key, "a number", "nothing"));
-        Ok(match kind {
-            None | Some("default") => RopeScaling::None,
-            Some("linear") => RopeScaling::Linear { factor: needed("factor")? },
-            Some("dynamic") => RopeScaling::Dynamic { factor: needed("factor")? },
-            Some("llama3") => RopeScaling::Llama3 {
-                factor: needed("factor")?,
-                low_freq_factor: needed("low_freq_factor")?,
-                high_freq_factor: needed("high_freq_factor")?,
-                original_max_position_embeddings: self
-                    .number("original_max_position_embeddings")?
-                    .unwrap_or(max_position_embeddings as f64),
-            },
-            Some(other) => {
-                return Err(self.unsupported("type", other, "default, linear, dynamic and llama3 scaling"));
-            }
-        })
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn required(&self, key: &str) -> Result<usize, ModelError> {
-        self.count(key)?.ok_or_else(|| self.wrong(key, "a positive integer", "nothing"))
-    }
-
-    fn count(&self, key: &str) -> Result<Option<usize>, ModelError> {
-        self.get(key)
-            .map(|value| {
-                value
-                    .as_u64()
-                    .and_then(|n| usize::try_from(n).ok())
-                    .ok_or_else(|| self.wrong(key, "a positive integer", &value.to_string()))
-            })
-            .transpose()
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>, ModelError> {
-        let wrong = |value: &Value| self.wrong(key, "a number", &value.to_string());
-        self.get(key).map(|value| value.as_f64().ok_or_else(|| wrong(value))).transpose()
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
-        let wrong = |value: &Value| self.wrong(key, "true or false", &value.to_string());
-        self.get(key).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
-    }
-
-    fn text(&self, key: &str) -> Result<Option<&'a str>, ModelError> {
-        let wrong = |value: &Value| self.wrong(key, "a string", &value.to_string());
-        self.get(key).map(|value| value.as_str().ok_or_else(|| wrong(value))).transpose()
-    }
-
-    fn object(&self, key: &'static str) -> Result<Option<Fields<'a>>, ModelError> {
-        let wrong = |value: &Value| self.wrong(key, "an object", &value.to_string());
-        self.get(key)
-            .map(|value| match value {
-                Value::Object(map) => Ok(Fields { file: self.file, prefix: key, map }),
-                other => Err(wrong(other)),
-            })
-            .transpose()
-    }
-
-    fn key(&self, key: &str) -> String {
-        if self.prefix.is_empty() { key.to_owned() } else { format!("{}.{key}", self.prefix) }
-    }
-
-    fn wrong(&self, key: &str, expected: &str, found: &str) -> ModelError {
-        ModelError::Config {
-            source_file: self.file.to_owned(),
-            field: self.key(key),
-            expected: expected.to_owned(),
-            found: found.to_owned(),
+fn scaling(fields: &Fields, max_position_embeddings: usize) -> Result<RopeScaling, ModelError> {
+    let kind = match fields.text("rope_type")? {
+        Some(kind) => Some(kind),
+        None => fields.text("type")?,
+    };
+    let needed = |key: &str| fields.number(key)?.ok_or_else(|| fields.wrong(key, "a number", "nothing"));
+    Ok(match kind {
+        None | Some("default") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear { factor: needed("factor")? },
+        Some("dynamic") => RopeScaling::Dynamic { factor: needed("factor")? },
+        Some("llama3") => RopeScaling::Llama3 {
+            factor: needed("factor")?,
+            low_freq_factor: needed("low_freq_factor")?,
+            high_freq_factor: needed("high_freq_factor")?,
+            original_max_position_embeddings: fields
+                .number("original_max_position_embeddings")?
+                .unwrap_or(max_position_embeddings as f64),
+        },
+        Some(other) => {
+            return Err(fields.unsupported("type", other, "default, linear, dynamic and llama3 scaling"));
         }
-    }
+    })
+}
 
-    fn unsupported(&self, key: &str, found: &str, supported: &str) -> ModelError {
-        ModelError::Unsupported {
-            source_file: self.file.to_owned(),
-            field: self.key(key),
-            found: found.to_owned(),
-            supported: supported.to_owned(),
+/// BLOOM's keys, of which some have two names.
+fn bloom(fields: &Fields) -> Result<BloomConfig, ModelError> {
+    let hidden_size = either(fields, "hidden_size", "n_embed")?;
+    if let Some(inner) = fields.count("n_inner")?
+        && hidden_size.checked_mul(4) != Some(inner)
+    {
+        return Err(fields.wrong("n_inner", "null or four times hidden_size", &inner.to_string()));
+    }
+    let config = BloomConfig {
+        vocab_size: fields.required("vocab_size")?,
+        hidden_size,
+        num_hidden_layers: either(fields, "num_hidden_layers", "n_layer")?,
+        num_attention_heads: either(fields, "num_attention_heads", "n_head")?,
+        max_position_embeddings: fields.count("seq_length")?.unwrap_or(2048),
+        layer_norm_epsilon: fields.number("layer_norm_epsilon")?.unwrap_or(1e-5),
+        residual_after_norm: fields.flag("apply_residual_connection_post_layernorm")?.unwrap_or(false),
+        tie_word_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(true),
+    };
+    config.check(fields.file)?;
+    Ok(config)
+}
+
+/// A number that stands under one of two keys, or under both with the same value.
+fn either(fields: &Fields, key: &str, other: &str) -> Result<usize, ModelError> {
+    match (fields.count(key)?, fields.count(other)?) {
+        (Some(a), Some(b)) if a != b => {
+            Err(fields.wrong(key, &format!("{b} as {other} says"), &a.to_string()))
         }
+        (Some(n), _) | (None, Some(n)) => Ok(n),
+        (None, None) => Err(fields.wrong(
+            key,
+            "a positive integer here or under the other name",
+            &format!("neither it nor {other}"),
+        )),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::FaultKind;
     use serde_json::json;
 
     fn base() -> Value {
@@ -211,11 +188,17 @@ mod tests {
     }
 
     fn parse(changes: Value) -> Result<LlamaConfig, ModelError> {
-        let mut value = base();
+        match parse_as(base(), changes)? {
+            ModelConfig::Llama(config) => Ok(config),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn parse_as(mut value: Value, changes: Value) -> Result<ModelConfig, ModelError> {
         for (key, change) in changes.as_object().unwrap() {
             value[key] = change.clone();
         }
-        Fields { file: "config.json", prefix: "", map: value.as_object().unwrap() }.llama()
+        from_map(value.as_object().unwrap(), "config.json")
     }
 
     #[test]
@@ -253,6 +236,55 @@ mod tests {
         ] {
             let message = parse(changes).unwrap_err().to_string();
             assert!(message.contains("config.json") && message.contains(key), "{key}: {message}");
+        }
+    }
+
+    fn bloom_7b1() -> Value {
+        json!({
+            "model_type": "bloom", "vocab_size": 250880, "n_embed": 4096, "n_layer": 30, "num_attention_heads": 32,
+            "layer_norm_epsilon": 1e-5, "seq_length": 2048, "n_inner": null, "offset_alibi": 100
+        })
+    }
+
+    #[test]
+    fn bloom_is_read_in_both_spellings() {
+        let newer = json!({
+            "n_embed": null, "n_layer": null, "num_attention_heads": null,
+            "hidden_size": 4096, "num_hidden_layers": 30, "n_head": 32, "n_inner": 16384
+        });
+        for changes in [json!({}), newer] {
+            let config = parse_as(bloom_7b1(), changes).unwrap();
+            assert_eq!(config, crate::model::bloom_7b().into());
+        }
+    }
+
+    #[test]
+    fn what_contradicts_bloom_is_refused() {
+        for (changes, words) in [
+            (json!({"hidden_size": 1024}), ["hidden_size", "4096 as n_embed says"]),
+            (json!({"n_layer": null}), ["num_hidden_layers", "n_layer"]),
+            (json!({"n_inner": 4096}), ["n_inner", "four times"]),
+            (json!({"num_attention_heads": 5}), ["num_attention_heads", "divisor of hidden_size"]),
+            (json!({"layer_norm_epsilon": "small"}), ["layer_norm_epsilon", "a number"]),
+            (json!({"quantization_config": {"bits": 4}}), ["quantization_config", "GGUF"]),
+        ] {
+            let message = parse_as(bloom_7b1(), changes).unwrap_err().to_string();
+            assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_error_has_its_class() {
+        for (changes, class) in [
+            (json!({"hidden_size": 0}), FaultKind::InvalidConfig),
+            (json!({"num_hidden_layers": 1u64 << 40}), FaultKind::LimitExceeded),
+            (
+                json!({"num_attention_heads": 1 << 20, "head_dim": 1 << 20, "num_key_value_heads": 1}),
+                FaultKind::LimitExceeded,
+            ),
+            (json!({"model_type": "gptj"}), FaultKind::Unsupported),
+        ] {
+            assert_eq!(parse(changes.clone()).unwrap_err().class(), Some(class), "{changes}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a model cannot be made from its files.
 
-use crate::weights::{MetadataKindError, WeightsError};
+use crate::weights::{FaultKind, MetadataKindError, WeightsError};
 
 /// An error of the model room.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,21 @@ pub enum ModelError {
         /// What this one has.
         found: String,
     },
+    /// A configuration value beyond that of any model; nothing is allocated for it.
+    #[error(
+        "{source_file}: {field}: expected at most {limit}, found {found}; no model comes near, so the file is \
+         damaged: fetch it again"
+    )]
+    Limit {
+        /// The file with the value.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// The largest value that is accepted.
+        limit: u64,
+        /// The value.
+        found: u64,
+    },
     /// A model of another kind than this program runs.
     #[error("{source_file}: {field} is {found}, which zoo does not run; it runs {supported}")]
     Unsupported {
@@ -30,7 +45,7 @@ pub enum ModelError {
         /// What would work.
         supported: String,
     },
-    /// A configuration file that cannot be read.
+    /// A configuration file that the operating system does not give.
     #[error("{file}: {reason}")]
     Unreadable {
         /// The file.
@@ -55,6 +70,19 @@ pub enum ModelError {
         /// Shape in the file.
         found: Vec<usize>,
     },
+    /// A tensor that the configuration asks for and the files do not hold.
+    #[error(
+        "{file}: expected tensor {tensor:?}, which {config} asks for, found none of that name; the weights are \
+         incomplete or belong to another configuration: fetch both from one release"
+    )]
+    MissingTensor {
+        /// File or folder of the weights.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What asks for it.
+        config: String,
+    },
     /// More memory than there is.
     #[error(
         "the model needs {needed} of memory in f32 ({parameters} parameters) and {available} are available; \
@@ -74,4 +102,21 @@ pub enum ModelError {
     /// GGUF metadata of the wrong kind.
     #[error(transparent)]
     Metadata(#[from] MetadataKindError),
+}
+
+impl ModelError {
+    /// What kind of fault in the model's files this is; `None` for errors that are not the files' fault.
+    pub fn class(&self) -> Option<FaultKind> {
+        match self {
+            ModelError::Config { .. } | ModelError::Metadata(_) => Some(FaultKind::InvalidConfig),
+            ModelError::Limit { .. } => Some(FaultKind::LimitExceeded),
+            ModelError::Unsupported { .. } => Some(FaultKind::Unsupported),
+            ModelError::Shape { .. } => Some(FaultKind::ShapeMismatch),
+            ModelError::MissingTensor { .. } | ModelError::Weights(WeightsError::MissingTensor { .. }) => {
+                Some(FaultKind::MissingData)
+            }
+            ModelError::Weights(error) => error.fault_kind(),
+            ModelError::Unreadable { .. } | ModelError::Memory { .. } => None,
+        }
+    }
 }

@@ -3,10 +3,10 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::attention::attention;
+use super::attention::{Heads, attention};
 use super::norm::rms_norm;
 use super::rope::Rotation;
-use super::{Linear, LlamaConfig, Wave};
+use super::{Linear, LlamaConfig, Network, Wave, ends};
 use crate::kernels::{MatMul, exp};
 
 /// One block's weights.
@@ -77,15 +77,15 @@ impl Buffers {
     }
 }
 
-impl Llama {
-    /// The hidden states `[tokens, hidden]` of a wave after the last block, before the final norm.
-    ///
-    /// `after_layer` is called when a layer is done. Token ids must be below `vocab_size`.
-    pub fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32> {
-        let ids: Vec<usize> = wave.tokens.iter().map(|&id| id as usize).collect();
-        let mut x = self.embedding.select(Axis(0), &ids); // [tokens, hidden]
+impl Network for Llama {
+    fn num_hidden_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32> {
+        let mut x = ends::embed(&self.embedding, wave); // [tokens, hidden]
         let rotation = Rotation::new(&self.config, wave);
-        let mut buffers = Buffers::new(&self.config, ids.len());
+        let mut buffers = Buffers::new(&self.config, wave.tokens.len());
         for layer in &self.layers {
             self.attend(layer, wave, &rotation, &mut buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
@@ -94,6 +94,14 @@ impl Llama {
         x
     }
 
+    fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
+        let mut normed = Array2::zeros(hidden.raw_dim());
+        rms_norm(hidden, self.norm.view(), self.config.rms_norm_eps, &mut normed);
+        ends::logits(self.matmul.as_ref(), normed.view(), self.lm_head.as_ref(), &self.embedding)
+    }
+}
+
+impl Llama {
     /// `x += o(attention(rope(q(norm(x))), rope(k(norm(x))), v(norm(x))))`
     fn attend(&self, layer: &Layer, wave: &Wave, rotation: &Rotation, b: &mut Buffers, x: &mut Array2<f32>) {
         let matmul = self.matmul.as_ref();
@@ -103,7 +111,7 @@ impl Llama {
         layer.v.apply(matmul, b.normed.view(), b.v.view_mut());
         rotation.apply(b.q.view_mut());
         rotation.apply(b.k.view_mut());
-        attention(&self.config, wave, b.q.view(), b.k.view(), b.v.view(), b.attended.view_mut());
+        attention(self.heads(), wave, b.q.view(), b.k.view(), b.v.view(), b.attended.view_mut());
         layer.o.apply(matmul, b.attended.view(), b.projected.view_mut());
         *x += &b.projected;
     }
@@ -125,17 +133,12 @@ impl Llama {
         *x += &b.projected;
     }
 
-    /// Logits `[rows, vocab]` for hidden states `[rows, hidden]` of [`forward`](Self::forward).
-    ///
-    /// Ask for few rows at a time: the result is `rows * vocab_size` numbers.
-    pub fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
-        let mut normed = Array2::zeros(hidden.raw_dim());
-        rms_norm(hidden, self.norm.view(), self.config.rms_norm_eps, &mut normed);
-        let mut logits = Array2::zeros((hidden.nrows(), self.config.vocab_size));
-        match &self.lm_head {
-            Some(head) => head.apply(self.matmul.as_ref(), normed.view(), logits.view_mut()),
-            None => self.matmul.linear(normed.view(), self.embedding.view(), logits.view_mut()),
+    fn heads(&self) -> Heads<'static> {
+        Heads {
+            queries: self.config.num_attention_heads,
+            keys: self.config.num_key_value_heads,
+            head_dim: self.config.head_dim,
+            slopes: None,
         }
-        logits
     }
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::config_gguf::{self, FromTensors};
-use super::{LlamaConfig, ModelError, config_hf};
-use crate::lineage::gguf::GgufAsHf;
+use super::{ModelConfig, ModelError, Network, config_hf};
+use crate::kernels::MatMul;
+use crate::lineage::{GgufAsHf, HfModel};
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, TensorSource};
 
@@ -16,7 +17,7 @@ pub struct Checkpoint {
     /// The tensors; nothing is read before it is asked for.
     pub weights: Box<dyn TensorSource>,
     /// Shape and constants.
-    pub config: LlamaConfig,
+    pub config: ModelConfig,
     /// The file that the configuration was read from.
     pub config_name: String,
     /// A GGUF file's metadata, which also hold its vocabulary.
@@ -46,6 +47,13 @@ impl Checkpoint {
         Self::open_folder(path, &config)
     }
 
+    /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet.
+    pub fn from_hf(model: HfModel) -> Result<Self, ModelError> {
+        let HfModel { path, tensors, config, config_name, sidecars: _ } = model;
+        let config = config_hf::from_map(&config, &config_name)?;
+        Ok(Self { path, weights: tensors, config, config_name, gguf: None })
+    }
+
     fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
         // The weights first: their error says what a model's folder or file has to be.
         let weights = weights::open(path)?;
@@ -68,9 +76,14 @@ impl Checkpoint {
             has_rope_factors: source.rope_factors()?.is_some(),
         };
         let config_name = path.display().to_string();
-        let config = config_gguf::read(&metadata, tensors, &config_name)?;
+        let config = config_gguf::read(&metadata, tensors, &config_name)?.into();
         let weights = Box::new(source);
         Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
+    }
+
+    /// Reads all weights into memory, widened to f32.
+    pub fn load(&self, matmul: Box<dyn MatMul>) -> Result<Box<dyn Network>, ModelError> {
+        super::load(self.weights.as_ref(), &self.config, &self.config_name, matmul)
     }
 
     /// Fails if the weights in f32 and a wave's activations do not fit into the available memory.

@@ -239,6 +239,7 @@ mod tests {
              attention_bias: true, mlp_bias: true}",
         );
         assert_eq!(bloom.count_parameters(), Some(7_069_016_064));
+        assert_eq!(bloom.count_parameters(), Some(crate::model::bloom_7b().parameters()));
     }
 
     #[test]

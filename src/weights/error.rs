@@ -130,6 +130,10 @@ pub enum FaultKind {
     Forbidden,
     /// The bytes are not those whose digest was announced.
     DigestMismatch,
+    /// A configuration value that is missing, of the wrong kind or impossible.
+    InvalidConfig,
+    /// A tensor whose shape is not the one that its use asks for.
+    ShapeMismatch,
 }
 
 impl FaultKind {
@@ -143,11 +147,15 @@ impl FaultKind {
             }
             FaultKind::Unsupported => "convert the file to a supported form",
             FaultKind::MissingData => "fetch the missing part",
-            FaultKind::PathEscape => "do not trust this release: its index points outside its folder",
+            FaultKind::PathEscape => "do not trust this release: it points outside its folder",
             FaultKind::Forbidden => {
                 "do not trust this release: weights need no such call; nothing of it was run"
             }
             FaultKind::DigestMismatch => "the download may be damaged: fetch the file again",
+            FaultKind::InvalidConfig => "compare the configuration with the publisher's",
+            FaultKind::ShapeMismatch => {
+                "the weights and the configuration do not belong together: fetch both from one release"
+            }
         }
     }
 }
@@ -163,6 +171,8 @@ impl fmt::Display for FaultKind {
             FaultKind::PathEscape => "path escape",
             FaultKind::Forbidden => "forbidden content",
             FaultKind::DigestMismatch => "digest mismatch",
+            FaultKind::InvalidConfig => "invalid config",
+            FaultKind::ShapeMismatch => "shape mismatch",
         })
     }
 }

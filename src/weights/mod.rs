@@ -20,6 +20,7 @@ mod open;
 pub mod safetensors;
 mod sharded;
 mod table;
+pub mod torch;
 
 pub use digest::files_sha256;
 pub(crate) use digest::hex;
@@ -30,6 +31,7 @@ pub use gguf::{GgufFile, MetadataKindError};
 pub use open::{INDEX_FILE, SINGLE_FILE, open};
 pub use safetensors::SafetensorsFile;
 pub use sharded::ShardedSafetensors;
+pub use torch::TorchFile;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::engine::{Limits, LocalModel};
 use crate::hub::{self, HubConfig};
 use crate::kernels::{self, MatMul};
 use crate::machine::Memory;
-use crate::model::{Checkpoint, Llama};
+use crate::model::Checkpoint;
 use crate::progress::Progress;
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
@@ -75,10 +75,9 @@ impl Subject {
 
     /// Reads the weights.
     pub fn load(&self, progress: &dyn Progress) -> anyhow::Result<LocalModel> {
-        let Checkpoint { weights, config, config_name, .. } = &self.checkpoint;
         let matmul = kernels::by_name(self.matmul).context("no matrix products")?;
         progress.begin(&format!("reading {}", self.name), None, crate::progress::Unit::Items);
-        let model = Llama::load(weights.as_ref(), config.clone(), config_name, matmul);
+        let model = self.checkpoint.load(matmul);
         progress.end();
         Ok(LocalModel::new(model?, self.limits))
     }

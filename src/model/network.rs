@@ -1,0 +1,133 @@
+//! The seam between the networks and what runs them: a configuration of some kind, and a forward pass.
+//!
+//! Whoever plans, scores or counts asks [`ModelConfig`] and [`Network`], and never which kind it is.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::{Bloom, BloomConfig, Llama, LlamaConfig, ModelError, RopeScaling, Wave};
+use crate::kernels::MatMul;
+use crate::weights::TensorSource;
+
+/// A network in memory.
+pub trait Network: Send + Sync {
+    /// Number of blocks; [`forward`](Self::forward) reports each of them.
+    fn num_hidden_layers(&self) -> usize;
+
+    /// The hidden states `[tokens, hidden]` of a wave after the last block, before the final norm.
+    ///
+    /// `after_layer` is called when a block is done. Token ids must be below `vocab_size`.
+    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32>;
+
+    /// Logits `[rows, vocab]` for hidden states `[rows, hidden]` of [`forward`](Self::forward).
+    ///
+    /// Ask for few rows at a time: the result is `rows * vocab_size` numbers.
+    fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32>;
+}
+
+/// Shape and constants of a model of any kind that runs here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelConfig {
+    /// RMSNorm, rotary positions, SwiGLU.
+    Llama(LlamaConfig),
+    /// LayerNorm, ALiBi, GELU.
+    Bloom(BloomConfig),
+}
+
+impl ModelConfig {
+    /// The kind, as `model_type` spells it.
+    pub fn model_type(&self) -> &'static str {
+        match self {
+            ModelConfig::Llama(_) => "llama",
+            ModelConfig::Bloom(_) => "bloom",
+        }
+    }
+
+    /// Rows of the embedding.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            ModelConfig::Llama(config) => config.vocab_size,
+            ModelConfig::Bloom(config) => config.vocab_size,
+        }
+    }
+
+    /// Width of the residual stream.
+    pub fn hidden_size(&self) -> usize {
+        match self {
+            ModelConfig::Llama(config) => config.hidden_size,
+            ModelConfig::Bloom(config) => config.hidden_size,
+        }
+    }
+
+    /// Number of blocks.
+    pub fn num_hidden_layers(&self) -> usize {
+        match self {
+            ModelConfig::Llama(config) => config.num_hidden_layers,
+            ModelConfig::Bloom(config) => config.num_hidden_layers,
+        }
+    }
+
+    /// Positions the model was made for.
+    pub fn max_position_embeddings(&self) -> usize {
+        match self {
+            ModelConfig::Llama(config) => config.max_position_embeddings,
+            ModelConfig::Bloom(config) => config.max_position_embeddings,
+        }
+    }
+
+    /// Number of parameters, tied embeddings counted once.
+    pub fn parameters(&self) -> u64 {
+        match self {
+            ModelConfig::Llama(config) => config.parameters(),
+            ModelConfig::Bloom(config) => config.parameters(),
+        }
+    }
+
+    /// Numbers that a forward pass keeps for one token: the residual stream and the buffers of one block.
+    pub fn activations_per_token(&self) -> usize {
+        match self {
+            ModelConfig::Llama(config) => {
+                let queries = config.num_attention_heads * config.head_dim;
+                let keys = config.num_key_value_heads * config.head_dim;
+                4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size
+            }
+            ModelConfig::Bloom(config) => 8 * config.hidden_size + config.intermediate_size(),
+        }
+    }
+
+    /// The length beyond which positions turn by the length of the whole sequence, so that sequences of
+    /// different lengths share nothing; `None` for all models but those of dynamic rotary scaling.
+    pub fn length_dependent_beyond(&self) -> Option<usize> {
+        match self {
+            ModelConfig::Llama(config) => matches!(config.rope_scaling, RopeScaling::Dynamic { .. })
+                .then_some(config.max_position_embeddings),
+            ModelConfig::Bloom(_) => None,
+        }
+    }
+}
+
+impl From<LlamaConfig> for ModelConfig {
+    fn from(config: LlamaConfig) -> Self {
+        ModelConfig::Llama(config)
+    }
+}
+
+impl From<BloomConfig> for ModelConfig {
+    fn from(config: BloomConfig) -> Self {
+        ModelConfig::Bloom(config)
+    }
+}
+
+/// Reads all weights of `source` (Hugging Face's names), widened to f32, into a network of `config`'s kind.
+///
+/// `config_name` says in errors where the expected shapes come from.
+pub fn load(
+    source: &dyn TensorSource,
+    config: &ModelConfig,
+    config_name: &str,
+    matmul: Box<dyn MatMul>,
+) -> Result<Box<dyn Network>, ModelError> {
+    Ok(match config {
+        ModelConfig::Llama(config) => Box::new(Llama::load(source, config.clone(), config_name, matmul)?),
+        ModelConfig::Bloom(config) => Box::new(Bloom::load(source, config.clone(), config_name, matmul)?),
+    })
+}
