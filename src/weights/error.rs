@@ -60,7 +60,7 @@ pub enum WeightsError {
     /// A value that the other type has no number for.
     #[error(
         "tensor {tensor:?}: element {element} is {found}: expected a finite value that {dtype} can hold; \
-         choose a type of larger range (BF16, F32), or fetch the weights again if they should be finite"
+         choose bf16 or f32, whose range is larger, or fetch the weights again if they are damaged"
     )]
     OutOfRange {
         /// The tensor.
