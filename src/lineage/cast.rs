@@ -4,15 +4,9 @@
 //! tensors that have the type already pass through as they are. A value that the new type cannot hold is refused: f16
 //! ends at 65504, and an infinity among the weights spoils every result.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
-use crate::weights::{Access, Dtype, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
-
-/// Elements converted at a time by one thread; a multiple of every block size, and small enough for its cache.
-const CHUNK: usize = 1 << 16;
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// A buffer that `transformers` stored with the weights until 2023. It follows from the configuration.
 const BUFFER: &str = "rotary_emb.inv_freq";
@@ -55,22 +49,7 @@ impl<S: TensorSource> TensorSource for Cast<S> {
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
         let view = self.inner.tensor(name)?;
         let Some(info) = find(&self.infos, name) else { return Err(missing(&self.inner, name)) };
-        if view.info.dtype == info.dtype {
-            return Ok(TensorView { info, data: view.data });
-        }
-        let overflow = |at: usize, value: f32| {
-            let file = self.inner.files().into_iter().next().unwrap_or_default();
-            let expected = format!("values within the range of {}", info.dtype);
-            Fault::new(&file, FaultKind::Unsupported, expected, format!("{value:e}"))
-                .tensor(name)
-                .at(format!("element {at}"))
-                .advice("choose bf16 or f32, whose range is larger")
-        };
-        let data = convert(&view, info.dtype).map_err(|error| match error {
-            ConvertError::Overflow { at, value } => overflow(at, value).into(),
-            ConvertError::Weights(error) => error,
-        })?;
-        Ok(TensorView { info, data: Cow::Owned(data) })
+        Ok(TensorView { info, data: view.cast(info.dtype)? })
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -80,53 +59,6 @@ impl<S: TensorSource> TensorSource for Cast<S> {
     fn hint(&self, name: &str, access: Access) {
         self.inner.hint(name, access);
     }
-}
-
-enum ConvertError {
-    Overflow { at: usize, value: f32 },
-    Weights(WeightsError),
-}
-
-/// The bytes of a tensor in another type, converted chunk by chunk on all threads.
-fn convert(view: &TensorView<'_>, dtype: Dtype) -> Result<Vec<u8>, ConvertError> {
-    let from = view.info.dtype;
-    let elements = view.info.elements();
-    let bytes = dtype.bytes_for(elements).unwrap_or(0);
-    let mut out = vec![0; bytes];
-    let in_chunk = (CHUNK / from.block_size()).saturating_mul(from.block_bytes());
-    let out_chunk = CHUNK.saturating_mul(dtype.block_bytes());
-    let chunks = out.par_chunks_mut(out_chunk).zip(view.data.par_chunks(in_chunk)).enumerate();
-    chunks.try_for_each_init(
-        || vec![0.0f32; CHUNK],
-        |values, (number, (out, bytes))| {
-            let values = values.get_mut(..out.len() / dtype.block_bytes()).unwrap_or_default();
-            from.widen(bytes, values).map_err(ConvertError::Weights)?;
-            dtype.narrow(values, out).map_err(ConvertError::Weights)?;
-            let became_infinite = overflow(values, out, dtype);
-            became_infinite.map_or(Ok(()), |(at, value)| {
-                let at = number.saturating_mul(CHUNK).saturating_add(at);
-                Err(ConvertError::Overflow { at, value })
-            })
-        },
-    )?;
-    Ok(out)
-}
-
-/// The first finite value that was rounded to an infinity.
-fn overflow(values: &[f32], out: &[u8], dtype: Dtype) -> Option<(usize, f32)> {
-    let infinity: u16 = match dtype {
-        Dtype::F16 => 0x7c00,
-        Dtype::BF16 => 0x7f80,
-        _ => return None,
-    };
-    let (bits, _) = out.as_chunks::<2>();
-    let infinite = |bits: &[u8; 2]| u16::from_le_bytes(*bits) & 0x7fff == infinity;
-    // The loop without a branch runs at the speed of memory; almost no chunk needs the other.
-    if bits.iter().fold(false, |any, bits| any | infinite(bits)) {
-        let mut pairs = values.iter().zip(bits).enumerate();
-        return pairs.find(|(_, (x, bits))| x.is_finite() && infinite(bits)).map(|(at, (&x, _))| (at, x));
-    }
-    None
 }
 
 /// A source without the rotary embedding's buffers (`rotary_emb.inv_freq`).
@@ -181,8 +113,13 @@ fn missing(source: &dyn TensorSource, name: &str) -> WeightsError {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::lineage::sample::Memory;
+
+    /// More than one piece of a conversion.
+    const CHUNK: usize = 1 << 16;
 
     fn bytes(values: &[f32], dtype: Dtype) -> Vec<u8> {
         let mut out = vec![0; dtype.bytes_for(values.len()).unwrap()];

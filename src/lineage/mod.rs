@@ -20,6 +20,7 @@ mod model;
 mod open;
 mod record;
 mod rope_factors;
+mod rotary_rows;
 #[cfg(test)]
 mod sample;
 mod xor;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 mod blocks;
+mod cast;
 mod digest;
 mod dtype;
 mod error;
