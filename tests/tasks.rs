@@ -306,10 +306,15 @@ fn wrong_documents_are_named() {
 fn what_cannot_run_says_what_can() {
     let fixture = qa();
     for (name, keys, part) in [
-        ("gen", "output_type: generate_until\n", "multiple_choice and loglikelihood work"),
-        ("roll", "output_type: loglikelihood_rolling\n", "lambada_openai works"),
+        ("gen", "output_type: generate_until\ngeneration_kwargs: {until: 3}\n", "generation_kwargs.until"),
+        (
+            "filter",
+            "output_type: generate_until\nfilter_list: [{name: x, filter: [{function: no}]}]\n",
+            "no filter",
+        ),
         ("fun", "process_docs: !function utils.f\n", "tasks/utils.f"),
-        ("results", "process_results: !function utils.f\n", "metric_list"),
+        ("results", "process_results: !function utils.f\n", "line 3: process_results: no native function"),
+        ("kind", "process_results: !function wikitext.wikitext_detokenizer\n", "makes a field of the prompt"),
         ("picture", "doc_to_image: image\n", "models of text"),
         ("sampler", "fewshot_config: {sampler: balanced}\n", "default or first_n"),
     ] {
@@ -346,4 +351,50 @@ fn the_built_in_data_is_found_last() {
     let located = store.locate(&DatasetRef::of(task).unwrap(), split).unwrap();
     assert_eq!(located.place, "built in");
     assert!(!prepare(task, &store, &shots(0)).unwrap().docs.is_empty());
+}
+
+#[test]
+fn a_whole_text_is_one_request_without_a_prompt() {
+    let fixture = qa();
+    fixture.write(
+        "tasks/roll.yaml",
+        "task: roll\ndataset_path: o/d\noutput_type: loglikelihood_rolling\ntest_split: test\n\
+         doc_to_target: \"{{q}}!\"\n",
+    );
+    let prepared = fixture.prepare("roll", &shots(3)).unwrap();
+    let doc = &prepared.docs[1];
+    assert_eq!((&*doc.requests[0].context, doc.requests[0].continuation.as_str()), ("", "eq1!"));
+    assert_eq!((prepared.num_fewshot, doc.target_text.as_str(), &prepared.generation), (0, "eq1!", &None));
+}
+
+#[test]
+fn a_prompt_to_continue_has_right_answers_and_settings() {
+    let fixture = qa();
+    fixture.write(
+        "tasks/gen.yaml",
+        "include: qa.yaml\ntask: gen\noutput_type: generate_until\nrepeats: 2\n\
+         generation_kwargs: {until: [\"\\n\"], max_gen_toks: 7, do_sample: false}\n",
+    );
+    let prepared = fixture.prepare("gen", &shots(1)).unwrap();
+    let doc = &prepared.docs[1];
+    assert_eq!(&*doc.requests[0].context, "Desc eq1.\n\nQ: tq0\nA: no\n\nQ: eq1\nA:");
+    assert_eq!((doc.requests.len(), doc.requests[0].continuation.as_str()), (1, ""));
+    assert_eq!(doc.gold, Gold::Text("yes".into()));
+    let generation = prepared.generation.unwrap();
+    assert_eq!((generation.until, generation.max_gen_toks, generation.repeats), (vec!["\n".into()], 7, 2));
+}
+
+#[test]
+fn several_right_answers_are_known_from_the_first_document() {
+    let fixture = qa();
+    let task = "task: many\ndataset_path: o/m\noutput_type: generate_until\ntest_split: test\n\
+                doc_to_text: \"{{q}}\"\ndoc_to_target: \"{{a}}\"\n";
+    fixture.write("tasks/many.yaml", task);
+    fixture.write(
+        "data/o/m/test.jsonl",
+        "{\"q\": \"a\", \"a\": [\"x\", \"y\"]}\n{\"q\": \"b\", \"a\": [\"z\"]}\n",
+    );
+    let prepared = fixture.prepare("many", &shots(0)).unwrap();
+    assert_eq!(prepared.docs[0].gold, Gold::Texts(vec!["x".into(), "y".into()]));
+    assert_eq!(prepared.docs[1].target_text, "['z']");
 }

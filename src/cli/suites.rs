@@ -108,9 +108,7 @@ fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (V
     }
     let mut inner = BTreeSet::new();
     for (_, suite) in &suites {
-        if let Suite::Group(group) = suite {
-            group.children.iter().for_each(|child| names_below(child, &mut inner));
-        }
+        names_below(suite, &suite.folder(), &mut inner);
     }
     if all {
         let tags = index.tags().into_iter().filter_map(|name| index.resolve(name).ok());
@@ -124,10 +122,15 @@ fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (V
     (lines, problems)
 }
 
-fn names_below(suite: &Suite, names: &mut BTreeSet<String>) {
-    names.insert(suite.name().to_owned());
-    if let Suite::Group(group) = suite {
-        group.children.iter().for_each(|child| names_below(child, names));
+/// What stands inside of a suite and in its folder. A group of suites from other folders hides none of them.
+fn names_below(suite: &Suite, folder: &str, names: &mut BTreeSet<String>) {
+    let Suite::Group(group) = suite else { return };
+    for child in &group.children {
+        let rest = child.folder().strip_prefix(folder).map(|rest| rest.is_empty() || rest.starts_with('/'));
+        if rest == Some(true) {
+            names.insert(child.name().to_owned());
+        }
+        names_below(child, folder, names);
     }
 }
 
@@ -223,9 +226,22 @@ mod tests {
         for name in ["mmlu", "cmmlu", "ceval-valid", "arc_easy", "winogrande"] {
             assert!(top.contains(&name.to_owned()), "{name} in {top:?}");
         }
+        for name in [
+            "llama-paper",
+            "open-llm-v1",
+            "chinese",
+            "agieval",
+            "gaokao",
+            "bbh_zeroshot",
+            "gsm8k",
+            "wikitext",
+        ] {
+            assert!(top.contains(&name.to_owned()), "{name} in {top:?}");
+        }
+        assert!(!top.contains(&"agieval_math".to_owned()) && !top.contains(&"llama-paper-code".to_owned()));
         assert!(!top.contains(&"mmlu_anatomy".to_owned()) && !top.contains(&"mmlu_stem".to_owned()));
-        // 57 subjects, 4 categories, the whole, and the tags of the categories.
-        assert_eq!(names(true, Some("cais/mmlu")).len(), 57 + 4 + 1 + 4);
+        // 57 subjects, 4 categories, the whole, the tags of the categories, and the groups of three papers.
+        assert_eq!(names(true, Some("cais/mmlu")).len(), 57 + 4 + 1 + 4 + 3);
         assert_eq!(names(false, Some("no such thing")), Vec::<String>::new());
     }
 

@@ -6,6 +6,7 @@
 mod encode;
 mod local;
 mod plan;
+mod windows;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::progress::Progress;
 pub use encode::{EncodedPair, PairEncoder};
 pub use local::LocalModel;
 pub use plan::{Limits, Plan, PlannedWave, Target};
+pub use windows::windows;
 
 /// "How likely is `continuation` after `context`?", in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

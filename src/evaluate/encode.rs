@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::EvaluateError;
-use crate::engine::{EncodedPair, PairEncoder, ScoreRequest};
-use crate::tasks::{PreparedDoc, PreparedTask, TextRequest};
+use crate::engine::{EncodedPair, PairEncoder, ScoreRequest, windows};
+use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// Tokens of one document: its requests, then its unconditional ones.
 #[derive(Debug, Clone)]
 pub struct EncodedDoc {
-    /// One per choice.
+    /// One per choice; of a whole text one per window.
     pub requests: Vec<EncodedPair>,
     /// One per choice if the task asks for mutual information, else none.
     pub unconditional: Vec<EncodedPair>,
@@ -26,14 +26,25 @@ pub struct EncodedTask {
 }
 
 impl EncodedTask {
-    /// Encodes the documents of `task`.
-    pub fn new(tokenizer: &Tokenizer, task: &PreparedTask) -> Result<Self, EvaluateError> {
+    /// Encodes the documents of `task` for a model with `max_length` positions.
+    ///
+    /// # Errors
+    /// A task whose answers are written, and texts that cannot be encoded.
+    pub fn new(tokenizer: &Tokenizer, task: &PreparedTask, max_length: usize) -> Result<Self, EvaluateError> {
         let encoder = PairEncoder::new(tokenizer);
+        let whole = match task.task.config.output_type {
+            OutputType::GenerateUntil => {
+                return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
+            }
+            kind => kind == OutputType::LoglikelihoodRolling,
+        };
         let docs: Result<Vec<_>, _> = task
             .docs
             .par_iter()
             .map(|doc| {
-                encode_doc(encoder, doc).map_err(|source| EvaluateError::Tokenizer {
+                let encoded =
+                    if whole { encode_whole(tokenizer, doc, max_length) } else { encode_doc(encoder, doc) };
+                encoded.map_err(|source| EvaluateError::Tokenizer {
                     task: task.task.name.clone(),
                     doc_id: doc.doc_id,
                     source: Box::new(source),
@@ -72,6 +83,21 @@ impl EncodedTask {
         }
         None
     }
+}
+
+/// A whole text in windows that predict each of its tokens once.
+fn encode_whole(
+    tokenizer: &Tokenizer,
+    doc: &PreparedDoc,
+    max_length: usize,
+) -> Result<EncodedDoc, TokenizerError> {
+    let mut requests = Vec::new();
+    for request in &doc.requests {
+        let tokens = tokenizer.encode_for_model(&request.continuation)?;
+        let pair = |request| EncodedPair { request, n_context_tokens: 0 };
+        requests.extend(windows(&tokens, tokenizer.prefix_token(), max_length).into_iter().map(pair));
+    }
+    Ok(EncodedDoc { requests, unconditional: Vec::new() })
 }
 
 fn encode_doc(encoder: PairEncoder, doc: &PreparedDoc) -> Result<EncodedDoc, TokenizerError> {

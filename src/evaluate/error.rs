@@ -2,7 +2,8 @@
 
 use super::EncodedTask;
 use crate::engine::EngineError;
-use crate::tasks::PreparedTask;
+use crate::metrics::Aggregation;
+use crate::tasks::{PreparedTask, TaskError};
 use crate::tokenizer::TokenizerError;
 
 /// An error of an evaluation.
@@ -48,7 +49,8 @@ pub enum EvaluateError {
     },
     /// An aggregation without an implementation.
     #[error(
-        "task {task}, metric {metric}: aggregation {aggregation:?} is not known; known are mean and perplexity"
+        "task {task}, metric {metric}: aggregation {aggregation:?} is not known or does not fit the metric; known are {}",
+        Aggregation::NAMES.join(", ")
     )]
     UnknownAggregation {
         /// The task.
@@ -57,6 +59,53 @@ pub enum EvaluateError {
         metric: String,
         /// The aggregation.
         aggregation: String,
+    },
+    /// A function or a filter of the task file that cannot be used.
+    #[error(transparent)]
+    Task(#[from] Box<TaskError>),
+    /// A document that a metric, a filter or a native function cannot grade.
+    #[error("task {task}, document {doc_id}: {reason}")]
+    Grade {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Tasks that ask the model to write.
+    #[error(
+        "{tasks}: the model is asked to write answers (generate_until), and generating comes with a later version; \
+         suites of the types multiple_choice, loglikelihood and loglikelihood_rolling work today, see `zoo suites`"
+    )]
+    Generates {
+        /// The tasks.
+        tasks: String,
+    },
+    /// A metric that runs the programs that a model wrote.
+    #[error(
+        "task {task}: metric {metric:?} runs programs that the model wrote, which comes with a later version; the programs \
+         themselves can be put together and looked at"
+    )]
+    RunsPrograms {
+        /// The task.
+        task: String,
+        /// The metric.
+        metric: String,
+    },
+    /// Answers that are not one list per document.
+    #[error(
+        "task {task}: expected answers to {expected} documents, each with {repeats} or more, found {found}"
+    )]
+    Answers {
+        /// The task.
+        task: String,
+        /// Documents of the task.
+        expected: usize,
+        /// Answers to each that the task asks for.
+        repeats: usize,
+        /// What was given.
+        found: String,
     },
     /// A task without documents.
     #[error("task {task}: there are no documents to score; check --limit and the data")]

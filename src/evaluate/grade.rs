@@ -5,15 +5,23 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::collect::{Collector, of_function};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::metrics::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
-use crate::tasks::{Gold, OutputType, PreparedDoc, PreparedTask};
+use crate::tasks::native::{self, Values};
+use crate::tasks::schema::Field;
+use crate::tasks::template::python::count_split_by_space;
+use crate::tasks::{DocValue, Gold, OutputType, PreparedDoc, PreparedTask};
 
 /// The metrics of tasks with one continuation per document.
 const LOGLIKELIHOOD_METRICS: [&str; 2] = ["acc", "perplexity"];
+/// The metrics of whole texts.
+const ROLLING_METRICS: [&str; 3] = ["word_perplexity", "byte_perplexity", "bits_per_byte"];
+/// How much of a whole text its line of samples shows.
+const WHOLE_TARGET_CHARS: usize = 300;
 
 /// Grades one task. `scores` are the answers to `encoded.requests()`.
 pub fn grade(
@@ -34,54 +42,73 @@ pub fn grade(
         graded.push(GradedDoc { doc, encoded, scores: own, unconditional });
     }
 
-    let mut metrics = Vec::new();
-    let mut per_document: Vec<BTreeMap<String, f64>> = vec![BTreeMap::new(); graded.len()];
+    let name = task.task.name.as_str();
+    let by_function = graded_by_function(task, &graded)?;
+    let mut collected = Collector::new(name, graded.len());
     for spec in task.task.metrics() {
-        let values: Option<Vec<f64>> = graded.iter().map(|doc| doc.metric(&spec.name, task)).collect();
-        let values = values.ok_or_else(|| unknown_metric(task, &spec.name))?;
-        let aggregation =
-            Aggregation::by_name(&spec.aggregation).ok_or_else(|| EvaluateError::UnknownAggregation {
-                task: task.task.name.clone(),
-                metric: spec.name.clone(),
-                aggregation: spec.aggregation.clone(),
-            })?;
-        // What a perplexity is made of is the log-likelihood that the line has anyway.
-        if aggregation == Aggregation::Mean {
-            let key = format!("{},{NO_FILTER}", spec.name);
-            for (line, value) in per_document.iter_mut().zip(&values) {
-                line.insert(key.clone(), *value);
-            }
-        }
-        if let Some(aggregate) = aggregation.of(&values) {
-            metrics.push((spec.name.clone(), aggregate));
-        }
+        let values = match &by_function {
+            Some(documents) => of_function(documents, &spec.name),
+            None => graded.iter().map(|doc| doc.metric(&spec.name, task)).collect(),
+        };
+        let values = values.ok_or_else(|| unknown_metric(task, &spec.name, by_function.as_deref()))?;
+        collected.add(&spec, NO_FILTER, &values)?;
     }
 
+    let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
     let mut digests = PromptDigests::default();
     let samples = graded
         .iter()
-        .zip(per_document)
-        .map(|(doc, metrics)| doc.sample(metrics, max_length, &mut digests))
+        .zip(collected.per_document)
+        .map(|(doc, metrics)| doc.sample(metrics, max_length, whole, &mut digests))
         .collect();
     Ok(TaskResult {
         task: Arc::clone(&task.task),
         num_fewshot: task.num_fewshot,
         total_documents: task.total_docs,
         data_sha256: task.data_sha256.clone(),
-        metrics,
+        metrics: collected.metrics,
         samples,
     })
 }
 
-fn unknown_metric(task: &PreparedTask, metric: &str) -> EvaluateError {
-    let (output_type, known) = match task.task.config.output_type {
-        OutputType::MultipleChoice => ("multiple_choice", MULTIPLE_CHOICE_METRICS.join(", ")),
-        _ => ("loglikelihood", LOGLIKELIHOOD_METRICS.join(", ")),
+/// What `process_results` makes of every document, if the task has one.
+fn graded_by_function(
+    task: &PreparedTask,
+    graded: &[GradedDoc<'_>],
+) -> Result<Option<Vec<Values>>, EvaluateError> {
+    let Some(Field::Function(function)) = &task.task.config.process_results else { return Ok(None) };
+    let call = native::score_results(function).map_err(Box::new)?;
+    let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
+    let one = |doc: &GradedDoc<'_>| {
+        let mut logprobs: Vec<f64> = doc.scores.iter().map(|score| score.logprob).collect();
+        if whole {
+            logprobs = vec![logprobs.iter().sum()];
+        }
+        call(&doc.doc.doc, &logprobs).map_err(|reason| EvaluateError::Grade {
+            task: task.task.name.clone(),
+            doc_id: doc.doc.doc_id,
+            reason: format!("{}: {reason}", function.name),
+        })
+    };
+    graded.iter().map(one).collect::<Result<_, _>>().map(Some)
+}
+
+fn unknown_metric(task: &PreparedTask, metric: &str, by_function: Option<&[Values]>) -> EvaluateError {
+    let kind = task.task.config.output_type;
+    let known = match (by_function, kind) {
+        (Some(documents), _) => {
+            let names =
+                documents.first().map(|values| values.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+            names.unwrap_or_default().join(", ")
+        }
+        (None, OutputType::MultipleChoice) => MULTIPLE_CHOICE_METRICS.join(", "),
+        (None, OutputType::LoglikelihoodRolling) => ROLLING_METRICS.join(", "),
+        (None, _) => LOGLIKELIHOOD_METRICS.join(", "),
     };
     EvaluateError::UnknownMetric {
         task: task.task.name.clone(),
         metric: metric.to_owned(),
-        output_type: output_type.to_owned(),
+        output_type: kind.name().to_owned(),
         known,
     }
 }
@@ -95,8 +122,22 @@ struct GradedDoc<'a> {
 }
 
 impl GradedDoc<'_> {
-    fn metric(&self, metric: &str, task: &PreparedTask) -> Option<f64> {
+    /// The log-likelihood of all windows of a whole text.
+    fn whole(&self) -> f64 {
+        self.scores.iter().map(|score| score.logprob).sum()
+    }
+
+    fn metric(&self, metric: &str, task: &PreparedTask) -> Option<DocValue> {
         match task.task.config.output_type {
+            OutputType::LoglikelihoodRolling => {
+                let text = self.doc.requests.first().map_or("", |request| request.continuation.as_str());
+                let units = match metric {
+                    "word_perplexity" => count_split_by_space(text),
+                    "byte_perplexity" | "bits_per_byte" => text.len(),
+                    _ => return None,
+                };
+                Some(DocValue::Weighted(self.whole(), units as f64))
+            }
             OutputType::MultipleChoice => multiple_choice(
                 metric,
                 ChoiceDocument {
@@ -105,12 +146,13 @@ impl GradedDoc<'_> {
                     unconditional: self.unconditional,
                     gold: &self.doc.gold,
                 },
-            ),
+            )
+            .map(DocValue::Number),
             _ => {
                 let score = self.scores.first()?;
                 match metric {
-                    "acc" => Some(f64::from(u8::from(score.is_greedy))),
-                    "perplexity" => Some(score.logprob),
+                    "acc" => Some(DocValue::Number(f64::from(u8::from(score.is_greedy)))),
+                    "perplexity" => Some(DocValue::Number(score.logprob)),
                     _ => None,
                 }
             }
@@ -121,9 +163,13 @@ impl GradedDoc<'_> {
         &self,
         metrics: BTreeMap<String, f64>,
         max_length: usize,
+        whole: bool,
         digests: &mut PromptDigests,
     ) -> SampleLine {
         let first = self.doc.requests.first();
+        if whole {
+            return self.whole_sample(metrics, digests);
+        }
         let one_context = self.doc.requests.iter().all(|r| first.is_some_and(|f| f.context == r.context));
         let choices: Vec<ChoiceLine> = self
             .encoded
@@ -145,27 +191,61 @@ impl GradedDoc<'_> {
         SampleLine {
             doc_id: self.doc.doc_id,
             prompt_sha256: first.map(|request| digests.of(&request.context)).unwrap_or_default(),
-            n_prompt_tokens,
-            n_ctx_tokens: n_prompt_tokens,
+            n_prompt_tokens: Some(n_prompt_tokens),
+            n_ctx_tokens: Some(n_prompt_tokens),
             truncated: choices.iter().any(|choice| choice.truncated > 0),
             choices,
-            target: match &self.doc.gold {
-                Gold::Index(index) => (*index).into(),
-                Gold::Indices(indices) => indices.clone().into(),
-                Gold::Text(text) => text.clone().into(),
-                Gold::OutOfRange => serde_json::Value::Null,
-            },
+            text: None,
+            filtered: BTreeMap::new(),
+            target: target(&self.doc.gold),
+            metrics,
+        }
+    }
+
+    /// The line of a whole text: all windows as one choice, and the beginning of the text as target.
+    fn whole_sample(&self, metrics: BTreeMap<String, f64>, digests: &mut PromptDigests) -> SampleLine {
+        let choice = ChoiceLine {
+            logprob: self.whole(),
+            is_greedy: self.scores.iter().all(|score| score.is_greedy),
+            n_tokens: self.encoded.requests.iter().map(|pair| pair.request.continuation.len()).sum(),
+            tokens: Vec::new(),
+            truncated: 0,
+            prompt_sha256: None,
+            n_ctx_tokens: None,
+        };
+        let text: String = self.doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect();
+        SampleLine {
+            doc_id: self.doc.doc_id,
+            prompt_sha256: digests.of(&Arc::from("")),
+            n_prompt_tokens: None,
+            n_ctx_tokens: None,
+            truncated: false,
+            choices: vec![choice],
+            text: None,
+            filtered: BTreeMap::new(),
+            target: text.into(),
             metrics,
         }
     }
 }
 
+/// The right answer as a line of samples shows it.
+pub(super) fn target(gold: &Gold) -> serde_json::Value {
+    match gold {
+        Gold::Index(index) => (*index).into(),
+        Gold::Indices(indices) => indices.clone().into(),
+        Gold::Text(text) => text.clone().into(),
+        Gold::Texts(texts) => texts.clone().into(),
+        Gold::OutOfRange => serde_json::Value::Null,
+    }
+}
+
 /// SHA-256 of contexts; neighbouring documents often have the same.
 #[derive(Default)]
-struct PromptDigests(HashMap<Arc<str>, String>);
+pub(super) struct PromptDigests(HashMap<Arc<str>, String>);
 
 impl PromptDigests {
-    fn of(&mut self, context: &Arc<str>) -> String {
+    pub(super) fn of(&mut self, context: &Arc<str>) -> String {
         self.0.entry(Arc::clone(context)).or_insert_with(|| sha256_hex(context.as_bytes())).clone()
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! The middle of `zoo eval`: texts become tokens ([`encode`]), the engine answers them all in one go so
 //! that every task shares its prefixes with every other, answers become metrics (`grade`), and results
-//! are summed up along the tree of a suite (`rows`). It knows neither flags nor files.
+//! are summed up along the tree of a suite (`rows`). Answers that were written are graded from their texts
+//! ([`grade_generation`]). It knows neither flags nor files.
 
+mod collect;
 mod encode;
 mod error;
 mod grade;
 mod rows;
+mod written;
 
 use std::sync::Arc;
 
@@ -20,12 +23,13 @@ use crate::records::SampleLine;
 use crate::tasks::{PreparedTask, Task};
 use crate::tokenizer::Tokenizer;
 
+pub use collect::TaskMetric;
 pub use encode::EncodedTask;
 pub use error::EvaluateError;
 pub use rows::{ModelIdentity, suite_rows};
+pub use written::{filter_answers, grade_generation};
 
-/// The filter name of metrics that need no filter.
-pub const NO_FILTER: &str = "none";
+pub use crate::tasks::filters::NO_FILTER;
 
 /// One task, graded.
 #[derive(Debug, Clone)]
@@ -38,16 +42,16 @@ pub struct TaskResult {
     pub total_documents: usize,
     /// Digest of the data.
     pub data_sha256: String,
-    /// Each metric over all documents, in the task file's order.
-    pub metrics: Vec<(String, Aggregate)>,
+    /// Each metric over all documents, filter by filter, in the task file's order.
+    pub metrics: Vec<TaskMetric>,
     /// One line per document.
     pub samples: Vec<SampleLine>,
 }
 
 impl TaskResult {
-    /// The value of a metric.
-    pub fn metric(&self, name: &str) -> Option<Aggregate> {
-        self.metrics.iter().find(|(metric, _)| metric == name).map(|(_, value)| *value)
+    /// The value of a metric after a filter.
+    pub fn metric(&self, name: &str, filter: &str) -> Option<Aggregate> {
+        self.metrics.iter().find(|m| m.metric == name && m.filter == filter).map(|m| m.value)
     }
 }
 
@@ -60,9 +64,13 @@ pub struct Evaluated {
     pub tokens: TokenCounts,
 }
 
-/// Encodes every text of `tasks`, in parallel over documents.
-pub fn encode(tokenizer: &Tokenizer, tasks: &[PreparedTask]) -> Result<Vec<EncodedTask>, EvaluateError> {
-    tasks.iter().map(|task| EncodedTask::new(tokenizer, task)).collect()
+/// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
+pub fn encode(
+    tokenizer: &Tokenizer,
+    tasks: &[PreparedTask],
+    max_length: usize,
+) -> Result<Vec<EncodedTask>, EvaluateError> {
+    tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 
 /// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`.

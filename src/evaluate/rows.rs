@@ -1,8 +1,10 @@
 //! Task results → rows, along the tree of a suite: groups before their tasks.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
-use super::{NO_FILTER, TaskResult};
+use super::{TaskMetric, TaskResult};
 use crate::metrics::{Aggregate, combine};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
@@ -40,11 +42,11 @@ impl Walk<'_> {
         match node {
             Suite::Task(task) => {
                 if let Some(result) = self.results.iter().find(|r| r.task.name == task.name) {
-                    for (metric, value) in &result.metrics {
+                    for TaskMetric { metric, filter, value } in &result.metrics {
                         rows.push(self.row(
                             &task.name,
                             (depth, TaskKind::Task),
-                            metric,
+                            (metric, filter),
                             *value,
                             Some(result.num_fewshot),
                             &result.data_sha256,
@@ -70,6 +72,10 @@ impl Walk<'_> {
             .iter()
             .filter_map(|task| self.results.iter().find(|r| r.task.name == task.name))
             .collect();
+        // A group of which a part was not run has no number of its own.
+        if members.len() < node.tasks().len() {
+            return;
+        }
         let shots = members.first().map(|m| m.num_fewshot);
         let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
         let mut digest = Sha256::new();
@@ -78,10 +84,19 @@ impl Walk<'_> {
         }
         let data_sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         for aggregate in &group.aggregates {
-            let values: Vec<Aggregate> = members.iter().filter_map(|m| m.metric(&aggregate.metric)).collect();
-            if let Some(value) = combine(&values, aggregate.weight_by_size) {
-                let place = (depth, TaskKind::Group);
-                rows.push(self.row(&group.name, place, &aggregate.metric, value, shots, &data_sha256));
+            let metric = aggregate.metric.as_str();
+            let found = || {
+                let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
+                own.map(|m| m.filter.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+            };
+            let filters: Vec<String> = aggregate.filters.clone().unwrap_or_else(found);
+            for filter in &filters {
+                let values: Vec<Aggregate> =
+                    members.iter().filter_map(|m| m.metric(metric, filter)).collect();
+                if let Some(value) = combine(&values, aggregate.weight_by_size) {
+                    let place = (depth, TaskKind::Group);
+                    rows.push(self.row(&group.name, place, (metric, filter), value, shots, &data_sha256));
+                }
             }
         }
     }
@@ -90,7 +105,7 @@ impl Walk<'_> {
         &self,
         task: &str,
         (depth, kind): (usize, TaskKind),
-        metric: &str,
+        (metric, filter): (&str, &str),
         value: Aggregate,
         num_fewshot: Option<usize>,
         data_sha256: &str,
@@ -106,7 +121,7 @@ impl Walk<'_> {
             task: task.to_owned(),
             num_fewshot,
             metric: metric.to_owned(),
-            filter: NO_FILTER.to_owned(),
+            filter: filter.to_owned(),
             value: value.value,
             stderr: value.stderr,
             n: value.n,

@@ -2,6 +2,7 @@
 
 use crate::engine::Score;
 use crate::tasks::Gold;
+use crate::tasks::native::first_highest;
 
 /// A document with its choices and their scores, in the same order.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,7 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
             Some(f64::from(u8::from(match gold {
                 Gold::Index(index) => greedy(index),
                 Gold::Indices(indices) => indices.iter().any(greedy),
-                Gold::OutOfRange | Gold::Text(_) => false,
+                Gold::OutOfRange | Gold::Text(_) | Gold::Texts(_) => false,
             })))
         }
         "brier_score" => {
@@ -64,23 +65,8 @@ fn is_right(gold: &Gold, choice: usize) -> bool {
     match gold {
         Gold::Index(index) => *index == choice,
         Gold::Indices(indices) => indices.contains(&choice),
-        Gold::OutOfRange | Gold::Text(_) => false,
+        Gold::OutOfRange | Gold::Text(_) | Gold::Texts(_) => false,
     }
-}
-
-/// Index of the highest value, the first among equals. A NaN (a choice of no characters) counts as the
-/// highest, as numpy's argmax has it.
-fn first_highest(values: &[f64]) -> usize {
-    if let Some(index) = values.iter().position(|v| v.is_nan()) {
-        return index;
-    }
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
 }
 
 #[cfg(test)]

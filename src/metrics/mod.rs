@@ -5,7 +5,9 @@
 mod aggregate;
 mod choice;
 mod group;
+mod written;
 
 pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
 pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 pub use group::combine;
+pub use written::{ExactMatch, WRITTEN_METRICS};

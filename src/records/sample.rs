@@ -19,7 +19,7 @@ pub struct Header {
     pub task: String,
     /// Few-shot examples per prompt.
     pub num_fewshot: usize,
-    /// `multiple_choice` or `loglikelihood`.
+    /// `multiple_choice`, `loglikelihood`, `loglikelihood_rolling` or `generate_until`.
     pub output_type: String,
     /// Documents in this file.
     pub n: usize,
@@ -36,7 +36,8 @@ pub struct ChoiceLine {
     pub is_greedy: bool,
     /// Tokens scored.
     pub n_tokens: usize,
-    /// Their ids.
+    /// Their ids; left out for whole texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<u32>,
     /// Tokens cut from the left to fit the model.
     #[serde(skip_serializing_if = "is_zero")]
@@ -56,15 +57,24 @@ pub struct SampleLine {
     pub doc_id: usize,
     /// SHA-256 of the UTF-8 context of the first request, before any cut.
     pub prompt_sha256: String,
-    /// Tokens of that context, before any cut.
-    pub n_prompt_tokens: usize,
+    /// Tokens of that context, before any cut; unknown where no tokenizer was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_prompt_tokens: Option<usize>,
     /// The same under the name the reference files use.
-    pub n_ctx_tokens: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_ctx_tokens: Option<usize>,
     /// Whether any request lost tokens.
     pub truncated: bool,
-    /// In the order of the document's choices.
+    /// In the order of the document's choices; one for a whole text, none for a written answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ChoiceLine>,
-    /// Index of the right choice, several indices, or a text.
+    /// What the model wrote; of several answers the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The answer after each filter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub filtered: BTreeMap<String, serde_json::Value>,
+    /// Index of the right choice, several indices, a text, or several texts.
     pub target: serde_json::Value,
     /// By `metric,filter`.
     pub metrics: BTreeMap<String, f64>,

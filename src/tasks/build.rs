@@ -32,6 +32,8 @@ pub(super) struct Builder<'a> {
     unconditional: bool,
     /// Whether choices stand in the context; known from the first document on.
     multiple_input: Option<bool>,
+    /// Whether a written answer may be any of several; known from the first document on.
+    multiple_target: bool,
 }
 
 /// The requests of one document.
@@ -65,20 +67,24 @@ impl<'a> Builder<'a> {
             })?;
             maker(key, field)
         };
+        // A text that is scored whole needs no question.
+        let rolling = config.output_type == OutputType::LoglikelihoodRolling;
+        let nothing = Field::Template(String::new());
+        let text = |field: Option<&Field>| required("doc_to_text", field.or(rolling.then_some(&nothing)));
         let optional = |key: &str, field: Option<&Field>| field.map(|field| maker(key, field)).transpose();
         let template = |key: &str, text: Option<&String>| {
             let text = text.filter(|text| !text.is_empty());
             text.map(|text| maker(key, &Field::Template(text.clone()))).transpose()
         };
         let question = Makers {
-            text: required("doc_to_text", config.doc_to_text.as_ref())?,
+            text: text(config.doc_to_text.as_ref())?,
             target: required("doc_to_target", config.doc_to_target.as_ref())?,
             choices: optional("doc_to_choice", config.doc_to_choice.as_ref())?,
             gen_prefix: template("gen_prefix", config.gen_prefix.as_ref())?,
             target_delimiter: config.target_delimiter.clone(),
         };
         let example = Makers {
-            text: required("doc_to_text", own.doc_to_text.as_ref().or(config.doc_to_text.as_ref()))?,
+            text: text(own.doc_to_text.as_ref().or(config.doc_to_text.as_ref()))?,
             target: required("doc_to_target", own.doc_to_target.as_ref().or(config.doc_to_target.as_ref()))?,
             choices: optional("doc_to_choice", own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref()))?,
             gen_prefix: template("gen_prefix", own.gen_prefix.as_ref().or(config.gen_prefix.as_ref()))?,
@@ -101,6 +107,7 @@ impl<'a> Builder<'a> {
             system_instruction,
             unconditional: config.metrics().iter().any(|metric| metric.name == "acc_mutual_info"),
             multiple_input: None,
+            multiple_target: false,
         })
     }
 
@@ -117,6 +124,8 @@ impl<'a> Builder<'a> {
         if self.multiple_input.is_none() {
             let text = self.question.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
             self.multiple_input = Some(self.has_choices() && matches!(text, Part::Index(_)));
+            let target = self.question.target.target(doc, self.has_choices());
+            self.multiple_target = matches!(target.map_err(|e| ("doc_to_target", e))?, Part::List(_));
         }
         let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose();
         let description = description.map_err(|e| ("description", e))?.unwrap_or_default();
@@ -159,10 +168,13 @@ impl<'a> Builder<'a> {
     /// The requests of the evaluated document, after the messages that stand before it.
     pub fn requests(&self, doc: &Doc<'_>, before: Vec<Message>) -> Result<Built, Wrong> {
         let makers = &self.question;
+        let target = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
+        if self.task.config.output_type == OutputType::LoglikelihoodRolling {
+            return whole_text(target);
+        }
         let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
         let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
         let choices = choices.map_err(|e| ("doc_to_choice", e))?;
-        let target = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
         let prefix = prefix(makers, doc)?;
         let context = |question: &str, delimiter: &str| -> Result<Arc<str>, Wrong> {
             let turn = Turn {
@@ -179,6 +191,19 @@ impl<'a> Builder<'a> {
         };
         let delimiter = makers.target_delimiter.as_str();
         let target_text = target.shown();
+        let one = |request: TextRequest, gold: Gold, target_text: String| Built {
+            requests: vec![request],
+            unconditional: Vec::new(),
+            choices: Vec::new(),
+            gold,
+            in_range: true,
+            target_text,
+        };
+        if self.task.config.output_type == OutputType::GenerateUntil {
+            let gold = written(target, choices.as_deref(), self.multiple_target)?;
+            let context = context(&question_text(text)?, delimiter)?;
+            return Ok(one(TextRequest { context, continuation: String::new() }, gold, target_text));
+        }
         if self.task.config.output_type == OutputType::Loglikelihood {
             let Part::Text(target) = target else {
                 return Err(("doc_to_target", format!("expected a text, found {target_text}")));
@@ -187,14 +212,8 @@ impl<'a> Builder<'a> {
                 return Err(("doc_to_target", "the text to score is empty".into()));
             }
             let context = context(&question_text(text)?, delimiter)?;
-            return Ok(Built {
-                requests: vec![TextRequest { context, continuation: target.clone() }],
-                unconditional: Vec::new(),
-                choices: Vec::new(),
-                gold: Gold::Text(target),
-                in_range: true,
-                target_text,
-            });
+            let request = TextRequest { context, continuation: target.clone() };
+            return Ok(one(request, Gold::Text(target), target_text));
         }
         let choices = choices.filter(|choices| !choices.is_empty());
         let choices = choices.ok_or_else(|| ("doc_to_choice", "the list of choices is empty".into()))?;
@@ -245,6 +264,53 @@ fn question_text(part: Part) -> Result<String, Wrong> {
     }
 }
 
+/// The request for a text that is scored whole.
+fn whole_text(target: Part) -> Result<Built, Wrong> {
+    let Part::Text(text) = target else {
+        return Err(("doc_to_target", format!("expected the text to score, found {}", target.shown())));
+    };
+    Ok(Built {
+        requests: vec![TextRequest { context: Arc::from(""), continuation: text.clone() }],
+        unconditional: Vec::new(),
+        choices: Vec::new(),
+        gold: Gold::Text(text.clone()),
+        in_range: true,
+        target_text: text,
+    })
+}
+
+/// The right answer to a prompt that a model continues. With choices the target is a number; where the first
+/// document has several answers, all have, and a single text is taken apart into characters as Python does.
+fn written(target: Part, choices: Option<&[String]>, several: bool) -> Result<Gold, Wrong> {
+    if let Some(choices) = choices {
+        let Part::Index(index) = target else {
+            return Err((
+                "doc_to_target",
+                format!("expected the number of a choice, found {}", target.shown()),
+            ));
+        };
+        let from_end = usize::try_from(index.unsigned_abs()).ok().and_then(|n| choices.len().checked_sub(n));
+        let choice = usize::try_from(index).ok().or(from_end).and_then(|at| choices.get(at)).cloned();
+        let wrong =
+            || ("doc_to_target", format!("the answer is choice {index}, and there are {}", choices.len()));
+        return choice.map(Gold::Text).ok_or_else(wrong);
+    }
+    Ok(match target {
+        Part::List(items) if several => {
+            let text = |item: &serde_json::Value| match item {
+                serde_json::Value::String(text) => text.clone(),
+                other => super::fields::python_text(other),
+            };
+            Gold::Texts(items.iter().map(text).collect())
+        }
+        Part::Text(text) if several => Gold::Texts(text.chars().map(String::from).collect()),
+        other if several => {
+            return Err(("doc_to_target", format!("expected a list of answers, found {}", other.shown())));
+        }
+        other => Gold::Text(other.shown()),
+    })
+}
+
 /// The right answer among the choices, and whether it is there.
 fn gold(answer: &Part, choices: &[String]) -> Result<(Gold, bool), Wrong> {
     let index = |index: i64| usize::try_from(index).ok().filter(|at| *at < choices.len());
@@ -271,6 +337,18 @@ fn gold(answer: &Part, choices: &[String]) -> Result<(Gold, bool), Wrong> {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn written_answers() {
+        let list = || Part::List(vec![json!("x"), json!(3)]);
+        assert_eq!(written(list(), None, true).unwrap(), Gold::Texts(vec!["x".into(), "3".into()]));
+        assert_eq!(written(list(), None, false).unwrap(), Gold::Text("['x', 3]".into()));
+        assert_eq!(written(Part::Index(5), None, false).unwrap(), Gold::Text("5".into()));
+        let choices = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(written(Part::Index(-1), Some(&choices), false).unwrap(), Gold::Text("b".into()));
+        assert!(written(Part::Index(2), Some(&choices), false).is_err());
+        assert!(written(Part::Index(2), None, true).is_err());
+    }
 
     #[test]
     fn gold_answers() {

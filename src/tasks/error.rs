@@ -132,12 +132,15 @@ pub enum TaskError {
     },
     /// A `!function` without a native counterpart.
     #[error(
-        "{file}: {key}: no native function for `!function {function}` (looked for {looked_for}); \
-         zoo runs no Python, and knows: {known}"
+        "{}: {key}: no native function for `!function {function}` (looked for {looked_for}); \
+         zoo runs no Python, and knows: {known}",
+        at(file, *line)
     )]
     Native {
         /// The file with the tag.
         file: String,
+        /// The line of the key, from 1, where it could be found.
+        line: Option<usize>,
         /// The key that holds it.
         key: String,
         /// The function as written.

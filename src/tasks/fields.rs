@@ -219,6 +219,11 @@ fn missing(name: &str, columns: &Document) -> String {
     format!("the document has no column {name:?}; it has {}", names(columns))
 }
 
+/// A value as Python prints it.
+pub(super) fn python_text(value: &Value) -> String {
+    repr::repr(&template::to_value(value))
+}
+
 /// A value in a message, cut to a readable length.
 pub(super) fn shown(value: &Value) -> String {
     repr::repr(&template::to_value(value)).chars().take(80).collect()

@@ -173,6 +173,7 @@ impl Index {
                 children: self.tagged(tasks, over)?,
                 aggregates: Vec::new(),
                 version: None,
+                file: None,
             })),
         }
     }
@@ -261,6 +262,7 @@ impl Index {
             children,
             aggregates: config.aggregates,
             version: config.metadata.get("version").cloned(),
+            file: Some(file.clone()),
         })
     }
 }

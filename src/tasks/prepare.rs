@@ -11,9 +11,10 @@ use super::data::{DataStore, data_sha256};
 use super::error::TaskError;
 use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
-use super::native::Document;
+use super::filters::Pipeline;
+use super::native::{self, Document};
 use super::prompt::Message;
-use super::schema::OutputType;
+use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
 
@@ -46,6 +47,9 @@ impl Default for PrepareOptions {
 }
 
 /// One request: how likely is `continuation` after `context`?
+///
+/// Of a text that is scored whole (`loglikelihood_rolling`) the context is empty. Where the model is to write
+/// (`generate_until`) the context is the prompt, and the continuation is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextRequest {
     /// The whole prompt; the requests of one document share it where it is the same.
@@ -63,8 +67,10 @@ pub enum Gold {
     Indices(Vec<usize>),
     /// The answer is none of the choices: every model is wrong here.
     OutOfRange,
-    /// The text itself (`loglikelihood`).
+    /// The text itself: what is scored (`loglikelihood`), or the right answer (`generate_until`).
     Text(String),
+    /// Any of these answers (`generate_until`).
+    Texts(Vec<String>),
 }
 
 /// One document, ready to be scored.
@@ -78,7 +84,7 @@ pub struct PreparedDoc {
     pub requests: Vec<TextRequest>,
     /// The choices without any context, for `acc_mutual_info`; else empty.
     pub unconditional: Vec<TextRequest>,
-    /// The choices without delimiter; empty for `loglikelihood`.
+    /// The choices without delimiter; empty where there is nothing to choose from.
     pub choices: Vec<String>,
     /// The right answer.
     pub gold: Gold,
@@ -99,6 +105,8 @@ pub struct PreparedTask {
     pub data_sha256: String,
     /// How many documents the evaluated split has, before any limit.
     pub total_docs: usize,
+    /// How the model is to write, for tasks of the type `generate_until`.
+    pub generation: Option<Generation>,
     /// What the user should know: answers out of range, documents that may see themselves.
     pub warnings: Vec<String>,
 }
@@ -110,6 +118,7 @@ pub struct PreparedTask {
 /// document number and field.
 pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Result<PreparedTask, TaskError> {
     runnable(task)?;
+    let generation = generation(task)?;
     let strategy = strategy(task)?;
     let mut splits = Splits::new(task, data);
     let evaluated = splits.evaluated()?;
@@ -117,6 +126,8 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let taken = limited(task, total_docs, options.limit)?;
     let num_fewshot = match task.config.num_fewshot {
         Some(0) => 0,
+        // A text that is scored whole has nothing before it.
+        _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
         own => options.num_fewshot.or(own).unwrap_or(0),
     };
     let pool = if num_fewshot == 0 { splits.no_pool() } else { splits.pool(&evaluated)? };
@@ -163,7 +174,18 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
     warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");
     let data_sha256 = data_sha256(&splits.files);
-    Ok(PreparedTask { task: Arc::new(task.clone()), num_fewshot, docs, data_sha256, total_docs, warnings })
+    let task = Arc::new(task.clone());
+    Ok(PreparedTask { task, num_fewshot, docs, data_sha256, total_docs, generation, warnings })
+}
+
+/// How the model is to write, if it is.
+fn generation(task: &Task) -> Result<Option<Generation>, TaskError> {
+    if task.config.output_type != OutputType::GenerateUntil {
+        return Ok(None);
+    }
+    let error = |(key, message)| TaskError::Field { file: task.file.display(), line: None, key, message };
+    Pipeline::of(task)?;
+    Generation::of(&task.config).map(Some).map_err(error)
 }
 
 fn warn(warnings: &mut Vec<String>, task: &Task, docs: &[usize], what: &str) {
@@ -183,28 +205,25 @@ fn runnable(task: &Task) -> Result<(), TaskError> {
     let config = &task.config;
     let message = if let Some(class) = &config.class {
         format!("it is written in Python (class {class}), which zoo does not run; suites of plain YAML work")
-    } else if config.output_type == OutputType::GenerateUntil {
-        "its output_type generate_until asks the model to write text, which is not graded yet; suites of the \
-         types multiple_choice and loglikelihood work, see `zoo suites`"
-            .into()
-    } else if config.output_type == OutputType::LoglikelihoodRolling {
-        "its output_type loglikelihood_rolling scores whole texts, which is not done yet; of the perplexity \
-         suites lambada_openai works"
-            .into()
     } else if config.doc_to_image.is_some() || config.doc_to_audio.is_some() {
         "it shows pictures or plays sounds; zoo runs models of text".into()
-    } else if config.process_results.is_some() {
-        "it grades with process_results, a function without a native counterpart; remove the key to grade with \
-         its metric_list"
-            .into()
     } else if config.custom_dataset.is_some() {
         "it makes its data with custom_dataset, a Python function; name the data with dataset_path".into()
     } else if config.use_prompt.is_some() {
         "it takes its prompt from another library (use_prompt); write doc_to_text and doc_to_target".into()
     } else {
-        return Ok(());
+        return graded(config);
     };
     Err(TaskError::NotRunnable { file: task.file.display(), task: task.name.clone(), message })
+}
+
+/// Looks up `process_results`, so that a function that is not there is known before anything is computed.
+fn graded(config: &TaskConfig) -> Result<(), TaskError> {
+    let Some(Field::Function(function)) = &config.process_results else { return Ok(()) };
+    match config.output_type {
+        OutputType::GenerateUntil => native::answer_results(function).map(|_| ()),
+        _ => native::score_results(function).map(|_| ()),
+    }
 }
 
 fn strategy(task: &Task) -> Result<Strategy, TaskError> {

@@ -81,10 +81,8 @@ impl<'a> Splits<'a> {
                 Some(Samples::Listed(documents)) => {
                     return Ok(Pool { documents: documents.clone(), is_evaluated: false });
                 }
-                // No native function makes samples: looking it up gives the error.
                 Some(Samples::Function(function)) => {
-                    native::documents(function)?;
-                    return Ok(self.no_pool());
+                    return Ok(Pool { documents: native::samples(function)?(), is_evaluated: false });
                 }
                 None => {}
             }

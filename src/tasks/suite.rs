@@ -44,6 +44,8 @@ pub struct Group {
     pub aggregates: Vec<Aggregate>,
     /// `metadata.version` as written, if given.
     pub version: Option<Value>,
+    /// The group file; none for a tag.
+    pub file: Option<Location>,
 }
 
 /// What a name stands for.
@@ -69,6 +71,14 @@ impl Suite {
         match self {
             Self::Task(task) => &task.alias,
             Self::Group(group) => &group.alias,
+        }
+    }
+
+    /// The folder of its file, empty for a tag.
+    pub fn folder(&self) -> String {
+        match self {
+            Self::Task(task) => task.file.folder(),
+            Self::Group(group) => group.file.as_ref().map(Location::folder).unwrap_or_default(),
         }
     }
 

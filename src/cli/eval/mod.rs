@@ -4,6 +4,7 @@ mod args;
 mod output;
 mod subject;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -16,7 +17,7 @@ use super::exit::Usage;
 use super::{Global, bar};
 use crate::engine::Plan;
 use crate::evaluate::{self, EncodedTask};
-use crate::tasks::{DataStore, Index, PreparedTask, Suite, TaskError, prepare};
+use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
 
 /// Whose prompts, tokens and metrics the numbers are.
 pub const PROTOCOL: &str = "lm-eval-0.4.13";
@@ -31,7 +32,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let tasks = prepare_tasks(&suites, args)?;
     for subject in subjects {
         let tokenizer = subject.tokenizer()?;
-        let encoded = evaluate::encode(&tokenizer, &tasks)?;
+        let encoded = evaluate::encode(&tokenizer, &tasks, subject.limits().max_length)?;
         if args.dry_run {
             print_plan(&subject, &tasks, &encoded)?;
             continue;
@@ -70,7 +71,7 @@ fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTa
     let data = DataStore::from_env(args.data_dir.as_deref());
     let options = args.prepare_options();
     let mut prepared: Vec<PreparedTask> = Vec::new();
-    for task in suites.iter().flat_map(Suite::tasks) {
+    for task in written_left_out(suites)? {
         if prepared.iter().all(|known| known.task.name != task.name) {
             let task = prepare(&task, &data, &options)?;
             for warning in &task.warnings {
@@ -80,6 +81,27 @@ fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTa
         }
     }
     Ok(prepared)
+}
+
+/// The tasks that can be run: those whose answers are written are left out, and it is said.
+fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
+    let tasks = suites.iter().flat_map(Suite::tasks);
+    let (written, scored): (Vec<_>, Vec<_>) =
+        tasks.partition(|task| task.config.output_type == OutputType::GenerateUntil);
+    if written.is_empty() {
+        return Ok(scored);
+    }
+    let names: Vec<&str> = written.iter().map(|task| task.name.as_str()).collect();
+    let names = match names[..] {
+        [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
+        _ => names.join(", "),
+    };
+    let generates = evaluate::EvaluateError::Generates { tasks: names };
+    if scored.is_empty() {
+        return Err(generates.into());
+    }
+    tracing::warn!("{generates}; left out, and groups that hold such tasks get no number of their own");
+    Ok(scored)
 }
 
 /// What a run would compute, without computing it.

@@ -13,7 +13,7 @@ use super::subject::Subject;
 use super::{Args, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
-use crate::evaluate::{Evaluated, ModelIdentity, NO_FILTER, TaskResult, suite_rows};
+use crate::evaluate::{Evaluated, ModelIdentity, TaskMetric, TaskResult, suite_rows};
 use crate::machine::cpu_name;
 use crate::records::{
     Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name, write_atomically,
@@ -218,9 +218,9 @@ fn suite_record(task: &TaskResult) -> SuiteRecord {
 
 fn header(model: &str, task: &TaskResult) -> Header {
     let mut metrics = BTreeMap::new();
-    for (metric, value) in &task.metrics {
-        metrics.insert(format!("{metric},{NO_FILTER}"), Some(value.value));
-        metrics.insert(format!("{metric}_stderr,{NO_FILTER}"), value.stderr);
+    for TaskMetric { metric, filter, value } in &task.metrics {
+        metrics.insert(format!("{metric},{filter}"), Some(value.value));
+        metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
     }
     Header {
         kind: "header",

@@ -15,11 +15,7 @@ static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\[.*?\]")
 
 /// Adds `query`, `choices` and `gold` to every document.
 pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
-    documents
-        .into_iter()
-        .enumerate()
-        .map(|(doc, document)| process(document).map_err(|message| NativeError { doc, message }))
-        .collect()
+    super::each(documents, process)
 }
 
 fn process(mut document: Document) -> Result<Document, String> {

@@ -4,13 +4,28 @@
 //! writes `!function utils.process_docs` in `hellaswag/hellaswag.yaml`; it is found as
 //! `hellaswag/utils.process_docs`. `zoo` never runs Python.
 
+mod agieval;
+mod agieval_math;
+mod bbh;
 mod hellaswag;
+mod hendrycks_math;
+mod latex;
+mod minerva_examples;
+mod minerva_math;
+mod number_words;
+mod programs;
+mod race;
+mod table;
+mod truthfulqa;
+mod wikitext;
 mod winogrande;
 
 use serde_json::{Map, Value};
 
 use super::error::TaskError;
+use super::filters::{Args, Filter};
 use super::schema::FunctionRef;
+use table::FUNCTIONS;
 
 /// A document: its columns in order.
 pub type Document = Map<String, Value>;
@@ -29,6 +44,29 @@ pub struct NativeError {
     pub message: String,
 }
 
+/// A function that lists the examples of a task.
+pub type SamplesFn = fn() -> Vec<Document>;
+/// A function that grades a document by the log-likelihoods of its requests.
+pub type ScoreResultsFn = fn(&Document, &[f64]) -> Result<Values, String>;
+/// A function that grades a document by its answer after a filter.
+pub type AnswerResultsFn = fn(&Document, &Value) -> Result<Values, String>;
+/// A function that builds a filter from the arguments of its step.
+pub type FilterFn = fn(Args) -> Result<Box<dyn Filter>, String>;
+
+/// The metrics of one document, by name.
+pub type Values = Vec<(&'static str, DocValue)>;
+
+/// What one document adds to a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DocValue {
+    /// A number of its own.
+    Number(f64),
+    /// A sum and how many units it is over: a log-likelihood and words, say.
+    Weighted(f64, f64),
+    /// A reference and an answer, for metrics over all documents together.
+    Pair(String, String),
+}
+
 /// A native function.
 #[derive(Debug, Clone, Copy)]
 pub enum Native {
@@ -36,27 +74,31 @@ pub enum Native {
     Documents(DocumentsFn),
     /// `doc_to_text`, `doc_to_target`, `doc_to_choice`.
     Field(FieldFn),
+    /// `fewshot_config.samples`.
+    Samples(SamplesFn),
+    /// `process_results` of a task whose continuations or texts are scored.
+    ScoreResults(ScoreResultsFn),
+    /// `process_results` of a task whose answers are written.
+    AnswerResults(AnswerResultsFn),
+    /// A step of `filter_list`.
+    Filter(FilterFn),
+    /// A metric that runs the programs a model wrote; known, and not done yet.
+    RunsPrograms,
 }
 
-/// Name in our suites, name in the harness's folder, function.
-const FUNCTIONS: [(&str, &str, Native); 4] = [
-    ("hellaswag.process_docs", "hellaswag/utils.process_docs", Native::Documents(hellaswag::process_docs)),
-    (
-        "winogrande.doc_to_text",
-        "winogrande/preprocess_winogrande.doc_to_text",
-        Native::Field(winogrande::doc_to_text),
-    ),
-    (
-        "winogrande.doc_to_target",
-        "winogrande/preprocess_winogrande.doc_to_target",
-        Native::Field(winogrande::doc_to_target),
-    ),
-    (
-        "winogrande.doc_to_choice",
-        "winogrande/preprocess_winogrande.doc_to_choice",
-        Native::Field(winogrande::doc_to_choice),
-    ),
-];
+impl Native {
+    fn place(self) -> &'static str {
+        match self {
+            Self::Documents(_) => "works on whole splits, for process_docs",
+            Self::Field(_) => "makes a field of the prompt",
+            Self::Samples(_) => "lists examples, for fewshot_config.samples",
+            Self::ScoreResults(_) => "grades log-likelihoods, for process_results",
+            Self::AnswerResults(_) => "grades written answers, for process_results",
+            Self::Filter(_) => "is a step of a filter_list",
+            Self::RunsPrograms => "runs programs, for metric_list",
+        }
+    }
+}
 
 /// The native counterpart of a `!function`.
 ///
@@ -64,45 +106,116 @@ const FUNCTIONS: [(&str, &str, Native); 4] = [
 /// The names under which it was looked for, and those that exist.
 pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
     let in_folder = format!("{}/{}", function.origin.location.folder_name(), function.name);
-    let found = FUNCTIONS.iter().find(|(ours, theirs, _)| function.name == *ours || in_folder == *theirs);
+    let found = FUNCTIONS
+        .iter()
+        .find(|(ours, theirs, _)| function.name == *ours || theirs.contains(&in_folder.as_str()));
     found.map(|(_, _, native)| *native).ok_or_else(|| TaskError::Native {
         file: function.origin.location.display(),
+        line: function.origin.line(function.key.split(['.', '[']).next().unwrap_or_default()),
         key: function.key.clone(),
         function: function.name.clone(),
         looked_for: format!("{}, {in_folder}", function.name).into(),
-        known: FUNCTIONS.map(|(ours, _, _)| ours).join(", ").into(),
+        known: FUNCTIONS.iter().map(|(ours, _, _)| *ours).collect::<Vec<_>>().join(", ").into(),
     })
 }
 
 /// The function as one over documents.
 ///
 /// # Errors
-/// As [`find`]; also if the function makes a field instead.
+/// As [`find`]; also if the function is of another kind.
 pub fn documents(function: &FunctionRef) -> Result<DocumentsFn, TaskError> {
     match find(function)? {
         Native::Documents(call) => Ok(call),
-        Native::Field(_) => Err(wrong_place(function, "makes a field of the prompt")),
+        other => Err(wrong_place(function, other)),
     }
 }
 
 /// The function as one that makes a field.
 ///
 /// # Errors
-/// As [`find`]; also if the function is one over documents.
+/// As [`find`]; also if the function is of another kind.
 pub fn field(function: &FunctionRef) -> Result<FieldFn, TaskError> {
     match find(function)? {
         Native::Field(call) => Ok(call),
-        Native::Documents(_) => Err(wrong_place(function, "works on whole splits, for process_docs")),
+        other => Err(wrong_place(function, other)),
     }
 }
 
-fn wrong_place(function: &FunctionRef, what: &str) -> TaskError {
+/// The function as one that lists examples.
+///
+/// # Errors
+/// As [`find`]; also if the function is of another kind.
+pub fn samples(function: &FunctionRef) -> Result<SamplesFn, TaskError> {
+    match find(function)? {
+        Native::Samples(call) => Ok(call),
+        other => Err(wrong_place(function, other)),
+    }
+}
+
+/// The function as one that grades log-likelihoods.
+///
+/// # Errors
+/// As [`find`]; also if the function is of another kind.
+pub fn score_results(function: &FunctionRef) -> Result<ScoreResultsFn, TaskError> {
+    match find(function)? {
+        Native::ScoreResults(call) => Ok(call),
+        other => Err(wrong_place(function, other)),
+    }
+}
+
+/// The function as one that grades written answers.
+///
+/// # Errors
+/// As [`find`]; also if the function is of another kind.
+pub fn answer_results(function: &FunctionRef) -> Result<AnswerResultsFn, TaskError> {
+    match find(function)? {
+        Native::AnswerResults(call) => Ok(call),
+        other => Err(wrong_place(function, other)),
+    }
+}
+
+/// The function as a step of a filter.
+///
+/// # Errors
+/// As [`find`]; also if the function is of another kind.
+pub fn filter(function: &FunctionRef) -> Result<FilterFn, TaskError> {
+    match find(function)? {
+        Native::Filter(call) => Ok(call),
+        other => Err(wrong_place(function, other)),
+    }
+}
+
+fn wrong_place(function: &FunctionRef, found: Native) -> TaskError {
     TaskError::Field {
         file: function.origin.location.display(),
-        line: function.origin.line(&function.key),
+        line: function.origin.line(function.key.split(['.', '[']).next().unwrap_or_default()),
         key: function.key.clone(),
-        message: format!("!function {} {what}", function.name),
+        message: format!("!function {} {}", function.name, found.place()),
     }
+}
+
+/// A function over single documents as one over all.
+fn each(
+    documents: Vec<Document>,
+    process: impl Fn(Document) -> Result<Document, String>,
+) -> Result<Vec<Document>, NativeError> {
+    let one = |(doc, document)| process(document).map_err(|message| NativeError { doc, message });
+    documents.into_iter().enumerate().map(one).collect()
+}
+
+/// The place of the highest value, the first among equals; 0 if there is none. As numpy's `argmax`, it takes
+/// the first value that is no number for the highest.
+pub fn first_highest(values: &[f64]) -> usize {
+    let mut best: Option<(usize, f64)> = None;
+    for (at, value) in values.iter().copied().enumerate() {
+        if value.is_nan() {
+            return at;
+        }
+        if best.is_none_or(|(_, highest)| value > highest) {
+            best = Some((at, value));
+        }
+    }
+    best.map_or(0, |(at, _)| at)
 }
 
 /// A text column of a document.
@@ -134,7 +247,7 @@ mod tests {
         assert!(documents(&function("tasks/hellaswag/a.yaml", "utils.process_docs")).is_ok());
         let said = documents(&function("other/a.yaml", "utils.process_docs")).unwrap_err().to_string();
         assert!(
-            said.contains("other/a.yaml: process_docs") && said.contains("other/utils.process_docs"),
+            said.contains("other/a.yaml, line 1: process_docs") && said.contains("other/utils.process_docs"),
             "{said}"
         );
         let said = field(&function("x/a.yaml", "hellaswag.process_docs")).unwrap_err().to_string();

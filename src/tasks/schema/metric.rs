@@ -32,6 +32,8 @@ pub struct MetricSpec {
     pub aggregation: String,
     /// Whether more is better.
     pub higher_is_better: bool,
+    /// Set if the metric is a function.
+    pub function: Option<FunctionRef>,
     /// Arguments of the metric.
     pub kwargs: Map<String, Value>,
 }
@@ -63,7 +65,8 @@ impl MetricSpec {
     fn known(name: &str) -> Self {
         let found = KNOWN.iter().find(|(known, _, _)| *known == name);
         let (aggregation, higher_is_better) = found.map_or(("mean", true), |(_, a, h)| (*a, *h));
-        Self { name: name.into(), aggregation: aggregation.into(), higher_is_better, kwargs: Map::new() }
+        let (name, aggregation) = (name.into(), aggregation.into());
+        Self { name, aggregation, higher_is_better, function: None, kwargs: Map::new() }
     }
 
     /// The metrics of a task that lists none.
@@ -86,6 +89,7 @@ impl MetricConfig {
             name: known.name,
             aggregation: self.aggregation.clone().unwrap_or(known.aggregation),
             higher_is_better: self.higher_is_better.unwrap_or(known.higher_is_better),
+            function: self.function.clone(),
             kwargs: self.kwargs.clone(),
         }
     }
@@ -141,6 +145,8 @@ pub struct FilterConfig {
 pub struct FilterStep {
     /// The name of the step: `regex`, `take_first`, …
     pub function: String,
+    /// Set if the step is a function, by itself or as the `filter_fn` of `custom`.
+    pub native: Option<FunctionRef>,
     /// Its arguments.
     pub kwargs: Map<String, Value>,
 }
@@ -173,17 +179,23 @@ impl FilterConfig {
 impl FilterStep {
     fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
         let mut function = None;
+        let mut native = None;
         let mut kwargs = Map::new();
         for (key, slot) in slot.pairs()? {
-            if key == "function" {
-                let native = slot.function().map(|f| f.name);
-                function = Some(native.map_or_else(|| slot.string(), Ok)?);
-            } else {
-                kwargs.insert(key.to_owned(), slot.json()?);
+            match key {
+                "function" => {
+                    native = native.or(slot.function());
+                    let name = slot.function().map(|f| f.name);
+                    function = Some(name.map_or_else(|| slot.string(), Ok)?);
+                }
+                "filter_fn" if slot.function().is_some() => native = slot.function(),
+                _ => {
+                    kwargs.insert(key.to_owned(), slot.json()?);
+                }
             }
         }
         let function = function.ok_or_else(|| slot.error("a filter step needs a `function`"))?;
-        Ok(Self { function, kwargs })
+        Ok(Self { function, native, kwargs })
     }
 }
 

@@ -2,6 +2,7 @@
 //! read strictly and kept whole.
 
 pub mod fewshot;
+pub mod generation;
 pub mod group;
 mod lenient;
 pub mod metric;
@@ -10,6 +11,7 @@ pub mod task;
 pub mod value;
 
 pub use fewshot::{FewshotConfig, Samples};
+pub use generation::Generation;
 pub use group::{Aggregate, GroupConfig, Member};
 pub use metric::{FilterConfig, FilterStep, MetricConfig, MetricSpec};
 pub use source::{Fields, Loader, Location, Origin};

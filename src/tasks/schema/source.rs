@@ -46,6 +46,15 @@ impl Location {
         parent.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    /// The path of the folder that holds the file, empty for a file at the top.
+    pub fn folder(&self) -> String {
+        let parent = match self {
+            Self::Disk(path) => path.parent(),
+            Self::Embedded(path) => Path::new(path.as_str()).parent(),
+        };
+        parent.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The folder on disk that holds the file; none for embedded files.
     pub fn disk_folder(&self) -> Option<&Path> {
         match self {

@@ -16,6 +16,18 @@ pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
+/// How many pieces `re.split(r"\s+", text)` gives: runs of white space separate, empty pieces count.
+pub fn count_split_by_space(text: &str) -> usize {
+    let mut pieces = 1usize;
+    let mut inside = false;
+    for c in text.chars() {
+        let space = is_space(c);
+        pieces = pieces.saturating_add(usize::from(space && !inside));
+        inside = space;
+    }
+    pieces
+}
+
 /// `str.capitalize()`: the first character in title case, all others in lower case.
 pub fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
@@ -171,6 +183,14 @@ mod tests {
         assert_eq!(split(" a b  c ", None, 1).unwrap(), ["a", "b  c "]);
         assert_eq!(split("a,b,c", Some(","), 1).unwrap(), ["a", "b,c"]);
         assert!(split("a", Some(""), 1).is_err());
+    }
+
+    #[test]
+    fn pieces_between_white_space_are_counted() {
+        // Python: len(re.split(r"\s+", text))
+        for (text, wanted) in [("", 1), ("a", 1), ("a  b", 2), (" a ", 3), ("\n\u{1c}", 2)] {
+            assert_eq!(count_split_by_space(text), wanted, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,172 @@
+//! `regex` and `multi_choice_regex`: an answer picked out of a text.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::Filter;
+use super::args::Args;
+use crate::tasks::native::Document;
+use crate::tasks::pyregex::{Found, PyRegex, escape};
+use crate::tasks::template::python;
+
+/// The pattern of a step that names none: the number at the end of a GSM8K answer.
+const DEFAULT_PATTERN: &str = r"#### (\-?[0-9\.\,]+)";
+/// The answer where nothing was found.
+const FALLBACK: &str = "[invalid]";
+
+/// Unicode punctuation (categories P*).
+static PUNCTUATION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\p{P}").ok());
+
+/// What a text loses before it is searched.
+#[derive(Debug, Default)]
+pub(crate) struct Ignores {
+    regexes: Vec<PyRegex>,
+    case: bool,
+    punctuation: bool,
+}
+
+impl Ignores {
+    pub(crate) fn read(args: &mut Args) -> Result<Self, String> {
+        let regexes = args.texts("regexes_to_ignore")?;
+        Ok(Self {
+            regexes: regexes.iter().map(|r| PyRegex::new(r)).collect::<Result<_, _>>()?,
+            case: args.flag("ignore_case")?,
+            punctuation: args.flag("ignore_punctuation")?,
+        })
+    }
+
+    pub(crate) fn apply(&self, text: &str) -> Result<String, String> {
+        let mut text = text.to_owned();
+        for regex in &self.regexes {
+            text = regex.remove(&text)?;
+        }
+        if self.case {
+            text = text.to_lowercase();
+        }
+        if let Some(punctuation) = PUNCTUATION.as_ref().filter(|_| self.punctuation) {
+            text = punctuation.replace_all(&text, "").into_owned();
+        }
+        Ok(text)
+    }
+}
+
+/// Which match counts, and what stands where there is none.
+#[derive(Debug)]
+pub(crate) struct Select {
+    group_select: i64,
+    pub(crate) fallback: Value,
+}
+
+impl Select {
+    pub(crate) fn read(args: &mut Args) -> Result<Self, String> {
+        let fallback = args.value("fallback").unwrap_or_else(|| FALLBACK.into());
+        Ok(Self { group_select: args.integer("group_select")?.unwrap_or(0), fallback })
+    }
+
+    /// The chosen match, stripped; negative numbers count from the last one.
+    pub(crate) fn find(&self, regex: &PyRegex, text: &str) -> Result<Option<String>, String> {
+        let mut found = regex.find_all(text)?;
+        let from_end =
+            usize::try_from(self.group_select.unsigned_abs()).ok().and_then(|n| found.len().checked_sub(n));
+        let at = usize::try_from(self.group_select).ok().or(from_end);
+        let chosen = at.filter(|at| *at < found.len()).map(|at| found.swap_remove(at));
+        Ok(chosen.and_then(Found::first_text).map(|text| python::strip(&text).to_owned()))
+    }
+}
+
+/// The text of an answer; anything else counts as empty.
+pub(crate) fn text_of(answer: &Value) -> &str {
+    answer.as_str().unwrap_or_default()
+}
+
+/// `regex`: one match, or the fallback.
+#[derive(Debug)]
+pub(super) struct RegexFilter {
+    regex: PyRegex,
+    select: Select,
+}
+
+impl RegexFilter {
+    pub fn new(mut args: Args) -> Result<Self, String> {
+        let regex = PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))?;
+        let filter = Self { regex, select: Select::read(&mut args)? };
+        args.done().map(|()| filter)
+    }
+}
+
+impl Filter for RegexFilter {
+    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
+        let one = |answer: &Value| {
+            let found = self.select.find(&self.regex, text_of(answer))?;
+            Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))
+        };
+        answers.iter().map(one).collect()
+    }
+}
+
+/// Where the texts of the choices stand in a document.
+pub(crate) type ChoicesOf = fn(&Document) -> Result<Vec<String>, String>;
+
+/// `multi_choice_regex`: a letter in brackets; or else the text of a choice; or else a letter after a colon.
+#[derive(Debug)]
+pub(crate) struct MultiChoice {
+    regex: PyRegex,
+    select: Select,
+    ignores: Ignores,
+    choices: ChoicesOf,
+}
+
+impl MultiChoice {
+    /// A filter that finds the choices by a function.
+    pub(crate) fn new(mut args: Args, choices: ChoicesOf) -> Result<Self, String> {
+        let regex = PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))?;
+        let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
+        args.done().map(|()| Self { regex, select, ignores, choices })
+    }
+
+    /// The column `choices`.
+    pub(super) fn column(document: &Document) -> Result<Vec<String>, String> {
+        let listed = document.get("choices").and_then(Value::as_array);
+        let listed = listed.ok_or("multi_choice_regex needs a column \"choices\" with a list")?;
+        Ok(listed.iter().map(|c| text_of(c).to_owned()).collect())
+    }
+}
+
+impl Filter for MultiChoice {
+    fn apply(&self, document: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
+        let mut patterns = Vec::new();
+        let mut letters = Vec::new();
+        let mut by_text = HashMap::new();
+        let mut by_letter = HashMap::new();
+        for (choice, code) in (self.choices)(document)?.iter().zip(u32::from('A')..) {
+            let letter = char::from_u32(code).unwrap_or('?').to_string();
+            let choice = self.ignores.apply(python::strip(choice))?;
+            patterns.push(escape(&choice));
+            by_text.insert(choice, format!("({letter})"));
+            by_letter.insert(letter.clone(), format!("({letter})"));
+            letters.push(letter);
+        }
+        // The longest first, so that a choice is not found inside of a longer one.
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.chars().count()));
+        let texts = PyRegex::new(&patterns.join("|"))?;
+        let after_colon = PyRegex::new(&format!(r":[\s]*({})", letters.join("|")))?;
+        let named = |found: Option<String>, names: &HashMap<String, String>| {
+            found.map(|text| names.get(&text).cloned().unwrap_or(text)).filter(|text| !text.is_empty())
+        };
+        let one = |answer: &Value| {
+            let answer = text_of(answer);
+            let mut found = self.select.find(&self.regex, answer)?.filter(|text| !text.is_empty());
+            if found.is_none() {
+                found = named(self.select.find(&texts, &self.ignores.apply(answer)?)?, &by_text);
+            }
+            if found.is_none() {
+                found = named(self.select.find(&after_colon, answer)?, &by_letter);
+            }
+            Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))
+        };
+        answers.iter().map(one).collect()
+    }
+}

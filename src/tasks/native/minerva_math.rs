@@ -1,0 +1,265 @@
+//! MATH in the form of Minerva: four worked examples, a fixed last sentence, a normal form without units.
+//!
+//! Behaviour of lm-evaluation-harness 0.4.13, tasks `minerva_math_*`; the normal form is that of appendix D.1 of
+//! Lewkowycz et al. 2022 (arXiv:2206.14858). Answers that differ as texts are also equal there if a computer
+//! algebra system finds so; here only numbers and fractions of numbers are compared by value, so an
+//! answer in another algebraic form counts as wrong.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::hendrycks_math::right_answer;
+use super::{DocValue, Document, NativeError, Values, text};
+use crate::tasks::pyregex::PyRegex;
+use crate::tasks::template::python;
+
+/// Replaced one after the other.
+const SUBSTITUTIONS: [(&str, &str); 10] = [
+    ("an ", ""),
+    ("a ", ""),
+    (".$", "$"),
+    ("\\$", ""),
+    ("\\ ", ""),
+    (" ", ""),
+    ("mbox", "text"),
+    (",\\text{and}", ","),
+    ("\\text{and}", ","),
+    ("\\text{m}", "\\text{}"),
+];
+/// Removed in this order: words (units, mostly) and pieces of LaTeX.
+const REMOVED: [&str; 40] = [
+    "square",
+    "ways",
+    "integers",
+    "dollars",
+    "mph",
+    "inches",
+    "ft",
+    "hours",
+    "km",
+    "units",
+    "\\ldots",
+    "sue",
+    "points",
+    "feet",
+    "minutes",
+    "digits",
+    "cents",
+    "degrees",
+    "cm",
+    "gm",
+    "pounds",
+    "meters",
+    "meals",
+    "edges",
+    "students",
+    "childrentickets",
+    "multiples",
+    "\\text{s}",
+    "\\text{.}",
+    "\\text{\ns}",
+    "\\text{}^2",
+    "\\text{}^3",
+    "\\text{\n}",
+    "\\text{}",
+    "\\mathrm{th}",
+    "^\\circ",
+    "^{\\circ}",
+    "\\;",
+    ",\\!",
+    "{,}",
+];
+const REMOVED_LAST: [&str; 2] = ["\"", "\\dots"];
+
+struct Patterns {
+    /// Each word of [`REMOVED`] as a word of its own.
+    words: Vec<PyRegex>,
+    command: PyRegex,
+    /// What a group of the match replaces it.
+    unwrapped: Vec<(PyRegex, usize, bool)>,
+    fraction: PyRegex,
+    indexed_root: PyRegex,
+    root: PyRegex,
+    thousands: PyRegex,
+    last_sentence: PyRegex,
+}
+
+static PATTERNS: LazyLock<Result<Patterns, String>> = LazyLock::new(|| {
+    let words = REMOVED.iter().filter(|word| is_word(word));
+    Ok(Patterns {
+        words: words.map(|word| PyRegex::new(&format!(r"(?<!\\)\b{word}\b"))).collect::<Result<_, _>>()?,
+        command: PyRegex::new(r"\\[a-zA-Z]+")?,
+        unwrapped: vec![
+            (PyRegex::new(r"(.*?)(\$)(.*?)(\$)(.*)")?, 3, true),
+            (PyRegex::new(r"(\\text\{)(.*?)(\})")?, 2, false),
+            (PyRegex::new(r"(\\textbf\{)(.*?)(\})")?, 2, false),
+            (PyRegex::new(r"(\\overline\{)(.*?)(\})")?, 2, false),
+            (PyRegex::new(r"(\\boxed\{)(.*)(\})")?, 2, false),
+        ],
+        fraction: PyRegex::new(r"(frac)([^{])(.)")?,
+        indexed_root: PyRegex::new(r"(sqrt)(\[[^\]]*\])(\w)")?,
+        root: PyRegex::new(r"(sqrt)(?!\[)([^{])")?,
+        thousands: PyRegex::new(r"\A-?\d{1,3}(,\d{3})+\Z")?,
+        last_sentence: PyRegex::new(r"Final Answer: The final answer is(.*?). I hope it is correct.")?,
+    })
+});
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(char::is_alphabetic)
+}
+
+/// The prompt.
+pub fn doc_to_text(document: &Document) -> Result<Value, String> {
+    Ok(format!("Problem:\n{}\n\nSolution:", text(document, "problem")?).into())
+}
+
+/// Adds the `answer` in the last box of the solution, in normal form.
+pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
+    super::each(documents, |document| {
+        let mut out = Document::new();
+        out.insert("problem".into(), text(&document, "problem")?.into());
+        out.insert("solution".into(), text(&document, "solution")?.into());
+        out.insert("answer".into(), normal_form(right_answer(&document)?)?.into());
+        Ok(out)
+    })
+}
+
+/// `exact_match`.
+pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
+    let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
+    let patterns = PATTERNS.as_ref().map_err(Clone::clone)?;
+    // An answer that was cut short may still lack its last words.
+    let found = patterns.last_sentence.search(&format!("{answer}I hope it is correct."))?;
+    let stated = found.and_then(|groups| groups.into_iter().nth(1).flatten());
+    let stated = stated.as_deref().map_or("[invalidanswer]", python::strip);
+    let (ours, right) = (normal_form(stated)?, text(document, "answer")?);
+    let equal = (!ours.is_empty() && ours == right)
+        || matches!((number(&ours), number(right)), (Some(a), Some(b)) if same(a, b));
+    Ok(vec![("exact_match", DocValue::Number(f64::from(u8::from(equal))))])
+}
+
+/// The normal form of an answer.
+fn normal_form(answer: &str) -> Result<String, String> {
+    let patterns = PATTERNS.as_ref().map_err(Clone::clone)?;
+    let mut text = answer.rsplit('=').next().unwrap_or(answer).to_owned();
+    for word in &patterns.words {
+        text = word.remove(&text)?;
+    }
+    for (from, to) in SUBSTITUTIONS {
+        text = text.replace(from, to);
+    }
+    for removed in REMOVED.iter().chain(&REMOVED_LAST) {
+        text = if is_word(removed) {
+            outside_commands(&patterns.command, &text, removed)?
+        } else {
+            text.replace(removed, "")
+        };
+    }
+    for (pattern, group, dollars) in &patterns.unwrapped {
+        text = pattern.replace(&text, |groups| {
+            let inner = groups.get(*group).copied().unwrap_or_default();
+            Ok(if *dollars { format!("${inner}$") } else { inner.to_owned() })
+        })?;
+    }
+    let group = |groups: &[&str], i: usize| groups.get(i).copied().unwrap_or_default().to_owned();
+    text = patterns.fraction.replace(&text, |g| Ok(format!("frac{{{}}}{{{}}}", group(g, 2), group(g, 3))))?;
+    text = patterns.indexed_root.replace(&text, |g| Ok(format!("sqrt{}{{{}}}", group(g, 2), group(g, 3))))?;
+    text = patterns.root.replace(&text, |g| Ok(format!("sqrt{{{}}}", group(g, 2))))?;
+    text = text.replace('$', "");
+    if patterns.thousands.is_match(&text)? {
+        text = text.replace(',', "");
+    }
+    Ok(text)
+}
+
+/// The text without a word, but for LaTeX commands that hold it (`\left` holds `ft`).
+fn outside_commands(command: &PyRegex, text: &str, word: &str) -> Result<String, String> {
+    const MARK: char = '\0';
+    let mut commands = Vec::new();
+    let plain = command.replace(&text.replace(MARK, ""), |groups| {
+        commands.push(groups.first().copied().unwrap_or_default().to_owned());
+        Ok(MARK.to_string())
+    })?;
+    let mut commands = commands.into_iter();
+    let mut out = String::with_capacity(text.len());
+    for (i, piece) in plain.split(MARK).enumerate() {
+        if i > 0 {
+            out.push_str(&commands.next().unwrap_or_default());
+        }
+        out.push_str(&piece.replace(word, ""));
+    }
+    Ok(out)
+}
+
+/// A number as a quotient of whole ones: `-3`, `2.50`, `\frac{3}{4}`.
+fn number(text: &str) -> Option<(i128, i128)> {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let whole = |text: &str| {
+        let digits = !text.is_empty() && text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit());
+        if digits { text.parse::<i128>().ok() } else { None }
+    };
+    if let Some(inner) = text.strip_prefix("\\frac{").and_then(|t| t.strip_suffix('}')) {
+        let (above, below) = inner.split_once("}{")?;
+        let below = whole(below).filter(|below| *below != 0)?;
+        return Some((whole(above)?.checked_mul(sign)?, below));
+    }
+    let (before, after) = text.split_once('.').unwrap_or((text, ""));
+    if after.is_empty() {
+        return if text.ends_with('.') { None } else { Some((whole(before)?.checked_mul(sign)?, 1)) };
+    }
+    let scale = 10i128.checked_pow(u32::try_from(after.len()).ok().filter(|n| *n <= 15)?)?;
+    let value = whole(before)?.checked_mul(scale)?.checked_add(whole(after)?)?;
+    Some((value.checked_mul(sign)?, scale))
+}
+
+fn same((a, b): (i128, i128), (c, d): (i128, i128)) -> bool {
+    matches!((a.checked_mul(d), c.checked_mul(b)), (Some(x), Some(y)) if x == y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Each line is what the Python original gives.
+    #[test]
+    fn normal_forms() {
+        for (text, wanted) in [
+            ("x = 5", "5"),
+            ("2\\pi cm", "2\\pi"),
+            ("\\left(3, 4\\right)", "\\left(3,4\\right)"),
+            ("$\\frac12$", "\\frac{1}{2}"),
+            ("\\sqrt3", "\\sqrt{3}"),
+            ("\\sqrt[3]8", "\\sqrt[3]{8}"),
+            ("100,000", "100000"),
+            ("0,1", "0,1"),
+            ("5 \\text{ hours}", "5"),
+            ("30^\\circ", "30"),
+            ("\\text{Monday}", "Monday"),
+            ("an apple", "apple"),
+        ] {
+            assert_eq!(normal_form(text).unwrap(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_sentence_is_graded() {
+        let document = json!({"problem": "p", "solution": "\\boxed{\\frac{1}{2}}"});
+        let document = process_docs(vec![document.as_object().cloned().unwrap()]).unwrap().remove(0);
+        assert_eq!(document["answer"], "\\frac{1}{2}");
+        let grade =
+            |answer: &str| process_results(&document, &json!(answer)).unwrap()[0].1 == DocValue::Number(1.0);
+        assert!(grade("x\nFinal Answer: The final answer is $\\frac{1}{2}$. I hope it is correct."));
+        assert!(grade("Final Answer: The final answer is $0.5$. "));
+        assert!(!grade("Final Answer: The final answer is $2$. I hope it is correct."));
+        assert!(!grade("The answer is 1/2"));
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let equal = |a, b| matches!((number(a), number(b)), (Some(a), Some(b)) if same(a, b));
+        assert!(equal("0.50", "\\frac{1}{2}") && equal("-3", "-3.0") && equal("007", "7"));
+        assert!(!equal("1", "2") && !equal("x", "x") && !equal("\\frac{1}{0}", "1") && !equal("1.", "1"));
+    }
+}
