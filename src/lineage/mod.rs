@@ -4,9 +4,11 @@
 //! model in another row order, the sum of a base and a delta. Nothing is computed before a tensor is asked for, so
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
+pub mod compare;
 mod error;
 pub mod gguf;
 mod model;
+pub mod spectrum;
 
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
