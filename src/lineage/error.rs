@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::tokenizer::TokenizerError;
 use crate::weights::WeightsError;
 
 /// An error of the lineage room.
@@ -12,6 +13,10 @@ pub enum LineageError {
     /// The weights' files themselves.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// A tokenizer that goes with the weights.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 
     /// The operating system refused.
     #[error("{}: cannot {action}: {source}", file.display())]

@@ -4,12 +4,28 @@
 //! model in another row order, the sum of a base and a delta. Nothing is computed before a tensor is asked for, so
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
+mod arithmetic;
 pub mod compare;
+mod delta;
+mod derive;
 mod error;
 pub mod gguf;
+mod hash;
+mod lookup;
+mod lora;
 mod model;
+mod open;
+mod record;
+#[cfg(test)]
+mod sample;
 pub mod spectrum;
+mod xor;
 
+pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
+pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
+pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
+pub use record::{InputFile, InputRecord, LineageRecord};
+pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

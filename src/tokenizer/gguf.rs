@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use super::byte_level::{PreTokenizer, tokenizer_json};
 use super::library::Library;
+use super::model_proto::ModelProto;
+use super::model_writer::model_file;
 use super::sentencepiece::{SentencePiece, TextRules};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
@@ -110,29 +112,58 @@ fn added_marks(
     ))
 }
 
-fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
+/// The pieces of a SentencePiece vocabulary.
+fn pieces(meta: &Metadata) -> Result<Vec<Piece>, TokenizerError> {
     let tokens = tokens(meta)?;
     let key = "tokenizer.ggml.scores";
     let scores = meta.floats(key)?.ok_or_else(|| missing(key, "one score per token"))?;
     check_count(key, tokens.len(), scores.len())?;
     let kinds = kinds(meta, tokens.len())?
         .ok_or_else(|| missing("tokenizer.ggml.token_type", "one type per token"))?;
-    let pieces: Vec<Piece> = tokens
-        .iter()
-        .zip(scores)
-        .zip(&kinds)
-        .map(|((text, &score), &kind)| Piece { text: text.clone(), score, kind })
-        .collect();
-    let defaults = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
-    let ids = special_ids(meta, tokens.len(), defaults)?;
-    let byte_fallback = kinds.contains(&PieceKind::Byte);
-    let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
-    let specials = SpecialTokens::new(PLACE, marked_tokens(&vocabulary, ids))?;
-    let rules = TextRules {
+    let piece = |((text, &score), kind): ((&String, &f32), _)| Piece { text: text.clone(), score, kind };
+    Ok(tokens.iter().zip(scores).zip(kinds).map(piece).collect())
+}
+
+/// The marks that a SentencePiece vocabulary has where the metadata do not say: LLaMA's.
+const LLAMA_MARKS: SpecialIds = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
+
+fn text_rules(meta: &Metadata) -> Result<TextRules, TokenizerError> {
+    Ok(TextRules {
         add_dummy_prefix: meta.boolean("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
         prefix_at_start_only: false,
         remove_extra_whitespaces: meta.boolean("tokenizer.ggml.remove_extra_whitespaces")?.unwrap_or(false),
-    };
+    })
+}
+
+/// The `tokenizer.model` of a GGUF file's SentencePiece vocabulary: its pieces with their ids, and its rules.
+///
+/// Errors: a vocabulary of another kind, or one that is damaged.
+pub fn sentencepiece_model(meta: &Metadata) -> Result<Vec<u8>, TokenizerError> {
+    let key = "tokenizer.ggml.model";
+    let model = meta.string(key)?.ok_or_else(|| missing(key, "a tokenizer"))?;
+    if model != "llama" {
+        return Err(TokenizerError::unsupported(
+            PLACE,
+            key,
+            format!("{model:?}"),
+            "\"llama\" (SentencePiece BPE)",
+        ));
+    }
+    let pieces = pieces(meta)?;
+    let ids = special_ids(meta, pieces.len(), LLAMA_MARKS)?;
+    let file = model_file(&pieces, ids, text_rules(meta)?);
+    // The metadata may hold what no model file can (two unknown pieces, for example): said now, not by its reader.
+    ModelProto::parse(PLACE, &file)?;
+    Ok(file)
+}
+
+fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
+    let pieces = pieces(meta)?;
+    let byte_fallback = pieces.iter().any(|piece| piece.kind == PieceKind::Byte);
+    let ids = special_ids(meta, pieces.len(), LLAMA_MARKS)?;
+    let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
+    let specials = SpecialTokens::new(PLACE, marked_tokens(&vocabulary, ids))?;
+    let rules = text_rules(meta)?;
     let (bos, eos) = added_marks(meta, ids, true)?;
     let engine = SentencePiece::new(vocabulary, specials, rules);
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();

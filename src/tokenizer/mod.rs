@@ -13,7 +13,9 @@ mod gguf;
 mod library;
 mod literals;
 mod merge;
+mod merge_models;
 mod model_proto;
+mod model_writer;
 mod sentencepiece;
 mod settings;
 mod specials;
@@ -27,7 +29,9 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 pub use error::TokenizerError;
+pub use gguf::sentencepiece_model;
 use library::Library;
+pub use merge_models::{AppendedScore, ModelFile, merge_models};
 use sentencepiece::SentencePiece;
 
 use crate::weights::gguf::Metadata;

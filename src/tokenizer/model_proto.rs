@@ -43,12 +43,7 @@ const BPE: u64 = 2;
 impl ModelProto {
     /// Reads a whole file. `place` names it in errors.
     pub fn parse(place: &str, bytes: &[u8]) -> Result<ModelProto, TokenizerError> {
-        let wire = |error: WireError| TokenizerError::Wire {
-            place: place.to_owned(),
-            offset: error.offset,
-            expected: error.expected,
-            found: error.found,
-        };
+        let wire = |error| wire_error(place, error);
         let mut pieces = Vec::new();
         let mut spec = Spec::default();
         let mut reader = WireReader::new(bytes, 0);
@@ -85,6 +80,32 @@ impl ModelProto {
             pad: control(&spec.pad_piece),
             vocabulary,
         })
+    }
+}
+
+/// The pieces of a model of any type, and the offset behind the last of them.
+pub(super) fn pieces(place: &str, bytes: &[u8]) -> Result<(Vec<Piece>, usize), TokenizerError> {
+    let wire = |error| wire_error(place, error);
+    let (mut pieces, mut end) = (Vec::new(), 0);
+    let mut reader = WireReader::new(bytes, 0);
+    while let Some(field) = reader.next_field().map_err(wire)? {
+        if field.number != 1 {
+            continue;
+        }
+        TokenizerError::check_limit(place, "number of pieces", MAX_PIECES, pieces.len() + 1)?;
+        let content = bytes_of(&field).map_err(wire)?;
+        pieces.push(piece(WireReader::new(content, field.offset)).map_err(wire)?);
+        end = field.offset + content.len();
+    }
+    Ok((pieces, end))
+}
+
+fn wire_error(place: &str, error: WireError) -> TokenizerError {
+    TokenizerError::Wire {
+        place: place.to_owned(),
+        offset: error.offset,
+        expected: error.expected,
+        found: error.found,
     }
 }
 

@@ -39,6 +39,18 @@ impl PieceKind {
         })
     }
 
+    /// Its number in `ModelProto` and GGUF.
+    pub fn number(self) -> u64 {
+        match self {
+            PieceKind::Normal => 1,
+            PieceKind::Unknown => 2,
+            PieceKind::Control => 3,
+            PieceKind::UserDefined => 4,
+            PieceKind::Unused => 5,
+            PieceKind::Byte => 6,
+        }
+    }
+
     /// Whether merging may produce the piece.
     fn merges(self) -> bool {
         matches!(self, PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused)

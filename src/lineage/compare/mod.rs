@@ -13,7 +13,7 @@ pub use moments::Moments;
 pub use summary::{Group, by_kind, by_layer, by_layer_and_kind};
 
 use super::LineageError;
-use super::spectrum::{self, Delta, Spectrum, SpectrumOptions};
+use super::spectrum::{self, Difference, Spectrum, SpectrumOptions};
 use crate::progress::{Progress, Unit};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
@@ -175,9 +175,9 @@ fn change(
 ) -> Result<TensorChange, LineageError> {
     let (view_a, view_b) = (a.tensor(&info_a.name)?, b.tensor(&info_b.name)?);
     let moments = Moments::of(&view_a, &view_b, count)?;
-    let spectrum = match (&options.spectrum, Delta::new(&view_a, &view_b)) {
-        (Some(options), Some(delta)) if moments.delta_squared > 0.0 && moments.non_finite == 0 => {
-            Some(spectrum::spectrum(&delta, moments.delta_squared, options)?)
+    let spectrum = match (&options.spectrum, Difference::new(&view_a, &view_b)) {
+        (Some(options), Some(difference)) if moments.delta_squared > 0.0 && moments.non_finite == 0 => {
+            Some(spectrum::spectrum(&difference, moments.delta_squared, options)?)
         }
         _ => None,
     };

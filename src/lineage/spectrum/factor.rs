@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Delta, EXACT_SIDE, Method, Spectrum, SpectrumOptions, Truncated, exact, randomized};
+use super::{Difference, EXACT_SIDE, Method, Spectrum, SpectrumOptions, Truncated, exact, randomized};
 use crate::kernels::Blas;
 use crate::lineage::{LineageError, Refusal};
 
@@ -10,18 +10,22 @@ use crate::lineage::{LineageError, Refusal};
 ///
 /// # Errors
 /// [`LineageError::Refused`] if LAPACK does not succeed, or if the tensors cannot be read.
-pub fn spectrum(delta: &Delta<'_>, total: f64, options: &SpectrumOptions) -> Result<Spectrum, LineageError> {
+pub fn spectrum(
+    difference: &Difference<'_>,
+    total: f64,
+    options: &SpectrumOptions,
+) -> Result<Spectrum, LineageError> {
     // LAPACK must run on one thread inside rayon's, see `Blas::new`.
     Blas::new();
-    let (count, rank) = (delta.side(), options.rank.min(delta.side()));
+    let (count, rank) = (difference.side(), options.rank.min(difference.side()));
     let (values, method) = match options.method {
-        Method::Auto if count <= EXACT_SIDE => (exact::svd_values(delta)?, Method::Svd),
-        Method::Svd => (exact::svd_values(delta)?, Method::Svd),
-        Method::Gram => (exact::gram_values(delta)?, Method::Gram),
+        Method::Auto if count <= EXACT_SIDE => (exact::svd_values(difference)?, Method::Svd),
+        Method::Svd => (exact::svd_values(difference)?, Method::Svd),
+        Method::Gram => (exact::gram_values(difference)?, Method::Gram),
         Method::Auto | Method::Randomized if randomized::fits(count, rank) => {
-            (randomized::truncated(delta, rank)?.s, Method::Randomized)
+            (randomized::truncated(difference, rank)?.s, Method::Randomized)
         }
-        Method::Auto | Method::Randomized => (exact::svd_values(delta)?, Method::Svd),
+        Method::Auto | Method::Randomized => (exact::svd_values(difference)?, Method::Svd),
     };
     Ok(Spectrum { values, total, count, method })
 }
@@ -31,13 +35,13 @@ pub fn spectrum(delta: &Delta<'_>, total: f64, options: &SpectrumOptions) -> Res
 ///
 /// # Errors
 /// As for [`spectrum`].
-pub fn truncated(delta: &Delta<'_>, r: usize) -> Result<Truncated, LineageError> {
+pub fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, LineageError> {
     Blas::new();
-    let r = r.min(delta.side());
-    if delta.side() <= EXACT_SIDE || !randomized::fits(delta.side(), r) {
-        exact::truncated(delta, r)
+    let r = r.min(difference.side());
+    if difference.side() <= EXACT_SIDE || !randomized::fits(difference.side(), r) {
+        exact::truncated(difference, r)
     } else {
-        randomized::truncated(delta, r)
+        randomized::truncated(difference, r)
     }
 }
 
@@ -72,8 +76,8 @@ mod tests {
     fn values(rows: usize, columns: usize, s: &[f64], method: Method, rank: usize) -> Spectrum {
         let (base, tuned, total) = pair(rows, columns, s);
         let (a, b) = (base.view(), tuned.view());
-        let delta = Delta::new(&a, &b).unwrap();
-        spectrum(&delta, total, &SpectrumOptions { method, rank }).unwrap()
+        let difference = Difference::new(&a, &b).unwrap();
+        spectrum(&difference, total, &SpectrumOptions { method, rank }).unwrap()
     }
 
     #[test]
@@ -114,9 +118,9 @@ mod tests {
         let noise = |seed| Array2::from_shape_simple_fn((500, 400), numbers(seed));
         let (base, tuned) = (Matrix::of(Dtype::F32, &noise(1)), Matrix::of(Dtype::F32, &noise(2)));
         let (a, b) = (base.view(), tuned.view());
-        let delta = Delta::new(&a, &b).unwrap();
-        let total: f64 = delta.dense().unwrap().iter().map(|x| x * x).sum();
-        let of = |method| spectrum(&delta, total, &SpectrumOptions { method, rank: 32 }).unwrap();
+        let difference = Difference::new(&a, &b).unwrap();
+        let total: f64 = difference.dense().unwrap().iter().map(|x| x * x).sum();
+        let of = |method| spectrum(&difference, total, &SpectrumOptions { method, rank: 32 }).unwrap();
         let (exact, found) = (of(Method::Svd), of(Method::Randomized));
         for (i, (x, e)) in found.values.iter().zip(&exact.values).enumerate() {
             assert!(*x <= e * (1.0 + 1e-9) && *x >= e * (1.0 - FLAT), "σ{i}: {x}, exact {e}");
@@ -131,11 +135,11 @@ mod tests {
         for (rows, columns) in [(60, 50), (900, 800)] {
             let (base, tuned, _) = pair(rows, columns, &[5.0, 3.0, 1.0, 0.25]);
             let (a, b) = (base.view(), tuned.view());
-            let delta = Delta::new(&a, &b).unwrap();
-            let found = truncated(&delta, 2).unwrap();
+            let difference = Difference::new(&a, &b).unwrap();
+            let found = truncated(&difference, 2).unwrap();
             assert_eq!((found.u.dim(), found.vt.dim(), found.s.len()), ((rows, 2), (2, columns), 2));
             let product = (&found.u * &ndarray::aview1(&found.s)).dot(&found.vt);
-            let rest = (&delta.dense().unwrap() - &product).iter().map(|x| x * x).sum::<f64>().sqrt();
+            let rest = (&difference.dense().unwrap() - &product).iter().map(|x| x * x).sum::<f64>().sqrt();
             // What is left are the other two: √(1 + 1/16).
             assert!((rest - 1.0625_f64.sqrt()).abs() < 5.0 * STORED_F32, "{rows}x{columns}: {rest}");
         }

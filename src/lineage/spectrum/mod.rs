@@ -1,11 +1,11 @@
 //! What a fine-tuning did to one matrix, seen through singular values.
 //!
 //! The matrix is never the model's own but the difference `Δ = tuned − base`. If few singular values hold most of
-//! `‖Δ‖²`, the change was of low rank: a LoRA, or something that a LoRA can replace. [`Delta`] computes blocks of the
+//! `‖Δ‖²`, the change was of low rank: a LoRA, or something that a LoRA can replace. [`Difference`] computes blocks of the
 //! difference when they are needed, so that not even one difference has to be in memory. LAPACK does the
 //! factorisations and comes with the feature `openblas`; without it they are refused in a sentence.
 
-mod delta;
+mod difference;
 #[cfg(feature = "openblas")]
 mod exact;
 #[cfg(feature = "openblas")]
@@ -18,7 +18,7 @@ mod randomized;
 pub(crate) mod testing;
 mod values;
 
-pub use delta::Delta;
+pub use difference::Difference;
 #[cfg(feature = "openblas")]
 pub use factor::{spectrum, truncated};
 #[cfg(not(feature = "openblas"))]

@@ -9,7 +9,7 @@ use ndarray::Array2;
 use ndarray_linalg::{JobSvd, QRInto, SVDDCInto};
 
 use super::factor::lapack;
-use super::{Delta, Method, Truncated};
+use super::{Difference, Method, Truncated};
 use crate::lineage::LineageError;
 
 /// Vectors more than asked for; the last singular values are the least exact.
@@ -25,15 +25,15 @@ pub(super) fn fits(side: usize, r: usize) -> bool {
 }
 
 /// The `r` largest singular values with their vectors; [`fits`] must hold.
-pub(super) fn truncated(delta: &Delta<'_>, r: usize) -> Result<Truncated, LineageError> {
+pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, LineageError> {
     let width = r + OVERSAMPLING;
-    let mut q = orthonormal(delta.times(signs(delta.columns(), width).view())?)?;
+    let mut q = orthonormal(difference.times(signs(difference.columns(), width).view())?)?;
     for _ in 0..POWER_ITERATIONS {
-        let z = orthonormal(delta.transposed_times(q.view())?)?;
-        q = orthonormal(delta.times(z.view())?)?;
+        let z = orthonormal(difference.transposed_times(q.view())?)?;
+        q = orthonormal(difference.times(z.view())?)?;
     }
     // Δ ≈ q (Δᵀ q)ᵀ = q (z t)ᵀ with z orthonormal and t small: the singular values of tᵀ are those of Δ.
-    let (z, t) = delta.transposed_times(q.view())?.qr_into().map_err(lapack)?;
+    let (z, t) = difference.transposed_times(q.view())?.qr_into().map_err(lapack)?;
     let (u, s, vt) = t.reversed_axes().svddc_into(JobSvd::Some).map_err(lapack)?;
     let (Some(u), Some(vt)) = (u, vt) else {
         return Err(lapack("no singular vectors"));

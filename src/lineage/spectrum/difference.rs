@@ -20,7 +20,7 @@ const ROWS: usize = 1024;
 
 /// `tuned − base`, `[rows, columns]`, computed when asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Delta<'a> {
+pub struct Difference<'a> {
     base: Side<'a>,
     tuned: Side<'a>,
     rows: usize,
@@ -34,7 +34,7 @@ struct Side<'a> {
     dtype: Dtype,
 }
 
-impl<'a> Delta<'a> {
+impl<'a> Difference<'a> {
     /// The difference of two matrices with the same columns, over the rows that both have.
     ///
     /// `None` if they are not such matrices, are empty, or are of a type that is not widened.
@@ -190,21 +190,21 @@ mod tests {
             let base = Matrix::random(Dtype::F16, rows + 2, columns, &mut next);
             let tuned = Matrix::random(Dtype::BF16, rows, columns, &mut next);
             let (a, b) = (base.view(), tuned.view());
-            let delta = Delta::new(&a, &b).unwrap();
-            assert_eq!((delta.rows(), delta.columns()), (rows, columns));
-            let dense = delta.dense().unwrap();
+            let difference = Difference::new(&a, &b).unwrap();
+            assert_eq!((difference.rows(), difference.columns()), (rows, columns));
+            let dense = difference.dense().unwrap();
             let (wide_a, wide_b) = (a.to_f32().unwrap(), b.to_f32().unwrap());
             let last = rows * columns - 1;
             assert_eq!(dense[[rows - 1, columns - 1]], f64::from(wide_b[last]) - f64::from(wide_a[last]));
             let x = Array2::from_shape_simple_fn((columns, 4), || f64::from(next()));
             let y = Array2::from_shape_simple_fn((rows, 4), || f64::from(next()));
-            close(&delta.times(x.view()).unwrap(), &dense.dot(&x));
-            close(&delta.transposed_times(y.view()).unwrap(), &dense.t().dot(&y));
+            close(&difference.times(x.view()).unwrap(), &dense.dot(&x));
+            close(&difference.transposed_times(y.view()).unwrap(), &dense.t().dot(&y));
             let gram = if rows < columns { dense.dot(&dense.t()) } else { dense.t().dot(&dense) };
             let lower = |m: &Array2<f64>| {
                 Array2::from_shape_fn(m.dim(), |(i, j)| if j <= i { m[[i, j]] } else { 0.0 })
             };
-            close(&lower(&delta.gram().unwrap()), &lower(&gram));
+            close(&lower(&difference.gram().unwrap()), &lower(&gram));
         }
     }
 
@@ -214,13 +214,13 @@ mod tests {
         let base = Matrix::random(Dtype::F32, 1500, 600, &mut next);
         let tuned = Matrix::random(Dtype::F32, 1500, 600, &mut next);
         let (a, b) = (base.view(), tuned.view());
-        let delta = Delta::new(&a, &b).unwrap();
+        let difference = Difference::new(&a, &b).unwrap();
         let x = Array2::from_shape_simple_fn((600, 9), || f64::from(next()));
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let y = delta.times(x.view()).unwrap();
-                let z = delta.transposed_times(y.view()).unwrap();
+                let y = difference.times(x.view()).unwrap();
+                let z = difference.transposed_times(y.view()).unwrap();
                 (y, z)
             })
         };
@@ -234,9 +234,9 @@ mod tests {
         let base = Matrix::new(Dtype::Q4_0, 3, 576, bytes);
         let tuned = Matrix::new(Dtype::F32, 3, 576, vec![0; 3 * 576 * 4]);
         let (a, b) = (base.view(), tuned.view());
-        let delta = Delta::new(&a, &b).unwrap();
-        let part = delta.block(1..3, 512..576).unwrap();
-        assert_eq!(part, delta.dense().unwrap().slice(s![1..3, 512..576]));
+        let difference = Difference::new(&a, &b).unwrap();
+        let part = difference.block(1..3, 512..576).unwrap();
+        assert_eq!(part, difference.dense().unwrap().slice(s![1..3, 512..576]));
         assert!(part.iter().any(|x| *x != 0.0));
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let ints = Matrix::new(Dtype::I64, 4, 6, vec![0; 4 * 6 * 8]);
         let empty = Matrix::new(Dtype::F32, 0, 6, vec![]);
         for other in [&b, &ints, &empty] {
-            assert!(Delta::new(&a.view(), &other.view()).is_none());
+            assert!(Difference::new(&a.view(), &other.view()).is_none());
         }
     }
 }
