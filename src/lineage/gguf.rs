@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::weights::gguf::MetadataKindError;
-use crate::weights::{Access, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{
+    Access, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError,
+};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";

@@ -113,7 +113,9 @@ impl FaultKind {
             FaultKind::Unsupported => "convert the file to a supported form",
             FaultKind::MissingData => "fetch the missing part",
             FaultKind::PathEscape => "do not trust this release: its index points outside its folder",
-            FaultKind::Forbidden => "do not trust this release: weights need no such call; nothing of it was run",
+            FaultKind::Forbidden => {
+                "do not trust this release: weights need no such call; nothing of it was run"
+            }
             FaultKind::DigestMismatch => "the download may be damaged: fetch the file again",
         }
     }

@@ -84,6 +84,42 @@ pub trait TensorSource: Send + Sync {
     }
 }
 
+impl<S: TensorSource + ?Sized> TensorSource for &S {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
+    }
+}
+
 /// How a tensor will be used; see [`TensorSource::hint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
