@@ -10,7 +10,7 @@ mod summary;
 
 pub use kind::{TensorKind, TensorPlace};
 pub use moments::Moments;
-pub use summary::{Group, by_kind, by_layer, by_layer_and_kind};
+pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
 
 use super::LineageError;
 use super::spectrum::{self, Difference, Spectrum, SpectrumOptions};

@@ -48,6 +48,13 @@ impl Group {
     }
 }
 
+/// All tensors as one group.
+pub fn all(changes: &[TensorChange]) -> Group {
+    let mut group = Group::default();
+    changes.iter().for_each(|change| group.add(change, 0));
+    group
+}
+
 /// One group to a kind; `rank` is the r of [`Group::mean_energy`].
 pub fn by_kind(changes: &[TensorChange], rank: usize) -> BTreeMap<TensorKind, Group> {
     group(changes, rank, |change| change.place.kind)

@@ -1,51 +1,10 @@
 //! Comparisons of sources made in memory.
 
-use std::path::PathBuf;
-
 use ndarray::Array2;
 
 use super::*;
-use crate::lineage::spectrum::testing::numbers;
+use crate::lineage::spectrum::testing::{Memory, numbers};
 use crate::progress::Silent;
-use crate::weights::{TensorView, WeightsError};
-
-/// Tensors in memory.
-pub(crate) struct Memory {
-    infos: Vec<TensorInfo>,
-    bytes: Vec<Vec<u8>>,
-}
-
-impl Memory {
-    pub(crate) fn new(mut tensors: Vec<(&str, Dtype, Array2<f32>)>) -> Self {
-        tensors.sort_by_key(|(name, ..)| name.to_owned());
-        let mut memory = Memory { infos: Vec::new(), bytes: Vec::new() };
-        for (name, dtype, values) in tensors {
-            let flat: Vec<f32> = values.iter().copied().collect();
-            let mut bytes = vec![0; dtype.bytes_for(flat.len()).unwrap()];
-            dtype.narrow(&flat, &mut bytes).unwrap();
-            memory.infos.push(TensorInfo { name: name.into(), dtype, shape: values.shape().to_vec() });
-            memory.bytes.push(bytes);
-        }
-        memory
-    }
-}
-
-impl TensorSource for Memory {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let index = self.infos.iter().position(|info| info.name == name);
-        let index =
-            index.ok_or_else(|| WeightsError::MissingTensor { file: "memory".into(), name: name.into() })?;
-        Ok(TensorView { info: &self.infos[index], data: self.bytes[index].as_slice().into() })
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
-}
 
 const Q: &str = "model.layers.0.self_attn.q_proj.weight";
 const EMBED: &str = "model.embed_tokens.weight";

@@ -27,6 +27,9 @@ impl Spectrum {
         if self.total <= 0.0 || known > self.values.len() {
             return None;
         }
+        if known == self.count {
+            return Some(1.0);
+        }
         let sum: f64 = self.values.iter().take(known).map(|s| s * s).sum();
         Some((sum / self.total).clamp(0.0, 1.0))
     }
