@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod card;
+mod diff;
 mod doctor;
 mod eval;
 mod exit;
@@ -18,6 +19,7 @@ mod progress;
 mod pull;
 mod recipe;
 mod show;
+mod source;
 mod suites;
 mod tree;
 mod words;
@@ -63,6 +65,7 @@ enum Verb {
     Recipe(recipe::Args),
     Suites(suites::Args),
     Pull(pull::Args),
+    Diff(diff::Args),
     Card(card::Args),
     Doctor(doctor::Args),
 }
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Recipe(args) => recipe::run(args, &cli.global),
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
+        Verb::Diff(args) => diff::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };

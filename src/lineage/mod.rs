@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod cast;
+pub mod compare;
 mod delta;
 mod derive;
 mod digest;
@@ -23,6 +24,7 @@ mod rope_factors;
 mod rotary_rows;
 #[cfg(test)]
 mod sample;
+pub mod spectrum;
 mod xor;
 
 pub use cast::{Cast, WithoutBuffers, is_buffer};

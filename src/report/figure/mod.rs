@@ -1,6 +1,6 @@
-//! Figures: a curve over steps and a family tree, as SVG and as text.
+//! Figures: a curve over steps, a family tree and a heat map, as SVG and as text.
 //!
-//! Nothing is drawn by a library: an SVG file is text, and what the two figures need (lines, rounded
+//! Nothing is drawn by a library: an SVG file is text, and what the figures need (lines, rounded
 //! boxes, words of about known width) is little. Colours stand on a light ground and every figure can be
 //! read without them.
 
@@ -8,6 +8,7 @@ mod axis;
 mod curve;
 mod diagram;
 mod forest;
+mod heatmap;
 mod layout;
 mod svg;
 mod tree;
@@ -15,4 +16,5 @@ mod tree;
 pub use curve::{Curve, Mark};
 pub use diagram::{dot, mermaid};
 pub use forest::{Forest, Node};
+pub use heatmap::{HeatCell, HeatMap};
 pub use tree::tree_svg;

@@ -1,0 +1,210 @@
+//! `zoo diff`: what changed between two models, tensor by tensor.
+
+mod export;
+mod picture;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use regex::Regex;
+
+use super::exit::Usage;
+use super::source::Named;
+use super::{Global, bar, models};
+use crate::lineage::compare::{CompareOptions, Comparison, compare};
+use crate::lineage::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
+use crate::report::terminal_width;
+
+/// The ranks whose share of the change is reported, as far as they are known.
+const RANKS: [usize; 5] = [1, 4, 8, 16, 64];
+
+/// Compare two models: relative change and singular values of the difference, tensor by tensor.
+///
+/// A is the model that came first, B what was made of it: changes are B − A relative to A. The numbers
+/// "top r" are the shares of the squared change that the r largest singular values hold. With the
+/// randomised method they are lower bounds, and the effective rank is given as an interval.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo diff llama-7b vicuna-7b
+  zoo diff base/ tuned/ --svg change.svg
+  zoo diff base/ tuned/ --tensors '*.q_proj.*' --rank 16 --spectrum sigma.csv
+  zoo diff base/ tuned/ --fast --format csv > change.csv
+  zoo diff base/ tuned/ --measure energy --rank 8 --svg energy.svg")]
+pub struct Args {
+    /// The model that came first: a registry id or alias, a folder or a weights file
+    a: String,
+    /// The model that was made of it
+    b: String,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// How many of the most changed tensors the table shows; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    top: usize,
+    /// How many singular values are found where not all are
+    #[arg(long, value_name = "R", default_value_t = 64, value_parser = parse_rank)]
+    rank: usize,
+    /// How singular values are found
+    #[arg(long, value_enum, default_value = "auto")]
+    method: MethodName,
+    /// No singular values: only norms and distances, as fast as files are read
+    #[arg(long, conflicts_with_all = ["spectrum", "rank", "method"])]
+    fast: bool,
+    /// Only tensors whose name fits; * stands for any text
+    #[arg(long, value_name = "GLOB")]
+    tensors: Option<String>,
+    /// Write all singular values that were found to this CSV file
+    #[arg(long, value_name = "FILE")]
+    spectrum: Option<PathBuf>,
+    /// Draw layers × kinds of matrices as a heat map into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// What the colours of the heat map are
+    #[arg(long, value_enum, default_value = "change", requires = "svg")]
+    measure: Measure,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Columns for reading
+    Table,
+    /// Comma-separated values, one line to a tensor
+    Csv,
+    /// One object
+    Json,
+    /// Markdown tables
+    Md,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MethodName {
+    /// svd up to 768 rows or columns, randomized above
+    Auto,
+    /// All of them, by LAPACK; slow for large matrices
+    Svd,
+    /// All of them, from the smaller Gram matrix; small ones are not exact
+    Gram,
+    /// The R largest, from a random projection with a fixed seed
+    Randomized,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// ‖B − A‖ / ‖A‖
+    Change,
+    /// The share of the squared change in the R largest singular values
+    Energy,
+    /// ‖B − A‖² / σ₁²
+    StableRank,
+    /// The exponential of the entropy of the squared singular values
+    EffectiveRank,
+}
+
+fn parse_rank(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rank) if (1..=4096).contains(&rank) => Ok(rank),
+        _ => Err("expected a rank from 1 to 4096".to_owned()),
+    }
+}
+
+/// What is printed, in whatever form.
+struct Report<'a> {
+    /// The names of the two models.
+    names: [&'a str; 2],
+    found: &'a Comparison,
+    /// Whether singular values were asked for.
+    spectra: bool,
+    /// How many of them, at least.
+    rank: usize,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    if args.fast && args.measure != Measure::Change {
+        return Err(Usage("--measure: --fast finds no singular values; leave it out".to_owned()).into());
+    }
+    if !args.fast && !AVAILABLE {
+        let refusal = without_lapack();
+        return Err(anyhow::anyhow!("{refusal}; or compare without singular values: --fast"));
+    }
+    let pattern = args.tensors.as_deref().map(glob).transpose()?;
+    let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
+    let (a, b) = (Named::open(&args.a, global)?, Named::open(&args.b, global)?);
+    let method = match args.method {
+        MethodName::Auto => Method::Auto,
+        MethodName::Svd => Method::Svd,
+        MethodName::Gram => Method::Gram,
+        MethodName::Randomized => Method::Randomized,
+    };
+    let spectrum = (!args.fast).then_some(SpectrumOptions { method, rank: args.rank });
+    let options = CompareOptions { spectrum };
+    let found = compare(a.tensors.as_ref(), b.tensors.as_ref(), &wanted, &options, &bar(global))?;
+    check(&found, args)?;
+    let names = [a.name.as_str(), b.name.as_str()];
+    let report = Report { names, found: &found, spectra: !args.fast, rank: args.rank };
+    if let Some(file) = &args.spectrum {
+        write(file, &export::spectra(&found)?)?;
+    }
+    if let Some(file) = &args.svg {
+        write(file, picture::heat_map(&report, args.measure).svg().as_bytes())?;
+    }
+    let text = match args.format {
+        Format::Table => table::text(&report, args.top, terminal_width()),
+        Format::Md => table::markdown(&report, args.top),
+        Format::Csv => export::csv(&report)?,
+        Format::Json => export::json(&report)?,
+    };
+    models::deliver(&text, None)
+}
+
+/// Two models without a tensor that can be compared are a mistake, and not an empty table.
+fn check(found: &Comparison, args: &Args) -> anyhow::Result<()> {
+    if !found.changes.is_empty() {
+        return Ok(());
+    }
+    if let Some(first) = found.incomparable.first() {
+        anyhow::bail!(
+            "{} and {} are models of different shapes: no tensor can be compared (first of {}: {} is {} in the one and \
+             {} in the other); compare a model with the one that it was made from",
+            args.a,
+            args.b,
+            found.incomparable.len(),
+            first.name,
+            first.a,
+            first.b
+        );
+    }
+    let first = |infos: &[crate::weights::TensorInfo]| {
+        infos.first().map_or_else(|| "no tensor".to_owned(), |info| format!("{:?}", info.name))
+    };
+    if found.only_in_a.is_empty() && found.only_in_b.is_empty() {
+        return Err(Usage(match &args.tensors {
+            Some(pattern) => format!("--tensors {pattern}: no tensor of either model fits"),
+            None => format!("{} and {}: neither has a tensor", args.a, args.b),
+        })
+        .into());
+    }
+    anyhow::bail!(
+        "{} and {} are models of different families: no tensor name is in both (the first ones are {} and {}); \
+         compare a model with the one that it was made from",
+        args.a,
+        args.b,
+        first(&found.only_in_a),
+        first(&found.only_in_b)
+    )
+}
+
+/// A pattern with `*` and `?` for whole names.
+fn glob(pattern: &str) -> anyhow::Result<Regex> {
+    let escaped = regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", ".");
+    let made = Regex::new(&format!("^(?s:{escaped})$"));
+    made.map_err(|error| Usage(format!("--tensors {pattern}: {error}")).into())
+}
+
+fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests;

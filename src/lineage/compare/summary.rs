@@ -1,0 +1,86 @@
+//! Changes put together: by kind, by layer, by both.
+
+use std::collections::BTreeMap;
+
+use super::{Moments, TensorChange, TensorKind};
+
+/// Tensors taken together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Group {
+    /// How many.
+    pub tensors: usize,
+    /// How many of them changed.
+    pub changed: usize,
+    /// The sums over all their elements.
+    pub moments: Moments,
+    /// Σ of the energy in the top r, weighted with `‖Δ‖_F²`, and the weights: see [`Group::mean_energy`].
+    energy: [f64; 2],
+    /// Σ and number of stable ranks.
+    stable_rank: [f64; 2],
+}
+
+impl Group {
+    fn add(&mut self, change: &TensorChange, rank: usize) {
+        self.tensors += 1;
+        self.changed += usize::from(!change.moments.is_equal() || change.common_rows().is_some());
+        self.moments = self.moments.plus(&change.moments);
+        let Some(spectrum) = &change.spectrum else { return };
+        if let Some(energy) = spectrum.energy(rank) {
+            self.energy[0] += energy * spectrum.total;
+            self.energy[1] += spectrum.total;
+        }
+        if let Some(stable) = spectrum.stable_rank() {
+            self.stable_rank[0] += stable;
+            self.stable_rank[1] += 1.0;
+        }
+    }
+
+    /// The share of `‖Δ‖_F²` of all matrices that is in the top r of each; `None` without spectra.
+    pub fn mean_energy(&self) -> Option<f64> {
+        let [sum, weight] = self.energy;
+        (weight > 0.0).then(|| sum / weight)
+    }
+
+    /// The mean stable rank; `None` without spectra.
+    pub fn mean_stable_rank(&self) -> Option<f64> {
+        let [sum, count] = self.stable_rank;
+        (count > 0.0).then(|| sum / count)
+    }
+}
+
+/// All tensors as one group.
+pub fn all(changes: &[TensorChange]) -> Group {
+    let mut group = Group::default();
+    changes.iter().for_each(|change| group.add(change, 0));
+    group
+}
+
+/// One group to a kind; `rank` is the r of [`Group::mean_energy`].
+pub fn by_kind(changes: &[TensorChange], rank: usize) -> BTreeMap<TensorKind, Group> {
+    group(changes, rank, |change| change.place.kind)
+}
+
+/// One group to a layer; `None` holds what belongs to no layer.
+pub fn by_layer(changes: &[TensorChange], rank: usize) -> BTreeMap<Option<u32>, Group> {
+    group(changes, rank, |change| change.place.layer)
+}
+
+/// One group to a layer and kind.
+pub fn by_layer_and_kind(
+    changes: &[TensorChange],
+    rank: usize,
+) -> BTreeMap<(Option<u32>, TensorKind), Group> {
+    group(changes, rank, |change| (change.place.layer, change.place.kind))
+}
+
+fn group<K: Ord>(
+    changes: &[TensorChange],
+    rank: usize,
+    key: impl Fn(&TensorChange) -> K,
+) -> BTreeMap<K, Group> {
+    let mut groups: BTreeMap<K, Group> = BTreeMap::new();
+    for change in changes {
+        groups.entry(key(change)).or_default().add(change, rank);
+    }
+    groups
+}
