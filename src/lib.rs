@@ -27,4 +27,5 @@ pub mod registry;
 pub mod report;
 pub mod tasks;
 pub mod tokenizer;
+pub mod verify;
 pub mod weights;

@@ -20,6 +20,7 @@ mod recipe;
 mod show;
 mod suites;
 mod tree;
+mod verify;
 mod words;
 
 pub use progress::bar;
@@ -64,6 +65,7 @@ enum Verb {
     Suites(suites::Args),
     Pull(pull::Args),
     Card(card::Args),
+    Verify(verify::Args),
     Doctor(doctor::Args),
 }
 
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
+        Verb::Verify(args) => verify::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };
     exit::code(result)

@@ -22,6 +22,7 @@ mod table;
 
 pub use digest::files_sha256;
 pub use dtype::Dtype;
+pub(crate) use error::quoted;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};
