@@ -10,6 +10,7 @@
 //! tasks (prompts) ─► requests (tokens) ────────────┘
 //! ```
 
+pub mod atomic;
 pub mod calendar;
 pub mod cli;
 pub mod engine;

@@ -17,9 +17,11 @@ use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::weights;
 
-/// Largest difference of a logit or log-likelihood to PyTorch's in f32, as `verify.py` takes it. The reference
-/// itself is within 3e-5 of f64.
+/// Largest difference of a logit or log-likelihood to PyTorch's in f32.
 const TOLERANCE: &str = "1e-4";
+/// The same where f32 itself is that coarse. PyTorch's stored value of one sum over six tokens is 8e-5 below its own
+/// in f64; with OpenBLAS, whose order of sums depends on the processor, zoo's is 2e-5 above.
+const COARSE: (&str, &str, &str) = ("lora-zh-llama-r16", "blas", "1.5e-4");
 /// Tokens of the greedy texts.
 const GREEDY: usize = 16;
 /// No text is longer.
@@ -109,10 +111,11 @@ fn check(kit: &Path, case: &str, form: &str, checkpoint: &Checkpoint) {
     let expected = read_json(&path);
     let folder = tempfile::tempdir().unwrap();
     for matmul in kernels::names() {
+        let tolerance = if (case, *matmul) == (COARSE.0, COARSE.1) { COARSE.2 } else { TOLERANCE };
         let got = folder.path().join(format!("{matmul}.json"));
         fs::write(&got, evaluate(checkpoint, &expected, matmul).to_string()).unwrap();
         let mut verify = Command::new("python3");
-        verify.arg(kit.join("verify.py")).arg("--eval").args([&path, &got]).args(["--atol", TOLERANCE]);
+        verify.arg(kit.join("verify.py")).arg("--eval").args([&path, &got]).args(["--atol", tolerance]);
         let output = verify.output().expect("python3 starts");
         let said = String::from_utf8_lossy(&output.stdout);
         println!("{case} from {form}, {matmul}: {}", said.trim_end());
@@ -225,6 +228,22 @@ fn an_encrypted_model_and_its_key() {
     let parts = Parts::Encrypted { release: &release, key: &key, work: &work };
     let derived = derive(Rule::BelleXor, parts, &Facts::default(), &Silent).unwrap();
     check(&kit, "belle-xor", "belle/enc", &Checkpoint::from_hf(derived.model).unwrap());
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn the_program_runs_a_suite_on_bloom() {
+    let Some(kit) = kit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut zoo = Command::new(env!("CARGO_BIN_EXE_zoo"));
+    zoo.arg("eval")
+        .arg(kit.join("bloom/heads-pow2"))
+        .args(["--suite", "basics", "--limit", "5", "--out"])
+        .arg(&run);
+    let output = zoo.env("HF_HUB_OFFLINE", "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read_to_string(run.join("results.csv")).unwrap().contains("heads-pow2,basics"));
 }
 
 /// A case that no test above names would go unnoticed.

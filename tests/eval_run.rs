@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tiny::{stderr, stdout, write_tiny_model, zoo};
+use tiny::{stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 
 /// The columns of `results.csv`, in order, as documented.
 const COLUMNS: &str = "model,suite,task,num_fewshot,metric,filter,value,stderr,n,published,published_source,protocol,\
@@ -146,4 +146,23 @@ fn a_prompt_longer_than_the_context_loses_its_beginning_and_that_is_said() {
     let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     assert_eq!(line["truncated"], true);
     assert!(line["choices"][0]["truncated"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_bloom_model_is_run_like_any_other_and_alike_in_any_wave() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_bloom(&folder.path().join("tiny"));
+    let scores = |extra: &[&str]| {
+        let output = eval(folder.path(), &[&["--matmul", "portable"], extra].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::read_to_string(folder.path().join("run/samples/tiny/basics_reading.jsonl")).unwrap()
+    };
+    let text = scores(&[]);
+    let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert!(line["choices"][0]["logprob"].as_f64().unwrap() < -1.0, "{line}");
+    let choices = |text: &str| -> Vec<Value> {
+        let lines = text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|mut line| line["choices"].take()).collect()
+    };
+    assert_eq!(choices(&text), choices(&scores(&["--batch-tokens", "300", "--threads", "1"])));
 }

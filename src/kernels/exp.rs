@@ -43,8 +43,8 @@ pub fn swiglu(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-/// √(2/π) with the digits that BLOOM's authors took.
-const SQRT_2_OVER_PI: f32 = 0.797_884_56;
+/// √(2/π).
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
 /// `x[i] = gelu(x[i])` in the form with tanh (Hendrycks & Gimpel 2016), `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
 ///

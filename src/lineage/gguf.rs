@@ -1,16 +1,18 @@
 //! A GGUF file seen as a Hugging Face model: its names, and its row order of the query and key matrices.
 //!
 //! llama.cpp rotates neighbouring pairs of a head's dimensions, `transformers` its two halves, so the
-//! converter to GGUF reorders the rows of q and k. Undone here: within a head of `d` rows, row `r < d/2` of the
-//! HF matrix is row `2r` of the GGUF matrix, and row `d/2 + r` is row `2r + 1`. Blocks of quantised types
-//! run along rows, so whole rows move as bytes whatever their type.
-//! Source: `permute` of the `transformers` LLaMA conversion script, and the tensor names of llama.cpp.
+//! converter to GGUF reorders the rows of q and k, which is undone here (`rotary_rows`). Blocks of quantised
+//! types run along rows, so whole rows move as bytes whatever their type.
+//! Source: the tensor names of llama.cpp.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use super::rotary_rows::{are_whole_heads, halves_from_pairs};
 use crate::weights::gguf::MetadataKindError;
-use crate::weights::{Access, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{
+    Access, Dtype, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError,
+};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";
@@ -93,7 +95,11 @@ impl GgufAsHf {
     /// of a scaling rule; `None` for the others.
     pub fn rope_factors(&self) -> Result<Option<Vec<f32>>, WeightsError> {
         match self.file.tensor(ROPE_FACTORS) {
-            Ok(view) => view.to_f32().map(Some),
+            Ok(view) if view.info.dtype == Dtype::F32 => view.to_f32().map(Some),
+            Ok(view) => {
+                let (kind, found) = (FaultKind::InconsistentHeader, view.info.dtype.to_string());
+                Err(Fault::new(self.file.path(), kind, "F32 factors", found).tensor(ROPE_FACTORS).into())
+            }
             Err(WeightsError::MissingTensor { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -201,7 +207,7 @@ fn head_count(file: &GgufFile, key: &str) -> Result<Option<usize>, Box<Fault>> {
 /// The rows of a query or key matrix must be whole heads of an even number of rows.
 fn check_heads(file: &GgufFile, info: &TensorInfo, heads: usize) -> Result<(), Box<Fault>> {
     let rows = info.shape.first().copied().unwrap_or(1);
-    if info.shape.len() <= 2 && rows.is_multiple_of(heads) && (rows / heads).is_multiple_of(2) {
+    if info.shape.len() <= 2 && are_whole_heads(rows, heads) {
         return Ok(());
     }
     let expected = format!("a matrix of {heads} heads with an even number of rows each");
@@ -210,28 +216,9 @@ fn check_heads(file: &GgufFile, info: &TensorInfo, heads: usize) -> Result<(), B
     Err(fault.tensor(&info.name))
 }
 
-/// Reorders rows of equal size from neighbouring pairs to halves, head by head.
-fn halves_from_pairs(data: &[u8], rows: usize, heads: usize) -> Vec<u8> {
-    let row_bytes = data.len() / rows.max(1);
-    let head_bytes = (rows / heads.max(1)) * row_bytes;
-    let mut out = Vec::with_capacity(data.len());
-    if row_bytes == 0 || head_bytes == 0 {
-        return out;
-    }
-    for head in data.chunks_exact(head_bytes) {
-        for first in [0, 1] {
-            for row in head.chunks_exact(row_bytes).skip(first).step_by(2) {
-                out.extend_from_slice(row);
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Dtype;
     use crate::weights::gguf::testing::Builder;
 
     fn open(builder: &Builder) -> Result<GgufAsHf, WeightsError> {

@@ -5,25 +5,38 @@
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
 mod arithmetic;
+mod cast;
 mod delta;
 mod derive;
+mod digest;
 mod error;
 pub mod gguf;
+mod gguf_config;
 mod hash;
+mod lock;
 mod lookup;
 mod lora;
 mod model;
 mod open;
 mod record;
+mod rope_factors;
+mod rotary_rows;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+pub(crate) mod testing;
 mod xor;
 
+pub use cast::{Cast, WithoutBuffers, is_buffer};
 pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
+pub use digest::{TensorDigest, digest_tensors, tensors_sha256};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
+pub use gguf_config::config_from_gguf;
+pub use lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};
+pub use rope_factors::Llama3Rule;
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

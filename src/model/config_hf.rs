@@ -176,6 +176,7 @@ fn either(fields: &Fields, key: &str, other: &str) -> Result<usize, ModelError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::FaultKind;
     use serde_json::json;
 
     fn base() -> Value {
@@ -235,6 +236,55 @@ mod tests {
         ] {
             let message = parse(changes).unwrap_err().to_string();
             assert!(message.contains("config.json") && message.contains(key), "{key}: {message}");
+        }
+    }
+
+    fn bloom_7b1() -> Value {
+        json!({
+            "model_type": "bloom", "vocab_size": 250880, "n_embed": 4096, "n_layer": 30, "num_attention_heads": 32,
+            "layer_norm_epsilon": 1e-5, "seq_length": 2048, "n_inner": null, "offset_alibi": 100
+        })
+    }
+
+    #[test]
+    fn bloom_is_read_in_both_spellings() {
+        let newer = json!({
+            "n_embed": null, "n_layer": null, "num_attention_heads": null,
+            "hidden_size": 4096, "num_hidden_layers": 30, "n_head": 32, "n_inner": 16384
+        });
+        for changes in [json!({}), newer] {
+            let config = parse_as(bloom_7b1(), changes).unwrap();
+            assert_eq!(config, crate::model::bloom_7b().into());
+        }
+    }
+
+    #[test]
+    fn what_contradicts_bloom_is_refused() {
+        for (changes, words) in [
+            (json!({"hidden_size": 1024}), ["hidden_size", "4096 as n_embed says"]),
+            (json!({"n_layer": null}), ["num_hidden_layers", "n_layer"]),
+            (json!({"n_inner": 4096}), ["n_inner", "four times"]),
+            (json!({"num_attention_heads": 5}), ["num_attention_heads", "divisor of hidden_size"]),
+            (json!({"layer_norm_epsilon": "small"}), ["layer_norm_epsilon", "a number"]),
+            (json!({"quantization_config": {"bits": 4}}), ["quantization_config", "GGUF"]),
+        ] {
+            let message = parse_as(bloom_7b1(), changes).unwrap_err().to_string();
+            assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_error_has_its_class() {
+        for (changes, class) in [
+            (json!({"hidden_size": 0}), FaultKind::InvalidConfig),
+            (json!({"num_hidden_layers": 1u64 << 40}), FaultKind::LimitExceeded),
+            (
+                json!({"num_attention_heads": 1 << 20, "head_dim": 1 << 20, "num_key_value_heads": 1}),
+                FaultKind::LimitExceeded,
+            ),
+            (json!({"model_type": "gptj"}), FaultKind::Unsupported),
+        ] {
+            assert_eq!(parse(changes.clone()).unwrap_err().class(), Some(class), "{changes}");
         }
     }
 }

@@ -42,8 +42,8 @@ impl Llama {
                 })
             })
             .collect::<Result<Vec<_>, ModelError>>()?;
-        let embedding = reader.matrix("model.embed_tokens.weight", vocab, hidden)?;
-        let lm_head = reader.lm_head(&embedding, config.tie_word_embeddings)?;
+        let (embedding, lm_head) =
+            reader.ends("model.embed_tokens.weight", [vocab, hidden], config.tie_word_embeddings)?;
         let norm = reader.vector("model.norm.weight", hidden)?;
         reader.warn_about_leftovers("model.layers.", config.num_hidden_layers);
         Ok(Self { config, embedding, layers, norm, lm_head, matmul })

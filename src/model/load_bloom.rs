@@ -46,10 +46,13 @@ impl Bloom {
                 })
             })
             .collect::<Result<Vec<_>, ModelError>>()?;
-        let embedding = reader.matrix(&format!("{prefix}word_embeddings.weight"), vocab, hidden)?;
+        let (embedding, lm_head) = reader.ends(
+            &format!("{prefix}word_embeddings.weight"),
+            [vocab, hidden],
+            config.tie_word_embeddings,
+        )?;
         let embedding_norm = reader.layer_norm(&format!("{prefix}word_embeddings_layernorm"), hidden)?;
         let norm = reader.layer_norm(&format!("{prefix}ln_f"), hidden)?;
-        let lm_head = reader.lm_head(&embedding, config.tie_word_embeddings)?;
         reader.warn_about_leftovers(&format!("{prefix}h."), config.num_hidden_layers);
         let slopes = alibi::slopes(config.num_attention_heads);
         Ok(Self { config, slopes, embedding, embedding_norm, layers, norm, lm_head, matmul })

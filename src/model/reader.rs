@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 
 use super::norm::LayerNorm;
 use super::{Linear, ModelError};
-use crate::weights::{TensorSource, WeightsError};
+use crate::weights::{Access, TensorSource, WeightsError};
 
 /// Suffixes of tensors that checkpoints carry and the forward pass computes itself.
 const IGNORED_SUFFIXES: [&str; 1] = ["rotary_emb.inv_freq"];
@@ -38,7 +38,9 @@ impl Reader<'_> {
                 found: tensor.info.shape.clone(),
             });
         }
-        Ok(tensor.to_f32()?)
+        let values = tensor.to_f32()?;
+        self.source.hint(name, Access::Done);
+        Ok(values)
     }
 
     /// The tensor `name` of shape `[rows, columns]`.
@@ -74,14 +76,20 @@ impl Reader<'_> {
         })
     }
 
-    /// The output matrix, of the embedding's shape; `None` if it is the embedding.
-    pub fn lm_head(&self, embedding: &Array2<f32>, tied: bool) -> Result<Option<Linear>, ModelError> {
+    /// The token embedding `name` of shape `[vocab, hidden]`, and the output matrix of the same shape; `None` if
+    /// that is the embedding.
+    pub fn ends(
+        &self,
+        name: &str,
+        [vocab, hidden]: [usize; 2],
+        tied: bool,
+    ) -> Result<(Array2<f32>, Option<Linear>), ModelError> {
+        let embedding = self.matrix(name, vocab, hidden)?;
         if tied {
-            self.warn_about_other_head(embedding);
-            return Ok(None);
+            self.warn_about_other_head(name);
+            return Ok((embedding, None));
         }
-        let (vocab, hidden) = embedding.dim();
-        self.linear("lm_head", vocab, hidden, false).map(Some)
+        Ok((embedding, Some(self.linear("lm_head", vocab, hidden, false)?)))
     }
 
     fn place(&self) -> String {
@@ -89,9 +97,18 @@ impl Reader<'_> {
     }
 
     /// transformers ties the head whatever the file says; a different head would silently be lost.
-    fn warn_about_other_head(&self, embedding: &Array2<f32>) {
-        let Ok(head) = self.source.tensor("lm_head.weight") else { return };
-        if head.to_f32().is_ok_and(|values| embedding.as_slice() != Some(values.as_slice())) {
+    fn warn_about_other_head(&self, embedding: &str) {
+        let (Ok(head), Ok(embedding)) = (self.source.tensor("lm_head.weight"), self.source.tensor(embedding))
+        else {
+            return;
+        };
+        // Bytes are compared in the file: the matrices can have gigabytes.
+        let same = if head.info.dtype == embedding.info.dtype {
+            head.data == embedding.data
+        } else {
+            matches!((head.to_f32(), embedding.to_f32()), (Ok(head), Ok(embedding)) if head == embedding)
+        };
+        if !same {
             tracing::warn!(
                 "{}: {} says that the output matrix is the embedding, but lm_head.weight differs from it; \
                  the embedding is used",
@@ -123,5 +140,45 @@ impl Reader<'_> {
                 self.config_name
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::model::{BloomConfig, Checkpoint, ModelConfig, ModelError};
+    use crate::weights::FaultKind;
+
+    fn checkpoint() -> Checkpoint {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bloom/heads-4");
+        Checkpoint::open(&folder).unwrap()
+    }
+
+    /// The error of loading with a changed configuration.
+    fn refused(change: impl Fn(&mut BloomConfig)) -> ModelError {
+        let mut checkpoint = checkpoint();
+        match &mut checkpoint.config {
+            ModelConfig::Bloom(config) => change(config),
+            other => panic!("{other:?}"),
+        }
+        checkpoint.load(crate::kernels::default()).err().unwrap()
+    }
+
+    #[test]
+    fn what_the_files_lack_or_shape_otherwise_is_named_with_what_asks_for_it() {
+        let error = refused(|config| config.num_hidden_layers = 3);
+        assert_eq!(error.class(), Some(FaultKind::MissingData));
+        let message = error.to_string();
+        for word in ["transformer.h.2.", "config.json", "model.safetensors", "fetch both"] {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+        let error = refused(|config| config.vocab_size = 54);
+        assert_eq!(error.class(), Some(FaultKind::ShapeMismatch));
+        assert!(error.to_string().contains("word_embeddings.weight"), "{error}");
+        assert_eq!(
+            refused(|config| config.tie_word_embeddings = false).class(),
+            Some(FaultKind::MissingData)
+        );
     }
 }

@@ -39,7 +39,8 @@ fn file_sha256(path: &Path) -> io::Result<String> {
     }
 }
 
-fn hex(hasher: Sha256) -> String {
+/// What was hashed, as lower-case hexadecimal digits.
+pub(crate) fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use half::{bf16, f16};
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 use super::{WeightsError, blocks};
 

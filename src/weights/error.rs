@@ -57,8 +57,39 @@ pub enum WeightsError {
         dtype: Dtype,
     },
 
+    /// A value that the other type has no number for.
+    #[error(
+        "tensor {tensor:?}: element {element} is {found}: expected a finite value that {dtype} can hold; \
+         choose bf16 or f32, whose range is larger, or fetch the weights again if they are damaged"
+    )]
+    OutOfRange {
+        /// The tensor.
+        tensor: String,
+        /// The type it was to become.
+        dtype: Dtype,
+        /// Index of the first such element in row-major order.
+        element: usize,
+        /// Its value.
+        found: f32,
+    },
+
+    /// Rows that are not whole blocks of the type they were to become.
+    #[error(
+        "tensor {tensor:?} of shape {shape:?}: expected rows of whole {dtype} blocks, a multiple of {}; \
+         store it as F16 or F32",
+        dtype.block_size()
+    )]
+    NotWholeBlocks {
+        /// The tensor.
+        tensor: String,
+        /// The type it was to become.
+        dtype: Dtype,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+
     /// Values of this type are not made here.
-    #[error("{dtype} tensors are not written from f32: expected F32, F16 or BF16")]
+    #[error("{dtype} tensors are not written from f32: expected F32, F16, BF16, Q8_0 or Q4_0")]
     NotNarrowable {
         /// The element type.
         dtype: Dtype,
@@ -116,7 +147,7 @@ impl FaultKind {
             }
             FaultKind::Unsupported => "convert the file to a supported form",
             FaultKind::MissingData => "fetch the missing part",
-            FaultKind::PathEscape => "do not trust this release: its index points outside its folder",
+            FaultKind::PathEscape => "do not trust this release: it points outside its folder",
             FaultKind::Forbidden => {
                 "do not trust this release: weights need no such call; nothing of it was run"
             }

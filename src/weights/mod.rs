@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 mod blocks;
+mod cast;
 mod digest;
 mod dtype;
 mod error;
@@ -19,8 +20,10 @@ mod open;
 pub mod safetensors;
 mod sharded;
 mod table;
+pub mod torch;
 
 pub use digest::files_sha256;
+pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub(crate) use error::quoted;
 pub use error::{Fault, FaultKind, WeightsError};
@@ -29,6 +32,7 @@ pub use gguf::{GgufFile, MetadataKindError};
 pub use open::{INDEX_FILE, SINGLE_FILE, open};
 pub use safetensors::SafetensorsFile;
 pub use sharded::ShardedSafetensors;
+pub use torch::TorchFile;
 
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,42 @@ pub trait TensorSource: Send + Sync {
     /// disk reads run ahead of it. Only speed and memory depend on it; an unknown name is no error.
     fn hint(&self, name: &str, access: Access) {
         let _ = (name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for &S {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
+    }
+}
+
+impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
+    fn tensors(&self) -> &[TensorInfo] {
+        (**self).tensors()
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        (**self).tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        (**self).hint(name, access);
     }
 }
 

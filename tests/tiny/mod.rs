@@ -41,37 +41,15 @@ pub fn stdout(output: &Output) -> String {
 
 /// Writes a model folder: `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json`.
 pub fn write_tiny_model(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
     let config = json!({
         "model_type": "llama", "hidden_act": "silu", "vocab_size": VOCABULARY, "hidden_size": HIDDEN,
         "intermediate_size": INNER, "num_hidden_layers": LAYERS, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5,
         "tie_word_embeddings": true, "bos_token_id": 256, "eos_token_id": 257
     });
-    fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
-    let settings =
-        json!({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"});
-    fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
-    fs::write(folder.join("model.safetensors"), weights()).unwrap();
-}
-
-fn weights() -> Vec<u8> {
-    let mut state = 1u32;
-    let mut values = |count: usize, base: f32, spread: f32| -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-            base + spread * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
-        };
-        (0..count).flat_map(|_| next().to_le_bytes()).collect()
-    };
-    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    let mut add = |name: String, shape: Vec<usize>, base: f32, spread: f32| {
-        let bytes = values(shape.iter().product(), base, spread);
-        tensors.insert(name, (shape, bytes));
-    };
-    add("model.embed_tokens.weight".into(), vec![VOCABULARY, HIDDEN], 0.0, 0.8);
-    add("model.norm.weight".into(), vec![HIDDEN], 1.0, 0.1);
+    let mut random = Random::default();
+    random.add("model.embed_tokens.weight".into(), &[VOCABULARY, HIDDEN], 0.0, 0.8);
+    random.add("model.norm.weight".into(), &[HIDDEN], 1.0, 0.1);
     for layer in 0..LAYERS {
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         for (part, out, input) in [
@@ -83,15 +61,84 @@ fn weights() -> Vec<u8> {
             ("mlp.up_proj", INNER, HIDDEN),
             ("mlp.down_proj", HIDDEN, INNER),
         ] {
-            add(name(part), vec![out, input], 0.0, 0.5);
+            random.add(name(part), &[out, input], 0.0, 0.5);
         }
-        add(name("input_layernorm"), vec![HIDDEN], 1.0, 0.1);
-        add(name("post_attention_layernorm"), vec![HIDDEN], 1.0, 0.1);
+        random.add(name("input_layernorm"), &[HIDDEN], 1.0, 0.1);
+        random.add(name("post_attention_layernorm"), &[HIDDEN], 1.0, 0.1);
     }
-    let views = tensors.iter().map(|(name, (shape, bytes))| {
-        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    write_folder(folder, config, random);
+}
+
+/// A BLOOM model in the same form, of three heads.
+pub fn write_tiny_bloom(folder: &Path) {
+    const WIDTH: usize = 12;
+    let config = json!({
+        "model_type": "bloom", "vocab_size": VOCABULARY, "n_embed": WIDTH, "n_layer": LAYERS, "n_head": 3,
+        "layer_norm_epsilon": 1e-5, "bos_token_id": 256, "eos_token_id": 257
     });
-    safetensors::serialize(views, None).unwrap()
+    let mut random = Random::default();
+    random.add("transformer.word_embeddings.weight".into(), &[VOCABULARY, WIDTH], 0.0, 0.8);
+    let layers: Vec<String> = (0..LAYERS).map(|layer| format!("transformer.h.{layer}")).collect();
+    let mut norms = vec!["transformer.word_embeddings_layernorm".into(), "transformer.ln_f".into()];
+    for layer in &layers {
+        for (part, out, input) in [
+            ("self_attention.query_key_value", 3 * WIDTH, WIDTH),
+            ("self_attention.dense", WIDTH, WIDTH),
+            ("mlp.dense_h_to_4h", 4 * WIDTH, WIDTH),
+            ("mlp.dense_4h_to_h", WIDTH, 4 * WIDTH),
+        ] {
+            random.add(format!("{layer}.{part}.weight"), &[out, input], 0.0, 0.5);
+            random.add(format!("{layer}.{part}.bias"), &[out], 0.0, 0.2);
+        }
+        norms.extend(["input_layernorm", "post_attention_layernorm"].map(|part| format!("{layer}.{part}")));
+    }
+    for norm in norms {
+        random.add(format!("{norm}.weight"), &[WIDTH], 1.0, 0.1);
+        random.add(format!("{norm}.bias"), &[WIDTH], 0.0, 0.1);
+    }
+    write_folder(folder, config, random);
+}
+
+fn write_folder(folder: &Path, config: serde_json::Value, weights: Random) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer().to_string()).unwrap();
+    let settings =
+        json!({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"});
+    fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
+    fs::write(folder.join("model.safetensors"), weights.bytes()).unwrap();
+}
+
+/// Tensors of numbers that look random and are always the same.
+struct Random {
+    state: u32,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+}
+
+impl Default for Random {
+    fn default() -> Self {
+        Self { state: 1, tensors: BTreeMap::new() }
+    }
+}
+
+impl Random {
+    /// Numbers from `base - spread` to `base + spread`.
+    fn add(&mut self, name: String, shape: &[usize], base: f32, spread: f32) {
+        let mut next = || {
+            self.state = self.state.wrapping_mul(1664525).wrapping_add(1013904223);
+            base + spread * ((self.state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        };
+        let bytes = (0..shape.iter().product()).flat_map(|_| next().to_le_bytes()).collect();
+        self.tensors.insert(name, (shape.to_vec(), bytes));
+    }
+
+    /// The safetensors file.
+    fn bytes(&self) -> Vec<u8> {
+        let views = self.tensors.iter().map(|(name, (shape, bytes))| {
+            (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize(views, None).unwrap()
+    }
 }
 
 /// Byte-level BPE without merges: every byte is a token, spelled with GPT-2's printable stand-ins.

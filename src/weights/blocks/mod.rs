@@ -5,9 +5,11 @@
 //! reference `dequantize_row_*`, without fused multiply–add, so results agree bit for bit.
 //! Source: the struct comments of `ggml-common.h` and the `gguf` Python package, which is the oracle of the tests.
 
+mod quantize;
 mod small;
 mod superblocks;
 
+pub(super) use quantize::{quantize_q4_0, quantize_q8_0};
 pub(super) use small::{
     Q4_0_BYTES, Q4_1_BYTES, Q5_0_BYTES, Q5_1_BYTES, Q8_0_BYTES, q4_0, q4_1, q5_0, q5_1, q8_0,
 };

@@ -103,7 +103,8 @@ fn magic_and_version(cursor: &mut Cursor<'_>) -> Result<u32, Box<Fault>> {
     Err(cursor.fault(FaultKind::Unsupported, "version", "GGUF version 2 or 3", found).advice(advice))
 }
 
-fn alignment(file: &Path, metadata: &Metadata) -> Result<u64, Box<Fault>> {
+/// The alignment of the data, in bytes: a power of two.
+pub(super) fn alignment(file: &Path, metadata: &Metadata) -> Result<u64, Box<Fault>> {
     let fault = |found: String| {
         Fault::new(file, FaultKind::InconsistentHeader, "a power of two of 32 bits", found)
             .at("metadata \"general.alignment\"")

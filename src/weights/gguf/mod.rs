@@ -10,6 +10,7 @@ mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
 mod values;
+mod writer;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use super::table::TensorTable;
 use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 pub use metadata::{Metadata, MetadataKindError, Value};
+pub use writer::GgufWriter;
 
 /// A memory-mapped GGUF file whose header has been checked completely.
 #[derive(Debug)]

@@ -155,6 +155,31 @@ fn dtype_of(code: u32) -> Result<Dtype, String> {
     })
 }
 
+/// ggml's number of a type; `None` for the types that ggml does not have.
+pub(super) fn code_of(dtype: Dtype) -> Option<u32> {
+    Some(match dtype {
+        Dtype::F32 => 0,
+        Dtype::F16 => 1,
+        Dtype::Q4_0 => 2,
+        Dtype::Q4_1 => 3,
+        Dtype::Q5_0 => 6,
+        Dtype::Q5_1 => 7,
+        Dtype::Q8_0 => 8,
+        Dtype::Q2K => 10,
+        Dtype::Q3K => 11,
+        Dtype::Q4K => 12,
+        Dtype::Q5K => 13,
+        Dtype::Q6K => 14,
+        Dtype::I8 => 24,
+        Dtype::I16 => 25,
+        Dtype::I32 => 26,
+        Dtype::I64 => 27,
+        Dtype::F64 => 28,
+        Dtype::BF16 => 30,
+        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 | Dtype::Bool => return None,
+    })
+}
+
 fn supported_types() -> &'static str {
     "F32, F16, BF16, F64, I8 to I64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, or Q2_K to Q6_K"
 }
@@ -172,6 +197,15 @@ mod tests {
         change(&mut tensor);
         let bytes = Builder::new().f32("a", &[32], &[1.0; 32]).tensor(tensor).build();
         parse(Path::new("test.gguf"), &bytes).err().map(|error| error.fault_kind().unwrap())
+    }
+
+    #[test]
+    fn numbers_of_types_are_those_that_are_read() {
+        let with_code = Dtype::ALL.into_iter().filter_map(|dtype| Some((dtype, code_of(dtype)?)));
+        for (dtype, code) in with_code {
+            assert_eq!(dtype_of(code), Ok(dtype));
+        }
+        assert_eq!((0..64).filter(|&code| dtype_of(code).is_ok()).count(), 18);
     }
 
     #[test]

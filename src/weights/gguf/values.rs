@@ -1,4 +1,4 @@
-//! Metadata values of a GGUF file, from bytes to [`Value`].
+//! Metadata values of a GGUF file, from bytes to [`Value`] and back.
 //!
 //! Source: `gguf_metadata_value_type` of ggml's `docs/gguf.md`.
 
@@ -128,4 +128,66 @@ fn as_integer(value: Option<Value>) -> Option<i64> {
         Value::Signed(n) => Some(n),
         _ => None,
     }
+}
+
+/// Appends a string: its length in bytes, then itself.
+pub(super) fn put_string(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// Appends a value after its type code. Numbers have 32 bits, integers 64 where they need them.
+pub(super) fn put(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Unsigned(n) => match u32::try_from(*n) {
+            Ok(n) => put_scalar(code::U32, &n.to_le_bytes(), out),
+            Err(_) => put_scalar(code::U64, &n.to_le_bytes(), out),
+        },
+        Value::Signed(n) => match i32::try_from(*n) {
+            Ok(n) => put_scalar(code::I32, &n.to_le_bytes(), out),
+            Err(_) => put_scalar(code::I64, &n.to_le_bytes(), out),
+        },
+        Value::Float(x) => put_scalar(code::F32, &(*x as f32).to_le_bytes(), out),
+        Value::Bool(b) => put_scalar(code::BOOL, &[u8::from(*b)], out),
+        Value::String(text) => {
+            out.extend(code::STRING.to_le_bytes());
+            put_string(text, out);
+        }
+        Value::Strings(texts) => {
+            put_array(code::STRING, texts.len(), out);
+            texts.iter().for_each(|text| put_string(text, out));
+        }
+        Value::Floats(numbers) => {
+            put_array(code::F32, numbers.len(), out);
+            out.extend(numbers.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        Value::Integers(numbers) => {
+            let narrow: Result<Vec<i32>, _> = numbers.iter().map(|&n| i32::try_from(n)).collect();
+            match narrow {
+                Ok(numbers) => {
+                    put_array(code::I32, numbers.len(), out);
+                    out.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+                }
+                Err(_) => {
+                    put_array(code::I64, numbers.len(), out);
+                    out.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+                }
+            }
+        }
+        Value::Bools(bools) => {
+            put_array(code::BOOL, bools.len(), out);
+            out.extend(bools.iter().map(|&b| u8::from(b)));
+        }
+    }
+}
+
+fn put_scalar(kind: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(kind.to_le_bytes());
+    out.extend(bytes);
+}
+
+fn put_array(kind: u32, count: usize, out: &mut Vec<u8>) {
+    out.extend(code::ARRAY.to_le_bytes());
+    out.extend(kind.to_le_bytes());
+    out.extend((count as u64).to_le_bytes());
 }

@@ -16,13 +16,13 @@ use crate::weights::table::{TensorTable, checked_elements};
 use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};
 
 /// Bytes of the length field.
-const LENGTH: usize = 8;
+pub(super) const LENGTH: usize = 8;
 /// Largest header, as in the reference implementation.
-const MAX_HEADER: u64 = 100_000_000;
+pub(super) const MAX_HEADER: u64 = 100_000_000;
 /// Largest number of axes.
-const MAX_RANK: usize = 16;
+pub(super) const MAX_RANK: usize = 16;
 /// The one key that is not a tensor.
-const METADATA: &str = "__metadata__";
+pub(super) const METADATA: &str = "__metadata__";
 
 /// What a header says, checked against itself and the size of the file.
 #[derive(Debug)]

@@ -4,9 +4,12 @@
 //! without holes, overlaps or trailing bytes; a name may occur once.
 
 mod header;
+mod layout;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+pub use layout::{Layout, PlannedFile, PlannedTensor};
 
 use super::mapped::MappedFile;
 use super::table::TensorTable;

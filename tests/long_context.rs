@@ -1,0 +1,75 @@
+//! Attention over 16 384 positions, the longest context in the family, in bounded memory.
+//!
+//! A test file of its own, because the memory is that of the process.
+
+use ndarray::{Array1, Array2};
+use zoo::kernels;
+use zoo::model::{Layer, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
+
+const TOKENS: usize = 16_384;
+const THREADS: usize = 2;
+/// What a forward pass may add. One matrix of all scores alone would be 1 GiB.
+const BYTES_KIB: u64 = 256 * 1024;
+
+/// The largest resident size this process has had, in KiB; `None` where the system does not tell.
+fn peak_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn numbers(rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 31 + j * 17) % 23) as f32 / 11.0 - 1.0)
+}
+
+/// One layer with two heads over one key-value head, scaled as the 16k models of the family are.
+fn model() -> Llama {
+    let config = LlamaConfig {
+        vocab_size: 32,
+        hidden_size: 8,
+        intermediate_size: 12,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 4,
+        max_position_embeddings: TOKENS,
+        rms_norm_eps: 1e-5,
+        rope_theta: 1e4,
+        rope_scaling: RopeScaling::Linear { factor: 4.0 },
+        tie_word_embeddings: true,
+        attention_bias: false,
+        mlp_bias: false,
+    };
+    let linear = |out, input| Linear { weight: numbers(out, input), bias: None };
+    let layer = Layer {
+        input_norm: Array1::ones(8),
+        q: linear(8, 8),
+        k: linear(4, 8),
+        v: linear(4, 8),
+        o: linear(8, 8),
+        post_attention_norm: Array1::ones(8),
+        gate: linear(12, 8),
+        up: linear(12, 8),
+        down: linear(8, 12),
+    };
+    let matmul = kernels::by_name("portable").unwrap();
+    let (layers, norm) = (vec![layer], Array1::ones(8));
+    Llama { config, embedding: numbers(32, 8), layers, norm, lm_head: None, matmul }
+}
+
+#[test]
+fn sixteen_thousand_tokens_take_blocks_of_memory_and_the_start_is_that_of_a_short_text() {
+    let model = model();
+    let ids: Vec<u32> = (0..TOKENS as u32).map(|i| i * i % 31).collect();
+    let before = peak_resident();
+    // Every thread has a block of its own.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
+    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), &mut || {}));
+    if let (Some(before), Some(after)) = (before, peak_resident()) {
+        println!("{} KiB", after - before);
+        assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
+    }
+    assert!(hidden.iter().all(|x| x.is_finite()));
+    let short = model.forward(&Wave::sequence(&ids[..300]), &mut || {});
+    assert_eq!(hidden.slice(ndarray::s![..300, ..]), short);
+}
