@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoo::lineage::GgufAsHf;
 use zoo::weights::{
-    self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedSafetensors, TensorSource, WeightsError,
+    self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource, WeightsError,
 };
 
 /// Largest relative error of a Q8_0 value against its f32 source, in units of the block's largest magnitude:
@@ -46,7 +46,7 @@ fn outcome(path: &Path) -> String {
     let result = match path.extension().and_then(|e| e.to_str()) {
         Some("gguf") => GgufFile::open(path).and_then(|file| read_all(&file)),
         Some("safetensors") => SafetensorsFile::open(path).and_then(|file| read_all(&file)),
-        _ => ShardedSafetensors::open(path.join(INDEX_FILE)).and_then(|source| read_all(&source)),
+        _ => ShardedWeights::open(path.join(INDEX_FILE)).and_then(|source| read_all(&source)),
     };
     match result {
         Ok(()) => "ok".to_owned(),
@@ -106,7 +106,7 @@ fn malformed_files_get_the_error_of_their_class() {
 fn a_wrong_total_size_is_a_warning() {
     let Some(shared) = shared() else { return };
     let index = shared.join("lineage-kit/malformed/index/total-size-wrong").join(INDEX_FILE);
-    let warnings = ShardedSafetensors::open(index).unwrap().warnings().join("\n");
+    let warnings = ShardedWeights::open(index).unwrap().warnings().join("\n");
     assert!(warnings.contains("total_size") && warnings.contains("16"), "{warnings:?}");
 }
 

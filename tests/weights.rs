@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype as OracleDtype, TensorView as OracleView, serialize};
 use zoo::weights::gguf::Value;
-use zoo::weights::{self, Dtype, FaultKind, GgufFile, SafetensorsFile, ShardedSafetensors, TensorSource};
+use zoo::weights::{self, Dtype, FaultKind, GgufFile, SafetensorsFile, ShardedWeights, TensorSource};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/blocks").join(name)
@@ -211,7 +211,7 @@ fn shards_are_one_source() {
     assert_eq!(source.tensor("b").unwrap().to_f32().unwrap(), [1.0]);
     assert!(matches!(source.tensor("c"), Err(weights::WeightsError::MissingTensor { .. })));
     assert_eq!(source.files(), [folder.path().join(FIRST), folder.path().join(SECOND)]);
-    let sharded = ShardedSafetensors::open(folder.path().join(weights::INDEX_FILE)).unwrap();
+    let sharded = ShardedWeights::open(folder.path().join(weights::INDEX_FILE)).unwrap();
     assert!(sharded.warnings().is_empty(), "{:?}", sharded.warnings());
 }
 

@@ -116,7 +116,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::lineage::testing::Memory;
+    use crate::lineage::sample::Memory;
 
     /// More than one piece of a conversion.
     const CHUNK: usize = 1 << 16;
@@ -130,12 +130,12 @@ mod tests {
     #[test]
     fn floats_are_rounded_once_and_the_rest_passes() {
         let values: Vec<f32> = (0..3 * CHUNK + 7).map(|i| (i as f32 - 9e4) * 0.37).collect();
-        let source = Memory::new()
-            .with("a.f32", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32))
-            .with("b.bf16", Dtype::BF16, &[2, 1], bytes(&[1.0, -3.5], Dtype::BF16))
-            .with("c.f16", Dtype::F16, &[2], bytes(&[0.1, 0.2], Dtype::F16))
-            .with("d.i64", Dtype::I64, &[1], vec![7; 8])
-            .with("e.q8", Dtype::Q8_0, &[32], [vec![0, 0x3c], vec![3; 32]].concat());
+        let source = Memory::default()
+            .with_bytes("a.f32", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32))
+            .with_bytes("b.bf16", Dtype::BF16, &[2, 1], bytes(&[1.0, -3.5], Dtype::BF16))
+            .with_bytes("c.f16", Dtype::F16, &[2], bytes(&[0.1, 0.2], Dtype::F16))
+            .with_bytes("d.i64", Dtype::I64, &[1], vec![7; 8])
+            .with_bytes("e.q8", Dtype::Q8_0, &[32], [vec![0, 0x3c], vec![3; 32]].concat());
         let cast = Cast::new(&source, Dtype::F16).unwrap();
         let data = |name: &str| cast.tensor(name).unwrap().data.into_owned();
         assert_eq!(data("a.f32"), bytes(&values, Dtype::F16));
@@ -154,7 +154,8 @@ mod tests {
         let mut values = vec![1.0f32; CHUNK + 10];
         values[CHUNK + 3] = 65520.0;
         values[2] = f32::INFINITY;
-        let source = Memory::new().with("w", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32));
+        let source =
+            Memory::default().with_bytes("w", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32));
         let error = Cast::new(&source, Dtype::F16).unwrap().tensor("w").unwrap_err().to_string();
         assert!(error.contains(&format!("element {}", CHUNK + 3)) && error.contains("bf16"), "{error}");
         // An infinity that was there already is not the cast's affair.
@@ -164,8 +165,12 @@ mod tests {
     #[test]
     fn buffers_are_left_out() {
         let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
-        let source =
-            Memory::new().with(name, Dtype::F32, &[1], vec![0; 4]).with("w", Dtype::U8, &[1], vec![1]);
+        let source = Memory::default().with_bytes(name, Dtype::F32, &[1], vec![0; 4]).with_bytes(
+            "w",
+            Dtype::U8,
+            &[1],
+            vec![1],
+        );
         let source = WithoutBuffers::new(&source);
         assert_eq!(source.tensors().len(), 1);
         assert!(matches!(source.tensor(name), Err(WeightsError::MissingTensor { .. })));

@@ -83,12 +83,12 @@ pub(super) fn dtype_called<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lineage::testing::Memory;
+    use crate::lineage::sample::Memory;
     use crate::progress::Silent;
 
     #[test]
     fn the_digest_is_that_of_the_documented_lines() {
-        let source = Memory::new().with("a", Dtype::U8, &[], vec![b'a']).with(
+        let source = Memory::default().with_bytes("a", Dtype::U8, &[], vec![b'a']).with_bytes(
             "b",
             Dtype::U8,
             &[3, 1],

@@ -23,8 +23,6 @@ mod rope_factors;
 mod rotary_rows;
 #[cfg(test)]
 mod sample;
-#[cfg(test)]
-pub(crate) mod testing;
 mod xor;
 
 pub use cast::{Cast, WithoutBuffers, is_buffer};

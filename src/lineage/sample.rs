@@ -32,6 +32,16 @@ impl Memory {
         Memory { infos, data }
     }
 
+    /// The same with one tensor more, given by its bytes.
+    pub fn with_bytes(mut self, name: &str, dtype: Dtype, shape: &[usize], data: Vec<u8>) -> Memory {
+        let info = TensorInfo { name: name.to_owned(), dtype, shape: shape.to_vec() };
+        assert_eq!(dtype.bytes_for(info.elements()), Some(data.len()), "{name}");
+        let at = self.infos.partition_point(|other| other.name.as_str() < name);
+        self.infos.insert(at, info);
+        self.data.insert(at, data);
+        self
+    }
+
     /// The model of these tensors, with the configuration of [`tiny`].
     pub fn model(self, path: &str) -> HfModel {
         HfModel {

@@ -11,7 +11,10 @@ use crate::lineage::{GgufAsHf, HfModel, LineageError};
 use crate::model::config_gguf::{self, FromTensors};
 use crate::model::{ModelConfig, ModelError, config_hf};
 use crate::tokenizer::{Tokenizer, TokenizerError};
-use crate::weights::{self, GgufFile, INDEX_FILE, SINGLE_FILE, ShardedSafetensors, TensorSource};
+use crate::weights::{
+    self, GgufFile, INDEX_FILE, SINGLE_FILE, ShardedWeights, TORCH_INDEX_FILE, TORCH_SINGLE_FILE,
+    TensorSource,
+};
 
 /// A form of release.
 pub(super) enum Form {
@@ -86,16 +89,15 @@ fn is_meta(folder: &Path) -> bool {
 }
 
 fn hugging_face(path: &Path, folder: &Path, config_path: &Path) -> Result<Opened, LineageError> {
-    let index = path.join(INDEX_FILE);
     let mut warnings = Vec::new();
-    let tensors: Box<dyn TensorSource> =
-        if path.is_dir() && !path.join(SINGLE_FILE).is_file() && index.is_file() {
-            let sharded = ShardedSafetensors::open(&index)?;
+    let tensors: Box<dyn TensorSource> = match index_of(path) {
+        Some(index) => {
+            let sharded = ShardedWeights::open(&index)?;
             warnings.extend_from_slice(sharded.warnings());
             Box::new(sharded)
-        } else {
-            weights::open(path)?
-        };
+        }
+        None => weights::open(path)?,
+    };
     // One file of many is no model, so its configuration says nothing about it.
     let is_part =
         !path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-"));
@@ -110,6 +112,17 @@ fn hugging_face(path: &Path, folder: &Path, config_path: &Path) -> Result<Opened
         tensors,
         warnings,
     })
+}
+
+/// The index that [`weights::open`] would read, which has warnings of its own.
+fn index_of(path: &Path) -> Option<PathBuf> {
+    if !path.is_dir() {
+        return path.to_str()?.ends_with(".index.json").then(|| path.to_owned());
+    }
+    let order =
+        [(SINGLE_FILE, false), (INDEX_FILE, true), (TORCH_SINGLE_FILE, false), (TORCH_INDEX_FILE, true)];
+    let (name, is_index) = order.into_iter().find(|(name, _)| path.join(name).is_file())?;
+    is_index.then(|| path.join(name))
 }
 
 fn meta(folder: &Path) -> Result<Opened, LineageError> {

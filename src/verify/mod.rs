@@ -13,6 +13,7 @@ mod encrypted;
 mod files;
 mod finding;
 mod form;
+mod lock;
 mod names;
 mod pass;
 mod report;
@@ -31,6 +32,7 @@ pub use rows::RowFacts;
 pub use stats::Moments;
 
 use form::{Form, Opened};
+use lock::Locked;
 use pass::Pass;
 use values::{Nature, Summary};
 use vocabulary::Vocabulary;
@@ -107,6 +109,10 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
         };
         findings.extend(vocabulary.check());
     }
+    let locked = Locked::find(opened, &mut findings);
+    if let Some(locked) = &locked {
+        findings.extend(locked.headers(opened, options.card, options.fast));
+    }
     let mut kind = config.map_or(Kind::Tensors, |config| Kind::Model(config.model_type()));
     if options.fast {
         return (kind, findings);
@@ -117,11 +123,12 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
         }
         _ => None,
     };
-    match pass::run(opened.tensors.as_ref(), heads, false, progress) {
+    match pass::run(opened.tensors.as_ref(), heads, locked.is_some(), progress) {
         Err(error) => {
             findings.push(Finding::of_weights(Check::Finite, &error));
         }
         Ok(pass) => {
+            findings.extend(locked.iter().map(|locked| locked.tensors(&pass)));
             let nature = read_values(&pass, opened, config, options.card, &mut findings);
             if nature == Nature::Difference && config.is_some() {
                 kind = Kind::Delta;

@@ -29,9 +29,9 @@ pub(crate) use error::quoted;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};
-pub use open::{INDEX_FILE, SINGLE_FILE, open};
+pub use open::{INDEX_FILE, SINGLE_FILE, TORCH_INDEX_FILE, TORCH_SINGLE_FILE, open};
 pub use safetensors::SafetensorsFile;
-pub use sharded::ShardedSafetensors;
+pub use sharded::ShardedWeights;
 pub use torch::TorchFile;
 
 /// What a file says about one tensor.

@@ -1,20 +1,24 @@
-//! From a path to its tensors: a folder in the Hugging Face layout, or one safetensors file.
+//! From a path to its tensors: a folder in the Hugging Face layout, or one file.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{Fault, FaultKind, SafetensorsFile, ShardedSafetensors, TensorSource, WeightsError};
+use super::{Fault, FaultKind, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError};
 
 /// The file of a model that is not split.
 pub const SINGLE_FILE: &str = "model.safetensors";
 /// The index of a model that is split.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
+/// The PyTorch file of a model that is not split.
+pub const TORCH_SINGLE_FILE: &str = "pytorch_model.bin";
+/// The index of a model that is split into PyTorch files.
+pub const TORCH_INDEX_FILE: &str = "pytorch_model.bin.index.json";
 
-/// Opens the tensors at `path`: a folder with `model.safetensors` or `model.safetensors.index.json`, a
-/// `.safetensors` file, or an index file.
+/// Opens the tensors at `path`: a folder with one of the files above, a `.safetensors`, `.bin`, `.pth` or `.pt` file,
+/// or an index file.
 ///
-/// A GGUF file needs its names and row order translated, which is more than reading: open it with
-/// [`GgufFile`](super::GgufFile) and wrap it in `lineage::GgufAsHf`.
+/// A GGUF file or a folder of Meta's needs its names and row order translated, which is more than reading:
+/// `lineage::HfModel::open` takes those, too.
 ///
 /// # Errors
 /// [`WeightsError::Fault`] of kind `MissingData` that lists what was looked for and what is there, or
@@ -25,28 +29,41 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, WeightsErro
     if about.is_dir() {
         return open_folder(path);
     }
-    match path.extension().and_then(OsStr::to_str) {
-        Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
-        Some("json") => Ok(Box::new(ShardedSafetensors::open(path)?)),
+    match ending(path) {
+        Some("safetensors" | "bin" | "pth" | "pt") => open_file(path),
+        Some("json") => Ok(Box::new(ShardedWeights::open(path)?)),
         other => {
             let found = other.map_or("a file without ending".to_owned(), |ending| format!(".{ending}"));
-            let expected = "a folder, a .safetensors file or a .safetensors.index.json";
+            let expected = "a folder, a file ending in .safetensors, .bin, .pth or .pt, or one in .index.json";
             Err(Fault::new(path, FaultKind::Unsupported, expected, found).into())
         }
     }
 }
 
+/// One file, of PyTorch's format if its name ends so, else of safetensors.
+pub(super) fn open_file(path: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
+    Ok(match ending(path) {
+        Some("bin" | "pth" | "pt") => Box::new(TorchFile::open(path)?),
+        _ => Box::new(SafetensorsFile::open(path)?),
+    })
+}
+
+fn ending(path: &Path) -> Option<&str> {
+    path.extension().and_then(OsStr::to_str)
+}
+
 fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
-    let (index, single) = (folder.join(INDEX_FILE), folder.join(SINGLE_FILE));
-    // `transformers` prefers the single file where both exist, so the same weights are read here.
-    if single.is_file() {
-        return Ok(Box::new(SafetensorsFile::open(single)?));
-    }
-    if index.is_file() {
-        return Ok(Box::new(ShardedSafetensors::open(index)?));
+    // The order of `transformers`, so that the same weights are read where a folder has several forms.
+    for (name, is_index) in
+        [(SINGLE_FILE, false), (INDEX_FILE, true), (TORCH_SINGLE_FILE, false), (TORCH_INDEX_FILE, true)]
+    {
+        let path = folder.join(name);
+        if path.is_file() {
+            return if is_index { Ok(Box::new(ShardedWeights::open(path)?)) } else { open_file(&path) };
+        }
     }
     let names = weight_files(folder)?;
-    let expected = format!("{SINGLE_FILE} or {INDEX_FILE}");
+    let expected = format!("{SINGLE_FILE}, {INDEX_FILE}, {TORCH_SINGLE_FILE} or {TORCH_INDEX_FILE}");
     let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
     let (kind, advice) = if ends(".safetensors") {
         let advice = format!("rename the file to {SINGLE_FILE}, fetch {INDEX_FILE}, or name one file");
@@ -54,8 +71,9 @@ fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
     } else if ends(".gguf") {
         (FaultKind::Unsupported, "name the .gguf file itself".to_owned())
     } else if ends(".bin") || ends(".pth") || ends(".pt") {
-        let advice = "PyTorch files (.bin, .pth) are not readable yet: fetch the model as safetensors";
-        (FaultKind::Unsupported, advice.to_owned())
+        let advice =
+            format!("rename the file to {TORCH_SINGLE_FILE}, fetch {TORCH_INDEX_FILE}, or name one file");
+        (FaultKind::MissingData, advice)
     } else {
         (FaultKind::MissingData, "fetch the model's weights into this folder".to_owned())
     };
@@ -73,8 +91,7 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, WeightsError> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(list)? {
         let name = entry.map_err(list)?.file_name().to_string_lossy().into_owned();
-        let ending = Path::new(&name).extension().and_then(OsStr::to_str);
-        if matches!(ending, Some("safetensors" | "gguf" | "bin" | "pth" | "pt")) {
+        if matches!(ending(Path::new(&name)), Some("safetensors" | "gguf" | "bin" | "pth" | "pt")) {
             names.push(name);
         }
     }
@@ -100,9 +117,9 @@ mod tests {
         let (kind, text) = refused(&["config.json"]);
         assert_eq!(kind, Some(FaultKind::MissingData));
         assert!(text.contains(INDEX_FILE) && text.contains("no file of weights"), "{text}");
-        let (kind, text) = refused(&["pytorch_model.bin"]);
-        assert_eq!(kind, Some(FaultKind::Unsupported));
-        assert!(text.contains("pytorch_model.bin") && text.contains("not readable yet"), "{text}");
+        let (kind, text) = refused(&["weights.pth"]);
+        assert_eq!(kind, Some(FaultKind::MissingData));
+        assert!(text.contains("weights.pth") && text.contains(TORCH_INDEX_FILE), "{text}");
         let (kind, text) = refused(&["q4.gguf"]);
         assert_eq!(kind, Some(FaultKind::Unsupported));
         assert!(text.contains("name the .gguf file"), "{text}");

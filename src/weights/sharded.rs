@@ -1,6 +1,6 @@
-//! A model in several safetensors files, with the index that says which tensor lies where.
+//! A model in several files, with the index that says which tensor lies where.
 //!
-//! Source: `model.safetensors.index.json` as `transformers` writes it: `weight_map` from tensor to file
+//! Source: `model.safetensors.index.json` and `pytorch_model.bin.index.json` as `transformers` writes them: `weight_map` from tensor to file
 //! name, `metadata.total_size` in bytes. The index comes from the network, so a name in it never leads
 //! out of its folder, and index and files must agree about every tensor.
 
@@ -13,18 +13,20 @@ use serde::Deserialize;
 use super::error::quoted;
 use super::json::{self, Entries};
 use super::mapped::MappedFile;
-use super::{Access, Fault, FaultKind, SafetensorsFile, TensorInfo, TensorSource, TensorView, WeightsError};
+use super::open::open_file;
+use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;
+/// How the names of index files end.
+const INDEX_ENDING: &str = ".index.json";
 /// Most files of one model. Each of them is mapped at once.
 const MAX_SHARDS: usize = 4096;
 
 /// The tensors of all files that an index names.
-#[derive(Debug)]
-pub struct ShardedSafetensors {
+pub struct ShardedWeights {
     index: PathBuf,
-    shards: Vec<SafetensorsFile>,
+    shards: Vec<Box<dyn TensorSource>>,
     infos: Vec<TensorInfo>,
     /// Position in `shards` of each tensor of `infos`.
     places: Vec<usize>,
@@ -37,7 +39,7 @@ struct RawIndex {
     weight_map: Entries<String>,
 }
 
-impl ShardedSafetensors {
+impl ShardedWeights {
     /// Reads the index and maps its files; their headers are checked against each other and the index.
     ///
     /// # Errors
@@ -60,14 +62,14 @@ impl ShardedSafetensors {
         let paths: Vec<PathBuf> =
             names.iter().map(|name| shard_path(index, folder, name)).collect::<Result<_, _>>()?;
         refuse_unlisted_shards(index, folder, &paths, &weight_map)?;
-        let shards: Vec<SafetensorsFile> =
-            paths.iter().map(SafetensorsFile::open).collect::<Result<_, _>>()?;
+        let shards: Vec<Box<dyn TensorSource>> =
+            paths.iter().map(|path| open_file(path)).collect::<Result<_, _>>()?;
         let position: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, &name)| (name, i)).collect();
 
         let (mut infos, mut places) = (Vec::with_capacity(weight_map.len()), Vec::new());
         for (tensor, shard_name) in &weight_map {
             let found = position.get(shard_name.as_str()).and_then(|&i| Some((i, shards.get(i)?)));
-            let found = found.and_then(|(i, shard)| Some((i, info_of(shard, tensor)?)));
+            let found = found.and_then(|(i, shard)| Some((i, info_of(shard.as_ref(), tensor)?)));
             let Some((i, info)) = found else {
                 let expected = format!("it in {}, as the index says", quoted(shard_name));
                 let fault = Fault::new(index, FaultKind::MissingData, expected, "a file without it");
@@ -79,7 +81,7 @@ impl ShardedSafetensors {
         refuse_unlisted_tensors(index, &shards, &paths, &weight_map)?;
 
         let mut source =
-            ShardedSafetensors { index: index.to_owned(), shards, infos, places, warnings: vec![] };
+            ShardedWeights { index: index.to_owned(), shards, infos, places, warnings: vec![] };
         source.compare_total_size(metadata.as_ref());
         Ok(source)
     }
@@ -89,9 +91,9 @@ impl ShardedSafetensors {
         &self.warnings
     }
 
-    fn shard_of(&self, name: &str) -> Option<&SafetensorsFile> {
+    fn shard_of(&self, name: &str) -> Option<&dyn TensorSource> {
         let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
-        self.shards.get(*self.places.get(index)?)
+        self.shards.get(*self.places.get(index)?).map(Box::as_ref)
     }
 
     /// The index file.
@@ -101,7 +103,8 @@ impl ShardedSafetensors {
 
     fn compare_total_size(&mut self, metadata: Option<&serde_json::Map<String, serde_json::Value>>) {
         let Some(announced) = metadata.and_then(|m| m.get("total_size")) else { return };
-        let sum: u64 = self.shards.iter().map(SafetensorsFile::data_bytes).sum();
+        let bytes = |info: &TensorInfo| info.dtype.bytes_for(info.elements()).unwrap_or(0) as u64;
+        let sum: u64 = self.infos.iter().map(bytes).sum();
         // Some writers store a float.
         if announced.as_u64() != Some(sum) && announced.as_f64() != Some(sum as f64) {
             let warning = format!(
@@ -115,7 +118,7 @@ impl ShardedSafetensors {
     }
 }
 
-impl TensorSource for ShardedSafetensors {
+impl TensorSource for ShardedWeights {
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -128,7 +131,7 @@ impl TensorSource for ShardedSafetensors {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        self.shards.iter().map(|shard| shard.path().to_owned()).collect()
+        self.shards.iter().flat_map(|shard| shard.files()).collect()
     }
 
     fn hint(&self, name: &str, access: Access) {
@@ -146,10 +149,10 @@ fn read_index(index: &Path) -> Result<RawIndex, WeightsError> {
         let found = format!("{} bytes", bytes.len());
         return Err(Fault::new(index, FaultKind::LimitExceeded, expected, found).into());
     }
-    Ok(json::parse(index, "safetensors index", bytes)?)
+    Ok(json::parse(index, "weights index", bytes)?)
 }
 
-fn info_of<'a>(shard: &'a SafetensorsFile, tensor: &str) -> Option<&'a TensorInfo> {
+fn info_of<'a>(shard: &'a dyn TensorSource, tensor: &str) -> Option<&'a TensorInfo> {
     let infos = shard.tensors();
     infos.binary_search_by(|info| info.name.as_str().cmp(tensor)).ok().and_then(|i| infos.get(i))
 }
@@ -159,7 +162,7 @@ fn info_of<'a>(shard: &'a SafetensorsFile, tensor: &str) -> Option<&'a TensorInf
 fn shard_path(index: &Path, folder: &Path, name: &str) -> Result<PathBuf, Box<Fault>> {
     let fault = |kind, found: &str| {
         let found = format!("{}, {found}", quoted(name));
-        Fault::new(index, kind, "the name of a safetensors file inside the index's folder", found)
+        Fault::new(index, kind, "the name of a weights file inside the index's folder", found)
             .at("weight_map")
     };
     let escape = |found| Err(fault(FaultKind::PathEscape, found));
@@ -194,20 +197,21 @@ fn refuse_unlisted_shards(
     listed: &[PathBuf],
     weight_map: &[(String, String)],
 ) -> Result<(), WeightsError> {
-    let stem = index.file_name().and_then(OsStr::to_str).and_then(|name| name.split('.').next());
+    let series = index.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(INDEX_ENDING));
+    let series = series.and_then(|name| name.rsplit_once('.'));
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(here).map_err(|e| WeightsError::io(here, "list", e))?;
     let mut strays = Vec::new();
     for entry in entries {
         let name = entry.map_err(|e| WeightsError::io(here, "list", e))?.file_name();
         let path = folder.join(&name);
-        if is_shard_of(stem, name.to_str()) && !listed.contains(&path) {
+        if is_shard_of(series, name.to_str()) && !listed.contains(&path) {
             strays.push(path);
         }
     }
     strays.sort();
     let Some(stray) = strays.first() else { return Ok(()) };
-    let file = SafetensorsFile::open(stray)?;
+    let file = open_file(stray)?;
     let listed = |info: &&TensorInfo| weight_map.binary_search_by(|(name, _)| name.cmp(&info.name)).is_ok();
     let fault = |found: String| {
         let expected = "every file of this series in the index";
@@ -222,12 +226,12 @@ fn refuse_unlisted_shards(
     .into())
 }
 
-/// Whether `name` is `<stem>-NNNNN-of-NNNNN.safetensors`.
-fn is_shard_of(stem: Option<&str>, name: Option<&str>) -> bool {
-    let numbers = stem
-        .zip(name)
-        .and_then(|(stem, name)| name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".safetensors"))
-        .and_then(|numbers| numbers.split_once("-of-"));
+/// Whether `name` is `<stem>-NNNNN-of-NNNNN.<ending>` of a series `(stem, ending)`.
+fn is_shard_of(series: Option<(&str, &str)>, name: Option<&str>) -> bool {
+    let numbers = series.zip(name).and_then(|((stem, ending), name)| {
+        let name = name.strip_suffix(ending)?.strip_suffix('.')?;
+        name.strip_prefix(stem)?.strip_prefix('-')?.split_once("-of-")
+    });
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     numbers.is_some_and(|(part, parts)| digits(part) && digits(parts))
 }
@@ -235,7 +239,7 @@ fn is_shard_of(stem: Option<&str>, name: Option<&str>) -> bool {
 /// Every tensor of every file must be where the index says.
 fn refuse_unlisted_tensors(
     index: &Path,
-    shards: &[SafetensorsFile],
+    shards: &[Box<dyn TensorSource>],
     paths: &[PathBuf],
     weight_map: &[(String, String)],
 ) -> Result<(), Box<Fault>> {

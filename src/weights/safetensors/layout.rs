@@ -239,7 +239,7 @@ mod tests {
     use safetensors::SafeTensors;
 
     use super::*;
-    use crate::weights::{Dtype, SafetensorsFile, ShardedSafetensors, TensorSource};
+    use crate::weights::{Dtype, SafetensorsFile, ShardedWeights, TensorSource};
 
     fn info(name: &str, dtype: Dtype, shape: &[usize]) -> TensorInfo {
         TensorInfo { name: name.to_owned(), dtype, shape: shape.to_vec() }
@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(layout.total_size, 100);
         let folder = tempfile::tempdir().unwrap();
         write(&layout, folder.path(), &BTreeMap::new());
-        let sharded = ShardedSafetensors::open(folder.path().join(INDEX_FILE)).unwrap();
+        let sharded = ShardedWeights::open(folder.path().join(INDEX_FILE)).unwrap();
         assert!(sharded.warnings().is_empty(), "{:?}", sharded.warnings());
     }
 
