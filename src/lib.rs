@@ -28,4 +28,5 @@ pub mod registry;
 pub mod report;
 pub mod tasks;
 pub mod tokenizer;
+pub mod verify;
 pub mod weights;

@@ -22,6 +22,7 @@ mod show;
 mod source;
 mod suites;
 mod tree;
+mod verify;
 mod words;
 
 pub use progress::bar;
@@ -67,6 +68,7 @@ enum Verb {
     Pull(pull::Args),
     Diff(diff::Args),
     Card(card::Args),
+    Verify(verify::Args),
     Doctor(doctor::Args),
 }
 
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Diff(args) => diff::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
+        Verb::Verify(args) => verify::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };
     exit::code(result)

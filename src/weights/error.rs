@@ -138,7 +138,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// What a user can do, where the fault does not say it better itself.
-    fn advice(self) -> &'static str {
+    pub(crate) fn advice(self) -> &'static str {
         match self {
             FaultKind::Truncated => "the download may be incomplete: fetch the file again",
             FaultKind::LimitExceeded | FaultKind::InconsistentHeader => {

@@ -25,6 +25,7 @@ pub mod torch;
 pub use digest::files_sha256;
 pub(crate) use digest::hex;
 pub use dtype::Dtype;
+pub(crate) use error::quoted;
 pub use error::{Fault, FaultKind, WeightsError};
 pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};

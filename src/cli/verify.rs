@@ -1,0 +1,202 @@
+//! `zoo verify`: is what lies here the model that it claims to be?
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use comfy_table::Cell;
+
+use super::exit::Usage;
+use super::{Global, bar, models};
+use crate::hub::{HubConfig, cached_model};
+use crate::registry::Registry;
+use crate::report::{plain_table, render, terminal_width};
+use crate::verify::{Finding, Level, Options, Report, verify};
+
+/// Check a model: form, names and shapes, vocabulary, digests, values.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo verify ./vicuna-7b-v1.1
+  zoo verify ./llama-13b --as llama-13b
+  zoo verify smollm2 --format json
+  zoo verify ./a ./b.gguf ./adapter --strict
+  zoo verify --fast ./llama-65b
+
+A path may be a model folder, a file of weights, an adapter, a difference or encrypted files. The exit code is 1 if a
+check fails, with --strict also if one warns.")]
+pub struct Args {
+    /// Registry ids (the files in the cache are verified), folders or files
+    #[arg(required = true, value_name = "MODEL|PATH")]
+    models: Vec<String>,
+    /// The registry's model that the paths are to be
+    #[arg(long = "as", value_name = "ID")]
+    card: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Read headers only: no values, no digests
+    #[arg(long)]
+    fast: bool,
+    /// Let warnings fail too
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A table for each model
+    Table,
+    /// An array with an object for each model
+    Json,
+    /// Markdown tables
+    Md,
+}
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    let registry = models::registry(global)?;
+    let named = args.card.as_deref().map(|id| models::find(&registry, id)).transpose()?;
+    let mut reports = Vec::new();
+    for model in &args.models {
+        let (card, path) = place(model, &registry)?;
+        let options = Options { card: named.or(card), registry: &registry, fast: args.fast };
+        reports.push(verify(model, &path, options, &bar(global)));
+    }
+    let text = match args.format {
+        Format::Table => {
+            reports.iter().map(|report| table(report, terminal_width())).collect::<Vec<_>>().join("\n")
+        }
+        Format::Md => reports.iter().map(markdown).collect::<Vec<_>>().join("\n"),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&objects(&reports)?)?),
+    };
+    models::deliver(&text, None)?;
+    let failed: Vec<&Report> = reports.iter().filter(|report| !report.passes(args.strict)).collect();
+    if let Some(first) = failed.first() {
+        let worst = first.findings.iter().max_by_key(|finding| finding.level);
+        let why = worst.map(Finding::text).unwrap_or_default();
+        let many = if reports.len() > 1 {
+            format!(" ({} of {} models)", failed.len(), reports.len())
+        } else {
+            "".into()
+        };
+        bail!("{} does not pass{many}: {why}", first.model);
+    }
+    Ok(())
+}
+
+/// The card and the place of what the user names: an existing path, or a model of the registry that is in the cache.
+fn place<'r>(
+    name: &str,
+    registry: &'r Registry,
+) -> anyhow::Result<(Option<&'r crate::registry::Card>, PathBuf)> {
+    if Path::new(name).exists() {
+        return Ok((None, PathBuf::from(name)));
+    }
+    if name.contains(std::path::MAIN_SEPARATOR) {
+        let expected = "expected a model folder, a file of weights or a model of the registry (zoo list)";
+        return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
+    }
+    let card = models::find(registry, name)?;
+    match cached_model(card, &HubConfig::from_env()?) {
+        Some(location) => Ok((Some(card), location.path().to_owned())),
+        None if card.sources.is_empty() => Err(Usage(format!(
+            "{}: its files are not on this machine and cannot be fetched: name their folder, as in zoo verify PATH --as {}",
+            card.id, card.id
+        ))
+        .into()),
+        None => Err(Usage(format!(
+            "{}: its files are not on this machine: fetch them with zoo pull {}, or name their folder, as in zoo verify \
+             PATH --as {}",
+            card.id, card.id, card.id
+        ))
+        .into()),
+    }
+}
+
+/// The reports with what they add up to, for programs.
+fn objects(reports: &[Report]) -> anyhow::Result<Vec<serde_json::Value>> {
+    let object = |report: &Report| {
+        let mut object = serde_json::to_value(report)?;
+        if let Some(map) = object.as_object_mut() {
+            for (key, level) in [("failures", Level::Failure), ("warnings", Level::Warning)] {
+                map.insert(key.to_owned(), report.count(level).into());
+            }
+            map.insert("verdict".to_owned(), report.verdict().into());
+            map.insert("next".to_owned(), report.next().into());
+        }
+        Ok(object)
+    };
+    reports.iter().map(object).collect()
+}
+
+/// The head line of a report.
+fn title(report: &Report) -> String {
+    let card = report.card.as_ref().map(|card| format!(" as {card}")).unwrap_or_default();
+    let path = report.path.display().to_string();
+    if path == report.model { format!("{path}{card}") } else { format!("{} ({path}){card}", report.model) }
+}
+
+/// Verdict and advice, the last line of a report.
+fn last(report: &Report) -> String {
+    format!("{}: {}", report.verdict(), report.next())
+}
+
+fn table(report: &Report, width: usize) -> String {
+    let mut table = plain_table(width);
+    table.set_header([Cell::new("check"), Cell::new("result"), Cell::new("detail")]);
+    for finding in &report.findings {
+        let cells =
+            [finding.check.as_str(), finding.level.as_str(), &printable(&finding.text())].map(Cell::new);
+        table.add_row(cells);
+    }
+    format!("{}\n{}{}\n", printable(&title(report)), render(&mut table, &[2]), last(report))
+}
+
+fn markdown(report: &Report) -> String {
+    let mut text =
+        format!("**{}**\n\n| check | result | detail |\n|---|---|---|\n", printable(&title(report)));
+    for finding in &report.findings {
+        let detail = printable(&finding.text()).replace('|', "\\|");
+        text.push_str(&format!("| {} | {} | {detail} |\n", finding.check.as_str(), finding.level.as_str()));
+    }
+    text.push_str(&format!("\n{}\n", last(report)));
+    text
+}
+
+/// Text without the control characters that a file's names could bring to the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::{Check, Kind};
+
+    fn report() -> Report {
+        Report {
+            model: "llama-7b".into(),
+            path: "models/llama".into(),
+            card: Some("llama-7b".into()),
+            kind: Kind::Model("llama"),
+            fast: false,
+            findings: vec![
+                Finding::ok(Check::Form, "2 files of safetensors, 291 tensors"),
+                Finding::warning(Check::Card, "1e-6")
+                    .at("config.json: rms_norm_eps")
+                    .expected("1e-5, as card llama-2-7b says")
+                    .advice("correct the configuration"),
+                Finding::failure(Check::Finite, "non-finite values", "1 NaN and 2 infinite values")
+                    .at("tensor \"model.norm.weight\u{1b}\"|")
+                    .expected("finite values"),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_report_for_reading_and_for_programs() {
+        insta::assert_snapshot!("table", table(&report(), 100));
+        insta::assert_snapshot!("markdown", markdown(&report()));
+        let objects = objects(&[report()]).unwrap();
+        insta::assert_snapshot!("json", serde_json::to_string_pretty(&objects).unwrap());
+    }
+}

@@ -1,0 +1,207 @@
+//! Whole files: stand-ins for what was never fetched, and digests.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::{Check, Finding};
+use crate::progress::{Progress, Unit};
+use crate::registry::{Card, FileDigest};
+use crate::weights::{Fault, FaultKind, WeightsError};
+
+/// Bytes read at a time.
+const BLOCK: usize = 1 << 20;
+/// Bytes that a stand-in is known by.
+const HEAD: u64 = 512;
+/// Largest small JSON file that is read.
+const MAX_JSON: u64 = 16 << 20;
+
+/// Size and SHA-256 of a file.
+pub(super) struct FileSum {
+    size: u64,
+    /// Lower-case hexadecimal digits.
+    sha256: String,
+}
+
+impl FileSum {
+    /// Reads the file; `progress` advances by its bytes.
+    pub fn of(path: &Path, progress: &dyn Progress) -> io::Result<FileSum> {
+        let mut file = File::open(path)?;
+        let (mut hasher, mut block, mut size) = (Sha256::new(), vec![0; BLOCK], 0u64);
+        loop {
+            let n = file.read(&mut block)?;
+            let Some(bytes) = block.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
+            hasher.update(bytes);
+            size = size.saturating_add(n as u64);
+            progress.advance(n as u64);
+        }
+        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(FileSum { size, sha256 })
+    }
+
+    /// (expected, found) where it is not the file that was published.
+    pub fn differs(&self, published: &FileDigest) -> Option<(String, String)> {
+        let sha256 = published.sha256.as_deref().filter(|known| !known.eq_ignore_ascii_case(&self.sha256));
+        let size = published.size.filter(|known| *known != self.size);
+        match (sha256, size) {
+            (Some(known), _) => Some((format!("SHA-256 {known}"), self.sha256.clone())),
+            (None, Some(known)) => Some((format!("{known} bytes"), format!("{} bytes", self.size))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Files of a folder against the digests that the card gives for any of its releases. `fast` looks at sizes only.
+pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Progress) -> Vec<Finding> {
+    let mut names: Vec<&str> = card
+        .releases()
+        .flat_map(|release| release.digests.iter().flat_map(|digests| digests.files.keys()))
+        .map(String::as_str)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut findings = Vec::new();
+    let mut right = Vec::new();
+    for name in names {
+        let path = folder.join(name);
+        let Some(size) = fs::metadata(&path).ok().filter(|about| about.is_file()).map(|about| about.len())
+        else {
+            continue;
+        };
+        let published: Vec<&FileDigest> = card
+            .releases()
+            .filter_map(|release| release.digests.as_ref()?.files.get(name))
+            .filter(|digest| digest.sha256.is_some() || digest.size.is_some())
+            .collect();
+        let Some(first) = published.first() else { continue };
+        if fast {
+            let sizes: Vec<u64> = published.iter().filter_map(|digest| digest.size).collect();
+            if !sizes.is_empty() && !sizes.contains(&size) {
+                let expected = sizes.iter().map(|n| format!("{n} bytes")).collect::<Vec<_>>().join(" or ");
+                findings.push(mismatch(&path, card, expected, format!("{size} bytes")));
+            }
+            continue;
+        }
+        progress.begin(&format!("hashing {name}"), Some(size), Unit::Bytes);
+        let sum = FileSum::of(&path, progress);
+        progress.end();
+        match sum {
+            Ok(sum) if published.iter().any(|digest| sum.differs(digest).is_none()) => right.push(name),
+            Ok(sum) => {
+                findings.extend(
+                    sum.differs(first).map(|(expected, found)| mismatch(&path, card, expected, found)),
+                );
+            }
+            Err(error) => findings.push(
+                Finding::failure(Check::Digests, "missing data", format!("cannot be read: {error}"))
+                    .at(path.display().to_string()),
+            ),
+        }
+    }
+    if !right.is_empty() {
+        findings.push(Finding::ok(Check::Digests, format!("as published: {}", right.join(", "))));
+    }
+    findings
+}
+
+fn mismatch(path: &Path, card: &Card, expected: String, found: String) -> Finding {
+    Finding::failure(Check::Digests, FaultKind::DigestMismatch.to_string(), found)
+        .at(path.display().to_string())
+        .expected(format!("{expected}, as card {} says", card.id))
+        .advice("the file is damaged or of another release: fetch it again")
+}
+
+/// The files of a folder that hold weights by their names, sorted; the path itself if it is a file.
+pub(super) fn weight_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let is_weights = |file: &PathBuf| {
+        let ending = file.extension().and_then(|ending| ending.to_str());
+        matches!(ending, Some("safetensors" | "gguf" | "bin" | "pth" | "pt"))
+    };
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_weights).collect();
+    files.sort();
+    files
+}
+
+/// Refuses what stands where weights should: the pointer of Git LFS, or the page of a web site.
+///
+/// # Errors
+/// [`WeightsError::Fault`] that names it. A file that cannot be read is left to its reader.
+pub(super) fn refuse_stand_in(path: &Path) -> Result<(), WeightsError> {
+    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    if read.is_err() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&head);
+    let text = text.trim_start().to_ascii_lowercase();
+    if text.starts_with("version https://git-lfs") {
+        let found = "a Git LFS pointer, which only names it";
+        return Err(Fault::new(path, FaultKind::MissingData, "the file itself", found)
+            .advice("fetch the content with `git lfs pull`, or download the file")
+            .into());
+    }
+    if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        return Err(Fault::new(path, FaultKind::Unsupported, "weights", "a saved web page")
+            .advice("fetch the file itself: the link led to a page about it, or to a login")
+            .into());
+    }
+    Ok(())
+}
+
+/// The JSON object in a small file; `None` for anything else.
+pub(super) fn read_object(path: &Path) -> Option<Map<String, Value>> {
+    let about = fs::metadata(path).ok().filter(|about| about.is_file() && about.len() <= MAX_JSON)?;
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(about.len()).read_to_end(&mut text).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn stand_ins_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let refused = |text: &str| {
+            fs::write(&path, text).unwrap();
+            refuse_stand_in(&path).map_err(|error| (error.fault_kind(), error.to_string()))
+        };
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+        let (kind, text) = refused(pointer).unwrap_err();
+        assert!(kind == Some(FaultKind::MissingData) && text.contains("Git LFS pointer"), "{text}");
+        let (kind, text) = refused("\n<!DOCTYPE html><html>").unwrap_err();
+        assert!(kind == Some(FaultKind::Unsupported) && text.contains("web page"), "{text}");
+        refused("\u{8}\0\0\0\0\0\0\0{}").unwrap();
+        assert!(refuse_stand_in(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_sum_says_what_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "abc").unwrap();
+        let sum = FileSum::of(&path, &Silent).unwrap();
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let digest =
+            |sha256: &str, size| FileDigest { sha256: Some(sha256.into()), md5: None, size: Some(size) };
+        assert_eq!(sum.differs(&digest(abc, 3)), None);
+        assert_eq!(sum.differs(&digest(abc, 4)), Some(("4 bytes".into(), "3 bytes".into())));
+        assert!(sum.differs(&digest(&"0".repeat(64), 3)).unwrap().1.starts_with("ba78"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Is it the model that it claims to be? Checks on any released form, from headers to values.
+//!
+//! The family's best-known accidents are silent: a difference run as a model, an empty adapter that merges without
+//! a complaint, rows in Meta's order under Hugging Face's names, a tokenizer of another vocabulary, a configuration
+//! with the wrong epsilon. Each check here looks for one of them and gives [`Finding`]s; nothing is printed.
+//! The room stands beside `evaluate` and knows all rooms that know forms of models: registry, weights, lineage,
+//! tokenizer and model configurations. It computes nothing with a model.
+//! Source: the accidents collected in the issue trackers of the projects, and their published digests.
+
+mod adapter;
+mod card;
+mod encrypted;
+mod files;
+mod finding;
+mod form;
+mod lock;
+mod names;
+mod pass;
+mod report;
+mod rotary;
+mod rows;
+mod stats;
+mod values;
+mod vocabulary;
+
+use std::path::Path;
+
+pub use finding::{Check, Finding, Level};
+pub use report::{Kind, Report};
+pub use rotary::{Agreement, Heads, Order};
+pub use rows::RowFacts;
+pub use stats::Moments;
+
+use form::{Form, Opened};
+use lock::Locked;
+use pass::Pass;
+use values::{Nature, Summary};
+use vocabulary::Vocabulary;
+
+use crate::model::ModelConfig;
+use crate::progress::Progress;
+use crate::registry::{Card, Registry, ReleaseKind};
+use crate::tokenizer::Tokenizer;
+
+/// What to compare with, and how much to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The card that the model is to fit.
+    pub card: Option<&'a Card>,
+    /// Where the card's records are.
+    pub registry: &'a Registry,
+    /// Headers only: no values, no digests.
+    pub fast: bool,
+}
+
+/// Verifies what is at `path`; `name` is what the user calls it.
+///
+/// Every fault becomes a finding, so there is no error. Nothing is written, and memory holds no more than two tensors.
+pub fn verify(name: &str, path: &Path, options: Options<'_>, progress: &dyn Progress) -> Report {
+    let (kind, mut findings) = match form::open(path) {
+        Err(error) => (Kind::Unreadable, vec![Finding::of_lineage(Check::Form, &error)]),
+        Ok(Form::Encrypted(files)) => (Kind::Encrypted, encrypted::check(&files)),
+        Ok(Form::Adapter(folder)) => (Kind::Adapter, adapter(&folder, options, progress)),
+        Ok(Form::Weights(opened)) => weights(&opened, options, progress),
+    };
+    if let Some(card) = options.card {
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        findings.extend(files::digests(folder, card, options.fast, progress));
+    }
+    findings.sort_by_key(|finding| finding.check);
+    let card = options.card.map(|card| card.id.clone());
+    Report { model: name.to_owned(), path: path.to_owned(), card, kind, fast: options.fast, findings }
+}
+
+/// A folder or file of weights.
+fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (Kind, Vec<Finding>) {
+    let mut findings = vec![Finding::ok(
+        Check::Form,
+        format!("{}, {} tensors", opened.reader, opened.tensors.tensors().len()),
+    )];
+    findings.extend(opened.warnings.iter().map(|warning| Finding::warning(Check::Form, warning.clone())));
+    let config = match &opened.config {
+        None => {
+            findings.push(Finding::note(Check::Config, "no configuration: names and shapes are not checked"));
+            None
+        }
+        Some(Err(error)) => {
+            findings.push(Finding::of_model(Check::Config, error));
+            None
+        }
+        Some(Ok(config)) => Some(config),
+    };
+    if let Some(config) = config {
+        let of_card = options.card.and_then(|card| Some((card, options.registry.architecture_of(card)?)));
+        findings.push(Finding::ok(Check::Config, summary(config)));
+        findings.extend(json_notes(opened));
+        findings.extend(
+            of_card.into_iter().flat_map(|(c, record)| card::check(c, record, config, &opened.config_name)),
+        );
+        findings.extend(names::check(opened.tensors.as_ref(), config, &opened.config_name));
+    }
+    if let Some(tokenizer) = &opened.tokenizer {
+        let vocabulary = Vocabulary {
+            tokenizer,
+            folder: opened.folder.as_deref(),
+            tensors: opened.tensors.as_ref(),
+            config: opened.json.as_ref(),
+            record: options.card.and_then(|card| options.registry.tokenizer_of(card)),
+        };
+        findings.extend(vocabulary.check());
+    }
+    let locked = Locked::find(opened, &mut findings);
+    if let Some(locked) = &locked {
+        findings.extend(locked.headers(opened, options.card, options.fast));
+    }
+    let mut kind = config.map_or(Kind::Tensors, |config| Kind::Model(config.model_type()));
+    if options.fast {
+        return (kind, findings);
+    }
+    let heads = match config {
+        Some(ModelConfig::Llama(config)) => {
+            Some(Heads { queries: config.num_attention_heads, keys: config.num_key_value_heads })
+        }
+        _ => None,
+    };
+    match pass::run(opened.tensors.as_ref(), heads, locked.is_some(), progress) {
+        Err(error) => {
+            findings.push(Finding::of_weights(Check::Finite, &error));
+        }
+        Ok(pass) => {
+            findings.extend(locked.iter().map(|locked| locked.tensors(&pass)));
+            let nature = read_values(&pass, opened, config, options.card, &mut findings);
+            if nature == Nature::Difference && config.is_some() {
+                kind = Kind::Delta;
+            }
+        }
+    }
+    (kind, findings)
+}
+
+/// The checks that need the values.
+fn read_values(
+    pass: &Pass,
+    opened: &Opened,
+    config: Option<&ModelConfig>,
+    card: Option<&Card>,
+    findings: &mut Vec<Finding>,
+) -> Nature {
+    findings.push(values::finite(pass));
+    let summary = Summary::of(pass);
+    // Loose tensors may be anything.
+    let Some(config) = config else { return summary.nature };
+    findings.push(match (summary.nature, card) {
+        (Nature::Difference, Some(card)) => difference_of(card, &summary),
+        _ => summary.finding(),
+    });
+    findings.extend(values::dead_and_repeated(pass, opened.tensors.as_ref()));
+    findings.extend(values::odd_rows(pass));
+    findings.extend(other_head(opened, config));
+    if matches!(summary.nature, Nature::Model) {
+        findings.extend(row_order(pass));
+    }
+    summary.nature
+}
+
+/// A difference where a card says in what forms its model was released.
+fn difference_of(card: &Card, summary: &Summary) -> Finding {
+    let is_difference = |kind| matches!(kind, ReleaseKind::Delta | ReleaseKind::Diff);
+    if card.releases().any(|release| is_difference(release.kind)) {
+        let found =
+            format!("those of a difference, a form in which {} was released: {}", card.id, summary.numbers());
+        return Finding::ok(Check::Values, found);
+    }
+    summary.finding().level(Level::Failure).class("not a model")
+}
+
+/// Where the rows of queries and keys are judged.
+fn row_order(pass: &Pass) -> Option<Finding> {
+    let mean = Agreement::mean(&pass.layers)?;
+    let numbers = format!(
+        "agreement of halves {:.2}, of neighbours {:.2}, over {} layers",
+        mean.halves,
+        mean.neighbours,
+        pass.layers.len()
+    );
+    Some(match mean.order() {
+        Order::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
+        Order::Neighbours => Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
+            .expected("the rows of q and k in Hugging Face's order")
+            .advice("the model was converted without the reordering of q_proj and k_proj, or twice back: convert it again"),
+        Order::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
+    })
+}
+
+/// `transformers` ties the head whatever the file says; a different head would silently be lost.
+fn other_head(opened: &Opened, config: &ModelConfig) -> Option<Finding> {
+    let tied = match config {
+        ModelConfig::Llama(config) => config.tie_word_embeddings,
+        ModelConfig::Bloom(config) => config.tie_word_embeddings,
+    };
+    let infos = opened.tensors.tensors();
+    let embedding = infos.iter().find(|i| i.name != "lm_head.weight" && pass::is_vocabulary(&i.name))?;
+    let head = opened.tensors.tensor("lm_head.weight").ok().filter(|_| tied)?;
+    let same = opened.tensors.tensor(&embedding.name).is_ok_and(|embedding| embedding.data == head.data);
+    (!same).then(|| {
+        Finding::warning(Check::Tensors, "other values")
+            .at("tensor \"lm_head.weight\"")
+            .expected(format!("the embedding's, since {} says tie_word_embeddings", opened.config_name))
+            .advice("the embedding is used in its place: correct the configuration if the head was trained")
+    })
+}
+
+/// What `config.json` asks for that is never done.
+fn json_notes(opened: &Opened) -> Option<Finding> {
+    opened.json.as_ref()?.get("auto_map").filter(|value| !value.is_null())?;
+    Some(
+        Finding::note(Check::Config, "auto_map names code of the repository, which is never run")
+            .at(opened.config_name.clone()),
+    )
+}
+
+fn summary(config: &ModelConfig) -> String {
+    format!(
+        "{} of {} layers, width {}, {} tokens, context {}, {} parameters",
+        config.model_type(),
+        config.num_hidden_layers(),
+        config.hidden_size(),
+        config.vocab_size(),
+        config.max_position_embeddings(),
+        config.parameters()
+    )
+}
+
+/// The folder of an adapter.
+fn adapter(folder: &Path, options: Options<'_>, progress: &dyn Progress) -> Vec<Finding> {
+    for file in files::weight_files(folder) {
+        if let Err(error) = files::refuse_stand_in(&file) {
+            return vec![Finding::of_weights(Check::Form, &error)];
+        }
+    }
+    let (mut findings, adapter) = adapter::check(folder, options.card);
+    let Some(adapter) = adapter else { return findings };
+    findings.push(Finding::ok(Check::Form, "the folder of a PEFT adapter"));
+    let tokenizer = Tokenizer::from_folder(folder);
+    let vocabulary = Vocabulary {
+        tokenizer: &tokenizer,
+        folder: Some(folder),
+        tensors: adapter.tensors(),
+        config: None,
+        record: options.card.and_then(|card| options.registry.tokenizer_of(card)),
+    };
+    if tokenizer.is_ok() {
+        findings.extend(vocabulary.check());
+    }
+    if !options.fast {
+        match pass::run(adapter.tensors(), None, false, progress) {
+            Ok(pass) => {
+                findings.push(values::finite(&pass));
+                findings.extend(values::odd_rows(&pass));
+            }
+            Err(error) => findings.push(Finding::of_weights(Check::Finite, &error)),
+        }
+    }
+    findings
+}

@@ -1,0 +1,250 @@
+//! Names, shapes and types of the tensors against what the configuration asks for.
+
+use std::collections::BTreeMap;
+
+use super::{Check, Finding};
+use crate::model::{BloomConfig, LlamaConfig, ModelConfig};
+use crate::weights::{TensorInfo, TensorSource};
+
+/// Buffers that checkpoints carry and the forward pass computes itself.
+const BUFFERS: [&str; 3] = ["rotary_emb.inv_freq", "attention.bias", "self_attention.masked_bias"];
+/// Names shown of a list.
+const SHOWN: usize = 3;
+
+/// The tensors of a model: name → shape, and whether the model can do without.
+type Expected = BTreeMap<String, (Vec<usize>, bool)>;
+
+/// Compares; one finding if all is well.
+pub(super) fn check(source: &dyn TensorSource, config: &ModelConfig, config_name: &str) -> Vec<Finding> {
+    let expected = expected(config, source);
+    let infos: BTreeMap<&str, &TensorInfo> = source.tensors().iter().map(|i| (i.name.as_str(), i)).collect();
+    let mut findings = Vec::new();
+
+    let missing: Vec<&str> = expected
+        .iter()
+        .filter(|(name, (_, optional))| !optional && !infos.contains_key(name.as_str()))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !missing.is_empty() {
+        let wanted = expected.values().filter(|(_, optional)| !optional).count();
+        let advice = match prefix_hint(&infos, &missing) {
+            Some(hint) => hint,
+            None => {
+                "the weights are incomplete or belong to another configuration: fetch both from one release"
+                    .into()
+            }
+        };
+        findings.push(
+            Finding::failure(Check::Tensors, "missing data", format!("none of {}", listed(&missing)))
+                .expected(format!("the {wanted} tensors that {config_name} asks for"))
+                .advice(advice),
+        );
+    }
+
+    let wrong: Vec<(&str, &Vec<usize>, &Vec<usize>)> = expected
+        .iter()
+        .filter_map(|(name, (shape, _))| Some((name.as_str(), shape, &infos.get(name.as_str())?.shape)))
+        .filter(|(_, expected, found)| expected != found)
+        .collect();
+    if let Some((name, expected, found)) = wrong.first() {
+        let more = if wrong.len() > 1 {
+            format!(", and {} more tensors differ", wrong.len() - 1)
+        } else {
+            "".into()
+        };
+        findings.push(
+            Finding::failure(Check::Tensors, "shape mismatch", format!("{found:?}{more}"))
+                .at(format!("tensor {name:?}"))
+                .expected(format!("shape {expected:?}, as {config_name} says"))
+                .advice(
+                    "the weights and the configuration do not belong together: fetch both from one release",
+                ),
+        );
+    }
+
+    let is_buffer = |name: &str| BUFFERS.iter().any(|end| name.ends_with(end));
+    let extra: Vec<&str> =
+        infos.keys().copied().filter(|name| !expected.contains_key(*name) && !is_buffer(name)).collect();
+    if !extra.is_empty() {
+        findings.push(
+            Finding::warning(Check::Tensors, format!("{} more: {}", extra.len(), listed(&extra)))
+                .class("shape mismatch")
+                .expected(format!("only tensors that {config_name} speaks of"))
+                .advice("they would not be used: look whether the configuration is of another model"),
+        );
+    }
+
+    findings.extend(types(source));
+    if findings.is_empty() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for info in source.tensors() {
+            *counts.entry(info.dtype.name()).or_default() += 1;
+        }
+        let counts: Vec<String> = counts.iter().map(|(dtype, n)| format!("{n} of {dtype}")).collect();
+        let found = format!("all names and shapes as {config_name} says ({})", counts.join(", "));
+        findings.push(Finding::ok(Check::Tensors, found));
+    }
+    findings
+}
+
+/// Types that no weights are of.
+fn types(source: &dyn TensorSource) -> Option<Finding> {
+    let wrong =
+        |info: &&TensorInfo| !info.dtype.is_widenable() && !BUFFERS.iter().any(|b| info.name.ends_with(b));
+    let first = source.tensors().iter().find(wrong)?;
+    Some(
+        Finding::failure(Check::Tensors, "unsupported", first.dtype.name())
+            .at(format!("tensor {:?}", first.name))
+            .expected("a type of weights, such as F16")
+            .advice("fetch the model in another form"),
+    )
+}
+
+fn expected(config: &ModelConfig, source: &dyn TensorSource) -> Expected {
+    match config {
+        ModelConfig::Llama(config) => llama(config),
+        ModelConfig::Bloom(config) => {
+            let bare = source.tensors().iter().any(|info| info.name == "word_embeddings.weight");
+            bloom(config, if bare { "" } else { "transformer." })
+        }
+    }
+}
+
+/// Source: `transformers`' LlamaForCausalLM.
+fn llama(config: &LlamaConfig) -> Expected {
+    let (hidden, inner, vocab) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+    let queries = config.num_attention_heads.saturating_mul(config.head_dim);
+    let keys = config.num_key_value_heads.saturating_mul(config.head_dim);
+    let mut all = Expected::new();
+    for layer in 0..config.num_hidden_layers {
+        let name = |part: &str| format!("model.layers.{layer}.{part}");
+        for (part, out, input, bias) in [
+            ("self_attn.q_proj", queries, hidden, config.attention_bias),
+            ("self_attn.k_proj", keys, hidden, config.attention_bias),
+            ("self_attn.v_proj", keys, hidden, config.attention_bias),
+            ("self_attn.o_proj", hidden, queries, config.attention_bias),
+            ("mlp.gate_proj", inner, hidden, config.mlp_bias),
+            ("mlp.up_proj", inner, hidden, config.mlp_bias),
+            ("mlp.down_proj", hidden, inner, config.mlp_bias),
+        ] {
+            all.insert(name(&format!("{part}.weight")), (vec![out, input], false));
+            if bias {
+                all.insert(name(&format!("{part}.bias")), (vec![out], false));
+            }
+        }
+        for norm in ["input_layernorm.weight", "post_attention_layernorm.weight"] {
+            all.insert(name(norm), (vec![hidden], false));
+        }
+    }
+    all.insert("model.embed_tokens.weight".into(), (vec![vocab, hidden], false));
+    all.insert("model.norm.weight".into(), (vec![hidden], false));
+    all.insert("lm_head.weight".into(), (vec![vocab, hidden], config.tie_word_embeddings));
+    all
+}
+
+/// Source: `transformers`' BloomForCausalLM; `prefix` is absent in files of the bare BloomModel.
+fn bloom(config: &BloomConfig, prefix: &str) -> Expected {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size());
+    let mut all = Expected::new();
+    let mut layer = |name: String, out: usize, input: Option<usize>| {
+        let shape = std::iter::once(out).chain(input).collect();
+        all.insert(format!("{name}.weight"), (shape, false));
+        all.insert(format!("{name}.bias"), (vec![out], false));
+    };
+    for index in 0..config.num_hidden_layers {
+        let name = |part: &str| format!("{prefix}h.{index}.{part}");
+        layer(name("input_layernorm"), hidden, None);
+        layer(name("self_attention.query_key_value"), hidden.saturating_mul(3), Some(hidden));
+        layer(name("self_attention.dense"), hidden, Some(hidden));
+        layer(name("post_attention_layernorm"), hidden, None);
+        layer(name("mlp.dense_h_to_4h"), inner, Some(hidden));
+        layer(name("mlp.dense_4h_to_h"), hidden, Some(inner));
+    }
+    layer(format!("{prefix}word_embeddings_layernorm"), hidden, None);
+    layer(format!("{prefix}ln_f"), hidden, None);
+    all.insert(format!("{prefix}word_embeddings.weight"), (vec![config.vocab_size, hidden], false));
+    all.insert("lm_head.weight".into(), (vec![config.vocab_size, hidden], config.tie_word_embeddings));
+    all
+}
+
+/// Names that differ from the expected ones by what stands before them.
+fn prefix_hint(infos: &BTreeMap<&str, &TensorInfo>, missing: &[&str]) -> Option<String> {
+    let first = missing.first()?;
+    let longer = infos.keys().find_map(|name| name.strip_suffix(first).filter(|p| p.ends_with('.')));
+    if let Some(prefix) = longer {
+        return Some(format!(
+            "the file's names begin with {prefix:?}: convert it to the names of transformers"
+        ));
+    }
+    let bare = first.split_once('.').map(|(_, rest)| rest).filter(|rest| infos.contains_key(rest))?;
+    Some(format!("the file has {bare:?} instead of {first:?}: convert it to the names of transformers"))
+}
+
+fn listed(names: &[&str]) -> String {
+    let first: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name)).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
+}
+
+/// A name from a file, escaped and cut.
+fn shown(name: &str) -> String {
+    const LONGEST: usize = 80;
+    let cut: String = name.chars().take(LONGEST).collect();
+    if cut.len() < name.len() { format!("{cut:?}…") } else { format!("{cut:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RopeScaling;
+
+    fn config() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 10,
+            hidden_size: 8,
+            intermediate_size: 12,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 2,
+            max_position_embeddings: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::None,
+            tie_word_embeddings: false,
+            attention_bias: true,
+            mlp_bias: true,
+        }
+    }
+
+    #[test]
+    fn the_shapes_add_up_to_the_number_of_parameters() {
+        let sum = |all: &Expected| -> u64 {
+            let needed = all.values().filter(|(_, optional)| !optional);
+            needed.map(|(shape, _)| shape.iter().product::<usize>() as u64).sum()
+        };
+        assert_eq!(sum(&llama(&config())), config().parameters());
+        let tied =
+            LlamaConfig { tie_word_embeddings: true, attention_bias: false, mlp_bias: false, ..config() };
+        assert_eq!(sum(&llama(&tied)), tied.parameters());
+        let config = BloomConfig {
+            vocab_size: 10,
+            hidden_size: 8,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            max_position_embeddings: 64,
+            layer_norm_epsilon: 1e-5,
+            residual_after_norm: false,
+            tie_word_embeddings: true,
+        };
+        assert_eq!(sum(&bloom(&config, "transformer.")), config.parameters());
+        assert!(bloom(&config, "").contains_key("h.1.mlp.dense_4h_to_h.bias"));
+    }
+
+    #[test]
+    fn lists_are_short_and_names_are_escaped() {
+        assert_eq!(listed(&["a", "b\n"]), r#""a", "b\n""#);
+        assert_eq!(listed(&["a", "b", "c", "d", "e"]), r#""a", "b", "c" and 2 more"#);
+        assert!(shown(&"x".repeat(500)).chars().count() < 90);
+    }
+}

@@ -1,0 +1,243 @@
+//! The tokenizer against the matrices of the vocabulary and against the card's tokenizer record.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::files::{FileSum, read_object};
+use super::{Check, Finding};
+use crate::registry::TokenizerRecord;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::weights::TensorSource;
+
+/// Ids of LLaMA's marks: what its SentencePiece model has, whatever a configuration says.
+const LLAMA_MARKS: [(&str, u32); 3] = [("unk", 0), ("bos", 1), ("eos", 2)];
+
+/// What there is to compare with.
+pub(super) struct Vocabulary<'a> {
+    /// The tokenizer, or why there is none.
+    pub tokenizer: &'a Result<Tokenizer, TokenizerError>,
+    /// The folder with its files; `None` for a GGUF file.
+    pub folder: Option<&'a Path>,
+    /// Weights under Hugging Face's names.
+    pub tensors: &'a dyn TensorSource,
+    /// `config.json`, if there is one.
+    pub config: Option<&'a Map<String, Value>>,
+    /// The record of the card's tokenizer.
+    pub record: Option<&'a TokenizerRecord>,
+}
+
+impl Vocabulary<'_> {
+    /// All findings; one if all is well.
+    pub fn check(&self) -> Vec<Finding> {
+        let tokenizer = match self.tokenizer {
+            Ok(tokenizer) => tokenizer,
+            Err(TokenizerError::Missing { folder }) => {
+                let found = format!("no tokenizer in {}", folder.display());
+                return vec![
+                    Finding::note(Check::Vocabulary, found)
+                        .advice("fetch the tokenizer files to have the vocabulary checked"),
+                ];
+            }
+            Err(error) => return vec![Finding::failure(Check::Vocabulary, class(error), error.to_string())],
+        };
+        let mut findings = self.rows(tokenizer.vocab_size());
+        findings.extend(self.marks(tokenizer));
+        findings.extend(self.empty_marks());
+        findings.extend(self.record.into_iter().flat_map(|record| self.against(record, tokenizer)));
+        if findings.is_empty() {
+            let found = format!(
+                "{} tokens for {} rows, marks unk {}, bos {}, eos {}",
+                tokenizer.vocab_size(),
+                self.matrices().first().map_or(0, |(_, rows)| *rows),
+                id(tokenizer.unk()),
+                id(tokenizer.bos()),
+                id(tokenizer.eos())
+            );
+            findings.push(Finding::ok(Check::Vocabulary, found));
+        }
+        findings
+    }
+
+    /// Name and rows of embedding and output layer.
+    fn matrices(&self) -> Vec<(&str, usize)> {
+        let infos = self.tensors.tensors().iter();
+        infos
+            .filter(|info| super::pass::is_vocabulary(&info.name))
+            .filter_map(|info| Some((info.name.as_str(), *info.shape.first()?)))
+            .collect()
+    }
+
+    /// Every token needs a row; rows beyond are padding, or the rows of another tokenizer.
+    fn rows(&self, tokens: usize) -> Vec<Finding> {
+        let padded = self.record.map(|record| record.rows());
+        let wrong = |(name, rows): (&str, usize)| {
+            let at = format!("tensor {name:?}");
+            if rows < tokens {
+                let finding = Finding::failure(Check::Vocabulary, "shape mismatch", format!("{rows} rows"));
+                let advice = "take the tokenizer that was released with these weights";
+                return Some(
+                    finding.at(at).expected(format!("a row for each of {tokens} tokens")).advice(advice),
+                );
+            }
+            // The card's own check compares the rows with the record.
+            if rows == tokens || padded == Some(rows as u64) {
+                return None;
+            }
+            let found = format!("{rows} rows, {} more than tokens", rows - tokens);
+            let advice = "rows without a token are harmless padding in some releases and the sign of another \
+                          tokenizer in others: name the card with --as to tell them apart";
+            let finding = Finding::warning(Check::Vocabulary, found).class("shape mismatch");
+            Some(finding.at(at).expected(format!("a row for each of {tokens} tokens")).advice(advice))
+        };
+        self.matrices().into_iter().filter_map(wrong).collect()
+    }
+
+    /// Marks of the tokenizer against LLaMA's own and against `config.json`.
+    fn marks(&self, tokenizer: &Tokenizer) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let own = [("unk", tokenizer.unk()), ("bos", tokenizer.bos()), ("eos", tokenizer.eos())];
+        let sentencepiece = self.folder.is_some_and(|folder| folder.join("tokenizer.model").is_file());
+        if sentencepiece && self.record.is_none() {
+            for ((mark, expected), (_, found)) in LLAMA_MARKS.into_iter().zip(own) {
+                if found != Some(expected) {
+                    findings.push(
+                        Finding::warning(Check::Vocabulary, id(found))
+                            .at(format!("tokenizer: {mark}"))
+                            .expected(format!("id {expected}, as in every LLaMA vocabulary"))
+                            .advice(
+                                "old conversions wrote wrong or empty marks: correct tokenizer_config.json",
+                            ),
+                    );
+                }
+            }
+        }
+        for (key, mark, found) in
+            [("bos_token_id", "bos", tokenizer.bos()), ("eos_token_id", "eos", tokenizer.eos())]
+        {
+            let says = self.config.and_then(|config| config.get(key)).and_then(Value::as_u64);
+            if let (Some(says), Some(found)) = (says, found)
+                && says != u64::from(found)
+            {
+                findings.push(
+                    Finding::warning(Check::Vocabulary, format!("{key} {says}"))
+                        .at("config.json")
+                        .expected(format!("id {found}, the tokenizer's {mark}"))
+                        .advice("texts would begin or end with the wrong token: correct the configuration"),
+                );
+            }
+        }
+        findings
+    }
+
+    /// Marks that a settings file gives as empty text.
+    fn empty_marks(&self) -> Vec<Finding> {
+        let Some(folder) = self.folder else { return Vec::new() };
+        let mut findings = Vec::new();
+        for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+            let path = folder.join(file);
+            let Some(object) = read_object(&path) else { continue };
+            let empty: Vec<&str> = ["bos_token", "eos_token", "unk_token"]
+                .into_iter()
+                .filter(|key| {
+                    let value = object.get(*key);
+                    let text = value.and_then(Value::as_str).or_else(|| value?.get("content")?.as_str());
+                    text == Some("")
+                })
+                .collect();
+            if !empty.is_empty() {
+                findings.push(
+                    Finding::warning(Check::Vocabulary, format!("empty text for {}", empty.join(", ")))
+                        .at(path.display().to_string())
+                        .expected("<s>, </s> and <unk>")
+                        .advice(
+                            "a build of zoo puts LLaMA's marks there; other programs fall back on nothing",
+                        ),
+                );
+            }
+        }
+        findings
+    }
+
+    /// Size, marks, landmarks and digests of the record.
+    fn against(&self, record: &TokenizerRecord, tokenizer: &Tokenizer) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut differ = |what: String, expected: String, found: String| {
+            findings.push(
+                Finding::failure(Check::Vocabulary, "shape mismatch", found)
+                    .at(what)
+                    .expected(format!("{expected}, as tokenizer record {} says", record.name))
+                    .advice("this is another tokenizer: take the one that was released with these weights"),
+            );
+        };
+        let tokens = tokenizer.vocab_size() as u64;
+        // Padded token lists, as GGUF files need them, have as many entries as the embedding has rows.
+        if tokens != record.vocab_size && tokens != record.rows() {
+            differ("tokenizer: size".into(), format!("{} tokens", record.vocab_size), format!("{tokens}"));
+        }
+        for (mark, expected, found) in [
+            ("unk", record.unk, tokenizer.unk()),
+            ("bos", record.bos, tokenizer.bos()),
+            ("eos", record.eos, tokenizer.eos()),
+        ] {
+            if expected.is_some() && expected != found {
+                differ(format!("tokenizer: {mark}"), format!("id {}", id(expected)), id(found));
+            }
+        }
+        for (text, expected) in record.added.iter().chain(&record.landmarks) {
+            let found = tokenizer.token_text(*expected);
+            if found.as_deref() != Some(text) {
+                let found = found.map_or("no token".to_owned(), |found| format!("{found:?}"));
+                differ(format!("tokenizer: id {expected}"), format!("{text:?}"), found);
+            }
+        }
+        let files = self.folder.into_iter().flat_map(|folder| {
+            let digests = record.digests.iter().flat_map(|digests| &digests.files);
+            digests.map(move |(name, digest)| (folder.join(name), digest))
+        });
+        for (path, digest) in files.filter(|(path, _)| path.is_file()) {
+            match FileSum::of(&path, &crate::progress::Silent) {
+                Ok(sum) if sum.differs(digest).is_none() => {}
+                Ok(sum) => findings.extend(sum.differs(digest).map(|(expected, found)| {
+                    Finding::warning(Check::Vocabulary, found)
+                        .class("digest mismatch")
+                        .at(path.display().to_string())
+                        .expected(format!("{expected}, as tokenizer record {} says", record.name))
+                        .advice("compare the file with the publisher's; a re-saved one may cut texts in another way")
+                })),
+                Err(error) => findings.push(
+                    Finding::failure(Check::Vocabulary, "missing data", format!("cannot be read: {error}"))
+                        .at(path.display().to_string()),
+                ),
+            }
+        }
+        findings
+    }
+}
+
+fn id(id: Option<u32>) -> String {
+    id.map_or("none".to_owned(), |id| id.to_string())
+}
+
+/// The class of a tokenizer's fault, in the words of [`FaultKind`](crate::weights::FaultKind).
+fn class(error: &TokenizerError) -> &'static str {
+    match error {
+        TokenizerError::Io { .. } | TokenizerError::Missing { .. } => "missing data",
+        TokenizerError::TooLarge { .. } => "limit exceeded",
+        TokenizerError::Unsupported { .. } => "unsupported",
+        TokenizerError::Field { found, .. } if found == "no pieces" => "truncated",
+        TokenizerError::Wire { expected, .. } if expected.contains("groups") => "unsupported",
+        TokenizerError::Wire { found, .. } if found.ends_with("left") => match length(found) {
+            // A length that no file has was not cut off.
+            Some(length) if length > u64::from(u32::MAX) => "limit exceeded",
+            _ => "truncated",
+        },
+        TokenizerError::Wire { found, .. } if found.starts_with("the end") => "truncated",
+        _ => "inconsistent header",
+    }
+}
+
+/// The number in `length N with …`.
+fn length(found: &str) -> Option<u64> {
+    found.split_whitespace().find_map(|word| word.parse().ok())
+}
