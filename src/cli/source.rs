@@ -8,15 +8,12 @@ use super::exit::Usage;
 use super::{Global, bar, models};
 use crate::hub::{self, HubConfig};
 use crate::lineage::GgufAsHf;
-use crate::registry::{Card, Source};
 use crate::weights::{self, GgufFile, TensorSource};
 
 /// A model's tensors under Hugging Face's names.
 pub(super) struct Named {
     /// The name in tables.
     pub name: String,
-    /// What other programs can find it by: the hub's name, or the path.
-    pub reference: String,
     /// Nothing is read before it is asked for.
     pub tensors: Box<dyn TensorSource>,
 }
@@ -27,7 +24,7 @@ impl Named {
         let path = PathBuf::from(name);
         if path.exists() {
             let tensors = open(&path)?;
-            return Ok(Self { name: short(&path), reference: name.to_owned(), tensors });
+            return Ok(Self { name: short(&path), tensors });
         }
         let is_file = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf") || e == "safetensors");
         if name.contains(std::path::MAIN_SEPARATOR) || is_file {
@@ -38,18 +35,8 @@ impl Named {
         let card = models::find(&registry, name)?;
         let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
             .with_context(|| format!("cannot get the weights of {}", card.id))?;
-        let path = location.path();
-        let reference = hub_name(card).unwrap_or_else(|| path.display().to_string());
-        Ok(Self { name: card.id.clone(), reference, tensors: open(path)? })
+        Ok(Self { name: card.id.clone(), tensors: open(location.path())? })
     }
-}
-
-/// The repository that a card's weights come from.
-fn hub_name(card: &Card) -> Option<String> {
-    card.sources.iter().find_map(|source| match source {
-        Source::Hub(hub) => Some(hub.repo.clone()),
-        _ => None,
-    })
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn TensorSource>> {

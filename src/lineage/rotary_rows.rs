@@ -14,6 +14,7 @@ pub(super) fn halves_from_pairs(data: &[u8], rows: usize, heads: usize) -> Vec<u
 }
 
 /// Halves to neighbouring pairs: from Hugging Face to Meta and GGUF.
+#[cfg(test)]
 pub(super) fn pairs_from_halves(data: &[u8], rows: usize, heads: usize) -> Vec<u8> {
     reorder(data, rows, heads, |row, half| row / 2 + (row % 2) * half)
 }

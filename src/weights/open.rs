@@ -34,7 +34,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, WeightsErro
         Some("json") => Ok(Box::new(ShardedWeights::open(path)?)),
         other => {
             let found = other.map_or("a file without ending".to_owned(), |ending| format!(".{ending}"));
-            let expected = "a folder, a file ending in .safetensors, .bin, .pth or .pt, or one in .index.json";
+            let expected =
+                "a folder, a file ending in .safetensors, .bin, .pth or .pt, or one in .index.json";
             Err(Fault::new(path, FaultKind::Unsupported, expected, found).into())
         }
     }

@@ -80,8 +80,7 @@ impl ShardedWeights {
         }
         refuse_unlisted_tensors(index, &shards, &paths, &weight_map)?;
 
-        let mut source =
-            ShardedWeights { index: index.to_owned(), shards, infos, places, warnings: vec![] };
+        let mut source = ShardedWeights { index: index.to_owned(), shards, infos, places, warnings: vec![] };
         source.compare_total_size(metadata.as_ref());
         Ok(source)
     }
