@@ -11,7 +11,9 @@ use super::ScoreRequest;
 /// left to predict and sees more of what came before. Tokens of a text that carries BOS itself are predicted
 /// as all others. An empty text has no windows.
 ///
-///     max_length 4, tokens 0…9:   [prefix]→0123   [3]→4567   [5 6 7]→89
+/// ```text
+/// max_length 4, tokens 0…9:   [prefix]→0123   [3]→4567   [5 6 7]→89
+/// ```
 pub fn windows(tokens: &[u32], prefix: Option<u32>, max_length: usize) -> Vec<ScoreRequest> {
     let length = max_length.max(1);
     let (first, mut rest) = tokens.split_at(length.min(tokens.len()));

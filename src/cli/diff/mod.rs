@@ -19,7 +19,7 @@ use crate::report::terminal_width;
 /// The ranks whose share of the change is reported, as far as they are known.
 const RANKS: [usize; 5] = [1, 4, 8, 16, 64];
 
-/// Compare two models: relative change and singular values of the difference, tensor by tensor.
+/// Compare two models tensor by tensor.
 ///
 /// A is the model that came first, B what was made of it: changes are B − A relative to A. The numbers
 /// "top r" are the shares of the squared change that the r largest singular values hold. With the
