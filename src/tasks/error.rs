@@ -144,7 +144,7 @@ pub enum TaskError {
         /// The key that holds it.
         key: String,
         /// The function as written.
-        function: String,
+        function: Box<str>,
         /// The names under which it was looked for.
         looked_for: Box<str>,
         /// The names of all native functions.

@@ -129,13 +129,10 @@ impl Finding {
             return Self::failure(check, FaultKind::MissingData.to_string(), error.to_string());
         };
         let mut place = fault.file.display().to_string();
-        for part in
-            [fault.tensor.as_deref().map(|name| format!("tensor {}", quoted(name))), fault.place.clone()]
-        {
-            if let Some(part) = part {
-                place.push_str(": ");
-                place.push_str(&part);
-            }
+        let tensor = fault.tensor.as_deref().map(|name| format!("tensor {}", quoted(name)));
+        for part in [tensor, fault.place.clone()].into_iter().flatten() {
+            place.push_str(": ");
+            place.push_str(&part);
         }
         Self::failure(check, fault.kind.to_string(), fault.found.clone())
             .at(place)

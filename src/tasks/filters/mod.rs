@@ -113,14 +113,14 @@ impl Pipeline {
 /// Why a step cannot be built.
 enum Unbuilt {
     Words(String),
-    Error(TaskError),
+    Error(Box<TaskError>),
 }
 
 impl Unbuilt {
     fn into_task_error(self, wrap: impl FnOnce(String) -> TaskError) -> TaskError {
         match self {
             Self::Words(message) => wrap(message),
-            Self::Error(error) => error,
+            Self::Error(error) => *error,
         }
     }
 }
@@ -129,7 +129,7 @@ impl Unbuilt {
 fn build(step: &FilterStep) -> Result<Option<Box<dyn Filter>>, Unbuilt> {
     let mut args = Args::new(&step.kwargs);
     if let Some(function) = &step.native {
-        let make = native::filter(function).map_err(Unbuilt::Error)?;
+        let make = native::filter(function).map_err(|error| Unbuilt::Error(Box::new(error)))?;
         return make(args).map(Some).map_err(Unbuilt::Words);
     }
     let plain = |args: Args, filter: Box<dyn Filter>| args.done().map(|()| Some(filter));

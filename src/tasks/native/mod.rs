@@ -113,7 +113,7 @@ pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
         file: function.origin.location.display(),
         line: function.origin.line(function.key.split(['.', '[']).next().unwrap_or_default()),
         key: function.key.clone(),
-        function: function.name.clone(),
+        function: function.name.as_str().into(),
         looked_for: format!("{}, {in_folder}", function.name).into(),
         known: FUNCTIONS.iter().map(|(ours, _, _)| *ours).collect::<Vec<_>>().join(", ").into(),
     })

@@ -145,7 +145,7 @@ impl PlannedFile {
                 .into());
         }
         file.data_start = length.saturating_add(LENGTH as u64);
-        file.size = file.size.checked_add(file.data_start).unwrap_or(u64::MAX);
+        file.size = file.size.saturating_add(file.data_start);
         for tensor in &mut file.tensors {
             tensor.offset = tensor.offset.saturating_add(file.data_start);
         }
