@@ -151,15 +151,6 @@ fn models_in_every_form_of_their_release() {
 
 #[test]
 #[ignore = "needs the shared reference folder"]
-fn the_base_as_meta_released_it() {
-    let Some(kit) = kit() else { return };
-    for form in ["base/meta/1shard", "base/meta/2shard"] {
-        check(&kit, "base-f16", form, &Checkpoint::open(&kit.join(form)).unwrap());
-    }
-}
-
-#[test]
-#[ignore = "needs the shared reference folder"]
 fn variants_of_the_configuration_over_the_weights_of_the_base() {
     let Some(kit) = kit() else { return };
     for case in
