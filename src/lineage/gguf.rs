@@ -1,14 +1,14 @@
 //! A GGUF file seen as a Hugging Face model: its names, and its row order of the query and key matrices.
 //!
 //! llama.cpp rotates neighbouring pairs of a head's dimensions, `transformers` its two halves, so the
-//! converter to GGUF reorders the rows of q and k, which is undone here (`rotary_rows`). Blocks of quantised
+//! converter to GGUF reorders the rows of q and k, which is undone here (`rows`). Blocks of quantised
 //! types run along rows, so whole rows move as bytes whatever their type.
 //! Source: the tensor names of llama.cpp.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::rotary_rows::{are_whole_heads, halves_from_pairs};
+use super::rows::{halves_from_pairs, has_heads};
 use crate::weights::gguf::MetadataKindError;
 use crate::weights::{
     Access, Dtype, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError,
@@ -206,8 +206,7 @@ fn head_count(file: &GgufFile, key: &str) -> Result<Option<usize>, Box<Fault>> {
 
 /// The rows of a query or key matrix must be whole heads of an even number of rows.
 fn check_heads(file: &GgufFile, info: &TensorInfo, heads: usize) -> Result<(), Box<Fault>> {
-    let rows = info.shape.first().copied().unwrap_or(1);
-    if info.shape.len() <= 2 && are_whole_heads(rows, heads) {
+    if has_heads(&info.shape, heads) {
         return Ok(());
     }
     let expected = format!("a matrix of {heads} heads with an even number of rows each");

@@ -79,6 +79,29 @@ const KNOWN: [(&str, PreTokenizer); 23] = [
     ("starcoder", plain(Words::Digits)),
 ];
 
+/// Of names for the same rule, the one that llama.cpp's converter writes for the model that brought it.
+const NAMED_FIRST: [&str; 5] = ["llama-bpe", "gpt-2", "smollm", "qwen2", "bloom"];
+
+/// The parts of a pre-tokenizer with what decides how text is cut, defaults filled in. `None` for a part that no
+/// rule here has.
+fn components(pre_tokenizer: &Value) -> Option<Vec<Value>> {
+    let flag =
+        |name: &str, default: bool| pre_tokenizer.get(name).and_then(Value::as_bool).unwrap_or(default);
+    let text = |name: &str| pre_tokenizer.get(name).and_then(Value::as_str);
+    Some(match text("type")? {
+        "Sequence" => {
+            let parts = pre_tokenizer.get("pretokenizers")?.as_array()?.iter().map(components);
+            parts.collect::<Option<Vec<_>>>()?.concat()
+        }
+        "ByteLevel" if !flag("add_prefix_space", true) => vec![json!(["ByteLevel", flag("use_regex", true)])],
+        "Digits" => vec![json!(["Digits", flag("individual_digits", false)])],
+        "Split" if text("behavior") == Some("Isolated") && !flag("invert", false) => {
+            vec![json!(["Split", pre_tokenizer.get("pattern")?.get("Regex")?])]
+        }
+        _ => return None,
+    })
+}
+
 impl PreTokenizer {
     /// The rule with this name. Errors: an unknown name; the message lists the known ones.
     pub fn named(place: &str, name: &str) -> Result<PreTokenizer, TokenizerError> {
@@ -90,6 +113,18 @@ impl PreTokenizer {
                 format!("pre-tokenizer {name:?}"),
                 format!("{}; or use the model's folder with tokenizer.json", names.join(", ")),
             )
+        })
+    }
+
+    /// The name that llama.cpp gives to the pre-tokenizer of a `tokenizer.json`; `None` if it has none for it.
+    pub fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'static str> {
+        let wanted = components(pre_tokenizer)?;
+        let of_name = |name: &str| KNOWN.iter().find(|(known, _)| *known == name).map(|&(_, rule)| rule);
+        NAMED_FIRST.into_iter().find(|name| {
+            of_name(name).is_some_and(|rule| {
+                rule.ignore_merges == ignore_merges
+                    && components(&rule.json()).is_some_and(|own| own == wanted)
+            })
         })
     }
 

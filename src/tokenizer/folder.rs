@@ -4,6 +4,7 @@
 //! classes follow an explicit `add_bos_token` or `add_eos_token` (transformers' `LlamaTokenizerFast` rebuilds the
 //! post-processor from them); for `tokenizer.model` the start mark unless `add_bos_token` is false.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::gguf::marked_tokens;
@@ -43,7 +44,8 @@ fn model_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, TokenizerError> {
+/// The tokenizer of a `tokenizer.json`.
+pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, TokenizerError> {
     let place = file.display().to_string();
     let json = serde_json::from_slice(bytes)
         .map_err(|source| TokenizerError::Json { file: file.to_owned(), source })?;
@@ -66,37 +68,58 @@ fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, To
     Ok(Parts { engine: Engine::Library(Box::new(engine)), ids, marks, sha256: hex_sha256(bytes) })
 }
 
+/// A SentencePiece model with what the settings around it add.
+pub(super) struct SettledModel {
+    pub vocabulary: Vocabulary,
+    pub rules: TextRules,
+    pub ids: SpecialIds,
+    /// All tokens that are found in text as a whole, by id; ids after the pieces are new ones.
+    pub tokens: BTreeMap<u32, AddedToken>,
+    /// The marks that encoding adds: `(bos, eos)`.
+    pub marks: (Option<u32>, Option<u32>),
+}
+
+impl SettledModel {
+    /// Reads a `tokenizer.model` and settles which of its pieces and the added tokens are marks. `place` names it
+    /// in errors.
+    pub fn new(place: &str, bytes: &[u8], settings: &Settings) -> Result<SettledModel, TokenizerError> {
+        let model = ModelProto::parse(place, bytes)?;
+        let own = SpecialIds { bos: model.bos, eos: model.eos, unk: Some(model.unk), pad: model.pad };
+        let vocabulary = model.vocabulary;
+        let added_id =
+            |text: &str| settings.added.iter().find(|(_, token)| token.text == text).map(|(&id, _)| id);
+        let ids = special_ids(
+            place,
+            settings,
+            Some(own),
+            |text| vocabulary.id(text).or_else(|| added_id(text)),
+            |id| vocabulary.piece(id).is_some() || settings.added.contains_key(&id),
+        )?;
+        let mut tokens = marked_tokens(&vocabulary, ids);
+        for (&id, token) in &settings.added {
+            check_added(place, &vocabulary, id, token)?;
+            let special =
+                token.special || tokens.get(&id).is_some_and(|known| known.special) || ids.contains(id);
+            tokens.insert(id, AddedToken { special, ..token.clone() });
+        }
+        for text in &settings.additional {
+            if let Some(id) = vocabulary.id(text).or_else(|| added_id(text)) {
+                tokens.entry(id).or_insert_with(|| AddedToken::new(text.clone(), true)).special = true;
+            }
+        }
+        let rules = TextRules {
+            add_dummy_prefix: model.add_dummy_prefix,
+            prefix_at_start_only: settings.legacy == Some(false),
+            remove_extra_whitespaces: model.remove_extra_whitespaces,
+        };
+        let marks = added_marks(place, settings, ids)?;
+        Ok(SettledModel { vocabulary, rules, ids, tokens, marks })
+    }
+}
+
 fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, TokenizerError> {
     let place = file.display().to_string();
-    let model = ModelProto::parse(&place, bytes)?;
-    let own = SpecialIds { bos: model.bos, eos: model.eos, unk: Some(model.unk), pad: model.pad };
-    let vocabulary = model.vocabulary;
-    let added_id =
-        |text: &str| settings.added.iter().find(|(_, token)| token.text == text).map(|(&id, _)| id);
-    let ids = special_ids(
-        &place,
-        settings,
-        Some(own),
-        |text| vocabulary.id(text).or_else(|| added_id(text)),
-        |id| vocabulary.piece(id).is_some() || settings.added.contains_key(&id),
-    )?;
-    let mut tokens = marked_tokens(&vocabulary, ids);
-    for (&id, token) in &settings.added {
-        check_added(&place, &vocabulary, id, token)?;
-        let special = token.special || tokens.get(&id).is_some_and(|known| known.special) || ids.contains(id);
-        tokens.insert(id, AddedToken { special, ..token.clone() });
-    }
-    for text in &settings.additional {
-        if let Some(id) = vocabulary.id(text).or_else(|| added_id(text)) {
-            tokens.entry(id).or_insert_with(|| AddedToken::new(text.clone(), true)).special = true;
-        }
-    }
-    let rules = TextRules {
-        add_dummy_prefix: model.add_dummy_prefix,
-        prefix_at_start_only: settings.legacy == Some(false),
-        remove_extra_whitespaces: model.remove_extra_whitespaces,
-    };
-    let marks = added_marks(&place, settings, ids)?;
+    let SettledModel { vocabulary, rules, ids, tokens, marks } = SettledModel::new(&place, bytes, settings)?;
     let engine = SentencePiece::new(vocabulary, SpecialTokens::new(&place, tokens)?, rules);
     Ok(Parts {
         engine: Engine::SentencePiece(Box::new(engine)),

@@ -157,6 +157,14 @@ pub fn sentencepiece_model(meta: &Metadata) -> Result<Vec<u8>, TokenizerError> {
     Ok(file)
 }
 
+/// The marks of a SentencePiece vocabulary, and those that encoding adds.
+pub(super) fn sentencepiece_marks(
+    meta: &Metadata,
+) -> Result<(SpecialIds, (Option<u32>, Option<u32>)), TokenizerError> {
+    let ids = special_ids(meta, tokens(meta)?.len(), LLAMA_MARKS)?;
+    Ok((ids, added_marks(meta, ids, true)?))
+}
+
 fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
     let pieces = pieces(meta)?;
     let byte_fallback = pieces.iter().any(|piece| piece.kind == PieceKind::Byte);
@@ -193,24 +201,51 @@ pub(super) fn marked_tokens(vocabulary: &Vocabulary, ids: SpecialIds) -> BTreeMa
     marked
 }
 
+/// A byte-level vocabulary as the metadata has it.
+pub(super) struct ByteLevel<'a> {
+    pub tokens: &'a [String],
+    pub kinds: Vec<PieceKind>,
+    pub merges: &'a [String],
+    /// The name of the pre-tokenizer, and what it means.
+    pub name: &'a str,
+    pub pre: PreTokenizer,
+    pub ids: SpecialIds,
+    /// The marks that encoding adds: `(bos, eos)`.
+    pub marks: (Option<u32>, Option<u32>),
+}
+
+impl ByteLevel<'_> {
+    /// Reads and checks the keys.
+    pub fn new(meta: &Metadata) -> Result<ByteLevel<'_>, TokenizerError> {
+        let tokens = tokens(meta)?;
+        let kinds = kinds(meta, tokens.len())?.unwrap_or_else(|| vec![PieceKind::Normal; tokens.len()]);
+        let key = "tokenizer.ggml.merges";
+        let merges = meta.strings(key)?.ok_or_else(|| missing(key, "the list of merges"))?;
+        let name = meta.string("tokenizer.ggml.pre")?.unwrap_or_else(|| {
+            tracing::warn!(
+                "the file does not name its pre-tokenizer (tokenizer.ggml.pre); using llama.cpp's default"
+            );
+            "default"
+        });
+        let pre = PreTokenizer::named(PLACE, name)?;
+        let none = SpecialIds { bos: None, eos: None, unk: None, pad: None };
+        let ids = special_ids(meta, tokens.len(), none)?;
+        let marks = added_marks(meta, ids, pre.add_bos)?;
+        Ok(ByteLevel { tokens, kinds, merges, name, pre, ids, marks })
+    }
+
+    /// The `tokenizer.json` of the vocabulary, without the marks that encoding adds.
+    pub fn json(&self) -> Result<serde_json::Value, TokenizerError> {
+        tokenizer_json(PLACE, self.tokens, &self.kinds, self.merges, self.pre)
+    }
+}
+
 fn byte_level(meta: &Metadata) -> Result<Parts, TokenizerError> {
-    let tokens = tokens(meta)?;
-    let kinds = kinds(meta, tokens.len())?.unwrap_or_else(|| vec![PieceKind::Normal; tokens.len()]);
-    let key = "tokenizer.ggml.merges";
-    let merges = meta.strings(key)?.ok_or_else(|| missing(key, "the list of merges"))?;
-    let name = meta.string("tokenizer.ggml.pre")?.unwrap_or_else(|| {
-        tracing::warn!(
-            "the file does not name its pre-tokenizer (tokenizer.ggml.pre); using llama.cpp's default"
-        );
-        "default"
-    });
-    let pre = PreTokenizer::named(PLACE, name)?;
-    let none = SpecialIds { bos: None, eos: None, unk: None, pad: None };
-    let ids = special_ids(meta, tokens.len(), none)?;
-    let mut engine = Library::new(PLACE, tokenizer_json(PLACE, tokens, &kinds, merges, pre)?, false)?;
+    let vocabulary = ByteLevel::new(meta)?;
+    let mut engine = Library::new(PLACE, vocabulary.json()?, false)?;
+    let ByteLevel { tokens, kinds, merges, name, ids, marks: (bos, eos), .. } = vocabulary;
     let text = |id: u32| tokens.get(id as usize).map(|text| (AddedToken::new(text.clone(), true), Some(id)));
     engine.add_tokens(&ids.all().filter_map(text).collect::<Vec<_>>())?;
-    let (bos, eos) = added_marks(meta, ids, pre.add_bos)?;
     let mut description = format!("zoo gguf vocabulary 1: gpt2 {name}\n");
     for (token, kind) in tokens.iter().zip(&kinds) {
         let _ = writeln!(description, "{} {token} {}", token.len(), *kind as u8);

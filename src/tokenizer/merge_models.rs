@@ -31,6 +31,16 @@ pub struct ModelFile<'a> {
     pub bytes: &'a [u8],
 }
 
+impl ModelFile<'_> {
+    /// The number of pieces; added tokens of other files are not among them.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] for a damaged file, or a model of another kind than LLaMA's.
+    pub fn count(self) -> Result<usize, TokenizerError> {
+        ModelProto::parse(self.place, self.bytes).map(|model| model.vocabulary.len())
+    }
+}
+
 /// The file of `base` with the pieces of `other` that it lacks, then with the texts of `added` (`[PAD]` for
 /// Chinese-Alpaca), which get the score 0. `other` may be a model of any type: only its pieces are used.
 ///

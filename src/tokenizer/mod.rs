@@ -9,6 +9,7 @@
 mod byte_level;
 mod error;
 mod folder;
+mod from_gguf;
 mod gguf;
 mod library;
 mod literals;
@@ -21,6 +22,7 @@ mod settings;
 mod specials;
 #[cfg(test)]
 mod tests;
+mod to_gguf;
 mod vocabulary;
 mod wire;
 
@@ -29,10 +31,13 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 pub use error::TokenizerError;
+pub use from_gguf::tokenizer_files;
 pub use gguf::sentencepiece_model;
 use library::Library;
 pub use merge_models::{AppendedScore, ModelFile, merge_models};
 use sentencepiece::SentencePiece;
+pub use settings::ReadFile;
+pub use to_gguf::gguf_vocabulary;
 
 use crate::weights::gguf::Metadata;
 

@@ -57,11 +57,16 @@ impl Settings {
     ///
     /// Errors: a file that is not JSON, settings of the wrong type, ids out of range.
     pub fn read(folder: &Path) -> Result<Settings, TokenizerError> {
+        Settings::read_with(folder, &|name| read_bounded(&folder.join(name), MAX_SETTINGS))
+    }
+
+    /// The same with the files that `read` gives by their names; `folder` names them in errors.
+    pub fn read_with(folder: &Path, read: &ReadFile<'_>) -> Result<Settings, TokenizerError> {
         let mut settings = Settings::default();
         let config_file = folder.join("tokenizer_config.json");
-        let config = read_json(&config_file)?.unwrap_or(Value::Null);
+        let config = read_json(&config_file, read)?;
         let map_file = folder.join("special_tokens_map.json");
-        let map = read_json(&map_file)?.unwrap_or(Value::Null);
+        let map = read_json(&map_file, read)?;
         let config_first = config.get("added_tokens_decoder").is_some();
         let mark = |key: &str| -> Result<Mark, TokenizerError> {
             let (config, map) = (mark(&config_file, &config, key)?, mark(&map_file, &map, key)?);
@@ -92,14 +97,15 @@ impl Settings {
                 }
             }
         }
-        settings.read_added_tokens(folder, &config_file, &config)?;
-        settings.read_model_configs(folder)?;
+        settings.read_added_tokens(folder, read, &config_file, &config)?;
+        settings.read_model_configs(folder, read)?;
         Ok(settings)
     }
 
     fn read_added_tokens(
         &mut self,
         folder: &Path,
+        read: &ReadFile<'_>,
         config_file: &Path,
         config: &Value,
     ) -> Result<(), TokenizerError> {
@@ -112,7 +118,7 @@ impl Settings {
             }
         }
         let file = folder.join("added_tokens.json");
-        let added = read_json(&file)?.unwrap_or(Value::Null);
+        let added = read_json(&file, read)?;
         for (text, id) in added.as_object().into_iter().flatten() {
             let id = checked_id(&file, text, id.as_u64(), &id.to_string())?;
             self.added.entry(id).or_insert_with(|| AddedToken::new(text.clone(), false));
@@ -121,10 +127,10 @@ impl Settings {
     }
 
     /// Fills marks that nothing mentioned with the ids of the model's configuration.
-    fn read_model_configs(&mut self, folder: &Path) -> Result<(), TokenizerError> {
+    fn read_model_configs(&mut self, folder: &Path, read: &ReadFile<'_>) -> Result<(), TokenizerError> {
         for name in ["config.json", "generation_config.json"] {
             let file = folder.join(name);
-            let config = read_json(&file)?.unwrap_or(Value::Null);
+            let config = read_json(&file, read)?;
             let marks = [
                 ("bos_token_id", &mut self.bos),
                 ("eos_token_id", &mut self.eos),
@@ -143,12 +149,17 @@ impl Settings {
     }
 }
 
-/// The content of a JSON file, or `None` if there is no such file.
-pub(super) fn read_json(file: &Path) -> Result<Option<Value>, TokenizerError> {
-    let Some(bytes) = read_bounded(file, MAX_SETTINGS)? else { return Ok(None) };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| TokenizerError::Json { file: file.to_owned(), source })
+/// Gives the content of a file by its name; `None` if there is no such file.
+pub type ReadFile<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, TokenizerError> + 'a;
+
+/// The content of a JSON file; null if there is no such file.
+fn read_json(file: &Path, read: &ReadFile<'_>) -> Result<Value, TokenizerError> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match read(name)? {
+        None => Ok(Value::Null),
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|source| TokenizerError::Json { file: file.to_owned(), source }),
+    }
 }
 
 /// The content of a file of at most `limit` bytes, or `None` if there is no such file.

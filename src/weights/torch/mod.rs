@@ -24,7 +24,11 @@ mod pickle;
 mod recognise;
 mod state;
 mod value;
+mod writer;
 mod zip;
+mod zip_writer;
+
+pub use writer::TorchWriter;
 
 /// All tensors of a file together may have this many times the bytes of the file, and those of a small file a
 /// mebibyte: views may share storages, but a file that unfolds without end is no model.

@@ -14,14 +14,14 @@ pub(super) fn halves_from_pairs(data: &[u8], rows: usize, heads: usize) -> Vec<u
 }
 
 /// Halves to neighbouring pairs: from Hugging Face to Meta and GGUF.
-#[cfg(test)]
 pub(super) fn pairs_from_halves(data: &[u8], rows: usize, heads: usize) -> Vec<u8> {
     reorder(data, rows, heads, |row, half| row / 2 + (row % 2) * half)
 }
 
-/// Whether `rows` are whole heads of an even number of rows, which is what both functions need.
-pub(super) fn are_whole_heads(rows: usize, heads: usize) -> bool {
-    rows.checked_rem(heads) == Some(0) && (rows / heads).is_multiple_of(2)
+/// Whether `shape` is a matrix or bias of `heads` heads with an even number of rows each.
+pub(super) fn has_heads(shape: &[usize], heads: usize) -> bool {
+    let rows = shape.first().copied().unwrap_or(1);
+    shape.len() <= 2 && rows.checked_rem(heads) == Some(0) && (rows / heads).is_multiple_of(2)
 }
 
 /// Within each head, puts the row `origin(row, half of the head's rows)` at `row`.
@@ -54,8 +54,13 @@ mod tests {
         let first = |data: Vec<u8>| data.into_iter().step_by(2).collect::<Vec<u8>>();
         assert_eq!(first(halves_from_pairs(&rows, 8, 2)), [0, 2, 1, 3, 4, 6, 5, 7]);
         assert_eq!(first(pairs_from_halves(&rows, 8, 1)), [0, 4, 1, 5, 2, 6, 3, 7]);
-        assert!(are_whole_heads(8, 2) && !are_whole_heads(8, 8) && !are_whole_heads(8, 3));
-        assert!(!are_whole_heads(8, 0));
+    }
+
+    #[test]
+    fn heads_are_whole_and_even() {
+        assert!(has_heads(&[8, 3], 2) && has_heads(&[8], 4));
+        assert!(!has_heads(&[8, 3], 0) && !has_heads(&[8, 3], 3) && !has_heads(&[6, 3], 2));
+        assert!(!has_heads(&[8, 3, 1], 2) && !has_heads(&[], 2));
     }
 
     proptest! {

@@ -1,0 +1,178 @@
+//! The tokenizer files of a GGUF file, as a Hugging Face folder has them.
+//!
+//! A SentencePiece vocabulary becomes `tokenizer.model`, a byte-level one `tokenizer.json` with a template that adds
+//! its marks; beside either stands a `tokenizer_config.json` with the marks and the chat template. Reading them
+//! gives the ids that the GGUF file gives.
+
+use serde_json::{Map, Value, json};
+
+use super::gguf::{ByteLevel, sentencepiece_marks, sentencepiece_model};
+use super::vocabulary::PieceKind;
+use super::{SpecialIds, TokenizerError};
+use crate::weights::gguf::Metadata;
+
+/// The marks that encoding adds: `(bos, eos)`.
+type Added = (Option<u32>, Option<u32>);
+
+/// File names with their contents; none if the metadata have no vocabulary (`no_vocab`, or no key at all).
+///
+/// Errors: a vocabulary of an unknown kind, or a damaged one.
+pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, TokenizerError> {
+    let (name, content, ids, added, class) = match meta.string("tokenizer.ggml.model")? {
+        None | Some("no_vocab") => return Ok(Vec::new()),
+        Some("gpt2") => {
+            let (content, ids, added) = byte_level(meta)?;
+            ("tokenizer.json", content, ids, added, "PreTrainedTokenizerFast")
+        }
+        // Of other kinds this says that they are unknown.
+        Some(_) => {
+            let content = sentencepiece_model(meta)?;
+            let (ids, added) = sentencepiece_marks(meta)?;
+            ("tokenizer.model", content, ids, added, "LlamaTokenizer")
+        }
+    };
+    let config = config(meta, ids, added, class)?;
+    let pretty = |value: &Value| format!("{value:#}\n").into_bytes();
+    Ok(vec![(name.to_owned(), content), ("tokenizer_config.json".to_owned(), pretty(&config))])
+}
+
+fn token(meta: &Metadata, id: Option<u32>) -> Result<Option<&str>, TokenizerError> {
+    let tokens = meta.strings("tokenizer.ggml.tokens")?.unwrap_or_default();
+    Ok(id.and_then(|id| tokens.get(id as usize)).map(String::as_str))
+}
+
+fn config(meta: &Metadata, ids: SpecialIds, added: Added, class: &str) -> Result<Value, TokenizerError> {
+    let mut config = Map::new();
+    config.insert("tokenizer_class".to_owned(), json!(class));
+    for (key, id) in
+        [("bos_token", ids.bos), ("eos_token", ids.eos), ("unk_token", ids.unk), ("pad_token", ids.pad)]
+    {
+        config.insert(key.to_owned(), json!(token(meta, id)?));
+    }
+    config.insert("add_bos_token".to_owned(), json!(added.0.is_some()));
+    config.insert("add_eos_token".to_owned(), json!(added.1.is_some()));
+    config.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
+    // Each text between marks has a prefix of its own, as this program reads GGUF vocabularies.
+    config.insert("legacy".to_owned(), json!(true));
+    if let Some(template) = meta.string("tokenizer.chat_template")? {
+        config.insert("chat_template".to_owned(), json!(template));
+    }
+    Ok(Value::Object(config))
+}
+
+fn byte_level(meta: &Metadata) -> Result<(Vec<u8>, SpecialIds, Added), TokenizerError> {
+    let mut vocabulary = ByteLevel::new(meta)?;
+    // A mark is found in text as a whole, whatever its type in the file.
+    for id in vocabulary.ids.all() {
+        if let Some(kind @ PieceKind::Normal) = vocabulary.kinds.get_mut(id as usize) {
+            *kind = PieceKind::Control;
+        }
+    }
+    let mut json = vocabulary.json()?;
+    let mark =
+        |id: Option<u32>| -> Result<Option<(u32, &str)>, TokenizerError> { Ok(id.zip(token(meta, id)?)) };
+    let (bos, eos) = (mark(vocabulary.marks.0)?, mark(vocabulary.marks.1)?);
+    if bos.is_some() || eos.is_some() {
+        let special = |(_, text): (u32, &str)| json!({"SpecialToken": {"id": text, "type_id": 0}});
+        let around = |sequence: &str| {
+            let text = json!({"Sequence": {"id": sequence, "type_id": 0}});
+            bos.map(special).into_iter().chain([text]).chain(eos.map(special)).collect::<Vec<Value>>()
+        };
+        let tokens: Map<String, Value> = bos
+            .into_iter()
+            .chain(eos)
+            .map(|(id, text)| (text.to_owned(), json!({"id": text, "ids": [id], "tokens": [text]})))
+            .collect();
+        let pair = [around("A"), around("B")].concat();
+        let template = json!({
+            "type": "TemplateProcessing", "single": around("A"), "pair": pair, "special_tokens": tokens,
+        });
+        if let Some(object) = json.as_object_mut() {
+            object.insert("post_processor".to_owned(), template);
+        }
+    }
+    Ok((json.to_string().into_bytes(), vocabulary.ids, vocabulary.marks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vocabulary::tests::pieces;
+    use super::super::{AddSpecials, Tokenizer};
+    use super::*;
+    use crate::weights::gguf::Value as Gguf;
+
+    fn metadata(model: &str, values: Vec<(&str, Gguf)>) -> Metadata {
+        let mut all = vec![("model", Gguf::String(model.into()))];
+        all.extend(values);
+        Metadata(all.into_iter().map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)).collect())
+    }
+
+    /// The tokenizer of the files, and that of the metadata.
+    fn both(meta: &Metadata) -> [Tokenizer; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in tokenizer_files(meta).unwrap() {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        [Tokenizer::from_folder(folder.path()).unwrap(), Tokenizer::from_gguf(meta).unwrap()]
+    }
+
+    fn assert_same(meta: &Metadata, texts: &[&str]) {
+        let [files, own] = both(meta);
+        for specials in [AddSpecials::Default, AddSpecials::None] {
+            for text in texts {
+                let ids = own.encode(text, specials).unwrap();
+                assert_eq!(files.encode(text, specials).unwrap(), ids, "{text:?}");
+                assert_eq!(files.decode(&ids).unwrap(), own.decode(&ids).unwrap(), "{text:?}");
+            }
+        }
+        let marks = |t: &Tokenizer| (t.bos(), t.eos(), t.unk(), t.pad(), t.adds_bos());
+        assert_eq!(marks(&files), marks(&own));
+    }
+
+    #[test]
+    fn a_sentencepiece_vocabulary_becomes_a_model_file() {
+        let mut pieces = pieces(&[("▁", -1.0), ("a", -2.0), ("▁a", -1.5), ("[PAD]", 0.0)]);
+        pieces[262].kind = PieceKind::UserDefined;
+        for add_bos in [true, false] {
+            let meta = metadata(
+                "llama",
+                vec![
+                    ("tokens", Gguf::Strings(pieces.iter().map(|piece| piece.text.clone()).collect())),
+                    ("scores", Gguf::Floats(pieces.iter().map(|piece| piece.score).collect())),
+                    ("token_type", Gguf::Integers(pieces.iter().map(|p| p.kind.number() as i64).collect())),
+                    ("add_bos_token", Gguf::Bool(add_bos)),
+                    ("padding_token_id", Gguf::Unsigned(262)),
+                ],
+            );
+            assert_same(&meta, &["", "a a", "<s>a[PAD] é"]);
+        }
+    }
+
+    #[test]
+    fn a_byte_level_vocabulary_becomes_a_json_file() {
+        let mut tokens: Vec<String> = ('!'..='~').map(String::from).collect();
+        tokens.extend(["Ġ", "ab", "<s>", "</s>"].map(str::to_owned));
+        for (add_bos, add_eos) in [(true, false), (false, false), (true, true)] {
+            let meta = metadata(
+                "gpt2",
+                vec![
+                    ("tokens", Gguf::Strings(tokens.clone())),
+                    ("merges", Gguf::Strings(vec!["a b".into()])),
+                    ("pre", Gguf::String("smollm".into())),
+                    ("bos_token_id", Gguf::Unsigned(96)),
+                    ("eos_token_id", Gguf::Unsigned(97)),
+                    ("add_bos_token", Gguf::Bool(add_bos)),
+                    ("add_eos_token", Gguf::Bool(add_eos)),
+                ],
+            );
+            assert_same(&meta, &["", "ab 12", "ab</s>c"]);
+        }
+    }
+
+    #[test]
+    fn no_vocabulary_has_no_files() {
+        assert!(tokenizer_files(&Metadata::default()).unwrap().is_empty());
+        assert!(tokenizer_files(&metadata("no_vocab", vec![])).unwrap().is_empty());
+        assert!(tokenizer_files(&metadata("bert", vec![])).unwrap_err().to_string().contains("bert"));
+    }
+}
