@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use zoo::weights::{TensorSource, TorchFile, WeightsError};
+use zoo::lineage::{HfModel, MetaAsHf, SidecarContent};
+use zoo::progress::Silent;
+use zoo::weights::{
+    self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, WeightsError, verify_checklist,
+};
 
 /// Address space that reading all malformed files may add; the allocator itself reserves 64 or 128 MiB for each
 /// thread.
@@ -54,7 +58,15 @@ fn read_all(source: &dyn TensorSource) -> Result<(), WeightsError> {
 
 /// What opening and reading a case gives, as a class of `malformed.json`.
 fn outcome(path: &Path) -> String {
-    match TorchFile::open(path).and_then(|file| read_all(&file)) {
+    let result = if path.is_dir() {
+        // The digests are compared on request only; here they are asked for.
+        let list = path.join("checklist.chk");
+        let verified = if list.is_file() { verify_checklist(&list, &Silent).map(drop) } else { Ok(()) };
+        verified.and_then(|()| MetaAsHf::open(path)).and_then(|model| read_all(&model))
+    } else {
+        TorchFile::open(path).and_then(|file| read_all(&file))
+    };
+    match result {
         Ok(()) => "ok".to_owned(),
         Err(error) => {
             let text = error.to_string();
@@ -89,7 +101,7 @@ fn malformed_files_get_the_error_of_their_class() {
     let (mut seen, mut wrong) = (0, Vec::new());
     for case in expected["files"].as_array().unwrap() {
         let (file, class) = (case["file"].as_str().unwrap(), case["class"].as_str().unwrap());
-        if !file.starts_with("malformed/torch/") {
+        if !file.starts_with("malformed/torch/") && !file.starts_with("malformed/meta/") {
             continue;
         }
         seen += 1;
@@ -104,7 +116,7 @@ fn malformed_files_get_the_error_of_their_class() {
     assert!(wrong.is_empty(), "{} of {seen} cases:\n{}", wrong.len(), wrong.join("\n"));
     let grown = peak_address_space() - before;
     assert!(grown < ADDRESS_SPACE_KIB, "reading the cases took {grown} KiB of address space");
-    assert!(seen >= 75, "only {seen} cases were found");
+    assert!(seen >= 80, "only {seen} cases were found");
 }
 
 #[test]
@@ -117,5 +129,74 @@ fn views_of_every_kind_hold_what_pytorch_reads() {
     for (file, case) in [("quirks.bin", &quirks), ("quirks-oldformat.bin", &quirks), ("nested.bin", &nested)]
     {
         assert_equal(&TorchFile::open(folder.join(file)).unwrap(), case, file);
+    }
+}
+
+/// Compares an f32 source with an f16 case: every value is one of f16.
+fn assert_equal_when_narrowed(source: &dyn TensorSource, case: &Value, what: &str) {
+    for tensor in case["tensors"].as_array().unwrap() {
+        let name = tensor["name"].as_str().unwrap();
+        let values = source.tensor(name).unwrap().to_f32().unwrap();
+        let mut bytes = vec![0; values.len() * 2];
+        Dtype::F16.narrow(&values, &mut bytes).unwrap();
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(tensor["sha256"], digest.as_str(), "{what} {name}");
+    }
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn the_base_is_the_same_model_in_every_form() {
+    let Some(kit) = kit() else { return };
+    let case = json(&kit.join("expected/base-f16.json"));
+    let inputs: Vec<&str> = case["inputs"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+    assert_eq!(inputs.len(), 6);
+    for input in inputs {
+        let model = HfModel::open(&kit.join(input)).unwrap_or_else(|error| panic!("{input}: {error}"));
+        if input.contains("f32") {
+            assert_equal_when_narrowed(model.tensors.as_ref(), &case, input);
+            continue;
+        }
+        assert_equal(model.tensors.as_ref(), &case, input);
+        let is_meta = input.contains("meta");
+        for (key, value) in case["config"].as_object().unwrap() {
+            // Not in params.json: the length of the context, padding, who wrote the file.
+            if !is_meta
+                || !["max_position_embeddings", "pad_token_id", "transformers_version"]
+                    .contains(&key.as_str())
+            {
+                assert_eq!(model.config.get(key), Some(value), "{input} {key}");
+            }
+        }
+        if is_meta {
+            let names: Vec<&str> = model.sidecars.iter().map(|sidecar| sidecar.name.as_str()).collect();
+            assert_eq!(names, ["tokenizer.model", "tokenizer_config.json"], "{input}");
+            let SidecarContent::File(path) = &model.sidecars[0].content else { panic!("{input}") };
+            let digest = Sha256::digest(std::fs::read(path).unwrap());
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(case["tokenizer_files"]["tokenizer.model"], digest.as_str());
+            assert_eq!(verify_checklist(&kit.join(input).join("checklist.chk"), &Silent).unwrap(), {
+                if input.contains("2shard") { 3 } else { 2 }
+            });
+        }
+    }
+    let shard = HfModel::open(&kit.join("base/meta/2shard/consolidated.00.pth")).unwrap();
+    assert_equal(shard.tensors.as_ref(), &case, "a shard stands for its folder");
+    assert_eq!(verify_checklist(&kit.join("base/meta/tokenizer_checklist.chk"), &Silent).unwrap(), 1);
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn other_pytorch_releases_of_the_folder_open() {
+    let Some(kit) = kit() else { return };
+    let wdiff = ShardedWeights::open(kit.join("alpaca/wdiff").join(TORCH_INDEX_FILE)).unwrap();
+    assert_eq!(wdiff.warnings(), [] as [&str; 0]);
+    read_all(&wdiff).unwrap();
+    let bloom = json(&kit.join("expected/bloom-heads-6.json"));
+    let tied = weights::open(kit.join("bloom/heads-6")).unwrap();
+    for tensor in bloom["tensors"].as_array().unwrap() {
+        let view = tied.tensor(tensor["name"].as_str().unwrap()).unwrap();
+        let digest: String = Sha256::digest(&view.data).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(tensor["sha256"], digest.as_str(), "{}", tensor["name"]);
     }
 }

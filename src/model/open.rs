@@ -25,12 +25,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a `.gguf` file, a `.safetensors` file with a `config.json` beside it, a Hugging Face folder, or a
-    /// folder with one GGUF file and no `config.json`.
+    /// Opens a `.gguf` file, a safetensors or PyTorch file with a `config.json` beside it, a Hugging Face folder, a
+    /// folder of Meta's, or a folder with one GGUF file and no `config.json`.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let gguf = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
         if gguf(path) {
             return Self::open_gguf(path);
+        }
+        if let Some(folder) = HfModel::meta_folder(path) {
+            return Self::from_hf(HfModel::open_meta(&folder)?);
         }
         if !path.is_dir() {
             let folder = path.parent().unwrap_or_else(|| Path::new("."));

@@ -13,6 +13,10 @@ pub const INDEX_FILE: &str = "model.safetensors.index.json";
 pub const TORCH_SINGLE_FILE: &str = "pytorch_model.bin";
 /// The index of a model that is split into PyTorch files.
 pub const TORCH_INDEX_FILE: &str = "pytorch_model.bin.index.json";
+/// What a folder is searched for, in the order of `transformers`, so that the same weights are read where it has
+/// several forms; with whether the file is an index.
+const HF_FILES: [(&str, bool); 4] =
+    [(SINGLE_FILE, false), (INDEX_FILE, true), (TORCH_SINGLE_FILE, false), (TORCH_INDEX_FILE, true)];
 
 /// Opens the tensors at `path`: a folder with one of the files above, a `.safetensors`, `.bin`, `.pth` or `.pt` file,
 /// or an index file.
@@ -41,6 +45,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, WeightsErro
     }
 }
 
+/// Whether a folder holds weights in the Hugging Face layout.
+pub fn is_hf_layout(folder: &Path) -> bool {
+    HF_FILES.iter().any(|(name, _)| folder.join(name).is_file())
+}
+
 /// One file, of PyTorch's format if its name ends so, else of safetensors.
 pub(super) fn open_file(path: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
     Ok(match ending(path) {
@@ -54,10 +63,7 @@ fn ending(path: &Path) -> Option<&str> {
 }
 
 fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
-    // The order of `transformers`, so that the same weights are read where a folder has several forms.
-    for (name, is_index) in
-        [(SINGLE_FILE, false), (INDEX_FILE, true), (TORCH_SINGLE_FILE, false), (TORCH_INDEX_FILE, true)]
-    {
+    for (name, is_index) in HF_FILES {
         let path = folder.join(name);
         if path.is_file() {
             return if is_index { Ok(Box::new(ShardedWeights::open(path)?)) } else { open_file(&path) };
@@ -139,5 +145,33 @@ mod tests {
         assert!(matches!(open(&file), Err(WeightsError::Io { .. })));
         std::fs::write(&file, b"").unwrap();
         assert_eq!(open(&file).err().unwrap().fault_kind(), Some(FaultKind::Unsupported));
+    }
+
+    #[test]
+    fn pytorch_files_are_read_where_there_is_no_safetensors() {
+        use crate::weights::torch::testing::file_of;
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let (a, b) = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin");
+        write(a, &file_of(&[("a", &[1], vec![1.0])]));
+        write(b, &file_of(&[("b", &[1], vec![2.0])]));
+        let index = |b: &str| {
+            format!(r#"{{"metadata": {{"total_size": 8}}, "weight_map": {{"a": "{a}", "b": "{b}"}}}}"#)
+        };
+        write(TORCH_INDEX_FILE, index(b).as_bytes());
+        let source = open(folder.path()).unwrap();
+        assert_eq!(source.tensor("b").unwrap().to_f32().unwrap(), [2.0]);
+        assert_eq!(source.files().len(), 2);
+        let sharded = ShardedWeights::open(folder.path().join(TORCH_INDEX_FILE)).unwrap();
+        assert!(sharded.warnings().is_empty(), "{:?}", sharded.warnings());
+
+        write(TORCH_INDEX_FILE, index(a).as_bytes());
+        let error = open(folder.path()).err().unwrap();
+        assert_eq!(error.fault_kind(), Some(FaultKind::InconsistentHeader), "{error}");
+        assert!(error.to_string().contains(b), "{error}");
+
+        write(TORCH_SINGLE_FILE, &file_of(&[("whole", &[1], vec![3.0])]));
+        assert_eq!(open(folder.path()).unwrap().tensors().first().unwrap().name, "whole");
+        assert_eq!(open(folder.path().join(a)).unwrap().tensors().first().unwrap().name, "a");
     }
 }

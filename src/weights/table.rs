@@ -50,11 +50,6 @@ impl TensorTable {
         order
     }
 
-    /// The sum of the sizes of all tensors.
-    pub(super) fn total_bytes(&self) -> u64 {
-        self.spans.iter().map(|span| span.len() as u64).sum()
-    }
-
     /// The byte range of `name`.
     pub(super) fn span(&self, name: &str) -> Option<Range<usize>> {
         self.find(name).map(|(_, span)| span.clone())

@@ -43,11 +43,6 @@ impl SafetensorsFile {
     pub fn path(&self) -> &Path {
         self.file.path()
     }
-
-    /// Size of the data section in bytes, which is the sum of all tensors.
-    pub fn data_bytes(&self) -> u64 {
-        self.table.total_bytes()
-    }
 }
 
 impl TensorSource for SafetensorsFile {

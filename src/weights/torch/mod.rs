@@ -23,6 +23,10 @@ mod old;
 mod pickle;
 mod recognise;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod value;
 mod writer;
 mod zip;

@@ -1,0 +1,308 @@
+//! Meta's own form of a LLaMA: `consolidated.NN.pth`, one file for each GPU that the model was made for.
+//!
+//! Every file holds all names. A matrix is cut along the axis on which its layer is parallel, so its parts are joined
+//! again here; norms are the same in every file. The vocabulary need not divide by the number of files, so parts
+//! of the output matrix may differ in size. Names stay Meta's.
+//! Source: the parallel layers of `llama/model.py`, and the `transformers` LLaMA conversion script.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::error::quoted;
+use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
+
+mod checklist;
+
+pub use checklist::verify_checklist;
+
+/// Bytes that one task joins.
+const TASK_BYTES: usize = 1 << 18;
+
+/// The tensors of all `consolidated.NN.pth` of a folder under Meta's names.
+#[derive(Debug)]
+pub struct MetaShards {
+    folder: PathBuf,
+    shards: Vec<TorchFile>,
+    infos: Vec<TensorInfo>,
+    /// How each of `infos` is put together.
+    joins: Vec<Join>,
+}
+
+/// How the parts of a tensor become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Join {
+    /// The same in every shard.
+    Same,
+    /// One under the other.
+    Rows,
+    /// Side by side.
+    Columns,
+    /// Computed from the configuration, and left out.
+    Dropped,
+}
+
+/// The join of the tensor called `name`; `None` if a LLaMA has none such.
+fn join(name: &str) -> Option<Join> {
+    let part = match name {
+        "tok_embeddings.weight" => return Some(Join::Columns),
+        "output.weight" => return Some(Join::Rows),
+        "norm.weight" => return Some(Join::Same),
+        "rope.freqs" => return Some(Join::Dropped),
+        _ => name.strip_prefix("layers.")?.split_once('.')?.1,
+    };
+    Some(match part {
+        "attention.wq.weight" | "attention.wk.weight" | "attention.wv.weight" => Join::Rows,
+        "feed_forward.w1.weight" | "feed_forward.w3.weight" => Join::Rows,
+        "attention.wo.weight" | "feed_forward.w2.weight" => Join::Columns,
+        "attention_norm.weight" | "ffn_norm.weight" => Join::Same,
+        "attention.inner_attention.rope.freqs" => Join::Dropped,
+        _ => return None,
+    })
+}
+
+impl MetaShards {
+    /// Whether a folder holds Meta's form.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join("consolidated.00.pth").is_file()
+    }
+
+    /// Opens all shards of a folder and compares what they say; no tensor data is read.
+    ///
+    /// # Errors
+    /// [`WeightsError::Fault`]: `MissingData` if there is no shard or a number is left out, `InconsistentHeader`
+    /// if the shards disagree about names, types or shapes, `Unsupported` for a tensor that no LLaMA has.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let folder = folder.as_ref();
+        let shards: Vec<TorchFile> =
+            shard_files(folder)?.iter().map(TorchFile::open).collect::<Result<_, _>>()?;
+        let (mut infos, mut joins) = (Vec::new(), Vec::new());
+        let (first, others) = shards.split_first().ok_or_else(|| no_shards(folder))?;
+        for info in first.tensors() {
+            let Some(join) = join(&info.name) else {
+                let expected = "a tensor of a dense LLaMA model";
+                return Err(Fault::new(first.path(), FaultKind::Unsupported, expected, "another one")
+                    .tensor(&info.name)
+                    .advice("fetch this model as safetensors")
+                    .into());
+            };
+            if join == Join::Dropped {
+                continue;
+            }
+            infos.push(joined(info, join, first, others)?);
+            joins.push(join);
+        }
+        for other in others {
+            if let Some(info) = other.tensors().iter().find(|info| find(first, &info.name).is_none()) {
+                let expected = format!("only tensors that {} has as well", file_name(first));
+                return Err(Fault::new(other.path(), FaultKind::InconsistentHeader, expected, "another one")
+                    .tensor(&info.name)
+                    .into());
+            }
+        }
+        Ok(MetaShards { folder: folder.to_owned(), shards, infos, joins })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The number of files.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn find(&self, name: &str) -> Option<(&TensorInfo, Join)> {
+        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        self.infos.get(index).zip(self.joins.get(index).copied())
+    }
+}
+
+impl TensorSource for MetaShards {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        let missing = || WeightsError::MissingTensor { file: self.folder.clone(), name: name.to_owned() };
+        let (info, join) = self.find(name).ok_or_else(missing)?;
+        let data = match (self.shards.as_slice(), join) {
+            ([], _) => return Err(missing()),
+            ([first], _) | ([first, ..], Join::Same | Join::Dropped) => first.tensor(name)?.data,
+            (shards, Join::Rows | Join::Columns) => {
+                let views: Vec<TensorView> =
+                    shards.iter().map(|shard| shard.tensor(name)).collect::<Result<_, _>>()?;
+                let parts: Vec<&[u8]> = views.iter().map(|view| view.data.as_ref()).collect();
+                let rows = if join == Join::Rows { 1 } else { info.shape.first().copied().unwrap_or(0) };
+                Cow::Owned(side_by_side(&parts, rows))
+            }
+        };
+        Ok(TensorView { info, data })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.shards.iter().map(|shard| shard.path().to_owned()).collect()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        for shard in &self.shards {
+            shard.hint(name, access);
+        }
+    }
+}
+
+/// The files of a folder in the order of their numbers, which must be 00, 01, … without a gap.
+fn shard_files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
+    let list = |e| WeightsError::io(folder, "list", e);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(list)? {
+        let name = entry.map_err(list)?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix("consolidated.")?.strip_suffix(".pth"));
+        if let Some(digits) = digits
+            && digits.len() == 2
+            && let Ok(number) = digits.parse::<usize>()
+        {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    if numbers.is_empty() {
+        return Err(no_shards(folder).into());
+    }
+    let path = |number: usize| folder.join(format!("consolidated.{number:02}.pth"));
+    let gap = (0..).zip(&numbers).find(|(expected, number)| expected != *number);
+    if let Some((missing, next)) = gap {
+        let expected = format!("consolidated.{missing:02}.pth before consolidated.{next:02}.pth");
+        return Err(Fault::new(folder, FaultKind::MissingData, expected, "no such file").into());
+    }
+    Ok(numbers.into_iter().map(path).collect())
+}
+
+fn no_shards(folder: &Path) -> Box<Fault> {
+    Fault::new(folder, FaultKind::MissingData, "consolidated.00.pth", "no such file")
+        .advice("fetch the model's weights into this folder")
+}
+
+fn file_name(shard: &TorchFile) -> String {
+    shard.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn find<'a>(shard: &'a TorchFile, name: &str) -> Option<&'a TensorInfo> {
+    let infos = shard.tensors();
+    infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok().and_then(|i| infos.get(i))
+}
+
+/// The whole of which `part` is the first shard's part.
+fn joined(
+    part: &TensorInfo,
+    join: Join,
+    first: &TorchFile,
+    others: &[TorchFile],
+) -> Result<TensorInfo, Box<Fault>> {
+    // The axis that grows.
+    let axis = match join {
+        Join::Rows => Some(0),
+        Join::Columns => Some(1),
+        Join::Same | Join::Dropped => None,
+    };
+    let rank = if axis.is_some() { 2 } else { 1 };
+    if part.shape.len() != rank {
+        let (expected, found) = (format!("{rank} axes"), format!("shape {:?}", part.shape));
+        return Err(
+            Fault::new(first.path(), FaultKind::InconsistentHeader, expected, found).tensor(&part.name)
+        );
+    }
+    let mut whole = part.clone();
+    for other in others {
+        let fault = |expected: String, found: String| {
+            Fault::new(other.path(), FaultKind::InconsistentHeader, expected, found)
+                .tensor(&part.name)
+                .advice("fetch all shards from one release")
+        };
+        let Some(info) = find(other, &part.name) else {
+            return Err(fault(format!("it, as in {}", file_name(first)), "no such tensor".into()));
+        };
+        if info.dtype != part.dtype {
+            let expected = format!("{}, as in {}", part.dtype, file_name(first));
+            return Err(fault(expected, info.dtype.to_string()));
+        }
+        let same = |i: &usize| Some(*i) == axis || part.shape.get(*i) == info.shape.get(*i);
+        if info.shape.len() != rank || !(0..rank).all(|i| same(&i)) {
+            let fits = axis.map_or(String::new(), |axis| format!(" up to axis {axis}"));
+            let expected = format!("shape {:?}{fits}, as in {}", part.shape, file_name(first));
+            return Err(fault(expected, format!("{:?}", info.shape)));
+        }
+        if let Some(axis) = axis
+            && let (Some(sum), Some(more)) = (whole.shape.get_mut(axis), info.shape.get(axis))
+        {
+            // Every part is a slice of a file, or limited by its size.
+            *sum = sum.saturating_add(*more);
+        }
+    }
+    Ok(whole)
+}
+
+/// Joins parts of `rows` rows each, row by row. Parts that lie one under the other are single rows.
+fn side_by_side(parts: &[&[u8]], rows: usize) -> Vec<u8> {
+    let widths: Vec<usize> = parts.iter().map(|part| part.len() / rows.max(1)).collect();
+    let width: usize = widths.iter().sum();
+    if width == 0 || rows == 0 {
+        return Vec::new();
+    }
+    if rows == 1 {
+        return parts.concat();
+    }
+    let mut out = vec![0; width * rows];
+    let per_task = (TASK_BYTES / width).max(1);
+    out.par_chunks_mut(per_task * width).enumerate().for_each(|(task, chunk)| {
+        for (row, out) in chunk.chunks_exact_mut(width).enumerate() {
+            let (row, mut rest) = (task * per_task + row, out);
+            for (part, &width) in parts.iter().zip(&widths) {
+                let (to, after) = rest.split_at_mut(width);
+                if let Some(from) = part.get(row * width..(row + 1) * width) {
+                    to.copy_from_slice(from);
+                }
+                rest = after;
+            }
+        }
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_under_and_beside_each_other() {
+        assert_eq!(side_by_side(&[&[1, 2, 3, 4], &[5, 6]], 1), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(side_by_side(&[&[1, 2, 3, 4], &[5, 6]], 2), [1, 2, 5, 3, 4, 6]);
+        assert!(side_by_side(&[&[], &[]], 0).is_empty());
+        let (left, right) = (vec![1; 3 * 5000], vec![2; 5000]);
+        let both = side_by_side(&[&left, &right], 5000);
+        assert!(both.chunks(4).all(|row| row == [1, 1, 1, 2]));
+    }
+
+    #[test]
+    fn every_name_of_a_llama_has_its_axis() {
+        assert_eq!(join("layers.31.attention.wo.weight"), Some(Join::Columns));
+        assert_eq!(join("layers.31.feed_forward.w3.weight"), Some(Join::Rows));
+        assert_eq!(join("layers.0.attention.inner_attention.rope.freqs"), Some(Join::Dropped));
+        assert_eq!(join("layers.0.attention.wx.weight"), None);
+        assert_eq!(join("model.layers.0.attention.wq.weight"), None);
+    }
+
+    #[test]
+    fn a_number_left_out_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(MetaShards::open(folder.path()).unwrap_err().fault_kind(), Some(FaultKind::MissingData));
+        for number in ["00", "02", "3", "xx"] {
+            fs::write(folder.path().join(format!("consolidated.{number}.pth")), "").unwrap();
+        }
+        let text = MetaShards::open(folder.path()).unwrap_err().to_string();
+        assert!(text.contains("consolidated.01.pth before consolidated.02.pth"), "{text}");
+    }
+}
