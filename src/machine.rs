@@ -1,4 +1,6 @@
-//! What the machine says of itself: processor and memory.
+//! What the machine says of itself: processor, memory, and room on its disks.
+
+use std::path::Path;
 
 /// Memory of the machine and of this process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,14 @@ impl Memory {
 fn meminfo(info: &str, name: &str) -> Option<u64> {
     let rest = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Bytes that this user can still write to the disk of `path` or, if that does not exist yet, of its
+/// nearest existing parent. `None` where the system does not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let stat = rustix::fs::statvfs(existing).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
 /// The processor's name, or the architecture where the system does not say.

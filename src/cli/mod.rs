@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod card;
+mod convert;
 mod diff;
 mod doctor;
 mod eval;
@@ -66,6 +67,7 @@ enum Verb {
     Recipe(recipe::Args),
     Suites(suites::Args),
     Pull(pull::Args),
+    Convert(convert::Args),
     Diff(diff::Args),
     Card(card::Args),
     Verify(verify::Args),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Diff(args) => diff::run(args, &cli.global),
+        Verb::Convert(args) => convert::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
         Verb::Verify(args) => verify::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),

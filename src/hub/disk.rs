@@ -3,14 +3,7 @@
 use std::path::Path;
 
 use super::HubError;
-
-/// Bytes that this user can still write to the disk of `path` or, if that does not exist yet, of its
-/// nearest existing parent. `None` where the system does not say.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-    let stat = rustix::fs::statvfs(existing).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
-}
+pub use crate::machine::free_bytes;
 
 /// An error if the disk of `folder` has no room for `needed` more bytes.
 pub(super) fn check(folder: &Path, needed: u64) -> Result<(), HubError> {

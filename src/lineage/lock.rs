@@ -131,7 +131,7 @@ impl Lock {
         };
         lock.map_err(|(field, expected, found)| {
             let place = format!("{}: {field}", path.display());
-            let advice = "the file was changed or damaged; build the model again with --force";
+            let advice = "the file was changed or damaged; build the model again in another folder";
             Refusal::new(place, expected, found, advice).into()
         })
     }
@@ -288,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(LOCK_FILE), text).unwrap();
         let error = Lock::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(LOCK_FILE) && error.contains("--force"), "{error}");
+        assert!(error.contains(LOCK_FILE) && error.contains("again in another folder"), "{error}");
         error
     }
 

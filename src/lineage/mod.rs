@@ -30,6 +30,7 @@ mod rows;
 mod sample;
 mod sidecar;
 pub mod spectrum;
+mod store;
 mod xor;
 
 pub use cast::{Cast, WithoutBuffers, is_buffer};
@@ -48,4 +49,5 @@ pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};
 pub use rope_factors::Llama3Rule;
 pub use sidecar::sidecars_from_gguf;
+pub use store::{SHARD_BYTES, StoreOptions, Written, write_model};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};
