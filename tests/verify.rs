@@ -10,6 +10,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use tiny::{stderr, stdout, write_tiny_model, zoo};
+use zoo::lineage::{LOCK_FILE, LineageRecord, Lock, LockedFile};
+use zoo::weights::files_sha256;
 
 /// Heads of the tiny model, and rows of each.
 const HEADS: [(&str, usize); 2] = [("q_proj", 4), ("k_proj", 2)];
@@ -297,6 +299,83 @@ fn values_that_contradict_the_card_are_told_one_by_one() {
     // Another model altogether.
     let (code, report) = with_cards(&["--fast", "--as", "llama-7b"]);
     assert!(code == 1 && worse(&report, "card").iter().any(|f| f.0 == "failure"), "{report:#}");
+}
+
+#[test]
+fn a_build_is_compared_with_its_lock() {
+    let folder = model(alike_pairs);
+    let path = folder.path();
+    let source = zoo::weights::open(path).unwrap();
+    let tensors = zoo::lineage::digest_tensors(source.as_ref(), &zoo::progress::Silent).unwrap();
+    let file = |name: &str| LockedFile {
+        name: name.to_owned(),
+        size: fs::metadata(path.join(name)).unwrap().len(),
+        sha256: Some(files_sha256(&[path.join(name)]).unwrap()),
+    };
+    let record = LineageRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
+    let lock = Lock::new(&record, vec![], tensors, vec![file("config.json"), file("model.safetensors")]);
+    fs::write(path.join(LOCK_FILE), lock.to_yaml()).unwrap();
+    let (code, report) = verified(path, &["--strict"]);
+    assert_eq!(code, 0, "{report:#}");
+    let lines = report["findings"].as_array().unwrap();
+    let locked = lines.iter().find(|f| f["check"] == "lock").unwrap();
+    assert!(locked["found"].as_str().unwrap().contains(&lock.tensors_sha256), "{locked}");
+
+    // One bit of one value, and a setting.
+    let weights = path.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    change_config(path, "rms_norm_eps", json!(1e-6));
+    let (code, report) = verified(path, &[]);
+    let found = worse(&report, "lock");
+    assert_eq!((code, found.len()), (1, 3), "{report:#}");
+    assert!(found.iter().all(|f| f.1 == "digest mismatch"), "{found:?}");
+    assert!(found[2].2.starts_with("tensor \""), "{found:?}");
+
+    // A tensor that the lock does not know, and one that is gone.
+    change_tensors(path, |tensors| {
+        let norm = tensors.remove("model.norm.weight").unwrap();
+        tensors.insert("model.other.weight".into(), norm);
+    });
+    let (code, report) = verified(path, &["--fast"]);
+    let classes: Vec<String> = worse(&report, "lock").into_iter().map(|f| f.1).collect();
+    assert_eq!(code, 1);
+    assert!(classes.contains(&"missing data".to_owned()), "{report:#}");
+    assert!(classes.contains(&"inconsistent header".to_owned()), "{report:#}");
+
+    fs::write(path.join(LOCK_FILE), "format: 7").unwrap();
+    let (code, report) = verified(path, &["--fast"]);
+    assert_eq!((code, worse(&report, "lock")[0].1.as_str()), (1, "refused"), "{report:#}");
+}
+
+#[test]
+fn an_adapter_is_checked_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let write = |b: f32, targets: Value| {
+        let config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": targets,
+            "base_model_name_or_path": "someone/llama-tiny", "bias": "none"});
+        fs::write(path.join("adapter_config.json"), config.to_string()).unwrap();
+        let name = |part: &str| format!("base_model.model.model.layers.0.self_attn.q_proj.{part}.weight");
+        let (a, b): (Vec<u8>, Vec<u8>) = ([1.0f32; 32].map(f32::to_le_bytes).concat(), [b; 32].map(f32::to_le_bytes).concat());
+        let views = [
+            (name("lora_A"), TensorView::new(Dtype::F32, vec![2, 16], &a).unwrap()),
+            (name("lora_B"), TensorView::new(Dtype::F32, vec![16, 2], &b).unwrap()),
+        ];
+        fs::write(path.join("adapter_model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+        verified(path, &[])
+    };
+    let (code, report) = write(0.5, json!(["q_proj"]));
+    assert_eq!((code, &report["kind"], &report["warnings"]), (0, &json!("adapter"), &json!(0)), "{report:#}");
+    assert!(report.to_string().contains("rank 2 and alpha 4") && report.to_string().contains("someone/llama-tiny"));
+
+    let (code, report) = write(0.0, json!(["q_proj"]));
+    assert!(code == 0 && worse(&report, "adapter")[0].3.contains("lora_B are zero"), "{report:#}");
+    let (code, report) = write(f32::NAN, json!(["q_proj"]));
+    assert_eq!((code, worse(&report, "adapter")[0].1.as_str()), (1, "non-finite values"), "{report:#}");
+    let (code, report) = write(0.5, json!(["q_proj", "v_proj"]));
+    assert!(code == 1 && worse(&report, "adapter")[0].3.contains("v_proj"), "{report:#}");
 }
 
 #[test]

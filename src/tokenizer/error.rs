@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::weights::FaultKind;
 use crate::weights::gguf::MetadataKindError;
 
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
@@ -53,6 +54,8 @@ pub enum TokenizerError {
         "{place}: byte {offset}: expected {expected}, found {found}; the file is cut or damaged: fetch it again"
     )]
     Wire {
+        /// The class of the fault.
+        kind: FaultKind,
         /// The file.
         place: String,
         /// Offset from the start of the file.
@@ -100,6 +103,17 @@ pub enum TokenizerError {
 }
 
 impl TokenizerError {
+    /// What kind of fault in the tokenizer's files this is.
+    pub fn class(&self) -> FaultKind {
+        match self {
+            TokenizerError::Io { .. } | TokenizerError::Missing { .. } => FaultKind::MissingData,
+            TokenizerError::TooLarge { .. } => FaultKind::LimitExceeded,
+            TokenizerError::Unsupported { .. } => FaultKind::Unsupported,
+            TokenizerError::Wire { kind, .. } => *kind,
+            _ => FaultKind::InconsistentHeader,
+        }
+    }
+
     /// A [`TokenizerError::Field`] from anything printable.
     pub(super) fn field(
         place: &str,

@@ -7,6 +7,7 @@
 use super::TokenizerError;
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
 use super::wire::{WireError, WireField, WireReader, WireValue};
+use crate::weights::FaultKind;
 
 /// The vocabulary of a model file and how text is prepared for it.
 #[derive(Debug)]
@@ -61,7 +62,9 @@ impl ModelProto {
             }
         }
         if pieces.is_empty() {
-            return Err(TokenizerError::field(place, "pieces", "a vocabulary", "no pieces"));
+            let (expected, found) = ("the pieces of a vocabulary", "no pieces".to_owned());
+            let kind = FaultKind::Truncated;
+            return Err(wire(WireError { kind, offset: bytes.len(), expected, found }));
         }
         spec.check(place, pieces.len())?;
         let unk = only_unknown(place, &pieces)?;
@@ -102,6 +105,7 @@ pub(super) fn pieces(place: &str, bytes: &[u8]) -> Result<(Vec<Piece>, usize), T
 
 fn wire_error(place: &str, error: WireError) -> TokenizerError {
     TokenizerError::Wire {
+        kind: error.kind,
         place: place.to_owned(),
         offset: error.offset,
         expected: error.expected,
@@ -244,7 +248,8 @@ fn wrong(field: &WireField<'_>, expected: &'static str) -> WireError {
         WireValue::Fixed32(_) => "a 32-bit value".to_owned(),
         WireValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
     };
-    WireError { offset: field.offset, expected, found: format!("{found} in field {}", field.number) }
+    let found = format!("{found} in field {}", field.number);
+    WireError { kind: FaultKind::InconsistentHeader, offset: field.offset, expected, found }
 }
 
 fn bytes_of<'a>(field: &WireField<'a>) -> Result<&'a [u8], WireError> {
@@ -257,6 +262,7 @@ fn bytes_of<'a>(field: &WireField<'a>) -> Result<&'a [u8], WireError> {
 fn text_of(field: &WireField<'_>) -> Result<String, WireError> {
     let bytes = bytes_of(field)?;
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| WireError {
+        kind: FaultKind::InconsistentHeader,
         offset: field.offset + error.valid_up_to(),
         expected: "UTF-8 text",
         found: format!("byte 0x{:02x}", bytes.get(error.valid_up_to()).copied().unwrap_or_default()),

@@ -5,6 +5,11 @@
 //! bytes that are there. Groups (wire types 3 and 4, abolished before SentencePiece existed) are refused, so
 //! that nesting cannot exhaust the stack.
 
+use crate::weights::FaultKind;
+
+/// Length of a field beyond that of any vocabulary file.
+const LONGEST: u64 = 1 << 32;
+
 /// One value of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum WireValue<'a> {
@@ -30,6 +35,7 @@ pub(super) struct WireField<'a> {
 /// Where and why the bytes are no message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WireError {
+    pub kind: FaultKind,
     pub offset: usize,
     pub expected: &'static str,
     pub found: String,
@@ -68,6 +74,7 @@ impl<'a> WireReader<'a> {
             5 => WireValue::Fixed32(u32::from_le_bytes(self.array("4 bytes of a 32-bit value")?)),
             group @ (3 | 4) => {
                 return Err(WireError {
+                    kind: FaultKind::Unsupported,
                     offset: key_offset,
                     expected: "a field of wire type 0, 1, 2 or 5 (groups are not supported)",
                     found: format!("a group mark, wire type {group}"),
@@ -75,6 +82,7 @@ impl<'a> WireReader<'a> {
             }
             other => {
                 return Err(WireError {
+                    kind: FaultKind::InconsistentHeader,
                     offset: key_offset,
                     expected: "a field of wire type 0, 1, 2 or 5",
                     found: format!("wire type {other}"),
@@ -83,6 +91,7 @@ impl<'a> WireReader<'a> {
         };
         if number == 0 {
             return Err(WireError {
+                kind: FaultKind::InconsistentHeader,
                 offset: key_offset,
                 expected: "a field number from 1",
                 found: "field number 0".to_owned(),
@@ -97,6 +106,7 @@ impl<'a> WireReader<'a> {
         for shift in (0..70).step_by(7) {
             let Some((&byte, rest)) = self.rest.split_first() else {
                 return Err(WireError {
+                    kind: FaultKind::Truncated,
                     offset: self.offset,
                     expected: "another byte of a varint",
                     found: "the end of the message".to_owned(),
@@ -107,6 +117,7 @@ impl<'a> WireReader<'a> {
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
                 return Err(WireError {
+                    kind: FaultKind::InconsistentHeader,
                     offset: start,
                     expected: "a varint of at most 64 bits",
                     found: "a larger number".to_owned(),
@@ -118,6 +129,7 @@ impl<'a> WireReader<'a> {
             }
         }
         Err(WireError {
+            kind: FaultKind::InconsistentHeader,
             offset: start,
             expected: "a varint of at most 10 bytes",
             found: "an 11th byte".to_owned(),
@@ -127,7 +139,10 @@ impl<'a> WireReader<'a> {
     fn take(&mut self, length: u64, expected: &'static str) -> Result<&'a [u8], WireError> {
         let split = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let Some((content, rest)) = split else {
+            // What no file holds was not cut off.
+            let is_cut = length <= LONGEST;
             return Err(WireError {
+                kind: if is_cut { FaultKind::Truncated } else { FaultKind::LimitExceeded },
                 offset: self.offset,
                 expected,
                 found: format!("length {length} with {} bytes left", self.rest.len()),
@@ -146,7 +161,8 @@ impl<'a> WireReader<'a> {
                 Ok(*content)
             }
             None => {
-                Err(WireError { offset: self.offset, expected, found: format!("{} bytes", self.rest.len()) })
+                let found = format!("{} bytes", self.rest.len());
+                Err(WireError { kind: FaultKind::Truncated, offset: self.offset, expected, found })
             }
         }
     }
@@ -184,14 +200,18 @@ mod tests {
     fn refuses_cut_long_and_grouped_input() {
         assert_eq!(all(&[0x08]).unwrap_err().expected, "another byte of a varint");
         assert_eq!(all(&[0x08, 0x80]).unwrap_err().offset, 2);
+        assert_eq!(all(&[0x08, 0x80]).unwrap_err().kind, FaultKind::Truncated);
         assert_eq!(all(&[0x12, 0x05, b'h']).unwrap_err().found, "length 5 with 1 bytes left");
         let huge = [&[0x0a][..], &[0xff; 9], &[0x01]].concat();
-        assert!(all(&huge).unwrap_err().found.starts_with("length 18446744073709551615"));
+        let huge = all(&huge).unwrap_err();
+        assert!(huge.found.starts_with("length 18446744073709551615"));
+        assert_eq!(huge.kind, FaultKind::LimitExceeded);
         let eleven = [&[0x08][..], &[0x80; 10], &[0x01]].concat();
         assert_eq!(all(&eleven).unwrap_err().expected, "a varint of at most 10 bytes");
         let wide = [&[0x08][..], &[0xff; 9], &[0x7f]].concat();
         assert_eq!(all(&wide).unwrap_err().expected, "a varint of at most 64 bits");
         assert!(all(&[0x0b; 5000]).unwrap_err().found.contains("group"));
+        assert_eq!(all(&[0x0b; 5000]).unwrap_err().kind, FaultKind::Unsupported);
         assert!(all(&[0x0e, 0]).unwrap_err().found.contains("wire type 6"));
         assert!(all(&[0x00, 0]).unwrap_err().found.contains("field number 0"));
         assert!(all(&[0x0d, 1, 2]).unwrap_err().found.contains("2 bytes"));

@@ -124,9 +124,7 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
         _ => None,
     };
     match pass::run(opened.tensors.as_ref(), heads, locked.is_some(), progress) {
-        Err(error) => {
-            findings.push(Finding::of_weights(Check::Finite, &error));
-        }
+        Err(error) => findings.push(Finding::of_weights(Check::Finite, &error)),
         Ok(pass) => {
             findings.extend(locked.iter().map(|locked| locked.tensors(&pass)));
             let nature = read_values(&pass, opened, config, options.card, &mut findings);
@@ -187,7 +185,7 @@ fn row_order(pass: &Pass) -> Option<Finding> {
         Order::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
         Order::Neighbours => Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
             .expected("the rows of q and k in Hugging Face's order")
-            .advice("the model was converted without the reordering of q_proj and k_proj, or twice back: convert it again"),
+            .advice("the model was converted without the reordering of q_proj and k_proj: convert it again"),
         Order::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
     })
 }

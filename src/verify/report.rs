@@ -70,10 +70,13 @@ impl Report {
 
     /// What it is and how it did: `a whole model of LLaMA shape; 0 failures, 2 warnings`.
     pub fn verdict(&self) -> String {
+        let what = match self.kind {
+            Kind::Model(_) if self.fast => format!("by its headers {}", self.kind.phrase()),
+            _ => self.kind.phrase(),
+        };
         let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         format!(
-            "{}; {}, {}",
-            self.kind.phrase(),
+            "{what}; {}, {}",
             plural(self.count(Level::Failure), "failure"),
             plural(self.count(Level::Warning), "warning")
         )
@@ -121,6 +124,9 @@ mod tests {
         let report = report(Kind::Model("llama"), &[Level::Ok, Level::Warning, Level::Warning]);
         assert_eq!(report.verdict(), "a whole model of LLaMA shape; 0 failures, 2 warnings");
         assert!(report.passes(false) && !report.passes(true));
+        // A difference has the headers of a model.
+        let fast = Report { fast: true, ..report };
+        assert!(fast.verdict().starts_with("by its headers a whole model of LLaMA shape;"), "{}", fast.verdict());
     }
 
     #[test]

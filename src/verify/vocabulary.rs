@@ -39,7 +39,7 @@ impl Vocabulary<'_> {
                         .advice("fetch the tokenizer files to have the vocabulary checked"),
                 ];
             }
-            Err(error) => return vec![Finding::failure(Check::Vocabulary, class(error), error.to_string())],
+            Err(error) => return vec![Finding::failure(Check::Vocabulary, error.class().to_string(), error.to_string())],
         };
         let mut findings = self.rows(tokenizer.vocab_size());
         findings.extend(self.marks(tokenizer));
@@ -217,27 +217,4 @@ impl Vocabulary<'_> {
 
 fn id(id: Option<u32>) -> String {
     id.map_or("none".to_owned(), |id| id.to_string())
-}
-
-/// The class of a tokenizer's fault, in the words of [`FaultKind`](crate::weights::FaultKind).
-fn class(error: &TokenizerError) -> &'static str {
-    match error {
-        TokenizerError::Io { .. } | TokenizerError::Missing { .. } => "missing data",
-        TokenizerError::TooLarge { .. } => "limit exceeded",
-        TokenizerError::Unsupported { .. } => "unsupported",
-        TokenizerError::Field { found, .. } if found == "no pieces" => "truncated",
-        TokenizerError::Wire { expected, .. } if expected.contains("groups") => "unsupported",
-        TokenizerError::Wire { found, .. } if found.ends_with("left") => match length(found) {
-            // A length that no file has was not cut off.
-            Some(length) if length > u64::from(u32::MAX) => "limit exceeded",
-            _ => "truncated",
-        },
-        TokenizerError::Wire { found, .. } if found.starts_with("the end") => "truncated",
-        _ => "inconsistent header",
-    }
-}
-
-/// The number in `length N with …`.
-fn length(found: &str) -> Option<u64> {
-    found.split_whitespace().find_map(|word| word.parse().ok())
 }
