@@ -312,7 +312,8 @@ fn a_build_is_compared_with_its_lock() {
         size: fs::metadata(path.join(name)).unwrap().len(),
         sha256: Some(files_sha256(&[path.join(name)]).unwrap()),
     };
-    let record = LineageRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
+    let record =
+        LineageRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
     let lock = Lock::new(&record, vec![], tensors, vec![file("config.json"), file("model.safetensors")]);
     fs::write(path.join(LOCK_FILE), lock.to_yaml()).unwrap();
     let (code, report) = verified(path, &["--strict"]);
@@ -358,17 +359,22 @@ fn an_adapter_is_checked_by_itself() {
             "base_model_name_or_path": "someone/llama-tiny", "bias": "none"});
         fs::write(path.join("adapter_config.json"), config.to_string()).unwrap();
         let name = |part: &str| format!("base_model.model.model.layers.0.self_attn.q_proj.{part}.weight");
-        let (a, b): (Vec<u8>, Vec<u8>) = ([1.0f32; 32].map(f32::to_le_bytes).concat(), [b; 32].map(f32::to_le_bytes).concat());
+        let (a, b): (Vec<u8>, Vec<u8>) =
+            ([1.0f32; 32].map(f32::to_le_bytes).concat(), [b; 32].map(f32::to_le_bytes).concat());
         let views = [
             (name("lora_A"), TensorView::new(Dtype::F32, vec![2, 16], &a).unwrap()),
             (name("lora_B"), TensorView::new(Dtype::F32, vec![16, 2], &b).unwrap()),
         ];
-        fs::write(path.join("adapter_model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+        fs::write(path.join("adapter_model.safetensors"), safetensors::serialize(views, None).unwrap())
+            .unwrap();
         verified(path, &[])
     };
     let (code, report) = write(0.5, json!(["q_proj"]));
     assert_eq!((code, &report["kind"], &report["warnings"]), (0, &json!("adapter"), &json!(0)), "{report:#}");
-    assert!(report.to_string().contains("rank 2 and alpha 4") && report.to_string().contains("someone/llama-tiny"));
+    assert!(
+        report.to_string().contains("rank 2 and alpha 4")
+            && report.to_string().contains("someone/llama-tiny")
+    );
 
     let (code, report) = write(0.0, json!(["q_proj"]));
     assert!(code == 0 && worse(&report, "adapter")[0].3.contains("lora_B are zero"), "{report:#}");

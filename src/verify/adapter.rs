@@ -46,7 +46,8 @@ fn without_tensors(folder: &Path, adapter: &Adapter) -> Option<Finding> {
     let infos = adapter.tensors().tensors();
     let modules: BTreeSet<&str> = infos.iter().filter_map(|i| Some(i.name.split_once(".lora_")?.0)).collect();
     let has = |target: &str| {
-        let ends = |module: &&str| module.strip_suffix(target).is_some_and(|m| m.is_empty() || m.ends_with('.'));
+        let ends =
+            |module: &&str| module.strip_suffix(target).is_some_and(|m| m.is_empty() || m.ends_with('.'));
         modules.iter().any(ends)
     };
     let missing: Vec<&str> = listed.filter(|target| !has(target)).collect();

@@ -183,9 +183,13 @@ fn row_order(pass: &Pass) -> Option<Finding> {
     );
     Some(match mean.order() {
         Order::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
-        Order::Neighbours => Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
-            .expected("the rows of q and k in Hugging Face's order")
-            .advice("the model was converted without the reordering of q_proj and k_proj: convert it again"),
+        Order::Neighbours => {
+            Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
+                .expected("the rows of q and k in Hugging Face's order")
+                .advice(
+                    "the model was converted without the reordering of q_proj and k_proj: convert it again",
+                )
+        }
         Order::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
     })
 }

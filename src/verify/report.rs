@@ -126,7 +126,11 @@ mod tests {
         assert!(report.passes(false) && !report.passes(true));
         // A difference has the headers of a model.
         let fast = Report { fast: true, ..report };
-        assert!(fast.verdict().starts_with("by its headers a whole model of LLaMA shape;"), "{}", fast.verdict());
+        assert!(
+            fast.verdict().starts_with("by its headers a whole model of LLaMA shape;"),
+            "{}",
+            fast.verdict()
+        );
     }
 
     #[test]

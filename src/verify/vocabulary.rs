@@ -39,7 +39,13 @@ impl Vocabulary<'_> {
                         .advice("fetch the tokenizer files to have the vocabulary checked"),
                 ];
             }
-            Err(error) => return vec![Finding::failure(Check::Vocabulary, error.class().to_string(), error.to_string())],
+            Err(error) => {
+                return vec![Finding::failure(
+                    Check::Vocabulary,
+                    error.class().to_string(),
+                    error.to_string(),
+                )];
+            }
         };
         let mut findings = self.rows(tokenizer.vocab_size());
         findings.extend(self.marks(tokenizer));

@@ -6,7 +6,8 @@
 //! (0.6–1.8 against 0.006–0.01 in the reference artefacts), so their magnitudes are compared.
 
 use super::super::{HfModel, LineageError, Refusal, lookup};
-use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT, is_buffer};
+use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
+use crate::lineage::is_buffer;
 use crate::weights::{Dtype, TensorInfo};
 
 /// A difference's weights are smaller than this part of the model's.

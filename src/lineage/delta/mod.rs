@@ -16,6 +16,7 @@ use std::path::PathBuf;
 pub use sum::{SumCheck, SumVerdict, Summed};
 
 use super::arithmetic::{Operand, add, cast};
+use super::is_buffer;
 use super::{HfModel, LineageError};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
@@ -23,11 +24,6 @@ use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, Weight
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The output layer, `[vocabulary, hidden]`.
 pub(super) const OUTPUT: &str = "lm_head.weight";
-
-/// Whether a tensor is a buffer of rotary frequencies: computed from the configuration, not learned.
-pub(super) fn is_buffer(name: &str) -> bool {
-    name.ends_with("rotary_emb.inv_freq")
-}
 
 /// How a difference and its base become a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

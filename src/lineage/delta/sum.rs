@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value};
 
 use super::super::arithmetic::{Operand, sum};
-use super::is_buffer;
+use crate::lineage::is_buffer;
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Layers of the largest model whose buffers are counted.

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::super::arithmetic::{Operand, cast};
-use super::super::delta::{EMBEDDING, OUTPUT, is_buffer};
+use super::super::delta::{EMBEDDING, OUTPUT};
+use super::super::is_buffer;
 use super::super::lookup::find;
 use super::super::{HfModel, LineageError, Refusal};
 use super::adapter::{Adapter, TOKENIZER_FILES};
