@@ -54,6 +54,13 @@ fn an_unknown_suite_offers_the_nearest_names() {
 }
 
 #[test]
+fn a_suite_that_asks_for_written_answers_says_what_works() {
+    let folder = tiny();
+    let words = ["gsm8k", "later version", "multiple_choice, loglikelihood and loglikelihood_rolling work"];
+    assert_refused(&eval(folder.path(), &["--suite", "gsm8k"]), 1, &words, folder.path());
+}
+
+#[test]
 fn a_flag_s_value_of_the_wrong_kind_is_wrong_usage() {
     let folder = tiny();
     for (flag, value) in [("--limit", "0"), ("--limit", "many"), ("--threads", "0"), ("--matmul", "cuda")] {

@@ -166,3 +166,52 @@ fn a_bloom_model_is_run_like_any_other_and_alike_in_any_wave() {
     };
     assert_eq!(choices(&text), choices(&scores(&["--batch-tokens", "300", "--threads", "1"])));
 }
+
+#[test]
+fn whole_texts_are_scored_and_written_answers_left_out_of_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = folder.path().join("tasks");
+    fs::create_dir_all(&tasks).unwrap();
+    let common = "dataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n\
+                  doc_to_text: \"\"\ndoc_to_target: \"{{page}}\"\n";
+    let metrics = "aggregate_metric_list: [{metric: byte_perplexity}]\n";
+    for (name, text) in [
+        ("roll.yaml", format!("task: roll\noutput_type: loglikelihood_rolling\n{common}")),
+        ("write.yaml", format!("task: write\noutput_type: generate_until\n{common}")),
+        ("both.yaml", format!("group: both\ntask: [roll, write]\n{metrics}")),
+        ("alone.yaml", format!("group: alone\ntask: [roll]\n{metrics}")),
+        ("rows.jsonl", "{\"page\": \"One two. \"}\n{\"page\": \"Three\"}\n".to_owned()),
+    ] {
+        fs::write(tasks.join(name), text).unwrap();
+    }
+    let (model, run) = (folder.path().join("tiny"), folder.path().join("run"));
+    write_tiny_model(&model);
+    let output = zoo(&[
+        "eval",
+        model.to_str().unwrap(),
+        "--suite",
+        "both,alone",
+        "--include-path",
+        tasks.to_str().unwrap(),
+        "--max-length",
+        "4",
+        "--out",
+        run.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("write: left out"), "{}", stderr(&output));
+    let results = fs::read_to_string(folder.path().join("run/results.csv")).unwrap();
+    assert!(results.contains(",alone,alone,0,byte_perplexity,none,"), "{results}");
+    assert!(results.contains(",both,roll,0,word_perplexity,none,"), "{results}");
+    assert!(!results.contains(",both,both,"), "{results}");
+    let samples = fs::read_to_string(folder.path().join("run/samples/tiny/roll.jsonl")).unwrap();
+    let lines: Vec<Value> = samples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Bytes of "Three" and what the tokenizer puts around them; all are predicted once.
+    let (first, second) = (&lines[1]["choices"][0], &lines[2]["choices"][0]);
+    assert!(first["n_tokens"].as_u64() > second["n_tokens"].as_u64());
+    let sum = first["logprob"].as_f64().unwrap() + second["logprob"].as_f64().unwrap();
+    let byte_perplexity = (-sum / 14.0).exp();
+    let reported = lines[0]["metrics"]["byte_perplexity,none"].as_f64().unwrap();
+    assert!((reported / byte_perplexity - 1.0).abs() < 1e-9, "{reported} {byte_perplexity}");
+    assert_eq!(lines[0]["metrics"]["byte_perplexity_stderr,none"], Value::Null);
+}

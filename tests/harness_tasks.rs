@@ -13,12 +13,12 @@ use zoo::tasks::schema::{Field, Samples};
 use zoo::tasks::template::Template;
 use zoo::tasks::{Index, Suite, Task, TaskConfig};
 
-/// Every task file of a folder with its name.
-fn names(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Every `.yaml` file of a folder.
+fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            names(&path, found);
+            yaml_files(&path, found);
         } else if path.extension().is_some_and(|e| e == "yaml") {
             found.push(path);
         }
@@ -26,28 +26,26 @@ fn names(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The templates of a task, with their keys.
-fn templates(config: &TaskConfig) -> Vec<(&'static str, &str)> {
-    let field = |key, field: &'_ Option<Field>| match field {
-        Some(Field::Template(text)) => Some((key, text.clone())),
-        _ => None,
-    };
+fn templates(config: &TaskConfig) -> Vec<(&'static str, String)> {
     let own = &config.fewshot_config;
     let fields = [
-        field("doc_to_text", &config.doc_to_text),
-        field("doc_to_target", &config.doc_to_target),
-        field("doc_to_choice", &config.doc_to_choice),
-        field("fewshot_config.doc_to_text", &own.doc_to_text),
-        field("fewshot_config.doc_to_target", &own.doc_to_target),
-        field("fewshot_config.doc_to_choice", &own.doc_to_choice),
+        ("doc_to_text", &config.doc_to_text),
+        ("doc_to_target", &config.doc_to_target),
+        ("doc_to_choice", &config.doc_to_choice),
+        ("fewshot_config.doc_to_text", &own.doc_to_text),
+        ("fewshot_config.doc_to_target", &own.doc_to_target),
+        ("fewshot_config.doc_to_choice", &own.doc_to_choice),
     ];
-    let leak = |(key, text): (&'static str, String)| (key, &*text.leak());
+    let fields = fields.into_iter().filter_map(|(key, field)| match field {
+        Some(Field::Template(text)) => Some((key, text.clone())),
+        _ => None,
+    });
     let texts = [
         ("description", &config.description),
         ("gen_prefix", &config.gen_prefix),
-        ("gen_prefix", &own.gen_prefix),
+        ("fewshot_config.gen_prefix", &own.gen_prefix),
     ];
-    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
-    fields.into_iter().flatten().map(leak).chain(texts).collect()
+    fields.chain(texts.into_iter().filter_map(|(key, text)| Some((key, text.clone()?)))).collect()
 }
 
 /// Whether a task names no Python function.
@@ -88,7 +86,7 @@ fn every_pure_task_is_read_and_its_templates_compile() {
     let index = Index::load(std::slice::from_ref(&folder)).unwrap();
     let problems: Vec<String> = index.problems().iter().map(ToString::to_string).collect();
     let mut files = Vec::new();
-    names(&folder, &mut files);
+    yaml_files(&folder, &mut files);
     let (mut tasks, mut pure, mut compiled, mut functions) = (0, 0, 0, 0);
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
     for file in &files {
@@ -100,7 +98,7 @@ fn every_pure_task_is_read_and_its_templates_compile() {
             Err(error) => {
                 let text = fs::read_to_string(file).unwrap_or_default();
                 let is_task = text.lines().any(|l| l.starts_with("task:") || l.starts_with("\"task\":"));
-                // A tag that no reader of plain YAML knows holds a function in place of a value.
+                // A function in place of a value that must be plain makes a task unreadable, and not pure.
                 if is_task && !text.contains("!function") && !text.starts_with("group:") {
                     failures.insert(name.to_owned(), error.to_string());
                 }
@@ -114,7 +112,7 @@ fn every_pure_task_is_read_and_its_templates_compile() {
         }
         pure += 1;
         for (key, text) in templates(&suite.config) {
-            match Template::new(text) {
+            match Template::new(&text) {
                 Ok(_) => compiled += 1,
                 Err(error) => {
                     failures.insert(format!("{name}: {key}"), error);

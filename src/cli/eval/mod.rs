@@ -96,11 +96,13 @@ fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
         [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
         _ => names.join(", "),
     };
-    let generates = evaluate::EvaluateError::Generates { tasks: names };
     if scored.is_empty() {
-        return Err(generates.into());
+        return Err(evaluate::EvaluateError::Generates { tasks: names }.into());
     }
-    tracing::warn!("{generates}; left out, and groups that hold such tasks get no number of their own");
+    tracing::warn!(
+        "{names}: left out, since writing answers (generate_until) comes with a later version; groups that hold such \
+         tasks get no number of their own"
+    );
     Ok(scored)
 }
 

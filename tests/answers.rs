@@ -1,0 +1,141 @@
+//! Written answers graded from their texts: filters, several right answers, native functions, and what is refused.
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+use zoo::evaluate::{EvaluateError, filter_answers, grade_generation};
+use zoo::tasks::{DataStore, Index, PrepareOptions, PreparedTask, Suite, Task, prepare};
+
+fn data(files: &[(&str, serde_json::Value)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, rows) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let rows = rows.as_array().unwrap();
+        fs::write(path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    }
+    dir
+}
+
+fn suite(name: &str) -> Arc<Task> {
+    match Index::load(&[]).unwrap().resolve(name).unwrap() {
+        Suite::Task(task) => task,
+        Suite::Group(_) => panic!("{name} is a group"),
+    }
+}
+
+fn prepared(name: &str, data: &TempDir, shots: usize) -> PreparedTask {
+    let options = PrepareOptions { num_fewshot: Some(shots), ..PrepareOptions::default() };
+    prepare(&suite(name), &DataStore::new(Some(data.path()), None), &options).unwrap()
+}
+
+fn answers(texts: &[&str]) -> Vec<Vec<String>> {
+    texts.iter().map(|text| vec![(*text).to_owned()]).collect()
+}
+
+#[test]
+fn each_filter_has_its_own_metric() {
+    let rows = json!([{"question": "1 + 1?", "answer": "It is\n#### 2"}, {"question": "2 + 2?", "answer": "#### 4"}]);
+    let data =
+        data(&[("openai/gsm8k/main/test.jsonl", rows.clone()), ("openai/gsm8k/main/train.jsonl", rows)]);
+    let task = prepared("gsm8k", &data, 0);
+    assert_eq!(&*task.docs[0].requests[0].context, "Question: 1 + 1?\nAnswer:");
+    let graded = grade_generation(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
+    let value = |filter| graded.metric("exact_match", filter).unwrap().value;
+    assert_eq!((value("strict-match"), value("flexible-extract")), (0.5, 1.0));
+    let line = &graded.samples[1];
+    assert_eq!(line.filtered["strict-match"], "[invalid]");
+    assert_eq!(line.filtered["flexible-extract"], "4.");
+    assert_eq!(line.metrics["exact_match,flexible-extract"], 1.0);
+    let written = serde_json::to_value(line).unwrap();
+    assert_eq!(written["text"], "It is 4.");
+    assert!(written.get("choices").is_none() && written.get("n_ctx_tokens").is_none());
+}
+
+#[test]
+fn any_of_several_answers_is_right() {
+    let rows = json!([{"question": "who", "answer": ["The Beatles", "Beatles"]}, {"question": "when", "answer": ["1972"]}]);
+    let folder = "google-research-datasets/nq_open";
+    let data = data(&[
+        (&format!("{folder}/validation.jsonl"), rows.clone()),
+        (&format!("{folder}/train.jsonl"), rows),
+    ]);
+    let task = prepared("nq_open", &data, 1);
+    let shown = "Answer these questions:\n\nQ: when?\nA: 1972\nQ: who?\nA:";
+    assert_eq!(&*task.docs[0].requests[0].context, shown);
+    let graded = grade_generation(&task, &answers(&[" a beatles! ", "1973"])).unwrap();
+    assert_eq!(graded.samples[0].metrics["exact_match,remove_whitespace"], 1.0);
+    assert_eq!(graded.samples[1].metrics["exact_match,remove_whitespace"], 0.0);
+    assert_eq!(graded.samples[0].target, json!(["The Beatles", "Beatles"]));
+}
+
+#[test]
+fn worked_examples_come_first_and_the_answer_follows_its_phrase() {
+    let data = data(&[("SaylorTwift/bbh/navigate/test.jsonl", json!([{"input": "Turn?", "target": "No"}]))]);
+    let task = prepared("bbh_cot_fewshot_navigate", &data, 3);
+    let context = &task.docs[0].requests[0].context;
+    assert!(context.ends_with("\n\nQ: Turn?\nA: Let's think step by step.\n"), "{context}");
+    assert_eq!(context.matches("Let's think step by step.\n").count(), 4);
+    let graded = grade_generation(&task, &answers(&["We turn. So the answer is No."])).unwrap();
+    assert_eq!(graded.metric("exact_match", "get-answer").unwrap().value, 1.0);
+}
+
+#[test]
+fn a_native_function_grades_in_place_of_metrics() {
+    let row = json!([{"query": "Q: 1/2?\nA: The answer is", "answer": "\\frac{1}{2}"}]);
+    let data = data(&[("hails/agieval-math/test.jsonl", row)]);
+    let task = prepared("agieval_math", &data, 0);
+    let graded = grade_generation(&task, &answers(&[" $0.5$"])).unwrap();
+    assert_eq!(graded.metric("acc", "none").unwrap().value, 1.0);
+}
+
+#[test]
+fn programs_are_put_together_and_not_run() {
+    let row = json!([{"prompt": "def f():\n", "test": "def check(f): pass", "entry_point": "f"}]);
+    let data = data(&[("openai/openai_humaneval/test.jsonl", row)]);
+    let task = prepared("humaneval", &data, 0);
+    assert_eq!(task.docs[0].target_text, "def check(f): pass\ncheck(f)");
+    let filtered = filter_answers(&task, &answers(&["    return 1"])).unwrap();
+    assert_eq!(filtered[0]["create_test"], json!(["def f():\n    return 1"]));
+    let error = grade_generation(&task, &answers(&["    return 1"])).unwrap_err();
+    assert!(matches!(error, EvaluateError::RunsPrograms { .. }));
+    assert!(error.to_string().contains("later version"), "{error}");
+}
+
+#[test]
+fn examples_of_programs_are_byte_by_byte_those_of_the_harness() {
+    let row = json!([{"text": "Add.", "code": "x", "test_list": ["a", "b", "c"]}]);
+    let data = data(&[("google-research-datasets/mbpp/full/test.jsonl", row)]);
+    let task = prepared("mbpp", &data, 3);
+    let context = &task.docs[0].requests[0].context;
+    assert!(context.starts_with(
+        "You are an expert Python programmer, and here is your task: Write a function to find the similar elements from \
+         the given two tuple lists. Your code should pass these tests:\n\nassert similar_elements((3, 4, 5, 6),"
+    ));
+    assert!(context.contains("[BEGIN]\ndef similar_elements(test_tup1, test_tup2):\r\n  res = "));
+    assert!(
+        context.ends_with("here is your task: Add. Your code should pass these tests:\n\na\nb\nc\n[BEGIN]\n")
+    );
+    assert_eq!(task.docs[0].target_text, "a\nb\nc");
+}
+
+#[test]
+fn answers_that_do_not_fit_the_documents_are_refused() {
+    let data = data(&[("SaylorTwift/bbh/navigate/test.jsonl", json!([{"input": "Turn?", "target": "No"}]))]);
+    let task = prepared("bbh_fewshot_navigate", &data, 0);
+    let said = |answers: &[Vec<String>]| grade_generation(&task, answers).unwrap_err().to_string();
+    assert!(said(&[]).contains("found answers to 0"), "{}", said(&[]));
+    assert!(said(&[vec![]]).contains("found 0 to document 0"), "{}", said(&[vec![]]));
+    let sorted = prepared(
+        "bbh_zeroshot_word_sorting",
+        &self::data(&[(
+            "SaylorTwift/bbh/word_sorting/test.jsonl",
+            json!([{"input": "Sort these.", "target": "a"}]),
+        )]),
+        0,
+    );
+    let error = grade_generation(&sorted, &answers(&["a"])).unwrap_err().to_string();
+    assert!(error.contains("document 0: filter flexible-extract") && error.contains("List:"), "{error}");
+}
