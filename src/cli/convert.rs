@@ -1,13 +1,10 @@
 //! `zoo convert`: a model in another form or element type.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
-
-use super::exit::Usage;
+use super::source::Named;
 use super::{Global, bar, models};
-use crate::hub::{self, HubConfig};
 use crate::lineage::{HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, write_model};
 use crate::weights::Dtype;
 
@@ -99,7 +96,7 @@ impl std::fmt::Display for ShardSize {
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let (name, path) = find(&args.model, global)?;
+    let Named { name, path, .. } = Named::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
     let dtype = args.dtype.dtype();
     let lineage = LineageRecord {
@@ -137,30 +134,6 @@ impl crate::lineage::Written {
         writeln!(out, "tensors_sha256 {}", lock.tensors_sha256)?;
         writeln!(out, "next: zoo eval {folder} --suite basics")
     }
-}
-
-/// The name and place of a model: an existing path, or one of the registry, which is fetched if need be.
-fn find(name: &str, global: &Global) -> anyhow::Result<(String, PathBuf)> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok((short(&path), path));
-    }
-    let is_file = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf") || e == "safetensors");
-    if name.contains(std::path::MAIN_SEPARATOR) || is_file {
-        let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
-        return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
-    }
-    let registry = models::registry(global)?;
-    let card = models::find(&registry, name)?;
-    let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
-        .with_context(|| format!("cannot get the weights of {}", card.id))?;
-    Ok((card.id.clone(), location.path().to_owned()))
-}
-
-/// The last part of a path, which is what a model is called where it has no card.
-fn short(path: &Path) -> String {
-    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    full.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

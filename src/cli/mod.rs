@@ -11,6 +11,7 @@ mod diff;
 mod doctor;
 mod eval;
 mod exit;
+mod extract_lora;
 mod family;
 mod filter;
 mod list;
@@ -69,6 +70,7 @@ enum Verb {
     Pull(pull::Args),
     Convert(convert::Args),
     Diff(diff::Args),
+    ExtractLora(extract_lora::Args),
     Card(card::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Diff(args) => diff::run(args, &cli.global),
         Verb::Convert(args) => convert::run(args, &cli.global),
+        Verb::ExtractLora(args) => extract_lora::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
         Verb::Verify(args) => verify::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),

@@ -1,54 +1,89 @@
-//! The tensors of a model as the user names it, found on disk or fetched.
+//! A model as the user names it, found on disk or fetched.
 
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context;
 
 use super::exit::Usage;
 use super::{Global, bar, models};
 use crate::hub::{self, HubConfig};
-use crate::lineage::GgufAsHf;
-use crate::weights::{self, GgufFile, TensorSource};
+use crate::lineage::HfModel;
+use crate::registry::{Card, Source};
+use crate::weights::{self, TensorSource};
 
-/// A model's tensors under Hugging Face's names.
+/// Where a model is.
 pub(super) struct Named {
-    /// The name in tables.
+    /// The name in tables: the card's id, or the name of the folder or file.
     pub name: String,
-    /// Nothing is read before it is asked for.
-    pub tensors: Box<dyn TensorSource>,
+    /// What other programs can find it by: the hub's name, or the path.
+    pub reference: String,
+    /// Folder or file.
+    pub path: PathBuf,
 }
 
 impl Named {
-    /// Opens `name`: an existing path, or a model of the registry, which is fetched if need be.
-    pub fn open(name: &str, global: &Global) -> anyhow::Result<Self> {
-        let path = PathBuf::from(name);
-        if path.exists() {
-            let tensors = open(&path)?;
-            return Ok(Self { name: short(&path), tensors });
-        }
-        let is_file = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf") || e == "safetensors");
-        if name.contains(std::path::MAIN_SEPARATOR) || is_file {
-            let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
-            return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
+    /// Finds `name`: an existing path, or a model of the registry, which is fetched if need be.
+    pub fn find(name: &str, global: &Global) -> anyhow::Result<Self> {
+        if let Some(path) = existing_path(name)? {
+            return Ok(Self { name: name_of(&path), reference: name.to_owned(), path });
         }
         let registry = models::registry(global)?;
         let card = models::find(&registry, name)?;
-        let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
-            .with_context(|| format!("cannot get the weights of {}", card.id))?;
-        Ok(Self { name: card.id.clone(), tensors: open(location.path())? })
+        let path = fetch(card, global)?;
+        let reference = hub_name(card).unwrap_or_else(|| path.display().to_string());
+        Ok(Self { name: card.id.clone(), reference, path })
+    }
+
+    /// Its tensors under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
+    pub fn tensors(&self) -> anyhow::Result<Box<dyn TensorSource>> {
+        let path = &self.path;
+        let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        let plain_file = path.is_file() && !is_gguf && HfModel::meta_folder(path).is_none();
+        if plain_file || weights::is_hf_layout(path) {
+            return Ok(weights::open(path)?);
+        }
+        Ok(HfModel::open(path)?.tensors)
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn TensorSource>> {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
-        return Ok(Box::new(GgufAsHf::new(GgufFile::open(path)?)?));
+/// The path, if the name is one; an error if it can only be one and does not exist.
+pub(super) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(Some(path));
     }
-    Ok(weights::open(path)?)
+    let endings = ["gguf", "safetensors", "bin", "pth", "pt"];
+    let looks_like_a_path = name.contains(MAIN_SEPARATOR)
+        || path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
+    if looks_like_a_path {
+        let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
+        return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
+    }
+    Ok(None)
 }
 
-/// A folder's or file's name without its ending.
-fn short(path: &Path) -> String {
+/// The files of a model that was released as one.
+pub(super) fn fetch(card: &Card, global: &Global) -> anyhow::Result<PathBuf> {
+    // A delta or an adapter loads like a model and talks like noise: never take one for a model by mistake.
+    if let Some(bring) = card.to_bring() {
+        return Err(Usage(format!("{}: {bring}", card.id)).into());
+    }
+    let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
+        .with_context(|| format!("cannot get the weights of {}", card.id))?;
+    Ok(location.path().to_owned())
+}
+
+/// A folder's name, or a file's without its ending.
+pub(super) fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The repository that a card's weights come from.
+fn hub_name(card: &Card) -> Option<String> {
+    card.sources.iter().find_map(|source| match source {
+        Source::Hub(hub) => Some(hub.repo.clone()),
+        _ => None,
+    })
 }

@@ -11,6 +11,7 @@ mod delta;
 mod derive;
 mod digest;
 mod error;
+pub mod extract;
 pub mod gguf;
 mod gguf_config;
 mod gguf_out;
@@ -27,7 +28,7 @@ mod record;
 mod rope_factors;
 mod rows;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod sidecar;
 pub mod spectrum;
 mod store;

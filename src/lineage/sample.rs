@@ -10,7 +10,7 @@ use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Tensors in memory.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     infos: Vec<TensorInfo>,
     data: Vec<Vec<u8>>,
 }

@@ -1,6 +1,7 @@
 //! `zoo diff`: what changed between two models, tensor by tensor.
 
 mod export;
+pub(super) mod numbers;
 mod picture;
 mod table;
 
@@ -102,7 +103,7 @@ enum Measure {
     EffectiveRank,
 }
 
-fn parse_rank(text: &str) -> Result<usize, String> {
+pub(super) fn parse_rank(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rank) if (1..=4096).contains(&rank) => Ok(rank),
         _ => Err("expected a rank from 1 to 4096".to_owned()),
@@ -130,7 +131,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let pattern = args.tensors.as_deref().map(glob).transpose()?;
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
-    let (a, b) = (Named::open(&args.a, global)?, Named::open(&args.b, global)?);
+    let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
     let method = match args.method {
         MethodName::Auto => Method::Auto,
         MethodName::Svd => Method::Svd,
@@ -139,7 +140,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let spectrum = (!args.fast).then_some(SpectrumOptions { method, rank: args.rank });
     let options = CompareOptions { spectrum };
-    let found = compare(a.tensors.as_ref(), b.tensors.as_ref(), &wanted, &options, &bar(global))?;
+    let (from, to) = (a.tensors()?, b.tensors()?);
+    let found = compare(from.as_ref(), to.as_ref(), &wanted, &options, &bar(global))?;
     check(&found, args)?;
     let names = [a.name.as_str(), b.name.as_str()];
     let report = Report { names, found: &found, spectra: !args.fast, rank: args.rank };

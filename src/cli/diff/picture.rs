@@ -1,6 +1,6 @@
 //! The comparison as a heat map of layers × kinds.
 
-use super::table::{digits, percent};
+use super::numbers::{digits, percent};
 use super::{Measure, Report};
 use crate::lineage::compare::{TensorChange, TensorKind};
 use crate::report::figure::{HeatCell, HeatMap};

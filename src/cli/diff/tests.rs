@@ -3,13 +3,13 @@
 use ndarray::{Array2, s};
 
 use super::*;
-use crate::lineage::spectrum::testing::{Memory, known_spectrum, numbers};
+use crate::lineage::spectrum::testing::{known_spectrum, model as in_memory, numbers};
 use crate::progress::Silent;
-use crate::weights::Dtype;
+use crate::weights::{Dtype, TensorSource};
 
 const HIDDEN: usize = 24;
 
-fn model(tuned: bool) -> Memory {
+fn model(tuned: bool) -> impl TensorSource {
     let names: Vec<String> = (0..2)
         .flat_map(|layer| {
             ["self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj", "input_layernorm"]
@@ -36,7 +36,7 @@ fn model(tuned: bool) -> Memory {
     if tuned {
         tensors.push(("lm_head.weight", Dtype::F32, embed));
     }
-    Memory::new(tensors)
+    in_memory(tensors)
 }
 
 fn found(spectra: bool) -> Comparison {

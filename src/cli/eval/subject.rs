@@ -1,14 +1,14 @@
 //! A model as the user names it, found on disk or fetched, ready to be loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 
 use super::Args;
 use crate::cli::exit::Usage;
-use crate::cli::{Global, bar, models};
+use crate::cli::source::{existing_path, fetch, name_of};
+use crate::cli::{Global, models};
 use crate::engine::{Limits, LocalModel};
-use crate::hub::{self, HubConfig};
 use crate::kernels::{self, MatMul};
 use crate::machine::Memory;
 use crate::model::Checkpoint;
@@ -86,41 +86,6 @@ impl Subject {
     pub fn limits(&self) -> Limits {
         self.limits
     }
-}
-
-/// The path, if the name is one; an error if it can only be one and does not exist.
-fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok(Some(path));
-    }
-    let looks_like_a_path = name.contains(std::path::MAIN_SEPARATOR)
-        || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf") || e == "safetensors");
-    if looks_like_a_path {
-        return Err(Usage(format!(
-            "{name}: no such file or folder; expected a model of the registry (zoo list), a folder in \
-             Hugging Face's layout or a .gguf file"
-        ))
-        .into());
-    }
-    Ok(None)
-}
-
-fn fetch(card: &Card, global: &Global) -> anyhow::Result<PathBuf> {
-    // A delta or an adapter loads like a model and talks like noise: never run one by mistake.
-    if let Some(bring) = card.to_bring() {
-        return Err(Usage(format!("{}: {bring}", card.id)).into());
-    }
-    let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
-        .with_context(|| format!("cannot get the weights of {}", card.id))?;
-    Ok(location.path().to_owned())
-}
-
-/// A folder's or file's name without its ending.
-fn name_of(path: &Path) -> String {
-    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
-    name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.

@@ -12,13 +12,11 @@ pub use kind::{TensorKind, TensorPlace};
 pub use moments::Moments;
 pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
 
-use super::LineageError;
+use super::lookup::find;
 use super::spectrum::{self, Difference, Spectrum, SpectrumOptions};
+use super::{LineageError, is_buffer};
 use crate::progress::{Progress, Unit};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
-
-/// Frequencies of the rotary embedding, which old files carry beside the weights; computed from the configuration.
-const CONSTANTS: &str = "rotary_emb.inv_freq";
 
 /// How two models are compared.
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,11 +127,11 @@ pub fn compare(
     if options.spectrum.is_some() && !spectrum::AVAILABLE {
         return Err(spectrum::without_lapack().into());
     }
-    let wanted = |info: &&TensorInfo| !info.name.ends_with(CONSTANTS) && wanted(&info.name);
+    let wanted = |info: &&TensorInfo| !is_buffer(&info.name) && wanted(&info.name);
     let mut found = Comparison::default();
     let mut pairs: Vec<(&TensorInfo, &TensorInfo, usize)> = Vec::new();
     for info_a in a.tensors().iter().filter(wanted) {
-        match named(b, &info_a.name) {
+        match find(b, &info_a.name) {
             None => found.only_in_a.push(info_a.clone()),
             Some(info_b) => match pairing(info_a, info_b) {
                 Pairing::Elements(count) => pairs.push((info_a, info_b, count)),
@@ -145,7 +143,7 @@ pub fn compare(
             },
         }
     }
-    let only_in_b = b.tensors().iter().filter(wanted).filter(|info| named(a, &info.name).is_none());
+    let only_in_b = b.tensors().iter().filter(wanted).filter(|info| find(a, &info.name).is_none());
     found.only_in_b = only_in_b.cloned().collect();
 
     let total: usize = pairs.iter().map(|(.., count)| count).sum();
@@ -191,13 +189,6 @@ fn change(
         moments,
         spectrum,
     })
-}
-
-/// The tensor of a name in a sorted list.
-fn named<'s>(source: &'s dyn TensorSource, name: &str) -> Option<&'s TensorInfo> {
-    let infos = source.tensors();
-    let index = infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
-    infos.get(index)
 }
 
 fn words(info: &TensorInfo) -> String {

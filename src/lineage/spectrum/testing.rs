@@ -1,10 +1,9 @@
 //! What tests make: random matrices, differences whose singular values are known, models in memory.
 
-use std::path::PathBuf;
-
 use ndarray::Array2;
 
-use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::lineage::sample::Memory;
+use crate::weights::{Dtype, TensorInfo, TensorView};
 
 /// A cheap reproducible stream of numbers in -1..1.
 pub(crate) fn numbers(seed: u64) -> impl FnMut() -> f32 {
@@ -59,40 +58,10 @@ pub(crate) fn known_spectrum(rows: usize, columns: usize, s: &[f64]) -> Array2<f
     u.dot(&basis(columns).t())
 }
 
-/// Tensors in memory.
-pub(crate) struct Memory {
-    infos: Vec<TensorInfo>,
-    bytes: Vec<Vec<u8>>,
-}
-
-impl Memory {
-    pub(crate) fn new(mut tensors: Vec<(&str, Dtype, Array2<f32>)>) -> Self {
-        tensors.sort_by_key(|(name, ..)| name.to_owned());
-        let mut memory = Memory { infos: Vec::new(), bytes: Vec::new() };
-        for (name, dtype, values) in tensors {
-            let flat: Vec<f32> = values.iter().copied().collect();
-            let mut bytes = vec![0; dtype.bytes_for(flat.len()).unwrap()];
-            dtype.narrow(&flat, &mut bytes).unwrap();
-            memory.infos.push(TensorInfo { name: name.into(), dtype, shape: values.shape().to_vec() });
-            memory.bytes.push(bytes);
-        }
-        memory
-    }
-}
-
-impl TensorSource for Memory {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let index = self.infos.iter().position(|info| info.name == name);
-        let index =
-            index.ok_or_else(|| WeightsError::MissingTensor { file: "memory".into(), name: name.into() })?;
-        Ok(TensorView { info: &self.infos[index], data: self.bytes[index].as_slice().into() })
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
+/// A model in memory.
+pub(crate) fn model(tensors: Vec<(&str, Dtype, Array2<f32>)>) -> Memory {
+    let flat = |(name, dtype, values): (&str, Dtype, Array2<f32>)| {
+        (name.to_owned(), dtype, values.shape().to_vec(), values.iter().copied().collect())
+    };
+    Memory::new(tensors.into_iter().map(flat).collect())
 }
