@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::HfModel;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// A buffer that `transformers` stored with the weights until 2023. It follows from the configuration.
@@ -58,6 +59,16 @@ impl<S: TensorSource> TensorSource for Cast<S> {
 
     fn hint(&self, name: &str, access: Access) {
         self.inner.hint(name, access);
+    }
+}
+
+impl HfModel {
+    /// The model with its float tensors in `dtype`: F32, F16 or BF16.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotNarrowable`] for another type.
+    pub fn cast(self, dtype: Dtype) -> Result<HfModel, WeightsError> {
+        Ok(HfModel { tensors: Box::new(Cast::new(self.tensors, dtype)?), ..self })
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::progress::Progress;
-use crate::weights::{Access, Dtype, TensorSource, WeightsError, hex};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError, hex};
 
 /// A tensor and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,14 @@ pub struct TensorDigest {
     pub shape: Vec<usize>,
     /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
     pub sha256: String,
+}
+
+impl TensorDigest {
+    /// The digest of `data` in the type and shape of `info`, under the name `name`.
+    pub(super) fn of(name: &str, info: &TensorInfo, data: &[u8]) -> Self {
+        let sha256 = hex(Sha256::new_with_prefix(data));
+        TensorDigest { name: name.to_owned(), dtype: info.dtype, shape: info.shape.clone(), sha256 }
+    }
 }
 
 /// The digest of a whole model, see the [module](self). The tensors may come in any order.
@@ -54,13 +62,13 @@ pub fn digest_tensors(
     source: &dyn TensorSource,
     progress: &dyn Progress,
 ) -> Result<Vec<TensorDigest>, WeightsError> {
-    let digest = |info: &crate::weights::TensorInfo| {
+    let digest = |info: &TensorInfo| {
         let view = source.tensor(&info.name)?;
-        let sha256 = hex(Sha256::new_with_prefix(&view.data));
+        let digest = TensorDigest::of(&info.name, info, &view.data);
         progress.advance(view.data.len() as u64);
         drop(view);
         source.hint(&info.name, Access::Done);
-        Ok(TensorDigest { name: info.name.clone(), dtype: info.dtype, shape: info.shape.clone(), sha256 })
+        Ok(digest)
     };
     source.tensors().par_iter().map(digest).collect()
 }

@@ -3,7 +3,7 @@
 //! It is written with the model and never without it, so a folder that has one is a complete build. Two builds of the
 //! same inputs by the same version have the same lock, byte for byte: it holds no times and no paths.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -106,7 +106,7 @@ impl Lock {
             rule: record.rule.clone(),
             arithmetic: record.arithmetic.clone(),
             inputs,
-            dtype: prevailing(&tensors),
+            dtype: prevailing(tensors.iter().map(|tensor| (tensor.dtype, tensor.shape.as_slice()))),
             tensors_sha256: tensors_sha256(&tensors),
             tensors,
             files,
@@ -227,15 +227,17 @@ fn entries(text: &mut String, name: &str, lines: impl Iterator<Item = serde_json
 }
 
 /// The type of most elements; F32 for a model without any.
-fn prevailing(tensors: &[TensorDigest]) -> Dtype {
-    let elements = |dtype: Dtype| {
-        let of_type = tensors.iter().filter(|tensor| tensor.dtype == dtype);
-        of_type.fold(0usize, |sum, tensor| {
-            sum.saturating_add(tensor.shape.iter().fold(1, |product, &dim| product.saturating_mul(dim)))
-        })
-    };
-    let types = Dtype::ALL.into_iter().map(|dtype| (elements(dtype), dtype)).filter(|(n, _)| *n > 0);
-    types.max_by_key(|(n, _)| *n).map_or(Dtype::F32, |(_, dtype)| dtype)
+pub(super) fn prevailing<'a>(tensors: impl Iterator<Item = (Dtype, &'a [usize])>) -> Dtype {
+    let mut elements: BTreeMap<&str, (usize, Dtype)> = BTreeMap::new();
+    for (dtype, shape) in tensors {
+        let (sum, _) = elements.entry(dtype.name()).or_insert((0, dtype));
+        *sum = sum.saturating_add(shape.iter().fold(1, |product, &dim| product.saturating_mul(dim)));
+    }
+    elements
+        .into_values()
+        .filter(|(sum, _)| *sum > 0)
+        .max_by_key(|(sum, _)| *sum)
+        .map_or(Dtype::F32, |(_, dtype)| dtype)
 }
 
 /// Whether a name means a file in the folder it is looked up in.

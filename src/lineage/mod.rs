@@ -41,14 +41,16 @@ pub use digest::{TensorDigest, digest_tensors, tensors_sha256};
 pub use error::{LineageError, Refusal};
 pub use gguf::GgufAsHf;
 pub use gguf_config::config_from_gguf;
-pub use gguf_out::{GgufFileType, GgufReport, write_gguf};
+pub use gguf_out::{GgufFileType, GgufPlan, GgufReport, write_gguf};
 pub use lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
 pub use meta::MetaAsHf;
-pub use meta_out::{MetaReport, write_meta};
+pub use meta_out::{MetaPlan, MetaReport, write_meta};
 pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};
 pub use rope_factors::Llama3Rule;
 pub use sidecar::sidecars_from_gguf;
-pub use store::{SHARD_BYTES, StoreOptions, Written, write_model};
+pub use store::{
+    SHARD_BYTES, StoreOptions, Written, WrittenFile, write_gguf_file, write_meta_folder, write_model,
+};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::weights::TensorSource;
+use super::lock::prevailing;
+use crate::weights::{Dtype, TensorSource};
 
 /// A model in Hugging Face's layout, whatever form its files have.
 pub struct HfModel {
@@ -19,6 +20,13 @@ pub struct HfModel {
     pub config_name: String,
     /// Tokenizer files, `generation_config.json` and the like.
     pub sidecars: Vec<Sidecar>,
+}
+
+impl HfModel {
+    /// The type that most elements have; F32 for a model without any.
+    pub fn dtype(&self) -> Dtype {
+        prevailing(self.tensors.tensors().iter().map(|info| (info.dtype, info.shape.as_slice())))
+    }
 }
 
 /// A small file that belongs to a model.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent, config_from_gguf};
+use super::{
+    GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent, config_from_gguf, sidecars_from_gguf,
+};
 use crate::weights::{self, Fault, FaultKind, GgufFile, WeightsError};
 
 /// The file of a model's shape and constants.
@@ -112,13 +114,18 @@ impl HfModel {
     fn open_gguf(path: &Path) -> Result<HfModel, LineageError> {
         let model = GgufAsHf::new(GgufFile::open(path)?)?;
         let config = config_from_gguf(&model)?;
-        // The vocabulary is in the file itself; another folder's tokenizer files may be anyone's.
+        // The vocabulary is in the file itself; another folder's tokenizer files may be anyone's. Tensors can be
+        // used without it.
+        let sidecars = sidecars_from_gguf(&model).unwrap_or_else(|error| {
+            tracing::warn!("{}: no tokenizer files are made of its vocabulary: {error}", path.display());
+            Vec::new()
+        });
         Ok(HfModel {
             path: path.to_owned(),
             tensors: Box::new(model),
             config,
             config_name: path.display().to_string(),
-            sidecars: Vec::new(),
+            sidecars,
         })
     }
 }

@@ -14,10 +14,10 @@ use std::io::Write;
 use std::path::Path;
 
 use super::hf_config::{LlamaShape, Scaling};
-use super::{HfModel, LineageError};
+use super::{HfModel, LineageError, TensorDigest};
 use crate::atomic::AtomicFile;
 use crate::progress::{Progress, Unit};
-use crate::weights::gguf::GgufWriter;
+use crate::weights::gguf::{GgufWriter, Metadata};
 use crate::weights::{Access, Dtype, TensorInfo};
 use tensors::Tensor;
 
@@ -79,70 +79,108 @@ impl GgufFileType {
 pub struct GgufReport {
     /// The tensors in the order of the file.
     pub tensors: Vec<TensorInfo>,
+    /// Digests of the tensors under Hugging Face's names and in its row order, as a reader gives them back.
+    pub digests: Vec<TensorDigest>,
     /// What a user should know: what the format could not say.
     pub notes: Vec<String>,
+}
+
+/// A model whose GGUF file is laid out; nothing of its tensors is read yet.
+pub struct GgufPlan<'a> {
+    model: &'a HfModel,
+    tensors: Vec<Tensor>,
+    /// Of the whole file, in its order.
+    infos: Vec<TensorInfo>,
+    /// The tensor that GGUF has for LLaMA 3.1's rotary scaling; the first in the file.
+    factors: Option<Vec<f32>>,
+    metadata: Metadata,
+    notes: Vec<String>,
+}
+
+impl<'a> GgufPlan<'a> {
+    /// Plans `model` as one GGUF file of this type.
+    ///
+    /// # Errors
+    /// [`LineageError::Refused`] for a model that is no LLaMA, lacks tensors or has other ones;
+    /// [`LineageError::Tokenizer`] if the vocabulary has more tokens than the embedding rows or is of a kind that GGUF
+    /// cannot say; [`LineageError::Io`] if a tokenizer file cannot be read.
+    pub fn new(model: &'a HfModel, file_type: GgufFileType) -> Result<Self, LineageError> {
+        let shape = LlamaShape::of(model, "GGUF")?;
+        let tensors = tensors::plan(model, &shape, file_type)?;
+        let mut notes = Vec::new();
+        let mut metadata = metadata::of_model(model, &shape, file_type, &mut notes)?;
+        metadata.0.extend(metadata::vocabulary(model, &tensors, &mut notes)?.0);
+        let factors = factors(&shape);
+        let factors_info = factors.as_ref().map(|factors| TensorInfo {
+            name: "rope_freqs.weight".into(),
+            dtype: Dtype::F32,
+            shape: vec![factors.len()],
+        });
+        let infos =
+            factors_info.into_iter().chain(tensors.iter().map(|tensor| tensor.info.clone())).collect();
+        Ok(GgufPlan { model, tensors, infos, factors, metadata, notes })
+    }
+
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(Tensor::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Writes the file at `out`. One tensor at a time is in memory.
+    ///
+    /// # Errors
+    /// [`LineageError::Weights`] for what the source reports and for values that the type cannot hold;
+    /// [`LineageError::Io`].
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<GgufReport, LineageError> {
+        let io = |error| LineageError::io(out, "write", error);
+        let mut file = AtomicFile::create(out).map_err(io)?;
+        let mut writer = GgufWriter::new(&mut file, out, &self.metadata, self.infos.clone())?;
+        progress.begin("writing GGUF", Some(self.bytes()), Unit::Bytes);
+        let result = self.write_tensors(&mut writer, progress);
+        progress.end();
+        let digests = result?;
+        writer.finish()?.flush().map_err(io)?;
+        file.commit().map_err(io)?;
+        Ok(GgufReport { tensors: self.infos.clone(), digests, notes: self.notes.clone() })
+    }
+
+    fn write_tensors<W: Write>(
+        &self,
+        writer: &mut GgufWriter<W>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<TensorDigest>, LineageError> {
+        if let Some(factors) = &self.factors {
+            writer.write(&factors.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
+        }
+        let source = &self.model.tensors;
+        let mut digests = Vec::with_capacity(self.tensors.len());
+        let mut following = self.tensors.iter().skip(1);
+        for tensor in &self.tensors {
+            if let Some(next) = following.next() {
+                source.hint(&next.origin, Access::Soon);
+            }
+            let data = tensor.data(source)?;
+            writer.write(&tensor.in_file_order(&data))?;
+            digests.push(TensorDigest::of(&tensor.origin, &tensor.info, &data));
+            drop(data);
+            source.hint(&tensor.origin, Access::Done);
+            progress.advance(tensor.bytes());
+        }
+        Ok(digests)
+    }
 }
 
 /// Writes `model` as one GGUF file at `out`.
 ///
 /// # Errors
-/// [`LineageError::Refused`] for a model that is no LLaMA, lacks tensors or has other ones;
-/// [`LineageError::Tokenizer`] if the vocabulary has more tokens than the embedding rows or is of a kind that GGUF
-/// cannot say; [`LineageError::Weights`] for values that the type cannot hold; [`LineageError::Io`].
+/// Those of [`GgufPlan::new`] and [`GgufPlan::write`].
 pub fn write_gguf(
     model: &HfModel,
     out: &Path,
     file_type: GgufFileType,
     progress: &dyn Progress,
 ) -> Result<GgufReport, LineageError> {
-    let shape = LlamaShape::of(model, "GGUF")?;
-    let tensors = tensors::plan(model, &shape, file_type)?;
-    let mut notes = Vec::new();
-    let mut metadata = metadata::of_model(model, &shape, file_type, &mut notes)?;
-    metadata.0.extend(metadata::vocabulary(model, &tensors, &mut notes)?.0);
-
-    let factors = factors(&shape);
-    let factors_info = factors.as_ref().map(|factors| TensorInfo {
-        name: "rope_freqs.weight".into(),
-        dtype: Dtype::F32,
-        shape: vec![factors.len()],
-    });
-    let infos: Vec<TensorInfo> =
-        factors_info.into_iter().chain(tensors.iter().map(|tensor| tensor.info.clone())).collect();
-    let total = tensors.iter().map(Tensor::bytes).sum();
-
-    let io = |error| LineageError::io(out, "write", error);
-    let mut file = AtomicFile::create(out).map_err(io)?;
-    let mut writer = GgufWriter::new(&mut file, out, &metadata, infos.clone())?;
-    progress.begin("writing GGUF", Some(total), Unit::Bytes);
-    let result = write_tensors(model, &tensors, factors.as_deref(), &mut writer, progress);
-    progress.end();
-    result?;
-    writer.finish()?.flush().map_err(io)?;
-    file.commit().map_err(io)?;
-    Ok(GgufReport { tensors: infos, notes })
-}
-
-fn write_tensors<W: Write>(
-    model: &HfModel,
-    tensors: &[Tensor],
-    factors: Option<&[f32]>,
-    writer: &mut GgufWriter<W>,
-    progress: &dyn Progress,
-) -> Result<(), LineageError> {
-    if let Some(factors) = factors {
-        writer.write(&factors.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
-    }
-    let mut following = tensors.iter().skip(1);
-    for tensor in tensors {
-        if let Some(next) = following.next() {
-            model.tensors.hint(&next.origin, Access::Soon);
-        }
-        writer.write(&tensor.data(&*model.tensors)?)?;
-        model.tensors.hint(&tensor.origin, Access::Done);
-        progress.advance(tensor.bytes());
-    }
-    Ok(())
+    GgufPlan::new(model, file_type)?.write(out, progress)
 }
 
 /// The factors of LLaMA 3.1's rule, which GGUF has as a tensor.

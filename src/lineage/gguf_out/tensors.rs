@@ -23,14 +23,20 @@ impl Tensor {
         self.info.dtype.bytes_for(self.info.elements()).unwrap_or(0) as u64
     }
 
-    /// Its data: rows in GGUF's order, in the type of the file.
+    /// Its data in the type of the file, with the rows in Hugging Face's order.
     pub fn data<'a>(&self, source: &'a dyn TensorSource) -> Result<Cow<'a, [u8]>, WeightsError> {
-        let mut view = source.tensor(&self.origin)?;
-        if let Some(heads) = self.heads {
-            let rows = view.info.shape.first().copied().unwrap_or(1);
-            view.data = pairs_from_halves(&view.data, rows, heads).into();
+        source.tensor(&self.origin)?.cast(self.info.dtype)
+    }
+
+    /// The same with the rows in GGUF's order. Blocks lie within rows, so rows move whole.
+    pub fn in_file_order<'a>(&self, data: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.heads {
+            None => Cow::Borrowed(data),
+            Some(heads) => {
+                let rows = self.info.shape.first().copied().unwrap_or(1);
+                Cow::Owned(pairs_from_halves(data, rows, heads))
+            }
         }
-        view.cast(self.info.dtype)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A Hugging Face model in Meta's form: `consolidated.NN.pth`, `params.json`, `checklist.chk`, `tokenizer.model`.
 //!
-//! Each shard holds a slice of every matrix, as model parallelism needs it. A tensor is read once and cut for all
-//! shards, which are written side by side; `params.json` comes last, so an interrupted folder is not taken for a
+//! Each shard holds a slice of every matrix, as model parallelism needs it. A tensor is read and hashed once and cut for
+//! all shards, which are written side by side; `params.json` comes last, so an interrupted folder is not taken for a
 //! model. Rows of q and k go back to neighbouring pairs, per key-value head where heads are grouped.
 //! Source: the conversion script of `transformers`, read backwards; the axes of `llama/model.py` of Meta.
 
@@ -18,7 +18,7 @@ use std::path::Path;
 use md5::{Digest as _, Md5};
 
 use super::hf_config::LlamaShape;
-use super::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
+use super::{HfModel, LineageError, Refusal, Sidecar, TensorDigest, is_buffer};
 use crate::atomic::{AtomicFile, write_atomically};
 use crate::progress::{Progress, Unit};
 use crate::tokenizer::ModelFile;
@@ -28,65 +28,167 @@ use slices::{Part, counterpart};
 
 /// Most shards: as many files are open at once.
 const MAX_SHARDS: usize = 64;
+/// Meta's name of the matrix whose rows make the logits.
+const OUTPUT: &str = "output.weight";
+
+/// Shards of the released sizes by width and layers: 13B, Code Llama's 34B, 33B, 65B and 70B. The others have one.
+/// Source: the tables of model-parallel values of Meta's `llama` and `codellama` repositories.
+const RELEASED: [(usize, usize, usize); 4] = [(5120, 40, 2), (6656, 60, 4), (8192, 48, 4), (8192, 80, 8)];
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetaReport {
     /// File names in the folder.
     pub files: Vec<String>,
+    /// Digests of the tensors under Hugging Face's names and in its row order, as a reader gives them back.
+    pub tensors: Vec<TensorDigest>,
     /// What a user should know: what the form could not say.
     pub notes: Vec<String>,
+}
+
+/// A model whose way into Meta's form is known; nothing of its tensors is read yet.
+pub struct MetaPlan<'a> {
+    model: &'a HfModel,
+    shards: usize,
+    tensors: Vec<Tensor>,
+    tokenizer: Option<Vec<u8>>,
+    params: Vec<u8>,
+    notes: Vec<String>,
+}
+
+impl<'a> MetaPlan<'a> {
+    /// Plans `model` as `shards` files, by default as many as Meta's release of its size has. Element types stay as
+    /// they are.
+    ///
+    /// # Errors
+    /// [`LineageError::Refused`] for a model that is no LLaMA, has biases or lacks tensors, has a rotary scaling that
+    /// Meta's code does not know, or cannot be cut into so many shards; [`LineageError::Tokenizer`] for a damaged
+    /// `tokenizer.model`; [`LineageError::Io`] if that cannot be read.
+    pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, LineageError> {
+        let shape = LlamaShape::of(model, "Meta's form")?;
+        let released = || {
+            RELEASED.iter().find(|(width, layers, _)| (*width, *layers) == (shape.hidden_size, shape.layers))
+        };
+        let shards = shards.unwrap_or_else(|| released().map_or(1, |(_, _, shards)| *shards));
+        let tensors = plan(model, &shape, shards)?;
+        let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
+        let mut notes = Vec::new();
+        let counted = match &tokenizer {
+            Some(bytes) => Some(ModelFile { place: "tokenizer.model", bytes }.count()?),
+            None => {
+                notes.push(
+                    "the model has no tokenizer.model: put the one of its family beside the weights"
+                        .to_owned(),
+                );
+                None
+            }
+        };
+        if let Some(counted) = counted.filter(|&counted| counted != shape.vocab_size) {
+            notes.push(format!(
+                "tokenizer.model has {counted} pieces and the embedding {} rows: tokens that other files added are not \
+                 known to Meta's code",
+                shape.vocab_size
+            ));
+        }
+        let params = params::params(model, &shape, counted == Some(shape.vocab_size))?;
+        let params = serde_json::Value::Object(params).to_string().into_bytes();
+        Ok(MetaPlan { model, shards, tensors, tokenizer, params, notes })
+    }
+
+    /// The number of files of weights.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(Tensor::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Writes the files into the folder `out`. One tensor at a time is in memory, and its slices.
+    ///
+    /// # Errors
+    /// [`LineageError::Weights`] for what the source reports, [`LineageError::Io`].
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<MetaReport, LineageError> {
+        fs::create_dir_all(out).map_err(|e| LineageError::io(out, "create", e))?;
+        let (mut sums, tensors) = self.write_shards(out, progress)?;
+        if let Some(bytes) = &self.tokenizer {
+            write_small(out, "tokenizer.model", bytes)?;
+        }
+        sums.insert("params.json".to_owned(), hex(Md5::new_with_prefix(&self.params)));
+        let lines: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+        write_small(out, "checklist.chk", lines.as_bytes())?;
+        write_small(out, "params.json", &self.params)?;
+
+        let mut files: Vec<String> = sums.into_keys().collect();
+        files.push("checklist.chk".to_owned());
+        files.extend(self.tokenizer.as_ref().map(|_| "tokenizer.model".to_owned()));
+        Ok(MetaReport { files, tensors, notes: self.notes.clone() })
+    }
+
+    /// Writes all `consolidated.NN.pth`; gives their MD5 sums by name, and the digests of the tensors.
+    fn write_shards(
+        &self,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(BTreeMap<String, String>, Vec<TensorDigest>), LineageError> {
+        let (shards, tensors) = (self.shards, &self.tensors);
+        let names: Vec<String> = (0..shards).map(|shard| format!("consolidated.{shard:02}.pth")).collect();
+        let mut writers = Vec::with_capacity(shards);
+        for (shard, name) in names.iter().enumerate() {
+            let path = out.join(name);
+            let file = AtomicFile::create(&path).map_err(|e| LineageError::io(&path, "create", e))?;
+            let infos = tensors.iter().map(|tensor| TensorInfo {
+                name: tensor.name.clone(),
+                dtype: tensor.info.dtype,
+                shape: tensor.part.shape(&tensor.info.shape, shard, shards),
+            });
+            writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
+        }
+        progress.begin("writing Meta's shards", Some(self.bytes()), Unit::Bytes);
+        let source = &self.model.tensors;
+        let mut digests = Vec::with_capacity(tensors.len());
+        let mut write = || -> Result<(), LineageError> {
+            let mut following = tensors.iter().skip(1);
+            for tensor in tensors {
+                if let Some(next) = following.next() {
+                    source.hint(&next.origin, Access::Soon);
+                }
+                let view = source.tensor(&tensor.origin)?;
+                for (shard, writer) in writers.iter_mut().enumerate() {
+                    writer.write(&tensor.part.cut(&view, shard, shards))?;
+                }
+                digests.push(tensor.digest(&view.data));
+                drop(view);
+                source.hint(&tensor.origin, Access::Done);
+                progress.advance(tensor.bytes());
+            }
+            Ok(())
+        };
+        let result = write();
+        progress.end();
+        result?;
+        let mut sums = BTreeMap::new();
+        for (name, writer) in names.into_iter().zip(writers) {
+            let Summed { inner, sum } = writer.finish()?;
+            inner.commit().map_err(|e| LineageError::io(&out.join(&name), "write", e))?;
+            sums.insert(name, hex(sum));
+        }
+        Ok((sums, digests))
+    }
 }
 
 /// Writes `model` into the folder `out` as `shards` files. Element types stay as they are.
 ///
 /// # Errors
-/// [`LineageError::Refused`] for a model that is no LLaMA, has biases or lacks tensors, has a rotary scaling that
-/// Meta's code does not know, or cannot be cut into so many shards; [`LineageError::Tokenizer`] for a damaged
-/// `tokenizer.model`; [`LineageError::Weights`] and [`LineageError::Io`].
+/// Those of [`MetaPlan::new`] and [`MetaPlan::write`].
 pub fn write_meta(
     model: &HfModel,
     out: &Path,
     shards: usize,
     progress: &dyn Progress,
 ) -> Result<MetaReport, LineageError> {
-    let shape = LlamaShape::of(model, "Meta's form")?;
-    let tensors = plan(model, &shape, shards)?;
-    let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
-    let mut notes = Vec::new();
-    let counted = match &tokenizer {
-        Some(bytes) => Some(ModelFile { place: "tokenizer.model", bytes }.count()?),
-        None => {
-            notes.push(
-                "the model has no tokenizer.model: put the one of its family beside the weights".to_owned(),
-            );
-            None
-        }
-    };
-    if let Some(counted) = counted.filter(|&counted| counted != shape.vocab_size) {
-        notes.push(format!(
-            "tokenizer.model has {counted} pieces and the embedding {} rows: tokens that other files added are not \
-             known to Meta's code",
-            shape.vocab_size
-        ));
-    }
-    let params = params::params(model, &shape, counted == Some(shape.vocab_size))?;
-
-    fs::create_dir_all(out).map_err(|e| LineageError::io(out, "create", e))?;
-    let mut sums = write_shards(model, out, shards, &tensors, progress)?;
-    if let Some(bytes) = &tokenizer {
-        write_small(out, "tokenizer.model", bytes)?;
-    }
-    let params = serde_json::Value::Object(params).to_string().into_bytes();
-    sums.insert("params.json".to_owned(), hex(Md5::new_with_prefix(&params)));
-    let lines: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
-    write_small(out, "checklist.chk", lines.as_bytes())?;
-    write_small(out, "params.json", &params)?;
-
-    let mut files: Vec<String> = sums.into_keys().collect();
-    files.push("checklist.chk".to_owned());
-    files.extend(tokenizer.map(|_| "tokenizer.model".to_owned()));
-    Ok(MetaReport { files, notes })
+    MetaPlan::new(model, Some(shards))?.write(out, progress)
 }
 
 /// One tensor of the model and what becomes of it.
@@ -95,6 +197,19 @@ struct Tensor {
     name: String,
     info: TensorInfo,
     part: Part,
+}
+
+impl Tensor {
+    /// The length of its data.
+    fn bytes(&self) -> u64 {
+        self.info.dtype.bytes_for(self.info.elements()).unwrap_or(0) as u64
+    }
+
+    /// What a reader gives back under Hugging Face's name. A tied head is a matrix of its own in Meta's form.
+    fn digest(&self, data: &[u8]) -> TensorDigest {
+        let name = if self.name == OUTPUT { "lm_head.weight" } else { &self.origin };
+        TensorDigest::of(name, &self.info, data)
+    }
 }
 
 /// The tensors in Meta's names, in the order of the model.
@@ -128,7 +243,7 @@ fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor
     if shape.tied
         && let Some((_, embedding)) = tensors.iter().find(|(_, t)| t.name == "tok_embeddings.weight")
     {
-        let name = "output.weight".to_owned();
+        let name = OUTPUT.to_owned();
         let (origin, info, part) = (embedding.origin.clone(), embedding.info.clone(), Part::VOCABULARY);
         tensors.push(((0, 2), Tensor { origin, name, info, part }));
     }
@@ -140,57 +255,6 @@ fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor
         return Err(Refusal::new(whole, expected, tensors.len().to_string(), advice));
     }
     Ok(tensors.into_iter().map(|(_, tensor)| tensor).collect())
-}
-
-/// Writes all `consolidated.NN.pth`; gives their MD5 sums by name.
-fn write_shards(
-    model: &HfModel,
-    out: &Path,
-    shards: usize,
-    tensors: &[Tensor],
-    progress: &dyn Progress,
-) -> Result<BTreeMap<String, String>, LineageError> {
-    let names: Vec<String> = (0..shards).map(|shard| format!("consolidated.{shard:02}.pth")).collect();
-    let mut writers = Vec::with_capacity(shards);
-    for (shard, name) in names.iter().enumerate() {
-        let path = out.join(name);
-        let file = AtomicFile::create(&path).map_err(|e| LineageError::io(&path, "create", e))?;
-        let infos = tensors.iter().map(|tensor| TensorInfo {
-            name: tensor.name.clone(),
-            dtype: tensor.info.dtype,
-            shape: tensor.part.shape(&tensor.info.shape, shard, shards),
-        });
-        writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
-    }
-    let bytes = |info: &TensorInfo| info.dtype.bytes_for(info.elements()).unwrap_or(0) as u64;
-    let total = tensors.iter().map(|tensor| bytes(&tensor.info)).sum();
-    progress.begin("writing Meta's shards", Some(total), Unit::Bytes);
-    let mut write = || -> Result<(), LineageError> {
-        let mut following = tensors.iter().skip(1);
-        for tensor in tensors {
-            if let Some(next) = following.next() {
-                model.tensors.hint(&next.origin, Access::Soon);
-            }
-            let view = model.tensors.tensor(&tensor.origin)?;
-            for (shard, writer) in writers.iter_mut().enumerate() {
-                writer.write(&tensor.part.cut(&view, shard, shards))?;
-            }
-            drop(view);
-            model.tensors.hint(&tensor.origin, Access::Done);
-            progress.advance(bytes(&tensor.info));
-        }
-        Ok(())
-    };
-    let result = write();
-    progress.end();
-    result?;
-    let mut sums = BTreeMap::new();
-    for (name, writer) in names.into_iter().zip(writers) {
-        let Summed { inner, sum } = writer.finish()?;
-        inner.commit().map_err(|e| LineageError::io(&out.join(&name), "write", e))?;
-        sums.insert(name, hex(sum));
-    }
-    Ok(sums)
 }
 
 fn write_small(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LineageError> {

@@ -13,7 +13,10 @@
 //! last, so no part of an unfinished build passes for a model.
 
 mod journal;
+mod meta;
 mod place;
+mod proof;
+mod single;
 mod small;
 mod stream;
 #[cfg(test)]
@@ -28,14 +31,15 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use self::journal::{Journal, Start};
+pub use self::meta::write_meta_folder;
 use self::place::Place;
+pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::Slot;
 use super::digest::TensorDigest;
 use super::{
-    Cast, HfModel, InputRecord, LineageError, LineageRecord, Lock, LockedFile, LockedInput, Refusal,
-    WithoutBuffers, hash, tensors_sha256,
+    Cast, HfModel, InputRecord, LineageError, LineageRecord, Lock, LockedFile, LockedInput, WithoutBuffers,
+    hash, tensors_sha256,
 };
-use crate::machine;
 use crate::progress::{Progress, Unit};
 use crate::weights::safetensors::Layout;
 use crate::weights::{Dtype, TensorInfo, TensorSource};
@@ -79,6 +83,8 @@ pub struct Written {
     pub tensor_bytes: u64,
     /// Tensors that an interrupted build had finished already.
     pub kept: usize,
+    /// What a user should know: what the form could not say.
+    pub notes: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -117,7 +123,9 @@ pub fn write_model(
     let (mut journal, start) = Journal::open(&place, &work)?;
     start.say(&place.target, layout.files.iter().map(|file| file.tensors.len()).sum());
 
-    check_room(&place, &layout)?;
+    // What an interrupted build holds already is room.
+    let size: u64 = layout.files.iter().map(|file| file.size).fold(SMALL_FILES, u64::saturating_add);
+    place::check_room(&place.model, &place.target, size.saturating_sub(place.occupied(&layout)))?;
     let files = place.open_files(&layout)?;
     let slots = slots(&layout);
 
@@ -148,7 +156,8 @@ pub fn write_model(
     let lock = Lock::new(&lineage, inputs, tensors, listed);
     small::write_synced(&place.model.join(super::LOCK_FILE), lock.to_yaml().as_bytes())?;
     let folder = place.finish()?;
-    Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, elapsed: began.elapsed() })
+    let notes = Vec::new();
+    Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
 }
 
 /// The strings in every file's header.
@@ -206,22 +215,6 @@ fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, LineageErro
         Ok(LockedInput { role: input.role.clone(), name: input.name.clone(), files })
     };
     inputs.iter().map(input).collect()
-}
-
-/// Refuses before the first byte what would end in a full disk. What an interrupted build holds already is room.
-fn check_room(place: &Place, layout: &Layout) -> Result<(), LineageError> {
-    let size: u64 = layout.files.iter().map(|file| file.size).fold(SMALL_FILES, u64::saturating_add);
-    let needed = size.saturating_sub(place.occupied(layout));
-    match machine::free_bytes(&place.model) {
-        Some(free) if free < needed => Err(Refusal::new(
-            place.target.display().to_string(),
-            format!("room for {:.2} GB more", needed as f64 / 1e9),
-            format!("{:.2} GB free on its disk", free as f64 / 1e9),
-            "free some space, or choose a folder on another disk with --out",
-        )
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 /// The tensors that the journal claims and whose bytes on the disk have the digest that it says, by name.

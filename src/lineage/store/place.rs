@@ -9,6 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::lineage::lock::is_file_name;
 use crate::lineage::{InputRecord, LOCK_FILE, LineageError, Lock, Refusal};
+use crate::machine;
+use crate::weights::WeightsError;
 use crate::weights::safetensors::{Layout, PlannedFile};
 
 /// A target that this process alone works on.
@@ -28,16 +30,9 @@ pub(super) struct Place {
 impl Place {
     /// Checks the target, makes the folder beside it and locks it.
     pub(super) fn claim(out: &Path, force: bool, inputs: &[InputRecord]) -> Result<Self, LineageError> {
-        let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
-        let Some(name) = name else {
-            let found = format!("{:?}", out.display().to_string());
-            return Err(Refusal::new("--out", "the name of a new folder", found, "add a name").into());
-        };
+        let container = container(out, "folder")?;
         check_target(out, force)?;
         refuse_own_inputs(out, inputs)?;
-        let parent = parent(out);
-        fs::create_dir_all(parent).map_err(|e| LineageError::io(parent, "create", e))?;
-        let container = parent.join(format!(".{name}.zoo-partial"));
         let lock = lock(&container, out)?;
         let model = container.join("model");
         fs::create_dir_all(&model).map_err(|e| LineageError::io(&model, "create", e))?;
@@ -57,6 +52,17 @@ impl Place {
     pub(super) fn clear(&self) -> Result<(), LineageError> {
         fs::remove_dir_all(&self.model).map_err(|e| LineageError::io(&self.model, "empty", e))?;
         fs::create_dir(&self.model).map_err(|e| LineageError::io(&self.model, "create", e))
+    }
+
+    /// Removes what an earlier call wrote, and its journal.
+    pub(super) fn start_over(&self) -> Result<(), LineageError> {
+        match fs::remove_file(self.journal()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(LineageError::io(&self.journal(), "remove", e));
+            }
+            _ => {}
+        }
+        self.clear()
     }
 
     /// Bytes on the disk that the planned files hold already.
@@ -108,13 +114,29 @@ impl Place {
             self.remove_replaced(&old);
         }
         // The model is complete; a rest of the work beside it does no harm.
-        let rest = fs::remove_file(self.journal())
+        let journal = match fs::remove_file(self.journal()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        let rest = journal
             .and_then(|()| fs::remove_file(self.container.join("lock")))
             .and_then(|()| fs::remove_dir(&self.container));
         if let Err(error) = rest {
             tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
         }
         Ok(self.target)
+    }
+
+    /// Removes all of the work.
+    pub(super) fn abandon(self) {
+        let removed = fs::remove_dir_all(&self.model);
+        for path in [self.journal(), self.container.join("lock")] {
+            // There may be no journal.
+            let _ = fs::remove_file(path);
+        }
+        if let Err(error) = removed.and_then(|()| fs::remove_dir(&self.container)) {
+            tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
+        }
     }
 
     /// Removes the files of the build that was replaced, by name: what is not its own is never deleted.
@@ -131,7 +153,18 @@ impl Place {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// The folder for the work beside a target, whose parents are made. `what` the target is, for errors.
+pub(super) fn container(out: &Path, what: &str) -> Result<PathBuf, LineageError> {
+    let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
+    let Some(name) = name else {
+        let (expected, found) =
+            (format!("the name of a new {what}"), format!("{:?}", out.display().to_string()));
+        return Err(Refusal::new("--out", expected, found, "add a name").into());
+    };
+    Ok(parent(out).join(format!(".{name}.zoo-partial")))
+}
+
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -175,21 +208,23 @@ fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageError
 }
 
 /// A model is never replaced by something made from itself.
-fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
+pub(super) fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
     let Ok(target_path) = fs::canonicalize(target) else { return Ok(()) };
     for file in inputs.iter().flat_map(|input| &input.files) {
         if fs::canonicalize(&file.path).is_ok_and(|path| path.starts_with(&target_path)) {
-            let found = format!("the folder of an input, {}", file.path.display());
+            let found = format!("the place of an input, {}", file.path.display());
             let place = target.display().to_string();
-            let advice = "choose another folder with --out";
-            return Err(Refusal::new(place, "a folder that is not read", found, advice).into());
+            let advice = "choose another name with --out";
+            return Err(Refusal::new(place, "a place that is not read", found, advice).into());
         }
     }
     Ok(())
 }
 
-/// Makes the container and locks it for this process; the system gives the lock back when the process ends.
-fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
+/// Makes the container, with its parents, and locks it for this process; the system gives the lock back when the process ends.
+pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
+    let beside = parent(container);
+    fs::create_dir_all(beside).map_err(|e| LineageError::io(beside, "create", e))?;
     // A process that finishes removes the container. Whoever opened the lock file just before then holds a lock on a
     // file without a name, and has to begin again.
     const ATTEMPTS: usize = 100;
@@ -268,6 +303,24 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
     fs::rename(aside, new)
 }
 
+/// Gives a file or folder its name unless something has that name already; in one step where the system can.
+pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), LineageError> {
     let synced = File::open(folder).and_then(|file| file.sync_all());
@@ -276,9 +329,8 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), LineageError> {
 
 /// An error of writing; a full disk says that what is finished is not lost.
 pub(super) fn cannot_write(path: &Path, error: io::Error) -> LineageError {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => Refusal::new(
+        kind if is_full(kind) => Refusal::new(
             path.display().to_string(),
             "room for the whole model",
             error.to_string(),
@@ -286,5 +338,45 @@ pub(super) fn cannot_write(path: &Path, error: io::Error) -> LineageError {
         )
         .into(),
         _ => LineageError::io(path, "write", error),
+    }
+}
+
+/// Whether the disk, or what the user may have of it, has no room.
+fn is_full(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// The error of work of which nothing is kept: a full disk is said with the name that the user gave.
+pub(super) fn of_target(target: &Path, error: LineageError) -> LineageError {
+    let full = match &error {
+        LineageError::Io { source, .. } | LineageError::Weights(WeightsError::Io { source, .. }) => {
+            is_full(source.kind())
+        }
+        _ => false,
+    };
+    if !full {
+        return error;
+    }
+    Refusal::new(
+        target.display().to_string(),
+        "room for the whole model",
+        "a full disk, or a limit of the size of files",
+        "free some space and give the same command again, or choose another disk with --out; nothing is left behind",
+    )
+    .into()
+}
+
+/// Refuses before the first byte what would end in a full disk.
+pub(super) fn check_room(folder: &Path, target: &Path, needed: u64) -> Result<(), LineageError> {
+    match machine::free_bytes(folder) {
+        Some(free) if free < needed => Err(Refusal::new(
+            target.display().to_string(),
+            format!("room for {:.2} GB more", needed as f64 / 1e9),
+            format!("{:.2} GB free on its disk", free as f64 / 1e9),
+            "free some space, or choose a folder on another disk with --out",
+        )
+        .into()),
+        _ => Ok(()),
     }
 }
