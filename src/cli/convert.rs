@@ -7,12 +7,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use self::form::{Form, Type};
-use self::size::ShardSize;
+pub(super) use self::size::ShardSize;
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::lineage::{
-    HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, Written, WrittenFile, write_gguf_file,
-    write_meta_folder, write_model,
+    HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check,
+    write_gguf_file, write_meta_folder, write_model,
 };
 use crate::weights::Dtype;
 
@@ -60,6 +60,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let form = Form::of(args)?;
     let Named { name, path, .. } = Named::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
+    if model.is_difference()? {
+        tracing::warn!(
+            "{}: its norm weights are near zero: this is a difference to a base and no model; zoo build makes one of both",
+            args.model
+        );
+    }
     let inputs = vec![InputRecord::of("source", &name, model.tensors.as_ref())];
     let progress = bar(global);
     let mut out = io::stdout().lock();
@@ -82,7 +88,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             } else {
                 let shard_bytes = args.shard_size.map_or(SHARD_BYTES, |size| size.0);
                 let options = StoreOptions { dtype, shard_bytes, force: args.force, ..Default::default() };
-                write_model(&model, &args.out, &options, lineage, &progress)?
+                write_model(&model, &args.out, &options, lineage, &no_check, &progress)?
             };
             written.print(&mut out)?;
             written.notes

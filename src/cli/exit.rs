@@ -16,8 +16,21 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", text(&error));
     if error.chain().any(|cause| cause.is::<Usage>()) { ExitCode::from(2) } else { ExitCode::from(1) }
+}
+
+/// The error and its causes in one line. What an error says of its cause already is not said twice.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -25,4 +38,23 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|io| io.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = || io::Error::from(ErrorKind::NotFound);
+        let error = crate::lineage::LineageError::Io { file: "a".into(), action: "read", source: io() };
+        let said = text(&anyhow::Error::from(error));
+        assert_eq!(said, format!("a: cannot read: {}", io()));
+        let error = Err::<(), _>(io()).context("no card").context("no model").unwrap_err();
+        assert_eq!(text(&error), format!("no model: no card: {}", io()));
+    }
 }

@@ -51,6 +51,7 @@ pub use record::{InputFile, InputRecord, LineageRecord};
 pub use rope_factors::Llama3Rule;
 pub use sidecar::sidecars_from_gguf;
 pub use store::{
-    SHARD_BYTES, StoreOptions, Written, WrittenFile, write_gguf_file, write_meta_folder, write_model,
+    Check, SHARD_BYTES, StoreOptions, Written, WrittenFile, check_target, no_check, write_gguf_file,
+    write_meta_folder, write_model,
 };
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -2,7 +2,7 @@
 
 /// A size in decimal units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) struct ShardSize(pub(in crate::cli) u64);
+pub struct ShardSize(pub u64);
 
 impl std::str::FromStr for ShardSize {
     type Err = String;

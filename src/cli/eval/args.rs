@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::build::Given;
 use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
@@ -9,6 +10,7 @@ Examples:
   zoo eval smollm2-135m --suite basics
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --limit 50
   zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
+  zoo eval vicuna-13b-v0 --from llama-13b=/models/llama/13B --suite mmlu
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run";
 
 /// Score models on suites and write the tables
@@ -49,6 +51,9 @@ pub struct Args {
     /// Weights for a registry name, instead of its published sources
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
+    /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
+    #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
+    pub from: Vec<Given>,
     /// Text that goes before every prompt
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,

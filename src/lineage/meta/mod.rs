@@ -20,6 +20,11 @@ mod params;
 #[cfg(test)]
 mod tests;
 
+/// The length of the context that readers take a `params.json` with this content to mean, which has no word for it.
+pub(super) fn context_of(params: &[u8]) -> Option<usize> {
+    MetaParams::parse(Path::new(PARAMS_FILE), params).ok().map(|params| params.context())
+}
+
 /// The tensors of a folder of Meta's under their Hugging Face names.
 #[derive(Debug)]
 pub struct MetaAsHf {

@@ -63,7 +63,7 @@ impl MetaParams {
         Ok(Self::parse(&path, &bytes)?)
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Box<Fault>> {
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Box<Fault>> {
         let map: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| {
             Fault::new(path, FaultKind::InvalidConfig, "a JSON object", error.to_string())
         })?;
@@ -125,7 +125,7 @@ impl MetaParams {
     /// Tokens of the context that the model was trained on, as far as the file betrays its generation: LLaMA had 2048.
     /// Llama 2 has 4096; its 70B names key and value heads, and its 7B and 13B have the ε that only the 65B of
     /// the first generation had. Code Llama, with its own theta, has 16384.
-    fn context(&self) -> usize {
+    pub(super) fn context(&self) -> usize {
         let small_llama_2 = self.norm_eps == 1e-5 && matches!(self.dim, 4096 | 5120);
         match self.rope_theta {
             Some(theta) if theta > 10_000.0 => 16_384,

@@ -18,6 +18,7 @@ use std::path::Path;
 use md5::{Digest as _, Md5};
 
 use super::hf_config::LlamaShape;
+use super::meta::context_of;
 use super::{HfModel, LineageError, Refusal, Sidecar, TensorDigest, is_buffer};
 use crate::atomic::{AtomicFile, write_atomically};
 use crate::progress::{Progress, Unit};
@@ -92,6 +93,12 @@ impl<'a> MetaPlan<'a> {
         }
         let params = params::params(model, &shape, counted == Some(shape.vocab_size))?;
         let params = serde_json::Value::Object(params).to_string().into_bytes();
+        if let Some(context) = context_of(&params).filter(|&context| context != shape.positions) {
+            notes.push(format!(
+                "params.json has no length of context: readers will take {context} tokens, and the model has {}",
+                shape.positions
+            ));
+        }
         Ok(MetaPlan { model, shards, tensors, tokenizer, params, notes })
     }
 
