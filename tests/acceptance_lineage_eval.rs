@@ -11,7 +11,7 @@ use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use zoo::engine::{LanguageModel, Limits, LocalModel, ScoreRequest};
 use zoo::kernels;
-use zoo::lineage::{Facts, HfModel, Parts, Released, derive};
+use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
 use zoo::model::{Checkpoint, Network, Wave, config_hf};
 use zoo::progress::Silent;
 use zoo::registry::Rule;
@@ -134,7 +134,14 @@ fn models_in_every_form_of_their_release() {
     for (case, forms) in [
         (
             "base-f16",
-            &["base/hf-st-f16", "base/hf-st-f32-legacy", "base/hf-bin", "base/hf-bin-oldformat"][..],
+            &[
+                "base/meta/1shard",
+                "base/meta/2shard",
+                "base/hf-st-f16",
+                "base/hf-st-f32-legacy",
+                "base/hf-bin",
+                "base/hf-bin-oldformat",
+            ][..],
         ),
         ("base-bf16", &["base/hf-st-bf16"]),
         ("base-f32", &["base/hf-st-f32-legacy"]),
@@ -145,6 +152,23 @@ fn models_in_every_form_of_their_release() {
     ] {
         for form in forms {
             check(&kit, case, form, &Checkpoint::open(&kit.join(form)).unwrap());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn forms_that_zoo_writes_are_the_same_model() {
+    let Some(kit) = kit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (case, form) in [("base-f16", "base/hf-st-f16"), ("mha", "variants/mha"), ("tied", "variants/tied")] {
+        let model = HfModel::open(&kit.join(form)).unwrap();
+        let (gguf, meta) =
+            (folder.path().join(format!("{case}.gguf")), folder.path().join(format!("{case}-meta")));
+        write_gguf(&model, &gguf, GgufFileType::F16, &Silent).unwrap();
+        write_meta(&model, &meta, 2, &Silent).unwrap();
+        for (path, form) in [(gguf, "GGUF"), (meta, "two shards of Meta's")] {
+            check(&kit, case, form, &Checkpoint::open(&path).unwrap());
         }
     }
 }

@@ -9,9 +9,12 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use safetensors::tensor::{Dtype, TensorView};
-use tiny::{command, stderr, stdout, write_tiny_model, zoo};
+use tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 use zoo::lineage::{LOCK_FILE, Lock};
-use zoo::weights;
+use zoo::progress::Silent;
+use zoo::tokenizer::{AddSpecials, Tokenizer};
+use zoo::weights::gguf::{GgufWriter, Metadata, Value};
+use zoo::weights::{self, TensorInfo, verify_checklist};
 
 fn tiny() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -72,6 +75,260 @@ fn halving_and_widening_again_rounds_once() {
             assert!((x - y).abs() <= x.abs() / 256.0 && y.to_bits() & 0xffff == 0, "{x} became {y}");
         }
     }
+}
+
+/// Names of a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    let mut names: Vec<String> = entries.map(|e| e.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_model_goes_through_gguf_and_metas_form_and_comes_back() {
+    let folder = tiny();
+    let path = |name: &str| folder.path().join(name);
+    let from = path("tiny");
+    let old = weights::open(&from).unwrap();
+    for (form, flags) in [
+        ("tiny.gguf", &[][..]),
+        ("again.GGUF", &["--to", "gguf", "--dtype", "f32"]),
+        ("one", &["--to", "meta"]),
+        ("two", &["--to", "meta", "--shards", "2"]),
+    ] {
+        let output = convert(&from, &path(form), flags);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = stdout(&output);
+        assert!(
+            text.contains("mostly F32") && text.contains(&format!("next: zoo eval {}", path(form).display()))
+        );
+        let output = convert(&path(form), &path("back"), &["--force"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let new = weights::open(path("back")).unwrap();
+        for info in old.tensors() {
+            assert_eq!(
+                old.tensor(&info.name).unwrap().data,
+                new.tensor(&info.name).unwrap().data,
+                "{form} {}",
+                info.name
+            );
+        }
+        // Where the form has no tied matrices, the second one is written out.
+        let meta = path(form).is_dir();
+        assert_eq!(new.tensors().len(), old.tensors().len() + usize::from(meta), "{form}");
+        let digest = Lock::read(&path("back")).unwrap().tensors_sha256;
+        assert!(text.contains(&format!("tensors_sha256 {digest}")), "{form}: {text}");
+        if meta {
+            assert_eq!(Lock::read(&path(form)).unwrap().tensors_sha256, digest);
+            assert!(verify_checklist(&path(form).join("checklist.chk"), &Silent).unwrap() >= 2);
+        } else {
+            let [a, b] = [&from, &path("back")].map(|folder| Tokenizer::from_folder(folder).unwrap());
+            for text in ["", "a b é 你好", "<s>a</s>", "[PAD]"] {
+                let ids = a.encode(text, AddSpecials::Default).unwrap();
+                assert_eq!(b.encode(text, AddSpecials::Default).unwrap(), ids, "{text}");
+            }
+        }
+    }
+    assert_eq!(names(folder.path()), ["again.GGUF", "back", "one", "tiny", "tiny.gguf", "two"]);
+    let verified = zoo(&["verify", path("two").to_str().unwrap()]);
+    assert!(verified.status.success() && stdout(&verified).contains("as locked"), "{}", stdout(&verified));
+}
+
+#[test]
+fn what_a_form_cannot_say_is_noted() {
+    let folder = tiny();
+    let (from, out) = (folder.path().join("tiny"), folder.path().join("small.gguf"));
+    let output = convert(&from, &out, &["--dtype", "q4_0"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // Rows of 16 and 24 elements are no whole blocks of 32.
+    assert!(stderr(&output).contains("note: 15 matrices are F16"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("mostly F16"), "{}", stdout(&output));
+    let output = convert(&from, &folder.path().join("meta"), &["--to", "meta"]);
+    let text = stderr(&output);
+    assert!(text.contains("no tokenizer.model") && text.contains("has 2048"), "{text}");
+    assert_eq!(stderr(&convert(&from, &folder.path().join("meta"), &["--to", "meta", "--force", "-q"])), "");
+}
+
+#[test]
+fn flags_that_do_not_fit_are_wrong_usage() {
+    let folder = tiny();
+    let from = folder.path().join("tiny");
+    let quantised = folder.path().join("q.gguf");
+    // Blocks of zeros: eight rows of 32 elements.
+    write_quantised(&quantised);
+    for (from, out, flags, words) in [
+        (&from, "a.gguf", &["--to", "hf"][..], &["a.gguf", "--to gguf, or the name of a folder"][..]),
+        (&from, "a.gguf", &["--to", "meta"], &["a.gguf", "--to meta"]),
+        (&from, "a", &["--to", "gguf"], &["ending in .gguf"]),
+        (&from, "a", &["--dtype", "q8_0"], &["q8_0", "--to gguf"]),
+        (&from, "a", &["--to", "meta", "--dtype", "q4_0"], &["q4_0", "--to gguf"]),
+        (&from, "a", &["--shards", "2"], &["--shards belongs to --to meta"]),
+        (&from, "a.gguf", &["--shard-size", "1GB"], &["--shard-size belongs to --to hf"]),
+        (&from, "a", &["--to", "onnx"], &["onnx", "hf, gguf, meta"]),
+        (&from, "a", &["--to", "meta", "--shards", "two"], &["two", "--shards"]),
+        (&quantised, "a", &[], &["Q8_0", "--dtype f32, f16 or bf16"]),
+        (&quantised, "a", &["--to", "meta"], &["Q8_0", "--dtype f32, f16 or bf16"]),
+    ] {
+        let output = convert(from, &folder.path().join(out), flags);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {text}");
+        assert!(words.iter().all(|word| text.contains(word)), "{flags:?}: {text}");
+    }
+    assert_eq!(names(folder.path()), ["q.gguf", "tiny"]);
+}
+
+/// A GGUF file of a LLaMA without layers, its matrices in Q8_0.
+fn write_quantised(path: &Path) {
+    const WIDTH: usize = 32;
+    let unsigned = |n: u64| Value::Unsigned(n);
+    let metadata = [
+        ("general.architecture", Value::String("llama".into())),
+        ("llama.embedding_length", unsigned(WIDTH as u64)),
+        ("llama.attention.head_count", unsigned(2)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::Float(1e-5)),
+        ("llama.feed_forward_length", unsigned(64)),
+        ("llama.block_count", unsigned(1)),
+        ("llama.context_length", unsigned(64)),
+    ];
+    let metadata = Metadata(metadata.map(|(key, value)| (key.to_owned(), value)).into());
+    let info =
+        |name: &str, dtype, shape: &[usize]| TensorInfo { name: name.into(), dtype, shape: shape.to_vec() };
+    let infos = vec![
+        info("token_embd.weight", weights::Dtype::Q8_0, &[8, WIDTH]),
+        info("output_norm.weight", weights::Dtype::F32, &[WIDTH]),
+    ];
+    let mut writer = GgufWriter::new(fs::File::create(path).unwrap(), path, &metadata, infos).unwrap();
+    writer.write(&[0; 8 * 34]).unwrap();
+    writer.write(&1f32.to_le_bytes().repeat(WIDTH)).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn other_places_and_models_are_refused() {
+    let folder = tiny();
+    let path = |name: &str| folder.path().join(name);
+    let (from, bloom) = (path("tiny"), path("bloom"));
+    write_tiny_bloom(&bloom);
+    fs::write(path("text.gguf"), "not a model").unwrap();
+    fs::create_dir(path("folder.gguf")).unwrap();
+    fs::create_dir(path("full")).unwrap();
+    fs::write(path("full/notes.txt"), "mine").unwrap();
+    assert!(convert(&from, &path("done.gguf"), &[]).status.success());
+    assert!(convert(&from, &path("done"), &["--to", "meta"]).status.success());
+    let before = names(folder.path());
+    for (from, out, flags, words) in [
+        (&bloom, "b.gguf", &[][..], &["\"bloom\"", "only LLaMA models are written as GGUF"][..]),
+        (&bloom, "b", &["--to", "meta"], &["\"bloom\"", "safetensors"]),
+        (&from, "m", &["--to", "meta", "--shards", "3"], &["that 3 divides"]),
+        (&from, "m", &["--to", "meta", "--shards", "0"], &["1 to 64 shards"]),
+        (&from, "done.gguf", &[], &["does not exist yet", "a GGUF file of", "--force"]),
+        (&from, "done", &["--to", "meta"], &["finished build", "--force"]),
+        (&from, "text.gguf", &["--force"], &["no GGUF file", "--out"]),
+        (&from, "folder.gguf", &["--force"], &["found a folder"]),
+        (&from, "full", &["--to", "meta", "--force"], &["other files", "--out"]),
+        (&path("done.gguf"), "done.gguf", &["--force"], &["the place of an input"]),
+        (&path("done"), "done", &["--to", "meta", "--force"], &["the place of an input"]),
+        (&from, "text.gguf/m.gguf", &[], &["text.gguf"]),
+    ] {
+        let output = convert(from, &path(out), flags);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{out} {flags:?}: {text}");
+        assert!(
+            words.iter().all(|word| text.contains(word)) && !text.contains("panicked"),
+            "{out} {flags:?}: {text}"
+        );
+    }
+    assert_eq!(names(folder.path()), before);
+    assert_eq!(fs::read(path("text.gguf")).unwrap(), b"not a model");
+    // With --force, what zoo made itself is replaced.
+    for (out, flags) in [
+        ("done.gguf", &["--force", "--dtype", "f16"][..]),
+        ("done", &["--force", "--to", "meta", "--dtype", "f16"]),
+    ] {
+        let output = convert(&from, &path(out), flags);
+        assert!(output.status.success() && stdout(&output).contains("mostly F16"), "{}", stderr(&output));
+    }
+    assert_eq!(names(folder.path()), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_of_other_forms() {
+    let folder = tiny();
+    let from = folder.path().join("tiny");
+    for (out, flags) in [("m.gguf", ""), ("m", "--to meta"), ("m", "--to meta --shards 2")] {
+        // Files of at most a few kilobytes, whatever the shell's unit.
+        let script = format!(
+            "trap '' XFSZ; ulimit -f 8; exec '{}' convert '{}' --out '{}' {flags}",
+            env!("CARGO_BIN_EXE_zoo"),
+            from.display(),
+            folder.path().join(out).display()
+        );
+        let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("room for the whole model") && text.contains(out), "{text}");
+        assert_eq!(names(folder.path()), ["tiny"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn other_forms_are_complete_or_absent_after_a_signal() {
+    let folder = tiny();
+    let from = folder.path().join("tiny");
+    let from = from.to_str().unwrap();
+    for (name, flags) in [("m.gguf", &[][..]), ("m", &["--to", "meta", "--shards", "2"])] {
+        let out = folder.path().join(name);
+        let args = [&["convert", from, "--out", out.to_str().unwrap()], flags].concat();
+        let began = Instant::now();
+        assert!(zoo(&args).status.success());
+        let time = began.elapsed();
+        let expected =
+            if out.is_dir() { content(&out) } else { [(String::new(), fs::read(&out).unwrap())].into() };
+        for (number, signal) in (0..12).zip(["KILL", "INT"].into_iter().cycle()) {
+            if out.is_dir() {
+                fs::remove_dir_all(&out).unwrap()
+            } else {
+                fs::remove_file(&out).unwrap()
+            }
+            let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(time.mul_f64(f64::from(number) / 12.0));
+            let id = child.id().to_string();
+            // The process may have ended by itself.
+            let sent =
+                std::process::Command::new("kill").args(["-s", signal, &id]).stderr(Stdio::null()).status();
+            assert!(sent.is_ok());
+            let finished = child.wait().unwrap().success();
+            if finished {
+                assert!(out.exists());
+            } else if !out.exists() {
+                let output = zoo(&args);
+                assert!(output.status.success(), "{}", stderr(&output));
+            }
+            let found =
+                if out.is_dir() { content(&out) } else { [(String::new(), fs::read(&out).unwrap())].into() };
+            assert!(found == expected, "{signal} {number}");
+        }
+        // A process that ended between giving the name and cleaning up may leave an empty place of work, and no more.
+        let left = folder.path().join(format!(".{name}.zoo-partial"));
+        assert!(!left.join("model.gguf").exists() && !left.join("model").exists(), "{:?}", names(&left));
+        let _ = fs::remove_dir_all(left);
+        if out.is_dir() { fs::remove_dir_all(&out).unwrap() } else { fs::remove_file(&out).unwrap() }
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = tiny();
+    let (from, out) = (folder.path().join("tiny"), folder.path().join("m.gguf"));
+    let args = ["convert", from.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let mut child = command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && out.exists(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
 }
 
 #[test]
@@ -216,4 +473,14 @@ fn a_call_beside_another_waits_for_nothing() {
     let text = both.iter().map(stderr).collect::<String>();
     assert!(text.contains("no other process") || text.contains("finished build"), "{text}");
     assert!(out.join(LOCK_FILE).exists());
+
+    let tiny = tiny();
+    let (source, out) = (tiny.path().join("tiny"), tiny.path().join("m.gguf"));
+    let args = ["convert", source.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let start = || command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    assert_eq!(both.iter().filter(|output| output.status.success()).count(), 1);
+    let text = both.iter().map(stderr).collect::<String>();
+    assert!(text.contains("no other process") || text.contains("a GGUF file of"), "{text}");
+    assert_eq!(names(tiny.path()), ["m.gguf", "tiny"]);
 }

@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{Fault, FaultKind, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError};
+use super::{
+    Fault, FaultKind, MetaShards, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError,
+};
 
 /// The file of a model that is not split.
 pub const SINGLE_FILE: &str = "model.safetensors";
@@ -72,7 +74,10 @@ fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
     let names = weight_files(folder)?;
     let expected = format!("{SINGLE_FILE}, {INDEX_FILE}, {TORCH_SINGLE_FILE} or {TORCH_INDEX_FILE}");
     let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
-    let (kind, advice) = if ends(".safetensors") {
+    let is_adapter = !names.is_empty() && names.iter().all(|name| name.starts_with("adapter_model."));
+    let (kind, advice) = if is_adapter {
+        (FaultKind::MissingData, "an adapter changes a base model: zoo build makes one of both".to_owned())
+    } else if ends(".safetensors") {
         let advice = format!("rename the file to {SINGLE_FILE}, fetch {INDEX_FILE}, or name one file");
         (FaultKind::MissingData, advice)
     } else if ends(".gguf") {
@@ -82,14 +87,44 @@ fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
             format!("rename the file to {TORCH_SINGLE_FILE}, fetch {TORCH_INDEX_FILE}, or name one file");
         (FaultKind::MissingData, advice)
     } else {
-        (FaultKind::MissingData, "fetch the model's weights into this folder".to_owned())
+        let found = elsewhere(folder)?;
+        let (found, advice) = found.unwrap_or_else(|| {
+            ("no file of weights".to_owned(), "fetch the model's weights into this folder".to_owned())
+        });
+        return Err(Fault::new(folder, FaultKind::MissingData, expected, found).advice(advice).into());
     };
     let found = match names.len() {
-        0 => "no file of weights".to_owned(),
         1..=8 => names.join(", "),
         n => format!("{} and {} more", names.iter().take(8).cloned().collect::<Vec<_>>().join(", "), n - 8),
     };
     Err(Fault::new(folder, kind, expected, found).advice(advice).into())
+}
+
+/// What a folder without weights has instead, and what to do then: folders with weights, as Meta's releases have one for
+/// each size, or encrypted files.
+fn elsewhere(folder: &Path) -> Result<Option<(String, String)>, WeightsError> {
+    let list = |e| WeightsError::io(folder, "list", e);
+    let (mut models, mut encrypted) = (Vec::new(), 0usize);
+    for entry in std::fs::read_dir(folder).map_err(list)? {
+        let path = entry.map_err(list)?.path();
+        if is_hf_layout(&path) || MetaShards::is_in(&path) {
+            models.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        encrypted = encrypted.saturating_add(usize::from(ending(&path) == Some("enc")));
+    }
+    models.sort();
+    models.truncate(8);
+    Ok(match (models.is_empty(), encrypted) {
+        (false, _) => {
+            let found = format!("no file of weights, but folders with some: {}", models.join(", "));
+            Some((found, "name one of these folders".to_owned()))
+        }
+        (true, 0) => None,
+        (true, n) => Some((
+            format!("no file of weights, but encrypted ones ({n} that end in .enc)"),
+            "zoo build decrypts them with their key".to_owned(),
+        )),
+    })
 }
 
 /// The files of a folder that could be weights, sorted.
@@ -132,10 +167,27 @@ mod tests {
         assert!(text.contains("name the .gguf file"), "{text}");
         let (kind, text) = refused(&["adapter_model.safetensors"]);
         assert_eq!(kind, Some(FaultKind::MissingData));
-        assert!(text.contains("adapter_model.safetensors"), "{text}");
+        assert!(text.contains("found adapter_model.safetensors; an adapter changes a base"), "{text}");
+        let (kind, text) = refused(&["a.bin.00.enc", "b.json.11.enc"]);
+        assert_eq!(kind, Some(FaultKind::MissingData));
+        assert!(text.contains("2 that end in .enc") && text.contains("zoo build"), "{text}");
         let names: Vec<String> = (0..20).map(|i| format!("{i:02}.bin")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         assert!(refused(&names).1.contains("07.bin and 12 more"));
+    }
+
+    #[test]
+    fn folders_that_hold_models_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in
+            ["7B/consolidated.00.pth", "13B/consolidated.00.pth", "hf/model.safetensors", "notes/a.txt"]
+        {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let text = open(folder.path()).err().unwrap().to_string();
+        assert!(text.contains("folders with some: 13B, 7B, hf; name one of these folders"), "{text}");
     }
 
     #[test]

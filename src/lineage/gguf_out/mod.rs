@@ -60,6 +60,10 @@ impl GgufFileType {
         }
     }
 
+    fn is_blocks(self) -> bool {
+        matches!(self, GgufFileType::Q8_0 | GgufFileType::Q4_0)
+    }
+
     /// The type of one tensor. `is_output` says that its rows make the logits.
     fn of_tensor(self, shape: &[usize], is_output: bool) -> Dtype {
         let &[_, columns] = shape else { return Dtype::F32 };
@@ -110,6 +114,11 @@ impl<'a> GgufPlan<'a> {
         let mut notes = Vec::new();
         let mut metadata = metadata::of_model(model, &shape, file_type, &mut notes)?;
         metadata.0.extend(metadata::vocabulary(model, &tensors, &mut notes)?.0);
+        let whole = |info: &TensorInfo| info.shape.len() != 2 || info.dtype.block_size() > 1;
+        let plain = tensors.iter().filter(|tensor| !whole(&tensor.info)).count();
+        if file_type.is_blocks() && plain > 0 {
+            notes.push(format!("{plain} matrices are F16, since their rows are no whole blocks"));
+        }
         let factors = factors(&shape);
         let factors_info = factors.as_ref().map(|factors| TensorInfo {
             name: "rope_freqs.weight".into(),

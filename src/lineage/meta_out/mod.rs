@@ -67,10 +67,7 @@ impl<'a> MetaPlan<'a> {
     /// `tokenizer.model`; [`LineageError::Io`] if that cannot be read.
     pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, LineageError> {
         let shape = LlamaShape::of(model, "Meta's form")?;
-        let released = || {
-            RELEASED.iter().find(|(width, layers, _)| (*width, *layers) == (shape.hidden_size, shape.layers))
-        };
-        let shards = shards.unwrap_or_else(|| released().map_or(1, |(_, _, shards)| *shards));
+        let shards = shards.unwrap_or_else(|| released_shards(&shape));
         let tensors = plan(model, &shape, shards)?;
         let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
         let mut notes = Vec::new();
@@ -100,11 +97,6 @@ impl<'a> MetaPlan<'a> {
             ));
         }
         Ok(MetaPlan { model, shards, tensors, tokenizer, params, notes })
-    }
-
-    /// The number of files of weights.
-    pub fn shards(&self) -> usize {
-        self.shards
     }
 
     /// Bytes of all tensors.
@@ -196,6 +188,12 @@ pub fn write_meta(
     progress: &dyn Progress,
 ) -> Result<MetaReport, LineageError> {
     MetaPlan::new(model, Some(shards))?.write(out, progress)
+}
+
+/// The number of files that Meta's release of a model of this size has.
+fn released_shards(shape: &LlamaShape) -> usize {
+    let size = (shape.hidden_size, shape.layers);
+    RELEASED.iter().find(|(width, layers, _)| (*width, *layers) == size).map_or(1, |(_, _, shards)| *shards)
 }
 
 /// One tensor of the model and what becomes of it.

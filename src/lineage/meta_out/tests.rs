@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::lineage::rows::halves_from_pairs;
 use crate::lineage::sample::Memory;
+use crate::lineage::{MetaAsHf, digest_tensors};
 use crate::progress::Silent;
 use crate::weights::{TensorSource, TorchFile};
 
@@ -84,6 +85,9 @@ fn slices_make_the_model_again() {
     for shards in [1, 2] {
         let folder = tempfile::tempdir().unwrap();
         let report = write_meta(&model, folder.path(), shards, &Silent).unwrap();
+        let mut digests = report.tensors.clone();
+        digests.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(digests, digest_tensors(&MetaAsHf::open(folder.path()).unwrap(), &Silent).unwrap());
         assert_eq!(report.files.len(), shards + 2);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), shards + 2);
         let files: Vec<TorchFile> = (0..shards)
@@ -127,6 +131,12 @@ fn params_and_checklist_describe_the_files() {
     let report =
         write_meta(&model(&shapes(), json!({"rope_theta": 5e5})), folder.path(), 1, &Silent).unwrap();
     assert!(report.notes[0].contains("no tokenizer.model"), "{:?}", report.notes);
+    // No context is in the configuration, which means 2048; a theta of half a million is Code Llama's.
+    assert!(
+        report.notes[1].contains("readers will take 16384 tokens, and the model has 2048"),
+        "{:?}",
+        report.notes
+    );
     let params: Json =
         serde_json::from_slice(&std::fs::read(folder.path().join("params.json")).unwrap()).unwrap();
     let expected = json!({
@@ -185,4 +195,27 @@ fn what_metas_code_does_not_know_is_refused() {
     let mut more = all.clone();
     more.insert("model.layers.0.self_attn.q_proj.bias".into(), vec![HIDDEN]);
     assert!(refused(&model(&more, json!({})), 1).contains("q_proj.bias"));
+}
+
+#[test]
+fn released_sizes_have_the_shards_of_their_release() {
+    let sized = |hidden: usize, heads: usize, layers: usize| {
+        let mut model = Memory::default().model("tiny");
+        for (key, value) in
+            [("hidden_size", hidden), ("num_attention_heads", heads), ("num_hidden_layers", layers)]
+        {
+            model.config.insert(key.into(), value.into());
+        }
+        LlamaShape::of(&model, "Meta's form").unwrap()
+    };
+    for (hidden, heads, layers, shards) in [
+        (4096, 32, 32, 1),
+        (5120, 40, 40, 2),
+        (6656, 52, 60, 4),
+        (8192, 64, 48, 4),
+        (8192, 64, 80, 8),
+        (4096, 32, 30, 1),
+    ] {
+        assert_eq!(released_shards(&sized(hidden, heads, layers)), shards, "{hidden}");
+    }
 }
