@@ -13,6 +13,7 @@ mod encrypted;
 mod files;
 mod finding;
 mod form;
+mod guard;
 mod lock;
 mod names;
 mod pass;
@@ -26,6 +27,7 @@ mod vocabulary;
 use std::path::Path;
 
 pub use finding::{Check, Finding, Level};
+pub use guard::norms_of_a_difference;
 pub use report::{Kind, Report};
 pub use rotary::{Agreement, Heads, Order};
 pub use rows::RowFacts;
