@@ -54,6 +54,9 @@ pub struct Args {
     /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
     pub from: Vec<Given>,
+    /// Score weights that look like a difference to a base, not like a model
+    #[arg(long)]
+    pub allow_difference: bool,
     /// Text that goes before every prompt
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,
