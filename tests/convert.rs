@@ -156,7 +156,7 @@ fn flags_that_do_not_fit_are_wrong_usage() {
     let from = folder.path().join("tiny");
     let quantised = folder.path().join("q.gguf");
     // Blocks of zeros: eight rows of 32 elements.
-    write_quantised(&quantised);
+    write_quantised(&quantised, 1.0);
     for (from, out, flags, words) in [
         (&from, "a.gguf", &["--to", "hf"][..], &["a.gguf", "--to gguf, or the name of a folder"][..]),
         (&from, "a.gguf", &["--to", "meta"], &["a.gguf", "--to meta"]),
@@ -178,8 +178,20 @@ fn flags_that_do_not_fit_are_wrong_usage() {
     assert_eq!(names(folder.path()), ["q.gguf", "tiny"]);
 }
 
-/// A GGUF file of a LLaMA without layers, its matrices in Q8_0.
-fn write_quantised(path: &Path) {
+#[test]
+fn a_difference_is_called_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (norms, warned) in [(1.0, false), (0.003, true)] {
+        let (from, out) = (folder.path().join("m.gguf"), folder.path().join(format!("{warned}")));
+        write_quantised(&from, norms);
+        let output = convert(&from, &out, &["--dtype", "f16"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains("a difference to a base and no model; zoo build"), warned);
+    }
+}
+
+/// A GGUF file of a LLaMA without layers, its matrix in Q8_0 and its norm weights all `norms`.
+fn write_quantised(path: &Path, norms: f32) {
     const WIDTH: usize = 32;
     let unsigned = |n: u64| Value::Unsigned(n);
     let metadata = [
@@ -200,7 +212,7 @@ fn write_quantised(path: &Path) {
     ];
     let mut writer = GgufWriter::new(fs::File::create(path).unwrap(), path, &metadata, infos).unwrap();
     writer.write(&[0; 8 * 34]).unwrap();
-    writer.write(&1f32.to_le_bytes().repeat(WIDTH)).unwrap();
+    writer.write(&norms.to_le_bytes().repeat(WIDTH)).unwrap();
     writer.finish().unwrap();
 }
 

@@ -14,6 +14,7 @@ use crate::lineage::{
     HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check,
     write_gguf_file, write_meta_folder, write_model,
 };
+use crate::verify::norms_of_a_difference;
 use crate::weights::Dtype;
 
 /// Write a model in another form or element type.
@@ -26,12 +27,13 @@ Examples:
   zoo convert ./llama-13b-hf --to meta --out ./13B --shards 2
   zoo convert smollm2-135m --out ./smollm2-bf16 --dtype bf16 --shard-size 200MB
 
-Forms: hf is a folder in Hugging Face's layout, gguf one file for llama.cpp and its relatives, meta a folder of
-consolidated.NN.pth as Meta released LLaMA. Any of them, and PyTorch's .bin files, can be read.
+Forms: hf is a folder in Hugging Face's layout, gguf one file for llama.cpp and its relatives, meta
+a folder of consolidated.NN.pth as Meta released LLaMA. Any of them, and PyTorch's .bin files, can
+be read. GGUF and Meta outputs are read back and compared before they get their name.
 
-Folders have a zoo.lock.yaml, which holds the SHA-256 of every tensor. GGUF and Meta outputs are read back and compared.
-The output has its name when it is complete and not before; until then all is in .NAME.zoo-partial beside it. An
-interrupted call for hf is gone on with by the same command, one for another form is started over.")]
+Folders have a zoo.lock.yaml, which holds the SHA-256 of every tensor. Until the output is complete,
+all of it is in .NAME.zoo-partial beside it. An interrupted call for hf is gone on with by the same
+command; one for another form is started over.")]
 pub struct Args {
     /// A registry id or alias, a folder, or a file of weights
     #[arg(value_name = "MODEL|PATH")]
@@ -60,7 +62,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let form = Form::of(args)?;
     let Named { name, path, .. } = Named::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
-    if model.is_difference()? {
+    if norms_of_a_difference(model.tensors.as_ref())?.is_some() {
         tracing::warn!(
             "{}: its norm weights are near zero: this is a difference to a base and no model; zoo build makes one of both",
             args.model

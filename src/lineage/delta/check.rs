@@ -266,16 +266,6 @@ fn norms(model: &HfModel) -> Result<Option<f64>, LineageError> {
     Ok(means.get(means.len() / 2).copied())
 }
 
-impl HfModel {
-    /// Whether the weights of its normalisation layers are those of a difference to a model, and not of a model.
-    ///
-    /// # Errors
-    /// What the tensors' source reports.
-    pub fn is_difference(&self) -> Result<bool, LineageError> {
-        Ok(norms(self)?.is_some_and(|norms| norms < WHOLE))
-    }
-}
-
 /// The mean magnitude of some rows of the embedding.
 fn rows(model: &HfModel) -> Result<Option<f64>, LineageError> {
     let Some(info) = find(model, EMBEDDING) else { return Ok(None) };

@@ -174,12 +174,3 @@ fn a_base_in_bf16_is_rounded_to_f16_and_noted() {
     let (_, warnings) = make(Dtype::BF16).unwrap();
     assert!(warnings.join("").contains("found BF16"), "{warnings:?}");
 }
-
-#[test]
-fn a_difference_is_told_by_its_norms() {
-    let base = tiny();
-    assert!(!base.clone().model("base").is_difference().unwrap());
-    assert!(difference(&base, 0).model("delta").is_difference().unwrap());
-    // Without norms, nothing is said.
-    assert!(!Memory::default().model("empty").is_difference().unwrap());
-}

@@ -61,8 +61,12 @@ pub(super) fn plan(
             let (expected, found) = ("floating-point values", info.dtype.to_string());
             return Err(Refusal::new(place(), expected, found, "convert the model with its own tools first"));
         }
-        if heads.is_some_and(|heads| !has_heads(&info.shape, heads)) {
-            let expected = format!("whole heads of an even width, as {} says", model.config_name);
+        let fits = |heads: usize| {
+            has_heads(&info.shape, heads) && info.shape.first().copied() == heads.checked_mul(shape.head_dim)
+        };
+        if let Some(heads) = heads.filter(|&heads| !fits(heads)) {
+            let width = shape.head_dim;
+            let expected = format!("{heads} whole heads of {width} rows, as {} says", model.config_name);
             let found = format!("shape {:?}", info.shape);
             let advice = "weights and configuration do not belong together: fetch both again";
             return Err(Refusal::new(place(), expected, found, advice));

@@ -1,7 +1,7 @@
 //! Meta's `params.json`, from the configuration of Hugging Face.
 //!
 //! It has no width of the MLP: Meta's code computes one from the model's width, rounds it up to a multiple and may
-//! stretch it before. So the rule is searched that gives the width there is, with the numbers that releases use.
+//! stretch it before. So the rule is searched that gives the width there is, with the numbers that releases use first.
 //! Source: `FeedForward` and `ModelArgs` of Meta's `llama` repository (versions 1 and 2).
 
 use serde_json::{Map, Value, json};
@@ -11,6 +11,11 @@ use super::super::{HfModel, Refusal};
 
 /// Values of `multiple_of` in the order in which they are tried: LLaMA's, those of later releases, smaller ones.
 const MULTIPLES: [usize; 13] = [256, 4096, 1024, 2048, 512, 128, 64, 32, 16, 8, 4, 2, 1];
+/// The same beside a multiplier: Llama 2's of 70B, Llama 3's, others.
+const STRETCHED: [usize; 5] = [4096, 1024, 2048, 512, 256];
+/// `ffn_dim_multiplier` of those releases.
+const MULTIPLIER: f64 = 1.3;
+
 /// The content of `params.json`. `vocab_size` is −1 where the tokenizer says it.
 ///
 /// # Errors
@@ -64,11 +69,12 @@ fn width(dim: usize, multiple_of: usize, multiplier: Option<f64>) -> usize {
 /// `multiple_of` and `ffn_dim_multiplier` that give this width: without a multiplier if there are such, else with one
 /// of one decimal, else with one that hits it exactly.
 fn width_rule(dim: usize, wanted: usize) -> (usize, Option<f64>) {
-    let tenths = (1..=60).map(|tenths| Some(f64::from(tenths) / 10.0));
-    for multiplier in std::iter::once(None).chain(tenths) {
-        let allowed = if multiplier.is_none() { &MULTIPLES[..] } else { &MULTIPLES[..5] };
-        if let Some(&multiple) = allowed.iter().find(|&&multiple| width(dim, multiple, multiplier) == wanted)
-        {
+    let tenths = (1..=60).map(|tenths| f64::from(tenths) / 10.0);
+    let multipliers = std::iter::once(MULTIPLIER).chain(tenths).map(Some);
+    for multiplier in std::iter::once(None).chain(multipliers) {
+        let multiples = if multiplier.is_none() { &MULTIPLES[..] } else { &STRETCHED[..] };
+        let fits = |multiple: &&usize| width(dim, **multiple, multiplier) == wanted;
+        if let Some(&multiple) = multiples.iter().find(fits) {
             return (multiple, multiplier);
         }
     }
@@ -91,11 +97,8 @@ mod tests {
             (4096, 14336, (1024, Some(1.3))),
             (64, 172, (4, None)),
         ] {
-            let (multiple, multiplier) = width_rule(dim, inner);
-            assert_eq!(width(dim, multiple, multiplier), inner);
-            if (dim, inner) != (8192, 28672) {
-                assert_eq!((multiple, multiplier), rule, "{dim}, {inner}");
-            }
+            assert_eq!(width_rule(dim, inner), rule, "{dim}, {inner}");
+            assert_eq!(width(dim, rule.0, rule.1), inner);
         }
     }
 

@@ -197,8 +197,9 @@ fn a_damaged_journal_or_file_is_never_believed() {
         ("empty journal", |c| fs::write(c.join("journal"), "").unwrap(), 0),
         (
             "a hole in a file",
+            // It holds eight of the ten: two small tensors and three layers.
             |c| fs::write(c.join("model/model-00001-of-00004.safetensors"), "x").unwrap(),
-            7,
+            2,
         ),
         ("no files", |c| fs::remove_dir_all(c.join("model")).unwrap(), 0),
         ("a stray file", |c| fs::write(c.join("model/stray"), "x").unwrap(), 10),
