@@ -1,14 +1,19 @@
 //! What a run leaves on disk: its description, one line per document, tables.
 //!
 //! Every file is written to a temporary name beside its place, flushed to the disk and renamed: a file
-//! under its own name is complete.
+//! under its own name is complete. The [`ledger`] is the exception: it grows while the work goes on, and says of
+//! every line whether it is what was written.
 
+pub mod ledger;
 mod run;
 mod sample;
+mod settings;
 mod time;
 
-pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
+pub use ledger::{Identity, Ledger, LedgerError};
+pub use run::{ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
+pub use settings::{ModelSettings, Options, RunSettings, TaskSettings};
 pub use time::Timestamp;
 
-pub use crate::atomic::{AtomicFile, write_atomically};
+pub use crate::atomic::{AtomicFile, remove_leftovers, write_atomically};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::settings::Options;
 
 /// One model of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// Name in the tables.
     pub name: String,
@@ -32,10 +34,24 @@ pub struct ModelRecord {
     pub seconds: BTreeMap<String, f64>,
     /// Tokens over all its suites.
     pub tokens: TokenRecord,
+    /// Where its scores came from.
+    #[serde(default)]
+    pub requests: RequestRecord,
+}
+
+/// Requests by where their answers came from.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// All of them.
+    pub asked: usize,
+    /// Scored before this run was interrupted, and read back.
+    pub resumed: usize,
+    /// Taken over from other runs (`--reuse`).
+    pub reused: usize,
 }
 
 /// Tokens asked for, distinct and computed.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// Over all requests, each by itself.
     pub asked: u64,
@@ -46,7 +62,7 @@ pub struct TokenRecord {
 }
 
 /// One task of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuiteRecord {
     /// The task.
     pub task: String,
@@ -64,7 +80,7 @@ pub struct SuiteRecord {
 }
 
 /// The whole file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of zoo.
     pub zoo: String,
@@ -85,6 +101,9 @@ pub struct RunRecord {
     pub threads: usize,
     /// What the user asked for.
     pub suites: Vec<String>,
+    /// The options that decide what is asked, by name.
+    #[serde(default)]
+    pub options: Options,
     /// The models.
     pub models: Vec<ModelRecord>,
     /// The tasks.

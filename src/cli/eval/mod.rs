@@ -1,6 +1,8 @@
 //! `zoo eval`: score models on suites and write the tables.
 
 mod args;
+mod complete;
+mod folder;
 mod output;
 mod subject;
 
@@ -10,13 +12,15 @@ use std::time::Instant;
 use anyhow::Context;
 
 pub use args::Args;
-use output::Run;
+use output::{Run, Scores, Shown};
 use subject::Subject;
 
 use super::exit::Usage;
 use super::{Global, bar};
 use crate::engine::Plan;
 use crate::evaluate::{self, EncodedTask};
+use crate::machine::cpu_name;
+use crate::records::{RunSettings, TaskSettings};
 use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
 
 /// Whose prompts, tokens and metrics the numbers are.
@@ -24,27 +28,56 @@ pub const PROTOCOL: &str = "lm-eval-0.4.13";
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
+    let shown = Shown { format: args.format, all_tasks: args.all_tasks };
+    if let (true, Some(folder)) = (args.resume, &args.out)
+        && folder::state(folder) == folder::State::Complete
+    {
+        return complete::show(folder, &args.include_path, shown, global);
+    }
     let mut run = Run::begin(args)?;
     let suites = find_suites(args)?;
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
     let tasks = prepare_tasks(&suites, args)?;
+    if !args.dry_run {
+        run.open(&settings(args, &subjects, &tasks)?, args.resume)?;
+    }
     for subject in subjects {
         let tokenizer = subject.tokenizer()?;
-        let encoded = evaluate::encode(&tokenizer, &tasks, subject.limits().max_length)?;
+        let encoded = evaluate::encode(tokenizer, &tasks, subject.limits().max_length)?;
         if args.dry_run {
             print_plan(&subject, &tasks, &encoded)?;
             continue;
         }
+        let (mut ledger, reused) = run.ledger(&subject, &encoded, &args.reuse)?;
         let progress = bar(global);
-        let loading = Instant::now();
-        let model = subject.load(&progress)?;
-        let scoring = Instant::now();
-        let evaluated = evaluate::evaluate(&model, &tasks, &encoded, &progress)?;
-        run.add(&subject, &tokenizer, &suites, evaluated, scoring - loading, scoring.elapsed())?;
+        let begun = Instant::now();
+        let model = subject.model(&ledger, &encoded, &progress)?;
+        let loading = begun.elapsed();
+        let evaluated = evaluate::evaluate(&*model, &tasks, &encoded, &mut ledger, &progress)?;
+        ledger.sync()?;
+        let scores = Scores { evaluated, reused, loading, scoring: begun.elapsed() - loading };
+        run.add(&subject, tokenizer, &suites, scores)?;
     }
-    if args.dry_run { Ok(()) } else { run.finish(args, global) }
+    if args.dry_run { Ok(()) } else { run.finish(shown, global) }
+}
+
+/// What a run's numbers depend on; one with other settings is another run.
+fn settings(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow::Result<RunSettings> {
+    let task = |task: &PreparedTask| TaskSettings {
+        task: task.task.name.clone(),
+        num_fewshot: task.num_fewshot,
+        documents: task.docs.len(),
+        data_sha256: task.data_sha256.clone(),
+    };
+    Ok(RunSettings {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        cpu: cpu_name(),
+        options: args.options()?,
+        models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
+        tasks: tasks.iter().map(task).collect(),
+    })
 }
 
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
