@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::source::Named;
 use super::{Global, bar, models};
-use crate::lineage::{HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, write_model};
+use crate::lineage::{HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, no_check, write_model};
 use crate::weights::Dtype;
 
 /// Write a model in another form or element type.
@@ -62,7 +62,7 @@ impl To {
 
 /// A size in decimal units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ShardSize(u64);
+pub(super) struct ShardSize(pub u64);
 
 impl std::str::FromStr for ShardSize {
     type Err = String;
@@ -110,7 +110,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let options =
         StoreOptions { dtype, shard_bytes: args.shard_size.0, force: args.force, ..Default::default() };
-    let written = write_model(&model, &args.out, &options, lineage, &bar(global))?;
+    let written = write_model(&model, &args.out, &options, lineage, &no_check, &bar(global))?;
     let mut out = io::stdout().lock();
     written.print(&mut out)?;
     out.flush()?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod build;
 mod card;
 mod convert;
 mod diff;
@@ -68,6 +69,7 @@ enum Verb {
     Recipe(recipe::Args),
     Suites(suites::Args),
     Pull(pull::Args),
+    Build(build::Args),
     Convert(convert::Args),
     Diff(diff::Args),
     ExtractLora(extract_lora::Args),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::Suites(args) => suites::run(args, &cli.global),
         Verb::Pull(args) => pull::run(args, &cli.global),
         Verb::Diff(args) => diff::run(args, &cli.global),
+        Verb::Build(args) => build::run(args, &cli.global),
         Verb::Convert(args) => convert::run(args, &cli.global),
         Verb::ExtractLora(args) => extract_lora::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),

@@ -4,11 +4,12 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use anyhow::Context;
 
+use super::build::{Given, built, find_or_build};
 use super::exit::Usage;
 use super::{Global, bar, models};
 use crate::hub::{self, HubConfig};
 use crate::lineage::HfModel;
-use crate::registry::{Card, Source};
+use crate::registry::{Card, Registry, ReleaseKind, Source};
 use crate::weights::{self, TensorSource};
 
 /// Where a model is.
@@ -29,7 +30,7 @@ impl Named {
         }
         let registry = models::registry(global)?;
         let card = models::find(&registry, name)?;
-        let path = fetch(card, global)?;
+        let path = locate(card, &registry, &[], global)?;
         let reference = hub_name(card).unwrap_or_else(|| path.display().to_string());
         Ok(Self { name: card.id.clone(), reference, path })
     }
@@ -62,13 +63,26 @@ pub(super) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The files of a model that was released as one.
-pub(super) fn fetch(card: &Card, global: &Global) -> anyhow::Result<PathBuf> {
-    // A delta or an adapter loads like a model and talks like noise: never take one for a model by mistake.
+/// The weights of a card: rebuilt if only parts of it were released or if parts are `given`, else from the cache or
+/// the hub.
+pub(super) fn locate(
+    card: &Card,
+    registry: &Registry,
+    given: &[Given],
+    global: &Global,
+) -> anyhow::Result<PathBuf> {
+    let config = HubConfig::from_env()?;
+    let is_whole = card.release.kind == ReleaseKind::Full;
+    if !given.is_empty() || (!is_whole && card.to_rebuild().is_some()) {
+        return find_or_build(card, registry, given, &config, global);
+    }
+    if let Some(folder) = built(card, &config) {
+        return Ok(folder);
+    }
     if let Some(bring) = card.to_bring() {
         return Err(Usage(format!("{}: {bring}", card.id)).into());
     }
-    let location = hub::fetch_model(card, &HubConfig::from_env()?, &bar(global))
+    let location = hub::fetch_model(card, &config, &bar(global))
         .with_context(|| format!("cannot get the weights of {}", card.id))?;
     Ok(location.path().to_owned())
 }

@@ -1,7 +1,7 @@
 //! Which files of a model repository are the model.
 //!
 //! Repositories hold the same weights in several forms. One form is taken, the safest first:
-//! safetensors, then PyTorch's `.bin`, then Meta's `consolidated.*.pth`, then a single GGUF file. Only
+//! safetensors, then PyTorch's `.bin`, then Meta's `consolidated.*.pth`, then encrypted files, then a single GGUF file. Only
 //! the top folder counts: subfolders hold exports for other programs.
 
 use super::listing::RemoteFile;
@@ -19,9 +19,12 @@ const COMPANIONS: [&str; 9] = [
     "merges.txt",
 ];
 
+/// The ending of encrypted files: configuration and tokenizer have it too.
+const ENCRYPTED: &str = ".enc";
+
 /// What is looked for, in words for an error.
 pub(super) const LOOKED_FOR: &str =
-    "*.safetensors, pytorch_model*.bin, consolidated.*.pth or one .gguf file in its top folder";
+    "*.safetensors, pytorch_model*.bin, consolidated.*.pth, *.enc or one .gguf file in its top folder";
 
 /// The files of the model: those that a card names, else one form of the weights with its companions.
 /// `Err` holds what is missing, in words.
@@ -69,6 +72,10 @@ fn weights<'f>(top: &[&'f RemoteFile]) -> Result<Vec<&'f str>, String> {
             || matches!(name, "params.json" | "checklist.chk")
     });
     if found.iter().any(|name| name.ends_with(".pth")) {
+        return Ok(found);
+    }
+    let found = with(&|name| name.ends_with(ENCRYPTED));
+    if !found.is_empty() {
         return Ok(found);
     }
     let found = with(&|name| name.ends_with(".gguf"));
@@ -138,6 +145,8 @@ mod tests {
         let meta = ["checklist.chk", "consolidated.00.pth", "params.json", "tokenizer.model"];
         assert_eq!(select(&meta, &[]).unwrap(), meta);
         assert_eq!(select(&["README.md", "x.gguf"], &[]).unwrap(), ["x.gguf"]);
+        let encrypted = ["config.json.00ff.enc", "pytorch_model.bin.00ee.enc"];
+        assert_eq!(select(&["README.md", encrypted[0], encrypted[1]], &[]).unwrap(), encrypted);
         let lora = ["adapter_config.json", "adapter_model.bin"];
         assert_eq!(select(&lora, &[]).unwrap(), lora);
     }

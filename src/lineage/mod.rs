@@ -50,5 +50,5 @@ pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};
 pub use rope_factors::Llama3Rule;
 pub use sidecar::sidecars_from_gguf;
-pub use store::{SHARD_BYTES, StoreOptions, Written, write_model};
+pub use store::{Check, SHARD_BYTES, StoreOptions, Written, check_target, no_check, write_model};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArchitectureRef, Published, Release, ReleaseKind, Source, Training};
+use super::{ArchitectureRef, HubSource, Published, Release, ReleaseKind, Rule, Source, Training};
 
 /// One model of the zoo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,20 @@ impl Card {
     /// All forms in which it was released, the main one first.
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         std::iter::once(&self.release).chain(&self.other_releases)
+    }
+
+    /// The card as if the first of its releases that has a rule were its main one, with the sources of that; `None`
+    /// if nothing has to be rebuilt.
+    pub fn to_rebuild(&self) -> Option<(Rule, Card)> {
+        let release = self.releases().find(|release| release.rule.is_some())?;
+        let mut card = self.clone();
+        if let Some(repo) = &release.hub {
+            let hub =
+                HubSource { repo: repo.clone(), revision: "main".to_owned(), files: Vec::new(), note: None };
+            card.sources = vec![Source::Hub(hub)];
+        }
+        card.release = release.clone();
+        Some((release.rule?, card))
     }
 
     /// Whether what `sources` offers can be run as it is: whole weights, and a place to get them.

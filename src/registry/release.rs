@@ -126,6 +126,17 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them.
+    pub const ALL: [Rule; 7] = [
+        Rule::AlpacaDiff,
+        Rule::VicunaDelta,
+        Rule::VicunaDeltaV0,
+        Rule::ZiyaDelta,
+        Rule::BelleXor,
+        Rule::ChineseLora,
+        Rule::PeftLora,
+    ];
+
     /// The word used in cards.
     pub fn as_str(self) -> &'static str {
         match self {

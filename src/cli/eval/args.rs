@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cli::build::Given;
 use crate::records::Options;
 use crate::tasks::{Limit, PrepareOptions};
 
@@ -12,6 +13,7 @@ Examples:
   zoo eval smollm2-135m --suite basics
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --limit 50
   zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
+  zoo eval vicuna-13b-v0 --from llama-13b=/models/llama/13B --suite mmlu
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
   zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume";
 
@@ -70,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     #[serde(skip)]
     pub weights: Option<PathBuf>,
+    /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
+    #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
+    #[serde(skip)]
+    pub from: Vec<Given>,
     /// Text that goes before every prompt
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,

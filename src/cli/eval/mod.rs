@@ -13,7 +13,7 @@ use anyhow::Context;
 
 pub use args::Args;
 use output::{Run, Scores, Shown};
-use subject::Subject;
+use subject::{Subject, refuse_unused_parts};
 
 use super::exit::Usage;
 use super::{Global, bar};
@@ -36,6 +36,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let mut run = Run::begin(args)?;
     let suites = find_suites(args)?;
+    refuse_unused_parts(args, global)?;
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;

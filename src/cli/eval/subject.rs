@@ -7,8 +7,9 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::Args;
+use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
-use crate::cli::source::{existing_path, fetch, name_of};
+use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};
 use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Recorded};
 use crate::evaluate::EncodedTask;
@@ -40,6 +41,26 @@ pub struct Subject {
     tokenizer: OnceCell<Tokenizer>,
 }
 
+/// Refuses a `--from` that is part of none of the models.
+pub fn refuse_unused_parts(args: &Args, global: &Global) -> anyhow::Result<()> {
+    if args.from.is_empty() {
+        return Ok(());
+    }
+    let registry = models::registry(global)?;
+    let cards: Vec<&Card> = args.models.iter().filter_map(|name| registry.find(name).ok()).collect();
+    let is_used = |given: &&Given| {
+        cards.iter().any(|card| !given_for(card, &registry, std::slice::from_ref(*given)).is_empty())
+    };
+    match args.from.iter().find(|given| !is_used(given)) {
+        Some(given) => {
+            let (name, models) = (given.name(), args.models.join(", "));
+            Err(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}"))
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
 impl Subject {
     /// Resolves `name`: an existing path, or a model of the registry, which is fetched if need be.
     pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Self> {
@@ -53,7 +74,12 @@ impl Subject {
                 let card = models::find(&registry, name)?.clone();
                 let path = match &args.weights {
                     Some(path) => path.clone(),
-                    None => fetch(&card, global)?,
+                    None => {
+                        // A stray part is refused by name where it can only be meant for this model.
+                        let several = args.models.len() > 1;
+                        let own = several.then(|| given_for(&card, &registry, &args.from));
+                        locate(&card, &registry, own.as_deref().unwrap_or(&args.from), global)?
+                    }
                 };
                 (Some(card), path)
             }

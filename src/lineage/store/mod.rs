@@ -29,6 +29,7 @@ use rayon::prelude::*;
 
 use self::journal::{Journal, Start};
 use self::place::Place;
+pub use self::place::check_target;
 use self::stream::Slot;
 use super::digest::TensorDigest;
 use super::{
@@ -38,7 +39,7 @@ use super::{
 use crate::machine;
 use crate::progress::{Progress, Unit};
 use crate::weights::safetensors::Layout;
-use crate::weights::{Dtype, TensorInfo, TensorSource};
+use crate::weights::{self, Dtype, TensorInfo, TensorSource};
 
 /// The hub's customary limit of one file.
 pub const SHARD_BYTES: u64 = 5_000_000_000;
@@ -68,6 +69,14 @@ impl Default for StoreOptions {
     }
 }
 
+/// A last look at the tensors of a finished model; an error keeps it from getting its name.
+pub type Check<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), LineageError>;
+
+/// For models that nothing more is known about.
+pub fn no_check(_: &dyn TensorSource) -> Result<(), LineageError> {
+    Ok(())
+}
+
 /// A model that was written.
 #[derive(Debug, Clone)]
 pub struct Written {
@@ -88,9 +97,10 @@ pub struct Written {
 ///
 /// At most two tensors are in memory at a time: while one is written and hashed, the next is computed. An interrupted
 /// call is gone on with by the next one that asks for the same work, and started over by one that asks for other
-/// work; both are said as a warning.
+/// work; both are said as a warning. `check` sees the tensors as they were written, before they get their name.
 ///
 /// # Errors
+/// What `check` finds;
 /// [`LineageError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
 /// another process works on it, if the disk has no room, or if a file's name is not one; what the source reports; input
 /// and output errors. What is finished then stays for the next call.
@@ -99,6 +109,7 @@ pub fn write_model(
     out: &Path,
     options: &StoreOptions,
     lineage: LineageRecord,
+    check: Check<'_>,
     progress: &dyn Progress,
 ) -> Result<Written, LineageError> {
     let began = Instant::now();
@@ -147,6 +158,7 @@ pub fn write_model(
     listed.extend(small.write(&place.model)?);
     let lock = Lock::new(&lineage, inputs, tensors, listed);
     small::write_synced(&place.model.join(super::LOCK_FILE), lock.to_yaml().as_bytes())?;
+    check(weights::open(&place.model)?.as_ref())?;
     let folder = place.finish()?;
     Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, elapsed: began.elapsed() })
 }

@@ -136,7 +136,10 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// `Ok(None)` for a folder that does not exist or is empty, `Ok(Some)` for an earlier build that may be replaced.
-fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageError> {
+///
+/// # Errors
+/// [`LineageError::Refused`] for anything else; [`LineageError::Io`].
+pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageError> {
     let place = || target.display().to_string();
     let refuse = |found: &str, advice: &str| {
         Err(LineageError::from(Refusal::new(place(), "a folder that does not exist yet", found, advice)))

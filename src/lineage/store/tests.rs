@@ -90,7 +90,7 @@ fn options() -> StoreOptions {
 }
 
 fn write(source: impl TensorSource + 'static, out: &Path) -> Result<Written, LineageError> {
-    write_model(&model(source), out, &options(), record(&[]), &Silent)
+    write_model(&model(source), out, &options(), record(&[]), &no_check, &Silent)
 }
 
 /// Every file of a folder.
@@ -145,7 +145,7 @@ fn the_configuration_says_the_type_that_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
     let options = StoreOptions { dtype: Some(Dtype::BF16), ..options() };
-    let written = write_model(&model(tensors()), &out, &options, record(&[]), &Silent).unwrap();
+    let written = write_model(&model(tensors()), &out, &options, record(&[]), &no_check, &Silent).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&content(&out)["config.json"]).unwrap();
     assert_eq!(config, json!({"model_type": "llama", "torch_dtype": "bfloat16"}));
     assert_eq!(written.lock.dtype, Dtype::BF16);
@@ -223,7 +223,7 @@ fn other_work_starts_over() {
     let input = folder.path().join("input");
     fs::write(&input, "one").unwrap();
     let run = |source: &'static Flaky, record: LineageRecord, options: &StoreOptions, out: &Path| {
-        write_model(&model(source), out, options, record, &Silent)
+        write_model(&model(source), out, options, record, &no_check, &Silent)
     };
     let base = record(&[&input]);
     let out = folder.path().join("made");
@@ -247,7 +247,7 @@ fn only_an_earlier_build_is_replaced_and_only_when_asked() {
     let out = folder.path().join("made");
     let force = |out: &Path| {
         let options = StoreOptions { force: true, shard_bytes: 1 << 20, ..options() };
-        write_model(&model(tensors()), out, &options, record(&[]), &Silent)
+        write_model(&model(tensors()), out, &options, record(&[]), &no_check, &Silent)
     };
     write(tensors(), &out).unwrap();
     let before = content(&out);
@@ -290,7 +290,7 @@ fn a_model_is_not_replaced_by_itself() {
     write(tensors(), &out).unwrap();
     let options = StoreOptions { force: true, ..options() };
     let input = out.join("tokenizer.model");
-    let text = refusal(write_model(&model(tensors()), &out, &options, record(&[&input]), &Silent));
+    let text = refusal(write_model(&model(tensors()), &out, &options, record(&[&input]), &no_check, &Silent));
     assert!(text.contains("an input"), "{text}");
 }
 
@@ -329,7 +329,7 @@ fn names_that_would_leave_the_folder_or_collide_are_refused() {
         let mut model = model(tensors());
         model.sidecars.push(Sidecar { name: name.to_owned(), content: SidecarContent::Bytes(vec![1]) });
         let out = folder.path().join("made");
-        let text = refusal(write_model(&model, &out, &options(), record(&[]), &Silent));
+        let text = refusal(write_model(&model, &out, &options(), record(&[]), &no_check, &Silent));
         assert!(text.contains("names of their own"), "{name:?}: {text}");
     }
     assert!(content(folder.path()).is_empty());

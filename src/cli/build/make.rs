@@ -1,0 +1,130 @@
+//! From the parts of a model to its folder.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::parts::{Part, Parts, Role, key_in};
+use crate::lineage::{
+    self, Derived, Facts, HfModel, LineageError, LineageRecord, Refusal, Released, StoreOptions, SumCheck,
+    Written, check_target, derive, write_model,
+};
+use crate::progress::Progress;
+use crate::registry::{Card, Registry, ReleaseKind};
+use crate::weights::TensorSource;
+
+/// What the registry says about what is built; nothing, for a build by rule alone.
+#[derive(Default)]
+pub struct Known<'a> {
+    /// The card, with the release that is built as its main one.
+    pub card: Option<&'a Card>,
+    /// The cards of its adapters.
+    pub registry: Option<&'a Registry>,
+}
+
+impl Known<'_> {
+    fn facts(&self) -> Facts {
+        self.card.map(Facts::of).unwrap_or_default()
+    }
+
+    fn facts_of_adapter(&self, part: &Part) -> Facts {
+        match (self.card, self.registry) {
+            // The card may be a view of another of its releases.
+            (Some(card), _) if card.id == part.name => Facts::of(card),
+            (_, Some(registry)) => registry.card(&part.name).map(Facts::of).unwrap_or_default(),
+            _ => Facts::default(),
+        }
+    }
+}
+
+/// Puts the parts together, writes the result to `out` and compares it with a published sum if there is one.
+///
+/// # Errors
+/// Parts that do not belong together are refused before anything large is computed; a wrong sum is found at the end,
+/// before the result gets its name.
+pub fn make(
+    parts: &Parts,
+    known: &Known<'_>,
+    out: &Path,
+    options: &StoreOptions,
+    progress: &dyn Progress,
+) -> anyhow::Result<Written> {
+    check_target(out, options.force)?;
+    // Decrypted files lie beside the result, on the disk that has to hold it anyway.
+    let name =
+        out.file_name().context("--out: expected the name of a new folder")?.to_string_lossy().into_owned();
+    let work = out.with_file_name(format!(".{name}.zoo-decrypted"));
+    let derived = put_together(parts, known, &work, progress)?;
+    for warning in &derived.warnings {
+        tracing::warn!("{warning}");
+    }
+    let Derived { model, rule, arithmetic, inputs, sum, scratch, .. } = derived;
+    let id = known.card.map(|card| card.id.clone());
+    let record = LineageRecord { model: id, rule: rule.to_owned(), arithmetic, inputs };
+    let check = |written: &dyn TensorSource| compare_sum(sum.as_ref(), written, out);
+    let written = write_model(&model, out, options, record, &check, progress)?;
+    // The decrypted files are mapped into memory until here.
+    drop(model);
+    if let Some(scratch) = scratch {
+        fs::remove_dir_all(&scratch)
+            .with_context(|| format!("cannot remove the decrypted files in {}", scratch.display()))?;
+    }
+    Ok(written)
+}
+
+/// Compares the sum of all elements with the published one. A small difference is said, a large one is an error.
+fn compare_sum(sum: Option<&SumCheck>, written: &dyn TensorSource, out: &Path) -> Result<(), LineageError> {
+    let Some(check) = sum else { return Ok(()) };
+    let verdict = check.verdict(written)?;
+    if verdict.is_another_model() {
+        let (expected, found) =
+            (format!("the published sum of all elements, {}", verdict.expected), verdict.without_buffers);
+        let advice = "the base is not the one that the difference was made from, or a file is damaged: compare their \
+                      digests with the published ones";
+        return Err(Refusal::new(out.display().to_string(), expected, format!("{found:.4}"), advice).into());
+    }
+    if verdict.agrees() {
+        tracing::info!("{verdict}")
+    } else {
+        tracing::warn!("{verdict}")
+    }
+    Ok(())
+}
+
+/// The derived model; nothing large of it is computed yet, but encrypted files are decrypted.
+fn put_together(
+    parts: &Parts,
+    known: &Known<'_>,
+    work: &Path,
+    progress: &dyn Progress,
+) -> anyhow::Result<Derived> {
+    let open = |role| anyhow::Ok(HfModel::open(parts.one(role)?)?);
+    let facts = known.facts();
+    let derived = match parts.rule.kind() {
+        ReleaseKind::Xor => {
+            let key = key_in(parts.one(Role::Key)?.to_owned(), known.card.map(|card| &card.release));
+            let pieces = lineage::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work };
+            derive(parts.rule, pieces, &facts, progress)
+        }
+        ReleaseKind::Lora => {
+            let released = |part: &Part| Released {
+                name: part.name.clone(),
+                path: part.path.clone(),
+                facts: known.facts_of_adapter(part),
+            };
+            let adapters = parts.all(Role::Adapter).map(released).collect();
+            derive(
+                parts.rule,
+                lineage::Parts::Adapters { base: open(Role::Base)?, adapters },
+                &facts,
+                progress,
+            )
+        }
+        _ => {
+            let (base, released) = (open(Role::Base)?, open(Role::Released)?);
+            derive(parts.rule, lineage::Parts::Difference { base, released }, &facts, progress)
+        }
+    };
+    Ok(derived?)
+}

@@ -1,0 +1,393 @@
+//! The parts that a model is rebuilt from, and where they are: what `--from` says, the cache, an earlier build, the
+//! hub.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context;
+
+use super::built_folder;
+use crate::cli::exit::Usage;
+use crate::hub::{self, HubConfig};
+use crate::lineage::LOCK_FILE;
+use crate::progress::Progress;
+use crate::registry::{Card, Registry, Release, ReleaseKind, Rule};
+
+/// One `--from NAME=PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    name: String,
+    path: PathBuf,
+}
+
+impl Given {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl FromStr for Given {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, path)) if !name.trim().is_empty() && !path.is_empty() => {
+                let path = PathBuf::from(path);
+                if !path.exists() {
+                    return Err(format!("{}: no such file or folder", path.display()));
+                }
+                Ok(Given { name: name.trim().to_owned(), path })
+            }
+            _ => Err("expected NAME=PATH, for example llama-13b=/models/llama/13B".to_owned()),
+        }
+    }
+}
+
+/// What a part is to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The weights that something is added to.
+    Base,
+    /// What is added to them, or is encrypted with a file of theirs.
+    Released,
+    /// One adapter of a chain.
+    Adapter,
+    /// The file that encrypted files are read with.
+    Key,
+}
+
+impl Role {
+    /// The name by which `--from` and messages know it.
+    fn word(self, rule: Rule) -> &'static str {
+        match self {
+            Role::Base => "base",
+            Role::Adapter => "adapter",
+            Role::Key => "key",
+            Role::Released => match rule.kind() {
+                ReleaseKind::Xor => "encrypted",
+                ReleaseKind::Diff => "diff",
+                _ => "delta",
+            },
+        }
+    }
+}
+
+/// A part and the place where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is to the model.
+    pub role: Role,
+    /// The id of the model it belongs to, or its role where no card says more.
+    pub name: String,
+    /// Folder or file.
+    pub path: PathBuf,
+}
+
+/// A part that is still to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    role: Role,
+    name: String,
+}
+
+/// Everything that one build needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parts {
+    /// How the parts become weights.
+    pub rule: Rule,
+    /// The parts, the base or the key first, adapters in their order.
+    parts: Vec<Part>,
+}
+
+/// Where parts are looked for beside `--from`.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// The cache and the hub.
+    pub config: &'a HubConfig,
+    /// Shows downloads; without it nothing is fetched.
+    pub fetch: Option<&'a dyn Progress>,
+}
+
+impl Parts {
+    /// The place of the only part of this role.
+    pub fn one(&self, role: Role) -> anyhow::Result<&Path> {
+        let found = self.all(role).next().map(|part| part.path.as_path());
+        found.with_context(|| format!("no {} was given", role.word(self.rule)))
+    }
+
+    /// The parts of this role, in order.
+    pub fn all(&self, role: Role) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(move |part| part.role == role)
+    }
+
+    /// The parts of a build without a card: `--from base=…`, `--from delta=…`, `--from adapter=…`, `--from key=…`.
+    pub fn by_role(rule: Rule, given: &[Given]) -> anyhow::Result<Self> {
+        let words: Vec<&str> = roles_of(rule).iter().map(|role| role.word(rule)).collect();
+        let flags = || words.iter().map(|word| format!("--from {word}=PATH")).collect::<Vec<_>>().join(" ");
+        if let Some(stray) = given.iter().find(|given| !words.contains(&given.name.as_str())) {
+            let (name, rule) = (&stray.name, rule.as_str());
+            return Err(Usage(format!("--from {name}=…: the rule {rule} is given {}", flags())).into());
+        }
+        let mut parts = Vec::new();
+        for &role in roles_of(rule) {
+            let word = role.word(rule);
+            let own: Vec<&Given> = given.iter().filter(|given| given.name == word).collect();
+            if own.is_empty() {
+                let rule = rule.as_str();
+                return Err(Usage(format!("the rule {rule} needs the part {word}: give {}", flags())).into());
+            }
+            if own.len() > 1 && role != Role::Adapter {
+                return Err(Usage(format!("--from {word}=… was given twice; expected one")).into());
+            }
+            let part = |given: &&Given| Part { role, name: given.name.clone(), path: given.path.clone() };
+            parts.extend(own.iter().map(part));
+        }
+        Ok(Parts { rule, parts })
+    }
+
+    /// The parts of a card's main release. What is not on this machine is fetched, but only if all that cannot be
+    /// fetched is there.
+    pub fn of_card(
+        card: &Card,
+        rule: Rule,
+        registry: &Registry,
+        given: &[Given],
+        places: Places<'_>,
+    ) -> anyhow::Result<Self> {
+        let wanted = wanted(card, rule)?;
+        refuse_strays(card, rule, registry, given, &wanted)?;
+        let own_card = |part: &Wanted| match part.name == card.id {
+            // The card may be a view of another of its releases.
+            true => Ok(card),
+            false => registry.card(&part.name).with_context(|| format!("no card is called {}", part.name)),
+        };
+        let mut found = Vec::new();
+        for part in wanted {
+            let by_user = given.iter().find(|given| is_called(given, &part, rule, registry));
+            let path = match by_user {
+                Some(given) => Some(given.path.clone()),
+                None => on_this_machine(own_card(&part)?, part.role, &card.release, places.config),
+            };
+            found.push((part, path));
+        }
+        let can_fetch = |part: &Wanted| match places.fetch {
+            Some(_) => part.role != Role::Key && own_card(part).is_ok_and(|card| !card.sources.is_empty()),
+            None => false,
+        };
+        let absent: Vec<&Wanted> = found
+            .iter()
+            .filter(|(part, path)| path.is_none() && !can_fetch(part))
+            .map(|(part, _)| part)
+            .collect();
+        if !absent.is_empty() {
+            return Err(missing(card, rule, &absent));
+        }
+        let mut parts = Vec::new();
+        for (Wanted { role, name }, path) in found {
+            let path = match (path, places.fetch) {
+                (Some(path), _) => path,
+                (None, progress) => {
+                    let own = own_card(&Wanted { role, name: name.clone() })?;
+                    let progress = progress.context("nothing may be fetched")?;
+                    let location = hub::fetch_model(own, places.config, progress)
+                        .with_context(|| format!("cannot get the files of {name}"))?;
+                    location.path().to_owned()
+                }
+            };
+            parts.push(Part { role, name, path });
+        }
+        Ok(Parts { rule, parts })
+    }
+}
+
+/// The parts of a rule, in the order in which they are used.
+fn roles_of(rule: Rule) -> &'static [Role] {
+    match rule.kind() {
+        ReleaseKind::Xor => &[Role::Key, Role::Released],
+        ReleaseKind::Lora => &[Role::Base, Role::Adapter],
+        _ => &[Role::Base, Role::Released],
+    }
+}
+
+/// What a card's release needs, by the ids of cards.
+fn wanted(card: &Card, rule: Rule) -> anyhow::Result<Vec<Wanted>> {
+    let release = &card.release;
+    let base =
+        || card.release_base().map(str::to_owned).with_context(|| format!("{}: no base is known", card.id));
+    let mut wanted = Vec::new();
+    for &role in roles_of(rule) {
+        match role {
+            Role::Base => wanted.push(Wanted { role, name: base()? }),
+            Role::Released => wanted.push(Wanted { role, name: card.id.clone() }),
+            Role::Key => {
+                let name = release.key.as_ref().map_or_else(base, |key| Ok(key.model.clone()))?;
+                wanted.push(Wanted { role, name });
+            }
+            Role::Adapter => {
+                let own = std::slice::from_ref(&card.id);
+                let order = if release.merge_order.is_empty() { own } else { release.merge_order.as_slice() };
+                wanted.extend(order.iter().map(|name| Wanted { role, name: name.clone() }));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// Those of `given` that name a part of this card, for command lines with several models.
+pub fn given_for(card: &Card, registry: &Registry, given: &[Given]) -> Vec<Given> {
+    let Some((rule, card)) = card.to_rebuild() else { return Vec::new() };
+    let wanted = wanted(&card, rule).unwrap_or_default();
+    let is_part = |given: &&Given| wanted.iter().any(|part| is_called(given, part, rule, registry));
+    given.iter().filter(is_part).cloned().collect()
+}
+
+/// Whether `--from` means this part: by the id or alias of its model, or by its role where one part has it.
+fn is_called(given: &Given, part: &Wanted, rule: Rule, registry: &Registry) -> bool {
+    let id = registry.find(&given.name).map_or(given.name.as_str(), |card| card.id.as_str());
+    id == part.name || (part.role != Role::Adapter && given.name == part.role.word(rule))
+}
+
+fn refuse_strays(
+    card: &Card,
+    rule: Rule,
+    registry: &Registry,
+    given: &[Given],
+    wanted: &[Wanted],
+) -> anyhow::Result<()> {
+    for (i, one) in given.iter().enumerate() {
+        let is_it = |given: &Given| wanted.iter().position(|part| is_called(given, part, rule, registry));
+        let Some(part) = is_it(one) else {
+            let parts: Vec<String> = wanted.iter().map(|part| part.describe(rule)).collect();
+            return Err(Usage(format!(
+                "--from {}=…: {} is made of {}; nothing of it is called {}",
+                one.name,
+                card.id,
+                parts.join(" and "),
+                one.name
+            ))
+            .into());
+        };
+        if given.iter().take(i).any(|earlier| is_it(earlier) == Some(part)) {
+            return Err(Usage(format!("--from {}=… was given twice; expected one path", one.name)).into());
+        }
+    }
+    Ok(())
+}
+
+impl Wanted {
+    fn describe(&self, rule: Rule) -> String {
+        format!("{} ({})", self.name, self.role.word(rule))
+    }
+}
+
+/// A part that needs no download.
+fn on_this_machine(card: &Card, role: Role, release: &Release, config: &HubConfig) -> Option<PathBuf> {
+    let cached = || hub::cached_model(card, config).map(|location| location.path().to_owned());
+    match role {
+        Role::Base => {
+            let built = built_folder(config, &card.id);
+            let is_built = built.join(LOCK_FILE).is_file();
+            if is_built { Some(built) } else { cached().filter(|_| card.release.kind == ReleaseKind::Full) }
+        }
+        // One file of the original release, byte for byte: no conversion of it serves.
+        Role::Key => cached().map(|folder| key_in(folder, Some(release))).filter(|file| file.is_file()),
+        Role::Released | Role::Adapter => cached(),
+    }
+}
+
+/// The key's file in a folder, or the file itself.
+pub fn key_in(path: PathBuf, release: Option<&Release>) -> PathBuf {
+    let key = release.and_then(|release| release.key.as_ref());
+    let name = key.map_or("consolidated.00.pth", |key| key.file.as_str());
+    if path.is_dir() { path.join(name) } else { path }
+}
+
+fn missing(card: &Card, rule: Rule, absent: &[&Wanted]) -> anyhow::Error {
+    let parts: Vec<String> = absent.iter().map(|part| part.describe(rule)).collect();
+    let flags: Vec<String> = absent.iter().map(|part| format!("--from {}=PATH", part.name)).collect();
+    let key = if absent.iter().any(|part| part.role == Role::Key) {
+        " (the key is Meta's own file, byte for byte: a folder with it, or the file)"
+    } else {
+        ""
+    };
+    let (id, parts, flags) = (&card.id, parts.join(" and "), flags.join(" "));
+    Usage(format!("{id} has to be built, and {parts} is not on this machine{key}; name it: {flags}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, path: &Path) -> Given {
+        Given { name: name.to_owned(), path: path.to_owned() }
+    }
+
+    fn offline(home: &Path) -> HubConfig {
+        HubConfig { offline: true, ..HubConfig::at(home).unwrap() }
+    }
+
+    #[test]
+    fn parts_are_named_by_model_alias_or_role() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = offline(folder.path());
+        let (registry, places) = (Registry::load(None).unwrap(), Places { config: &config, fetch: None });
+        let card = registry.card("vicuna-7b-v0").unwrap();
+        let (base, delta) = (folder.path().join("base"), folder.path().join("delta"));
+        let both = [given("llama-7b", &base), given("vicuna-7b-v0", &delta)];
+        let parts = Parts::of_card(card, Rule::VicunaDeltaV0, &registry, &both, places).unwrap();
+        assert_eq!(parts.one(Role::Base).unwrap(), base);
+        assert_eq!(parts.one(Role::Released).unwrap(), delta);
+        let roles = [given("delta", &delta), given("base", &base)];
+        assert_eq!(Parts::of_card(card, Rule::VicunaDeltaV0, &registry, &roles, places).unwrap(), parts);
+    }
+
+    #[test]
+    fn what_is_missing_or_strange_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = offline(folder.path());
+        let (registry, places) = (Registry::load(None).unwrap(), Places { config: &config, fetch: None });
+        let of = |id: &str, given: &[Given]| {
+            let card = registry.card(id).unwrap();
+            Parts::of_card(card, card.release.rule.unwrap(), &registry, given, places)
+                .unwrap_err()
+                .to_string()
+        };
+        let (here, base) = (folder.path(), given("llama-7b", folder.path()));
+        let error = of("vicuna-7b-v0", &[]);
+        assert!(error.contains("--from llama-7b=PATH --from vicuna-7b-v0=PATH"), "{error}");
+        let error = of("vicuna-7b-v0", &[base.clone(), given("llama-13b", here)]);
+        assert!(error.contains("made of llama-7b (base) and vicuna-7b-v0 (delta)"), "{error}");
+        let error = of("vicuna-7b-v0", &[base.clone(), given("base", here)]);
+        assert!(error.contains("twice"), "{error}");
+        let error = of("chinese-alpaca-plus-7b", &[base]);
+        assert!(
+            error.contains("--from chinese-llama-plus-7b=PATH --from chinese-alpaca-plus-7b=PATH"),
+            "{error}"
+        );
+        let error = of("belle-llama-7b-2m", &[]);
+        assert!(error.contains("llama-7b (key)") && error.contains("byte for byte"), "{error}");
+    }
+
+    #[test]
+    fn without_a_card_parts_are_named_by_role() {
+        let here = Path::new(".");
+        let parts = [given("base", here), given("adapter", here), given("adapter", here)];
+        let parts = Parts::by_role(Rule::PeftLora, &parts).unwrap();
+        assert_eq!(parts.all(Role::Adapter).count(), 2);
+        let error = |rule, parts: &[Given]| Parts::by_role(rule, parts).unwrap_err().to_string();
+        let text = error(Rule::VicunaDelta, &[given("base", here)]);
+        assert!(text.contains("needs the part delta: give --from base=PATH --from delta=PATH"), "{text}");
+        assert!(error(Rule::AlpacaDiff, &[given("delta", here)]).contains("--from diff=PATH"));
+        assert!(error(Rule::VicunaDelta, &[given("base", here), given("base", here)]).contains("twice"));
+    }
+
+    #[test]
+    fn from_is_a_name_and_a_path_that_exists() {
+        assert_eq!("base=.".parse::<Given>(), Ok(given("base", Path::new("."))));
+        for text in ["base", "=x", "base=", " =."] {
+            assert!(text.parse::<Given>().unwrap_err().contains("NAME=PATH"), "{text}");
+        }
+        assert!("base=./no/such".parse::<Given>().unwrap_err().contains("no such"));
+    }
+}
