@@ -9,6 +9,7 @@ mod collect;
 mod encode;
 mod error;
 mod grade;
+mod regrade;
 mod rows;
 mod written;
 
@@ -26,8 +27,9 @@ use crate::tokenizer::Tokenizer;
 pub use collect::TaskMetric;
 pub use encode::EncodedTask;
 pub use error::EvaluateError;
+pub use regrade::grade_samples;
 pub use rows::{ModelIdentity, place_rows, suite_rows};
-pub use written::{filter_answers, grade_generation};
+pub use written::{filter_answers, filter_generation, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;
 

@@ -4,15 +4,17 @@
 //! under its own name is complete. The [`ledger`] is the exception: it grows while the work goes on, and says of
 //! every line whether it is what was written.
 
+mod answers;
 pub mod ledger;
 mod run;
 mod sample;
 mod settings;
 mod time;
 
+pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
 pub use ledger::{Identity, Ledger, LedgerError};
-pub use run::{ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
-pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
+pub use run::{GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
+pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, Options, RunSettings, TaskSettings};
 pub use time::Timestamp;
 

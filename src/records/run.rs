@@ -108,6 +108,22 @@ pub struct RunRecord {
     pub models: Vec<ModelRecord>,
     /// The tasks.
     pub tasks: Vec<SuiteRecord>,
+    /// What was graded again, or graded without having been asked here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub graded: Vec<GradedRecord>,
+}
+
+/// Answers that were there before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GradedRecord {
+    /// The folder of a run, or a file of written answers.
+    pub path: String,
+    /// Who wrote the answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Digest of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// `name` as a file name: anything but letters, digits, `.`, `_` and `-` becomes `_`.

@@ -156,7 +156,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_limit(text: &str) -> Result<Limit, String> {
+/// Reads `100` or `0.1`.
+pub fn parse_limit(text: &str) -> Result<Limit, String> {
     let expected = "expected a number of documents (100) or a fraction below 1 (0.1)";
     match text.parse::<f64>() {
         Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),

@@ -95,8 +95,18 @@ impl RunFolder {
     }
 }
 
+/// Moves away whatever run is in `folder`.
+pub fn clear(folder: &Path) -> anyhow::Result<()> {
+    match state(folder) {
+        State::Free => return Ok(()),
+        State::Unfinished => drop(lock(&folder.join(PARTIAL_FILE))?),
+        State::Complete => {}
+    }
+    move_aside(folder, "an earlier run was in the way").map(|_| ())
+}
+
 /// A run in the way keeps its files under another name.
-pub fn move_aside(folder: &Path, why: &str) -> anyhow::Result<PathBuf> {
+fn move_aside(folder: &Path, why: &str) -> anyhow::Result<PathBuf> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let free = (1..).map(|n| folder.with_file_name(format!("{name}.{n}"))).find(|path| !path.exists());
     let target = free.context("no free name for the earlier run")?;

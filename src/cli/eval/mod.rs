@@ -11,8 +11,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-pub use args::Args;
-use output::{Run, Scores, Shown};
+pub(super) use args::parse_limit;
+pub use args::{Args, Format};
+pub(super) use complete::read_record;
+use output::Scores;
+pub(super) use output::{Run, Shown, new_record};
 use subject::{Subject, refuse_unused_parts};
 
 use super::exit::Usage;
@@ -35,7 +38,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         return complete::show(folder, &args.include_path, shown, global);
     }
     let mut run = Run::begin(args)?;
-    let suites = find_suites(args)?;
+    let suites = find_suites(&Index::load(&args.include_path)?, &args.suite)?;
     refuse_unused_parts(args, global)?;
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
@@ -89,15 +92,15 @@ fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find_suites(args: &Args) -> anyhow::Result<Vec<Suite>> {
-    let index = Index::load(&args.include_path)?;
+/// The suites of these names; an unknown one is wrong usage.
+pub(super) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec<Suite>> {
     let find = |name: &String| {
         index.resolve(name).map_err(|error| match error {
             unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
             other => anyhow::Error::from(other),
         })
     };
-    args.suite.iter().map(find).collect()
+    names.iter().map(find).collect()
 }
 
 /// Documents and prompts of every task, each task once.

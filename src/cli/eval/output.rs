@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::args::Format;
-use super::folder::{RUN_FILE, RunFolder};
+use super::folder::{self, RUN_FILE, RunFolder};
 use super::subject::{PRECISION, Subject};
 use super::{Args, PROTOCOL};
 use crate::cli::Global;
@@ -27,13 +27,16 @@ use crate::tokenizer::Tokenizer;
 
 /// A run under way.
 pub struct Run {
-    folder: PathBuf,
+    /// Nothing is written without one.
+    folder: Option<PathBuf>,
     /// From [`open`](Self::open) on.
     place: Option<RunFolder>,
     begun: Instant,
     rows: Vec<Row>,
     samples: Vec<(String, Vec<TaskResult>)>,
     record: RunRecord,
+    /// Below the table, in place of what the run took.
+    note: Option<String>,
 }
 
 /// The scores of one model and how they came about.
@@ -70,25 +73,34 @@ impl Run {
             anyhow::bail!("--out {}: expected a folder, found a file", folder.display());
         }
         let record = RunRecord {
-            zoo: env!("CARGO_PKG_VERSION").to_owned(),
             started: started.rfc3339(),
-            seconds: 0.0,
-            protocol: PROTOCOL.to_owned(),
-            fewshot_seed: args.fewshot_seed,
             system_instruction: args.system_instruction.clone(),
-            cpu: cpu_name(),
-            threads: rayon::current_num_threads(),
-            suites: args.suite.clone(),
             options: args.options()?,
-            models: Vec::new(),
-            tasks: Vec::new(),
+            ..new_record(args.suite.clone(), args.fewshot_seed)
         };
-        Ok(Self { folder, place: None, begun: Instant::now(), rows: Vec::new(), samples: Vec::new(), record })
+        Ok(Self::new(Some(folder), record))
+    }
+
+    /// A run of answers that are there already; its files are written where a folder is named.
+    pub fn graded(folder: Option<&Path>, record: RunRecord) -> Self {
+        Self::new(folder.map(Path::to_owned), record)
+    }
+
+    fn new(folder: Option<PathBuf>, record: RunRecord) -> Self {
+        let (rows, samples) = (Vec::new(), Vec::new());
+        Self { folder, place: None, begun: Instant::now(), rows, samples, record, note: None }
+    }
+
+    /// A line below the table.
+    pub fn note(&mut self, text: &str) {
+        self.note = Some(text.to_owned());
     }
 
     /// Begins in the folder, or goes on with what is there; see [`RunFolder::open`].
     pub fn open(&mut self, settings: &RunSettings, resume: bool) -> anyhow::Result<()> {
-        self.place = Some(RunFolder::open(&self.folder, settings, resume)?);
+        if let Some(folder) = &self.folder {
+            self.place = Some(RunFolder::open(folder, settings, resume)?);
+        }
         Ok(())
     }
 
@@ -100,11 +112,11 @@ impl Run {
         reuse: &[PathBuf],
     ) -> anyhow::Result<(Ledger, usize)> {
         let max_length = subject.limits().max_length;
-        let mut ledger = Ledger::open(&self.folder, &subject.name, subject.identity()?, max_length)?;
+        let place = self.place.as_ref().context("the run has not been begun")?;
+        let mut ledger = Ledger::open(&place.path, &subject.name, subject.identity()?, max_length)?;
         let mut reused = 0;
         for run in reuse {
-            let run = self.place.as_ref().map_or_else(|| run.clone(), |place| place.place_of(run));
-            reused += ledger.reuse(&run, encoded.iter().flat_map(EncodedTask::requests))?;
+            reused += ledger.reuse(&place.place_of(run), encoded.iter().flat_map(EncodedTask::requests))?;
         }
         for note in ledger.take_notes() {
             tracing::warn!("{}: {note}", subject.name);
@@ -132,12 +144,9 @@ impl Run {
             protocol: PROTOCOL.to_owned(),
             published: subject.card.as_ref().map(|card| card.published.clone()).unwrap_or_default(),
         };
-        for suite in suites {
-            self.rows.extend(suite_rows(suite, &evaluated.tasks, &identity));
-        }
         let TokenCounts { asked, distinct, computed } = evaluated.tokens;
         let seconds = |d: Duration| (d.as_secs_f64() * 1000.0).round() / 1000.0;
-        self.record.models.push(ModelRecord {
+        let model = ModelRecord {
             name: name.clone(),
             card: subject.card.as_ref().map(|card| card.id.clone()),
             path: subject.checkpoint.path.display().to_string(),
@@ -158,28 +167,49 @@ impl Run {
                 resumed: evaluated.known.saturating_sub(reused),
                 reused,
             },
-        });
+        };
         warn_about_cut_prompts(&name, &evaluated.tasks, subject.limits().max_length);
-        if self.record.tasks.is_empty() {
-            self.record.tasks = evaluated.tasks.iter().map(suite_record).collect();
-        }
-        self.samples.push((name, evaluated.tasks));
+        self.add_graded(&identity, Some(model), suites, evaluated.tasks);
         Ok(())
+    }
+
+    /// Takes in graded tasks; `model` is how the answers came about, if that is known.
+    pub fn add_graded(
+        &mut self,
+        identity: &ModelIdentity,
+        model: Option<ModelRecord>,
+        suites: &[Suite],
+        tasks: Vec<TaskResult>,
+    ) {
+        for suite in suites {
+            self.rows.extend(suite_rows(suite, &tasks, identity));
+        }
+        self.record.models.extend(model);
+        if self.record.tasks.is_empty() {
+            self.record.tasks = tasks.iter().map(suite_record).collect();
+        }
+        self.samples.push((identity.name.clone(), tasks));
     }
 
     /// Writes the folder and prints the table.
     pub fn finish(mut self, shown: Shown, global: &Global) -> anyhow::Result<()> {
         self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        self.write().with_context(|| format!("cannot write the run to {}", self.folder.display()))?;
+        if let Some(folder) = &self.folder {
+            if self.place.is_none() {
+                folder::clear(folder)?;
+            }
+            self.write(folder).with_context(|| format!("cannot write the run to {}", folder.display()))?;
+        }
         if let Some(place) = self.place.take() {
             place.close()?;
         }
-        print(&self.rows, &self.saved(), Some(&self.folder), shown, global)
+        let note = self.note.clone().unwrap_or_else(|| self.saved());
+        print(&self.rows, &note, self.folder.as_deref(), shown, global)
     }
 
-    fn write(&self) -> anyhow::Result<()> {
+    fn write(&self, run: &Path) -> anyhow::Result<()> {
         for (model, tasks) in &self.samples {
-            let folder = self.folder.join("samples").join(file_name(model));
+            let folder = run.join("samples").join(file_name(model));
             for task in tasks {
                 let path = folder.join(file_name(&task.task.name) + ".jsonl");
                 write_samples(&path, &header(model, task), &task.samples)?;
@@ -187,10 +217,10 @@ impl Run {
         }
         // Times are in run.yaml alone: a run that was interrupted ends in the same tables as one that was not.
         let markdown = comparison_markdown(&self.rows) + "\n" + &self.provenance();
-        write_atomically(&self.folder.join("results.csv"), &results_csv(&self.rows)?)?;
-        write_atomically(&self.folder.join("comparison.csv"), &comparison_csv(&self.rows)?)?;
-        write_atomically(&self.folder.join("comparison.md"), markdown.as_bytes())?;
-        write_atomically(&self.folder.join(RUN_FILE), serde_yaml::to_string(&self.record)?.as_bytes())?;
+        write_atomically(&run.join("results.csv"), &results_csv(&self.rows)?)?;
+        write_atomically(&run.join("comparison.csv"), &comparison_csv(&self.rows)?)?;
+        write_atomically(&run.join("comparison.md"), markdown.as_bytes())?;
+        write_atomically(&run.join(RUN_FILE), serde_yaml::to_string(&self.record)?.as_bytes())?;
         Ok(())
     }
 
@@ -229,6 +259,25 @@ impl Run {
             "Protocol {}, zoo {}, few-shot seed {}.\n\n{models}",
             self.record.protocol, self.record.zoo, self.record.fewshot_seed
         )
+    }
+}
+
+/// The record of a run that begins now, on this machine.
+pub fn new_record(suites: Vec<String>, fewshot_seed: u32) -> RunRecord {
+    RunRecord {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        started: Timestamp::now().rfc3339(),
+        seconds: 0.0,
+        protocol: PROTOCOL.to_owned(),
+        fewshot_seed,
+        system_instruction: None,
+        cpu: cpu_name(),
+        threads: rayon::current_num_threads(),
+        suites,
+        options: BTreeMap::new(),
+        models: Vec::new(),
+        tasks: Vec::new(),
+        graded: Vec::new(),
     }
 }
 
