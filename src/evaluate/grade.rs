@@ -51,7 +51,7 @@ pub fn grade(
             None => graded.iter().map(|doc| doc.metric(&spec.name, task)).collect(),
         };
         let values = values.ok_or_else(|| unknown_metric(task, &spec.name, by_function.as_deref()))?;
-        collected.add(&spec, NO_FILTER, &values)?;
+        collected.add(&spec, NO_FILTER, values)?;
     }
 
     let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
@@ -187,14 +187,26 @@ impl GradedDoc<'_> {
                 n_ctx_tokens: (!one_context).then_some(pair.n_context_tokens),
             })
             .collect();
+        let unconditional = self.encoded.unconditional.iter().zip(self.unconditional);
+        let unconditional = unconditional.map(|(pair, score)| ChoiceLine {
+            logprob: score.logprob,
+            is_greedy: score.is_greedy,
+            n_tokens: pair.request.continuation.len(),
+            tokens: pair.request.continuation.clone(),
+            truncated: pair.request.truncated(max_length),
+            prompt_sha256: None,
+            n_ctx_tokens: None,
+        });
         let n_prompt_tokens = self.encoded.requests.first().map_or(0, |pair| pair.n_context_tokens);
         SampleLine {
             doc_id: self.doc.doc_id,
             prompt_sha256: first.map(|request| digests.of(&request.context)).unwrap_or_default(),
             n_prompt_tokens: Some(n_prompt_tokens),
             n_ctx_tokens: Some(n_prompt_tokens),
+            dropped_examples: self.doc.dropped_examples,
             truncated: choices.iter().any(|choice| choice.truncated > 0),
             choices,
+            unconditional: unconditional.collect(),
             text: None,
             filtered: BTreeMap::new(),
             target: target(&self.doc.gold),
@@ -219,8 +231,10 @@ impl GradedDoc<'_> {
             prompt_sha256: digests.of(&Arc::from("")),
             n_prompt_tokens: None,
             n_ctx_tokens: None,
+            dropped_examples: 0,
             truncated: false,
             choices: vec![choice],
+            unconditional: Vec::new(),
             text: None,
             filtered: BTreeMap::new(),
             target: text.into(),

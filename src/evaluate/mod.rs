@@ -9,7 +9,10 @@ mod collect;
 mod encode;
 mod error;
 mod grade;
+pub mod harness;
+mod overlong;
 mod rows;
+mod sanity;
 mod written;
 
 use std::sync::Arc;
@@ -24,9 +27,11 @@ use crate::tasks::{PreparedTask, Task};
 use crate::tokenizer::Tokenizer;
 
 pub use collect::TaskMetric;
-pub use encode::EncodedTask;
+pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
+pub use overlong::{Fitted, Overlong, fit};
 pub use rows::{ModelIdentity, suite_rows};
+pub use sanity::{Check, Cut, Finding, inspect, unparsed};
 pub use written::{filter_answers, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;

@@ -62,7 +62,7 @@ pub fn grade_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<
                     task.docs.iter().zip(values).map(one).collect::<Result<_, _>>()?
                 }
             };
-            collected.add(spec, filter, &graded)?;
+            collected.add(spec, filter, graded)?;
         }
     }
     let mut digests = PromptDigests::default();
@@ -77,8 +77,10 @@ pub fn grade_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<
             prompt_sha256: doc.requests.first().map(|r| digests.of(&r.context)).unwrap_or_default(),
             n_prompt_tokens: None,
             n_ctx_tokens: None,
+            dropped_examples: 0,
             truncated: false,
             choices: Vec::new(),
+            unconditional: Vec::new(),
             text: answers.first().cloned(),
             filtered: of_document(&filtered, at),
             target: target(&doc.gold),

@@ -13,7 +13,8 @@ use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
 use super::filters::Pipeline;
 use super::native::{self, Document};
-use super::prompt::Message;
+use super::parts::Parts;
+use super::prompt::{Message, plain};
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
@@ -90,6 +91,12 @@ pub struct PreparedDoc {
     pub gold: Gold,
     /// The target as text, as the reference harness logs it.
     pub target_text: String,
+    /// Where description and examples stand in the contexts; `None` where a chat template wove them together.
+    pub parts: Option<Parts>,
+    /// Whether the document stands among its own examples, answer included.
+    pub meets_itself: bool,
+    /// Examples that were left out because the prompt was too long.
+    pub dropped_examples: usize,
 }
 
 /// A task with all its requests.
@@ -149,6 +156,8 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
         let doc = Doc::new(&document);
         let mut messages = builder.opening(&doc).map_err(at)?;
+        let opening = plain(&messages).len();
+        let (mut examples, mut meets_itself) = (Vec::with_capacity(num_fewshot), false);
         let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
         for shot in drawn {
             let Some(example) = pool.documents.get(shot) else { continue };
@@ -159,8 +168,11 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
                     place.insert(turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?)
                 }
             };
+            meets_itself |= *example == document || (pool.is_evaluated && shot == doc_id);
+            examples.push(plain(turn).len());
             messages.extend(turn.iter().cloned());
         }
+        let before = plain(&messages);
         let built = builder.requests(&doc, messages).map_err(at)?;
         let Built { requests, unconditional, choices, gold, in_range, target_text } = built;
         if !in_range {
@@ -169,7 +181,19 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         if choices.iter().any(String::is_empty) {
             empty_choice.push(doc_id);
         }
-        docs.push(PreparedDoc { doc_id, doc: document, requests, unconditional, choices, gold, target_text });
+        let parts = Parts::of(&before, opening, examples, &requests);
+        docs.push(PreparedDoc {
+            doc_id,
+            doc: document,
+            requests,
+            unconditional,
+            choices,
+            gold,
+            target_text,
+            parts,
+            meets_itself,
+            dropped_examples: 0,
+        });
     }
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
     warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");

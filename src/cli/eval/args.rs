@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::evaluate;
 use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
@@ -14,7 +15,8 @@ Examples:
 /// Score models on suites and write the tables
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
-/// results.csv, comparison.csv, comparison.md, run.yaml and one line per document in samples/.
+/// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
+/// results.json in the harness's own form.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -55,9 +57,12 @@ pub struct Args {
     /// Seed of the few-shot sampler
     #[arg(long, default_value_t = 1234, value_name = "N")]
     pub fewshot_seed: u32,
-    /// Positions to use; longer prompts lose tokens on the left [default: the model's]
+    /// Positions to use [default: the model's]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_length: Option<usize>,
+    /// What happens to documents that do not fit into the positions
+    #[arg(long, default_value = "left", value_name = "HOW")]
+    pub overlong: Overlong,
     /// Distinct tokens of one forward pass [default: by the model's size]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub batch_tokens: Option<usize>,
@@ -73,9 +78,36 @@ pub struct Args {
     /// Show every task of large groups in the table
     #[arg(long)]
     pub all_tasks: bool,
-    /// Say what would be computed and stop
+    /// Write documents, prompts and answers too, in the reference harness's form (lm-eval/ in the run's folder)
+    #[arg(long)]
+    pub log_samples: bool,
+    /// Say what would be computed, what memory it takes and about how long, and stop
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What happens to documents that do not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Overlong {
+    /// Tokens are cut on the left, BOS and description first, as in the reference harness.
+    Left,
+    /// Examples are left out from the front until the prompt fits.
+    DropShots,
+    /// The document is left out.
+    Skip,
+    /// Nothing is computed.
+    Error,
+}
+
+impl From<Overlong> for evaluate::Overlong {
+    fn from(policy: Overlong) -> Self {
+        match policy {
+            Overlong::Left => Self::Left,
+            Overlong::DropShots => Self::DropExamples,
+            Overlong::Skip => Self::Skip,
+            Overlong::Error => Self::Error,
+        }
+    }
 }
 
 /// Forms of the table on stdout.

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 
 use super::args::Format;
 use super::subject::Subject;
-use super::{Args, PROTOCOL};
+use super::harness::{self, Harness};
+use super::{Args, Checked, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
-use crate::evaluate::{Evaluated, ModelIdentity, TaskMetric, TaskResult, suite_rows};
+use crate::evaluate::harness::RunFacts;
+use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskMetric, TaskResult, suite_rows};
 use crate::machine::cpu_name;
 use crate::records::{
     Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name, write_atomically,
@@ -34,6 +37,10 @@ pub struct Run {
     begun: Instant,
     rows: Vec<Row>,
     samples: Vec<(String, Vec<TaskResult>)>,
+    harness: Vec<Harness>,
+    findings: Vec<(String, Vec<Finding>)>,
+    started: Timestamp,
+    limit: Option<f64>,
     record: RunRecord,
 }
 
@@ -58,11 +65,23 @@ impl Run {
             system_instruction: args.system_instruction.clone(),
             cpu: cpu_name(),
             threads: rayon::current_num_threads(),
+            overlong: args.overlong.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+            findings: Vec::new(),
             suites: args.suite.clone(),
             models: Vec::new(),
             tasks: Vec::new(),
         };
-        Ok(Self { folder, begun: Instant::now(), rows: Vec::new(), samples: Vec::new(), record })
+        Ok(Self {
+            folder,
+            begun: Instant::now(),
+            rows: Vec::new(),
+            samples: Vec::new(),
+            harness: Vec::new(),
+            findings: Vec::new(),
+            started,
+            limit: harness::limit(args.limit),
+            record,
+        })
     }
 
     /// Takes in one model's results.
@@ -72,6 +91,7 @@ impl Run {
         tokenizer: &Tokenizer,
         suites: &[Suite],
         evaluated: Evaluated,
+        checked: Checked,
         loading: Duration,
         scoring: Duration,
     ) -> anyhow::Result<()> {
@@ -108,7 +128,24 @@ impl Run {
             ]),
             tokens: TokenRecord { asked, distinct, computed },
         });
-        warn_about_cut_prompts(&name, &evaluated.tasks, subject.limits().max_length);
+        let facts = RunFacts {
+            model: name.clone(),
+            path: subject.checkpoint.path.display().to_string(),
+            weights_sha256: subject.weights_sha256.clone(),
+            parameters: subject.checkpoint.config.parameters(),
+            max_length: subject.limits().max_length,
+            special_tokens: harness::special_tokens(tokenizer),
+            limit: self.limit,
+            fewshot_seed: self.record.fewshot_seed,
+            system_instruction: self.record.system_instruction.clone(),
+            protocol: format!("zoo {}, protocol {PROTOCOL}", self.record.zoo),
+            environment: format!("{}, {} threads", self.record.cpu, self.record.threads),
+            date: self.started.seconds(),
+            ..RunFacts::default()
+        };
+        self.harness.push(Harness { facts, tasks: checked.tasks });
+        self.record.findings.extend(checked.findings.iter().map(|found| format!("{name}: {}", found.line())));
+        self.findings.push((name.clone(), checked.findings));
         if self.record.tasks.is_empty() {
             self.record.tasks = evaluated.tasks.iter().map(suite_record).collect();
         }
@@ -117,12 +154,15 @@ impl Run {
     }
 
     /// Writes the folder and prints the table.
-    pub fn finish(mut self, args: &Args, global: &Global) -> anyhow::Result<()> {
+    pub fn finish(mut self, args: &Args, suites: &[Suite], global: &Global) -> anyhow::Result<()> {
         self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        self.write().with_context(|| format!("cannot write the run to {}", self.folder.display()))?;
+        self.write(suites, args.log_samples).with_context(|| format!("cannot write the run to {}", self.folder.display()))?;
         let saved = self.saved();
         let text = match args.format {
-            Format::Table => terminal_table(&self.rows, terminal_width(), args.all_tasks) + "\n" + &saved,
+            Format::Table => {
+                let table = terminal_table(&self.rows, terminal_width(), args.all_tasks);
+                table + "\n" + &self.checks("") + &saved
+            }
             Format::Csv => String::from_utf8(results_csv(&self.rows)?)?,
             Format::Md => comparison_markdown(&self.rows),
             Format::Json => rows_json(&self.rows)?,
@@ -143,7 +183,7 @@ impl Run {
         Ok(())
     }
 
-    fn write(&self) -> anyhow::Result<()> {
+    fn write(&mut self, suites: &[Suite], log_samples: bool) -> anyhow::Result<()> {
         move_aside(&self.folder)?;
         for (model, tasks) in &self.samples {
             let folder = self.folder.join("samples").join(file_name(model));
@@ -152,12 +192,29 @@ impl Run {
                 write_samples(&path, &header(model, task), &task.samples)?;
             }
         }
-        let markdown = comparison_markdown(&self.rows) + "\n" + &self.saved() + "\n" + &self.provenance();
+        let markdown =
+            comparison_markdown(&self.rows) + "\n" + &self.checks("- ") + &self.saved() + "\n" + &self.provenance();
         write_atomically(&self.folder.join("results.csv"), &results_csv(&self.rows)?)?;
         write_atomically(&self.folder.join("comparison.csv"), &comparison_csv(&self.rows)?)?;
         write_atomically(&self.folder.join("comparison.md"), markdown.as_bytes())?;
+        write_atomically(&self.folder.join("sanity.csv"), &findings_csv(&self.findings)?)?;
+        let models: Vec<(Harness, &[TaskResult])> = std::mem::take(&mut self.harness)
+            .into_iter()
+            .zip(&self.samples)
+            .map(|(mut own, (_, tasks))| {
+                own.facts.seconds = self.record.seconds;
+                (own, tasks.as_slice())
+            })
+            .collect();
+        harness::write(&self.folder, suites, &models, self.started, log_samples)?;
         write_atomically(&self.folder.join(RUN_FILE), serde_yaml::to_string(&self.record)?.as_bytes())?;
         Ok(())
+    }
+
+    /// What is to be known of the documents, each line after `mark`, and an empty line.
+    fn checks(&self, mark: &str) -> String {
+        let lines: String = self.record.findings.iter().map(|line| format!("{mark}{line}\n")).collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
     }
 
     /// A line per model: what sharing saved and how long it took.
@@ -190,19 +247,39 @@ impl Run {
     }
 }
 
-/// Prompts longer than the context are cut as the reference harness cuts them; nobody should miss it.
-fn warn_about_cut_prompts(model: &str, tasks: &[TaskResult], max_length: usize) {
-    for task in tasks {
-        let cut = task.samples.iter().filter(|sample| sample.truncated).count();
-        if cut > 0 {
-            tracing::warn!(
-                "{model}, {}: {cut} of {} documents are longer than {max_length} tokens and lost tokens on the left \
-                 (BOS and description first)",
-                task.task.name,
-                task.samples.len()
-            );
-        }
+/// `sanity.csv`: one line per model, task and check that found something.
+fn findings_csv(models: &[(String, Vec<Finding>)]) -> anyhow::Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record([
+        "model",
+        "task",
+        "check",
+        "documents",
+        "of",
+        "first_doc_ids",
+        "cut_bos",
+        "cut_description",
+        "cut_examples",
+        "cut_question",
+    ])?;
+    for (model, found) in models.iter().flat_map(|(model, all)| all.iter().map(move |found| (model, found))) {
+        let first: Vec<String> = found.first.iter().map(usize::to_string).collect();
+        let mut record = vec![
+            model.clone(),
+            found.task.clone(),
+            found.check.name(),
+            found.documents.to_string(),
+            found.of.to_string(),
+            first.join(" "),
+        ];
+        let cut = found.cut.map(|cut| [cut.bos, cut.description, cut.examples, cut.question]);
+        record.extend(match cut {
+            Some(tokens) => tokens.map(|tokens| tokens.to_string()),
+            None => Default::default(),
+        });
+        csv.write_record(&record)?;
     }
+    Ok(csv.into_inner()?)
 }
 
 fn suite_record(task: &TaskResult) -> SuiteRecord {
@@ -218,7 +295,7 @@ fn suite_record(task: &TaskResult) -> SuiteRecord {
 
 fn header(model: &str, task: &TaskResult) -> Header {
     let mut metrics = BTreeMap::new();
-    for TaskMetric { metric, filter, value } in &task.metrics {
+    for TaskMetric { metric, filter, value, .. } in &task.metrics {
         metrics.insert(format!("{metric},{filter}"), Some(value.value));
         metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
     }
