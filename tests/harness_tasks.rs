@@ -83,9 +83,8 @@ fn is_pure(task: &Task) -> bool {
         &own.doc_to_choice,
     ];
     let mut metrics = config.metric_list.iter().flatten();
-    let named = |aggregation: &Option<String>| {
-        aggregation.as_deref().is_none_or(|name| AGGREGATIONS.contains(&name))
-    };
+    let named =
+        |aggregation: &Option<String>| aggregation.as_deref().is_none_or(|name| AGGREGATIONS.contains(&name));
     let steps = config.filter_list.iter().flatten().flat_map(|filter| &filter.steps);
     config.class.is_none()
         && config.process_docs.is_none()

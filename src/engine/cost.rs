@@ -25,7 +25,9 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Everything together.
     pub fn total(self) -> u64 {
-        [self.weights, self.wave, self.logits, self.tokens].iter().fold(0, |sum, part| sum.saturating_add(*part))
+        [self.weights, self.wave, self.logits, self.tokens]
+            .iter()
+            .fold(0, |sum, part| sum.saturating_add(*part))
     }
 }
 
@@ -78,7 +80,11 @@ impl Widths {
             }
             ModelConfig::Bloom(config) => {
                 let hidden = wide(config.hidden_size);
-                Self { block: hidden.saturating_mul(hidden).saturating_mul(12), queries: hidden, keys: hidden }
+                Self {
+                    block: hidden.saturating_mul(hidden).saturating_mul(12),
+                    queries: hidden,
+                    keys: hidden,
+                }
             }
         }
     }

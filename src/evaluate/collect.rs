@@ -34,7 +34,12 @@ impl<'a> Collector<'a> {
     }
 
     /// Adds a metric; `values` holds one value per document.
-    pub fn add(&mut self, spec: &MetricSpec, filter: &str, values: Vec<DocValue>) -> Result<(), EvaluateError> {
+    pub fn add(
+        &mut self,
+        spec: &MetricSpec,
+        filter: &str,
+        values: Vec<DocValue>,
+    ) -> Result<(), EvaluateError> {
         let unknown = || EvaluateError::UnknownAggregation {
             task: self.task.to_owned(),
             metric: spec.name.clone(),

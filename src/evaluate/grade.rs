@@ -9,7 +9,7 @@ use super::collect::{Collector, of_function};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::native::{self, Values};
 use crate::tasks::schema::Field;
@@ -69,6 +69,29 @@ pub fn grade(
         metrics: collected.metrics,
         samples,
     })
+}
+
+/// Refuses metrics that cannot be computed, before anything is. What a function gives is known only afterwards.
+pub fn check(task: &PreparedTask) -> Result<(), EvaluateError> {
+    let known: &[&str] = match task.task.config.output_type {
+        OutputType::MultipleChoice => &MULTIPLE_CHOICE_METRICS,
+        OutputType::LoglikelihoodRolling => &ROLLING_METRICS,
+        OutputType::Loglikelihood => &LOGLIKELIHOOD_METRICS,
+        OutputType::GenerateUntil => return Ok(()),
+    };
+    for spec in task.task.metrics() {
+        if task.task.config.process_results.is_none() && !known.contains(&spec.name.as_str()) {
+            return Err(unknown_metric(task, &spec.name, None));
+        }
+        if Aggregation::by_name(&spec.aggregation).is_none() {
+            return Err(EvaluateError::UnknownAggregation {
+                task: task.task.name.clone(),
+                metric: spec.name,
+                aggregation: spec.aggregation,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What `process_results` makes of every document, if the task has one.

@@ -31,7 +31,7 @@ pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
 pub use overlong::{Fitted, Overlong, fit};
 pub use rows::{ModelIdentity, suite_rows};
-pub use sanity::{Check, Cut, Finding, inspect, unparsed};
+pub use sanity::{Check, Cut, Finding, inspect, summary, unparsed};
 pub use written::{filter_answers, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;
@@ -70,11 +70,15 @@ pub struct Evaluated {
 }
 
 /// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
+///
+/// # Errors
+/// Metrics that cannot be computed, tasks whose answers are written, and texts that cannot be encoded.
 pub fn encode(
     tokenizer: &Tokenizer,
     tasks: &[PreparedTask],
     max_length: usize,
 ) -> Result<Vec<EncodedTask>, EvaluateError> {
+    tasks.iter().try_for_each(grade::check)?;
     tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 

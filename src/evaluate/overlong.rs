@@ -3,9 +3,9 @@
 //! The reference harness cuts tokens from the left, so that BOS and the description go first. That is the
 //! default here, since numbers are compared; the other policies keep whole what is left.
 
+use super::EvaluateError;
 use super::encode::{EncodedDoc, EncodedTask};
 use super::sanity::{Check, Finding};
-use super::EvaluateError;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::Tokenizer;
 

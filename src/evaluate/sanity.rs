@@ -4,6 +4,7 @@
 //! Nothing here changes a number. Every finding names documents, so that one can look.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,6 +15,8 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// How many documents a finding names.
 const NAMED: usize = 5;
+/// How many tasks have a line each for one check.
+const MOST_TASKS: usize = 3;
 /// What a filter leaves of an answer in which it finds nothing.
 const INVALID: &str = "[invalid]";
 
@@ -98,6 +101,16 @@ impl Cut {
         }
     }
 
+    /// ` (tokens: 7 of BOS, 20 of examples)`.
+    fn words(self) -> String {
+        let Self { bos, description, examples, question } = self;
+        let parts =
+            [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
+        let parts = parts.iter().filter(|(tokens, _)| *tokens > 0);
+        let parts: Vec<String> = parts.map(|(tokens, part)| format!("{tokens} of {part}")).collect();
+        format!(" (tokens: {})", parts.join(", "))
+    }
+
     /// Takes `tokens` from parts of these lengths, the first part first.
     fn of(mut tokens: usize, bos: usize, description: usize, examples: usize) -> Self {
         let mut take = |most: usize| {
@@ -139,7 +152,8 @@ impl Finding {
     pub fn line(&self) -> String {
         let Self { task, check, documents, of, first, .. } = self;
         let cut = self.cut.map(|Cut { bos, description, examples, question }| {
-            let parts = [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
+            let parts =
+                [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
             let parts = parts.iter().filter(|(tokens, _)| *tokens > 0);
             let parts: Vec<String> = parts.map(|(tokens, part)| format!("{tokens} of {part}")).collect();
             format!(" (tokens: {})", parts.join(", "))
@@ -153,6 +167,35 @@ impl Finding {
             shown.join(", ")
         )
     }
+}
+
+/// The lines of findings; a check that found something in many tasks has one line for all of them.
+pub fn summary(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut done: Vec<Check> = Vec::new();
+    for finding in findings.iter() {
+        if done.contains(&finding.check) {
+            continue;
+        }
+        done.push(finding.check);
+        let same: Vec<&Finding> = findings.iter().filter(|other| other.check == finding.check).collect();
+        if same.len() <= MOST_TASKS {
+            lines.extend(same.iter().map(|finding| finding.line()));
+            continue;
+        }
+        let count = |of: fn(&Finding) -> usize| same.iter().map(|finding| of(finding)).sum::<usize>();
+        let cut = same.iter().filter_map(|finding| finding.cut).reduce(Cut::and);
+        let most = same.iter().max_by_key(|finding| finding.documents).map_or("", |most| most.task.as_str());
+        lines.push(format!(
+            "{} tasks: {} of {} documents {}{}; most in {most}",
+            same.len(),
+            count(|finding| finding.documents),
+            count(|finding| finding.of),
+            finding.check.words(),
+            cut.map(Cut::words).unwrap_or_default()
+        ));
+    }
+    lines
 }
 
 /// Looks at every document of a task as a model with `max_length` positions gets it.
@@ -196,8 +239,7 @@ pub fn inspect(
         }),
         among(Check::EqualText, &|doc, _| has_equal(&texts(doc))),
         among(Check::EqualTokens, &|doc, tokens| {
-            let requests: Vec<_> = tokens.requests.iter().map(|pair| &pair.request).collect();
-            !whole && !has_equal(&texts(doc)) && has_equal(&requests)
+            !whole && !has_equal(&texts(doc)) && has_equal(&token_lists(tokens))
         }),
         among(Check::LongPrompt, &|_, tokens| {
             !whole && tokens.requests.iter().any(|pair| pair.n_context_tokens > max_length)
@@ -215,8 +257,19 @@ pub fn unparsed(result: &TaskResult) -> Option<Finding> {
     Finding::new(&result.task.name, Check::Unparsed, result.samples.len(), ids)
 }
 
+/// Context and continuation of every request; a context that the first one shares is left out.
 fn texts(doc: &PreparedDoc) -> Vec<(&str, &str)> {
-    doc.requests.iter().map(|request| (&*request.context, request.continuation.as_str())).collect()
+    let first = doc.requests.first().map(|request| &request.context);
+    let own = |context| if first.is_some_and(|first| Arc::ptr_eq(first, context)) { "" } else { &**context };
+    doc.requests.iter().map(|request| (own(&request.context), request.continuation.as_str())).collect()
+}
+
+/// The same in tokens.
+fn token_lists(doc: &EncodedDoc) -> Vec<(&[u32], &[u32])> {
+    let first = doc.requests.first().map(|pair| &pair.request.context);
+    let own = |context| if first.is_some_and(|first| Arc::ptr_eq(first, context)) { &[] } else { &**context };
+    let lists = doc.requests.iter().map(|pair| &pair.request);
+    lists.map(|request| (own(&request.context), request.continuation.as_slice())).collect()
 }
 
 fn has_equal<T: Eq + std::hash::Hash>(items: &[T]) -> bool {
@@ -273,7 +326,8 @@ impl Look<'_> {
         let lost = tokens.truncated(self.max_length);
         let longest = tokens.requests.iter().position(|pair| pair.request.truncated(self.max_length) == lost);
         let longest = longest.filter(|_| lost > 0);
-        let Some((pair, text)) = longest.and_then(|at| tokens.requests.get(at).zip(doc.requests.get(at))) else {
+        let Some((pair, text)) = longest.and_then(|at| tokens.requests.get(at).zip(doc.requests.get(at)))
+        else {
             return Ok(Cut::default());
         };
         let begins = pair.request.context.first().copied();
@@ -315,5 +369,24 @@ mod tests {
         );
         assert_eq!(finding.check.name(), "truncated");
         assert!(Finding::new("t", Check::Skipped, 9, Vec::new()).is_none());
+    }
+
+    #[test]
+    fn many_tasks_have_one_line() {
+        let find = |task: &str, documents: usize| {
+            let mut finding = Finding::new(task, Check::Truncated, 10, (0..documents).collect()).unwrap();
+            finding.cut = Some(Cut { bos: documents, ..Cut::default() });
+            finding
+        };
+        let mut findings = vec![find("a", 1), find("b", 4), find("c", 2)];
+        findings.extend(Finding::new("a", Check::OwnExample, 10, vec![7]));
+        assert_eq!(summary(&findings).len(), 4);
+        findings.push(find("d", 3));
+        let lines = summary(&findings);
+        assert_eq!(
+            lines[0],
+            "4 tasks: 10 of 40 documents lost tokens on the left (tokens: 10 of BOS); most in b"
+        );
+        assert_eq!((lines.len(), lines[1].as_str()), (2, findings[3].line().as_str()));
     }
 }

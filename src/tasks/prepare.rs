@@ -2,8 +2,8 @@
 //!
 //! Prompts, continuations and gold answers equal those of lm-evaluation-harness 0.4.13, byte by byte.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::build::{Builder, Built};
@@ -152,6 +152,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut docs = Vec::with_capacity(taken);
     let (mut out_of_range, mut empty_choice) = (Vec::new(), Vec::new());
+    let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
         let doc = Doc::new(&document);
@@ -197,9 +198,22 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     }
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
     warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");
+    warn(&mut warnings, task, &same_id, "an id that an earlier document has; both are counted");
     let data_sha256 = data_sha256(&splits.files);
     let task = Arc::new(task.clone());
     Ok(PreparedTask { task, num_fewshot, docs, data_sha256, total_docs, generation, warnings })
+}
+
+/// The columns that name a document, by the names in use.
+const ID_COLUMNS: [&str; 4] = ["id", "_id", "doc_id", "qid"];
+
+/// Documents whose id an earlier one has.
+fn repeated_ids<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    let id = |document: &'d Document| ID_COLUMNS.iter().find_map(|name| document.get(*name));
+    let ids = documents.enumerate().filter_map(|(at, document)| Some((at, id(document)?)));
+    let ids = ids.filter(|(_, id)| id.is_string() || id.is_number());
+    ids.filter(|(_, id)| !seen.insert(id.to_string())).map(|(at, _)| at).collect()
 }
 
 /// How the model is to write, if it is.

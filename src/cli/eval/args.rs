@@ -87,9 +87,13 @@ pub struct Args {
 }
 
 /// What happens to documents that do not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Overlong {
     /// Tokens are cut on the left, BOS and description first, as in the reference harness.
+    #[default]
     Left,
     /// Examples are left out from the front until the prompt fits.
     DropShots,

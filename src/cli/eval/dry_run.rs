@@ -6,7 +6,7 @@ use comfy_table::{Cell, CellAlignment};
 
 use super::subject::Subject;
 use crate::engine::{Plan, Speed, Work, calibrate, memory, work};
-use crate::evaluate::{EncodedTask, Finding};
+use crate::evaluate::{EncodedTask, Finding, summary};
 use crate::kernels;
 use crate::machine::Memory;
 use crate::report::{plain_table, render, terminal_width};
@@ -91,8 +91,8 @@ pub fn print(
         )?;
     }
     writeln!(out, "\n{}", table(&lines, speed))?;
-    for finding in findings {
-        writeln!(out, "{}", finding.line())?;
+    for line in summary(findings) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn table(lines: &[Line], speed: Option<Speed>) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = plain_table(terminal_width());
     let mut head = vec![Cell::new("task")];
-    head.extend(["documents", "requests", "tokens asked", "distinct", "share of time"].map(|t| right(t.into())));
+    head.extend(["documents", "requests", "asked", "distinct", "time"].map(|t| right(t.into())));
     table.set_header(head);
     for (line, share) in lines.iter().zip(shares(lines, speed)) {
         table.add_row(vec![

@@ -5,12 +5,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::evaluate::TaskResult;
 use crate::evaluate::harness::{RunFacts, dumps, results, samples, sanitized, sha256};
 use crate::records::{AtomicFile, Timestamp, file_name, write_atomically};
-use crate::tasks::{PreparedTask, Suite};
+use crate::tasks::{Limit, PreparedTask, Suite};
+use crate::tokenizer::Tokenizer;
 
 /// What the files of one model are made of.
 pub struct Harness {
@@ -34,7 +33,9 @@ pub fn write(
         let mut facts = model.facts.clone();
         if log_samples {
             for task in *tasks {
-                let Some(prepared) = model.tasks.iter().find(|p| p.task.name == task.task.name) else { continue };
+                let Some(prepared) = model.tasks.iter().find(|p| p.task.name == task.task.name) else {
+                    continue;
+                };
                 let name = format!("samples_{}_{date}.jsonl", file_name(&task.task.name));
                 let digest = write_task(&own.join(name), prepared, task)?;
                 facts.task_hashes.insert(task.task.name.clone(), digest.into());
@@ -62,16 +63,17 @@ fn write_task(path: &Path, task: &PreparedTask, result: &TaskResult) -> anyhow::
     Ok(sha256(&hashes))
 }
 
-/// The special tokens of a tokenizer as a results file lists them: padding, end, beginning.
-pub fn special_tokens(tokenizer: &crate::tokenizer::Tokenizer) -> [Option<(String, u32)>; 3] {
-    [tokenizer.pad(), tokenizer.eos(), tokenizer.bos()]
-        .map(|id| id.and_then(|id| Some((tokenizer.token_text(id)?, id))))
+/// The special tokens of a tokenizer as a results file lists them: padding (the harness takes the unknown token or the
+/// end where there is none), end, beginning.
+pub fn special_tokens(tokenizer: &Tokenizer) -> [Option<(String, u32)>; 3] {
+    let pad = tokenizer.pad().or(tokenizer.unk()).or(tokenizer.eos());
+    [pad, tokenizer.eos(), tokenizer.bos()].map(|id| id.and_then(|id| Some((tokenizer.token_text(id)?, id))))
 }
 
-/// Null for what a results file does not say.
-pub fn limit(limit: Option<crate::tasks::Limit>) -> Option<f64> {
+/// The limit as a results file has it.
+pub fn limit(limit: Option<Limit>) -> Option<f64> {
     match limit? {
-        crate::tasks::Limit::Count(count) => Value::from(count).as_f64(),
-        crate::tasks::Limit::Fraction(part) => Some(part),
+        Limit::Count(count) => Some(count as f64),
+        Limit::Fraction(part) => Some(part),
     }
 }

@@ -12,12 +12,12 @@ use std::time::Instant;
 use anyhow::Context;
 
 pub use args::Args;
-use output::Run;
+use output::{Run, Scores};
 use subject::Subject;
 
 use super::exit::Usage;
 use super::{Global, bar};
-use crate::evaluate::{self, Finding, Overlong};
+use crate::evaluate::{self, Overlong};
 use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
 
 /// Whose prompts, tokens and metrics the numbers are.
@@ -52,18 +52,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let scoring = Instant::now();
         let evaluated = evaluate::evaluate(&model, &tasks, &encoded, &progress)?;
         findings.extend(evaluated.tasks.iter().filter_map(evaluate::unparsed));
-        let checked = Checked { tasks, findings };
-        run.add(&subject, &tokenizer, &suites, evaluated, checked, scoring - loading, scoring.elapsed())?;
+        let (loading, scoring) = (scoring - loading, scoring.elapsed());
+        run.add(&subject, &tokenizer, &suites, Scores { evaluated, tasks, findings, loading, scoring })?;
     }
     if args.dry_run { Ok(()) } else { run.finish(args, &suites, global) }
-}
-
-/// What one model was asked, and what was found in it.
-pub struct Checked {
-    /// The tasks as they were scored.
-    pub tasks: Arc<Vec<PreparedTask>>,
-    /// What was found.
-    pub findings: Vec<Finding>,
 }
 
 /// With `--overlong error` every model is looked at before the first one is computed.

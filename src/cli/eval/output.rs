@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
 
 use super::args::Format;
-use super::subject::Subject;
 use super::harness::{self, Harness};
-use super::{Args, Checked, PROTOCOL};
+use super::subject::Subject;
+use super::{Args, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::harness::RunFacts;
-use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskMetric, TaskResult, suite_rows};
+use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskMetric, TaskResult, suite_rows, summary};
 use crate::machine::cpu_name;
 use crate::records::{
     Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name, write_atomically,
@@ -25,7 +26,7 @@ use crate::records::{
 use crate::report::{
     Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,
 };
-use crate::tasks::Suite;
+use crate::tasks::{PreparedTask, Suite};
 use crate::tokenizer::Tokenizer;
 
 /// The file whose presence says that a run is complete; written last.
@@ -42,6 +43,20 @@ pub struct Run {
     started: Timestamp,
     limit: Option<f64>,
     record: RunRecord,
+}
+
+/// The scores of one model and how they came about.
+pub struct Scores {
+    /// What came out.
+    pub evaluated: Evaluated,
+    /// The tasks as they were scored.
+    pub tasks: Arc<Vec<PreparedTask>>,
+    /// What is to be known of their documents.
+    pub findings: Vec<Finding>,
+    /// Reading the weights.
+    pub loading: Duration,
+    /// Computing the scores.
+    pub scoring: Duration,
 }
 
 impl Run {
@@ -65,7 +80,11 @@ impl Run {
             system_instruction: args.system_instruction.clone(),
             cpu: cpu_name(),
             threads: rayon::current_num_threads(),
-            overlong: args.overlong.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+            overlong: args
+                .overlong
+                .to_possible_value()
+                .map(|value| value.get_name().to_owned())
+                .unwrap_or_default(),
             findings: Vec::new(),
             suites: args.suite.clone(),
             models: Vec::new(),
@@ -90,11 +109,9 @@ impl Run {
         subject: &Subject,
         tokenizer: &Tokenizer,
         suites: &[Suite],
-        evaluated: Evaluated,
-        checked: Checked,
-        loading: Duration,
-        scoring: Duration,
+        scores: Scores,
     ) -> anyhow::Result<()> {
+        let Scores { evaluated, tasks, findings, loading, scoring } = scores;
         // Two models of one name get numbers, so that neither's files are lost.
         let taken = |name: &String| self.record.models.iter().any(|m| &m.name == name);
         let numbered = (2..).map(|n| format!("{}-{n}", subject.name));
@@ -143,9 +160,9 @@ impl Run {
             date: self.started.seconds(),
             ..RunFacts::default()
         };
-        self.harness.push(Harness { facts, tasks: checked.tasks });
-        self.record.findings.extend(checked.findings.iter().map(|found| format!("{name}: {}", found.line())));
-        self.findings.push((name.clone(), checked.findings));
+        self.harness.push(Harness { facts, tasks });
+        self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
+        self.findings.push((name.clone(), findings));
         if self.record.tasks.is_empty() {
             self.record.tasks = evaluated.tasks.iter().map(suite_record).collect();
         }
@@ -156,12 +173,19 @@ impl Run {
     /// Writes the folder and prints the table.
     pub fn finish(mut self, args: &Args, suites: &[Suite], global: &Global) -> anyhow::Result<()> {
         self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        self.write(suites, args.log_samples).with_context(|| format!("cannot write the run to {}", self.folder.display()))?;
+        self.write(suites, args.log_samples)
+            .with_context(|| format!("cannot write the run to {}", self.folder.display()))?;
         let saved = self.saved();
+        // Where stdout is data, what is to be known goes to stderr.
+        if args.format != Format::Table {
+            for line in &self.record.findings {
+                tracing::warn!("{line}");
+            }
+        }
         let text = match args.format {
             Format::Table => {
                 let table = terminal_table(&self.rows, terminal_width(), args.all_tasks);
-                table + "\n" + &self.checks("") + &saved
+                table + "\n" + &self.checks() + &saved
             }
             Format::Csv => String::from_utf8(results_csv(&self.rows)?)?,
             Format::Md => comparison_markdown(&self.rows),
@@ -192,8 +216,11 @@ impl Run {
                 write_samples(&path, &header(model, task), &task.samples)?;
             }
         }
-        let markdown =
-            comparison_markdown(&self.rows) + "\n" + &self.checks("- ") + &self.saved() + "\n" + &self.provenance();
+        let mut markdown = comparison_markdown(&self.rows) + "\n";
+        for line in &self.record.findings {
+            markdown += &format!("- {line}\n");
+        }
+        markdown += &format!("\n{}\n{}", self.saved(), self.provenance());
         write_atomically(&self.folder.join("results.csv"), &results_csv(&self.rows)?)?;
         write_atomically(&self.folder.join("comparison.csv"), &comparison_csv(&self.rows)?)?;
         write_atomically(&self.folder.join("comparison.md"), markdown.as_bytes())?;
@@ -211,9 +238,11 @@ impl Run {
         Ok(())
     }
 
-    /// What is to be known of the documents, each line after `mark`, and an empty line.
-    fn checks(&self, mark: &str) -> String {
-        let lines: String = self.record.findings.iter().map(|line| format!("{mark}{line}\n")).collect();
+    /// What is to be known of the documents, in few lines and an empty one.
+    fn checks(&self) -> String {
+        let models = self.findings.iter();
+        let lines = models.flat_map(|(model, found)| summary(found).into_iter().map(move |l| (model, l)));
+        let lines: String = lines.map(|(model, line)| format!("{model}: {line}\n")).collect();
         if lines.is_empty() { lines } else { lines + "\n" }
     }
 

@@ -1,6 +1,7 @@
 //! A task's configuration as the reference harness logs it: every key that is set, in its order.
 //!
-//! The harness logs the source text of Python functions; here stands their name as the task file has it.
+//! The harness logs the source text of Python functions; here stands their name as the task file has it. Tags are
+//! not logged there.
 
 use serde_json::{Map, Value, json};
 
@@ -9,16 +10,14 @@ use crate::tasks::schema::{Field, FilterConfig, FunctionRef, MetricConfig, Sampl
 
 /// The configuration of a task that was run with `num_fewshot` examples.
 pub fn task_config(task: &Task, num_fewshot: usize) -> Value {
-    let TaskConfig { tag, dataset_kwargs, .. } = &task.config;
     let config = &task.config;
-    let tags = (!tag.is_empty()).then(|| json!(tag));
-    let kwargs = (!dataset_kwargs.is_empty()).then(|| Value::Object(dataset_kwargs.clone()));
+    let kwargs = &config.dataset_kwargs;
+    let kwargs = (!kwargs.is_empty()).then(|| Value::Object(kwargs.clone()));
     let mut metadata = config.metadata.clone();
     metadata.insert("config_source".into(), task.file.display().into());
     let entries: Vec<(&str, Option<Value>)> = vec![
         ("task", Some(task.name.clone().into())),
         ("task_alias", text(&config.task_alias)),
-        ("tag", tags),
         ("dataset_path", text(&config.dataset_path)),
         ("dataset_name", text(&config.dataset_name)),
         ("dataset_kwargs", kwargs),

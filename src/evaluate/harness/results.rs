@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::config::task_config;
-use crate::evaluate::rows::group_values;
 use crate::evaluate::TaskResult;
+use crate::evaluate::rows::group_values;
 use crate::metrics::{Aggregate, BOOTSTRAP_ITERATIONS};
 use crate::tasks::{Group, Suite};
 
@@ -166,7 +166,7 @@ impl Book {
         entry.insert("name".into(), name.clone().into());
         entry.insert("alias".into(), task.alias.clone().into());
         entry.insert("sample_len".into(), result.samples.len().into());
-        for metric in &result.metrics {
+        for metric in super::metrics(result) {
             insert(&mut entry, &metric.metric, &metric.filter, metric.value);
         }
         self.results.insert(name.clone(), Value::Object(entry));
@@ -220,7 +220,12 @@ impl Book {
             }
         }
         self.results.insert(group.name.clone(), Value::Object(entry));
-        self.versions.insert(group.name.clone(), version(group.version.as_ref()));
+        // Of a group the harness keeps the version as text.
+        let version = group.version.as_ref().map_or_else(
+            || "N/A".to_owned(),
+            |version| version.as_str().map_or_else(|| super::python::dumps(version, None), str::to_owned),
+        );
+        self.versions.insert(group.name.clone(), version.into());
         let shots: Vec<&Value> = names.iter().filter_map(|name| self.shots.get(name)).collect();
         if let Some(first) = shots.first().copied().cloned()
             && shots.iter().all(|other| **other == first)

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::python;
-use crate::evaluate::{NO_FILTER, TaskMetric, TaskResult};
+use crate::evaluate::{NO_FILTER, TaskResult};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::template::repr;
 use crate::tasks::{DocValue, OutputType, PreparedDoc, PreparedTask, TextRequest};
@@ -24,7 +24,8 @@ pub struct Sample {
 /// The lines of a task: filter by filter, document by document. `result` must be that of `task`.
 pub fn samples<'a>(task: &'a PreparedTask, result: &'a TaskResult) -> impl Iterator<Item = Sample> + 'a {
     let mut filters: Vec<&str> = Vec::new();
-    let written = result.samples.first().into_iter().flat_map(|line| line.filtered.keys().map(String::as_str));
+    let written =
+        result.samples.first().into_iter().flat_map(|line| line.filtered.keys().map(String::as_str));
     for filter in result.metrics.iter().map(|metric| metric.filter.as_str()).chain(written) {
         if !filters.contains(&filter) {
             filters.push(filter);
@@ -49,9 +50,10 @@ fn sample(
 ) -> Sample {
     let kind = task.task.config.output_type;
     let requests: Vec<&TextRequest> = doc.requests.iter().chain(&doc.unconditional).collect();
-    let arguments = requests.iter().enumerate().map(|(i, request)| {
-        (format!("gen_args_{i}"), argument(task, kind, request))
-    });
+    let arguments = requests
+        .iter()
+        .enumerate()
+        .map(|(i, request)| (format!("gen_args_{i}"), argument(task, kind, request)));
     let arguments: Map<String, Value> = arguments.collect();
     let (responses, filtered) = answers(kind, filter, line);
     let first = requests.first().map_or("", |request| match kind {
@@ -61,7 +63,8 @@ fn sample(
     let document = Value::Object(doc.doc.clone());
     let doc_hash = python::sha256(&python::dumps(&document, Some(2)));
     let (prompt_hash, target_hash) = (python::sha256(first), python::sha256(&doc.target_text));
-    let metrics: Vec<&TaskMetric> = result.metrics.iter().filter(|metric| metric.filter == filter).collect();
+    let mut metrics = super::metrics(result);
+    metrics.retain(|metric| metric.filter == filter);
     let names: Vec<&str> = metrics.iter().map(|metric| metric.metric.as_str()).collect();
     let hashes = [doc_hash.as_str(), &prompt_hash, &target_hash].concat();
     let mut sample = json!({
@@ -79,7 +82,8 @@ fn sample(
     });
     if let Some(map) = sample.as_object_mut() {
         for metric in metrics {
-            let value = metric.documents.get(at).map_or(Value::Null, |value| shown(kind, value));
+            let value =
+                metric.documents.get(at).map_or(Value::Null, |value| shown(kind, &metric.metric, value));
             map.insert(metric.metric.clone(), value);
         }
     }
@@ -130,19 +134,17 @@ fn as_texts(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(as_texts).collect(),
         Value::String(text) => text.clone().into(),
-        Value::Number(number) if number.is_f64() => {
-            python::float(number.as_f64().unwrap_or_default()).into()
-        }
+        Value::Number(number) if number.is_f64() => python::float(number.as_f64().unwrap_or_default()).into(),
         other => repr::repr(&crate::tasks::template::to_value(other)).into(),
     }
 }
 
-/// The value of a document; whether a given continuation is greedy is a whole number there.
-fn shown(kind: OutputType, value: &DocValue) -> Value {
+/// The value of a document; whether a text is what greedy decoding says is a whole number there.
+fn shown(kind: OutputType, metric: &str, value: &DocValue) -> Value {
+    let greedy = [(OutputType::Loglikelihood, "acc"), (OutputType::MultipleChoice, "exact_match")]
+        .contains(&(kind, metric));
     match value {
-        DocValue::Number(number) if kind == OutputType::Loglikelihood && [0.0, 1.0].contains(number) => {
-            Value::from(u8::from(*number == 1.0))
-        }
+        DocValue::Number(number) if greedy => Value::from(u8::from(*number == 1.0)),
         DocValue::Number(number) => (*number).into(),
         DocValue::Weighted(sum, units) => json!([sum, *units as u64]),
         DocValue::Pair(gold, answer) => json!([gold, answer]),

@@ -62,7 +62,9 @@ fn lists_stay_lists_until_one_is_taken() {
     let twice = "{function: take_first}, {function: map, mapping_dict: {b: 1}}";
     assert_eq!(run(&format!("{twice}, {{function: take_first}}"), json!({}), &["ba", "c"]), 1);
     let thrice = format!("{twice}, {{function: take_first}}, {{function: take_first}}");
-    let [pipeline] = &Pipeline::of(&task(&format!("[{{name: x, filter: [{thrice}]}}]"))).unwrap()[..] else { panic!() };
+    let [pipeline] = &Pipeline::of(&task(&format!("[{{name: x, filter: [{thrice}]}}]"))).unwrap()[..] else {
+        panic!()
+    };
     assert!(pipeline.apply(&Document::new(), &["b".to_owned()]).unwrap_err().contains("needs a text"));
 }
 
