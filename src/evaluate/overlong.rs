@@ -3,6 +3,10 @@
 //! The reference harness cuts tokens from the left, so that BOS and the description go first. That is the
 //! default here, since numbers are compared; the other policies keep whole what is left.
 
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
 use super::EvaluateError;
 use super::encode::{EncodedDoc, EncodedTask};
 use super::sanity::{Check, Finding};
@@ -111,46 +115,57 @@ fn drop_examples(
     long: &[usize],
     max_length: usize,
 ) -> Result<Vec<usize>, EvaluateError> {
+    let shorter = |index: &usize| -> Result<Option<(usize, PreparedDoc, EncodedDoc)>, EvaluateError> {
+        let found = task.docs.get(*index).zip(encoded.docs.get(*index));
+        let Some((doc, tokens)) = found else { return Ok(None) };
+        let shorter = shortened(tokenizer, task, doc, tokens, max_length)?;
+        Ok(shorter.map(|(doc, tokens)| (*index, doc, tokens)))
+    };
+    let shorter: Vec<_> = long.par_iter().map(shorter).collect::<Result<_, _>>()?;
     let mut changed = Vec::new();
-    for index in long {
-        let (Some(doc), Some(tokens)) = (task.docs.get(*index), encoded.docs.get(*index)) else { continue };
-        let Some(parts) = &doc.parts else {
-            return Err(EvaluateError::NoParts { task: task.task.name.clone(), doc_id: doc.doc_id });
-        };
-        // The fewest that suffice; if none do, all of them.
-        let (mut shorter, mut fewest) = (None, parts.examples());
-        for count in 1..=parts.examples() {
-            let candidate = without(doc, count);
-            let own = EncodedTask::document(tokenizer, task, &candidate)?;
-            let fits = own.truncated(max_length) == 0;
-            shorter = Some((candidate, own));
-            if fits {
-                fewest = count;
-                break;
-            }
-        }
-        let Some((mut document, own)) = shorter else { continue };
-        if own.truncated(max_length) >= tokens.truncated(max_length) {
-            continue;
-        }
-        document.dropped_examples = fewest;
-        changed.push(document.doc_id);
-        if let (Some(place), Some(tokens)) = (task.docs.get_mut(*index), encoded.docs.get_mut(*index)) {
-            (*place, *tokens) = (document, own);
+    for (index, doc, tokens) in shorter.into_iter().flatten() {
+        changed.push(doc.doc_id);
+        if let (Some(old), Some(old_tokens)) = (task.docs.get_mut(index), encoded.docs.get_mut(index)) {
+            (*old, *old_tokens) = (doc, tokens);
         }
     }
     Ok(changed)
+}
+
+/// A document without the fewest examples that suffice; if none do, without all. `None` if it has none to lose.
+fn shortened(
+    tokenizer: &Tokenizer,
+    task: &PreparedTask,
+    doc: &PreparedDoc,
+    tokens: &EncodedDoc,
+    max_length: usize,
+) -> Result<Option<(PreparedDoc, EncodedDoc)>, EvaluateError> {
+    let Some(parts) = &doc.parts else {
+        return Err(EvaluateError::NoParts { task: task.task.name.clone(), doc_id: doc.doc_id });
+    };
+    let mut best = None;
+    for count in 1..=parts.examples() {
+        let mut candidate = without(doc, count);
+        let own = EncodedTask::document(tokenizer, task, &candidate)?;
+        let lost = own.truncated(max_length);
+        candidate.dropped_examples = count;
+        best = (lost < tokens.truncated(max_length)).then_some((candidate, own));
+        if lost == 0 {
+            break;
+        }
+    }
+    Ok(best)
 }
 
 /// A document without its first `count` examples.
 fn without(doc: &PreparedDoc, count: usize) -> PreparedDoc {
     let mut shorter = doc.clone();
     let Some(parts) = &mut shorter.parts else { return shorter };
-    let mut last: Option<(std::sync::Arc<str>, std::sync::Arc<str>)> = None;
+    let mut last: Option<(Arc<str>, Arc<str>)> = None;
     for request in &mut shorter.requests {
         // Requests that shared a context go on sharing it: it is encoded once.
         let context = match &last {
-            Some((from, to)) if std::sync::Arc::ptr_eq(from, &request.context) => to.clone(),
+            Some((from, to)) if Arc::ptr_eq(from, &request.context) => to.clone(),
             _ => parts.without_first(&request.context, count).into(),
         };
         last = Some((std::mem::replace(&mut request.context, context.clone()), context));
