@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tempfile::TempDir;
-use zoo::evaluate::{EvaluateError, filter_answers, grade_generation};
+use zoo::evaluate::harness::samples;
+use zoo::evaluate::{EvaluateError, filter_answers, grade_generation, unparsed};
 use zoo::tasks::{DataStore, Index, PrepareOptions, PreparedTask, Suite, Task, prepare};
 
 fn data(files: &[(&str, serde_json::Value)]) -> TempDir {
@@ -52,6 +53,29 @@ fn each_filter_has_its_own_metric() {
     let written = serde_json::to_value(line).unwrap();
     assert_eq!(written["text"], "It is 4.");
     assert!(written.get("choices").is_none() && written.get("n_ctx_tokens").is_none());
+}
+
+#[test]
+fn written_answers_are_logged_as_the_harness_logs_them() {
+    let rows = json!([{"question": "1 + 1?", "answer": "It is\n#### 2"}, {"question": "2 + 2?", "answer": "#### 4"}]);
+    let data =
+        data(&[("openai/gsm8k/main/test.jsonl", rows.clone()), ("openai/gsm8k/main/train.jsonl", rows)]);
+    let task = prepared("gsm8k", &data, 0);
+    let graded = grade_generation(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
+    let lines = samples(&task, &graded).map(|s| serde_json::from_str(&s.line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let seen: Vec<_> = lines.iter().map(|l| (l["filter"].as_str().unwrap(), l["doc_id"].as_u64())).collect();
+    let (strict, flexible) = ("strict-match", "flexible-extract");
+    assert_eq!(seen, [(strict, Some(0)), (strict, Some(1)), (flexible, Some(0)), (flexible, Some(1))]);
+    assert_eq!(lines[1]["resps"], json!([["It is 4."]]));
+    assert_eq!(lines[1]["filtered_resps"], json!(["[invalid]"]));
+    assert_eq!((&lines[3]["filtered_resps"], &lines[3]["exact_match"]), (&json!(["4."]), &json!(1.0)));
+    let asked = json!({"gen_args_0": {"arg_0": "Question: 2 + 2?\nAnswer:", "arg_1": {
+        "until": ["Question:", "</s>", "<|im_end|>"], "do_sample": false, "temperature": 0.0}}});
+    assert_eq!(lines[1]["arguments"], asked);
+    assert_eq!(lines[1]["target"], "#### 4");
+    let lost = unparsed(&graded).unwrap();
+    assert_eq!((lost.documents, lost.of, lost.first), (1, 2, vec![1]));
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_prompt_longer_than_the_context_loses_its_beginning_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let output = eval(folder.path(), &["--max-length", "100"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("lost tokens on the left"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("lost tokens on the left"), "{}", stdout(&output));
     let text = fs::read_to_string(folder.path().join("run/samples/tiny/basics_reading.jsonl")).unwrap();
     let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     assert_eq!(line["truncated"], true);

@@ -137,6 +137,11 @@ fn samples_that_do_not_fit_are_named() {
         line["choices"][0].as_object_mut().unwrap().remove(key);
         [lines[0], lines[1], &line.to_string(), lines[3]].join("\n")
     };
+    let fewer = || {
+        let mut line: Value = serde_json::from_str(lines[2]).unwrap();
+        line["unconditional"].as_array_mut().unwrap().pop();
+        [lines[0], lines[1], &line.to_string(), lines[3]].join("\n")
+    };
     for (text, words) in [
         (lines[..3].join("\n"), vec!["expected 3 lines of samples, found 2"]),
         ([lines[0], lines[1], lines[3], lines[2]].join("\n"), vec!["document 1", "found that of document 2"]),
@@ -145,7 +150,7 @@ fn samples_that_do_not_fit_are_named() {
             vec!["line 4", "expected a line of samples"],
         ),
         (without("logprob"), vec!["line 3", "logprob"]),
-        (without("unconditional_logprob"), vec!["document 1", "expected 2 log-probabilities", "found 1"]),
+        (fewer(), vec!["document 1", "expected 2 choices by themselves", "found 1"]),
     ] {
         fs::write(&samples, text).unwrap();
         assert_says(&place.zoo(&["score", &run]), 1, &[words, vec!["choose.jsonl"]].concat());

@@ -11,7 +11,7 @@ use crate::model::Network;
 use crate::progress::{Progress, Unit};
 
 /// Rows of logits held at a time: `LOGIT_ROWS * vocab_size` numbers.
-const LOGIT_ROWS: usize = 256;
+pub(super) const LOGIT_ROWS: usize = 256;
 
 /// A [`Network`] and how it is run.
 pub struct LocalModel {

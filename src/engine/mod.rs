@@ -3,6 +3,8 @@
 //! [`LanguageModel`] is the seam between benchmarks and whatever computes: the model in memory
 //! ([`LocalModel`]), later also a server.
 
+mod calibrate;
+mod cost;
 mod encode;
 mod journal;
 mod local;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 
 use crate::progress::Progress;
 
+pub use calibrate::calibrate;
+pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
 pub use journal::{Journal, JournalError, NoJournal};
 pub use local::LocalModel;
@@ -35,6 +39,11 @@ pub struct ScoreRequest {
 }
 
 impl ScoreRequest {
+    /// How many tokens are put into a model: all but the very last.
+    pub fn inputs(&self) -> usize {
+        (self.context.len() + self.continuation.len()).saturating_sub(1)
+    }
+
     /// How many tokens a model with `max_length` positions cuts from the left of this request.
     ///
     /// The last token is never an input, so one more than `max_length` fit.

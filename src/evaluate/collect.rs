@@ -15,6 +15,8 @@ pub struct TaskMetric {
     pub filter: String,
     /// Its value over all documents.
     pub value: Aggregate,
+    /// Its values of the documents, in their order.
+    pub documents: Vec<DocValue>,
 }
 
 /// Metrics of a task under way.
@@ -32,23 +34,29 @@ impl<'a> Collector<'a> {
     }
 
     /// Adds a metric; `values` holds one value per document.
-    pub fn add(&mut self, spec: &MetricSpec, filter: &str, values: &[DocValue]) -> Result<(), EvaluateError> {
+    pub fn add(
+        &mut self,
+        spec: &MetricSpec,
+        filter: &str,
+        values: Vec<DocValue>,
+    ) -> Result<(), EvaluateError> {
         let unknown = || EvaluateError::UnknownAggregation {
             task: self.task.to_owned(),
             metric: spec.name.clone(),
             aggregation: spec.aggregation.clone(),
         };
         let aggregation = Aggregation::by_name(&spec.aggregation).ok_or_else(unknown)?;
-        let value = aggregation.of_documents(values).ok_or_else(unknown)?;
+        let value = aggregation.of_documents(&values).ok_or_else(unknown)?;
         // What a perplexity is made of is the log-likelihood that the line has anyway.
         if matches!(aggregation, Aggregation::Mean | Aggregation::Median) {
-            for (line, value) in self.per_document.iter_mut().zip(values) {
+            for (line, value) in self.per_document.iter_mut().zip(&values) {
                 if let DocValue::Number(number) = value {
                     line.insert(format!("{},{filter}", spec.name), *number);
                 }
             }
         }
-        self.metrics.push(TaskMetric { metric: spec.name.clone(), filter: filter.to_owned(), value });
+        let (metric, filter) = (spec.name.clone(), filter.to_owned());
+        self.metrics.push(TaskMetric { metric, filter, value, documents: values });
         Ok(())
     }
 }

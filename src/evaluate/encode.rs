@@ -18,6 +18,13 @@ pub struct EncodedDoc {
     pub unconditional: Vec<EncodedPair>,
 }
 
+impl EncodedDoc {
+    /// How many tokens the request that loses most loses on the left.
+    pub fn truncated(&self, max_length: usize) -> usize {
+        self.requests.iter().map(|pair| pair.request.truncated(max_length)).max().unwrap_or(0)
+    }
+}
+
 /// All documents of a task in tokens.
 #[derive(Debug, Clone)]
 pub struct EncodedTask {
@@ -52,6 +59,19 @@ impl EncodedTask {
             })
             .collect();
         Ok(Self { docs: docs? })
+    }
+
+    /// Encodes one document of a task with contexts.
+    pub(super) fn document(
+        tokenizer: &Tokenizer,
+        task: &PreparedTask,
+        doc: &PreparedDoc,
+    ) -> Result<EncodedDoc, EvaluateError> {
+        encode_doc(PairEncoder::new(tokenizer), doc).map_err(|source| EvaluateError::Tokenizer {
+            task: task.task.name.clone(),
+            doc_id: doc.doc_id,
+            source: Box::new(source),
+        })
     }
 
     /// The requests in the order in which scores come back.

@@ -73,6 +73,34 @@ pub enum EvaluateError {
         /// What is wrong.
         reason: String,
     },
+    /// Documents that do not fit, where that is not to happen.
+    #[error(
+        "task {task}: {documents} of {of} documents do not fit into {max_length} positions, such as {shown}; nothing was \
+         computed. Take --overlong left, drop-shots or skip, fewer --num-fewshot, or a larger --max-length"
+    )]
+    TooLong {
+        /// The task.
+        task: String,
+        /// How many.
+        documents: usize,
+        /// Of how many.
+        of: usize,
+        /// Positions.
+        max_length: usize,
+        /// Some of them with their lengths.
+        shown: String,
+    },
+    /// A prompt that is one piece.
+    #[error(
+        "task {task}, document {doc_id}: --overlong drop-shots cannot tell the examples of its prompt apart (a chat \
+         template wrote it); take --overlong left or skip"
+    )]
+    NoParts {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+    },
     /// Tasks that ask the model to write.
     #[error(
         "{tasks}: the model is asked to write answers (generate_until), and generating comes with a later version; \

@@ -9,7 +9,7 @@ use super::collect::{Collector, of_function};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
-use crate::metrics::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::native::{self, Values};
 use crate::tasks::schema::Field;
@@ -51,7 +51,7 @@ pub fn grade(
             None => graded.iter().map(|doc| doc.metric(&spec.name, task)).collect(),
         };
         let values = values.ok_or_else(|| unknown_metric(task, &spec.name, by_function.as_deref()))?;
-        collected.add(&spec, NO_FILTER, &values)?;
+        collected.add(&spec, NO_FILTER, values)?;
     }
 
     let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
@@ -69,6 +69,29 @@ pub fn grade(
         metrics: collected.metrics,
         samples,
     })
+}
+
+/// Refuses metrics that cannot be computed, before anything is. What a function gives is known only afterwards.
+pub fn check(task: &PreparedTask) -> Result<(), EvaluateError> {
+    let known: &[&str] = match task.task.config.output_type {
+        OutputType::MultipleChoice => &MULTIPLE_CHOICE_METRICS,
+        OutputType::LoglikelihoodRolling => &ROLLING_METRICS,
+        OutputType::Loglikelihood => &LOGLIKELIHOOD_METRICS,
+        OutputType::GenerateUntil => return Ok(()),
+    };
+    for spec in task.task.metrics() {
+        if task.task.config.process_results.is_none() && !known.contains(&spec.name.as_str()) {
+            return Err(unknown_metric(task, &spec.name, None));
+        }
+        if Aggregation::by_name(&spec.aggregation).is_none() {
+            return Err(EvaluateError::UnknownAggregation {
+                task: task.task.name.clone(),
+                metric: spec.name,
+                aggregation: spec.aggregation,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What `process_results` makes of every document, if the task has one.
@@ -177,8 +200,7 @@ impl GradedDoc<'_> {
             .iter()
             .zip(self.scores)
             .zip(&self.doc.requests)
-            .enumerate()
-            .map(|(choice, ((pair, score), text))| ChoiceLine {
+            .map(|((pair, score), text)| ChoiceLine {
                 logprob: score.logprob,
                 is_greedy: score.is_greedy,
                 n_tokens: pair.request.continuation.len(),
@@ -186,17 +208,28 @@ impl GradedDoc<'_> {
                 truncated: pair.request.truncated(max_length),
                 prompt_sha256: (!one_context).then(|| digests.of(&text.context)),
                 n_ctx_tokens: (!one_context).then_some(pair.n_context_tokens),
-                unconditional_logprob: self.unconditional.get(choice).map(|score| score.logprob),
             })
             .collect();
+        let unconditional = self.encoded.unconditional.iter().zip(self.unconditional);
+        let unconditional = unconditional.map(|(pair, score)| ChoiceLine {
+            logprob: score.logprob,
+            is_greedy: score.is_greedy,
+            n_tokens: pair.request.continuation.len(),
+            tokens: pair.request.continuation.clone(),
+            truncated: pair.request.truncated(max_length),
+            prompt_sha256: None,
+            n_ctx_tokens: None,
+        });
         let n_prompt_tokens = self.encoded.requests.first().map_or(0, |pair| pair.n_context_tokens);
         SampleLine {
             doc_id: self.doc.doc_id,
             prompt_sha256: first.map(|request| digests.of(&request.context)).unwrap_or_default(),
             n_prompt_tokens: Some(n_prompt_tokens),
             n_ctx_tokens: Some(n_prompt_tokens),
+            dropped_examples: self.doc.dropped_examples,
             truncated: choices.iter().any(|choice| choice.truncated > 0),
             choices,
+            unconditional: unconditional.collect(),
             text: None,
             filtered: BTreeMap::new(),
             target: target(&self.doc.gold),
@@ -214,7 +247,6 @@ impl GradedDoc<'_> {
             truncated: 0,
             prompt_sha256: None,
             n_ctx_tokens: None,
-            unconditional_logprob: None,
         };
         let text: String = self.doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect();
         SampleLine {
@@ -222,8 +254,10 @@ impl GradedDoc<'_> {
             prompt_sha256: digests.of(&Arc::from("")),
             n_prompt_tokens: None,
             n_ctx_tokens: None,
+            dropped_examples: 0,
             truncated: false,
             choices: vec![choice],
+            unconditional: Vec::new(),
             text: None,
             filtered: BTreeMap::new(),
             target: text.into(),

@@ -9,8 +9,11 @@ mod collect;
 mod encode;
 mod error;
 mod grade;
+pub mod harness;
+mod overlong;
 mod regrade;
 mod rows;
+mod sanity;
 mod written;
 
 use std::sync::Arc;
@@ -25,10 +28,12 @@ use crate::tasks::{PreparedTask, Task};
 use crate::tokenizer::Tokenizer;
 
 pub use collect::TaskMetric;
-pub use encode::EncodedTask;
+pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
+pub use overlong::{Fitted, Overlong, fit};
 pub use regrade::grade_samples;
 pub use rows::{ModelIdentity, place_rows, suite_rows};
+pub use sanity::{Check, Cut, Finding, inspect, summary, unparsed};
 pub use written::{filter_answers, filter_generation, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;
@@ -71,11 +76,15 @@ pub struct Evaluated {
 }
 
 /// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
+///
+/// # Errors
+/// Metrics that cannot be computed, tasks whose answers are written, and texts that cannot be encoded.
 pub fn encode(
     tokenizer: &Tokenizer,
     tasks: &[PreparedTask],
     max_length: usize,
 ) -> Result<Vec<EncodedTask>, EvaluateError> {
+    tasks.iter().try_for_each(grade::check)?;
     tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 

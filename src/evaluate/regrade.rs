@@ -31,8 +31,8 @@ pub fn grade_samples(task: &PreparedTask, lines: Vec<SampleLine>) -> Result<Task
             lines.iter().map(|line| line.text.iter().cloned().collect()).collect();
         grade_generation(task, &answers)?
     } else {
-        let docs = lines.iter().map(|line| of_line(&line.choices)).collect();
-        let scores: Vec<Score> = lines.iter().flat_map(|line| scores(&line.choices)).collect();
+        let docs = lines.iter().map(|line| of_line(line)).collect();
+        let scores: Vec<Score> = lines.iter().flat_map(|line| scores(line)).collect();
         grade(task, &EncodedTask { docs }, &scores, usize::MAX)?
     };
     for (new, old) in result.samples.iter_mut().zip(lines) {
@@ -70,31 +70,27 @@ fn check(doc: &PreparedDoc, line: &SampleLine, written: bool) -> Result<(), Stri
     if expected != found {
         return Err(format!("expected {expected} choices in its line of samples, found {found}"));
     }
-    let alone = line.choices.iter().filter(|choice| choice.unconditional_logprob.is_some()).count();
-    if alone != doc.unconditional.len() {
+    let (expected, found) = (doc.unconditional.len(), line.unconditional.len());
+    if expected != found {
         return Err(format!(
-            "expected {} log-probabilities of a choice by itself (unconditional_logprob) in its line of samples, found \
-             {alone}",
-            doc.unconditional.len()
+            "expected {expected} choices by themselves (unconditional) in its line of samples, found {found}"
         ));
     }
     Ok(())
 }
 
 /// The requests behind a line, as far as it tells: their contexts were not kept.
-fn of_line(choices: &[ChoiceLine]) -> EncodedDoc {
+fn of_line(line: &SampleLine) -> EncodedDoc {
     let pair = |choice: &ChoiceLine| EncodedPair {
         request: ScoreRequest { context: [].into(), continuation: choice.tokens.clone() },
         n_context_tokens: choice.n_ctx_tokens.unwrap_or_default(),
     };
-    let alone = choices.iter().filter(|choice| choice.unconditional_logprob.is_some());
-    EncodedDoc { requests: choices.iter().map(pair).collect(), unconditional: alone.map(pair).collect() }
+    let pairs = |choices: &[ChoiceLine]| choices.iter().map(pair).collect();
+    EncodedDoc { requests: pairs(&line.choices), unconditional: pairs(&line.unconditional) }
 }
 
 /// The scores of a line in the order of its requests.
-fn scores(choices: &[ChoiceLine]) -> impl Iterator<Item = Score> {
-    let own = choices.iter().map(|choice| Score { logprob: choice.logprob, is_greedy: choice.is_greedy });
-    let alone = choices.iter().filter_map(|choice| choice.unconditional_logprob);
-    // Whether a choice by itself is greedy enters no metric.
-    own.chain(alone.map(|logprob| Score { logprob, is_greedy: false }))
+fn scores(line: &SampleLine) -> impl Iterator<Item = Score> {
+    let all = line.choices.iter().chain(&line.unconditional);
+    all.map(|choice| Score { logprob: choice.logprob, is_greedy: choice.is_greedy })
 }

@@ -1,6 +1,7 @@
 //! Task results → rows, along the tree of a suite: groups before their tasks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +9,7 @@ use super::{TaskMetric, TaskResult};
 use crate::metrics::{Aggregate, combine};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
-use crate::tasks::{Group, Suite};
+use crate::tasks::{Group, Suite, Task};
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +57,7 @@ impl Walk<'_> {
         match node {
             Suite::Task(task) => {
                 if let Some(result) = self.results.iter().find(|r| r.task.name == task.name) {
-                    for TaskMetric { metric, filter, value } in &result.metrics {
+                    for TaskMetric { metric, filter, value, .. } in &result.metrics {
                         rows.push(self.row(
                             &task.name,
                             (depth, TaskKind::Task),
@@ -79,17 +80,9 @@ impl Walk<'_> {
         }
     }
 
-    /// One row per aggregate that any task below has a value for.
+    /// One row per aggregate that any task below has a value for, and one for the other average where it differs.
     fn group_rows(&self, node: &Suite, group: &Group, depth: usize, rows: &mut Vec<Row>) {
-        let members: Vec<&TaskResult> = node
-            .tasks()
-            .iter()
-            .filter_map(|task| self.results.iter().find(|r| r.task.name == task.name))
-            .collect();
-        // A group of which a part was not run has no number of its own.
-        if members.len() < node.tasks().len() {
-            return;
-        }
+        let Some((members, values)) = group_values(node, group, self.results) else { return };
         let shots = members.first().map(|m| m.num_fewshot);
         let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
         let mut digest = Sha256::new();
@@ -97,21 +90,12 @@ impl Walk<'_> {
             digest.update(member.data_sha256.as_bytes());
         }
         let data_sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        for aggregate in &group.aggregates {
-            let metric = aggregate.metric.as_str();
-            let found = || {
-                let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
-                own.map(|m| m.filter.clone()).collect::<BTreeSet<_>>().into_iter().collect()
-            };
-            let filters: Vec<String> = aggregate.filters.clone().unwrap_or_else(found);
-            for filter in &filters {
-                let values: Vec<Aggregate> =
-                    members.iter().filter_map(|m| m.metric(metric, filter)).collect();
-                if let Some(value) = combine(&values, aggregate.weight_by_size) {
-                    let place = (depth, TaskKind::Group);
-                    rows.push(self.row(&group.name, place, (metric, filter), value, shots, &data_sha256));
-                }
-            }
+        let place = (depth, TaskKind::Group);
+        for (metric, filter, value) in &values {
+            rows.push(self.row(&group.name, place, (metric, filter), *value, shots, &data_sha256));
+        }
+        for (metric, filter, value) in other_averages(group, &members, &values) {
+            rows.push(self.row(&group.name, place, (&metric, &filter), value, shots, &data_sha256));
         }
     }
 
@@ -148,4 +132,54 @@ impl Walk<'_> {
             kind,
         }
     }
+}
+
+/// A metric after a filter and its value over the tasks of a group.
+pub(super) type GroupValue = (String, String, Aggregate);
+
+/// The tasks of a group and every aggregate that any of them has a value for. `None` for a group of which a part
+/// was not run: it has no number of its own.
+pub(super) fn group_values<'r>(
+    node: &Suite,
+    group: &Group,
+    results: &'r [TaskResult],
+) -> Option<(Vec<&'r TaskResult>, Vec<GroupValue>)> {
+    let find = |task: &Arc<Task>| results.iter().find(|result| result.task.name == task.name);
+    let members: Vec<&TaskResult> = node.tasks().iter().map(find).collect::<Option<_>>()?;
+    let mut all = Vec::new();
+    for aggregate in &group.aggregates {
+        let metric = aggregate.metric.as_str();
+        let found = || {
+            let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
+            own.map(|m| m.filter.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        let filters: Vec<String> = aggregate.filters.clone().unwrap_or_else(found);
+        for filter in filters {
+            let values = of_members(&members, metric, &filter);
+            let value = combine(&values, aggregate.weight_by_size);
+            all.extend(value.map(|value| (metric.to_owned(), filter, value)));
+        }
+    }
+    Some((members, all))
+}
+
+fn of_members(members: &[&TaskResult], metric: &str, filter: &str) -> Vec<Aggregate> {
+    members.iter().filter_map(|member| member.metric(metric, filter)).collect()
+}
+
+/// For every value of a group the average that its file does not ask for: `acc_macro`, each task counted once,
+/// beside `acc` by size, or `acc_micro`, by size, beside `acc` of each task once. None where all tasks are of one
+/// size, since both are the same then.
+fn other_averages(group: &Group, members: &[&TaskResult], values: &[GroupValue]) -> Vec<GroupValue> {
+    let mut all = Vec::new();
+    for (metric, filter, _) in values {
+        let Some(aggregate) = group.aggregates.iter().find(|a| a.metric == *metric) else { continue };
+        let own = of_members(members, metric, filter);
+        let same = own.windows(2).all(|pair| matches!(pair, [a, b] if a.n == b.n));
+        if let (false, Some(value)) = (same, combine(&own, !aggregate.weight_by_size)) {
+            let name = if aggregate.weight_by_size { "macro" } else { "micro" };
+            all.push((format!("{metric}_{name}"), filter.clone(), value));
+        }
+    }
+    all
 }

@@ -62,7 +62,7 @@ pub fn grade_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<
                     task.docs.iter().zip(values).map(one).collect::<Result<_, _>>()?
                 }
             };
-            collected.add(spec, filter, &graded)?;
+            collected.add(spec, filter, graded)?;
         }
     }
     Ok(result(task, answers, &filtered, collected.metrics, collected.per_document))
@@ -96,8 +96,10 @@ fn result(
             prompt_sha256: doc.requests.first().map(|r| digests.of(&r.context)).unwrap_or_default(),
             n_prompt_tokens: None,
             n_ctx_tokens: None,
+            dropped_examples: 0,
             truncated: false,
             choices: Vec::new(),
+            unconditional: Vec::new(),
             text: answers.first().cloned(),
             filtered: of_document(filtered, at),
             target: target(&doc.gold),

@@ -189,6 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn values_and_errors_are_the_reference_harness_s_to_the_last_digit_on_any_number_of_threads() {
+        let stored: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/metrics/reference.json")).unwrap();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for case in stored["tasks"].as_array().unwrap() {
+                let number = |at: usize| case["values"][at].as_f64().unwrap();
+                let (n, a, b) = (number(0) as u64, number(1) as u64, number(2) as u64);
+                let values: Vec<f64> = (0..n).map(|i| -((i * a % b) as f64) / number(3)).collect();
+                for (name, aggregation) in [
+                    ("mean", Aggregation::Mean),
+                    ("median", Aggregation::Median),
+                    ("perplexity", Aggregation::Perplexity),
+                ] {
+                    let ours = pool.install(|| aggregation.of(&values)).unwrap();
+                    assert_eq!(Some(ours.value), case[name].as_f64(), "{name} of {case}");
+                    assert_eq!(ours.stderr, case[format!("{name}_stderr")].as_f64(), "{name} of {case}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn weights_count_and_other_kinds_are_refused() {
         let values = [DocValue::Weighted(-6.0, 2.0), DocValue::Weighted(-2.0, 2.0)];
         let perplexity = Aggregation::WeightedPerplexity.of_documents(&values).unwrap();

@@ -111,6 +111,11 @@ pub struct RunRecord {
     /// System instruction, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_instruction: Option<String>,
+    /// What happened to documents that do not fit.
+    pub overlong: String,
+    /// What is to be known of the documents, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// Processor.
     pub cpu: String,
     /// Threads used.

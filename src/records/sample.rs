@@ -50,9 +50,6 @@ pub struct ChoiceLine {
     /// Tokens of this choice's own context, where contexts differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_ctx_tokens: Option<usize>,
-    /// Natural logarithm of its probability without any context, where a metric asks for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unconditional_logprob: Option<f64>,
 }
 
 /// One document.
@@ -68,11 +65,17 @@ pub struct SampleLine {
     /// The same under the name the reference files use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_ctx_tokens: Option<usize>,
+    /// Examples that were left out because the prompt was too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped_examples: usize,
     /// Whether any request lost tokens.
     pub truncated: bool,
     /// In the order of the document's choices; one for a whole text, none for a written answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ChoiceLine>,
+    /// The choices without any context, where a metric asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unconditional: Vec<ChoiceLine>,
     /// What the model wrote; of several answers the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

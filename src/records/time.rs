@@ -29,6 +29,16 @@ impl Timestamp {
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 
+    /// `2024-02-29T23-59-58`, as the reference harness has it in file names.
+    pub fn file_date(self) -> String {
+        self.rfc3339().trim_end_matches('Z').replace(':', "-")
+    }
+
+    /// Seconds since 1970.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64
+    }
+
     /// `20240229-235958`, for file names.
     pub fn compact(self) -> String {
         let ((year, month, day), (hour, minute, second)) = (self.date(), self.time());
@@ -46,5 +56,6 @@ mod tests {
         assert_eq!(Timestamp(1_709_251_198).rfc3339(), "2024-02-29T23:59:58Z");
         assert_eq!(Timestamp(951_868_800).rfc3339(), "2000-03-01T00:00:00Z");
         assert_eq!(Timestamp(1_709_251_198).compact(), "20240229-235958");
+        assert_eq!(Timestamp(1_709_251_198).file_date(), "2024-02-29T23-59-58");
     }
 }

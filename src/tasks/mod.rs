@@ -12,6 +12,7 @@ pub mod fields;
 pub mod filters;
 pub mod index;
 pub mod native;
+pub mod parts;
 pub mod prepare;
 pub mod prompt;
 pub mod pyrandom;

@@ -2,8 +2,8 @@
 //!
 //! Prompts, continuations and gold answers equal those of lm-evaluation-harness 0.4.13, byte by byte.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,8 @@ use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
 use super::filters::Pipeline;
 use super::native::{self, Document};
-use super::prompt::Message;
+use super::parts::Parts;
+use super::prompt::{Message, plain};
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
@@ -93,6 +94,12 @@ pub struct PreparedDoc {
     pub gold: Gold,
     /// The target as text, as the reference harness logs it.
     pub target_text: String,
+    /// Where description and examples stand in the contexts; `None` where a chat template wove them together.
+    pub parts: Option<Parts>,
+    /// Whether the document stands among its own examples, answer included.
+    pub meets_itself: bool,
+    /// Examples that were left out because the prompt was too long.
+    pub dropped_examples: usize,
 }
 
 /// A task with all its requests.
@@ -148,10 +155,13 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut docs = Vec::with_capacity(taken);
     let (mut out_of_range, mut empty_choice) = (Vec::new(), Vec::new());
+    let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
         let doc = Doc::new(&document);
         let mut messages = builder.opening(&doc).map_err(at)?;
+        let opening = plain(&messages).len();
+        let (mut examples, mut meets_itself) = (Vec::with_capacity(num_fewshot), false);
         let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
         for shot in drawn {
             let Some(example) = pool.documents.get(shot) else { continue };
@@ -162,8 +172,11 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
                     place.insert(turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?)
                 }
             };
+            meets_itself |= *example == document || (pool.is_evaluated && shot == doc_id);
+            examples.push(plain(turn).len());
             messages.extend(turn.iter().cloned());
         }
+        let before = plain(&messages);
         let built = builder.requests(&doc, messages).map_err(at)?;
         let Built { requests, unconditional, choices, gold, in_range, target_text } = built;
         if !in_range {
@@ -172,13 +185,38 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         if choices.iter().any(String::is_empty) {
             empty_choice.push(doc_id);
         }
-        docs.push(PreparedDoc { doc_id, doc: document, requests, unconditional, choices, gold, target_text });
+        let parts = Parts::of(&before, opening, examples, &requests);
+        docs.push(PreparedDoc {
+            doc_id,
+            doc: document,
+            requests,
+            unconditional,
+            choices,
+            gold,
+            target_text,
+            parts,
+            meets_itself,
+            dropped_examples: 0,
+        });
     }
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
     warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");
+    warn(&mut warnings, task, &same_id, "an id that an earlier document has; both are counted");
     let data_sha256 = data_sha256(&splits.files);
     let task = Arc::new(task.clone());
     Ok(PreparedTask { task, num_fewshot, docs, data_sha256, total_docs, generation, warnings })
+}
+
+/// The columns that name a document, by the names in use.
+const ID_COLUMNS: [&str; 4] = ["id", "_id", "doc_id", "qid"];
+
+/// Documents whose id an earlier one has.
+fn repeated_ids<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    let id = |document: &'d Document| ID_COLUMNS.iter().find_map(|name| document.get(*name));
+    let ids = documents.enumerate().filter_map(|(at, document)| Some((at, id(document)?)));
+    let ids = ids.filter(|(_, id)| id.is_string() || id.is_number());
+    ids.filter(|(_, id)| !seen.insert(id.to_string())).map(|(at, _)| at).collect()
 }
 
 /// How the model is to write, if it is.

@@ -56,9 +56,15 @@ impl<'a> Splits<'a> {
         let split = split.ok_or_else(|| {
             self.missing("test_split", "missing, and validation_split too; one of them must name a split")
         })?;
-        let SplitData { documents, columns, .. } = self.read(split, config.process_docs.as_ref())?;
+        let SplitData { documents, columns, files } = self.read(split, config.process_docs.as_ref())?;
         if documents.is_empty() {
-            let message = format!("the split {split:?} has no documents");
+            let files: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            let message = format!(
+                "the split {split:?} has no documents: {} hold none{}. Check the data, or name another split in {}",
+                files.join(", "),
+                if config.process_docs.is_some() { " that process_docs keeps" } else { "" },
+                self.task.file.display()
+            );
             return Err(TaskError::Options { task: self.task.name.clone(), message });
         }
         Ok(Evaluated { split: split.clone(), documents, columns })
@@ -109,7 +115,7 @@ impl<'a> Splits<'a> {
             self.missing("dataset_path", "missing; it names the data set, or json, csv or parquet")
         })?;
         let mut data = self.data.load(&dataset, split)?;
-        self.files.append(&mut data.files);
+        self.files.extend(data.files.iter().cloned());
         if let Some(process) = process {
             data.documents = process(data.documents).map_err(|e| TaskError::Document {
                 file: self.task.file.display(),

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::build::Given;
+use crate::evaluate;
 use crate::records::Options;
 use crate::tasks::{Limit, PrepareOptions};
 
@@ -20,8 +22,9 @@ Examples:
 /// Score models on suites and write the tables
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
-/// results.csv, comparison.csv, comparison.md, run.yaml and one line per document in samples/. Every score is kept in
-/// ledger/ as soon as it is computed, so that a run that was interrupted goes on with --resume.
+/// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
+/// results.json in the harness's own form. Every score is kept in ledger/ as soon as it is computed, so that a run that
+/// was interrupted goes on with --resume.
 // What is serialised goes into the run's record, and a run is resumed only if it is the same: whatever changes the
 // questions that a model is asked belongs there. The model, its numbers and the data are recorded by digest instead.
 #[derive(Debug, Default, clap::Args, Serialize, Deserialize)]
@@ -85,10 +88,13 @@ pub struct Args {
     /// Seed of the few-shot sampler
     #[arg(long, default_value_t = 1234, value_name = "N")]
     pub fewshot_seed: u32,
-    /// Positions to use; longer prompts lose tokens on the left [default: the model's]
+    /// Positions to use [default: the model's]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     #[serde(skip)]
     pub max_length: Option<usize>,
+    /// What happens to documents that do not fit into the positions
+    #[arg(long, default_value = "left", value_name = "HOW")]
+    pub overlong: Overlong,
     /// Distinct tokens of one forward pass [default: by the model's size]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     #[serde(skip)]
@@ -109,10 +115,49 @@ pub struct Args {
     #[arg(long)]
     #[serde(skip)]
     pub all_tasks: bool,
-    /// Say what would be computed and stop
+    /// Write documents, prompts and answers too, in the reference harness's form (lm-eval/ in the run's folder)
+    #[arg(long)]
+    #[serde(skip)]
+    pub log_samples: bool,
+    /// Say what would be computed, what memory it takes and about how long, and stop
     #[arg(long)]
     #[serde(skip)]
     pub dry_run: bool,
+}
+
+/// What happens to documents that do not fit.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overlong {
+    /// Tokens are cut on the left, BOS and description first, as in the reference harness.
+    #[default]
+    Left,
+    /// Examples are left out from the front until the prompt fits.
+    DropShots,
+    /// The document is left out.
+    Skip,
+    /// Nothing is computed.
+    Error,
+}
+
+impl Overlong {
+    /// As on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+impl From<Overlong> for evaluate::Overlong {
+    fn from(policy: Overlong) -> Self {
+        match policy {
+            Overlong::Left => Self::Left,
+            Overlong::DropShots => Self::DropExamples,
+            Overlong::Skip => Self::Skip,
+            Overlong::Error => Self::Error,
+        }
+    }
 }
 
 /// Forms of the table on stdout.

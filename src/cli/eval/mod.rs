@@ -2,7 +2,10 @@
 
 mod args;
 mod complete;
+mod dry_run;
+mod files;
 mod folder;
+mod harness;
 mod output;
 mod subject;
 
@@ -20,8 +23,7 @@ use subject::{Subject, refuse_unused_parts};
 
 use super::exit::Usage;
 use super::{Global, bar};
-use crate::engine::Plan;
-use crate::evaluate::{self, EncodedTask};
+use crate::evaluate::{self, Overlong};
 use crate::machine::cpu_name;
 use crate::records::{RunSettings, TaskSettings};
 use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
@@ -43,15 +45,23 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
-    let tasks = prepare_tasks(&suites, args)?;
+    let tasks = Arc::new(prepare_tasks(&suites, args)?);
+    refuse_overlong(args, &subjects, &tasks)?;
     if !args.dry_run {
         run.open(&settings(args, &subjects, &tasks)?, args.resume)?;
     }
     for subject in subjects {
         let tokenizer = subject.tokenizer()?;
-        let encoded = evaluate::encode(tokenizer, &tasks, subject.limits().max_length)?;
+        let max_length = subject.limits().max_length;
+        let mut encoded = evaluate::encode(tokenizer, &tasks, max_length)?;
+        let fitted = evaluate::fit(tokenizer, &tasks, &mut encoded, max_length, args.overlong.into())?;
+        let tasks = fitted.tasks.map_or_else(|| Arc::clone(&tasks), Arc::new);
+        let mut findings = fitted.findings;
+        for (task, encoded) in tasks.iter().zip(&encoded) {
+            findings.extend(evaluate::inspect(tokenizer, task, encoded, max_length)?);
+        }
         if args.dry_run {
-            print_plan(&subject, &tasks, &encoded)?;
+            dry_run::print(&subject, &tasks, &encoded, &findings)?;
             continue;
         }
         let (mut ledger, reused) = run.ledger(&subject, &encoded, &args.reuse)?;
@@ -61,10 +71,16 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let loading = begun.elapsed();
         let evaluated = evaluate::evaluate(&*model, &tasks, &encoded, &mut ledger, &progress)?;
         ledger.sync()?;
-        let scores = Scores { evaluated, reused, loading, scoring: begun.elapsed() - loading };
-        run.add(&subject, tokenizer, &suites, scores)?;
+        findings.extend(evaluated.tasks.iter().filter_map(evaluate::unparsed));
+        let scoring = begun.elapsed() - loading;
+        run.add(
+            &subject,
+            tokenizer,
+            &suites,
+            Scores { evaluated, tasks, findings, reused, loading, scoring },
+        )?;
     }
-    if args.dry_run { Ok(()) } else { run.finish(shown, global) }
+    if args.dry_run { Ok(()) } else { run.finish(shown, &suites, global) }
 }
 
 /// What a run's numbers depend on; one with other settings is another run.
@@ -82,6 +98,20 @@ fn settings(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow
         models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
         tasks: tasks.iter().map(task).collect(),
     })
+}
+
+/// With `--overlong error` every model is looked at before the first one is computed.
+fn refuse_overlong(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow::Result<()> {
+    let policy = Overlong::from(args.overlong);
+    if policy == Overlong::Error {
+        for subject in subjects {
+            let (tokenizer, max_length) = (subject.tokenizer()?, subject.limits().max_length);
+            let mut encoded = evaluate::encode(tokenizer, tasks, max_length)?;
+            evaluate::fit(tokenizer, tasks, &mut encoded, max_length, policy)
+                .with_context(|| format!("model {}", subject.name))?;
+        }
+    }
+    Ok(())
 }
 
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
@@ -141,33 +171,4 @@ fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
          tasks get no number of their own"
     );
     Ok(scored)
-}
-
-/// What a run would compute, without computing it.
-fn print_plan(subject: &Subject, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> anyhow::Result<()> {
-    use std::io::Write;
-    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
-    let plan = Plan::new(&requests, subject.limits())?;
-    let documents: usize = tasks.iter().map(|task| task.docs.len()).sum();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", subject.name)?;
-    for (label, value) in [
-        ("tasks", tasks.len() as u64),
-        ("documents", documents as u64),
-        ("requests", requests.len() as u64),
-        ("tokens asked", plan.tokens.asked),
-        ("tokens distinct", plan.tokens.distinct),
-        ("tokens to compute", plan.tokens.computed),
-        ("forward passes", plan.waves.len() as u64),
-    ] {
-        writeln!(out, "  {label:<18} {value:>14}")?;
-    }
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    writeln!(
-        out,
-        "  {:<18} {:>10.2} GiB",
-        "weights in f32",
-        gib(4 * subject.checkpoint.config.parameters())
-    )?;
-    Ok(())
 }

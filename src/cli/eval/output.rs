@@ -3,27 +3,27 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::args::Format;
-use super::folder::{self, RUN_FILE, RunFolder};
+use super::args::{Format, Overlong};
+use super::files;
+use super::folder::{self, RunFolder};
+use super::harness::{self, Harness};
 use super::subject::{PRECISION, Subject};
 use super::{Args, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
-use crate::evaluate::{EncodedTask, Evaluated, ModelIdentity, TaskMetric, TaskResult, suite_rows};
-use crate::lineage::Lock;
+use crate::evaluate::harness::RunFacts;
+use crate::evaluate::{EncodedTask, Evaluated, Finding, ModelIdentity, TaskResult, suite_rows, summary};
 use crate::machine::cpu_name;
 use crate::records::{
-    BuiltRecord, Header, Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, SuiteRecord, Timestamp,
-    TokenRecord, file_name, write_atomically, write_samples,
+    Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, Timestamp, TokenRecord, file_name,
 };
-use crate::report::{
-    Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,
-};
-use crate::tasks::Suite;
+use crate::report::{Row, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width};
+use crate::tasks::{PreparedTask, Suite};
 use crate::tokenizer::Tokenizer;
 
 /// A run under way.
@@ -34,16 +34,35 @@ pub struct Run {
     place: Option<RunFolder>,
     begun: Instant,
     rows: Vec<Row>,
-    samples: Vec<(ModelIdentity, Vec<TaskResult>)>,
+    models: Vec<Outcome>,
+    started: Timestamp,
+    limit: Option<f64>,
+    log_samples: bool,
     record: RunRecord,
     /// Below the table, in place of what the run took.
     note: Option<String>,
+}
+
+/// One model's part of a run.
+pub struct Outcome {
+    /// Who.
+    pub identity: ModelIdentity,
+    /// Its tasks, graded.
+    pub tasks: Vec<TaskResult>,
+    /// What is to be known of their documents.
+    pub findings: Vec<Finding>,
+    /// For the files in the reference harness's shape; `None` where the prompts are not known.
+    pub harness: Option<Harness>,
 }
 
 /// The scores of one model and how they came about.
 pub struct Scores {
     /// What came out.
     pub evaluated: Evaluated,
+    /// The tasks as they were scored.
+    pub tasks: Arc<Vec<PreparedTask>>,
+    /// What is to be known of their documents.
+    pub findings: Vec<Finding>,
     /// Requests that other runs had answered.
     pub reused: usize,
     /// Reading the weights.
@@ -77,9 +96,11 @@ impl Run {
             started: started.rfc3339(),
             system_instruction: args.system_instruction.clone(),
             options: args.options()?,
+            overlong: args.overlong.name(),
             ..new_record(args.suite.clone(), args.fewshot_seed)
         };
-        Ok(Self::new(Some(folder), record))
+        let run = Self::new(Some(folder), record);
+        Ok(Self { started, limit: harness::limit(args.limit), log_samples: args.log_samples, ..run })
     }
 
     /// A run of answers that are there already; its files are written where a folder is named.
@@ -88,8 +109,18 @@ impl Run {
     }
 
     fn new(folder: Option<PathBuf>, record: RunRecord) -> Self {
-        let (rows, samples) = (Vec::new(), Vec::new());
-        Self { folder, place: None, begun: Instant::now(), rows, samples, record, note: None }
+        Self {
+            folder,
+            place: None,
+            begun: Instant::now(),
+            rows: Vec::new(),
+            models: Vec::new(),
+            started: Timestamp::now(),
+            limit: None,
+            log_samples: false,
+            record,
+            note: None,
+        }
     }
 
     /// A line below the table.
@@ -133,7 +164,7 @@ impl Run {
         suites: &[Suite],
         scores: Scores,
     ) -> anyhow::Result<()> {
-        let Scores { evaluated, reused, loading, scoring } = scores;
+        let Scores { evaluated, tasks, findings, reused, loading, scoring } = scores;
         // Two models of one name get numbers, so that neither's files are lost.
         let taken = |name: &String| self.record.models.iter().any(|m| &m.name == name);
         let numbered = (2..).map(|n| format!("{}-{n}", subject.name));
@@ -152,7 +183,7 @@ impl Run {
             card: subject.card.as_ref().map(|card| card.id.clone()),
             path: subject.checkpoint.path.display().to_string(),
             weights_sha256: subject.weights_sha256.clone(),
-            built: subject.lock.as_ref().map(built_record),
+            built: subject.lock.as_ref().map(files::built_record),
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: subject.checkpoint.config.parameters(),
             max_length: subject.limits().max_length,
@@ -170,8 +201,27 @@ impl Run {
                 reused,
             },
         };
-        warn_about_cut_prompts(&name, &evaluated.tasks, subject.limits().max_length);
+        let facts = RunFacts {
+            model: name.clone(),
+            path: subject.checkpoint.path.display().to_string(),
+            weights_sha256: subject.weights_sha256.clone(),
+            parameters: subject.checkpoint.config.parameters(),
+            max_length: subject.limits().max_length,
+            special_tokens: harness::special_tokens(tokenizer),
+            limit: self.limit,
+            fewshot_seed: self.record.fewshot_seed,
+            system_instruction: self.record.system_instruction.clone(),
+            protocol: format!("zoo {}, protocol {PROTOCOL}", self.record.zoo),
+            environment: format!("{}, {} threads", self.record.cpu, self.record.threads),
+            date: self.started.seconds(),
+            ..RunFacts::default()
+        };
         self.add_graded(&identity, Some(model), suites, evaluated.tasks);
+        self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
+        if let Some(outcome) = self.models.last_mut() {
+            outcome.findings = findings;
+            outcome.harness = Some(Harness { facts, tasks });
+        }
         Ok(())
     }
 
@@ -188,42 +238,44 @@ impl Run {
         }
         self.record.models.extend(model);
         if self.record.tasks.is_empty() {
-            self.record.tasks = tasks.iter().map(suite_record).collect();
+            self.record.tasks = tasks.iter().map(files::suite_record).collect();
         }
-        self.samples.push((identity.clone(), tasks));
+        let identity = identity.clone();
+        self.models.push(Outcome { identity, tasks, findings: Vec::new(), harness: None });
     }
 
     /// Writes the folder and prints the table.
-    pub fn finish(mut self, shown: Shown, global: &Global) -> anyhow::Result<()> {
+    pub fn finish(mut self, shown: Shown, suites: &[Suite], global: &Global) -> anyhow::Result<()> {
         self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        // Where stdout is data, what is to be known goes to stderr.
+        if shown.format != Format::Table {
+            for line in &self.record.findings {
+                tracing::warn!("{line}");
+            }
+        }
+        let note = self.checks() + &self.note.take().unwrap_or_else(|| self.saved());
         if let Some(folder) = &self.folder {
             if self.place.is_none() {
                 folder::clear(folder)?;
             }
-            self.write(folder).with_context(|| format!("cannot write the run to {}", folder.display()))?;
+            let failed = || format!("cannot write the run to {}", folder.display());
+            harness::write(folder, suites, &self.models, &self.record, self.started, self.log_samples)
+                .with_context(failed)?;
+            files::write(folder, &self.rows, &self.models, &self.record).with_context(failed)?;
         }
         if let Some(place) = self.place.take() {
             place.close()?;
         }
-        let note = self.note.clone().unwrap_or_else(|| self.saved());
         print(&self.rows, &note, self.folder.as_deref(), shown, global)
     }
 
-    fn write(&self, run: &Path) -> anyhow::Result<()> {
-        for (model, tasks) in &self.samples {
-            let folder = run.join("samples").join(file_name(&model.name));
-            for task in tasks {
-                let path = folder.join(file_name(&task.task.name) + ".jsonl");
-                write_samples(&path, &header(model, task), &task.samples)?;
-            }
-        }
-        // Times are in run.yaml alone: a run that was interrupted ends in the same tables as one that was not.
-        let markdown = comparison_markdown(&self.rows) + "\n" + &self.provenance();
-        write_atomically(&run.join("results.csv"), &results_csv(&self.rows)?)?;
-        write_atomically(&run.join("comparison.csv"), &comparison_csv(&self.rows)?)?;
-        write_atomically(&run.join("comparison.md"), markdown.as_bytes())?;
-        write_atomically(&run.join(RUN_FILE), serde_yaml::to_string(&self.record)?.as_bytes())?;
-        Ok(())
+    /// What is to be known of the documents, in few lines and an empty one.
+    fn checks(&self) -> String {
+        let lines = self.models.iter().flat_map(|model| {
+            summary(&model.findings).into_iter().map(move |line| format!("{}: {line}\n", model.identity.name))
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
     }
 
     /// A line per model: what sharing saved and how long it took.
@@ -248,28 +300,6 @@ impl Run {
         };
         self.record.models.iter().map(line).collect()
     }
-
-    fn provenance(&self) -> String {
-        let models = self.record.models.iter().map(|model| {
-            let built = model.built.as_ref().map_or(String::new(), |built| {
-                format!(
-                    ", {} of {} (tensors sha256 {})",
-                    built.rule,
-                    built.inputs.join(" and "),
-                    built.tensors_sha256
-                )
-            });
-            format!(
-                "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
-                model.name, model.weights_sha256, model.tokenizer_sha256, model.precision, model.max_length
-            )
-        });
-        let models: String = models.collect();
-        format!(
-            "Protocol {}, zoo {}, few-shot seed {}.\n\n{models}",
-            self.record.protocol, self.record.zoo, self.record.fewshot_seed
-        )
-    }
 }
 
 /// The record of a run that begins now, on this machine.
@@ -281,6 +311,8 @@ pub fn new_record(suites: Vec<String>, fewshot_seed: u32) -> RunRecord {
         protocol: PROTOCOL.to_owned(),
         fewshot_seed,
         system_instruction: None,
+        overlong: Overlong::default().name(),
+        findings: Vec::new(),
         cpu: cpu_name(),
         threads: rayon::current_num_threads(),
         suites,
@@ -319,57 +351,4 @@ pub fn print(
         }
     }
     Ok(())
-}
-
-/// Prompts longer than the context are cut as the reference harness cuts them; nobody should miss it.
-fn warn_about_cut_prompts(model: &str, tasks: &[TaskResult], max_length: usize) {
-    for task in tasks {
-        let cut = task.samples.iter().filter(|sample| sample.truncated).count();
-        if cut > 0 {
-            tracing::warn!(
-                "{model}, {}: {cut} of {} documents are longer than {max_length} tokens and lost tokens on the left \
-                 (BOS and description first)",
-                task.task.name,
-                task.samples.len()
-            );
-        }
-    }
-}
-
-fn suite_record(task: &TaskResult) -> SuiteRecord {
-    SuiteRecord {
-        task: task.task.name.clone(),
-        version: task.task.version().map(|v| v.to_string().trim_matches('"').to_owned()),
-        num_fewshot: task.num_fewshot,
-        documents: task.samples.len(),
-        of: task.total_documents,
-        data_sha256: task.data_sha256.clone(),
-    }
-}
-
-fn built_record(lock: &Lock) -> BuiltRecord {
-    BuiltRecord {
-        rule: lock.rule.clone(),
-        zoo: lock.zoo.clone(),
-        inputs: lock.inputs.iter().map(|input| format!("{} {}", input.role, input.name)).collect(),
-        tensors_sha256: lock.tensors_sha256.clone(),
-    }
-}
-
-fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
-    let mut metrics = BTreeMap::new();
-    for TaskMetric { metric, filter, value } in &task.metrics {
-        metrics.insert(format!("{metric},{filter}"), Some(value.value));
-        metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
-    }
-    Header {
-        kind: "header",
-        model: model.name.clone(),
-        weights_sha256: model.weights_sha256.clone(),
-        task: task.task.name.clone(),
-        num_fewshot: task.num_fewshot,
-        output_type: task.task.config.output_type.name().to_owned(),
-        n: task.samples.len(),
-        metrics,
-    }
 }

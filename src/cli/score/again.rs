@@ -44,7 +44,7 @@ pub fn run(folder: &Path, args: &Args, global: &Global) -> anyhow::Result<()> {
         };
         run.add_graded(&identity, model, &suites, graded);
     }
-    run.finish(args.shown(), global)
+    run.finish(args.shown(), &suites, global)
 }
 
 /// Who answered: the models of the run, or whoever wrote the answers that were graded in it.

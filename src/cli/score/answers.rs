@@ -59,7 +59,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         false => format!("{documents} answers of {name} were graded\n"),
     });
     run.add_graded(&identity, None, &suites, graded);
-    run.finish(args.shown(), global)
+    run.finish(args.shown(), &suites, global)
 }
 
 /// The tasks whose answers are written; the others are left out, and it is said.

@@ -92,8 +92,14 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
     }
     let bytes = std::fs::read(path).map_err(io)?;
     let sha256 = hex(&Sha256::digest(&bytes));
-    let text = String::from_utf8(bytes)
-        .map_err(|e| fail(format!("not UTF-8 from byte {}", e.utf8_error().valid_up_to())))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let good = e.utf8_error().valid_up_to();
+        let line = e.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count().saturating_add(1);
+        fail(format!(
+            "line {line}: not UTF-8 from byte {good} of the file on; some of it is in another encoding: convert it, for \
+             example with iconv -t UTF-8"
+        ))
+    })?;
     let option = |name: &str| dataset.kwargs.get(name).and_then(Value::as_str);
     let rows = match kind {
         "jsonl" | "json" => json::read(&text, option("field")),

@@ -1,7 +1,8 @@
 //! `filter_list`: what is made of a model's answers before they are graded.
 //!
 //! A pipeline takes the answers to one prompt (one, or as many as `repeats` says) through its steps. It
-//! normally ends in `take_first`, which leaves a single answer. Each pipeline has metrics of its own, named
+//! normally ends in `take_first`, which leaves a single answer; a step after that sees the characters of
+//! this answer as so many answers, as in Python. Each pipeline has metrics of its own, named
 //! `metric,filter`. Behaviour of lm-evaluation-harness 0.4.13.
 
 mod args;
@@ -35,8 +36,16 @@ pub trait Filter: Send + Sync + std::fmt::Debug {
 pub struct Pipeline {
     /// Its name, printed after the comma of `metric,filter`.
     pub name: String,
-    steps: Vec<Box<dyn Filter>>,
-    takes_first: bool,
+    steps: Vec<Step>,
+}
+
+/// One step of a pipeline.
+#[derive(Debug)]
+enum Step {
+    /// Answers to answers.
+    Filter(Box<dyn Filter>),
+    /// `take_first`: answers to one answer.
+    TakeFirst,
 }
 
 /// The names of all steps that need no function.
@@ -62,7 +71,7 @@ impl Pipeline {
     /// Unknown steps and wrong arguments, with file and key.
     pub fn of(task: &Task) -> Result<Vec<Self>, TaskError> {
         let Some(listed) = &task.config.filter_list else {
-            return Ok(vec![Self { name: NO_FILTER.into(), steps: Vec::new(), takes_first: true }]);
+            return Ok(vec![Self { name: NO_FILTER.into(), steps: vec![Step::TakeFirst] }]);
         };
         let mut pipelines: Vec<Self> = Vec::with_capacity(listed.len());
         for (at, config) in listed.iter().enumerate() {
@@ -73,23 +82,18 @@ impl Pipeline {
                 message,
             };
             let mut steps = Vec::new();
-            let mut takes_first = false;
             for (number, step) in config.steps.iter().enumerate() {
                 let key = format!(".filter[{number}]");
-                if takes_first {
-                    let message = "take_first must be the last step: it leaves one answer, not a list".into();
-                    return Err(fail(key, message));
-                }
                 if step.function == "take_first" {
-                    takes_first = true;
+                    steps.push(Step::TakeFirst);
                 } else if let Some(built) = build(step).map_err(|e| e.into_task_error(|m| fail(key, m)))? {
-                    steps.push(built);
+                    steps.push(Step::Filter(built));
                 }
             }
             if pipelines.iter().any(|known| known.name == config.name) {
                 return Err(fail(".name".into(), format!("a filter named {:?} stands above", config.name)));
             }
-            pipelines.push(Self { name: config.name.clone(), steps, takes_first });
+            pipelines.push(Self { name: config.name.clone(), steps });
         }
         Ok(pipelines)
     }
@@ -99,14 +103,27 @@ impl Pipeline {
     /// # Errors
     /// What a step finds wrong, in words.
     pub fn apply(&self, document: &Document, answers: &[String]) -> Result<Value, String> {
-        let mut answers: Vec<Value> = answers.iter().map(|text| text.as_str().into()).collect();
+        let mut now = Value::Array(answers.iter().map(|text| text.as_str().into()).collect());
         for step in &self.steps {
-            answers = step.apply(document, answers)?;
+            let answers = listed(now)?;
+            now = match step {
+                Step::Filter(filter) => Value::Array(filter.apply(document, answers)?),
+                Step::TakeFirst => {
+                    let first = answers.into_iter().next();
+                    first.ok_or_else(|| "there is no answer to take the first of".to_owned())?
+                }
+            };
         }
-        if !self.takes_first {
-            return Ok(Value::Array(answers));
-        }
-        answers.into_iter().next().ok_or_else(|| "there is no answer to take the first of".into())
+        Ok(now)
+    }
+}
+
+/// The answers that a step sees; of a single one that is left its characters.
+fn listed(answers: Value) -> Result<Vec<Value>, String> {
+    match answers {
+        Value::Array(answers) => Ok(answers),
+        Value::String(text) => Ok(text.chars().map(|c| c.to_string().into()).collect()),
+        other => Err(format!("a step after take_first needs a text, found {other}; end with take_first")),
     }
 }
 

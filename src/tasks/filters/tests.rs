@@ -58,6 +58,14 @@ fn lists_stay_lists_until_one_is_taken() {
     assert_eq!(run(&vote, json!({}), &answers), "b");
     let mapped = "{function: uppercase}, {function: lowercase}, {function: map, mapping_dict: {a: 1}, default_value: 0}";
     assert_eq!(run(mapped, json!({}), &["A", "b"]), json!([1, 0]));
+    // As in Python, what comes after take_first sees the characters of a text, and no number.
+    let twice = "{function: take_first}, {function: map, mapping_dict: {b: 1}}";
+    assert_eq!(run(&format!("{twice}, {{function: take_first}}"), json!({}), &["ba", "c"]), 1);
+    let thrice = format!("{twice}, {{function: take_first}}, {{function: take_first}}");
+    let [pipeline] = &Pipeline::of(&task(&format!("[{{name: x, filter: [{thrice}]}}]"))).unwrap()[..] else {
+        panic!()
+    };
+    assert!(pipeline.apply(&Document::new(), &["b".to_owned()]).unwrap_err().contains("needs a text"));
 }
 
 #[test]
@@ -91,7 +99,6 @@ fn slips_are_named() {
         ("[{name: x, filter: [{function: regx}]}]", "did you mean \"regex\""),
         ("[{name: x, filter: [{function: regex, regex_pattern: '('}]}]", "filter_list[0].filter[0]"),
         ("[{name: x, filter: [{function: regex, group: 1}]}]", "group: this step has no such argument"),
-        ("[{name: x, filter: [{function: take_first}, {function: lowercase}]}]", "must be the last"),
         ("[{name: x, filter: []}, {name: x, filter: []}]", "stands above"),
         ("[{name: x, filter: [{function: take_first_k, k: 0}]}]", "above 0"),
         ("[{name: x, filter: [{function: custom, filter_fn: !function u.own}]}]", "u.own"),

@@ -1,0 +1,132 @@
+//! What the files of a run say. They are written when everything is known, `run.yaml` last.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::folder::RUN_FILE;
+use super::output::Outcome;
+use crate::evaluate::{ModelIdentity, TaskMetric, TaskResult};
+use crate::lineage::Lock;
+use crate::records::{
+    BuiltRecord, Header, RunRecord, SuiteRecord, file_name, write_atomically, write_samples,
+};
+use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
+
+/// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in
+/// the same tables and samples as one that was not.
+pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> anyhow::Result<()> {
+    for model in models {
+        let samples = folder.join("samples").join(file_name(&model.identity.name));
+        for task in &model.tasks {
+            let path = samples.join(file_name(&task.task.name) + ".jsonl");
+            write_samples(&path, &header(&model.identity, task), &task.samples)?;
+        }
+    }
+    let findings: String = record.findings.iter().map(|line| format!("- {line}\n")).collect();
+    let gap = if findings.is_empty() { "" } else { "\n" };
+    let markdown = comparison_markdown(rows) + "\n" + &findings + gap + &provenance(record);
+    write_atomically(&folder.join("results.csv"), &results_csv(rows)?)?;
+    write_atomically(&folder.join("comparison.csv"), &comparison_csv(rows)?)?;
+    write_atomically(&folder.join("comparison.md"), markdown.as_bytes())?;
+    write_atomically(&folder.join("sanity.csv"), &findings_csv(models)?)?;
+    write_atomically(&folder.join(RUN_FILE), serde_yaml::to_string(record)?.as_bytes())?;
+    Ok(())
+}
+
+/// Who was asked and how, below the table of comparison.md.
+fn provenance(record: &RunRecord) -> String {
+    let models = record.models.iter().map(|model| {
+        let built = model.built.as_ref().map_or(String::new(), |built| {
+            format!(
+                ", {} of {} (tensors sha256 {})",
+                built.rule,
+                built.inputs.join(" and "),
+                built.tensors_sha256
+            )
+        });
+        format!(
+            "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
+            model.name, model.weights_sha256, model.tokenizer_sha256, model.precision, model.max_length
+        )
+    });
+    let models: String = models.collect();
+    format!(
+        "Protocol {}, zoo {}, few-shot seed {}.\n\n{models}",
+        record.protocol, record.zoo, record.fewshot_seed
+    )
+}
+
+/// `sanity.csv`: one line per model, task and check that found something.
+fn findings_csv(models: &[Outcome]) -> anyhow::Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record([
+        "model",
+        "task",
+        "check",
+        "documents",
+        "of",
+        "first_doc_ids",
+        "cut_bos",
+        "cut_description",
+        "cut_examples",
+        "cut_question",
+    ])?;
+    for (model, found) in models.iter().flat_map(|model| model.findings.iter().map(move |f| (model, f))) {
+        let first: Vec<String> = found.first.iter().map(usize::to_string).collect();
+        let mut record = vec![
+            model.identity.name.clone(),
+            found.task.clone(),
+            found.check.name(),
+            found.documents.to_string(),
+            found.of.to_string(),
+            first.join(" "),
+        ];
+        let cut = found.cut.map(|cut| [cut.bos, cut.description, cut.examples, cut.question]);
+        record.extend(match cut {
+            Some(tokens) => tokens.map(|tokens| tokens.to_string()),
+            None => Default::default(),
+        });
+        csv.write_record(&record)?;
+    }
+    Ok(csv.into_inner()?)
+}
+
+/// What a run says of a task.
+pub fn suite_record(task: &TaskResult) -> SuiteRecord {
+    SuiteRecord {
+        task: task.task.name.clone(),
+        version: task.task.version().map(|v| v.to_string().trim_matches('"').to_owned()),
+        num_fewshot: task.num_fewshot,
+        documents: task.samples.len(),
+        of: task.total_documents,
+        data_sha256: task.data_sha256.clone(),
+    }
+}
+
+/// What a run says of a model that was built here.
+pub fn built_record(lock: &Lock) -> BuiltRecord {
+    BuiltRecord {
+        rule: lock.rule.clone(),
+        zoo: lock.zoo.clone(),
+        inputs: lock.inputs.iter().map(|input| format!("{} {}", input.role, input.name)).collect(),
+        tensors_sha256: lock.tensors_sha256.clone(),
+    }
+}
+
+fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
+    let mut metrics = BTreeMap::new();
+    for TaskMetric { metric, filter, value, .. } in &task.metrics {
+        metrics.insert(format!("{metric},{filter}"), Some(value.value));
+        metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
+    }
+    Header {
+        kind: "header",
+        model: model.name.clone(),
+        weights_sha256: model.weights_sha256.clone(),
+        task: task.task.name.clone(),
+        num_fewshot: task.num_fewshot,
+        output_type: task.task.config.output_type.name().to_owned(),
+        n: task.samples.len(),
+        metrics,
+    }
+}

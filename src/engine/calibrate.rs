@@ -1,0 +1,76 @@
+//! How fast this machine multiplies matrices of a model's shapes, measured for less than a second.
+
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::cost::Speed;
+use crate::kernels::{MatMul, gemm};
+use crate::model::ModelConfig;
+
+/// Tokens of a measured product.
+const ROWS: usize = 128;
+/// Columns and rows of a measured weight, at most: larger ones are no faster, and take time to make.
+const WIDTH: usize = 4096;
+/// How long each kind of product is measured.
+const TIME: Duration = Duration::from_millis(250);
+/// Keys of a measured product of attention.
+const KEYS: usize = 512;
+/// The width of a head, for models that do not say.
+const HEAD: usize = 64;
+
+/// Measures products as wide as the model's on all threads of the pool.
+pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
+    let hidden = config.hidden_size().clamp(1, WIDTH);
+    let x = numbers(ROWS, hidden);
+    let w = numbers(hidden, hidden);
+    let mut y = Array2::zeros((ROWS, hidden));
+    let linear = speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
+        matmul.linear(x.view(), w.view(), y.view_mut());
+    });
+    let head = match config {
+        ModelConfig::Llama(config) => config.head_dim,
+        ModelConfig::Bloom(config) => config.head_dim(),
+    };
+    let head = if head == 0 { HEAD } else { head.min(WIDTH) };
+    let (q, k) = (numbers(ROWS, head), numbers(head, KEYS));
+    let mut scores: Vec<Array2<f32>> = vec![Array2::zeros((ROWS, KEYS)); rayon::current_num_threads()];
+    let each = 2.0 * ROWS as f64 * head as f64 * KEYS as f64;
+    let attention = speed(each * scores.len() as f64, || {
+        scores.par_iter_mut().for_each(|scores| gemm(q.view(), k.view(), scores.view_mut()));
+    });
+    Speed { linear, attention }
+}
+
+/// Operations a second of work of so many operations: the best of several goes, since what disturbs only slows.
+fn speed(operations: f64, mut work: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut best = Duration::MAX;
+    work();
+    loop {
+        let start = Instant::now();
+        work();
+        best = best.min(start.elapsed());
+        if begun.elapsed() > TIME {
+            return operations / best.as_secs_f64().max(1e-9);
+        }
+    }
+}
+
+fn numbers(rows: usize, columns: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 31 + j * 17) % 64) as f32 / 64.0 - 0.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Portable;
+
+    #[test]
+    fn a_speed_is_a_number_above_zero() {
+        let config = crate::model::LlamaConfig { hidden_size: 64, ..crate::model::tests::smollm2_135m() };
+        let Speed { linear, attention } = calibrate(&Portable, &config.into());
+        assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
+    }
+}

@@ -1,0 +1,191 @@
+//! What a plan costs, from headers alone: memory in bytes, and arithmetic in floating-point operations.
+//!
+//! A product `[m, k] · [k, n]` is `2·m·k·n` operations. Norms, rotations and softmax are left out: they are a few
+//! per cent. The time is a forecast from a measured speed and nothing more.
+
+use super::local::LOGIT_ROWS;
+use super::{Plan, ScoreRequest};
+use crate::model::{ModelConfig, Wave};
+
+/// Memory that a run takes, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// All weights as f32.
+    pub weights: u64,
+    /// The activations of the largest wave, its keys and values among them.
+    pub wave: u64,
+    /// Keys and values of one layer for the largest wave; a part of `wave`. No others are kept.
+    pub keys_and_values: u64,
+    /// Logits held at a time.
+    pub logits: u64,
+    /// Tokens of all requests and of all waves.
+    pub tokens: u64,
+}
+
+impl MemoryPlan {
+    /// Everything together.
+    pub fn total(self) -> u64 {
+        [self.weights, self.wave, self.logits, self.tokens]
+            .iter()
+            .fold(0, |sum, part| sum.saturating_add(*part))
+    }
+}
+
+/// Arithmetic of a plan, in floating-point operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Linear layers, the output matrix included.
+    pub linear: f64,
+    /// Products of queries, keys and values.
+    pub attention: f64,
+}
+
+impl Work {
+    /// Seconds at these speeds in operations a second.
+    pub fn seconds(self, speed: Speed) -> f64 {
+        self.linear / speed.linear.max(1.0) + self.attention / speed.attention.max(1.0)
+    }
+}
+
+/// Floating-point operations a second, measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed {
+    /// In linear layers.
+    pub linear: f64,
+    /// In the products of attention.
+    pub attention: f64,
+}
+
+/// The widths that costs are made of.
+struct Widths {
+    /// Weights of one block's linear layers.
+    block: u64,
+    /// Query heads times the width of a head.
+    queries: u64,
+    /// Key-value heads times the width of a head.
+    keys: u64,
+}
+
+impl Widths {
+    fn of(config: &ModelConfig) -> Self {
+        let wide = |n: usize| n as u64;
+        match config {
+            ModelConfig::Llama(config) => {
+                let hidden = wide(config.hidden_size);
+                let queries = wide(config.num_attention_heads).saturating_mul(wide(config.head_dim));
+                let keys = wide(config.num_key_value_heads).saturating_mul(wide(config.head_dim));
+                let heads = queries.saturating_add(keys).saturating_mul(2);
+                let mlp = wide(config.intermediate_size).saturating_mul(3);
+                Self { block: hidden.saturating_mul(heads.saturating_add(mlp)), queries, keys }
+            }
+            ModelConfig::Bloom(config) => {
+                let hidden = wide(config.hidden_size);
+                Self {
+                    block: hidden.saturating_mul(hidden).saturating_mul(12),
+                    queries: hidden,
+                    keys: hidden,
+                }
+            }
+        }
+    }
+}
+
+/// The memory that scoring `requests` by `plan` takes.
+pub fn memory(plan: &Plan, requests: &[ScoreRequest], config: &ModelConfig) -> MemoryPlan {
+    let largest = plan.waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
+    let rows = plan.waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
+    let floats = |numbers: u64| numbers.saturating_mul(4);
+    let widths = Widths::of(config);
+    // A context is one list for all continuations of a document.
+    let mut contexts = std::collections::HashSet::new();
+    let listed = requests.iter().map(|request| {
+        let own = contexts.insert(std::sync::Arc::as_ptr(&request.context).cast::<u32>());
+        request.continuation.len() as u64 + if own { request.context.len() as u64 } else { 0 }
+    });
+    let listed: u64 = listed.sum();
+    MemoryPlan {
+        weights: floats(config.parameters()),
+        wave: floats(largest.saturating_mul(config.activations_per_token() as u64)),
+        keys_and_values: floats(largest.saturating_mul(widths.keys).saturating_mul(2)),
+        logits: floats(rows.saturating_mul(config.vocab_size() as u64)),
+        tokens: floats(listed.saturating_add(plan.tokens.computed)),
+    }
+}
+
+/// The arithmetic of a plan.
+pub fn work(plan: &Plan, config: &ModelConfig) -> Work {
+    let widths = Widths::of(config);
+    let layers = config.num_hidden_layers() as f64;
+    let rows: u64 = plan.waves.iter().map(rows_scored).sum();
+    let output = config.vocab_size() as f64 * config.hidden_size() as f64;
+    let seen: f64 = plan.waves.iter().map(|planned| positions_seen(&planned.wave)).sum();
+    Work {
+        linear: 2.0 * (plan.tokens.computed as f64 * layers * widths.block as f64 + rows as f64 * output),
+        // Each query meets each key it sees, and each value.
+        attention: 4.0 * seen * layers * widths.queries as f64,
+    }
+}
+
+/// Rows whose logits are needed.
+fn rows_scored(planned: &super::PlannedWave) -> u64 {
+    planned.targets.chunk_by(|a, b| a.row == b.row).count() as u64
+}
+
+/// Over all tokens of a wave, how many tokens each sees, itself included.
+fn positions_seen(wave: &Wave) -> f64 {
+    let of = |segment: &crate::model::Segment| {
+        let (start, count) = (segment.start as f64, segment.rows.len() as f64);
+        count * start + count * (count + 1.0) / 2.0
+    };
+    wave.segments.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Limits;
+    use super::*;
+    use crate::model::LlamaConfig;
+
+    /// 2 layers of width 8, 2 query heads and 1 key-value head of 4, inner width 16, 10 tokens.
+    fn config() -> ModelConfig {
+        LlamaConfig {
+            vocab_size: 10,
+            hidden_size: 8,
+            intermediate_size: 16,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 4,
+            ..crate::model::tests::smollm2_135m()
+        }
+        .into()
+    }
+
+    fn request(context: &[u32], continuation: &[u32]) -> ScoreRequest {
+        ScoreRequest { context: context.into(), continuation: continuation.to_vec() }
+    }
+
+    #[test]
+    fn a_plan_by_hand() {
+        let config = config();
+        // One sequence of 3 inputs, read twice at its end; one of 2 inputs that shares the first token.
+        let requests = [request(&[1, 2, 3], &[4]), request(&[1, 2, 3], &[5]), request(&[1], &[6, 7])];
+        let plan = Plan::new(&requests, Limits::new(&config, None, None)).unwrap();
+        assert_eq!((plan.tokens.asked, plan.tokens.computed), (8, 4));
+        let block = 8 * (2 * 8 + 2 * 4 + 3 * 16);
+        // Positions seen: 1, then 2 and 3 on one branch and 2 on the other. Rows scored: the third, the first and the last.
+        let work = work(&plan, &config);
+        assert_eq!(work.linear, f64::from(2 * (4 * 2 * block + 3 * 10 * 8)));
+        assert_eq!(work.attention, f64::from(4 * (1 + 2 + 3 + 2) * 2 * 8));
+        let memory = memory(&plan, &requests, &config);
+        assert_eq!(memory.weights, 4 * config.parameters());
+        assert_eq!(memory.wave, 4 * 4 * config.activations_per_token() as u64);
+        assert_eq!(memory.keys_and_values, 4 * 4 * 2 * 4);
+        assert_eq!(memory.logits, 4 * 3 * 10);
+        // Two separate lists of three, one of one, four continuation tokens, four computed.
+        assert_eq!(memory.tokens, 4 * (3 + 3 + 1 + 4 + 4));
+        assert_eq!(memory.total(), memory.weights + memory.wave + memory.logits + memory.tokens);
+        let seconds = work.seconds(Speed { linear: work.linear / 3.0, attention: work.attention * 2.0 });
+        assert!((seconds - 3.5).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,280 @@
+//! `results.json`: a run of one model in the shape of the reference harness's results file.
+//!
+//! Keys, their order and the form of values are those of lm-evaluation-harness 0.4.13, so that what reads its
+//! files reads ours. What has no meaning here (a git commit, library versions) is null.
+
+use serde_json::{Map, Value, json};
+
+use super::config::task_config;
+use crate::evaluate::TaskResult;
+use crate::evaluate::rows::group_values;
+use crate::metrics::{Aggregate, BOOTSTRAP_ITERATIONS};
+use crate::tasks::{Group, Suite};
+
+/// What a results file says beside the numbers.
+#[derive(Debug, Clone, Default)]
+pub struct RunFacts {
+    /// The model's name.
+    pub model: String,
+    /// Where its weights are.
+    pub path: String,
+    /// Digest of its weights.
+    pub weights_sha256: String,
+    /// Its parameters.
+    pub parameters: u64,
+    /// The positions used.
+    pub max_length: usize,
+    /// Padding, end and beginning of a sequence: text and id of each, where there is one.
+    pub special_tokens: [Option<(String, u32)>; 3],
+    /// Documents of each task, as asked for: a number, or a part below 1.
+    pub limit: Option<f64>,
+    /// The seed of the few-shot sampler.
+    pub fewshot_seed: u32,
+    /// A text before every prompt.
+    pub system_instruction: Option<String>,
+    /// The chat template that prompts went through.
+    pub chat_template: Option<String>,
+    /// Whether examples were turns of a conversation; none without a chat template.
+    pub fewshot_as_multiturn: Option<bool>,
+    /// Whose numbers these are meant to be.
+    pub protocol: String,
+    /// The machine, in words.
+    pub environment: String,
+    /// When the run began, in seconds since 1970.
+    pub date: f64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// By task, the digest over its samples; empty where none are logged.
+    pub task_hashes: Map<String, Value>,
+}
+
+/// The whole file. `tasks` holds the results of every task of `suites` that was run.
+pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts) -> Value {
+    let mut book = Book::default();
+    for task in tasks {
+        book.task(task);
+    }
+    for suite in suites {
+        book.groups(suite, tasks);
+    }
+    let sorted = |map: Map<String, Value>| {
+        let mut pairs: Vec<(String, Value)> = map.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        Value::Object(pairs.into_iter().collect())
+    };
+    let mut file = Map::new();
+    file.insert("results".into(), Value::Object(book.results));
+    if !book.groups.is_empty() {
+        file.insert("groups".into(), Value::Object(book.groups));
+    }
+    file.insert("group_subtasks".into(), Value::Object(book.subtasks));
+    file.insert("configs".into(), sorted(book.configs));
+    file.insert("versions".into(), sorted(book.versions));
+    file.insert("n-shot".into(), sorted(book.shots));
+    file.insert("higher_is_better".into(), sorted(book.higher));
+    file.insert("n-samples".into(), Value::Object(book.samples));
+    let Value::Object(rest) = provenance(facts) else { return Value::Object(file) };
+    file.extend(rest);
+    Value::Object(file)
+}
+
+fn provenance(facts: &RunFacts) -> Value {
+    let special = |at: usize| match facts.special_tokens.get(at) {
+        Some(Some((text, id))) => json!([text, id.to_string()]),
+        _ => json!([null, "None"]),
+    };
+    let end = facts.special_tokens.get(1).and_then(|token| token.as_ref().map(|(_, id)| *id));
+    let digest = |text: &Option<String>| text.as_deref().map(super::python::sha256);
+    json!({
+        "config": {
+            "model": "zoo",
+            "model_args": {"pretrained": facts.path, "dtype": "float32"},
+            "model_num_parameters": facts.parameters,
+            "model_dtype": "torch.float32",
+            "model_revision": null,
+            "model_sha": facts.weights_sha256,
+            "batch_size": null,
+            "batch_sizes": [],
+            "device": "cpu",
+            "use_cache": null,
+            "limit": facts.limit,
+            "bootstrap_iters": BOOTSTRAP_ITERATIONS,
+            "gen_kwargs": {},
+            "random_seed": 0,
+            "numpy_seed": 1234,
+            "torch_seed": 1234,
+            "fewshot_seed": facts.fewshot_seed,
+        },
+        "git_hash": null,
+        "date": facts.date,
+        "pretty_env_info": facts.environment,
+        "transformers_version": null,
+        "lm_eval_version": facts.protocol,
+        "upper_git_hash": null,
+        "tokenizer_pad_token": special(0),
+        "tokenizer_eos_token": special(1),
+        "tokenizer_bos_token": special(2),
+        "eot_token_id": end,
+        "max_length": facts.max_length,
+        "task_hashes": facts.task_hashes,
+        "model_source": "zoo",
+        "model_name": facts.model,
+        "model_name_sanitized": sanitized(&facts.model),
+        "system_instruction": facts.system_instruction,
+        "system_instruction_sha": digest(&facts.system_instruction),
+        "fewshot_as_multiturn": facts.fewshot_as_multiturn,
+        "chat_template": facts.chat_template,
+        "chat_template_sha": digest(&facts.chat_template),
+        "total_evaluation_time_seconds": super::python::float(facts.seconds),
+    })
+}
+
+/// A model's name as the harness makes a folder's name of it: runs of `"<>:/|\?*[]` become two underscores.
+pub fn sanitized(name: &str) -> String {
+    let mut out = String::new();
+    let mut replaced = false;
+    for c in name.chars() {
+        let bad = "\"<>:/|\\?*[]".contains(c);
+        match (bad, replaced) {
+            (true, false) => out.push_str("__"),
+            (true, true) => {}
+            (false, _) => out.push(c),
+        }
+        replaced = bad;
+    }
+    out
+}
+
+/// The parts of the file that are by task and group.
+#[derive(Default)]
+struct Book {
+    results: Map<String, Value>,
+    groups: Map<String, Value>,
+    subtasks: Map<String, Value>,
+    configs: Map<String, Value>,
+    versions: Map<String, Value>,
+    shots: Map<String, Value>,
+    higher: Map<String, Value>,
+    samples: Map<String, Value>,
+}
+
+impl Book {
+    fn task(&mut self, result: &TaskResult) {
+        let task = &result.task;
+        let name = task.name.clone();
+        let mut entry = Map::new();
+        entry.insert("name".into(), name.clone().into());
+        entry.insert("alias".into(), task.alias.clone().into());
+        entry.insert("sample_len".into(), result.samples.len().into());
+        for metric in super::metrics(result) {
+            insert(&mut entry, &metric.metric, &metric.filter, metric.value);
+        }
+        self.results.insert(name.clone(), Value::Object(entry));
+        self.configs.insert(name.clone(), task_config(task, result.num_fewshot));
+        self.versions.insert(name.clone(), version(task.version()));
+        self.shots.insert(name.clone(), result.num_fewshot.into());
+        let higher = task.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
+        self.higher.insert(name.clone(), Value::Object(higher.collect()));
+        let counts = json!({"original": result.total_documents, "effective": result.samples.len()});
+        self.samples.insert(name, counts);
+    }
+
+    /// The groups of a suite, those below before those above.
+    fn groups(&mut self, suite: &Suite, tasks: &[TaskResult]) {
+        let Suite::Group(group) = suite else { return };
+        for child in &group.children {
+            self.groups(child, tasks);
+        }
+        // A tag stands for its tasks and is nothing of its own.
+        if group.file.is_some() && !self.subtasks.contains_key(&group.name) {
+            self.group(suite, group, tasks);
+        }
+    }
+
+    fn group(&mut self, suite: &Suite, group: &Group, tasks: &[TaskResult]) {
+        let mut names = Vec::new();
+        for child in &group.children {
+            child_names(child, &mut names);
+        }
+        let known = |name: &&String| self.results.contains_key(*name) || self.subtasks.contains_key(*name);
+        let names: Vec<String> = names.iter().filter(known).cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let mut entry = Map::new();
+        entry.insert("alias".into(), group.alias.clone().into());
+        entry.insert("name".into(), group.name.clone().into());
+        if let Some((members, values)) = group_values(suite, group, tasks) {
+            if !values.is_empty() {
+                let documents: usize = members.iter().map(|member| member.samples.len()).sum();
+                entry.insert("sample_len".into(), documents.into());
+            }
+            let mut counts = Map::new();
+            for (metric, filter, value) in &values {
+                insert(&mut entry, metric, filter, *value);
+                counts.insert(format!("{metric},{filter}"), value.n.into());
+            }
+            if !counts.is_empty() {
+                entry.insert("sample_count".into(), Value::Object(counts));
+                self.groups.insert(group.name.clone(), Value::Object(entry.clone()));
+            }
+        }
+        self.results.insert(group.name.clone(), Value::Object(entry));
+        // Of a group the harness keeps the version as text.
+        let version = group.version.as_ref().map_or_else(
+            || "N/A".to_owned(),
+            |version| version.as_str().map_or_else(|| super::python::dumps(version, None), str::to_owned),
+        );
+        self.versions.insert(group.name.clone(), version.into());
+        let shots: Vec<&Value> = names.iter().filter_map(|name| self.shots.get(name)).collect();
+        if let Some(first) = shots.first().copied().cloned()
+            && shots.iter().all(|other| **other == first)
+        {
+            self.shots.insert(group.name.clone(), first);
+        }
+        let mut higher = Map::new();
+        for (metric, better) in names.iter().filter_map(|n| self.higher.get(n)?.as_object()).flatten() {
+            let agreed = higher.entry(metric).or_insert_with(|| better.clone());
+            if agreed != better {
+                *agreed = Value::Null;
+            }
+        }
+        if !higher.is_empty() {
+            self.higher.insert(group.name.clone(), Value::Object(higher));
+        }
+        self.subtasks.insert(group.name.clone(), names.into());
+    }
+}
+
+/// The names of what stands in a group; a tag stands for its tasks.
+fn child_names(child: &Suite, names: &mut Vec<String>) {
+    match child {
+        Suite::Group(tag) if tag.file.is_none() => {
+            tag.children.iter().for_each(|below| child_names(below, names));
+        }
+        other => names.push(other.name().to_owned()),
+    }
+}
+
+fn insert(entry: &mut Map<String, Value>, metric: &str, filter: &str, value: Aggregate) {
+    entry.insert(format!("{metric},{filter}"), value.value.into());
+    let stderr = value.stderr.map_or_else(|| "N/A".into(), Value::from);
+    entry.insert(format!("{metric}_stderr,{filter}"), stderr);
+}
+
+/// The version as a number, as Python reads it from YAML; the harness says `Yaml` where a file has none.
+fn version(version: Option<&Value>) -> Value {
+    version.cloned().unwrap_or_else(|| "Yaml".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sanitized;
+
+    #[test]
+    fn names_of_folders() {
+        // Python: lm_eval.utils.sanitize_model_name
+        assert_eq!(sanitized("/work/a::b"), "__work__a__b");
+        assert_eq!(sanitized("llama-7b"), "llama-7b");
+    }
+}

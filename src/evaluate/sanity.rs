@@ -1,0 +1,392 @@
+//! What a score cannot say of itself: documents that saw their own answer, prompts that were cut, choices that the
+//! model cannot tell apart.
+//!
+//! Nothing here changes a number. Every finding names documents, so that one can look.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{EncodedDoc, EncodedTask, EvaluateError, TaskResult};
+use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// How many documents a finding names.
+const NAMED: usize = 5;
+/// How many tasks have a line each for one check.
+const MOST_TASKS: usize = 3;
+/// What a filter leaves of an answer in which it finds nothing.
+const INVALID: &str = "[invalid]";
+
+/// What was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The document stands among its own examples.
+    OwnExample,
+    /// The document asks what an earlier one asks.
+    Repeated,
+    /// Two BOS in a row.
+    DoubleBos,
+    /// No BOS, where the tokenizer puts one.
+    MissingBos,
+    /// A choice without text.
+    EmptyChoice,
+    /// Nothing to score: a continuation without tokens.
+    EmptyContinuation,
+    /// Choices of the same text.
+    EqualText,
+    /// Choices of different texts and the same tokens.
+    EqualTokens,
+    /// A prompt that is longer than the context, without any answer.
+    LongPrompt,
+    /// Tokens were cut from the left.
+    Truncated,
+    /// Examples were left out.
+    DroppedExamples,
+    /// The document was left out.
+    Skipped,
+    /// A filter found nothing in the answer.
+    Unparsed,
+}
+
+impl Check {
+    /// What the documents are or have, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OwnExample => "stand among their own examples, answer included: the score is too high",
+            Self::Repeated => "ask what an earlier document asks",
+            Self::DoubleBos => "begin with BOS twice",
+            Self::MissingBos => "lack the BOS that the tokenizer puts",
+            Self::EmptyChoice => "have an empty choice",
+            Self::EmptyContinuation => "have nothing to score: a continuation without tokens",
+            Self::EqualText => "have choices of the same text",
+            Self::EqualTokens => "have choices of the same tokens",
+            Self::LongPrompt => "have prompts longer than the context",
+            Self::Truncated => "lost tokens on the left",
+            Self::DroppedExamples => "lost examples to fit",
+            Self::Skipped => "were left out as too long",
+            Self::Unparsed => "have an answer in which a filter found nothing",
+        }
+    }
+
+    /// The name in tables: `own-example`, …
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// What a cut took away, in tokens over all documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// BOS.
+    pub bos: usize,
+    /// System instruction and description.
+    pub description: usize,
+    /// Examples.
+    pub examples: usize,
+    /// The question; of a prompt without parts all of it.
+    pub question: usize,
+}
+
+impl Cut {
+    fn and(self, other: Self) -> Self {
+        Self {
+            bos: self.bos.saturating_add(other.bos),
+            description: self.description.saturating_add(other.description),
+            examples: self.examples.saturating_add(other.examples),
+            question: self.question.saturating_add(other.question),
+        }
+    }
+
+    /// ` (tokens: 7 of BOS, 20 of examples)`.
+    fn words(self) -> String {
+        let Self { bos, description, examples, question } = self;
+        let parts =
+            [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
+        let parts = parts.iter().filter(|(tokens, _)| *tokens > 0);
+        let parts: Vec<String> = parts.map(|(tokens, part)| format!("{tokens} of {part}")).collect();
+        format!(" (tokens: {})", parts.join(", "))
+    }
+
+    /// Takes `tokens` from parts of these lengths, the first part first.
+    fn of(mut tokens: usize, bos: usize, description: usize, examples: usize) -> Self {
+        let mut take = |most: usize| {
+            let taken = tokens.min(most);
+            tokens = tokens.saturating_sub(taken);
+            taken
+        };
+        Self { bos: take(bos), description: take(description), examples: take(examples), question: tokens }
+    }
+}
+
+/// Documents of a task of which something is to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The task.
+    pub task: String,
+    /// What it is.
+    pub check: Check,
+    /// How many documents.
+    pub documents: usize,
+    /// Of how many.
+    pub of: usize,
+    /// The first of them, by row of the evaluation split.
+    pub first: Vec<usize>,
+    /// Of cut documents, what was cut.
+    pub cut: Option<Cut>,
+}
+
+impl Finding {
+    /// A finding over the given documents; none without any.
+    pub fn new(task: &str, check: Check, of: usize, doc_ids: Vec<usize>) -> Option<Self> {
+        let documents = doc_ids.len();
+        let first = doc_ids.into_iter().take(NAMED).collect();
+        let finding = Self { task: task.to_owned(), check, documents, of, first, cut: None };
+        (documents > 0).then_some(finding)
+    }
+
+    /// One line: `arc_easy: 3 of 500 documents lost tokens on the left (…); documents 4, 17, 90`.
+    pub fn line(&self) -> String {
+        let Self { task, check, documents, of, first, .. } = self;
+        let cut = self.cut.map(|Cut { bos, description, examples, question }| {
+            let parts =
+                [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
+            let parts = parts.iter().filter(|(tokens, _)| *tokens > 0);
+            let parts: Vec<String> = parts.map(|(tokens, part)| format!("{tokens} of {part}")).collect();
+            format!(" (tokens: {})", parts.join(", "))
+        });
+        let shown: Vec<String> = first.iter().map(usize::to_string).collect();
+        let more = if *documents > shown.len() { ", …" } else { "" };
+        format!(
+            "{task}: {documents} of {of} documents {}{}; see {}{more}",
+            check.words(),
+            cut.unwrap_or_default(),
+            shown.join(", ")
+        )
+    }
+}
+
+/// The lines of findings; a check that found something in many tasks has one line for all of them.
+pub fn summary(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut done: Vec<Check> = Vec::new();
+    for finding in findings.iter() {
+        if done.contains(&finding.check) {
+            continue;
+        }
+        done.push(finding.check);
+        let same: Vec<&Finding> = findings.iter().filter(|other| other.check == finding.check).collect();
+        if same.len() <= MOST_TASKS {
+            lines.extend(same.iter().map(|finding| finding.line()));
+            continue;
+        }
+        let count = |of: fn(&Finding) -> usize| same.iter().map(|finding| of(finding)).sum::<usize>();
+        let cut = same.iter().filter_map(|finding| finding.cut).reduce(Cut::and);
+        let most = same.iter().max_by_key(|finding| finding.documents).map_or("", |most| most.task.as_str());
+        lines.push(format!(
+            "{} tasks: {} of {} documents {}{}; most in {most}",
+            same.len(),
+            count(|finding| finding.documents),
+            count(|finding| finding.of),
+            finding.check.words(),
+            cut.map(Cut::words).unwrap_or_default()
+        ));
+    }
+    lines
+}
+
+/// Looks at every document of a task as a model with `max_length` positions gets it.
+///
+/// # Errors
+/// A text that cannot be encoded.
+pub fn inspect(
+    tokenizer: &Tokenizer,
+    task: &PreparedTask,
+    encoded: &EncodedTask,
+    max_length: usize,
+) -> Result<Vec<Finding>, EvaluateError> {
+    let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
+    let look = Look { tokenizer, whole, max_length };
+    let pairs = || task.docs.iter().zip(&encoded.docs);
+    let among = |check: Check, is: &dyn Fn(&PreparedDoc, &EncodedDoc) -> bool| {
+        let ids = pairs().filter(|(doc, tokens)| is(doc, tokens)).map(|(doc, _)| doc.doc_id).collect();
+        Finding::new(&task.task.name, check, task.docs.len(), ids)
+    };
+    let repeated = Finding::new(&task.task.name, Check::Repeated, task.docs.len(), repeated(&task.docs));
+    let mut truncated = among(Check::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
+    if let Some(finding) = &mut truncated {
+        let cut = |(doc, tokens): (&PreparedDoc, &EncodedDoc)| {
+            look.cut(doc, tokens).map_err(|source| EvaluateError::Tokenizer {
+                task: task.task.name.clone(),
+                doc_id: doc.doc_id,
+                source: Box::new(source),
+            })
+        };
+        let cuts = task.docs.par_iter().zip(&encoded.docs).map(cut);
+        finding.cut = Some(cuts.try_reduce(Cut::default, |a, b| Ok(a.and(b)))?);
+    }
+    let found = [
+        among(Check::OwnExample, &|doc, _| doc.meets_itself),
+        repeated,
+        among(Check::DoubleBos, &|_, tokens| look.has_double_bos(tokens)),
+        among(Check::MissingBos, &|_, tokens| look.lacks_bos(tokens)),
+        among(Check::EmptyChoice, &|doc, _| doc.choices.iter().any(String::is_empty)),
+        among(Check::EmptyContinuation, &|_, tokens| {
+            tokens.requests.iter().any(|pair| pair.request.continuation.is_empty())
+        }),
+        among(Check::EqualText, &|doc, _| has_equal(&texts(doc))),
+        among(Check::EqualTokens, &|doc, tokens| {
+            !whole && !has_equal(&texts(doc)) && has_equal(&token_lists(tokens))
+        }),
+        among(Check::LongPrompt, &|_, tokens| {
+            !whole && tokens.requests.iter().any(|pair| pair.n_context_tokens > max_length)
+        }),
+        truncated,
+    ];
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The written answers in which a filter of the task found nothing.
+pub fn unparsed(result: &TaskResult) -> Option<Finding> {
+    let lost = |value: &serde_json::Value| value == INVALID;
+    let lines = result.samples.iter().filter(|line| line.filtered.values().any(lost));
+    let ids = lines.map(|line| line.doc_id).collect();
+    Finding::new(&result.task.name, Check::Unparsed, result.samples.len(), ids)
+}
+
+/// Context and continuation of every request; a context that the first one shares is left out.
+fn texts(doc: &PreparedDoc) -> Vec<(&str, &str)> {
+    let first = doc.requests.first().map(|request| &request.context);
+    let own = |context| if first.is_some_and(|first| Arc::ptr_eq(first, context)) { "" } else { &**context };
+    doc.requests.iter().map(|request| (own(&request.context), request.continuation.as_str())).collect()
+}
+
+/// The same in tokens.
+fn token_lists(doc: &EncodedDoc) -> Vec<(&[u32], &[u32])> {
+    let first = doc.requests.first().map(|pair| &pair.request.context);
+    let own = |context| if first.is_some_and(|first| Arc::ptr_eq(first, context)) { &[] } else { &**context };
+    let lists = doc.requests.iter().map(|pair| &pair.request);
+    lists.map(|request| (own(&request.context), request.continuation.as_slice())).collect()
+}
+
+fn has_equal<T: Eq + std::hash::Hash>(items: &[T]) -> bool {
+    let mut seen = HashSet::with_capacity(items.len());
+    !items.iter().all(|item| seen.insert(item))
+}
+
+/// Documents whose question and choices an earlier one has, whatever examples stand before them.
+fn repeated(docs: &[PreparedDoc]) -> Vec<usize> {
+    let mut seen: HashMap<Vec<(&str, &str)>, usize> = HashMap::with_capacity(docs.len());
+    let asked = |doc: &'_ PreparedDoc, request: &'_ TextRequest| {
+        let before = doc.parts.as_ref().map_or(0, |parts| parts.before_question(&request.context).len());
+        before.min(request.context.len())
+    };
+    let mut again = Vec::new();
+    for doc in docs {
+        let key = doc.requests.iter().map(|request| {
+            let question = request.context.get(asked(doc, request)..).unwrap_or_default();
+            (question, request.continuation.as_str())
+        });
+        if seen.insert(key.collect(), doc.doc_id).is_some() {
+            again.push(doc.doc_id);
+        }
+    }
+    again
+}
+
+/// What the looks at one document share.
+struct Look<'a> {
+    tokenizer: &'a Tokenizer,
+    whole: bool,
+    max_length: usize,
+}
+
+impl Look<'_> {
+    /// Of a whole text the prefix token and then the text's own mark; of a prompt two marks at its beginning.
+    fn has_double_bos(&self, doc: &EncodedDoc) -> bool {
+        let Some(bos) = self.tokenizer.bos() else { return false };
+        doc.requests.iter().take(if self.whole { 1 } else { usize::MAX }).any(|pair| {
+            let tokens = pair.request.context.iter().chain(&pair.request.continuation);
+            tokens.take(2).filter(|token| **token == bos).count() == 2
+        })
+    }
+
+    fn lacks_bos(&self, doc: &EncodedDoc) -> bool {
+        let wanted = self.tokenizer.bos().filter(|_| self.tokenizer.adds_bos());
+        let Some(bos) = wanted else { return false };
+        let first = doc.requests.iter().take(if self.whole { 1 } else { usize::MAX });
+        first.into_iter().any(|pair| pair.request.context.first() != Some(&bos))
+    }
+
+    /// What the request that loses most loses.
+    fn cut(&self, doc: &PreparedDoc, tokens: &EncodedDoc) -> Result<Cut, TokenizerError> {
+        let lost = tokens.truncated(self.max_length);
+        let longest = tokens.requests.iter().position(|pair| pair.request.truncated(self.max_length) == lost);
+        let longest = longest.filter(|_| lost > 0);
+        let Some((pair, text)) = longest.and_then(|at| tokens.requests.get(at).zip(doc.requests.get(at)))
+        else {
+            return Ok(Cut::default());
+        };
+        let begins = pair.request.context.first().copied();
+        let bos = usize::from(begins.is_some() && begins == self.tokenizer.bos());
+        let Some(parts) = &doc.parts else { return Ok(Cut::of(lost, bos, 0, 0)) };
+        let length = |text: &str| -> Result<usize, TokenizerError> {
+            let own = if text.is_empty() { 0 } else { self.tokenizer.encode_for_model(text)?.len() };
+            Ok(own.saturating_sub(bos))
+        };
+        let opening = length(parts.opening(&text.context))?;
+        let before = length(parts.before_question(&text.context))?;
+        Ok(Cut::of(lost, bos, opening, before.saturating_sub(opening)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_go_from_the_left() {
+        let cut = |tokens| {
+            let Cut { bos, description, examples, question } = Cut::of(tokens, 1, 3, 5);
+            [bos, description, examples, question]
+        };
+        assert_eq!(cut(0), [0; 4]);
+        assert_eq!(cut(2), [1, 1, 0, 0]);
+        assert_eq!(cut(9), [1, 3, 5, 0]);
+        assert_eq!(cut(11), [1, 3, 5, 2]);
+    }
+
+    #[test]
+    fn a_line_says_how_many_and_which() {
+        let mut finding = Finding::new("t", Check::Truncated, 9, (0..7).collect()).unwrap();
+        finding.cut = Some(Cut { bos: 7, description: 0, examples: 20, question: 0 });
+        assert_eq!(
+            finding.line(),
+            "t: 7 of 9 documents lost tokens on the left (tokens: 7 of BOS, 20 of examples); see 0, 1, 2, 3, 4, …"
+        );
+        assert_eq!(finding.check.name(), "truncated");
+        assert!(Finding::new("t", Check::Skipped, 9, Vec::new()).is_none());
+    }
+
+    #[test]
+    fn many_tasks_have_one_line() {
+        let find = |task: &str, documents: usize| {
+            let mut finding = Finding::new(task, Check::Truncated, 10, (0..documents).collect()).unwrap();
+            finding.cut = Some(Cut { bos: documents, ..Cut::default() });
+            finding
+        };
+        let mut findings = vec![find("a", 1), find("b", 4), find("c", 2)];
+        findings.extend(Finding::new("a", Check::OwnExample, 10, vec![7]));
+        assert_eq!(summary(&findings).len(), 4);
+        findings.push(find("d", 3));
+        let lines = summary(&findings);
+        assert_eq!(
+            lines[0],
+            "4 tasks: 10 of 40 documents lost tokens on the left (tokens: 10 of BOS); most in b"
+        );
+        assert_eq!((lines.len(), lines[1].as_str()), (2, findings[3].line().as_str()));
+    }
+}
