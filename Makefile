@@ -5,7 +5,7 @@
 CARGO ?= cargo
 DEMO_OUT ?= reports/demo
 
-.PHONY: help setup setup-pip build demo test acceptance lint doc bench
+.PHONY: help setup setup-pip build demo test acceptance lint doc bench fuzz
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -13,6 +13,7 @@ help:
 	@echo 'make acceptance   compare with reference results (needs ../shared or ZOO_SHARED)'
 	@echo 'make lint         rustfmt, clippy in both feature sets, cargo-deny if installed'
 	@echo 'make doc          the library documentation'
+	@echo 'make fuzz         fuzz the readers of untrusted files, FUZZ_RUNS=1000000 executions each'
 
 # OpenBLAS and pkg-config, from the system's packages where that is possible.
 setup:
@@ -55,3 +56,8 @@ lint: setup
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --locked
+
+FUZZ_RUNS ?= 1000000
+
+fuzz:
+	./fuzz/run.sh $(FUZZ_RUNS)

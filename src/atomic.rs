@@ -65,6 +65,31 @@ pub fn write_atomically(target: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Removes the temporary files that a killed program left in `folder` and below; returns how many there were.
+///
+/// Call it only where nobody else is writing. Links are not followed.
+pub fn remove_leftovers(folder: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(|e| at(folder, e))? {
+        let entry = entry.map_err(|e| at(folder, e))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(|e| at(folder, e))?);
+        if kind.is_dir() {
+            removed += remove_leftovers(&path)?;
+        } else if kind.is_file() && is_temporary(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(&path).map_err(|e| at(&path, e))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether a name is one that [`AtomicFile::create`] gives.
+fn is_temporary(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    let process = inner.and_then(|inner| inner.rsplit_once('.')).map(|(_, process)| process);
+    process.is_some_and(|process| !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn at(path: &Path, error: io::Error) -> io::Error {
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -102,6 +127,18 @@ mod tests {
         drop(file);
         assert_eq!(fs::read(&target).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        for name in ["a/.b.txt.123.tmp", ".c.9.tmp", ".c.tmp", "c.9.tmp", ".c.9x.tmp", "a/b.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(remove_leftovers(folder.path()).unwrap(), 2);
+        assert_eq!(remove_leftovers(folder.path()).unwrap(), 0);
+        assert!(folder.path().join("a/b.txt").exists() && folder.path().join(".c.tmp").exists());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod calendar;
 pub mod cli;
 pub mod engine;
 pub mod evaluate;
+pub mod fuzzing;
 pub mod hub;
 pub mod kernels;
 pub mod lineage;

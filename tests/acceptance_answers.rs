@@ -114,3 +114,52 @@ fn the_reference_s_own_texts_are_graded_alike() {
     eprintln!("{files} runs, {answers} filtered answers and {metrics} metrics are equal");
     assert!(files >= 8 && answers >= 153 && metrics >= 200, "only {files} runs, {answers}, {metrics}");
 }
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn zoo_score_grades_the_reference_s_own_texts_alike() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut compared = 0;
+    for entry in fs::read_dir(shared.join("reference/lm_eval")).unwrap() {
+        let file = entry.unwrap().path();
+        let text = fs::read_to_string(&file).unwrap();
+        let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        if header["output_type"] != "generate_until" {
+            continue;
+        }
+        let task = header["task"].as_str().unwrap();
+        let out = folder.path().join(compared.to_string());
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_zoo"));
+        command.args(["score", "--suite", task, "--model", "reference", "--answers"]).arg(&file);
+        command.arg("--data-dir").arg(shared.join("hub")).arg("--out").arg(&out);
+        command.args([
+            "--num-fewshot",
+            &header["num_fewshot"].to_string(),
+            "--limit",
+            &header["n"].to_string(),
+        ]);
+        if header["predict_only"] == true {
+            command.arg("--predict-only");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{task}: {}", String::from_utf8_lossy(&output.stderr));
+        let samples = out.join("samples/reference").join(format!("{task}.jsonl"));
+        let comparison = std::process::Command::new("python3")
+            .arg(shared.join("reference/compare.py"))
+            .args([&file, &samples])
+            .output()
+            .expect("python3 starts");
+        let report = String::from_utf8_lossy(&comparison.stdout);
+        assert!(comparison.status.success() && report.contains("OK"), "{}: {report}", file.display());
+        let ours = fs::read_to_string(&samples).unwrap();
+        let ours: Value = serde_json::from_str(ours.lines().next().unwrap()).unwrap();
+        // Every metric of the reference is there, so that compare.py has compared it.
+        for name in header["metrics"].as_object().unwrap().keys().filter(|_| header["predict_only"] != true) {
+            assert!(ours["metrics"].get(name).is_some(), "{task}: no {name}");
+        }
+        compared += 1;
+    }
+    eprintln!("zoo score: {compared} runs are equal by compare.py");
+    assert!(compared >= 8, "only {compared} runs were compared");
+}

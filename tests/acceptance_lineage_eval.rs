@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
-use zoo::engine::{LanguageModel, Limits, LocalModel, ScoreRequest};
+use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
 use zoo::kernels;
 use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
 use zoo::model::{Checkpoint, Network, Wave, config_hf};
@@ -86,7 +86,7 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
         let request =
             |text: &Vec<u32>| ScoreRequest { context: ids.clone().into(), continuation: text.clone() };
         let requests: Vec<ScoreRequest> = texts.iter().map(request).collect();
-        let scores = scorer.score(&requests, &Silent).unwrap().scores;
+        let scores = scorer.score(&requests, &mut NoJournal, &Silent).unwrap().scores;
         let continuations: Vec<Value> = texts
             .iter()
             .zip(scores)

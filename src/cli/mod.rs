@@ -21,6 +21,7 @@ mod models;
 mod progress;
 mod pull;
 mod recipe;
+mod score;
 mod show;
 mod source;
 mod suites;
@@ -63,6 +64,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Eval(eval::Args),
+    Score(score::Args),
     List(list::Args),
     Show(show::Args),
     Tree(tree::Args),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
     log::init(&cli.global);
     let result = match &cli.verb {
         Verb::Eval(args) => eval::run(args, &cli.global),
+        Verb::Score(args) => score::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),
         Verb::Show(args) => show::run(args, &cli.global),
         Verb::Tree(args) => tree::run(args, &cli.global),

@@ -4,7 +4,9 @@ use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
 use super::plan::Limits;
-use super::{EngineError, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored};
+use super::{
+    EngineError, Journal, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts,
+};
 use crate::model::Network;
 use crate::progress::{Progress, Unit};
 
@@ -64,13 +66,35 @@ impl LanguageModel for LocalModel {
         self.limits.max_length
     }
 
-    fn score(&self, requests: &[ScoreRequest], progress: &dyn Progress) -> Result<Scored, EngineError> {
+    fn score(
+        &self,
+        requests: &[ScoreRequest],
+        journal: &mut dyn Journal,
+        progress: &dyn Progress,
+    ) -> Result<Scored, EngineError> {
+        // The plan is over all requests, known or not, and a wave is computed whole or not at all: products of
+        // another shape may differ in their last bits.
         let plan = Plan::new(requests, self.limits)?;
+        let known: Vec<Option<Score>> = requests.iter().map(|request| journal.known(request)).collect();
+        let missing = |wave: &&PlannedWave| wave.targets.iter().any(|target| known[target.request].is_none());
+        let waves: Vec<&PlannedWave> = plan.waves.iter().filter(missing).collect();
+        let computed = waves.iter().map(|wave| wave.wave.tokens.len() as u64).sum();
+
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
-        progress.begin("scoring", Some(plan.tokens.computed), Unit::Tokens);
-        let result = plan.waves.iter().try_for_each(|wave| self.run(wave, &mut scores, progress));
+        progress.begin("scoring", Some(computed), Unit::Tokens);
+        let result = waves.into_iter().try_for_each(|wave| {
+            self.run(wave, &mut scores, progress)?;
+            let new = wave.requests().into_iter().filter(|&request| known[request].is_none());
+            let answers: Vec<_> = new.map(|request| (&requests[request], scores[request])).collect();
+            journal.record(&answers).map_err(EngineError::from)
+        });
         progress.end();
-        result.map(|()| Scored { scores, tokens: plan.tokens })
+        result?;
+        for (score, known) in scores.iter_mut().zip(&known) {
+            *score = known.unwrap_or(*score);
+        }
+        let known = known.iter().flatten().count();
+        Ok(Scored { scores, known, tokens: TokenCounts { computed, ..plan.tokens } })
     }
 }
 

@@ -4,8 +4,10 @@
 //! ([`LocalModel`]), later also a server.
 
 mod encode;
+mod journal;
 mod local;
 mod plan;
+mod recorded;
 mod windows;
 
 use std::sync::Arc;
@@ -13,9 +15,15 @@ use std::sync::Arc;
 use crate::progress::Progress;
 
 pub use encode::{EncodedPair, PairEncoder};
+pub use journal::{Journal, JournalError, NoJournal};
 pub use local::LocalModel;
 pub use plan::{Limits, Plan, PlannedWave, Target};
+pub use recorded::Recorded;
 pub use windows::windows;
+
+/// Counts the changes of the bits of scores: with every change of the arithmetic that moves last bits, this
+/// number is raised, and scores that were kept before are computed again.
+pub const ARITHMETIC: u32 = 1;
 
 /// "How likely is `continuation` after `context`?", in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,6 +68,8 @@ pub struct TokenCounts {
 pub struct Scored {
     /// One per request.
     pub scores: Vec<Score>,
+    /// How many of them the journal knew.
+    pub known: usize,
     /// Tokens over all of them.
     pub tokens: TokenCounts,
 }
@@ -69,8 +79,17 @@ pub trait LanguageModel: Sync {
     /// The number of positions; longer requests lose tokens on the left.
     fn max_length(&self) -> usize;
 
-    /// Answers all requests, in their order.
-    fn score(&self, requests: &[ScoreRequest], progress: &dyn Progress) -> Result<Scored, EngineError>;
+    /// Answers all requests, in their order: from `journal` what it knows, else computed and recorded there
+    /// as they come.
+    ///
+    /// The bits must be those of a journal that knew nothing, however much it knows now: a run that was killed
+    /// and goes on ends in the same numbers.
+    fn score(
+        &self,
+        requests: &[ScoreRequest],
+        journal: &mut dyn Journal,
+        progress: &dyn Progress,
+    ) -> Result<Scored, EngineError>;
 }
 
 /// Why requests cannot be answered. `request` is an index into the requests.
@@ -123,4 +142,13 @@ pub enum EngineError {
         /// Which request.
         request: usize,
     },
+    /// A request that was to be answered from the journal alone.
+    #[error("request {request}: no score of it was recorded")]
+    NotRecorded {
+        /// Which request.
+        request: usize,
+    },
+    /// Answers that cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }

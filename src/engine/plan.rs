@@ -4,7 +4,7 @@
 //! inputs in that order until its distinct tokens reach the budget, and becomes a forest of segments.
 //! A pure function of its arguments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{EngineError, ScoreRequest, TokenCounts};
 use crate::model::{ModelConfig, Wave};
@@ -27,6 +27,13 @@ pub struct PlannedWave {
     pub wave: Wave,
     /// What is scored, sorted by row; targets of one request keep the order of its tokens.
     pub targets: Vec<Target>,
+}
+
+impl PlannedWave {
+    /// The requests that are answered here, each once. All tokens of a request are scored in one wave.
+    pub fn requests(&self) -> BTreeSet<usize> {
+        self.targets.iter().map(|target| target.request).collect()
+    }
 }
 
 /// All waves of a run.

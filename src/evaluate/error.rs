@@ -145,6 +145,8 @@ impl EvaluateError {
                  perhaps)"
                     .to_owned(),
             ),
+            EngineError::NotRecorded { request } => (*request, "no score of it was recorded".to_owned()),
+            EngineError::Journal(_) => return Self::Engine(error),
         };
         for (task, encoded) in tasks.iter().zip(encoded) {
             if let Some((doc, choice)) = encoded.place(request) {

@@ -177,7 +177,8 @@ impl GradedDoc<'_> {
             .iter()
             .zip(self.scores)
             .zip(&self.doc.requests)
-            .map(|((pair, score), text)| ChoiceLine {
+            .enumerate()
+            .map(|(choice, ((pair, score), text))| ChoiceLine {
                 logprob: score.logprob,
                 is_greedy: score.is_greedy,
                 n_tokens: pair.request.continuation.len(),
@@ -185,6 +186,7 @@ impl GradedDoc<'_> {
                 truncated: pair.request.truncated(max_length),
                 prompt_sha256: (!one_context).then(|| digests.of(&text.context)),
                 n_ctx_tokens: (!one_context).then_some(pair.n_context_tokens),
+                unconditional_logprob: self.unconditional.get(choice).map(|score| score.logprob),
             })
             .collect();
         let n_prompt_tokens = self.encoded.requests.first().map_or(0, |pair| pair.n_context_tokens);
@@ -212,6 +214,7 @@ impl GradedDoc<'_> {
             truncated: 0,
             prompt_sha256: None,
             n_ctx_tokens: None,
+            unconditional_logprob: None,
         };
         let text: String = self.doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect();
         SampleLine {

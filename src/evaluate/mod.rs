@@ -9,6 +9,7 @@ mod collect;
 mod encode;
 mod error;
 mod grade;
+mod regrade;
 mod rows;
 mod written;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::engine::{LanguageModel, TokenCounts};
+use crate::engine::{Journal, LanguageModel, TokenCounts};
 use crate::metrics::Aggregate;
 use crate::progress::Progress;
 use crate::records::SampleLine;
@@ -26,8 +27,9 @@ use crate::tokenizer::Tokenizer;
 pub use collect::TaskMetric;
 pub use encode::EncodedTask;
 pub use error::EvaluateError;
-pub use rows::{ModelIdentity, suite_rows};
-pub use written::{filter_answers, grade_generation};
+pub use regrade::grade_samples;
+pub use rows::{ModelIdentity, place_rows, suite_rows};
+pub use written::{filter_answers, filter_generation, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;
 
@@ -62,6 +64,10 @@ pub struct Evaluated {
     pub tasks: Vec<TaskResult>,
     /// What was asked and computed.
     pub tokens: TokenCounts,
+    /// Requests over all tasks.
+    pub requests: usize,
+    /// How many of them were known before.
+    pub known: usize,
 }
 
 /// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
@@ -73,16 +79,18 @@ pub fn encode(
     tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 
-/// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`.
+/// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`; `journal` answers what it
+/// knows and takes in what is new.
 pub fn evaluate(
     model: &dyn LanguageModel,
     tasks: &[PreparedTask],
     encoded: &[EncodedTask],
+    journal: &mut dyn Journal,
     progress: &dyn Progress,
 ) -> Result<Evaluated, EvaluateError> {
     let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
     let scored = model
-        .score(&requests, progress)
+        .score(&requests, journal, progress)
         .map_err(|error| EvaluateError::from_engine(error, tasks, encoded))?;
     drop(requests);
 
@@ -98,5 +106,6 @@ pub fn evaluate(
         .into_par_iter()
         .map(|(task, encoded, scores)| grade::grade(task, encoded, scores, max_length))
         .collect();
-    Ok(Evaluated { tasks: results?, tokens: scored.tokens })
+    let (requests, known) = (scored.scores.len(), scored.known);
+    Ok(Evaluated { tasks: results?, tokens: scored.tokens, requests, known })
 }

@@ -31,6 +31,20 @@ pub fn suite_rows(suite: &Suite, results: &[TaskResult], model: &ModelIdentity) 
     rows
 }
 
+/// Says of rows that were read back where they stand in `suite`, as [`suite_rows`] says of new ones.
+pub fn place_rows(suite: &Suite, rows: &mut [Row]) {
+    fn visit(suite: &str, node: &Suite, depth: usize, rows: &mut [Row]) {
+        let kind = if matches!(node, Suite::Task(_)) { TaskKind::Task } else { TaskKind::Group };
+        let own = rows.iter_mut().filter(|row| row.suite == suite && row.task == node.name());
+        let found = own.map(|row| (row.depth, row.kind) = (depth, kind)).count() > 0;
+        if let Suite::Group(group) = node {
+            let below = depth + usize::from(found);
+            group.children.iter().for_each(|child| visit(suite, child, below, rows));
+        }
+    }
+    visit(suite.name(), suite, 0, rows);
+}
+
 struct Walk<'a> {
     suite: &'a str,
     results: &'a [TaskResult],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::collect::{Collector, of_function};
+use super::collect::{Collector, TaskMetric, of_function};
 use super::grade::{PromptDigests, target};
 use super::{EvaluateError, TaskResult};
 use crate::metrics::{ExactMatch, WRITTEN_METRICS};
@@ -65,12 +65,31 @@ pub fn grade_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<
             collected.add(spec, filter, &graded)?;
         }
     }
+    Ok(result(task, answers, &filtered, collected.metrics, collected.per_document))
+}
+
+/// The answers after every filter as a task's result without metrics: for answers that cannot be graded here.
+///
+/// # Errors
+/// As [`filter_answers`].
+pub fn filter_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<TaskResult, EvaluateError> {
+    let filtered = filtered(task, answers)?;
+    Ok(result(task, answers, &filtered, Vec::new(), vec![BTreeMap::new(); task.docs.len()]))
+}
+
+fn result(
+    task: &PreparedTask,
+    answers: &[Vec<String>],
+    filtered: &Filtered,
+    metrics: Vec<TaskMetric>,
+    per_document: Vec<BTreeMap<String, f64>>,
+) -> TaskResult {
     let mut digests = PromptDigests::default();
     let samples = task
         .docs
         .iter()
         .zip(answers)
-        .zip(collected.per_document)
+        .zip(per_document)
         .enumerate()
         .map(|(at, ((doc, answers), metrics))| SampleLine {
             doc_id: doc.doc_id,
@@ -80,19 +99,19 @@ pub fn grade_generation(task: &PreparedTask, answers: &[Vec<String>]) -> Result<
             truncated: false,
             choices: Vec::new(),
             text: answers.first().cloned(),
-            filtered: of_document(&filtered, at),
+            filtered: of_document(filtered, at),
             target: target(&doc.gold),
             metrics,
         })
         .collect();
-    Ok(TaskResult {
+    TaskResult {
         task: Arc::clone(&task.task),
         num_fewshot: task.num_fewshot,
         total_documents: task.total_docs,
         data_sha256: task.data_sha256.clone(),
-        metrics: collected.metrics,
+        metrics,
         samples,
-    })
+    }
 }
 
 fn of_document(filtered: &Filtered, doc: usize) -> BTreeMap<String, Value> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::tokenizer::TokenizerError;
-use crate::weights::WeightsError;
+use crate::weights::{WeightsError, shown};
 
 /// An error of the lineage room.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl Refusal {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Box<Self> {
-        let (place, expected) = (place.into(), expected.into());
-        Box::new(Self { place, expected, found: found.into(), advice: advice.into() })
+        let (place, expected) = (shown(place), shown(expected));
+        Box::new(Self { place, expected, found: shown(found), advice: advice.into() })
     }
 }

@@ -44,7 +44,7 @@ pub use gguf_config::config_from_gguf;
 pub use gguf_out::{GgufFileType, GgufPlan, GgufReport, write_gguf};
 pub use lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
-pub use meta::MetaAsHf;
+pub use meta::{MetaAsHf, config_from_params};
 pub use meta_out::{MetaPlan, MetaReport, write_meta};
 pub use model::{HfModel, Sidecar, SidecarContent};
 pub use record::{InputFile, InputRecord, LineageRecord};

@@ -4,6 +4,7 @@
 
 use super::{LlamaConfig, ModelError, RopeScaling};
 use crate::weights::gguf::Metadata;
+use crate::weights::quoted;
 
 /// What the metadata cannot say and the tensors do.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ pub fn read(metadata: &Metadata, tensors: FromTensors, file: &str) -> Result<Lla
             return Err(ModelError::Unsupported {
                 source_file: file.to_owned(),
                 field: "general.architecture".to_owned(),
-                found: other.unwrap_or("missing").to_owned(),
+                found: other.map_or("missing".to_owned(), quoted),
                 supported: "GGUF files of architecture llama".to_owned(),
             });
         }
@@ -106,7 +107,7 @@ fn scaling(metadata: &Metadata, file: &str) -> Result<RopeScaling, ModelError> {
         Some(other) => Err(ModelError::Unsupported {
             source_file: file.to_owned(),
             field: "llama.rope.scaling.type".to_owned(),
-            found: other.to_owned(),
+            found: quoted(other),
             supported: "none and linear in GGUF files".to_owned(),
         }),
     }

@@ -24,15 +24,19 @@ pub fn read(path: &Path) -> Result<ModelConfig, ModelError> {
         let (field, limit) = ("size in bytes".to_owned(), MAX_BYTES);
         return Err(ModelError::Limit { source_file: file, field, limit, found: size });
     }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    from_bytes(&fs::read(path).map_err(unreadable)?, &file)
+}
+
+/// Checks the text of a `config.json`; `file` says in errors where it is from.
+pub fn from_bytes(bytes: &[u8], file: &str) -> Result<ModelConfig, ModelError> {
     let not_an_object = |found: String| ModelError::Config {
-        source_file: file.clone(),
+        source_file: file.to_owned(),
         field: "the whole file".to_owned(),
         expected: "a JSON object".to_owned(),
         found,
     };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(map)) => from_map(&map, &file),
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => from_map(&map, file),
         Ok(_) => Err(not_an_object("other JSON".to_owned())),
         Err(error) => Err(not_an_object(error.to_string())),
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ModelError;
+use crate::weights::shown;
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 80;
@@ -96,11 +97,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// At most [`SHOWN`] characters of a value.
+/// At most [`SHOWN`] characters of a value, none of which a terminal obeys.
 fn short(found: &str) -> String {
     match found.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", found.get(..end).unwrap_or_default()),
-        None => found.to_owned(),
+        Some((end, _)) => shown(format!("{}…", found.get(..end).unwrap_or_default())),
+        None => shown(found),
     }
 }
 

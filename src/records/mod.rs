@@ -1,14 +1,23 @@
 //! What a run leaves on disk: its description, one line per document, tables.
 //!
 //! Every file is written to a temporary name beside its place, flushed to the disk and renamed: a file
-//! under its own name is complete.
+//! under its own name is complete. The [`ledger`] is the exception: it grows while the work goes on, and says of
+//! every line whether it is what was written.
 
+mod answers;
+pub mod ledger;
 mod run;
 mod sample;
+mod settings;
 mod time;
 
-pub use run::{BuiltRecord, ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
-pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
+pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
+pub use ledger::{Identity, Ledger, LedgerError};
+pub use run::{
+    BuiltRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord, file_name,
+};
+pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
+pub use settings::{ModelSettings, Options, RunSettings, TaskSettings};
 pub use time::Timestamp;
 
-pub use crate::atomic::{AtomicFile, write_atomically};
+pub use crate::atomic::{AtomicFile, remove_leftovers, write_atomically};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::settings::Options;
 
 /// One model of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// Name in the tables.
     pub name: String,
@@ -35,10 +37,24 @@ pub struct ModelRecord {
     pub seconds: BTreeMap<String, f64>,
     /// Tokens over all its suites.
     pub tokens: TokenRecord,
+    /// Where its scores came from.
+    #[serde(default)]
+    pub requests: RequestRecord,
+}
+
+/// Requests by where their answers came from.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// All of them.
+    pub asked: usize,
+    /// Scored before this run was interrupted, and read back.
+    pub resumed: usize,
+    /// Taken over from other runs (`--reuse`).
+    pub reused: usize,
 }
 
 /// What a model's `zoo.lock.yaml` says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuiltRecord {
     /// The rule's name.
     pub rule: String,
@@ -51,7 +67,7 @@ pub struct BuiltRecord {
 }
 
 /// Tokens asked for, distinct and computed.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// Over all requests, each by itself.
     pub asked: u64,
@@ -62,7 +78,7 @@ pub struct TokenRecord {
 }
 
 /// One task of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuiteRecord {
     /// The task.
     pub task: String,
@@ -80,7 +96,7 @@ pub struct SuiteRecord {
 }
 
 /// The whole file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of zoo.
     pub zoo: String,
@@ -101,10 +117,29 @@ pub struct RunRecord {
     pub threads: usize,
     /// What the user asked for.
     pub suites: Vec<String>,
+    /// The options that decide what is asked, by name.
+    #[serde(default)]
+    pub options: Options,
     /// The models.
     pub models: Vec<ModelRecord>,
     /// The tasks.
     pub tasks: Vec<SuiteRecord>,
+    /// What was graded again, or graded without having been asked here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub graded: Vec<GradedRecord>,
+}
+
+/// Answers that were there before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GradedRecord {
+    /// The folder of a run, or a file of written answers.
+    pub path: String,
+    /// Who wrote the answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Digest of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// `name` as a file name: anything but letters, digits, `.`, `_` and `-` becomes `_`.

@@ -1,10 +1,10 @@
 //! `samples/<model>/<task>.jsonl`: a header line, then one line per document.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::AtomicFile;
 
@@ -30,7 +30,7 @@ pub struct Header {
 }
 
 /// One scored continuation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChoiceLine {
     /// Natural logarithm of its probability.
     pub logprob: f64,
@@ -39,10 +39,10 @@ pub struct ChoiceLine {
     /// Tokens scored.
     pub n_tokens: usize,
     /// Their ids; left out for whole texts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<u32>,
     /// Tokens cut from the left to fit the model.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub truncated: usize,
     /// SHA-256 of this choice's own context, where contexts differ.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,10 +50,13 @@ pub struct ChoiceLine {
     /// Tokens of this choice's own context, where contexts differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_ctx_tokens: Option<usize>,
+    /// Natural logarithm of its probability without any context, where a metric asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconditional_logprob: Option<f64>,
 }
 
 /// One document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SampleLine {
     /// Row of the evaluation split, from 0.
     pub doc_id: usize,
@@ -68,13 +71,13 @@ pub struct SampleLine {
     /// Whether any request lost tokens.
     pub truncated: bool,
     /// In the order of the document's choices; one for a whole text, none for a written answer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ChoiceLine>,
     /// What the model wrote; of several answers the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The answer after each filter.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filtered: BTreeMap<String, serde_json::Value>,
     /// Index of the right choice, several indices, a text, or several texts.
     pub target: serde_json::Value,
@@ -96,4 +99,27 @@ pub fn write_samples(path: &Path, header: &Header, lines: &[SampleLine]) -> io::
         file.write_all(b"\n")?;
     }
     file.commit()
+}
+
+/// Reads the lines of a samples file, without its header.
+///
+/// # Errors
+/// A file that cannot be read, and a line that is not one of samples, by its number.
+pub fn read_samples(path: &Path) -> io::Result<Vec<SampleLine>> {
+    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = BufReader::new(std::fs::File::open(path).map_err(at)?);
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(file.lines()) {
+        let line = line.map_err(at)?;
+        let damaged = |error| {
+            let text = format!("{}, line {number}: expected a line of samples: {error}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let value: serde_json::Value = serde_json::from_str(&line).map_err(damaged)?;
+        if number == 1 && value.get("kind").is_some() {
+            continue;
+        }
+        lines.push(serde_json::from_value(value).map_err(damaged)?);
+    }
+    Ok(lines)
 }

@@ -12,6 +12,11 @@ pub fn results_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     bytes(writer)
 }
 
+/// Reads `results.csv` back. Where a row stands in its suite is not in the file.
+pub fn read_results(bytes: &[u8]) -> Result<Vec<Row>, csv::Error> {
+    csv::Reader::from_reader(bytes).deserialize().collect()
+}
+
 /// One line per task and metric; for every model its value and standard error.
 pub fn comparison_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     let wide = Wide::new(rows);
@@ -52,6 +57,17 @@ mod tests {
 
     fn text(bytes: Result<Vec<u8>, csv::Error>) -> String {
         String::from_utf8(bytes.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_long_form_is_read_back() {
+        let written = results_csv(&rows()).unwrap();
+        let read = read_results(&written).unwrap();
+        assert_eq!(results_csv(&read).unwrap(), written);
+        assert_eq!(
+            (read[0].value, &read[0].published_source),
+            (rows()[0].value, &rows()[0].published_source)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod style;
 mod terminal;
 mod wide;
 
-pub use csv::{comparison_csv, results_csv};
+pub use csv::{comparison_csv, read_results, results_csv};
 pub use json::rows_json;
 pub use markdown::comparison_markdown;
 pub use row::{Row, TaskKind};

@@ -1,18 +1,19 @@
 //! The row that every table is made of.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a row stands in the tree of its suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TaskKind {
     /// An aggregate over tasks.
     Group,
     /// A task with documents of its own.
+    #[default]
     Task,
 }
 
 /// One value: a model, a task, a metric. The serialised fields are the columns of `results.csv`, in order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The model's name.
     pub model: String,

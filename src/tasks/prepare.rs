@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::build::{Builder, Built};
 use super::data::{DataStore, data_sha256};
 use super::error::TaskError;
@@ -19,7 +21,8 @@ use super::splits::Splits;
 use super::suite::Task;
 
 /// How many documents of a task are evaluated.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Limit {
     /// The first so many.
     Count(usize),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::weights::FaultKind;
 use crate::weights::gguf::MetadataKindError;
+use crate::weights::{FaultKind, shown};
 
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -123,9 +123,9 @@ impl TokenizerError {
     ) -> TokenizerError {
         TokenizerError::Field {
             place: place.to_owned(),
-            field: field.into(),
-            expected: expected.into(),
-            found: found.into(),
+            field: shown(field),
+            expected: shown(expected),
+            found: shown(found),
         }
     }
 
@@ -138,8 +138,8 @@ impl TokenizerError {
     ) -> TokenizerError {
         TokenizerError::Unsupported {
             place: place.to_owned(),
-            field: field.into(),
-            found: found.into(),
+            field: shown(field),
+            found: shown(found),
             supported: supported.into(),
         }
     }

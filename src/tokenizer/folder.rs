@@ -11,7 +11,7 @@ use super::gguf::marked_tokens;
 use super::library::Library;
 use super::model_proto::ModelProto;
 use super::sentencepiece::{SentencePiece, TextRules};
-use super::settings::{Mark, Settings, read_bounded};
+use super::settings::{Mark, ReadFile, Settings, read_bounded};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::Vocabulary;
 use super::{Engine, Parts, SpecialIds, TokenizerError, hex_sha256};
@@ -30,6 +30,18 @@ pub(super) fn parts(folder: &Path) -> Result<Parts, TokenizerError> {
         if let Some(bytes) = read_bounded(&file, MAX_VOCABULARY_FILE)? {
             return from_model(&file, &bytes, &settings);
         }
+    }
+    Err(TokenizerError::Missing { folder: folder.to_owned() })
+}
+
+/// The same for the files that `read` gives by name; `folder` names them in errors.
+pub(super) fn parts_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<Parts, TokenizerError> {
+    let settings = Settings::read_with(folder, read)?;
+    if let Some(bytes) = read("tokenizer.json")? {
+        return from_json(&folder.join("tokenizer.json"), &bytes, &settings);
+    }
+    if let Some(bytes) = read("tokenizer.model")? {
+        return from_model(&folder.join("tokenizer.model"), &bytes, &settings);
     }
     Err(TokenizerError::Missing { folder: folder.to_owned() })
 }

@@ -2,8 +2,8 @@
 //! the same form.
 //!
 //! The library trusts its input in a few places where a damaged file would end the program: merges whose result is
-//! longer than any token, templates that name tokens or texts that are not there, ids near the end of 32 bits. Those
-//! are checked here first. Truncation and padding that a file may ask for are dropped: the reference harness drops
+//! longer than any token, templates that name tokens or texts that are not there, ids near the end of 32 bits,
+//! replacements whose results are replaced by longer and longer ones. Those are checked here first. Truncation and padding that a file may ask for are dropped: the reference harness drops
 //! them too, and a cut prompt would be scored without a sign.
 
 use std::collections::HashMap;
@@ -15,6 +15,10 @@ use tokenizers::{NormalizedString, OffsetType, PreTokenizedString};
 use super::TokenizerError;
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
+use crate::weights::shown;
+
+/// How many times longer replacements may make a text. Real ones put `▁`, of 3 bytes, for a space.
+const MAX_GROWTH: usize = 64;
 
 /// A tokenizer of the library with the name of its file for errors.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl Library {
             object.insert("padding".to_owned(), Value::Null);
         }
         let inner: tokenizers::Tokenizer = serde_json::from_value(json).map_err(|error| {
-            TokenizerError::Library { place: place.to_owned(), message: error.to_string() }
+            TokenizerError::Library { place: place.to_owned(), message: shown(error.to_string()) }
         })?;
         let last = inner.get_vocab(true).into_values().max();
         let vocab_size = last.map_or(0, |id| id as usize + 1);
@@ -76,7 +80,7 @@ impl Library {
     }
 
     fn error(&self, error: &tokenizers::Error) -> TokenizerError {
-        TokenizerError::Library { place: self.place.clone(), message: error.to_string() }
+        TokenizerError::Library { place: self.place.clone(), message: shown(error.to_string()) }
     }
 
     /// One more than the largest id.
@@ -188,6 +192,9 @@ fn check(place: &str, json: &Value) -> Result<(), TokenizerError> {
     let added = json.get("added_tokens").and_then(Value::as_array).map_or(0, Vec::len);
     TokenizerError::check_limit(place, "added tokens", MAX_PIECES, added)?;
     refuse_types(place, "normalizer", json.get("normalizer"), &["Precompiled"])?;
+    for part in ["normalizer", "decoder"] {
+        check_growth(place, part, json.get(part))?;
+    }
     check_template(place, json.get("post_processor").unwrap_or(&Value::Null), 0)
 }
 
@@ -264,6 +271,35 @@ fn refuse_types(
     Ok(())
 }
 
+/// Refuses a chain of replacements that makes a text many times longer: ten of them that write ten letters for one
+/// would turn a letter into gigabytes.
+fn check_growth(place: &str, field: &str, part: Option<&Value>) -> Result<(), TokenizerError> {
+    let mut growth = 1usize;
+    let mut pending: Vec<&Value> = part.into_iter().collect();
+    while let Some(value) = pending.pop() {
+        if let Some(content) = value.get("content").and_then(Value::as_str) {
+            let pattern =
+                value.get("pattern").and_then(|pattern| pattern.get("String")).and_then(Value::as_str);
+            // A pattern may match between any two letters.
+            let factor = match pattern {
+                Some(pattern) if !pattern.is_empty() => content.len().div_ceil(pattern.len()),
+                _ => content.len().saturating_add(1),
+            };
+            growth = growth.saturating_mul(factor.max(1));
+        }
+        match value {
+            Value::Object(object) => pending.extend(object.values()),
+            Value::Array(items) => pending.extend(items),
+            _ => {}
+        }
+    }
+    if growth > MAX_GROWTH {
+        let expected = format!("replacements that make a text at most {MAX_GROWTH} times longer");
+        return Err(TokenizerError::field(place, field, expected, format!("up to {growth} times")));
+    }
+    Ok(())
+}
+
 /// Templates may use only the text and the special tokens that they define.
 fn check_template(place: &str, processor: &Value, depth: usize) -> Result<(), TokenizerError> {
     let bad =
@@ -274,7 +310,11 @@ fn check_template(place: &str, processor: &Value, depth: usize) -> Result<(), To
     for inner in processor.get("processors").and_then(Value::as_array).into_iter().flatten() {
         check_template(place, inner, depth + 1)?;
     }
-    for item in processor.get("single").and_then(Value::as_array).into_iter().flatten() {
+    let items = || processor.get("single").and_then(Value::as_array).into_iter().flatten();
+    if items().filter(|item| item.get("Sequence").is_some()).count() > 1 {
+        return bad("the text once in the template for one text", "more often");
+    }
+    for item in items() {
         let sequence = item.get("Sequence").and_then(|piece| piece.get("id")).and_then(Value::as_str);
         if sequence.is_some_and(|id| id != "A") {
             return bad("only the text A in the template for one text", "text B");
@@ -393,6 +433,16 @@ pub(super) mod tests {
             json["normalizer"] = json!({"type": "Sequence", "normalizers": [{"type": "Precompiled"}]});
         });
         assert!(map.contains("Precompiled"), "{map}");
+        let replace = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaa"});
+        let grows = refused(|json| {
+            json["normalizer"] = json!({"type": "Sequence", "normalizers": [replace, replace, replace]});
+        });
+        assert!(grows.contains("at most 64 times longer, found up to 1000 times"), "{grows}");
+        let between = json!({"type": "Replace", "pattern": {"Regex": ""}, "content": "a".repeat(100)});
+        assert!(refused(|json| json["decoder"] = between.clone()).contains("up to 101 times"));
+        let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+        let often = refused(|json| json["post_processor"]["single"] = json!([text, text]));
+        assert!(often.contains("the text once"), "{often}");
         assert!(refused(|json| *json = json!([])).contains("model: expected an object, found nothing"));
     }
 }

@@ -105,6 +105,13 @@ impl Tokenizer {
         Tokenizer::new(folder::parts(folder)?)
     }
 
+    /// The tokenizer of the files that `read` gives by name; `folder` names them in errors.
+    ///
+    /// Errors: as [`Tokenizer::from_folder`].
+    pub fn from_files(folder: &Path, read: &ReadFile<'_>) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::new(folder::parts_of_files(folder, read)?)
+    }
+
     /// The tokenizer in the metadata of a GGUF file (`tokenizer.ggml.*`).
     ///
     /// Errors: missing keys, lists of different lengths, an unsupported model or pre-tokenizer, ids out of range.

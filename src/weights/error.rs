@@ -209,8 +209,8 @@ impl Fault {
             kind,
             tensor: None,
             place: None,
-            expected: expected.into(),
-            found: found.into(),
+            expected: shown(expected),
+            found: shown(found),
             advice: None,
         })
     }
@@ -223,7 +223,7 @@ impl Fault {
 
     /// Says where in the file.
     pub fn at(mut self: Box<Self>, place: impl Into<String>) -> Box<Self> {
-        self.place = Some(place.into());
+        self.place = Some(shown(place));
         self
     }
 
@@ -249,6 +249,25 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// Most characters of a part of a message.
+const MAX_SHOWN: usize = 600;
+
+/// A part of a message as it may be shown: text of a file can be in it, so control characters, which a terminal would
+/// obey, are escaped, and what is too long is cut.
+pub(crate) fn shown(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    if text.contains(obeyed) {
+        let escape = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
+        text = text.chars().take(MAX_SHOWN + 1).map(escape).collect();
+    }
+    if let Some((cut, _)) = text.char_indices().nth(MAX_SHOWN) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
 
 /// A name from a file as it may be shown: escaped, and cut when it is long.
 pub(crate) fn quoted(name: &str) -> String {
@@ -277,6 +296,15 @@ mod tests {
              the download may be incomplete: fetch the file again"
         );
         assert_eq!(WeightsError::from(fault).fault_kind(), Some(FaultKind::Truncated));
+    }
+
+    #[test]
+    fn parts_of_messages_are_short_and_harmless() {
+        assert_eq!(shown("plain\ntext é"), "plain\ntext é");
+        assert_eq!(shown("\u{1b}[2J\u{9b}1m\u{7f}"), "\\u{1b}[2J\\u{9b}1m\\u{7f}");
+        assert_eq!(shown("\u{7}".repeat(100_000)).chars().count(), MAX_SHOWN + 1);
+        let fault = Fault::new(Path::new("m"), FaultKind::Truncated, "x", "\u{9b}").at("\u{1b}c");
+        assert!(!fault.to_string().contains(char::is_control), "{fault}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Weights are larger than most memories and each byte is needed at most once per wave, so the
 //! operating system's page cache is the right buffer. This is the only place of the room with
-//! `unsafe`.
+//! `unsafe`. Bytes that are in memory already, such as those of a fuzzer, take the same way.
 
 use std::fs::File;
 use std::ops::Range;
@@ -18,7 +18,13 @@ use super::{Access, Fault, FaultKind, WeightsError};
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     path: PathBuf,
-    map: Mmap,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
 }
 
 impl MappedFile {
@@ -33,7 +39,12 @@ impl MappedFile {
         }
         let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
         let map = map_read_only(&file).map_err(|e| WeightsError::io(path, "map", e))?;
-        Ok(MappedFile { path: path.to_owned(), map })
+        Ok(MappedFile { path: path.to_owned(), content: Content::Mapped(map) })
+    }
+
+    /// A file that is in memory already; `path` names it in messages.
+    pub(crate) fn from_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        MappedFile { path: path.to_owned(), content: Content::Owned(bytes) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -41,19 +52,23 @@ impl MappedFile {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.map
+        match &self.content {
+            Content::Mapped(map) => map,
+            Content::Owned(bytes) => bytes,
+        }
     }
 
     /// Tells the system how a range of the file will be used. What it makes of that is its own affair, so a
     /// refusal is no error.
     pub(crate) fn hint(&self, range: Range<usize>, access: Access) {
-        let range = range.start.min(self.map.len())..range.end.min(self.map.len());
+        let Content::Mapped(map) = &self.content else { return };
+        let range = range.start.min(map.len())..range.end.min(map.len());
         if range.is_empty() {
             return;
         }
         let result = match access {
-            Access::Soon => self.map.advise_range(Advice::WillNeed, range.start, range.len()),
-            Access::Done => release(&self.map, range),
+            Access::Soon => map.advise_range(Advice::WillNeed, range.start, range.len()),
+            Access::Done => release(map, range),
         };
         if let Err(error) = result {
             tracing::trace!("{}: {access:?}: {error}", self.path.display());
@@ -96,6 +111,9 @@ mod tests {
         for bytes in [&b""[..], b"x", &[7; 10_000]] {
             fs::write(&path, bytes).unwrap();
             assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
+            let owned = MappedFile::from_bytes(&path, bytes.to_vec());
+            owned.hint(0..bytes.len(), Access::Done);
+            assert_eq!(owned.bytes(), bytes);
         }
     }
 

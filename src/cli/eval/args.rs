@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cli::build::Given;
+use crate::records::Options;
 use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
@@ -11,17 +14,23 @@ Examples:
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --limit 50
   zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
   zoo eval vicuna-13b-v0 --from llama-13b=/models/llama/13B --suite mmlu
-  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run";
+  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
+  zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume";
 
 /// Score models on suites and write the tables
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
-/// results.csv, comparison.csv, comparison.md, run.yaml and one line per document in samples/.
-#[derive(Debug, clap::Args)]
+/// results.csv, comparison.csv, comparison.md, run.yaml and one line per document in samples/. Every score is kept in
+/// ledger/ as soon as it is computed, so that a run that was interrupted goes on with --resume.
+// What is serialised goes into the run's record, and a run is resumed only if it is the same: whatever changes the
+// questions that a model is asked belongs there. The model, its numbers and the data are recorded by digest instead.
+#[derive(Debug, Default, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Models: names of the registry (zoo list), folders in Hugging Face's layout, or .gguf files
     #[arg(required = true, value_name = "MODEL")]
+    #[serde(skip)]
     pub models: Vec<String>,
     /// Suites, groups or single tasks (zoo suites), separated by commas
     #[arg(
@@ -41,18 +50,31 @@ pub struct Args {
     pub limit: Option<Limit>,
     /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
     #[arg(short, long, value_name = "DIR")]
+    #[serde(skip)]
     pub out: Option<PathBuf>,
+    /// Go on with the interrupted run in --out, given the same options; of a finished one print the table
+    #[arg(long, requires = "out")]
+    #[serde(skip)]
+    pub resume: bool,
+    /// Runs whose scores are taken over where model, arithmetic and tokens are the same, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "RUN")]
+    #[serde(skip)]
+    pub reuse: Vec<PathBuf>,
     /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
     #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
     pub data_dir: Option<PathBuf>,
     /// A folder with task files of your own; may be given several times
     #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
     pub include_path: Vec<PathBuf>,
     /// Weights for a registry name, instead of its published sources
     #[arg(long, value_name = "PATH")]
+    #[serde(skip)]
     pub weights: Option<PathBuf>,
     /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
+    #[serde(skip)]
     pub from: Vec<Given>,
     /// Score weights that look like a difference to a base, not like a model
     #[arg(long)]
@@ -65,31 +87,39 @@ pub struct Args {
     pub fewshot_seed: u32,
     /// Positions to use; longer prompts lose tokens on the left [default: the model's]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[serde(skip)]
     pub max_length: Option<usize>,
     /// Distinct tokens of one forward pass [default: by the model's size]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[serde(skip)]
     pub batch_tokens: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[serde(skip)]
     pub threads: Option<usize>,
     /// Implementation of matrix products
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["blas", "portable"]))]
+    #[serde(skip)]
     pub matmul: Option<String>,
     /// Form of the table on stdout
     #[arg(long, default_value = "table", value_name = "FORM")]
+    #[serde(skip)]
     pub format: Format,
     /// Show every task of large groups in the table
     #[arg(long)]
+    #[serde(skip)]
     pub all_tasks: bool,
     /// Say what would be computed and stop
     #[arg(long)]
+    #[serde(skip)]
     pub dry_run: bool,
 }
 
 /// Forms of the table on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For the terminal.
+    #[default]
     Table,
     /// results.csv.
     Csv,
@@ -100,6 +130,16 @@ pub enum Format {
 }
 
 impl Args {
+    /// The options that decide what a model is asked, by name.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        Ok(serde_yaml::from_value(serde_yaml::to_value(self)?)?)
+    }
+
+    /// The options of a run's record.
+    pub fn from_options(options: &Options) -> anyhow::Result<Self> {
+        Ok(serde_yaml::from_value(serde_yaml::to_value(options)?)?)
+    }
+
     /// How documents and prompts are made.
     pub fn prepare_options(&self) -> PrepareOptions {
         PrepareOptions {
@@ -119,7 +159,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-fn parse_limit(text: &str) -> Result<Limit, String> {
+/// Reads `100` or `0.1`.
+pub fn parse_limit(text: &str) -> Result<Limit, String> {
     let expected = "expected a number of documents (100) or a fraction below 1 (0.1)";
     match text.parse::<f64>() {
         Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),

@@ -1,6 +1,8 @@
 //! `zoo eval`: score models on suites and write the tables.
 
 mod args;
+mod complete;
+mod folder;
 mod output;
 mod subject;
 
@@ -9,14 +11,19 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-pub use args::Args;
-use output::Run;
+pub(super) use args::parse_limit;
+pub use args::{Args, Format};
+pub(super) use complete::read_record;
+use output::Scores;
+pub(super) use output::{Run, Shown, new_record};
 use subject::{Subject, refuse_unused_parts};
 
 use super::exit::Usage;
 use super::{Global, bar};
 use crate::engine::Plan;
 use crate::evaluate::{self, EncodedTask};
+use crate::machine::cpu_name;
+use crate::records::{RunSettings, TaskSettings};
 use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
 
 /// Whose prompts, tokens and metrics the numbers are.
@@ -24,28 +31,57 @@ pub const PROTOCOL: &str = "lm-eval-0.4.13";
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
+    let shown = Shown { format: args.format, all_tasks: args.all_tasks };
+    if let (true, Some(folder)) = (args.resume, &args.out)
+        && folder::state(folder) == folder::State::Complete
+    {
+        return complete::show(folder, &args.include_path, shown, global);
+    }
     let mut run = Run::begin(args)?;
-    let suites = find_suites(args)?;
+    let suites = find_suites(&Index::load(&args.include_path)?, &args.suite)?;
     refuse_unused_parts(args, global)?;
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
     let tasks = prepare_tasks(&suites, args)?;
+    if !args.dry_run {
+        run.open(&settings(args, &subjects, &tasks)?, args.resume)?;
+    }
     for subject in subjects {
         let tokenizer = subject.tokenizer()?;
-        let encoded = evaluate::encode(&tokenizer, &tasks, subject.limits().max_length)?;
+        let encoded = evaluate::encode(tokenizer, &tasks, subject.limits().max_length)?;
         if args.dry_run {
             print_plan(&subject, &tasks, &encoded)?;
             continue;
         }
+        let (mut ledger, reused) = run.ledger(&subject, &encoded, &args.reuse)?;
         let progress = bar(global);
-        let loading = Instant::now();
-        let model = subject.load(&progress)?;
-        let scoring = Instant::now();
-        let evaluated = evaluate::evaluate(&model, &tasks, &encoded, &progress)?;
-        run.add(&subject, &tokenizer, &suites, evaluated, scoring - loading, scoring.elapsed())?;
+        let begun = Instant::now();
+        let model = subject.model(&ledger, &encoded, &progress)?;
+        let loading = begun.elapsed();
+        let evaluated = evaluate::evaluate(&*model, &tasks, &encoded, &mut ledger, &progress)?;
+        ledger.sync()?;
+        let scores = Scores { evaluated, reused, loading, scoring: begun.elapsed() - loading };
+        run.add(&subject, tokenizer, &suites, scores)?;
     }
-    if args.dry_run { Ok(()) } else { run.finish(args, global) }
+    if args.dry_run { Ok(()) } else { run.finish(shown, global) }
+}
+
+/// What a run's numbers depend on; one with other settings is another run.
+fn settings(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow::Result<RunSettings> {
+    let task = |task: &PreparedTask| TaskSettings {
+        task: task.task.name.clone(),
+        num_fewshot: task.num_fewshot,
+        documents: task.docs.len(),
+        data_sha256: task.data_sha256.clone(),
+    };
+    Ok(RunSettings {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        cpu: cpu_name(),
+        options: args.options()?,
+        models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
+        tasks: tasks.iter().map(task).collect(),
+    })
 }
 
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
@@ -56,15 +92,15 @@ fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find_suites(args: &Args) -> anyhow::Result<Vec<Suite>> {
-    let index = Index::load(&args.include_path)?;
+/// The suites of these names; an unknown one is wrong usage.
+pub(super) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec<Suite>> {
     let find = |name: &String| {
         index.resolve(name).map_err(|error| match error {
             unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
             other => anyhow::Error::from(other),
         })
     };
-    args.suite.iter().map(find).collect()
+    names.iter().map(find).collect()
 }
 
 /// Documents and prompts of every task, each task once.

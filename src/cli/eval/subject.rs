@@ -1,24 +1,31 @@
 //! A model as the user names it, found on disk or fetched, ready to be loaded.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 
 use super::Args;
 use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};
-use crate::engine::{Limits, LocalModel};
+use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Recorded};
+use crate::evaluate::EncodedTask;
 use crate::kernels::{self, MatMul};
 use crate::lineage::Lock;
 use crate::machine::Memory;
 use crate::model::Checkpoint;
 use crate::progress::Progress;
+use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
 use crate::weights::files_sha256;
+
+/// The arithmetic's name in tables and records.
+pub const PRECISION: &str = "exact";
 
 /// A model to be evaluated.
 pub struct Subject {
@@ -35,6 +42,7 @@ pub struct Subject {
     /// Name of the matrix products' implementation.
     pub matmul: &'static str,
     limits: Limits,
+    tokenizer: OnceCell<Tokenizer>,
 }
 
 /// Refuses a `--from` that is part of none of the models.
@@ -96,18 +104,74 @@ impl Subject {
             .with_context(|| format!("cannot read the weights of {name}"))?;
         let limits = Limits::new(&checkpoint.config, args.max_length, args.batch_tokens);
         let matmul = matmul(args)?.name();
-        Ok(Self { name, card, checkpoint, weights_sha256, lock, matmul, limits })
+        let tokenizer = OnceCell::new();
+        Ok(Self { name, card, checkpoint, weights_sha256, lock, matmul, limits, tokenizer })
     }
 
-    /// Its tokenizer: the GGUF file's vocabulary, or the files beside the weights.
-    pub fn tokenizer(&self) -> anyhow::Result<Tokenizer> {
+    /// Its tokenizer: the GGUF file's vocabulary, or the files beside the weights. Read once.
+    pub fn tokenizer(&self) -> anyhow::Result<&Tokenizer> {
+        if let Some(known) = self.tokenizer.get() {
+            return Ok(known);
+        }
         let path = &self.checkpoint.path;
         let tokenizer = match &self.checkpoint.gguf {
             Some(metadata) => Tokenizer::from_gguf(metadata).with_context(|| path.display().to_string())?,
             None if path.is_dir() => Tokenizer::from_folder(path)?,
             None => Tokenizer::from_folder(path.parent().unwrap_or_else(|| Path::new(".")))?,
         };
-        Ok(tokenizer)
+        Ok(self.tokenizer.get_or_init(|| tokenizer))
+    }
+
+    /// Whose scores its scores are.
+    pub fn identity(&self) -> anyhow::Result<Identity> {
+        Ok(Identity {
+            weights_sha256: self.weights_sha256.clone(),
+            config_sha256: self.config_sha256(),
+            tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
+            precision: PRECISION.to_owned(),
+            matmul: self.matmul.to_owned(),
+            arithmetic: ARITHMETIC,
+        })
+    }
+
+    /// What its numbers depend on, down to the last bit.
+    pub fn settings(&self) -> anyhow::Result<ModelSettings> {
+        let Limits { max_length, wave_tokens, .. } = self.limits;
+        // OpenBLAS sums differently where the shape of a product differs; the portable products do not.
+        let matmul = match self.matmul {
+            "portable" => "portable".to_owned(),
+            other => {
+                format!("{other}, --batch-tokens {wave_tokens}, --threads {}", rayon::current_num_threads())
+            }
+        };
+        Ok(ModelSettings {
+            name: self.name.clone(),
+            weights_sha256: self.weights_sha256.clone(),
+            config_sha256: self.config_sha256(),
+            tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
+            max_length,
+            matmul,
+        })
+    }
+
+    /// Digest of shape and constants as they were read: the weights' digest does not cover `config.json`.
+    fn config_sha256(&self) -> String {
+        // Every field, numbers with all digits that tell them apart.
+        let text = format!("{:?}", self.checkpoint.config);
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The model: its weights, or, where `ledger` knows every answer, nothing but that.
+    pub fn model(
+        &self,
+        ledger: &Ledger,
+        encoded: &[EncodedTask],
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Box<dyn LanguageModel>> {
+        if Recorded::answers(ledger, encoded.iter().flat_map(EncodedTask::requests)) {
+            return Ok(Box::new(Recorded(self.limits)));
+        }
+        Ok(Box::new(self.load(progress)?))
     }
 
     /// Reads the weights.

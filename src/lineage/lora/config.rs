@@ -78,16 +78,21 @@ impl AdapterConfig {
         let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
         let mut text = Vec::new();
         file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(|e| LineageError::io(&path, "read", e))?;
+        Ok(Self::from_bytes(path, &text)?)
+    }
+
+    /// Reads the text of the file `path`.
+    pub(crate) fn from_bytes(path: PathBuf, text: &[u8]) -> Result<AdapterConfig, Box<Refusal>> {
         let refuse = |expected: String, found: String| {
             Refusal::new(path.display().to_string(), expected, found, "fetch the adapter again")
         };
         if text.len() as u64 > MAX_CONFIG {
-            return Err(refuse(format!("at most {MAX_CONFIG} bytes"), "more".into()).into());
+            return Err(refuse(format!("at most {MAX_CONFIG} bytes"), "more".into()));
         }
-        match serde_json::from_slice(&text) {
-            Ok(Value::Object(fields)) => Ok(Self::from_fields(path, &fields)?),
-            Ok(_) => Err(refuse("a JSON object".into(), "another value".into()).into()),
-            Err(error) => Err(refuse("a JSON object".into(), error.to_string()).into()),
+        match serde_json::from_slice(text) {
+            Ok(Value::Object(fields)) => Self::from_fields(path, &fields),
+            Ok(_) => Err(refuse("a JSON object".into(), "another value".into())),
+            Err(error) => Err(refuse("a JSON object".into(), error.to_string())),
         }
     }
 
@@ -121,7 +126,7 @@ impl AdapterConfig {
     }
 
     /// Whether the adapter changes the module of this path.
-    pub(super) fn includes(&self, module: &str) -> bool {
+    pub(crate) fn includes(&self, module: &str) -> bool {
         self.targets.include(module) && !self.excluded.as_ref().is_some_and(|but| but.include(module))
     }
 
@@ -134,13 +139,13 @@ impl AdapterConfig {
     }
 
     /// The rank of the module's two matrices.
-    pub(super) fn rank_of(&self, module: &str) -> usize {
+    pub(crate) fn rank_of(&self, module: &str) -> usize {
         first_match(&self.rank_pattern, module).unwrap_or(self.rank)
     }
 
     /// The factor of the module's product: `alpha / r`, or `alpha / √r` for rank-stabilised adapters. Computed in
     /// f64 and rounded to f32 once, as PEFT does.
-    pub(super) fn scale_of(&self, module: &str) -> f32 {
+    pub(crate) fn scale_of(&self, module: &str) -> f32 {
         let alpha = first_match(&self.alpha_pattern, module).unwrap_or(self.alpha);
         let rank = self.rank_of(module) as f64;
         (alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
@@ -238,6 +243,20 @@ mod tests {
                 assert!(text.contains(part), "{part:?} is not in: {text}");
             }
         }
+    }
+
+    #[test]
+    fn patterns_share_their_memory() {
+        let modules = |count: usize, pattern: &str| -> Map<String, Value> {
+            (0..count)
+                .map(|layer| (format!("model.layers.{layer}.self_attn.q_proj{pattern}"), json!(4)))
+                .collect()
+        };
+        // Every matrix of a model of 100 layers by name.
+        assert!(read(json!({"rank_pattern": modules(700, "")})).is_ok());
+        assert!(read(json!({"rank_pattern": modules(10, "(a{100}){50}")})).is_ok());
+        let text = read(json!({"rank_pattern": modules(1000, "(a{100}){50}")})).unwrap_err();
+        assert!(text.contains("rank_pattern") && text.contains("list the modules by name"), "{text}");
     }
 
     #[test]

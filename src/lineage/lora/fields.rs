@@ -12,6 +12,8 @@ use super::config::Targets;
 const MAX_RANK: u64 = 1 << 16;
 /// Largest compiled pattern; patterns of adapters are short lists of names.
 const MAX_PATTERN: usize = 1 << 20;
+/// All patterns of a field together: a file of a megabyte has room for thousands.
+const MAX_PATTERNS: usize = 16 << 20;
 
 /// The fields of one file.
 pub(super) struct Fields<'a> {
@@ -113,7 +115,9 @@ impl<'a> Fields<'a> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(all)) if all == "all-linear" => Ok(Some(Targets::AllLinear)),
-            Some(Value::String(pattern)) => Ok(Some(Targets::Pattern(self.pattern(key, pattern, "")?))),
+            Some(Value::String(pattern)) => {
+                Ok(Some(Targets::Pattern(self.pattern(key, pattern, "", MAX_PATTERN)?)))
+            }
             Some(Value::Array(_)) => Ok(self.names(key)?.map(Targets::Names)),
             other => {
                 let expected = "a list of module names, or a pattern";
@@ -157,17 +161,18 @@ impl<'a> Fields<'a> {
                 "fetch the adapter again",
             ));
         };
+        let limit = (MAX_PATTERNS / entries.len().max(1)).min(MAX_PATTERN);
         let entry = |(pattern, value): (&String, &Value)| {
-            let regex = self.pattern(key, pattern, r"(?:.*\.)?")?;
+            let regex = self.pattern(key, pattern, r"(?:.*\.)?", limit)?;
             Ok((regex, read(&format!("{key}: {pattern}"), value)?))
         };
         entries.iter().map(entry).collect()
     }
 
-    /// A pattern for a whole path, after `prefix`. Matching takes time linear in the path, whatever the pattern.
-    fn pattern(&self, key: &str, pattern: &str, prefix: &str) -> Result<Regex, Box<Refusal>> {
+    /// A pattern for a whole path, after `prefix`, of at most `limit` bytes when compiled. Matching takes time linear in the path, whatever the pattern.
+    fn pattern(&self, key: &str, pattern: &str, prefix: &str, limit: usize) -> Result<Regex, Box<Refusal>> {
         let whole = format!("^{prefix}(?:{pattern})$");
-        RegexBuilder::new(&whole).size_limit(MAX_PATTERN).build().map_err(|error| {
+        RegexBuilder::new(&whole).size_limit(limit).build().map_err(|error| {
             let found = Value::String(pattern.to_owned());
             let expected = format!("a regular expression ({})", error.to_string().replace('\n', " "));
             self.refuse(key, &expected, Some(&found), "list the modules by name instead")

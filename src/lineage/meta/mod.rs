@@ -14,6 +14,7 @@ use super::rows::{halves_from_pairs, has_heads};
 use crate::weights::{
     Access, Dtype, Fault, FaultKind, MetaShards, TensorInfo, TensorSource, TensorView, WeightsError,
 };
+pub use params::config_from_params;
 use params::{MetaParams, PARAMS_FILE};
 
 mod params;

@@ -167,6 +167,21 @@ impl MetaParams {
     }
 }
 
+/// What the `params.json` of these bytes says, as the content of a `config.json` for weights of type `dtype`. `rows` of
+/// the embedding count where the file leaves the vocabulary to the tokenizer; `path` names the file in errors.
+///
+/// # Errors
+/// [`WeightsError::Fault`]: `InvalidConfig` for a value that no model has, `Unsupported` for scaled positions.
+pub fn config_from_params(
+    path: &Path,
+    bytes: &[u8],
+    rows: usize,
+    dtype: Dtype,
+) -> Result<Map<String, Value>, WeightsError> {
+    let params = MetaParams::parse(path, bytes)?;
+    Ok(params.config(params.vocab_size.unwrap_or(rows), dtype))
+}
+
 /// The values of the file, with errors that name their key.
 struct Fields<'a> {
     path: &'a Path,

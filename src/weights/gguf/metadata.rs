@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::weights::quoted;
+
 /// One metadata value. Integers of every width are widened to 64 bits; the width carries no meaning.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -48,7 +50,7 @@ pub struct Metadata(pub BTreeMap<String, Value>);
 
 /// A key whose value is of another kind than the reader needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("metadata key {key:?}: expected {expected}, found {found}")]
+#[error("metadata key {}: expected {expected}, found {found}", quoted(key))]
 pub struct MetadataKindError {
     /// The metadata key.
     pub key: String,

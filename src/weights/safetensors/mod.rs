@@ -29,7 +29,18 @@ impl SafetensorsFile {
     /// # Errors
     /// [`WeightsError::Io`] if it cannot be opened, [`WeightsError::Fault`] for whatever is wrong with it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
-        let file = MappedFile::open(path.as_ref())?;
+        Self::of(MappedFile::open(path.as_ref())?)
+    }
+
+    /// The same for a file that is in memory; `path` names it in messages.
+    ///
+    /// # Errors
+    /// [`WeightsError::Fault`], as [`SafetensorsFile::open`].
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, WeightsError> {
+        Self::of(MappedFile::from_bytes(path, bytes))
+    }
+
+    fn of(file: MappedFile) -> Result<Self, WeightsError> {
         let header = header::parse(file.path(), file.bytes())?;
         Ok(SafetensorsFile { table: header.table, metadata: header.metadata, file })
     }

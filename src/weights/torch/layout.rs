@@ -140,6 +140,10 @@ impl Strided {
     pub(super) fn gather(&self, bytes: &[u8]) -> Vec<u8> {
         let count: usize = self.axes.iter().map(|(dim, _)| dim).product();
         let mut out = vec![0; count * self.run];
+        if out.len() <= TASK_BYTES {
+            self.gather_part(bytes, 0, &mut out);
+            return out;
+        }
         let per_task = (TASK_BYTES / self.run).max(1);
         out.par_chunks_mut(per_task * self.run).enumerate().for_each(|(task, chunk)| {
             self.gather_part(bytes, task * per_task, chunk);

@@ -33,6 +33,7 @@ mod zip;
 mod zip_writer;
 
 pub use writer::TorchWriter;
+pub(crate) use zip_writer::ZipWriter;
 
 /// All tensors of a file together may have this many times the bytes of the file, and those of a small file a
 /// mebibyte: views may share storages, but a file that unfolds without end is no model.
@@ -71,7 +72,18 @@ impl TorchFile {
     /// [`WeightsError::Fault`]: `Forbidden` if the pickle names anything that tensors do not need, `MissingData`
     /// for a Git LFS pointer, `Unsupported` for other kinds of files, and the other kinds for damaged ones.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
-        let file = MappedFile::open(path.as_ref())?;
+        Self::of(MappedFile::open(path.as_ref())?)
+    }
+
+    /// The same for a file that is in memory; `path` names it in messages.
+    ///
+    /// # Errors
+    /// [`WeightsError::Fault`], as [`TorchFile::open`].
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, WeightsError> {
+        Self::of(MappedFile::from_bytes(path, bytes))
+    }
+
+    fn of(file: MappedFile) -> Result<Self, WeightsError> {
         let (path, bytes) = (file.path(), file.bytes());
         let parsed = if zip::is_zip(bytes) {
             read_zip(path, bytes)?

@@ -25,7 +25,7 @@ const DATE: u16 = 0x0021;
 
 /// An archive that is being written.
 #[derive(Debug)]
-pub(super) struct ZipWriter<W> {
+pub(crate) struct ZipWriter<W> {
     out: W,
     position: u64,
     members: Vec<Member>,
@@ -42,12 +42,12 @@ struct Member {
 }
 
 impl<W: Write> ZipWriter<W> {
-    pub(super) fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         Self { out, position: 0, members: Vec::new(), zip64_from: u32::MAX.into() }
     }
 
     /// Appends a member. Names are short and given once.
-    pub(super) fn store(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+    pub(crate) fn store(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
         let mut crc = Crc::new();
         crc.update(data);
         let (crc, size, offset) = (crc.sum(), data.len() as u64, self.position);
@@ -75,7 +75,7 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Writes the directory and gives the output back.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         let mut directory = Vec::new();
         for member in &self.members {
             self.put_entry(member, &mut directory);

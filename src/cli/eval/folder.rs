@@ -1,0 +1,160 @@
+//! The folder of a run under way: begun, gone on with, or moved out of the way.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::exit::Usage;
+use crate::records::ledger::LEDGER_FOLDER;
+use crate::records::{RunSettings, remove_leftovers, write_atomically};
+
+/// The file whose presence says that a run is complete; written last.
+pub const RUN_FILE: &str = "run.yaml";
+/// The file that stands in its place until then.
+const PARTIAL_FILE: &str = "run.partial.yaml";
+
+/// What is in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No run.
+    Free,
+    /// A run that was begun.
+    Unfinished,
+    /// A run with its results.
+    Complete,
+}
+
+/// Says what is in `folder`.
+pub fn state(folder: &Path) -> State {
+    let has = |name: &str| folder.join(name).exists();
+    if has(RUN_FILE) {
+        State::Complete
+    } else if has(PARTIAL_FILE) {
+        State::Unfinished
+    } else if has("results.csv") {
+        State::Complete
+    } else {
+        State::Free
+    }
+}
+
+/// A folder that this process alone writes to.
+#[derive(Debug)]
+pub struct RunFolder {
+    /// Its path.
+    pub path: PathBuf,
+    /// Where a run that was in the way is now.
+    pub moved_to: Option<PathBuf>,
+    /// Locked as long as this lives.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Begins a run in `folder`, or goes on with the one that is there if `resume` says so and it is the same.
+    pub fn open(folder: &Path, settings: &RunSettings, resume: bool) -> anyhow::Result<Self> {
+        let partial = folder.join(PARTIAL_FILE);
+        let mut moved_to = None;
+        match state(folder) {
+            State::Unfinished => {
+                let lock = lock(&partial)?;
+                if resume {
+                    check_same(&partial, settings)?;
+                    remove_leftovers(folder)?;
+                    return Ok(Self { path: folder.to_owned(), moved_to, _lock: lock });
+                }
+                // A run that was stopped before its first score has nothing worth keeping.
+                if folder.join(LEDGER_FOLDER).exists() {
+                    moved_to = Some(move_aside(
+                        folder,
+                        "an unfinished run was in the way (--resume would go on with it)",
+                    )?);
+                }
+            }
+            State::Complete => moved_to = Some(move_aside(folder, "an earlier run was in the way")?),
+            State::Free if resume => {
+                tracing::warn!("--resume: there is no run in {} yet; one is begun", folder.display());
+            }
+            State::Free => {}
+        }
+        write_atomically(&partial, serde_yaml::to_string(settings)?.as_bytes())
+            .with_context(|| format!("cannot begin the run in {}", folder.display()))?;
+        Ok(Self { path: folder.to_owned(), moved_to, _lock: lock(&partial)? })
+    }
+
+    /// `run` itself, or where it was moved to.
+    pub fn place_of(&self, run: &Path) -> PathBuf {
+        let same = run == self.path || fs::canonicalize(run).ok() == fs::canonicalize(&self.path).ok();
+        self.moved_to.clone().filter(|_| same).unwrap_or_else(|| run.to_owned())
+    }
+
+    /// The run is complete: nothing says any more that it is not.
+    pub fn close(self) -> anyhow::Result<()> {
+        let partial = self.path.join(PARTIAL_FILE);
+        fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))
+    }
+}
+
+/// Moves away whatever run is in `folder`.
+pub fn clear(folder: &Path) -> anyhow::Result<()> {
+    match state(folder) {
+        State::Free => return Ok(()),
+        State::Unfinished => drop(lock(&folder.join(PARTIAL_FILE))?),
+        State::Complete => {}
+    }
+    move_aside(folder, "an earlier run was in the way").map(|_| ())
+}
+
+/// A run in the way keeps its files under another name.
+fn move_aside(folder: &Path, why: &str) -> anyhow::Result<PathBuf> {
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let free = (1..).map(|n| folder.with_file_name(format!("{name}.{n}"))).find(|path| !path.exists());
+    let target = free.context("no free name for the earlier run")?;
+    fs::rename(folder, &target)
+        .with_context(|| format!("cannot move the earlier run to {}", target.display()))?;
+    tracing::warn!("{}: {why}; it is now in {}", folder.display(), target.display());
+    Ok(target)
+}
+
+/// Refuses a folder that another process is writing to.
+fn lock(partial: &Path) -> anyhow::Result<File> {
+    let file = File::open(partial).with_context(|| format!("cannot open {}", partial.display()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let run = partial.parent().unwrap_or(partial).display();
+            Err(Usage(format!("{run}: another zoo is writing this run; wait for it, or name another --out"))
+                .into())
+        }
+        // File systems without locks have to do without.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+/// Refuses to go on with a run that was begun as another one.
+fn check_same(partial: &Path, now: &RunSettings) -> anyhow::Result<()> {
+    let advice = "begin anew without --resume; the unfinished run is then moved aside, and --reuse takes over of its \
+                  scores what still fits";
+    let text =
+        fs::read_to_string(partial).with_context(|| format!("{}: cannot be read", partial.display()))?;
+    let then: RunSettings = serde_yaml::from_str(&text)
+        .with_context(|| format!("{}: not the settings of a run; {advice}", partial.display()))?;
+    let differences = now.differences(&then);
+    if !differences.is_empty() {
+        let text = format!(
+            "--resume: the run in {} was begun with other settings:\n  {}\nrepeat the command it was begun with, or \
+             {advice}",
+            partial.parent().unwrap_or(partial).display(),
+            differences.join("\n  ")
+        );
+        return Err(Usage(text).into());
+    }
+    if now.cpu != then.cpu {
+        tracing::warn!(
+            "the run was begun on {}, and this is {}: the numbers agree within rounding, but perhaps not in \
+             their last bits",
+            then.cpu,
+            now.cpu
+        );
+    }
+    Ok(())
+}

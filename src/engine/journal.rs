@@ -1,0 +1,37 @@
+//! What is known of the answers before the work, and where new ones come to rest while it goes on.
+//!
+//! A run that is killed has lost nothing but the wave it was in: every model hands over its answers as they
+//! come, and asks for those that are there already.
+
+use super::{Score, ScoreRequest};
+
+/// A memory of answered requests.
+pub trait Journal {
+    /// The answer, if it is known.
+    fn known(&self, request: &ScoreRequest) -> Option<Score>;
+
+    /// Takes in new answers. When this returns, they are kept even if the program is killed.
+    ///
+    /// # Errors
+    /// They cannot be kept; the work then stops.
+    fn record(&mut self, answers: &[(&ScoreRequest, Score)]) -> Result<(), JournalError>;
+}
+
+/// Why answers cannot be kept, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JournalError(pub String);
+
+/// Knows nothing and keeps nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    fn known(&self, _: &ScoreRequest) -> Option<Score> {
+        None
+    }
+
+    fn record(&mut self, _: &[(&ScoreRequest, Score)]) -> Result<(), JournalError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! The lines of a ledger: text, each with a checksum of its own.
+//!
+//! ```text
+//! zoo-ledger 1 <tab> {"weights_sha256":"…",…} <tab> checksum
+//! key <tab> logprob <tab> greedy or other <tab> tokens scored <tab> checksum
+//! ```
+//!
+//! A log-probability has the shortest decimal digits that give its bits back.
+
+use super::identity::{Identity, Key, Seed, hex};
+use crate::engine::Score;
+
+/// How the first line begins; the number is the version of the format.
+const MAGIC: &str = "zoo-ledger ";
+/// The version that is written and read here.
+pub(super) const VERSION: u32 = 1;
+
+/// The first line, without its end.
+pub(super) fn header(identity: &Identity) -> serde_json::Result<String> {
+    let text = format!("{MAGIC}{VERSION}\t{}", serde_json::to_string(identity)?);
+    // Anybody can check the header, before the identity is known.
+    let check = plain_seed(&text);
+    Ok(format!("{text}\t{check}"))
+}
+
+/// What a first line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// Whose scores follow.
+    Of(Box<Identity>),
+    /// Another version of the format.
+    Version(String),
+    /// Not a header, or no longer.
+    Damaged,
+}
+
+/// Reads a first line.
+pub(super) fn read_header(line: &[u8]) -> Header {
+    let read = || {
+        let (text, check) = std::str::from_utf8(line).ok()?.rsplit_once('\t')?;
+        if plain_seed(text) != check {
+            return None;
+        }
+        let (version, identity) = text.strip_prefix(MAGIC)?.split_once('\t')?;
+        if version != VERSION.to_string() {
+            return Some(Header::Version(version.to_owned()));
+        }
+        serde_json::from_str(identity).ok().map(|identity| Header::Of(Box::new(identity)))
+    };
+    read().unwrap_or(Header::Damaged)
+}
+
+fn plain_seed(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    hex(Sha256::digest(text.as_bytes()).into_iter().take(8))
+}
+
+/// The line of a score, with its end.
+pub(super) fn score_line(seed: &Seed, key: &Key, score: Score, tokens: usize) -> String {
+    let greedy = if score.is_greedy { "greedy" } else { "other" };
+    let text = format!("{}\t{:?}\t{greedy}\t{tokens}", hex(*key), score.logprob);
+    let check = seed.check(&text);
+    format!("{text}\t{check}\n")
+}
+
+/// The score of a line without its end; `None` if it is damaged, or of another identity.
+pub(super) fn read_score(seed: &Seed, line: &[u8]) -> Option<(Key, Score)> {
+    let (text, check) = std::str::from_utf8(line).ok()?.rsplit_once('\t')?;
+    if seed.check(text) != check {
+        return None;
+    }
+    let mut fields = text.split('\t');
+    let (key, logprob, greedy, tokens) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let logprob = logprob.parse().ok().filter(|logprob: &f64| logprob.is_finite())?;
+    let is_greedy = match greedy {
+        "greedy" => true,
+        "other" => false,
+        _ => return None,
+    };
+    tokens.parse::<usize>().ok()?;
+    fields.next().is_none().then_some(())?;
+    Some((read_key(key)?, Score { logprob, is_greedy }))
+}
+
+fn read_key(text: &str) -> Option<Key> {
+    let mut key = Key::default();
+    if text.len() != 2 * key.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::identity::tests::identity;
+    use super::*;
+
+    #[test]
+    fn a_header_says_whose_scores_follow() {
+        let own = identity("a");
+        let line = header(&own).unwrap();
+        assert_eq!(read_header(line.as_bytes()), Header::Of(Box::new(own)));
+        for at in 0..line.len() {
+            let mut bytes = line.clone().into_bytes();
+            bytes[at] ^= 0x20;
+            assert_eq!(read_header(&bytes), Header::Damaged, "byte {at}");
+        }
+        assert_eq!(read_header(b""), Header::Damaged);
+        let text = "zoo-ledger 2\twhatever";
+        let later = format!("{text}\t{}", plain_seed(text));
+        assert_eq!(read_header(later.as_bytes()), Header::Version("2".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn scores_come_back_bit_by_bit(
+            logprob in (-1e300f64..0.0).prop_union(-50.0..0.0), is_greedy: bool, key: [u8; 16], tokens: usize,
+        ) {
+            let seed = identity("a").seed();
+            let line = score_line(&seed, &key, Score { logprob, is_greedy }, tokens);
+            let (found, score) = read_score(&seed, line.trim_end().as_bytes()).unwrap();
+            prop_assert_eq!((found, score.logprob.to_bits(), score.is_greedy), (key, logprob.to_bits(), is_greedy));
+            prop_assert!(read_score(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
+        }
+
+        #[test]
+        fn no_flipped_bit_goes_unseen(logprob in -50.0f64..0.0, key: [u8; 16], at: prop::sample::Index, bit in 0u32..8) {
+            let seed = identity("a").seed();
+            let line = score_line(&seed, &key, Score { logprob, is_greedy: false }, 3);
+            let mut bytes = line.trim_end().as_bytes().to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(read_score(&seed, &bytes).is_none());
+        }
+
+        #[test]
+        fn any_bytes_can_be_read(bytes: Vec<u8>) {
+            prop_assert_eq!(read_header(&bytes), Header::Damaged);
+            prop_assert!(read_score(&identity("a").seed(), &bytes).is_none());
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The ledger: every scored request of a run, appended as it is done.
+//!
+//! `ledger/<model>-<digest>.txt` in a run's folder, one file per model. A run that is killed goes on from it, and
+//! another run may take answers over from it. Nothing in it is taken on trust: every line has a checksum that
+//! also covers whose scores these are ([`Identity`]), so a line that was cut, changed or written for another
+//! model is left out, said, and its request computed again.
+
+mod contents;
+mod error;
+mod identity;
+mod line;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use contents::{Contents, Refused};
+pub use error::LedgerError;
+pub use identity::Identity;
+use identity::{Key, Seed};
+
+use super::file_name;
+use crate::engine::{Journal, JournalError, Score, ScoreRequest};
+
+/// The folder of the ledgers in a run's folder.
+pub const LEDGER_FOLDER: &str = "ledger";
+/// How much work a loss of power may cost. A killed program loses nothing that was recorded.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+
+/// The ledger of one model, open for reading and appending.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    identity: Identity,
+    seed: Seed,
+    max_length: usize,
+    scores: HashMap<Key, Score>,
+    notes: Vec<String>,
+    /// Bytes of whole lines.
+    length: u64,
+    /// Opened with the first new score.
+    file: Option<File>,
+    synced: Instant,
+}
+
+impl Ledger {
+    /// Opens the ledger of `model` in the folder of a run; there need not be one yet.
+    ///
+    /// `max_length` is the number of positions of the model: a request is known by what of it the model sees.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that another model or another version has written.
+    pub fn open(run: &Path, model: &str, identity: Identity, max_length: usize) -> Result<Self, LedgerError> {
+        let seed = identity.seed();
+        let name = format!("{}-{}.txt", file_name(model), seed.short());
+        let path = run.join(LEDGER_FOLDER).join(name);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.map_err(|source| LedgerError::Read { path: path.clone(), source })?,
+        };
+        let contents =
+            Contents::read(&bytes, &identity, &seed).map_err(|refused| refusal(&path, &identity, refused))?;
+        let notes = contents.notes().into_iter().map(|note| format!("{}: {note}", path.display())).collect();
+        let (length, synced) = (contents.whole as u64, Instant::now());
+        Ok(Self {
+            path,
+            identity,
+            seed,
+            max_length,
+            scores: contents.scores,
+            notes,
+            length,
+            file: None,
+            synced,
+        })
+    }
+
+    /// Takes over the scores that the ledgers of another run hold of this model, for `requests`; returns how many
+    /// of them were answered. Ledgers of other models are passed by.
+    ///
+    /// # Errors
+    /// A run without ledgers or with one that cannot be read, and scores that cannot be kept.
+    pub fn reuse<'r>(
+        &mut self,
+        run: &Path,
+        requests: impl IntoIterator<Item = &'r ScoreRequest>,
+    ) -> Result<usize, LedgerError> {
+        let folder = run.join(LEDGER_FOLDER);
+        let fail = |source| LedgerError::Read { path: folder.clone(), source };
+        let entries: Vec<_> = fs::read_dir(&folder).and_then(Iterator::collect).map_err(fail)?;
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+        paths.sort();
+        let (mut others, mut scores) = (Vec::new(), HashMap::new());
+        for path in paths {
+            let bytes = fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
+            match Contents::read(&bytes, &self.identity, &self.seed) {
+                Ok(contents) => {
+                    self.notes.extend(
+                        contents.notes().into_iter().map(|note| format!("{}: {note}", path.display())),
+                    );
+                    scores.extend(contents.scores);
+                }
+                Err(refused) => others.push(refusal(&path, &self.identity, refused).to_string()),
+            }
+        }
+        if scores.is_empty() {
+            // Why nothing fits is worth knowing; of a run of several models one is expected to fit.
+            self.notes.extend(others);
+        }
+        let mut answers: HashMap<Key, (&ScoreRequest, Score)> = HashMap::new();
+        let mut answered = 0;
+        for request in requests {
+            let key = self.key(request);
+            if let (Some(score), false) = (scores.get(&key), self.scores.contains_key(&key)) {
+                answers.insert(key, (request, *score));
+                answered += 1;
+            }
+        }
+        let answers: Vec<_> = answers.into_values().collect();
+        self.record(&answers).map_err(LedgerError::Append)?;
+        Ok(answered)
+    }
+
+    /// How many scores are known.
+    pub fn len(&self) -> usize {
+        self.scores.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty()
+    }
+
+    /// What was left out so far and why, one sentence each; said once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Sees to it that everything recorded is on the disk.
+    pub fn sync(&mut self) -> Result<(), LedgerError> {
+        let result = self.file.as_ref().map_or(Ok(()), File::sync_data);
+        self.synced = Instant::now();
+        result.map_err(|error| LedgerError::Append(self.cannot_append(&error)))
+    }
+
+    fn key(&self, request: &ScoreRequest) -> Key {
+        self.seed.key(request, self.max_length)
+    }
+
+    /// Adds whole lines, or nothing.
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                if let Some(folder) = self.path.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+                // A line that was cut would run into the next one.
+                file.set_len(self.length)?;
+                self.file.insert(file)
+            }
+        };
+        let mut bytes = Vec::new();
+        if self.length == 0 {
+            bytes.extend(line::header(&self.identity).map_err(io::Error::other)?.as_bytes());
+            bytes.push(b'\n');
+        }
+        bytes.extend(text.as_bytes());
+        if let Err(error) = file.write_all(&bytes) {
+            // If this fails too, the piece is a cut line, which the next reader knows about.
+            let _ = file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += bytes.len() as u64;
+        if self.synced.elapsed() >= SYNC_EVERY {
+            file.sync_data()?;
+            self.synced = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn cannot_append(&self, error: &io::Error) -> JournalError {
+        JournalError(format!(
+            "{}: cannot add scores: {error}; the {} that are in it stay valid: free some space, or see to it that the \
+             folder can be written to, and give the same command with --resume to go on from there",
+            self.path.display(),
+            self.scores.len()
+        ))
+    }
+}
+
+impl Journal for Ledger {
+    fn known(&self, request: &ScoreRequest) -> Option<Score> {
+        self.scores.get(&self.key(request)).copied()
+    }
+
+    fn record(&mut self, answers: &[(&ScoreRequest, Score)]) -> Result<(), JournalError> {
+        let mut new: HashMap<Key, Score> = HashMap::with_capacity(answers.len());
+        let mut text = String::new();
+        for (request, score) in answers {
+            let key = self.key(request);
+            // Requests of equal tokens have one line.
+            if !self.scores.contains_key(&key) && new.insert(key, *score).is_none() {
+                text += &line::score_line(&self.seed, &key, *score, request.continuation.len());
+            }
+        }
+        if !text.is_empty() {
+            self.append(&text).map_err(|error| self.cannot_append(&error))?;
+        }
+        self.scores.extend(new);
+        Ok(())
+    }
+}
+
+fn refusal(path: &Path, expected: &Identity, refused: Refused) -> LedgerError {
+    let path = path.to_owned();
+    match refused {
+        Refused::Version(found) => LedgerError::Version { path, found },
+        Refused::OtherModel(found) => {
+            LedgerError::OtherModel { path, differences: found.differences(expected).join("; ") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
