@@ -72,6 +72,7 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
     let known = texts.chain(&settings.additional).filter(|text| engine.id(text).is_some());
     added.extend(known.map(|text| (AddedToken::new(text.clone(), true), None)));
     engine.add_tokens(&added)?;
+    engine.check_around()?;
     let ids =
         special_ids(&place, settings, None, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
     let llama = settings.tokenizer_class.as_deref().is_some_and(|class| class.contains("LlamaTokenizer"));

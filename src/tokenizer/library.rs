@@ -17,9 +17,6 @@ use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
 use crate::weights::shown;
 
-/// How many times longer replacements may make a text. Real ones put `▁`, of 3 bytes, for a space.
-const MAX_GROWTH: usize = 64;
-
 /// A tokenizer of the library with the name of its file for errors.
 #[derive(Debug)]
 pub(super) struct Library {
@@ -28,12 +25,16 @@ pub(super) struct Library {
     /// Apply the old clean-up of spaces before punctuation when decoding.
     clean_up: bool,
     vocab_size: usize,
+    /// The ids that the file's post-processor puts around a text.
+    around: Vec<u64>,
 }
 
 impl Library {
     /// Builds the tokenizer from the content of a `tokenizer.json`.
     pub fn new(place: &str, mut json: Value, clean_up: bool) -> Result<Library, TokenizerError> {
         check(place, &json)?;
+        super::library_parts::check(place, &json)?;
+        let around = super::library_parts::ids_around(&json);
         if let Some(object) = json.as_object_mut() {
             object.insert("truncation".to_owned(), Value::Null);
             object.insert("padding".to_owned(), Value::Null);
@@ -43,7 +44,7 @@ impl Library {
         })?;
         let last = inner.get_vocab(true).into_values().max();
         let vocab_size = last.map_or(0, |id| id as usize + 1);
-        Ok(Library { place: place.to_owned(), inner, clean_up, vocab_size })
+        Ok(Library { place: place.to_owned(), inner, clean_up, vocab_size, around })
     }
 
     /// Makes sure that each text is a token with its id (any id if `None`) and is found in text as a whole.
@@ -77,6 +78,18 @@ impl Library {
             self.vocab_size = self.vocab_size.max(got.map_or(0, |got| got as usize + 1));
         }
         Ok(())
+    }
+
+    /// Refuses a post-processor that would put ids around a text which are no tokens.
+    pub fn check_around(&self) -> Result<(), TokenizerError> {
+        let is_token = |id: &u64| u32::try_from(*id).is_ok_and(|id| self.inner.id_to_token(id).is_some());
+        match self.around.iter().find(|id| !is_token(id)) {
+            None => Ok(()),
+            Some(id) => {
+                let expected = "ids of tokens";
+                Err(TokenizerError::field(&self.place, "post_processor", expected, id.to_string()))
+            }
+        }
     }
 
     fn error(&self, error: &tokenizers::Error) -> TokenizerError {
@@ -124,6 +137,12 @@ impl Library {
 
     /// The text of the ids. Ids without a token give nothing.
     pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
+        let added = self.inner.get_added_vocabulary();
+        let is_shown = |token: String| !(skip_specials && added.is_special_token(&token));
+        // Some decoders do not survive an empty list.
+        if !ids.iter().any(|&id| self.inner.id_to_token(id).is_some_and(is_shown)) {
+            return Ok(String::new());
+        }
         let text = self.inner.decode(ids, skip_specials).map_err(|error| self.error(&error))?;
         Ok(if self.clean_up { clean_up_spaces(&text) } else { text })
     }
@@ -192,9 +211,6 @@ fn check(place: &str, json: &Value) -> Result<(), TokenizerError> {
     let added = json.get("added_tokens").and_then(Value::as_array).map_or(0, Vec::len);
     TokenizerError::check_limit(place, "added tokens", MAX_PIECES, added)?;
     refuse_types(place, "normalizer", json.get("normalizer"), &["Precompiled"])?;
-    for part in ["normalizer", "decoder"] {
-        check_growth(place, part, json.get(part))?;
-    }
     check_template(place, json.get("post_processor").unwrap_or(&Value::Null), 0)
 }
 
@@ -267,35 +283,6 @@ fn refuse_types(
             Value::Array(items) => pending.extend(items),
             _ => {}
         }
-    }
-    Ok(())
-}
-
-/// Refuses a chain of replacements that makes a text many times longer: ten of them that write ten letters for one
-/// would turn a letter into gigabytes.
-fn check_growth(place: &str, field: &str, part: Option<&Value>) -> Result<(), TokenizerError> {
-    let mut growth = 1usize;
-    let mut pending: Vec<&Value> = part.into_iter().collect();
-    while let Some(value) = pending.pop() {
-        if let Some(content) = value.get("content").and_then(Value::as_str) {
-            let pattern =
-                value.get("pattern").and_then(|pattern| pattern.get("String")).and_then(Value::as_str);
-            // A pattern may match between any two letters.
-            let factor = match pattern {
-                Some(pattern) if !pattern.is_empty() => content.len().div_ceil(pattern.len()),
-                _ => content.len().saturating_add(1),
-            };
-            growth = growth.saturating_mul(factor.max(1));
-        }
-        match value {
-            Value::Object(object) => pending.extend(object.values()),
-            Value::Array(items) => pending.extend(items),
-            _ => {}
-        }
-    }
-    if growth > MAX_GROWTH {
-        let expected = format!("replacements that make a text at most {MAX_GROWTH} times longer");
-        return Err(TokenizerError::field(place, field, expected, format!("up to {growth} times")));
     }
     Ok(())
 }

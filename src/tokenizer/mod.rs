@@ -12,6 +12,7 @@ mod folder;
 mod from_gguf;
 mod gguf;
 mod library;
+mod library_parts;
 mod literals;
 mod merge;
 mod merge_models;

@@ -163,6 +163,32 @@ pub(super) fn json() -> Seeds {
                 r#"{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":false}"#,
             ),
         ),
+        (
+            "good-pair-marks",
+            changed(
+                "post_processor",
+                r#"{"type":"RobertaProcessing","sep":["b",2],"cls":["<s>",0],"trim_offsets":true,"add_prefix_space":false}"#,
+            ),
+        ),
+        ("good-decoder", changed("decoder", r#"{"type":"BPEDecoder","suffix":"b"}"#)),
+        (
+            "bad-mark-id",
+            changed(
+                "post_processor",
+                r#"{"type":"RobertaProcessing","sep":["b",2],"cls":["<s>",4294967295],"trim_offsets":true,"add_prefix_space":false}"#,
+            ),
+        ),
+        (
+            "bad-template-id",
+            template(
+                r#"[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}]"#,
+                r#"{"<s>":{"id":"<s>","ids":[77],"tokens":["<s>"]}}"#,
+            ),
+        ),
+        ("bad-prepend", changed("normalizer", r#"{"type":"Prepend","prepend":""}"#)),
+        ("bad-replace", changed("normalizer", r#"{"type":"Replace","pattern":{"String":""},"content":"x"}"#)),
+        ("bad-fixed-length", changed("pre_tokenizer", r#"{"type":"FixedLength","length":0}"#)),
+        ("bad-strip", changed("decoder", r#"{"type":"Strip","content":"a","start":2,"stop":2}"#)),
         ("bad-template", template(r#"[{"SpecialToken":{"id":"<x>","type_id":0}}]"#, token)),
         ("bad-template-text", template(r#"[{"Sequence":{"id":"B","type_id":0}}]"#, token)),
         (
