@@ -10,7 +10,7 @@ use super::{Global, models};
 use crate::registry::recipe::{Recipe, Schedule};
 use crate::report::terminal_width;
 
-/// Show how a model was trained: the set-up as a table, the learning rate as CSV or as a plot.
+/// Show how a model was trained, and its learning rate as CSV or a plot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -17,7 +17,7 @@ use crate::tokenizer::Tokenizer;
 
 use page::Page;
 
-/// Show one model: card, lineage, release forms, recipe, prompt, published scores, doubts.
+/// Show one model: lineage, release forms, prompt, published scores, doubts.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -6,7 +6,7 @@ use super::{Global, family, models};
 use crate::report::figure::{dot, mermaid, tree_svg};
 use crate::report::terminal_width;
 
-/// Draw the family tree: what each model was made from, by what method and with which data.
+/// Draw the family tree: what was made from what, how and with which data.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -96,7 +96,11 @@ fn place<'r>(
         return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
     }
     let card = models::find(registry, name)?;
-    match cached_model(card, &HubConfig::from_env()?) {
+    let config = HubConfig::from_env()?;
+    if let Some(folder) = super::build::built(card, &config) {
+        return Ok((Some(card), folder));
+    }
+    match cached_model(card, &config) {
         Some(location) => Ok((Some(card), location.path().to_owned())),
         None if card.sources.is_empty() => Err(Usage(format!(
             "{}: its files are not on this machine and cannot be fetched: name their folder, as in zoo verify PATH --as {}",

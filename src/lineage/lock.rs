@@ -152,6 +152,26 @@ impl Lock {
         }
     }
 
+    /// Whether the folder still has the files that were built, by their sizes.
+    ///
+    /// # Errors
+    /// [`LineageError::Refused`] for a file that is missing or has another size.
+    pub fn check_files(&self, folder: &Path) -> Result<(), LineageError> {
+        for file in &self.files {
+            let path = folder.join(&file.name);
+            let found = match std::fs::metadata(&path) {
+                Ok(about) if about.len() == file.size => continue,
+                Ok(about) => format!("{}", about.len()),
+                Err(error) => error.to_string(),
+            };
+            let expected = format!("{} bytes, as {LOCK_FILE} says", file.size);
+            let advice =
+                "the build was changed: make it again (zoo build with --force), or remove the lock file";
+            return Err(Refusal::new(path.display().to_string(), expected, found, advice).into());
+        }
+        Ok(())
+    }
+
     /// The text of the file.
     pub fn to_yaml(&self) -> String {
         let head = Head {

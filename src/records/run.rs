@@ -18,6 +18,9 @@ pub struct ModelRecord {
     pub path: String,
     /// Digest of the weights.
     pub weights_sha256: String,
+    /// How it was rebuilt or converted, if its folder says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<BuiltRecord>,
     /// Digest of the tokenizer.
     pub tokenizer_sha256: String,
     /// Parameters, tied matrices once.
@@ -48,6 +51,19 @@ pub struct RequestRecord {
     pub resumed: usize,
     /// Taken over from other runs (`--reuse`).
     pub reused: usize,
+}
+
+/// What a model's `zoo.lock.yaml` says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BuiltRecord {
+    /// The rule's name.
+    pub rule: String,
+    /// Version of the program that built it.
+    pub zoo: String,
+    /// What it was made from: role and name of each input.
+    pub inputs: Vec<String>,
+    /// Digest of all its tensors.
+    pub tensors_sha256: String,
 }
 
 /// Tokens asked for, distinct and computed.

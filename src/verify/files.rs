@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Check, Finding};
 use crate::progress::{Progress, Unit};
 use crate::registry::{Card, FileDigest};
-use crate::weights::{Fault, FaultKind, WeightsError};
+use crate::weights::{Fault, FaultKind, WeightsError, verify_checklist};
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
@@ -105,6 +105,18 @@ pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Pro
         findings.push(Finding::ok(Check::Digests, format!("as published: {}", right.join(", "))));
     }
     findings
+}
+
+/// Meta's list of digests, where one lies beside the shards. `fast` leaves it out: it needs every byte.
+pub(super) fn checklist(folder: &Path, fast: bool, progress: &dyn Progress) -> Option<Finding> {
+    let list = folder.join("checklist.chk");
+    if fast || !list.is_file() {
+        return None;
+    }
+    Some(match verify_checklist(&list, progress) {
+        Ok(files) => Finding::ok(Check::Digests, format!("{files} files as checklist.chk says")),
+        Err(error) => Finding::of_weights(Check::Digests, &error),
+    })
 }
 
 fn mismatch(path: &Path, card: &Card, expected: String, found: String) -> Finding {

@@ -13,6 +13,7 @@ mod encrypted;
 mod files;
 mod finding;
 mod form;
+mod guard;
 mod lock;
 mod names;
 mod pass;
@@ -26,6 +27,7 @@ mod vocabulary;
 use std::path::Path;
 
 pub use finding::{Check, Finding, Level};
+pub use guard::norms_of_a_difference;
 pub use report::{Kind, Report};
 pub use rotary::{Agreement, Heads, Order};
 pub use rows::RowFacts;
@@ -63,8 +65,9 @@ pub fn verify(name: &str, path: &Path, options: Options<'_>, progress: &dyn Prog
         Ok(Form::Adapter(folder)) => (Kind::Adapter, adapter(&folder, options, progress)),
         Ok(Form::Weights(opened)) => weights(&opened, options, progress),
     };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    findings.extend(files::checklist(folder, options.fast, progress));
     if let Some(card) = options.card {
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
         findings.extend(files::digests(folder, card, options.fast, progress));
     }
     findings.sort_by_key(|finding| finding.check);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
+use super::guard::is_norm;
 use super::rotary::{Agreement, Heads};
 use super::rows::RowFacts;
 use super::stats::Moments;
@@ -33,7 +34,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether it is the weight of a norm.
     pub fn is_norm(&self) -> bool {
-        self.shape.len() == 1 && (self.name.ends_with("norm.weight") || self.name.ends_with("ln_f.weight"))
+        is_norm(&self.name, &self.shape)
     }
 
     /// Whether it is the matrix of a linear layer inside a block.

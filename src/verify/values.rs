@@ -21,7 +21,7 @@ use super::{Check, Finding};
 use crate::weights::TensorSource;
 
 /// Below this median of the norms' mean magnitudes the norms are those of a difference.
-const NORM_LIMIT: f64 = 0.05;
+pub(super) const NORM_LIMIT: f64 = 0.05;
 /// Below this median of the gains the projections are those of a difference.
 const GAIN_LIMIT: f64 = 0.2;
 /// Norms from which "all are exactly one" says something.
@@ -249,7 +249,7 @@ pub(super) fn odd_rows(pass: &Pass) -> Vec<Finding> {
 }
 
 /// The middle of the finite numbers; the mean of the two middle ones of an even count.
-fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
     let mut numbers: Vec<f64> = numbers.filter(|x| x.is_finite()).collect();
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;

@@ -7,8 +7,8 @@ use anyhow::Context;
 
 use super::parts::{Part, Parts, Role, key_in};
 use crate::lineage::{
-    self, Derived, Facts, HfModel, LineageError, LineageRecord, Refusal, Released, StoreOptions, SumCheck,
-    Written, check_target, derive, write_model,
+    self, Derived, Facts, HfModel, InputRecord, LineageError, LineageRecord, Refusal, Released, StoreOptions,
+    SumCheck, Written, check_target, derive, write_model,
 };
 use crate::progress::Progress;
 use crate::registry::{Card, Registry, ReleaseKind};
@@ -59,7 +59,8 @@ pub fn make(
     for warning in &derived.warnings {
         tracing::warn!("{warning}");
     }
-    let Derived { model, rule, arithmetic, inputs, sum, scratch, .. } = derived;
+    let Derived { model, rule, arithmetic, mut inputs, sum, scratch, .. } = derived;
+    name_inputs(&mut inputs, parts);
     let id = known.card.map(|card| card.id.clone());
     let record = LineageRecord { model: id, rule: rule.to_owned(), arithmetic, inputs };
     let check = |written: &dyn TensorSource| compare_sum(sum.as_ref(), written, out);
@@ -71,6 +72,21 @@ pub fn make(
             .with_context(|| format!("cannot remove the decrypted files in {}", scratch.display()))?;
     }
     Ok(written)
+}
+
+/// Calls the inputs what the registry calls them; adapters have their names already.
+fn name_inputs(inputs: &mut [InputRecord], parts: &Parts) {
+    for input in inputs {
+        let role = match input.role.as_str() {
+            "base" => Role::Base,
+            "key" => Role::Key,
+            "delta" | "release" => Role::Released,
+            _ => continue,
+        };
+        if let Some(part) = parts.all(role).next() {
+            input.name.clone_from(&part.name);
+        }
+    }
 }
 
 /// Compares the sum of all elements with the published one. A small difference is said, a large one is an error.

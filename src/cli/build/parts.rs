@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::built_folder;
 use crate::cli::exit::Usage;
+use crate::cli::source::name_of;
 use crate::hub::{self, HubConfig};
 use crate::lineage::LOCK_FILE;
 use crate::progress::Progress;
@@ -78,7 +79,7 @@ impl Role {
 pub struct Part {
     /// What it is to the model.
     pub role: Role,
-    /// The id of the model it belongs to, or its role where no card says more.
+    /// The id of the model it belongs to, or the name of its folder where no card says more.
     pub name: String,
     /// Folder or file.
     pub path: PathBuf,
@@ -140,7 +141,7 @@ impl Parts {
             if own.len() > 1 && role != Role::Adapter {
                 return Err(Usage(format!("--from {word}=… was given twice; expected one")).into());
             }
-            let part = |given: &&Given| Part { role, name: given.name.clone(), path: given.path.clone() };
+            let part = |given: &&Given| Part { role, name: name_of(&given.path), path: given.path.clone() };
             parts.extend(own.iter().map(part));
         }
         Ok(Parts { rule, parts })

@@ -76,6 +76,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
     #[serde(skip)]
     pub from: Vec<Given>,
+    /// Score weights that look like a difference to a base, not like a model
+    #[arg(long)]
+    #[serde(skip)]
+    pub allow_difference: bool,
     /// Text that goes before every prompt
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,

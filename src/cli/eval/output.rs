@@ -14,10 +14,11 @@ use super::{Args, PROTOCOL};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::{EncodedTask, Evaluated, ModelIdentity, TaskMetric, TaskResult, suite_rows};
+use crate::lineage::Lock;
 use crate::machine::cpu_name;
 use crate::records::{
-    Header, Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, SuiteRecord, Timestamp, TokenRecord,
-    file_name, write_atomically, write_samples,
+    BuiltRecord, Header, Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, SuiteRecord, Timestamp,
+    TokenRecord, file_name, write_atomically, write_samples,
 };
 use crate::report::{
     Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,
@@ -33,7 +34,7 @@ pub struct Run {
     place: Option<RunFolder>,
     begun: Instant,
     rows: Vec<Row>,
-    samples: Vec<(String, Vec<TaskResult>)>,
+    samples: Vec<(ModelIdentity, Vec<TaskResult>)>,
     record: RunRecord,
     /// Below the table, in place of what the run took.
     note: Option<String>,
@@ -151,6 +152,7 @@ impl Run {
             card: subject.card.as_ref().map(|card| card.id.clone()),
             path: subject.checkpoint.path.display().to_string(),
             weights_sha256: subject.weights_sha256.clone(),
+            built: subject.lock.as_ref().map(built_record),
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: subject.checkpoint.config.parameters(),
             max_length: subject.limits().max_length,
@@ -169,26 +171,26 @@ impl Run {
             },
         };
         warn_about_cut_prompts(&name, &evaluated.tasks, subject.limits().max_length);
-        self.add_graded(&identity, Some(model), suites, evaluated.tasks);
+        self.add_graded(identity, Some(model), suites, evaluated.tasks);
         Ok(())
     }
 
     /// Takes in graded tasks; `model` is how the answers came about, if that is known.
     pub fn add_graded(
         &mut self,
-        identity: &ModelIdentity,
+        identity: ModelIdentity,
         model: Option<ModelRecord>,
         suites: &[Suite],
         tasks: Vec<TaskResult>,
     ) {
         for suite in suites {
-            self.rows.extend(suite_rows(suite, &tasks, identity));
+            self.rows.extend(suite_rows(suite, &tasks, &identity));
         }
         self.record.models.extend(model);
         if self.record.tasks.is_empty() {
             self.record.tasks = tasks.iter().map(suite_record).collect();
         }
-        self.samples.push((identity.name.clone(), tasks));
+        self.samples.push((identity, tasks));
     }
 
     /// Writes the folder and prints the table.
@@ -209,7 +211,7 @@ impl Run {
 
     fn write(&self, run: &Path) -> anyhow::Result<()> {
         for (model, tasks) in &self.samples {
-            let folder = run.join("samples").join(file_name(model));
+            let folder = run.join("samples").join(file_name(&model.name));
             for task in tasks {
                 let path = folder.join(file_name(&task.task.name) + ".jsonl");
                 write_samples(&path, &header(model, task), &task.samples)?;
@@ -249,8 +251,16 @@ impl Run {
 
     fn provenance(&self) -> String {
         let models = self.record.models.iter().map(|model| {
+            let built = model.built.as_ref().map_or(String::new(), |built| {
+                format!(
+                    ", {} of {} (tensors sha256 {})",
+                    built.rule,
+                    built.inputs.join(" and "),
+                    built.tensors_sha256
+                )
+            });
             format!(
-                "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens\n",
+                "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
                 model.name, model.weights_sha256, model.tokenizer_sha256, model.precision, model.max_length
             )
         });
@@ -337,7 +347,16 @@ fn suite_record(task: &TaskResult) -> SuiteRecord {
     }
 }
 
-fn header(model: &str, task: &TaskResult) -> Header {
+fn built_record(lock: &Lock) -> BuiltRecord {
+    BuiltRecord {
+        rule: lock.rule.clone(),
+        zoo: lock.zoo.clone(),
+        inputs: lock.inputs.iter().map(|input| format!("{} {}", input.role, input.name)).collect(),
+        tensors_sha256: lock.tensors_sha256.clone(),
+    }
+}
+
+fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
     let mut metrics = BTreeMap::new();
     for TaskMetric { metric, filter, value } in &task.metrics {
         metrics.insert(format!("{metric},{filter}"), Some(value.value));
@@ -345,7 +364,8 @@ fn header(model: &str, task: &TaskResult) -> Header {
     }
     Header {
         kind: "header",
-        model: model.to_owned(),
+        model: model.name.clone(),
+        weights_sha256: model.weights_sha256.clone(),
         task: task.task.name.clone(),
         num_fewshot: task.num_fewshot,
         output_type: task.task.config.output_type.name().to_owned(),

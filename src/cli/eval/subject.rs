@@ -14,12 +14,14 @@ use crate::cli::{Global, models};
 use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Recorded};
 use crate::evaluate::EncodedTask;
 use crate::kernels::{self, MatMul};
+use crate::lineage::Lock;
 use crate::machine::Memory;
 use crate::model::Checkpoint;
 use crate::progress::Progress;
 use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
+use crate::verify::norms_of_a_difference;
 use crate::weights::files_sha256;
 
 /// The arithmetic's name in tables and records.
@@ -35,6 +37,8 @@ pub struct Subject {
     pub checkpoint: Checkpoint,
     /// Digest of the weights' files.
     pub weights_sha256: String,
+    /// What it was built from, if it was built here.
+    pub lock: Option<Lock>,
     /// Name of the matrix products' implementation.
     pub matmul: &'static str,
     limits: Limits,
@@ -85,6 +89,13 @@ impl Subject {
             }
         };
         let checkpoint = Checkpoint::open(&path)?;
+        let lock = Lock::find(&path)?;
+        if let Some(lock) = &lock {
+            lock.check_files(&path)?;
+        }
+        if !args.allow_difference {
+            refuse_difference(&path, &checkpoint)?;
+        }
         if !args.dry_run {
             checkpoint.check_memory(Memory::read().map(|memory| memory.available))?;
         }
@@ -93,7 +104,8 @@ impl Subject {
             .with_context(|| format!("cannot read the weights of {name}"))?;
         let limits = Limits::new(&checkpoint.config, args.max_length, args.batch_tokens);
         let matmul = matmul(args)?.name();
-        Ok(Self { name, card, checkpoint, weights_sha256, matmul, limits, tokenizer: OnceCell::new() })
+        let tokenizer = OnceCell::new();
+        Ok(Self { name, card, checkpoint, weights_sha256, lock, matmul, limits, tokenizer })
     }
 
     /// Its tokenizer: the GGUF file's vocabulary, or the files beside the weights. Read once.
@@ -174,6 +186,19 @@ impl Subject {
     /// How it is laid out in waves.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+}
+
+/// A difference loads like a model and talks like noise: never run one by mistake.
+fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()> {
+    match norms_of_a_difference(checkpoint.weights.as_ref())? {
+        Some(median) => anyhow::bail!(
+            "{}: expected a model, whose norm weights have a mean magnitude near 1 (median over all norms above 0.05), \
+             found {median:.4}: these are the values of a difference. Add it to its base first (zoo build, zoo verify says \
+             more), or score it as it is with --allow-difference",
+            path.display()
+        ),
+        None => Ok(()),
     }
 }
 
