@@ -19,7 +19,7 @@ pub struct ModelRecord {
     /// Digest of the weights.
     pub weights_sha256: String,
     /// How it was rebuilt or converted, if its folder says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built: Option<BuiltRecord>,
     /// Digest of the tokenizer.
     pub tokenizer_sha256: String,

@@ -15,7 +15,7 @@ pub struct Header {
     pub kind: &'static str,
     /// The model's name.
     pub model: String,
-    /// Digest of its weights.
+    /// Digest of its weights; empty for answers that were written elsewhere.
     pub weights_sha256: String,
     /// The task's name.
     pub task: String,

@@ -81,6 +81,7 @@ pub struct Args {
     pub from: Vec<Given>,
     /// Score weights that look like a difference to a base, not like a model
     #[arg(long)]
+    #[serde(skip)]
     pub allow_difference: bool,
     /// Text that goes before every prompt
     #[arg(long, value_name = "TEXT")]

@@ -216,7 +216,7 @@ impl Run {
             date: self.started.seconds(),
             ..RunFacts::default()
         };
-        self.add_graded(&identity, Some(model), suites, evaluated.tasks);
+        self.add_graded(identity, Some(model), suites, evaluated.tasks);
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
         if let Some(outcome) = self.models.last_mut() {
             outcome.findings = findings;
@@ -228,19 +228,18 @@ impl Run {
     /// Takes in graded tasks; `model` is how the answers came about, if that is known.
     pub fn add_graded(
         &mut self,
-        identity: &ModelIdentity,
+        identity: ModelIdentity,
         model: Option<ModelRecord>,
         suites: &[Suite],
         tasks: Vec<TaskResult>,
     ) {
         for suite in suites {
-            self.rows.extend(suite_rows(suite, &tasks, identity));
+            self.rows.extend(suite_rows(suite, &tasks, &identity));
         }
         self.record.models.extend(model);
         if self.record.tasks.is_empty() {
             self.record.tasks = tasks.iter().map(files::suite_record).collect();
         }
-        let identity = identity.clone();
         self.models.push(Outcome { identity, tasks, findings: Vec::new(), harness: None });
     }
 

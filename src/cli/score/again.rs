@@ -42,7 +42,7 @@ pub fn run(folder: &Path, args: &Args, global: &Global) -> anyhow::Result<()> {
             protocol: protocol.clone(),
             published: card.map(|card| card.published.clone()).unwrap_or_default(),
         };
-        run.add_graded(&identity, model, &suites, graded);
+        run.add_graded(identity, model, &suites, graded);
     }
     run.finish(args.shown(), &suites, global)
 }

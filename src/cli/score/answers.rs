@@ -58,7 +58,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         false => format!("{documents} answers of {name} were graded\n"),
     });
-    run.add_graded(&identity, None, &suites, graded);
+    run.add_graded(identity, None, &suites, graded);
     run.finish(args.shown(), &suites, global)
 }
 
