@@ -3,6 +3,7 @@
 use super::EncodedTask;
 use crate::engine::EngineError;
 use crate::metrics::Aggregation;
+use crate::prompts::PromptError;
 use crate::tasks::{PreparedTask, TaskError};
 use crate::tokenizer::TokenizerError;
 
@@ -19,6 +20,26 @@ pub enum EvaluateError {
         doc_id: usize,
         /// The tokenizer's reason.
         source: Box<TokenizerError>,
+    },
+    /// A prompt in segments that cannot be encoded.
+    #[error("task {task}, document {doc_id}: {source}")]
+    Prompt {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// What the template and the vocabulary disagree about.
+        source: Box<PromptError>,
+    },
+    /// Choices that a protocol cannot compare.
+    #[error("task {task}, document {doc_id}: {reason}; choose another --protocol for this task")]
+    Protocol {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// What was expected and found.
+        reason: String,
     },
     /// A request that cannot be answered.
     #[error("task {task}, document {doc_id}, choice {choice}: {reason}")]

@@ -10,6 +10,8 @@ mod encode;
 mod error;
 mod grade;
 mod rows;
+mod scored;
+mod segments;
 mod written;
 
 use std::sync::Arc;

@@ -99,6 +99,7 @@ impl Args {
             limit: self.limit,
             fewshot_seed: self.fewshot_seed,
             system_instruction: self.system_instruction.clone(),
+            ..PrepareOptions::default()
         }
     }
 }
