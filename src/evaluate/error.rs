@@ -138,7 +138,7 @@ pub enum EvaluateError {
 
 impl EvaluateError {
     /// Names the document that the engine refused.
-    pub(super) fn from_engine(error: EngineError, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> Self {
+    pub(super) fn from_engine(error: EngineError, tasks: &[(&PreparedTask, &EncodedTask)]) -> Self {
         let (mut request, reason) = match &error {
             EngineError::EmptyContinuation { request } => (
                 *request,
@@ -167,7 +167,7 @@ impl EvaluateError {
                     .to_owned(),
             ),
         };
-        for (task, encoded) in tasks.iter().zip(encoded) {
+        for (task, encoded) in tasks {
             if let Some((doc, choice)) = encoded.place(request) {
                 let doc_id = task.docs.get(doc).map_or(doc, |doc| doc.doc_id);
                 return Self::Request { task: task.task.name.clone(), doc_id, choice, reason };

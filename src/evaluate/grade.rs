@@ -60,9 +60,12 @@ pub fn grade(
     let samples = graded
         .iter()
         .zip(collected.per_document)
-        .map(|(doc, metrics)| match whole {
-            true => doc.whole_sample(metrics, &mut digests),
-            false => doc.sample(metrics, max_length, task.rules.scored == Scored::Whole, &mut digests),
+        .map(|(doc, metrics)| {
+            if whole {
+                doc.whole_sample(metrics, &mut digests)
+            } else {
+                doc.sample(metrics, max_length, task.rules.scored == Scored::Whole, &mut digests)
+            }
         })
         .collect();
     Ok(TaskResult {

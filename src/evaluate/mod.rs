@@ -66,6 +66,15 @@ pub struct Evaluated {
     pub tokens: TokenCounts,
 }
 
+impl Evaluated {
+    /// Takes the first `count` tasks out, with the tokens of all: what shares a pass cannot be told apart.
+    pub fn take_first(&mut self, count: usize) -> Self {
+        let others = self.tasks.split_off(count.min(self.tasks.len()));
+        let tasks = std::mem::replace(&mut self.tasks, others);
+        Self { tasks, tokens: std::mem::take(&mut self.tokens) }
+    }
+}
+
 /// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
 pub fn encode(
     tokenizer: &Tokenizer,
@@ -75,22 +84,20 @@ pub fn encode(
     tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 
-/// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`.
+/// Scores and grades tasks with their encoded documents, [`encode`]'s result for each.
 pub fn evaluate(
     model: &dyn LanguageModel,
-    tasks: &[PreparedTask],
-    encoded: &[EncodedTask],
+    tasks: &[(&PreparedTask, &EncodedTask)],
     progress: &dyn Progress,
 ) -> Result<Evaluated, EvaluateError> {
-    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
-    let scored = model
-        .score(&requests, progress)
-        .map_err(|error| EvaluateError::from_engine(error, tasks, encoded))?;
+    let requests: Vec<_> = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned().collect();
+    let scored =
+        model.score(&requests, progress).map_err(|error| EvaluateError::from_engine(error, tasks))?;
     drop(requests);
 
     let mut rest = scored.scores.as_slice();
     let mut with_scores = Vec::with_capacity(tasks.len());
-    for (task, encoded) in tasks.iter().zip(encoded) {
+    for (task, encoded) in tasks {
         let (own, others) = rest.split_at(encoded.len().min(rest.len()));
         with_scores.push((task, encoded, own));
         rest = others;

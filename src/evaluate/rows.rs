@@ -8,7 +8,7 @@ use super::{TaskMetric, TaskResult};
 use crate::metrics::{Aggregate, combine};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
-use crate::tasks::{Group, Suite};
+use crate::tasks::{Aggregate as GroupMetric, Group, Suite};
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct ModelIdentity {
     pub weights_sha256: String,
     /// Whose numbers these are meant to be.
     pub protocol: String,
+    /// Metrics that the task files do not list: those of the protocol, and what was asked for.
+    pub metrics: Vec<String>,
     /// Published scores to put beside.
     pub published: Vec<Published>,
 }
@@ -83,7 +85,8 @@ impl Walk<'_> {
             digest.update(member.data_sha256.as_bytes());
         }
         let data_sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        for aggregate in &group.aggregates {
+        let more = self.more_aggregates(group);
+        for aggregate in group.aggregates.iter().chain(&more) {
             let metric = aggregate.metric.as_str();
             let found = || {
                 let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
@@ -99,6 +102,19 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Metrics that the group file cannot know, weighted as its first one.
+    fn more_aggregates(&self, group: &Group) -> Vec<GroupMetric> {
+        let Some(first) = group.aggregates.first() else { return Vec::new() };
+        let mut more: Vec<GroupMetric> = Vec::new();
+        for metric in &self.model.metrics {
+            let known = group.aggregates.iter().chain(&more).any(|aggregate| aggregate.metric == *metric);
+            if !known {
+                more.push(GroupMetric { metric: metric.clone(), filters: None, ..first.clone() });
+            }
+        }
+        more
     }
 
     fn row(

@@ -7,7 +7,7 @@ mod run;
 mod sample;
 mod time;
 
-pub use run::{ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
+pub use run::{ChatRecord, ModelRecord, RunRecord, SuiteRecord, TokenRecord, file_name};
 pub use sample::{ChoiceLine, Header, SampleLine, write_samples};
 pub use time::Timestamp;
 

@@ -24,14 +24,31 @@ pub struct ModelRecord {
     pub max_length: usize,
     /// Whether BOS is put before prompts.
     pub adds_bos: bool,
+    /// By whose rules it was asked.
+    pub protocol: String,
+    /// How its prompts were written as conversations, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatRecord>,
     /// Arithmetic.
     pub precision: String,
     /// The matrix products' implementation.
     pub matmul: String,
     /// Seconds spent on reading weights, and on scoring.
     pub seconds: BTreeMap<String, f64>,
-    /// Tokens over all its suites.
+    /// Tokens over all its suites and ways of asking; of those that share a pass the first has all.
     pub tokens: TokenRecord,
+}
+
+/// A chat template in use.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChatRecord {
+    /// Where it comes from and its name there.
+    pub template: String,
+    /// Digest of a checkpoint's own template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whether examples were turns of their own.
+    pub fewshot_as_multiturn: bool,
 }
 
 /// Tokens asked for, distinct and computed.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
@@ -9,7 +10,9 @@ Examples:
   zoo eval smollm2-135m --suite basics
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --limit 50
   zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
-  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run";
+  zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
+  zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
+  zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token";
 
 /// Score models on suites and write the tables
 ///
@@ -49,7 +52,30 @@ pub struct Args {
     /// Weights for a registry name, instead of its published sources
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
-    /// Text that goes before every prompt
+    /// By whose rules: prompts, marks, tokens that count, metrics; several stand side by side (zoo suites --protocols)
+    #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
+    pub protocol: Vec<String>,
+    /// Metrics of multiple-choice tasks beside those of the task file: acc, acc_norm (by characters), acc_bytes,
+    /// acc_token (by tokens), acc_mutual_info, exact_match, brier_score
+    #[arg(long, value_delimiter = ',', value_name = "METRIC")]
+    pub metrics: Vec<String>,
+    /// Write prompts as conversations: with the card's template, else the checkpoint's own; or with the one named.
+    /// Names are card, checkpoint, both (with and without, side by side), one of the checkpoint's templates, one of
+    /// zoo/prompts, or several of these with commas
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "default",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub apply_chat_template: Vec<String>,
+    /// Whether examples are turns of the conversation, or text of its one message [default: true, where the template
+    /// has turns]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub fewshot_as_multiturn: Option<bool>,
+    /// Text that goes before every prompt; the system text of a chat template
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Seed of the few-shot sampler

@@ -1,26 +1,26 @@
 //! `zoo eval`: score models on suites and write the tables.
 
 mod args;
+mod chat;
 mod output;
 mod subject;
+mod variants;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 pub use args::Args;
 use output::Run;
 use subject::Subject;
+use variants::Variant;
 
 use super::exit::Usage;
 use super::{Global, bar};
 use crate::engine::Plan;
 use crate::evaluate::{self, EncodedTask};
-use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
-
-/// Whose prompts, tokens and metrics the numbers are.
-pub const PROTOCOL: &str = "lm-eval-0.4.13";
+use crate::tasks::{Index, OutputType, PreparedTask, Suite, Task, TaskError};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
@@ -29,22 +29,40 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
-    let tasks = prepare_tasks(&suites, args)?;
-    for subject in subjects {
+    let variants = variants::variants(&subjects, &suites, args, global)?;
+    for (subject, variants) in subjects.iter().zip(&variants) {
         let tokenizer = subject.tokenizer()?;
-        let encoded = evaluate::encode(&tokenizer, &tasks, subject.limits().max_length)?;
+        let max_length = subject.limits().max_length;
+        let encode = |variant: &Variant| evaluate::encode(&tokenizer, &variant.tasks, max_length);
+        let encoded: Vec<Vec<EncodedTask>> = variants.iter().map(encode).collect::<Result<_, _>>()?;
+        let tasks =
+            variants.iter().zip(&encoded).flat_map(|(variant, encoded)| variant.tasks.iter().zip(encoded));
+        let asked: Vec<(&PreparedTask, &EncodedTask)> = tasks.collect();
         if args.dry_run {
-            print_plan(&subject, &tasks, &encoded)?;
+            print_plan(subject, &asked)?;
             continue;
         }
         let progress = bar(global);
         let loading = Instant::now();
         let model = subject.load(&progress)?;
         let scoring = Instant::now();
-        let evaluated = evaluate::evaluate(&model, &tasks, &encoded, &progress)?;
-        run.add(&subject, &tokenizer, &suites, evaluated, scoring - loading, scoring.elapsed())?;
+        let mut rest = evaluate::evaluate(&model, &asked, &progress)?;
+        let times = Times { loading: scoring - loading, scoring: scoring.elapsed() };
+        for variant in variants {
+            let own = rest.take_first(variant.tasks.len());
+            run.add(subject, variant, &tokenizer, &suites, own, times)?;
+        }
     }
     if args.dry_run { Ok(()) } else { run.finish(args, global) }
+}
+
+/// How long one model took, all its variants together.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Reading the weights.
+    pub loading: Duration,
+    /// Computing the scores.
+    pub scoring: Duration,
 }
 
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
@@ -64,23 +82,6 @@ fn find_suites(args: &Args) -> anyhow::Result<Vec<Suite>> {
         })
     };
     args.suite.iter().map(find).collect()
-}
-
-/// Documents and prompts of every task, each task once.
-fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTask>> {
-    let data = DataStore::from_env(args.data_dir.as_deref());
-    let options = args.prepare_options();
-    let mut prepared: Vec<PreparedTask> = Vec::new();
-    for task in written_left_out(suites)? {
-        if prepared.iter().all(|known| known.task.name != task.name) {
-            let task = prepare(&task, &data, &options)?;
-            for warning in &task.warnings {
-                tracing::warn!("{}: {warning}", task.task.name);
-            }
-            prepared.push(task);
-        }
-    }
-    Ok(prepared)
 }
 
 /// The tasks that can be run: those whose answers are written are left out, and it is said.
@@ -107,11 +108,11 @@ fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
 }
 
 /// What a run would compute, without computing it.
-fn print_plan(subject: &Subject, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> anyhow::Result<()> {
+fn print_plan(subject: &Subject, tasks: &[(&PreparedTask, &EncodedTask)]) -> anyhow::Result<()> {
     use std::io::Write;
-    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
+    let requests: Vec<_> = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned().collect();
     let plan = Plan::new(&requests, subject.limits())?;
-    let documents: usize = tasks.iter().map(|task| task.docs.len()).sum();
+    let documents: usize = tasks.iter().map(|(task, _)| task.docs.len()).sum();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", subject.name)?;
     for (label, value) in [

@@ -10,19 +10,21 @@ use anyhow::Context;
 
 use super::args::Format;
 use super::subject::Subject;
-use super::{Args, PROTOCOL};
+use super::variants::Variant;
+use super::{Args, Times};
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::{Evaluated, ModelIdentity, TaskMetric, TaskResult, suite_rows};
 use crate::machine::cpu_name;
 use crate::records::{
-    Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name, write_atomically,
-    write_samples,
+    ChatRecord, Header, ModelRecord, RunRecord, SuiteRecord, Timestamp, TokenRecord, file_name,
+    write_atomically, write_samples,
 };
 use crate::report::{
     Row, comparison_csv, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width,
 };
-use crate::tasks::Suite;
+use crate::tasks::protocol::Marks;
+use crate::tasks::{Chat, Suite};
 use crate::tokenizer::Tokenizer;
 
 /// The file whose presence says that a run is complete; written last.
@@ -34,6 +36,8 @@ pub struct Run {
     begun: Instant,
     rows: Vec<Row>,
     samples: Vec<(String, Vec<TaskResult>)>,
+    /// Metrics that were asked for beside those of the tasks.
+    metrics: Vec<String>,
     record: RunRecord,
 }
 
@@ -53,7 +57,7 @@ impl Run {
             zoo: env!("CARGO_PKG_VERSION").to_owned(),
             started: started.rfc3339(),
             seconds: 0.0,
-            protocol: PROTOCOL.to_owned(),
+            protocol: args.protocol.join(", "),
             fewshot_seed: args.fewshot_seed,
             system_instruction: args.system_instruction.clone(),
             cpu: cpu_name(),
@@ -62,28 +66,38 @@ impl Run {
             models: Vec::new(),
             tasks: Vec::new(),
         };
-        Ok(Self { folder, begun: Instant::now(), rows: Vec::new(), samples: Vec::new(), record })
+        Ok(Self {
+            folder,
+            begun: Instant::now(),
+            rows: Vec::new(),
+            samples: Vec::new(),
+            metrics: args.metrics.clone(),
+            record,
+        })
     }
 
-    /// Takes in one model's results.
+    /// Takes in what one model answered to one variant. The tokens of all variants count for the first.
     pub fn add(
         &mut self,
         subject: &Subject,
+        variant: &Variant,
         tokenizer: &Tokenizer,
         suites: &[Suite],
         evaluated: Evaluated,
-        loading: Duration,
-        scoring: Duration,
+        Times { loading, scoring }: Times,
     ) -> anyhow::Result<()> {
+        let Variant { suffix, protocol, chat, .. } = variant;
         // Two models of one name get numbers, so that neither's files are lost.
-        let taken = |name: &String| self.record.models.iter().any(|m| &m.name == name);
-        let numbered = (2..).map(|n| format!("{}-{n}", subject.name));
-        let name =
-            std::iter::once(subject.name.clone()).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
+        let taken =
+            |name: &String| self.record.models.iter().any(|m| &m.name == name && m.protocol == protocol.name);
+        let numbered = (2..).map(|n| format!("{}-{n}{suffix}", subject.name));
+        let first = format!("{}{suffix}", subject.name);
+        let name = std::iter::once(first).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
         let identity = ModelIdentity {
             name: name.clone(),
             weights_sha256: subject.weights_sha256.clone(),
-            protocol: PROTOCOL.to_owned(),
+            protocol: protocol.name.clone(),
+            metrics: protocol.metrics.iter().chain(&self.metrics).cloned().collect(),
             published: subject.card.as_ref().map(|card| card.published.clone()).unwrap_or_default(),
         };
         for suite in suites {
@@ -99,7 +113,9 @@ impl Run {
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: subject.checkpoint.config.parameters(),
             max_length: subject.limits().max_length,
-            adds_bos: tokenizer.adds_bos(),
+            adds_bos: tokenizer.adds_bos() && protocol.marks == Marks::Tokenizer,
+            protocol: protocol.name.clone(),
+            chat: chat.as_ref().map(chat_record),
             precision: "exact".to_owned(),
             matmul: subject.matmul.to_owned(),
             seconds: BTreeMap::from([
@@ -112,7 +128,10 @@ impl Run {
         if self.record.tasks.is_empty() {
             self.record.tasks = evaluated.tasks.iter().map(suite_record).collect();
         }
-        self.samples.push((name, evaluated.tasks));
+        // With several protocols the name alone says too little.
+        let several = self.record.protocol.contains(", ");
+        let folder = if several { format!("{name}-{}", protocol.name) } else { name };
+        self.samples.push((folder, evaluated.tasks));
         Ok(())
     }
 
@@ -160,7 +179,7 @@ impl Run {
         Ok(())
     }
 
-    /// A line per model: what sharing saved and how long it took.
+    /// A line per model, all its variants together: what sharing saved and how long it took.
     fn saved(&self) -> String {
         let line = |model: &ModelRecord| {
             let TokenRecord { asked, distinct, computed } = model.tokens;
@@ -172,14 +191,26 @@ impl Run {
                 computed as f64 / seconds.max(1e-3),
             )
         };
-        self.record.models.iter().map(line).collect()
+        self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()
     }
 
     fn provenance(&self) -> String {
         let models = self.record.models.iter().map(|model| {
+            let asked = match &model.chat {
+                None => String::new(),
+                Some(ChatRecord { template, fewshot_as_multiturn: true, .. }) => {
+                    format!(", chat template {template}, examples as turns")
+                }
+                Some(ChatRecord { template, .. }) => format!(", chat template {template}, one turn"),
+            };
             format!(
-                "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens\n",
-                model.name, model.weights_sha256, model.tokenizer_sha256, model.precision, model.max_length
+                "- {}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens\n",
+                model.name,
+                model.protocol,
+                model.weights_sha256,
+                model.tokenizer_sha256,
+                model.precision,
+                model.max_length
             )
         });
         let models: String = models.collect();
@@ -202,6 +233,15 @@ fn warn_about_cut_prompts(model: &str, tasks: &[TaskResult], max_length: usize) 
                 task.samples.len()
             );
         }
+    }
+}
+
+/// How the prompts of a conversation were written.
+fn chat_record(chat: &Chat) -> ChatRecord {
+    ChatRecord {
+        template: chat.format.name().to_owned(),
+        sha256: chat.format.source_sha256(),
+        fewshot_as_multiturn: chat.multiturn,
     }
 }
 

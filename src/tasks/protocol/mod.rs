@@ -106,7 +106,8 @@ impl Protocol {
         Rules { marks: self.marks, scored: self.scored }
     }
 
-    /// The task under this protocol, with `more` metrics beside those that it has.
+    /// The task under this protocol, with `more` metrics beside those that it has, unless the protocol scores other
+    /// tokens than those of the choice.
     ///
     /// Metrics are those of multiple choice, so tasks of other types and those whose answers a function grades keep
     /// their own; a protocol that ranks choices by another rule does not apply to them.
@@ -146,7 +147,9 @@ impl Protocol {
                 config.metric_list =
                     Some(self.metrics.iter().map(|name| MetricConfig::named(name)).collect());
             }
-            for name in more {
+            // Lengths of choices divide nothing but the log-likelihood of the choice by itself.
+            let by_itself = matches!(self.scored, Scored::Continuation | Scored::OneToken);
+            for name in more.iter().filter(|_| by_itself) {
                 let known = config.metrics();
                 let mut list = config.metric_list.take().unwrap_or_else(|| {
                     known.iter().map(|metric| MetricConfig::named(&metric.name)).collect()
@@ -221,6 +224,8 @@ mod tests {
         assert_eq!(applied("hellaswag"), ["acc", "acc_norm", "acc_token"]);
         assert_eq!(applied("lambada_openai"), names(&task("lambada_openai")));
         assert_eq!(applied("truthfulqa_mc2"), names(&task("truthfulqa_mc2")));
+        let whole = find_protocol("opencompass-ppl").unwrap().apply(&task("hellaswag"), &more).unwrap();
+        assert_eq!(names(&whole), ["acc_ppl"]);
     }
 
     #[test]
