@@ -1,5 +1,7 @@
 //! `zoo suites`: what can be measured, and whether its data is on this machine.
 
+mod protocols;
+
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ Examples:
   zoo suites
   zoo suites mmlu --all
   zoo suites --format json
+  zoo suites --protocols
   zoo suites --include-path my-tasks --data-dir my-data")]
 pub struct Args {
     /// Only suites whose name, task or data set contains this text
@@ -28,6 +31,9 @@ pub struct Args {
     /// Also groups and tasks inside of groups, and tags
     #[arg(long)]
     all: bool,
+    /// The protocols instead: by whose rules suites can be asked and scored, and what each changes
+    #[arg(long, conflicts_with_all = ["filter", "all", "include_path", "data_dir"])]
+    protocols: bool,
     /// A folder of your own task files, read beside the built-in ones
     #[arg(long, value_name = "DIR")]
     include_path: Vec<PathBuf>,
@@ -64,6 +70,9 @@ struct Line {
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    if args.protocols {
+        return protocols::print(args.format);
+    }
     let index = Index::load(&args.include_path)?;
     let data = DataStore::from_env(args.data_dir.as_deref());
     let (lines, problems) = lines(&index, &data, args.all, args.filter.as_deref());

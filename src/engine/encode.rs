@@ -13,18 +13,40 @@ pub struct EncodedPair {
     /// Tokens of the context by itself, BOS included where the tokenizer adds it; what is reported as
     /// the prompt's length.
     pub n_context_tokens: usize,
+    /// Tokens that were cut from the left before the request was made.
+    pub cut: usize,
 }
 
 /// Encodes contexts and continuations.
 #[derive(Debug, Clone, Copy)]
 pub struct PairEncoder<'a> {
     tokenizer: &'a Tokenizer,
+    marks: bool,
 }
 
 impl<'a> PairEncoder<'a> {
     /// An encoder over a model's tokenizer.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer }
+        Self { tokenizer, marks: true }
+    }
+
+    /// An encoder that puts no marks before a context, whatever the tokenizer does by itself: the rule of
+    /// lm-evaluation-harness 0.4.0 to 0.4.9.1.
+    #[must_use]
+    pub fn without_marks(self) -> Self {
+        Self { marks: false, ..self }
+    }
+
+    /// The tokens of a text that stands at the beginning.
+    ///
+    /// # Errors
+    /// What the tokenizer says.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        if self.marks {
+            self.tokenizer.encode_for_model(text)
+        } else {
+            self.tokenizer.encode(text, AddSpecials::None)
+        }
     }
 
     /// Encodes several continuations of one context; the context itself once.
@@ -39,17 +61,18 @@ impl<'a> PairEncoder<'a> {
         }
         let trimmed = context.trim_end_matches(is_python_space);
         let moved = &context[trimmed.len()..];
-        let own: Arc<[u32]> = self.tokenizer.encode_for_model(trimmed)?.into();
+        let own: Arc<[u32]> = self.encode_text(trimmed)?.into();
         continuations
             .iter()
             .map(|continuation| {
-                let whole = self.tokenizer.encode_for_model(&format!("{trimmed}{moved}{continuation}"))?;
+                let whole = self.encode_text(&format!("{trimmed}{moved}{continuation}"))?;
                 let cut = own.len().min(whole.len());
                 // Tokens may change across the join; the context is then what the whole begins with.
                 let context = if whole[..cut] == own[..] { own.clone() } else { whole[..cut].into() };
                 Ok(EncodedPair {
                     request: ScoreRequest { context, continuation: whole[cut..].to_vec() },
                     n_context_tokens: own.len(),
+                    cut: 0,
                 })
             })
             .collect()
@@ -58,12 +81,12 @@ impl<'a> PairEncoder<'a> {
     fn after_nothing(&self, continuation: &str) -> Result<EncodedPair, TokenizerError> {
         let mut tokens = self.tokenizer.encode(continuation, AddSpecials::None)?;
         let prefix = self.tokenizer.prefix_token();
-        if prefix.is_some() && tokens.first().copied() == prefix {
+        if self.marks && prefix.is_some() && tokens.first().copied() == prefix {
             tokens.remove(0);
         }
         let context: Arc<[u32]> = prefix.into_iter().collect();
         let n_context_tokens = context.len();
-        Ok(EncodedPair { request: ScoreRequest { context, continuation: tokens }, n_context_tokens })
+        Ok(EncodedPair { request: ScoreRequest { context, continuation: tokens }, n_context_tokens, cut: 0 })
     }
 }
 
@@ -96,6 +119,16 @@ mod tests {
             m.0.insert(format!("tokenizer.ggml.{key}"), value);
         }
         Tokenizer::from_gguf(&m).unwrap()
+    }
+
+    #[test]
+    fn marks_can_be_left_out() {
+        let tokenizer = tokenizer(true);
+        let encoder = PairEncoder::new(&tokenizer).without_marks();
+        let one = |context: &str| encoder.encode(context, &["a"]).unwrap().remove(0).request;
+        assert_eq!((one("b").context.to_vec(), one("b").continuation), (vec![3], vec![2]));
+        assert_eq!((one("").context.to_vec(), one("").continuation), (vec![0], vec![2]));
+        assert_eq!(encoder.encode_text("a").unwrap(), [2]);
     }
 
     fn encode(add_bos: bool, context: &str, continuation: &str) -> (Vec<u32>, Vec<u32>) {

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::EvaluateError;
+use super::scored::recut;
+use super::segments::encode_segments;
 use crate::engine::{EncodedPair, PairEncoder, ScoreRequest, windows};
+use crate::prompts::{PromptError, PromptTemplate};
+use crate::tasks::protocol::Marks;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::Tokenizer;
 
 /// Tokens of one document: its requests, then its unconditional ones.
 #[derive(Debug, Clone)]
@@ -38,40 +42,41 @@ impl EncodedTask {
     /// # Errors
     /// A task whose answers are written, and texts that cannot be encoded.
     pub fn new(tokenizer: &Tokenizer, task: &PreparedTask, max_length: usize) -> Result<Self, EvaluateError> {
-        let encoder = PairEncoder::new(tokenizer);
-        let whole = match task.task.config.output_type {
-            OutputType::GenerateUntil => {
-                return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
-            }
-            kind => kind == OutputType::LoglikelihoodRolling,
-        };
-        let docs: Result<Vec<_>, _> = task
-            .docs
-            .par_iter()
-            .map(|doc| {
-                let encoded =
-                    if whole { encode_whole(tokenizer, doc, max_length) } else { encode_doc(encoder, doc) };
-                encoded.map_err(|source| EvaluateError::Tokenizer {
-                    task: task.task.name.clone(),
-                    doc_id: doc.doc_id,
-                    source: Box::new(source),
-                })
-            })
-            .collect();
-        Ok(Self { docs: docs? })
+        if task.task.config.output_type == OutputType::GenerateUntil {
+            return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
+        }
+        let one = |doc: &PreparedDoc| Self::document(tokenizer, task, doc, max_length);
+        Ok(Self { docs: task.docs.par_iter().map(one).collect::<Result<_, _>>()? })
     }
 
-    /// Encodes one document of a task with contexts.
+    /// Encodes one document of a task, by the rules of its protocol.
     pub(super) fn document(
         tokenizer: &Tokenizer,
         task: &PreparedTask,
         doc: &PreparedDoc,
+        max_length: usize,
     ) -> Result<EncodedDoc, EvaluateError> {
-        encode_doc(PairEncoder::new(tokenizer), doc).map_err(|source| EvaluateError::Tokenizer {
-            task: task.task.name.clone(),
-            doc_id: doc.doc_id,
-            source: Box::new(source),
-        })
+        let encoder = match task.rules.marks {
+            Marks::Tokenizer => PairEncoder::new(tokenizer),
+            Marks::None => PairEncoder::new(tokenizer).without_marks(),
+        };
+        let name = || task.task.name.clone();
+        let refuse = |source| match source {
+            PromptError::Tokenizer(source) => {
+                EvaluateError::Tokenizer { task: name(), doc_id: doc.doc_id, source: Box::new(source) }
+            }
+            source => EvaluateError::Prompt { task: name(), doc_id: doc.doc_id, source: Box::new(source) },
+        };
+        if task.task.config.output_type == OutputType::LoglikelihoodRolling {
+            return encode_whole(encoder, tokenizer, doc, max_length).map_err(refuse);
+        }
+        let template = task.chat.as_ref().and_then(|chat| chat.format.template());
+        let mut encoded =
+            encode_doc(encoder, template.map(|template| (template, tokenizer)), doc).map_err(refuse)?;
+        let pairs = recut(encoded.requests, task.rules.scored, max_length);
+        encoded.requests =
+            pairs.map_err(|reason| EvaluateError::Protocol { task: name(), doc_id: doc.doc_id, reason })?;
+        Ok(encoded)
     }
 
     /// The requests in the order in which scores come back.
@@ -107,23 +112,36 @@ impl EncodedTask {
 
 /// A whole text in windows that predict each of its tokens once.
 fn encode_whole(
+    encoder: PairEncoder<'_>,
     tokenizer: &Tokenizer,
     doc: &PreparedDoc,
     max_length: usize,
-) -> Result<EncodedDoc, TokenizerError> {
+) -> Result<EncodedDoc, PromptError> {
     let mut requests = Vec::new();
     for request in &doc.requests {
-        let tokens = tokenizer.encode_for_model(&request.continuation)?;
-        let pair = |request| EncodedPair { request, n_context_tokens: 0 };
+        let tokens = encoder.encode_text(&request.continuation)?;
+        let pair = |request| EncodedPair { request, n_context_tokens: 0, cut: 0 };
         requests.extend(windows(&tokens, tokenizer.prefix_token(), max_length).into_iter().map(pair));
     }
     Ok(EncodedDoc { requests, unconditional: Vec::new() })
 }
 
-fn encode_doc(encoder: PairEncoder, doc: &PreparedDoc) -> Result<EncodedDoc, TokenizerError> {
-    let encode = |requests: &[TextRequest]| -> Result<Vec<EncodedPair>, TokenizerError> {
+/// Texts as texts, and what a card's template wrote in its segments.
+fn encode_doc(
+    encoder: PairEncoder<'_>,
+    template: Option<(&PromptTemplate, &Tokenizer)>,
+    doc: &PreparedDoc,
+) -> Result<EncodedDoc, PromptError> {
+    let encode = |requests: &[TextRequest]| -> Result<Vec<EncodedPair>, PromptError> {
         let mut pairs = Vec::with_capacity(requests.len());
         for same_context in requests.chunk_by(|a, b| Arc::ptr_eq(&a.context, &b.context)) {
+            let segments: Option<Vec<_>> = same_context.iter().map(|r| r.segments.as_ref()).collect();
+            if let (Some((template, tokenizer)), Some(segments)) = (template, segments) {
+                for segments in segments {
+                    pairs.push(encode_segments(template, tokenizer, segments)?);
+                }
+                continue;
+            }
             let continuations: Vec<&str> = same_context.iter().map(|r| r.continuation.as_str()).collect();
             pairs.extend(encoder.encode(&same_context[0].context, &continuations)?);
         }

@@ -3,6 +3,7 @@
 use super::EncodedTask;
 use crate::engine::EngineError;
 use crate::metrics::Aggregation;
+use crate::prompts::PromptError;
 use crate::tasks::{PreparedTask, TaskError};
 use crate::tokenizer::TokenizerError;
 
@@ -19,6 +20,26 @@ pub enum EvaluateError {
         doc_id: usize,
         /// The tokenizer's reason.
         source: Box<TokenizerError>,
+    },
+    /// A prompt in segments that cannot be encoded.
+    #[error("task {task}, document {doc_id}: {source}")]
+    Prompt {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// What the template and the vocabulary disagree about.
+        source: Box<PromptError>,
+    },
+    /// Choices that a protocol cannot compare.
+    #[error("task {task}, document {doc_id}: {reason}; choose another --protocol for this task")]
+    Protocol {
+        /// The task.
+        task: String,
+        /// Row of the evaluation split.
+        doc_id: usize,
+        /// What was expected and found.
+        reason: String,
     },
     /// A request that cannot be answered.
     #[error("task {task}, document {doc_id}, choice {choice}: {reason}")]
@@ -145,7 +166,7 @@ pub enum EvaluateError {
 
 impl EvaluateError {
     /// Names the document that the engine refused.
-    pub(super) fn from_engine(error: EngineError, tasks: &[PreparedTask], encoded: &[EncodedTask]) -> Self {
+    pub(super) fn from_engine(error: EngineError, tasks: &[(&PreparedTask, &EncodedTask)]) -> Self {
         let (mut request, reason) = match &error {
             EngineError::EmptyContinuation { request } => (
                 *request,
@@ -176,7 +197,7 @@ impl EvaluateError {
             EngineError::NotRecorded { request } => (*request, "no score of it was recorded".to_owned()),
             EngineError::Journal(_) => return Self::Engine(error),
         };
-        for (task, encoded) in tasks.iter().zip(encoded) {
+        for (task, encoded) in tasks {
             if let Some((doc, choice)) = encoded.place(request) {
                 let doc_id = task.docs.get(doc).map_or(doc, |doc| doc.doc_id);
                 return Self::Request { task: task.task.name.clone(), doc_id, choice, reason };

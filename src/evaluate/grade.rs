@@ -12,6 +12,7 @@ use crate::engine::Score;
 use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::native::{self, Values};
+use crate::tasks::protocol::Scored;
 use crate::tasks::schema::Field;
 use crate::tasks::template::python::count_split_by_space;
 use crate::tasks::{DocValue, Gold, OutputType, PreparedDoc, PreparedTask};
@@ -59,7 +60,13 @@ pub fn grade(
     let samples = graded
         .iter()
         .zip(collected.per_document)
-        .map(|(doc, metrics)| doc.sample(metrics, max_length, whole, &mut digests))
+        .map(|(doc, metrics)| {
+            if whole {
+                doc.whole_sample(metrics, &mut digests)
+            } else {
+                doc.sample(metrics, max_length, task.rules.scored == Scored::Whole, &mut digests)
+            }
+        })
         .collect();
     Ok(TaskResult {
         task: Arc::clone(&task.task),
@@ -166,6 +173,13 @@ impl GradedDoc<'_> {
                 ChoiceDocument {
                     choices: &self.doc.choices,
                     scores: self.scores,
+                    tokens: &self
+                        .encoded
+                        .requests
+                        .iter()
+                        .map(|pair| pair.request.continuation.len())
+                        .collect::<Vec<_>>(),
+                    whole: task.rules.scored == Scored::Whole,
                     unconditional: self.unconditional,
                     gold: &self.doc.gold,
                 },
@@ -186,13 +200,10 @@ impl GradedDoc<'_> {
         &self,
         metrics: BTreeMap<String, f64>,
         max_length: usize,
-        whole: bool,
+        whole_text: bool,
         digests: &mut PromptDigests,
     ) -> SampleLine {
         let first = self.doc.requests.first();
-        if whole {
-            return self.whole_sample(metrics, digests);
-        }
         let one_context = self.doc.requests.iter().all(|r| first.is_some_and(|f| f.context == r.context));
         let choices: Vec<ChoiceLine> = self
             .encoded
@@ -204,8 +215,9 @@ impl GradedDoc<'_> {
                 logprob: score.logprob,
                 is_greedy: score.is_greedy,
                 n_tokens: pair.request.continuation.len(),
-                tokens: pair.request.continuation.clone(),
-                truncated: pair.request.truncated(max_length),
+                // Of a text that is scored as a whole they would be the prompt.
+                tokens: if whole_text { Vec::new() } else { pair.request.continuation.clone() },
+                truncated: pair.cut.saturating_add(pair.request.truncated(max_length)),
                 prompt_sha256: (!one_context).then(|| digests.of(&text.context)),
                 n_ctx_tokens: (!one_context).then_some(pair.n_context_tokens),
             })

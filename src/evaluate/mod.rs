@@ -14,6 +14,8 @@ mod overlong;
 mod regrade;
 mod rows;
 mod sanity;
+mod scored;
+mod segments;
 mod written;
 
 use std::sync::Arc;
@@ -75,6 +77,17 @@ pub struct Evaluated {
     pub known: usize,
 }
 
+impl Evaluated {
+    /// Takes the first `count` tasks out, with the tokens of all: what shares a pass cannot be told apart.
+    pub fn take_first(&mut self, count: usize) -> Self {
+        let others = self.tasks.split_off(count.min(self.tasks.len()));
+        let tasks = std::mem::replace(&mut self.tasks, others);
+        let tokens = std::mem::take(&mut self.tokens);
+        let (requests, known) = (std::mem::take(&mut self.requests), std::mem::take(&mut self.known));
+        Self { tasks, tokens, requests, known }
+    }
+}
+
 /// Encodes every text of `tasks` for a model with `max_length` positions, in parallel over documents.
 ///
 /// # Errors
@@ -88,24 +101,23 @@ pub fn encode(
     tasks.iter().map(|task| EncodedTask::new(tokenizer, task, max_length)).collect()
 }
 
-/// Scores and grades encoded tasks. `encoded` must be [`encode`]'s result for `tasks`; `journal` answers what it
-/// knows and takes in what is new.
+/// Scores and grades tasks with their encoded documents, [`encode`]'s result for each; `journal` answers what it knows
+/// and takes in what is new.
 pub fn evaluate(
     model: &dyn LanguageModel,
-    tasks: &[PreparedTask],
-    encoded: &[EncodedTask],
+    tasks: &[(&PreparedTask, &EncodedTask)],
     journal: &mut dyn Journal,
     progress: &dyn Progress,
 ) -> Result<Evaluated, EvaluateError> {
-    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
+    let requests: Vec<_> = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned().collect();
     let scored = model
         .score(&requests, journal, progress)
-        .map_err(|error| EvaluateError::from_engine(error, tasks, encoded))?;
+        .map_err(|error| EvaluateError::from_engine(error, tasks))?;
     drop(requests);
 
     let mut rest = scored.scores.as_slice();
     let mut with_scores = Vec::with_capacity(tasks.len());
-    for (task, encoded) in tasks.iter().zip(encoded) {
+    for (task, encoded) in tasks {
         let (own, others) = rest.split_at(encoded.len().min(rest.len()));
         with_scores.push((task, encoded, own));
         rest = others;

@@ -146,7 +146,7 @@ fn shortened(
     let mut best = None;
     for count in 1..=parts.examples() {
         let mut candidate = without(doc, count);
-        let own = EncodedTask::document(tokenizer, task, &candidate)?;
+        let own = EncodedTask::document(tokenizer, task, &candidate, max_length)?;
         let lost = own.truncated(max_length);
         candidate.dropped_examples = count;
         best = (lost < tokens.truncated(max_length)).then_some((candidate, own));

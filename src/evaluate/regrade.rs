@@ -84,6 +84,7 @@ fn of_line(line: &SampleLine) -> EncodedDoc {
     let pair = |choice: &ChoiceLine| EncodedPair {
         request: ScoreRequest { context: [].into(), continuation: choice.tokens.clone() },
         n_context_tokens: choice.n_ctx_tokens.unwrap_or_default(),
+        cut: 0,
     };
     let pairs = |choices: &[ChoiceLine]| choices.iter().map(pair).collect();
     EncodedDoc { requests: pairs(&line.choices), unconditional: pairs(&line.unconditional) }

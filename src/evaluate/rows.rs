@@ -9,7 +9,7 @@ use super::{TaskMetric, TaskResult};
 use crate::metrics::{Aggregate, combine};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
-use crate::tasks::{Group, Suite, Task};
+use crate::tasks::{Aggregate as GroupMetric, Group, Suite, Task};
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct ModelIdentity {
     pub weights_sha256: String,
     /// Whose numbers these are meant to be.
     pub protocol: String,
+    /// Metrics that the task files do not list: those of the protocol, and what was asked for.
+    pub metrics: Vec<String>,
     /// Published scores to put beside.
     pub published: Vec<Published>,
 }
@@ -82,7 +84,9 @@ impl Walk<'_> {
 
     /// One row per aggregate that any task below has a value for, and one for the other average where it differs.
     fn group_rows(&self, node: &Suite, group: &Group, depth: usize, rows: &mut Vec<Row>) {
-        let Some((members, values)) = group_values(node, group, self.results) else { return };
+        let aggregates: Vec<GroupMetric> =
+            group.aggregates.iter().cloned().chain(self.more_aggregates(group)).collect();
+        let Some((members, values)) = group_values(node, &aggregates, self.results) else { return };
         let shots = members.first().map(|m| m.num_fewshot);
         let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
         let mut digest = Sha256::new();
@@ -94,9 +98,22 @@ impl Walk<'_> {
         for (metric, filter, value) in &values {
             rows.push(self.row(&group.name, place, (metric, filter), *value, shots, &data_sha256));
         }
-        for (metric, filter, value) in other_averages(group, &members, &values) {
+        for (metric, filter, value) in other_averages(&aggregates, &members, &values) {
             rows.push(self.row(&group.name, place, (&metric, &filter), value, shots, &data_sha256));
         }
+    }
+
+    /// Metrics that the group file cannot know, weighted as its first one.
+    fn more_aggregates(&self, group: &Group) -> Vec<GroupMetric> {
+        let Some(first) = group.aggregates.first() else { return Vec::new() };
+        let mut more: Vec<GroupMetric> = Vec::new();
+        for metric in &self.model.metrics {
+            let known = group.aggregates.iter().chain(&more).any(|aggregate| aggregate.metric == *metric);
+            if !known {
+                more.push(GroupMetric { metric: metric.clone(), filters: None, ..first.clone() });
+            }
+        }
+        more
     }
 
     fn row(
@@ -141,13 +158,13 @@ pub(super) type GroupValue = (String, String, Aggregate);
 /// was not run: it has no number of its own.
 pub(super) fn group_values<'r>(
     node: &Suite,
-    group: &Group,
+    aggregates: &[GroupMetric],
     results: &'r [TaskResult],
 ) -> Option<(Vec<&'r TaskResult>, Vec<GroupValue>)> {
     let find = |task: &Arc<Task>| results.iter().find(|result| result.task.name == task.name);
     let members: Vec<&TaskResult> = node.tasks().iter().map(find).collect::<Option<_>>()?;
     let mut all = Vec::new();
-    for aggregate in &group.aggregates {
+    for aggregate in aggregates {
         let metric = aggregate.metric.as_str();
         let found = || {
             let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
@@ -170,10 +187,14 @@ fn of_members(members: &[&TaskResult], metric: &str, filter: &str) -> Vec<Aggreg
 /// For every value of a group the average that its file does not ask for: `acc_macro`, each task counted once,
 /// beside `acc` by size, or `acc_micro`, by size, beside `acc` of each task once. None where all tasks are of one
 /// size, since both are the same then.
-fn other_averages(group: &Group, members: &[&TaskResult], values: &[GroupValue]) -> Vec<GroupValue> {
+fn other_averages(
+    aggregates: &[GroupMetric],
+    members: &[&TaskResult],
+    values: &[GroupValue],
+) -> Vec<GroupValue> {
     let mut all = Vec::new();
     for (metric, filter, _) in values {
-        let Some(aggregate) = group.aggregates.iter().find(|a| a.metric == *metric) else { continue };
+        let Some(aggregate) = aggregates.iter().find(|a| a.metric == *metric) else { continue };
         let own = of_members(members, metric, filter);
         let same = own.windows(2).all(|pair| matches!(pair, [a, b] if a.n == b.n));
         if let (false, Some(value)) = (same, combine(&own, !aggregate.weight_by_size)) {

@@ -11,6 +11,10 @@ pub struct ChoiceDocument<'a> {
     pub choices: &'a [String],
     /// log P(choice | context).
     pub scores: &'a [Score],
+    /// How many tokens each of them sums over.
+    pub tokens: &'a [usize],
+    /// Whether they sum over the whole text, prompt included, but for its first token.
+    pub whole: bool,
     /// log P(choice) alone, if asked for.
     pub unconditional: &'a [Score],
     /// The right answer.
@@ -18,19 +22,21 @@ pub struct ChoiceDocument<'a> {
 }
 
 /// The metrics that [`multiple_choice`] computes.
-pub const MULTIPLE_CHOICE_METRICS: [&str; 6] =
-    ["acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "brier_score"];
+pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
+    ["acc", "acc_norm", "acc_bytes", "acc_token", "acc_ppl", "acc_mutual_info", "exact_match", "brier_score"];
 
 /// The value of `metric` for one document; `None` for a metric this output type does not have.
 ///
 /// * `acc`: the likeliest choice is right.
 /// * `acc_norm`: the same with log-likelihoods divided by the choice's Unicode characters.
 /// * `acc_bytes`: divided by its UTF-8 bytes.
+/// * `acc_token`: divided by the number of tokens that were scored.
+/// * `acc_ppl`: divided by the tokens of the whole text; only where the whole text is scored.
 /// * `acc_mutual_info`: with log P(choice) subtracted.
 /// * `exact_match`: the right choice is what greedy decoding would say.
 /// * `brier_score`: squared distance between the distribution over choices and the truth.
 pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
-    let ChoiceDocument { choices, scores, unconditional, gold } = document;
+    let ChoiceDocument { choices, scores, tokens, whole, unconditional, gold } = document;
     let logprobs = scores.iter().map(|s| s.logprob);
     let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
     let right = |values: Vec<f64>| f64::from(u8::from(is_right(gold, first_highest(&values))));
@@ -38,6 +44,8 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
         "acc" => Some(right(logprobs.collect())),
         "acc_norm" => Some(right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect())),
         "acc_bytes" => Some(right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect())),
+        "acc_token" => Some(right(logprobs.zip(tokens).map(|(l, n)| l / *n as f64).collect())),
+        "acc_ppl" => whole.then(|| right(logprobs.zip(tokens).map(|(l, n)| l / (*n as f64 + 1.0)).collect())),
         "acc_mutual_info" => (unconditional.len() == scores.len())
             .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
         "exact_match" => {
@@ -80,8 +88,14 @@ mod tests {
     fn value(metric: &str, choices: &[&str], logprobs: &[f64], gold: Gold) -> f64 {
         let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
         let (scores, unconditional) = (scores(logprobs), scores(&[-1.0, -9.0]));
-        let document =
-            ChoiceDocument { choices: &choices, scores: &scores, unconditional: &unconditional, gold: &gold };
+        let document = ChoiceDocument {
+            choices: &choices,
+            scores: &scores,
+            tokens: &[3, 4],
+            whole: true,
+            unconditional: &unconditional,
+            gold: &gold,
+        };
         multiple_choice(metric, document).unwrap()
     }
 
@@ -92,6 +106,30 @@ mod tests {
         assert_eq!(value("acc", &choices, &logprobs, Gold::Index(0)), 1.0);
         assert_eq!(value("acc_norm", &choices, &logprobs, Gold::Index(1)), 1.0);
         assert_eq!(value("acc_bytes", &choices, &logprobs, Gold::Index(0)), 1.0);
+    }
+
+    #[test]
+    fn tokens_divide_with_and_without_the_first_of_the_text() {
+        // -6/3 and -7.9/4; -6/4 and -7.9/5.
+        assert_eq!(value("acc_token", &["a", "b"], &[-6.0, -7.9], Gold::Index(1)), 1.0);
+        assert_eq!(value("acc_ppl", &["a", "b"], &[-6.0, -7.4], Gold::Index(1)), 1.0);
+        assert_eq!(value("acc_ppl", &["a", "b"], &[-6.0, -7.6], Gold::Index(0)), 1.0);
+        assert_eq!(value("acc_token", &["a", "b"], &[-6.0, -7.6], Gold::Index(1)), 1.0);
+        let (scores, gold) = (scores(&[-1.0]), Gold::Index(0));
+        let document = ChoiceDocument {
+            choices: &["a".to_owned()],
+            scores: &scores,
+            tokens: &[1],
+            whole: false,
+            unconditional: &[],
+            gold: &gold,
+        };
+        assert_eq!(multiple_choice("acc_ppl", document), None);
+        assert!(
+            MULTIPLE_CHOICE_METRICS.iter().all(|m| *m == "acc_ppl"
+                || *m == "acc_mutual_info"
+                || multiple_choice(m, document).is_some())
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod chat_template;
 
+mod chat;
 mod check;
 mod encode;
 mod error;
@@ -21,6 +22,7 @@ mod sample;
 mod stop;
 mod template;
 
+pub use chat::{ChatFormat, End, Written};
 pub use encode::{EncodeMode, encode};
 pub use error::PromptError;
 pub use golden::Golden;

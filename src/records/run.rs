@@ -29,13 +29,18 @@ pub struct ModelRecord {
     pub max_length: usize,
     /// Whether BOS is put before prompts.
     pub adds_bos: bool,
+    /// By whose rules it was asked.
+    pub protocol: String,
+    /// How its prompts were written as conversations, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatRecord>,
     /// Arithmetic.
     pub precision: String,
     /// The matrix products' implementation.
     pub matmul: String,
     /// Seconds spent on reading weights, and on scoring.
     pub seconds: BTreeMap<String, f64>,
-    /// Tokens over all its suites.
+    /// Tokens over all its suites and ways of asking; of those that share a pass the first has all.
     pub tokens: TokenRecord,
     /// Where its scores came from.
     #[serde(default)]
@@ -64,6 +69,18 @@ pub struct BuiltRecord {
     pub inputs: Vec<String>,
     /// Digest of all its tensors.
     pub tensors_sha256: String,
+}
+
+/// A chat template in use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChatRecord {
+    /// Where it comes from and its name there.
+    pub template: String,
+    /// Digest of a checkpoint's own template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whether examples were turns of their own.
+    pub fewshot_as_multiturn: bool,
 }
 
 /// Tokens asked for, distinct and computed.
@@ -145,6 +162,13 @@ pub struct GradedRecord {
     /// Digest of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+impl RunRecord {
+    /// The name of a model's folder of samples: with several protocols its name alone says too little.
+    pub fn samples_folder(&self, model: &str, protocol: &str) -> String {
+        if self.protocol.contains(", ") { format!("{model}-{protocol}") } else { model.to_owned() }
+    }
 }
 
 /// `name` as a file name: anything but letters, digits, `.`, `_` and `-` becomes `_`.

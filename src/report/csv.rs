@@ -24,7 +24,7 @@ pub fn comparison_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
     let mut head: Vec<String> =
         ["suite", "task", "num_fewshot", "metric", "filter", "n"].map(str::to_owned).to_vec();
     for model in &wide.models {
-        head.extend([(*model).to_owned(), format!("{model} stderr")]);
+        head.extend([model.clone(), format!("{model} stderr")]);
     }
     writer.write_record(&head)?;
     for row in &wide.rows {

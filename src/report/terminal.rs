@@ -19,7 +19,7 @@ pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
     let mut table = plain_table(width);
     let mut head = vec![Cell::new("task"), right("shots"), Cell::new("metric"), right("n")];
     for (model, published) in wide.models.iter().zip(&published) {
-        head.push(right(*model));
+        head.push(right(model));
         if *published {
             head.push(right("published"));
         }

@@ -1,6 +1,7 @@
 //! Rows side by side: one line per task and metric, one column per model.
 
 use super::{Row, TaskKind};
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
 
 /// What all models have in common on one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +15,9 @@ pub struct WideRow<'a> {
 /// A comparison table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wide<'a> {
-    /// Column heads, in the order of first appearance.
-    pub models: Vec<&'a str>,
+    /// Column heads, in the order of first appearance: models, with the protocol where it is not the default one or
+    /// not the only one.
+    pub models: Vec<String>,
     /// Lines, in the order of first appearance.
     pub rows: Vec<WideRow<'a>>,
 }
@@ -23,12 +25,17 @@ pub struct Wide<'a> {
 impl<'a> Wide<'a> {
     /// Puts rows of several models side by side.
     pub fn new(rows: &'a [Row]) -> Self {
-        let mut models: Vec<&str> = Vec::new();
+        let mut columns: Vec<(&str, &str)> = Vec::new();
         for row in rows {
-            if !models.contains(&row.model.as_str()) {
-                models.push(&row.model);
+            if !columns.contains(&column_of(row)) {
+                columns.push(column_of(row));
             }
         }
+        let plain = columns.iter().all(|(_, protocol)| *protocol == DEFAULT_PROTOCOL);
+        let head = |(model, protocol): &(&str, &str)| {
+            if plain { (*model).to_owned() } else { format!("{model} [{protocol}]") }
+        };
+        let models: Vec<String> = columns.iter().map(head).collect();
         let mut wide: Vec<WideRow> = Vec::new();
         let mut places = std::collections::HashMap::new();
         for row in rows {
@@ -37,7 +44,7 @@ impl<'a> Wide<'a> {
                 wide.push(WideRow { first: row, cells: vec![None; models.len()] });
                 wide.len() - 1
             });
-            if let Some(column) = models.iter().position(|m| *m == row.model) {
+            if let Some(column) = columns.iter().position(|column| *column == column_of(row)) {
                 wide[place].cells[column] = Some(row);
             }
         }
@@ -61,10 +68,27 @@ impl<'a> Wide<'a> {
     }
 }
 
+/// What has a column of its own.
+fn column_of(row: &Row) -> (&str, &str) {
+    (&row.model, &row.protocol)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::row::tests::rows;
+
+    #[test]
+    fn protocols_stand_side_by_side_and_are_named() {
+        let mut rows = rows();
+        rows.truncate(1);
+        rows.push(Row { protocol: "original-mmlu".into(), value: 0.5, ..rows[0].clone() });
+        let wide = Wide::new(&rows);
+        assert_eq!(wide.models, ["llama-7b [lm-eval-0.4.13]", "llama-7b [original-mmlu]"]);
+        assert_eq!(wide.rows.len(), 1);
+        assert_eq!(wide.rows[0].cells[1].unwrap().value, 0.5);
+        assert_eq!(Wide::new(&rows[1..]).models, ["llama-7b [original-mmlu]"]);
+    }
 
     #[test]
     fn models_stand_side_by_side() {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use super::chat::{Chat, Context};
 use super::error::TaskError;
 use super::fields::{Doc, Maker, Part, Place};
+use super::gold::{gold, written};
 use super::prepare::{Gold, TextRequest};
 use super::prompt::{Message, Turn, plain, system};
 use super::schema::{Field, OutputType};
 use super::suite::Task;
+use super::template::python::is_space;
 
 /// What is wrong with a document: the field of the task, and words.
 pub(super) type Wrong = (&'static str, String);
@@ -29,6 +32,7 @@ pub(super) struct Builder<'a> {
     description: Option<Maker>,
     fewshot_delimiter: String,
     system_instruction: Option<&'a str>,
+    chat: Option<&'a Chat>,
     unconditional: bool,
     /// Whether choices stand in the context; known from the first document on.
     multiple_input: Option<bool>,
@@ -44,6 +48,8 @@ pub(super) struct Built {
     pub gold: Gold,
     /// Whether all answers are among the choices.
     pub in_range: bool,
+    /// Whether the chat template refused the system text.
+    pub without_system: bool,
     pub target_text: String,
 }
 
@@ -53,6 +59,7 @@ impl<'a> Builder<'a> {
         task: &'a Task,
         columns: &[String],
         system_instruction: Option<&'a str>,
+        chat: Option<&'a Chat>,
     ) -> Result<Self, TaskError> {
         let config = &task.config;
         let own = &config.fewshot_config;
@@ -105,6 +112,7 @@ impl<'a> Builder<'a> {
             description: template("description", config.description.as_ref())?,
             fewshot_delimiter: own.fewshot_delimiter.as_ref().unwrap_or(&config.fewshot_delimiter).clone(),
             system_instruction,
+            chat,
             unconditional: config.metrics().iter().any(|metric| metric.name == "acc_mutual_info"),
             multiple_input: None,
             multiple_target: false,
@@ -176,7 +184,7 @@ impl<'a> Builder<'a> {
         let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
         let choices = choices.map_err(|e| ("doc_to_choice", e))?;
         let prefix = prefix(makers, doc)?;
-        let context = |question: &str, delimiter: &str| -> Result<Arc<str>, Wrong> {
+        let context = |question: &str, delimiter: &str| -> Result<Context, Wrong> {
             let turn = Turn {
                 question,
                 choices: None,
@@ -187,22 +195,29 @@ impl<'a> Builder<'a> {
             };
             let mut messages = before.clone();
             messages.append(&mut turn.messages().map_err(|e| ("doc_to_target", e))?);
-            Ok(plain(&messages).into())
+            match self.chat {
+                None => Ok(Context::of_text(plain(&messages))),
+                Some(chat) => chat.context(&messages).map_err(|e| ("chat template", e)),
+            }
         };
         let delimiter = makers.target_delimiter.as_str();
         let target_text = target.shown();
-        let one = |request: TextRequest, gold: Gold, target_text: String| Built {
+        let one = |(context, request): (Context, TextRequest), gold: Gold, target_text: String| Built {
             requests: vec![request],
             unconditional: Vec::new(),
             choices: Vec::new(),
             gold,
             in_range: true,
+            without_system: context.without_system,
             target_text,
         };
         if self.task.config.output_type == OutputType::GenerateUntil {
             let gold = written(target, choices.as_deref(), self.multiple_target)?;
             let context = context(&question_text(text)?, delimiter)?;
-            return Ok(one(TextRequest { context, continuation: String::new() }, gold, target_text));
+            let segments = self.chat.and_then(|chat| chat.asked(&context));
+            let text = Arc::clone(&context.text);
+            let request = TextRequest { context: text, continuation: String::new(), segments };
+            return Ok(one((context, request), gold, target_text));
         }
         if self.task.config.output_type == OutputType::Loglikelihood {
             let Part::Text(target) = target else {
@@ -212,44 +227,68 @@ impl<'a> Builder<'a> {
                 return Err(("doc_to_target", "the text to score is empty".into()));
             }
             let context = context(&question_text(text)?, delimiter)?;
-            let request = TextRequest { context, continuation: target.clone() };
-            return Ok(one(request, Gold::Text(target), target_text));
+            let request = self.request(&context, target.clone())?;
+            return Ok(one((context, request), Gold::Text(target), target_text));
         }
         let choices = choices.filter(|choices| !choices.is_empty());
         let choices = choices.ok_or_else(|| ("doc_to_choice", "the list of choices is empty".into()))?;
-        if choices.iter().any(|choice| delimiter.is_empty() && choice.is_empty()) {
+        // What stands before a choice that is scored; question and gen_prefix keep the task's delimiter.
+        let before_choice = self.before_choice();
+        if choices.iter().any(|choice| before_choice.is_empty() && choice.is_empty()) {
             return Err((
                 "doc_to_choice",
-                "a choice is empty, and so is target_delimiter: nothing to score".into(),
+                "a choice is empty, and so is what stands before it (target_delimiter): nothing to score"
+                    .into(),
             ));
         }
-        let (requests, gold) = if self.is_multiple_input() {
-            let continuation = format!("{delimiter}{target_text}");
-            let request = |choice: &String| {
+        let mut without_system = false;
+        let (requests, answer) = if self.is_multiple_input() {
+            let continuation = format!("{before_choice}{target_text}");
+            let mut requests = Vec::with_capacity(choices.len());
+            for choice in &choices {
                 let context = context(choice, "")?;
-                Ok(TextRequest { context, continuation: continuation.clone() })
-            };
-            (choices.iter().map(request).collect::<Result<Vec<_>, Wrong>>()?, text)
+                without_system |= context.without_system;
+                requests.push(self.request(&context, continuation.clone())?);
+            }
+            (requests, text)
         } else {
             let context = context(&question_text(text)?, delimiter)?;
-            let request = |choice: &String| TextRequest {
-                context: Arc::clone(&context),
-                continuation: format!("{delimiter}{choice}"),
-            };
-            (choices.iter().map(request).collect(), target)
+            without_system = context.without_system;
+            let request = |choice: &String| self.request(&context, format!("{before_choice}{choice}"));
+            (choices.iter().map(request).collect::<Result<Vec<_>, Wrong>>()?, target)
         };
         let unconditional = if self.unconditional {
             let nothing: Arc<str> = Arc::from("");
             let request = |choice: &String| TextRequest {
                 context: Arc::clone(&nothing),
-                continuation: format!("{delimiter}{choice}"),
+                continuation: format!("{before_choice}{choice}"),
+                segments: None,
             };
             choices.iter().map(request).collect()
         } else {
             Vec::new()
         };
-        let (gold, in_range) = self::gold(&gold, &choices)?;
-        Ok(Built { requests, unconditional, choices, gold, in_range, target_text })
+        let (gold, in_range) = gold(&answer, &choices)?;
+        Ok(Built { requests, unconditional, choices, gold, in_range, without_system, target_text })
+    }
+
+    /// What is scored after a context.
+    fn request(&self, context: &Context, continuation: String) -> Result<TextRequest, Wrong> {
+        let text = Arc::clone(&context.text);
+        let Some(chat) = self.chat else {
+            return Ok(TextRequest { context: text, continuation, segments: None });
+        };
+        let (continuation, segments) =
+            chat.answered(context, &continuation).map_err(|e| ("chat template", e))?;
+        Ok(TextRequest { context: text, continuation, segments })
+    }
+
+    /// What stands before a choice: the delimiter, which a chat template makes superfluous unless the answer has
+    /// begun with a `gen_prefix` that carries no space itself.
+    fn before_choice(&self) -> &str {
+        let begun = self.task.config.gen_prefix.as_deref().and_then(|prefix| prefix.chars().next_back());
+        let needed = self.chat.is_none() || begun.is_some_and(|last| !is_space(last));
+        if needed { &self.question.target_delimiter } else { "" }
     }
 }
 
@@ -270,99 +309,12 @@ fn whole_text(target: Part) -> Result<Built, Wrong> {
         return Err(("doc_to_target", format!("expected the text to score, found {}", target.shown())));
     };
     Ok(Built {
-        requests: vec![TextRequest { context: Arc::from(""), continuation: text.clone() }],
+        requests: vec![TextRequest { context: Arc::from(""), continuation: text.clone(), segments: None }],
         unconditional: Vec::new(),
         choices: Vec::new(),
         gold: Gold::Text(text.clone()),
         in_range: true,
+        without_system: false,
         target_text: text,
     })
-}
-
-/// The right answer to a prompt that a model continues. With choices the target is a number; where the first
-/// document has several answers, all have, and a single text is taken apart into characters as Python does.
-fn written(target: Part, choices: Option<&[String]>, several: bool) -> Result<Gold, Wrong> {
-    if let Some(choices) = choices {
-        let Part::Index(index) = target else {
-            return Err((
-                "doc_to_target",
-                format!("expected the number of a choice, found {}", target.shown()),
-            ));
-        };
-        let from_end = usize::try_from(index.unsigned_abs()).ok().and_then(|n| choices.len().checked_sub(n));
-        let choice = usize::try_from(index).ok().or(from_end).and_then(|at| choices.get(at)).cloned();
-        let wrong =
-            || ("doc_to_target", format!("the answer is choice {index}, and there are {}", choices.len()));
-        return choice.map(Gold::Text).ok_or_else(wrong);
-    }
-    Ok(match target {
-        Part::List(items) if several => {
-            let text = |item: &serde_json::Value| match item {
-                serde_json::Value::String(text) => text.clone(),
-                other => super::fields::python_text(other),
-            };
-            Gold::Texts(items.iter().map(text).collect())
-        }
-        Part::Text(text) if several => Gold::Texts(text.chars().map(String::from).collect()),
-        other if several => {
-            return Err(("doc_to_target", format!("expected a list of answers, found {}", other.shown())));
-        }
-        other => Gold::Text(other.shown()),
-    })
-}
-
-/// The right answer among the choices, and whether it is there.
-fn gold(answer: &Part, choices: &[String]) -> Result<(Gold, bool), Wrong> {
-    let index = |index: i64| usize::try_from(index).ok().filter(|at| *at < choices.len());
-    let one = match answer {
-        Part::Index(at) => index(*at),
-        Part::Text(text) => choices.iter().position(|choice| choice == text),
-        Part::Null => None,
-        Part::List(items) => {
-            let mut indices = Vec::new();
-            for item in items {
-                let at = item.as_i64().ok_or_else(|| {
-                    ("doc_to_target", format!("expected a list of choice numbers, found {item}"))
-                })?;
-                indices.extend(index(at));
-            }
-            let all = indices.len() == items.len();
-            return Ok((Gold::Indices(indices), all));
-        }
-    };
-    Ok(one.map_or((Gold::OutOfRange, false), |at| (Gold::Index(at), true)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    #[test]
-    fn written_answers() {
-        let list = || Part::List(vec![json!("x"), json!(3)]);
-        assert_eq!(written(list(), None, true).unwrap(), Gold::Texts(vec!["x".into(), "3".into()]));
-        assert_eq!(written(list(), None, false).unwrap(), Gold::Text("['x', 3]".into()));
-        assert_eq!(written(Part::Index(5), None, false).unwrap(), Gold::Text("5".into()));
-        let choices = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(written(Part::Index(-1), Some(&choices), false).unwrap(), Gold::Text("b".into()));
-        assert!(written(Part::Index(2), Some(&choices), false).is_err());
-        assert!(written(Part::Index(2), None, true).is_err());
-    }
-
-    #[test]
-    fn gold_answers() {
-        let choices = ["a".to_owned(), "b".to_owned()];
-        let gold = |part: Part| gold(&part, &choices).unwrap();
-        assert_eq!(gold(Part::Index(1)), (Gold::Index(1), true));
-        assert_eq!(gold(Part::Index(2)), (Gold::OutOfRange, false));
-        assert_eq!(gold(Part::Index(-1)), (Gold::OutOfRange, false));
-        assert_eq!(gold(Part::Text("b".into())), (Gold::Index(1), true));
-        assert_eq!(gold(Part::Text("c".into())), (Gold::OutOfRange, false));
-        let list = |items: &[i64]| Part::List(items.iter().map(|i| json!(i)).collect::<Vec<Value>>());
-        assert_eq!(gold(list(&[0, 1])), (Gold::Indices(vec![0, 1]), true));
-        assert_eq!(gold(list(&[0, 7])), (Gold::Indices(vec![0]), false));
-        assert_eq!(gold(list(&[])), (Gold::Indices(vec![]), true));
-        assert!(super::gold(&Part::List(vec![json!("a")]), &choices).is_err());
-    }
 }

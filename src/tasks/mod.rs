@@ -4,6 +4,7 @@
 //! [`prepare()`] turns both into [`PreparedTask`]: for every document the texts whose log-probabilities a
 //! model is asked for. Prompts equal those of lm-evaluation-harness 0.4.13 byte by byte.
 
+pub mod chat;
 pub mod data;
 pub mod embedded;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod native;
 pub mod parts;
 pub mod prepare;
 pub mod prompt;
+pub mod protocol;
 pub mod pyrandom;
 pub mod pyregex;
 pub mod schema;
@@ -24,8 +26,10 @@ pub mod template;
 
 mod build;
 mod discover;
+mod gold;
 mod splits;
 
+pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;
 pub use index::Index;

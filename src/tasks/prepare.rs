@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Built};
+use super::chat::{Chat, ChatSegments};
 use super::data::{DataStore, data_sha256};
 use super::error::TaskError;
 use super::fewshot::{Sampler, Strategy};
@@ -17,6 +18,7 @@ use super::filters::Pipeline;
 use super::native::{self, Document};
 use super::parts::Parts;
 use super::prompt::{Message, plain};
+use super::protocol::Rules;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
@@ -42,11 +44,22 @@ pub struct PrepareOptions {
     pub fewshot_seed: u32,
     /// A text that stands before everything else.
     pub system_instruction: Option<String>,
+    /// The chat template that writes the prompts; none for prompts as base models read them.
+    pub chat: Option<Chat>,
+    /// What stands before the prompts in tokens, and which tokens count.
+    pub rules: Rules,
 }
 
 impl Default for PrepareOptions {
     fn default() -> Self {
-        Self { num_fewshot: None, limit: None, fewshot_seed: 1234, system_instruction: None }
+        Self {
+            num_fewshot: None,
+            limit: None,
+            fewshot_seed: 1234,
+            system_instruction: None,
+            chat: None,
+            rules: Rules::default(),
+        }
     }
 }
 
@@ -60,6 +73,8 @@ pub struct TextRequest {
     pub context: Arc<str>,
     /// What is scored after it, delimiter included.
     pub continuation: String,
+    /// Both in segments, where a card's template wrote them; they then decide the tokens.
+    pub segments: Option<ChatSegments>,
 }
 
 /// The right answer of a document.
@@ -117,6 +132,10 @@ pub struct PreparedTask {
     pub total_docs: usize,
     /// How the model is to write, for tasks of the type `generate_until`.
     pub generation: Option<Generation>,
+    /// The chat template that wrote the prompts, if one did.
+    pub chat: Option<Chat>,
+    /// What stands before the prompts in tokens, and which tokens count.
+    pub rules: Rules,
     /// What the user should know: answers out of range, documents that may see themselves.
     pub warnings: Vec<String>,
 }
@@ -151,10 +170,12 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
             task.name, evaluated.split
         ));
     }
-    let mut builder = Builder::new(task, &evaluated.columns, options.system_instruction.as_deref())?;
+    let chat = options.chat.clone();
+    let mut builder =
+        Builder::new(task, &evaluated.columns, options.system_instruction.as_deref(), chat.as_ref())?;
     let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut docs = Vec::with_capacity(taken);
-    let (mut out_of_range, mut empty_choice) = (Vec::new(), Vec::new());
+    let (mut out_of_range, mut empty_choice, mut without_system) = (Vec::new(), Vec::new(), Vec::new());
     let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
@@ -178,7 +199,11 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         }
         let before = plain(&messages);
         let built = builder.requests(&doc, messages).map_err(at)?;
-        let Built { requests, unconditional, choices, gold, in_range, target_text } = built;
+        let Built { requests, unconditional, choices, gold, in_range, without_system: refused, target_text } =
+            built;
+        if refused {
+            without_system.push(doc_id);
+        }
         if !in_range {
             out_of_range.push(doc_id);
         }
@@ -202,9 +227,22 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
     warn(&mut warnings, task, &empty_choice, "an empty choice, which acc_norm divides by its length 0");
     warn(&mut warnings, task, &same_id, "an id that an earlier document has; both are counted");
+    let refused = "a chat template that refuses the system text: description and system instruction are left out, as in \
+                   the reference harness";
+    warn(&mut warnings, task, &without_system, refused);
     let data_sha256 = data_sha256(&splits.files);
     let task = Arc::new(task.clone());
-    Ok(PreparedTask { task, num_fewshot, docs, data_sha256, total_docs, generation, warnings })
+    Ok(PreparedTask {
+        task,
+        num_fewshot,
+        docs,
+        data_sha256,
+        total_docs,
+        generation,
+        chat,
+        rules: options.rules,
+        warnings,
+    })
 }
 
 /// The columns that name a document, by the names in use.

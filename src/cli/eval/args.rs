@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::build::Given;
 use crate::evaluate;
 use crate::records::Options;
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
@@ -17,7 +18,9 @@ Examples:
   zoo eval ./my-model ./other.gguf --suite arc_easy,hellaswag --data-dir ~/hub --out reports/two-models
   zoo eval vicuna-13b-v0 --from llama-13b=/models/llama/13B --suite mmlu
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
-  zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume";
+  zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume
+  zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
+  zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token";
 
 /// Score models on suites and write the tables
 ///
@@ -83,7 +86,30 @@ pub struct Args {
     #[arg(long)]
     #[serde(skip)]
     pub allow_difference: bool,
-    /// Text that goes before every prompt
+    /// By whose rules: prompts, marks, tokens that count, metrics; several stand side by side (zoo suites --protocols)
+    #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
+    pub protocol: Vec<String>,
+    /// Metrics of multiple-choice tasks beside those of the task file: acc, acc_norm (by characters), acc_bytes,
+    /// acc_token (by tokens), acc_mutual_info, exact_match, brier_score
+    #[arg(long, value_delimiter = ',', value_name = "METRIC")]
+    pub metrics: Vec<String>,
+    /// Write prompts as conversations: with the card's template, else the checkpoint's own; or with the one named.
+    /// Names are card, checkpoint, both (with and without, side by side), one of the checkpoint's templates, one of
+    /// zoo/prompts, or several of these with commas
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "default",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub apply_chat_template: Vec<String>,
+    /// Whether examples are turns of the conversation, or text of its one message [default: true, where the template
+    /// has turns]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub fewshot_as_multiturn: Option<bool>,
+    /// Text that goes before every prompt; the system text of a chat template
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Seed of the few-shot sampler
@@ -193,6 +219,7 @@ impl Args {
             limit: self.limit,
             fewshot_seed: self.fewshot_seed,
             system_instruction: self.system_instruction.clone(),
+            ..PrepareOptions::default()
         }
     }
 }

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use comfy_table::{Cell, CellAlignment};
 
+use super::asked::AskedTask;
 use super::subject::Subject;
 use crate::engine::{Plan, Speed, Work, calibrate, memory, work};
-use crate::evaluate::{EncodedTask, Finding, summary};
+use crate::evaluate::{Finding, summary};
 use crate::kernels;
 use crate::machine::Memory;
 use crate::report::{plain_table, render, terminal_width};
-use crate::tasks::PreparedTask;
 
 /// One task by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,19 +25,17 @@ struct Line {
 }
 
 /// Prints the plan of one model.
-pub fn print(
+pub fn print<'f>(
     subject: &Subject,
-    tasks: &[PreparedTask],
-    encoded: &[EncodedTask],
-    findings: &[Finding],
+    tasks: &[AskedTask<'_>],
+    findings: impl Iterator<Item = &'f Finding>,
 ) -> anyhow::Result<()> {
-    let requests: Vec<_> = encoded.iter().flat_map(EncodedTask::requests).cloned().collect();
+    let requests: Vec<_> = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned().collect();
     let config = &subject.checkpoint.config;
     let plan = Plan::new(&requests, subject.limits())?;
     let speed = kernels::by_name(subject.matmul).map(|matmul| calibrate(matmul.as_ref(), config));
     let lines: Vec<Line> = tasks
         .iter()
-        .zip(encoded)
         .map(|(task, encoded)| {
             let own: Vec<_> = encoded.requests().cloned().collect();
             let plan = Plan::new(&own, subject.limits())?;
@@ -91,7 +89,7 @@ pub fn print(
         )?;
     }
     writeln!(out, "\n{}", table(&lines, speed))?;
-    for line in summary(findings) {
+    for line in summary(&findings.cloned().collect::<Vec<_>>()) {
         writeln!(out, "{line}")?;
     }
     Ok(())

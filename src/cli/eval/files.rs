@@ -8,15 +8,16 @@ use super::output::Outcome;
 use crate::evaluate::{ModelIdentity, TaskMetric, TaskResult};
 use crate::lineage::Lock;
 use crate::records::{
-    BuiltRecord, Header, RunRecord, SuiteRecord, file_name, write_atomically, write_samples,
+    BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_atomically, write_samples,
 };
 use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
+use crate::tasks::Chat;
 
 /// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in
 /// the same tables and samples as one that was not.
 pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> anyhow::Result<()> {
     for model in models {
-        let samples = folder.join("samples").join(file_name(&model.identity.name));
+        let samples = folder.join("samples").join(file_name(&model.folder));
         for task in &model.tasks {
             let path = samples.join(file_name(&task.task.name) + ".jsonl");
             write_samples(&path, &header(&model.identity, task), &task.samples)?;
@@ -44,9 +45,21 @@ fn provenance(record: &RunRecord) -> String {
                 built.tensors_sha256
             )
         });
+        let asked = match &model.chat {
+            None => String::new(),
+            Some(ChatRecord { template, fewshot_as_multiturn: true, .. }) => {
+                format!(", chat template {template}, examples as turns")
+            }
+            Some(ChatRecord { template, .. }) => format!(", chat template {template}, one turn"),
+        };
         format!(
-            "- {}: weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
-            model.name, model.weights_sha256, model.tokenizer_sha256, model.precision, model.max_length
+            "- {}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
+            model.name,
+            model.protocol,
+            model.weights_sha256,
+            model.tokenizer_sha256,
+            model.precision,
+            model.max_length
         )
     });
     let models: String = models.collect();
@@ -128,5 +141,14 @@ fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
         output_type: task.task.config.output_type.name().to_owned(),
         n: task.samples.len(),
         metrics,
+    }
+}
+
+/// How the prompts of a conversation were written.
+pub fn chat_record(chat: &Chat) -> ChatRecord {
+    ChatRecord {
+        template: chat.format.name().to_owned(),
+        sha256: chat.format.source_sha256(),
+        fewshot_as_multiturn: chat.multiturn,
     }
 }

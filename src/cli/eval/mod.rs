@@ -1,6 +1,8 @@
 //! `zoo eval`: score models on suites and write the tables.
 
 mod args;
+mod asked;
+mod chat;
 mod complete;
 mod dry_run;
 mod files;
@@ -8,6 +10,7 @@ mod folder;
 mod harness;
 mod output;
 mod subject;
+mod variants;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,20 +19,19 @@ use anyhow::Context;
 
 pub(super) use args::parse_limit;
 pub use args::{Args, Format};
+use asked::{Asked, AskedTask, refuse_overlong};
 pub(super) use complete::read_record;
-use output::Scores;
+use output::Effort;
 pub(super) use output::{Run, Shown, new_record};
 use subject::{Subject, refuse_unused_parts};
+use variants::Variant;
 
 use super::exit::Usage;
 use super::{Global, bar};
-use crate::evaluate::{self, Overlong};
+use crate::evaluate::{self, EvaluateError};
 use crate::machine::cpu_name;
 use crate::records::{RunSettings, TaskSettings};
-use crate::tasks::{DataStore, Index, OutputType, PreparedTask, Suite, Task, TaskError, prepare};
-
-/// Whose prompts, tokens and metrics the numbers are.
-pub const PROTOCOL: &str = "lm-eval-0.4.13";
+use crate::tasks::{Index, OutputType, Suite, Task, TaskError};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
@@ -45,73 +47,59 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // Every model is found before the first one is computed.
     let subjects: Vec<Subject> =
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
-    let tasks = Arc::new(prepare_tasks(&suites, args)?);
-    refuse_overlong(args, &subjects, &tasks)?;
+    let variants = variants::variants(&subjects, &suites, args, global)?;
+    refuse_overlong(args, &subjects, &variants)?;
     if !args.dry_run {
-        run.open(&settings(args, &subjects, &tasks)?, args.resume)?;
+        run.open(&settings(args, &subjects, &variants)?, args.resume)?;
     }
-    for subject in subjects {
-        let tokenizer = subject.tokenizer()?;
-        let max_length = subject.limits().max_length;
-        let mut encoded = evaluate::encode(tokenizer, &tasks, max_length)?;
-        let fitted = evaluate::fit(tokenizer, &tasks, &mut encoded, max_length, args.overlong.into())?;
-        let tasks = fitted.tasks.map_or_else(|| Arc::clone(&tasks), Arc::new);
-        let mut findings = fitted.findings;
-        for (task, encoded) in tasks.iter().zip(&encoded) {
-            findings.extend(evaluate::inspect(tokenizer, task, encoded, max_length)?);
-        }
+    for (subject, variants) in subjects.iter().zip(&variants) {
+        let ask = |variant| Asked::new(subject, variant, args);
+        let asked: Vec<Asked> = variants.iter().map(ask).collect::<anyhow::Result<_>>()?;
+        let tasks: Vec<AskedTask> = asked.iter().flat_map(Asked::tasks).collect();
         if args.dry_run {
-            dry_run::print(&subject, &tasks, &encoded, &findings)?;
+            dry_run::print(subject, &tasks, asked.iter().flat_map(|asked| &asked.findings))?;
             continue;
         }
-        let (mut ledger, reused) = run.ledger(&subject, &encoded, &args.reuse)?;
+        let (mut ledger, reused) = run.ledger(subject, &tasks, &args.reuse)?;
         let progress = bar(global);
         let begun = Instant::now();
-        let model = subject.model(&ledger, &encoded, &progress)?;
+        let model = subject.model(&ledger, &tasks, &progress)?;
         let loading = begun.elapsed();
-        let evaluated = evaluate::evaluate(&*model, &tasks, &encoded, &mut ledger, &progress)?;
+        let mut evaluated = evaluate::evaluate(&*model, &tasks, &mut ledger, &progress)?;
         ledger.sync()?;
-        findings.extend(evaluated.tasks.iter().filter_map(evaluate::unparsed));
-        let scoring = begun.elapsed() - loading;
-        run.add(
-            &subject,
-            tokenizer,
-            &suites,
-            Scores { evaluated, tasks, findings, reused, loading, scoring },
-        )?;
+        let mut effort = Effort { reused, loading, scoring: begun.elapsed() - loading };
+        for asked in asked {
+            let own = evaluated.take_first(asked.tasks.len());
+            run.add(subject, asked, &suites, own, std::mem::take(&mut effort))?;
+        }
     }
     if args.dry_run { Ok(()) } else { run.finish(shown, &suites, global) }
 }
 
 /// What a run's numbers depend on; one with other settings is another run.
-fn settings(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow::Result<RunSettings> {
-    let task = |task: &PreparedTask| TaskSettings {
-        task: task.task.name.clone(),
-        num_fewshot: task.num_fewshot,
-        documents: task.docs.len(),
-        data_sha256: task.data_sha256.clone(),
-    };
+fn settings(args: &Args, subjects: &[Subject], variants: &[Vec<Variant>]) -> anyhow::Result<RunSettings> {
+    // All models are asked the same, but for what their own chat templates make of it; those are theirs.
+    let variants = variants.first().map(Vec::as_slice).unwrap_or_default();
+    let tasks = variants.iter().flat_map(|variant| {
+        let named = if variants.len() > 1 {
+            format!(" ({}{})", variant.protocol.name, variant.suffix)
+        } else {
+            String::new()
+        };
+        variant.tasks.iter().map(move |task| TaskSettings {
+            task: format!("{}{named}", task.task.name),
+            num_fewshot: task.num_fewshot,
+            documents: task.docs.len(),
+            data_sha256: task.data_sha256.clone(),
+        })
+    });
     Ok(RunSettings {
         zoo: env!("CARGO_PKG_VERSION").to_owned(),
         cpu: cpu_name(),
         options: args.options()?,
         models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
-        tasks: tasks.iter().map(task).collect(),
+        tasks: tasks.collect(),
     })
-}
-
-/// With `--overlong error` every model is looked at before the first one is computed.
-fn refuse_overlong(args: &Args, subjects: &[Subject], tasks: &[PreparedTask]) -> anyhow::Result<()> {
-    let policy = Overlong::from(args.overlong);
-    if policy == Overlong::Error {
-        for subject in subjects {
-            let (tokenizer, max_length) = (subject.tokenizer()?, subject.limits().max_length);
-            let mut encoded = evaluate::encode(tokenizer, tasks, max_length)?;
-            evaluate::fit(tokenizer, tasks, &mut encoded, max_length, policy)
-                .with_context(|| format!("model {}", subject.name))?;
-        }
-    }
-    Ok(())
 }
 
 fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
@@ -133,23 +121,6 @@ pub(super) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec
     names.iter().map(find).collect()
 }
 
-/// Documents and prompts of every task, each task once.
-fn prepare_tasks(suites: &[Suite], args: &Args) -> anyhow::Result<Vec<PreparedTask>> {
-    let data = DataStore::from_env(args.data_dir.as_deref());
-    let options = args.prepare_options();
-    let mut prepared: Vec<PreparedTask> = Vec::new();
-    for task in written_left_out(suites)? {
-        if prepared.iter().all(|known| known.task.name != task.name) {
-            let task = prepare(&task, &data, &options)?;
-            for warning in &task.warnings {
-                tracing::warn!("{}: {warning}", task.task.name);
-            }
-            prepared.push(task);
-        }
-    }
-    Ok(prepared)
-}
-
 /// The tasks that can be run: those whose answers are written are left out, and it is said.
 fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
     let tasks = suites.iter().flat_map(Suite::tasks);
@@ -164,7 +135,7 @@ fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
         _ => names.join(", "),
     };
     if scored.is_empty() {
-        return Err(evaluate::EvaluateError::Generates { tasks: names }.into());
+        return Err(EvaluateError::Generates { tasks: names }.into());
     }
     tracing::warn!(
         "{names}: left out, since writing answers (generate_until) comes with a later version; groups that hold such \

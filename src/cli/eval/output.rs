@@ -3,28 +3,28 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::args::{Format, Overlong};
+use super::args::{Args, Format, Overlong};
+use super::asked::{Asked, AskedTask};
 use super::files;
 use super::folder::{self, RunFolder};
 use super::harness::{self, Harness};
 use super::subject::{PRECISION, Subject};
-use super::{Args, PROTOCOL};
+use super::variants::Variant;
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::harness::RunFacts;
-use crate::evaluate::{EncodedTask, Evaluated, Finding, ModelIdentity, TaskResult, suite_rows, summary};
+use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskResult, suite_rows, summary, unparsed};
 use crate::machine::cpu_name;
 use crate::records::{
     Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, Timestamp, TokenRecord, file_name,
 };
 use crate::report::{Row, comparison_markdown, results_csv, rows_json, terminal_table, terminal_width};
-use crate::tasks::{PreparedTask, Suite};
-use crate::tokenizer::Tokenizer;
+use crate::tasks::Suite;
+use crate::tasks::protocol::{DEFAULT_PROTOCOL, Marks};
 
 /// A run under way.
 pub struct Run {
@@ -38,6 +38,8 @@ pub struct Run {
     started: Timestamp,
     limit: Option<f64>,
     log_samples: bool,
+    /// Metrics that were asked for beside those of the tasks.
+    metrics: Vec<String>,
     record: RunRecord,
     /// Below the table, in place of what the run took.
     note: Option<String>,
@@ -47,6 +49,8 @@ pub struct Run {
 pub struct Outcome {
     /// Who.
     pub identity: ModelIdentity,
+    /// The name of its folder of samples.
+    pub folder: String,
     /// Its tasks, graded.
     pub tasks: Vec<TaskResult>,
     /// What is to be known of their documents.
@@ -55,14 +59,9 @@ pub struct Outcome {
     pub harness: Option<Harness>,
 }
 
-/// The scores of one model and how they came about.
-pub struct Scores {
-    /// What came out.
-    pub evaluated: Evaluated,
-    /// The tasks as they were scored.
-    pub tasks: Arc<Vec<PreparedTask>>,
-    /// What is to be known of their documents.
-    pub findings: Vec<Finding>,
+/// What the scores of one model took, all its variants together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Effort {
     /// Requests that other runs had answered.
     pub reused: usize,
     /// Reading the weights.
@@ -94,13 +93,20 @@ impl Run {
         }
         let record = RunRecord {
             started: started.rfc3339(),
+            protocol: args.protocol.join(", "),
             system_instruction: args.system_instruction.clone(),
             options: args.options()?,
             overlong: args.overlong.name(),
             ..new_record(args.suite.clone(), args.fewshot_seed)
         };
         let run = Self::new(Some(folder), record);
-        Ok(Self { started, limit: harness::limit(args.limit), log_samples: args.log_samples, ..run })
+        Ok(Self {
+            started,
+            limit: harness::limit(args.limit),
+            log_samples: args.log_samples,
+            metrics: args.metrics.clone(),
+            ..run
+        })
     }
 
     /// A run of answers that are there already; its files are written where a folder is named.
@@ -118,6 +124,7 @@ impl Run {
             started: Timestamp::now(),
             limit: None,
             log_samples: false,
+            metrics: Vec::new(),
             record,
             note: None,
         }
@@ -140,7 +147,7 @@ impl Run {
     pub fn ledger(
         &self,
         subject: &Subject,
-        encoded: &[EncodedTask],
+        tasks: &[AskedTask<'_>],
         reuse: &[PathBuf],
     ) -> anyhow::Result<(Ledger, usize)> {
         let max_length = subject.limits().max_length;
@@ -148,7 +155,8 @@ impl Run {
         let mut ledger = Ledger::open(&place.path, &subject.name, subject.identity()?, max_length)?;
         let mut reused = 0;
         for run in reuse {
-            reused += ledger.reuse(&place.place_of(run), encoded.iter().flat_map(EncodedTask::requests))?;
+            reused += ledger
+                .reuse(&place.place_of(run), tasks.iter().flat_map(|(_, encoded)| encoded.requests()))?;
         }
         for note in ledger.take_notes() {
             tracing::warn!("{}: {note}", subject.name);
@@ -156,24 +164,30 @@ impl Run {
         Ok((ledger, reused))
     }
 
-    /// Takes in one model's results.
+    /// Takes in what one model answered to one variant. The tokens of all variants count for the first.
     pub fn add(
         &mut self,
         subject: &Subject,
-        tokenizer: &Tokenizer,
+        asked: Asked<'_>,
         suites: &[Suite],
-        scores: Scores,
+        evaluated: Evaluated,
+        effort: Effort,
     ) -> anyhow::Result<()> {
-        let Scores { evaluated, tasks, findings, reused, loading, scoring } = scores;
+        let Asked { variant, tasks, mut findings, .. } = asked;
+        let Variant { suffix, protocol, chat, .. } = variant;
+        let (tokenizer, Effort { reused, loading, scoring }) = (subject.tokenizer()?, effort);
+        findings.extend(evaluated.tasks.iter().filter_map(unparsed));
         // Two models of one name get numbers, so that neither's files are lost.
-        let taken = |name: &String| self.record.models.iter().any(|m| &m.name == name);
-        let numbered = (2..).map(|n| format!("{}-{n}", subject.name));
-        let name =
-            std::iter::once(subject.name.clone()).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
+        let taken =
+            |name: &String| self.record.models.iter().any(|m| &m.name == name && m.protocol == protocol.name);
+        let numbered = (2..).map(|n| format!("{}-{n}{suffix}", subject.name));
+        let first = format!("{}{suffix}", subject.name);
+        let name = std::iter::once(first).chain(numbered).find(|n| !taken(n)).unwrap_or_default();
         let identity = ModelIdentity {
             name: name.clone(),
             weights_sha256: subject.weights_sha256.clone(),
-            protocol: PROTOCOL.to_owned(),
+            protocol: protocol.name.clone(),
+            metrics: protocol.metrics.iter().chain(&self.metrics).cloned().collect(),
             published: subject.card.as_ref().map(|card| card.published.clone()).unwrap_or_default(),
         };
         let TokenCounts { asked, distinct, computed } = evaluated.tokens;
@@ -187,7 +201,9 @@ impl Run {
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: subject.checkpoint.config.parameters(),
             max_length: subject.limits().max_length,
-            adds_bos: tokenizer.adds_bos(),
+            adds_bos: tokenizer.adds_bos() && protocol.marks == Marks::Tokenizer,
+            protocol: protocol.name.clone(),
+            chat: chat.as_ref().map(files::chat_record),
             precision: PRECISION.to_owned(),
             matmul: subject.matmul.to_owned(),
             seconds: BTreeMap::from([
@@ -211,7 +227,7 @@ impl Run {
             limit: self.limit,
             fewshot_seed: self.record.fewshot_seed,
             system_instruction: self.record.system_instruction.clone(),
-            protocol: format!("zoo {}, protocol {PROTOCOL}", self.record.zoo),
+            protocol: format!("zoo {}, protocol {}", self.record.zoo, protocol.name),
             environment: format!("{}, {} threads", self.record.cpu, self.record.threads),
             date: self.started.seconds(),
             ..RunFacts::default()
@@ -240,7 +256,8 @@ impl Run {
         if self.record.tasks.is_empty() {
             self.record.tasks = tasks.iter().map(files::suite_record).collect();
         }
-        self.models.push(Outcome { identity, tasks, findings: Vec::new(), harness: None });
+        let folder = self.record.samples_folder(&identity.name, &identity.protocol);
+        self.models.push(Outcome { identity, folder, tasks, findings: Vec::new(), harness: None });
     }
 
     /// Writes the folder and prints the table.
@@ -277,7 +294,7 @@ impl Run {
         if lines.is_empty() { lines } else { lines + "\n" }
     }
 
-    /// A line per model: what sharing saved and how long it took.
+    /// A line per model, all its variants together: what sharing saved and how long it took.
     fn saved(&self) -> String {
         let line = |model: &ModelRecord| {
             let TokenRecord { asked, distinct, computed } = model.tokens;
@@ -297,7 +314,7 @@ impl Run {
             }
             line + "\n"
         };
-        self.record.models.iter().map(line).collect()
+        self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()
     }
 }
 
@@ -307,7 +324,7 @@ pub fn new_record(suites: Vec<String>, fewshot_seed: u32) -> RunRecord {
         zoo: env!("CARGO_PKG_VERSION").to_owned(),
         started: Timestamp::now().rfc3339(),
         seconds: 0.0,
-        protocol: PROTOCOL.to_owned(),
+        protocol: DEFAULT_PROTOCOL.to_owned(),
         fewshot_seed,
         system_instruction: None,
         overlong: Overlong::default().name(),

@@ -7,12 +7,12 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::Args;
+use super::asked::AskedTask;
 use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};
 use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Recorded};
-use crate::evaluate::EncodedTask;
 use crate::kernels::{self, MatMul};
 use crate::lineage::Lock;
 use crate::machine::Memory;
@@ -165,10 +165,10 @@ impl Subject {
     pub fn model(
         &self,
         ledger: &Ledger,
-        encoded: &[EncodedTask],
+        tasks: &[AskedTask<'_>],
         progress: &dyn Progress,
     ) -> anyhow::Result<Box<dyn LanguageModel>> {
-        if Recorded::answers(ledger, encoded.iter().flat_map(EncodedTask::requests)) {
+        if Recorded::answers(ledger, tasks.iter().flat_map(|(_, encoded)| encoded.requests())) {
             return Ok(Box::new(Recorded(self.limits)));
         }
         Ok(Box::new(self.load(progress)?))

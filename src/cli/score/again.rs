@@ -12,10 +12,12 @@ use crate::cli::exit::Usage;
 use crate::cli::{Global, models};
 use crate::evaluate::{ModelIdentity, TaskResult, grade_samples};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, file_name, read_samples};
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{DataStore, Index, PrepareOptions, PreparedTask, Suite, prepare};
 
 pub fn run(folder: &Path, args: &Args, global: &Global) -> anyhow::Result<()> {
     let record = read_record(folder)?;
+    refuse_other_prompts(folder, &record)?;
     let index = Index::load(&args.include_path)?;
     let names = if args.suite.is_empty() { record.suites.clone() } else { args.suite.clone() };
     let suites = eval::find_suites(&index, &names)?;
@@ -40,11 +42,28 @@ pub fn run(folder: &Path, args: &Args, global: &Global) -> anyhow::Result<()> {
             name,
             weights_sha256: model.as_ref().map(|model| model.weights_sha256.clone()).unwrap_or_default(),
             protocol: protocol.clone(),
+            metrics: Vec::new(),
             published: card.map(|card| card.published.clone()).unwrap_or_default(),
         };
         run.add_graded(identity, model, &suites, graded);
     }
     run.finish(args.shown(), &suites, global)
+}
+
+/// Prompts are made again as the default protocol makes them, and without chat templates.
+fn refuse_other_prompts(folder: &Path, record: &RunRecord) -> anyhow::Result<()> {
+    let chat = record.models.iter().find_map(|model| model.chat.as_ref());
+    let found = match chat {
+        Some(chat) => format!("prompts by the chat template {}", chat.template),
+        None if record.protocol != DEFAULT_PROTOCOL => format!("protocol {}", record.protocol),
+        None => return Ok(()),
+    };
+    Err(Usage(format!(
+        "{}: expected a run by protocol {DEFAULT_PROTOCOL} without chat templates, found {found}; only such runs can be \
+         graded again: run it once more with --resume or --reuse, which asks the model nothing that is known",
+        folder.display()
+    ))
+    .into())
 }
 
 /// Who answered: the models of the run, or whoever wrote the answers that were graded in it.

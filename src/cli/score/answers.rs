@@ -9,6 +9,7 @@ use crate::cli::eval::{self, Run};
 use crate::cli::exit::Usage;
 use crate::evaluate::{ModelIdentity, filter_generation, grade_generation};
 use crate::records::{AnswerFile, GradedRecord, read_answers};
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{DataStore, Index, OutputType, Suite, Task, prepare};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -38,7 +39,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         name: name.to_owned(),
         // Nobody knows which weights wrote a text.
         weights_sha256: String::new(),
-        protocol: eval::PROTOCOL.to_owned(),
+        protocol: DEFAULT_PROTOCOL.to_owned(),
+        metrics: Vec::new(),
         published: Vec::new(),
     };
     let mut record = eval::new_record(args.suite.clone(), args.fewshot_seed);

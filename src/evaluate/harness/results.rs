@@ -204,7 +204,7 @@ impl Book {
         let mut entry = Map::new();
         entry.insert("alias".into(), group.alias.clone().into());
         entry.insert("name".into(), group.name.clone().into());
-        if let Some((members, values)) = group_values(suite, group, tasks) {
+        if let Some((members, values)) = group_values(suite, &group.aggregates, tasks) {
             if !values.is_empty() {
                 let documents: usize = members.iter().map(|member| member.samples.len()).sum();
                 entry.insert("sample_len".into(), documents.into());

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::error::PromptError;
 use super::super::load::read_text;
 use super::MAX_TEMPLATE;
+use crate::weights::gguf::Metadata;
 
 /// Bytes of a settings file that are read at most.
 const MAX_SETTINGS: u64 = 64 << 20;
@@ -53,6 +54,33 @@ impl ChatTemplates {
             found.templates.clear();
             found.read_jinja("default", jinja)?;
             found.read_additional(&folder.join("additional_chat_templates"))?;
+        }
+        Ok(found)
+    }
+
+    /// Reads the metadata of a GGUF file, `file` in messages: `tokenizer.chat_template`, and by name
+    /// `tokenizer.chat_template.NAME`.
+    ///
+    /// Errors: values that are no texts.
+    pub fn from_gguf(metadata: &Metadata, file: &Path) -> Result<ChatTemplates, PromptError> {
+        const KEY: &str = "tokenizer.chat_template";
+        let mut found = ChatTemplates::default();
+        for key in metadata.0.keys().filter(|key| key.starts_with(KEY)).take(MAX_TEMPLATES) {
+            let name = match key.strip_prefix(KEY) {
+                Some("") => "default",
+                Some(rest) => match rest.strip_prefix('.') {
+                    Some(name) => name,
+                    None => continue,
+                },
+                None => continue,
+            };
+            let source = metadata.string(key).map_err(|error| PromptError::Settings {
+                path: file.to_owned(),
+                field: key.clone(),
+                expected: "a text",
+                found: error.found.to_owned(),
+            })?;
+            found.push(name, source.unwrap_or_default(), file);
         }
         Ok(found)
     }
@@ -152,6 +180,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tokenizer_config.json"), settings).unwrap();
         folder
+    }
+
+    #[test]
+    fn metadata_of_gguf_files() {
+        use crate::weights::gguf::Value as Gguf;
+        let mut metadata = Metadata::default();
+        for (key, value) in [("", "d"), (".rag", "r"), ("s", "no template")] {
+            metadata.0.insert(format!("tokenizer.chat_template{key}"), Gguf::String(value.into()));
+        }
+        let file = Path::new("m.gguf");
+        let found = ChatTemplates::from_gguf(&metadata, file).unwrap();
+        let names: Vec<(&str, &str)> =
+            found.templates.iter().map(|t| (t.name.as_str(), t.source.as_str())).collect();
+        assert_eq!(names, [("default", "d"), ("rag", "r")]);
+        metadata.0.insert("tokenizer.chat_template".into(), Gguf::Bool(true));
+        let wrong = ChatTemplates::from_gguf(&metadata, file).unwrap_err().to_string();
+        assert!(wrong.contains("m.gguf: tokenizer.chat_template: expected a text"), "{wrong}");
     }
 
     #[test]

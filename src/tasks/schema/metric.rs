@@ -39,10 +39,12 @@ pub struct MetricSpec {
 }
 
 /// Name, aggregation and direction of the metrics that need no word of their own in a task file.
-const KNOWN: [(&str, &str, bool); 19] = [
+const KNOWN: [(&str, &str, bool); 21] = [
     ("acc", "mean", true),
     ("acc_norm", "mean", true),
     ("acc_bytes", "mean", true),
+    ("acc_token", "mean", true),
+    ("acc_ppl", "mean", true),
     ("acc_mutual_info", "mean", true),
     ("acc_all", "mean", true),
     ("exact_match", "mean", true),
@@ -82,6 +84,18 @@ impl MetricSpec {
 }
 
 impl MetricConfig {
+    /// A metric of which only the name is given.
+    pub fn named(name: &str) -> Self {
+        Self {
+            metric: name.to_owned(),
+            function: None,
+            aggregation: None,
+            higher_is_better: None,
+            hf_evaluate: false,
+            kwargs: Map::new(),
+        }
+    }
+
     /// The metric with its defaults filled in.
     pub fn spec(&self) -> MetricSpec {
         let known = MetricSpec::known(&self.metric);

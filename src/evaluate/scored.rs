@@ -1,0 +1,132 @@
+//! Which tokens of a document's requests count, by the rule of a protocol.
+//!
+//! All rules work on the same tokens, context and continuation together; they put the cut between what is given
+//! and what is scored in another place.
+
+use std::sync::Arc;
+
+use crate::engine::{EncodedPair, ScoreRequest};
+use crate::tasks::protocol::Scored;
+
+/// Cuts the requests of one document, one per choice, in another place.
+///
+/// # Errors
+/// Requests that the rule cannot compare, in words.
+pub(super) fn recut(
+    pairs: Vec<EncodedPair>,
+    scored: Scored,
+    max_length: usize,
+) -> Result<Vec<EncodedPair>, String> {
+    match scored {
+        Scored::Continuation => Ok(pairs),
+        Scored::OneToken => match pairs.iter().position(|pair| pair.request.continuation.len() != 1) {
+            None => Ok(pairs),
+            Some(choice) => {
+                let found = pairs.get(choice).map_or(0, |pair| pair.request.continuation.len());
+                Err(format!("expected choices of one token each, found {found} in choice {choice}"))
+            }
+        },
+        Scored::AfterCommonPrefix => after_common_prefix(pairs),
+        Scored::Whole => pairs.into_iter().map(|pair| whole(pair, max_length)).collect(),
+    }
+}
+
+/// The tokens after those that all choices begin with; at least one, so a choice that another one begins with
+/// keeps its last.
+fn after_common_prefix(pairs: Vec<EncodedPair>) -> Result<Vec<EncodedPair>, String> {
+    let all: Vec<Vec<u32>> = pairs.iter().map(|pair| tokens(&pair.request)).collect();
+    let Some((first, others)) = all.split_first() else { return Ok(pairs) };
+    let same = |other: &Vec<u32>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let shortest = all.iter().map(Vec::len).min().unwrap_or_default();
+    let cut = others.iter().map(same).min().unwrap_or(first.len()).min(shortest.saturating_sub(1));
+    let own = pairs.first().map(|pair| Arc::clone(&pair.request.context)).unwrap_or_default();
+    let prompt = pairs.iter().map(|pair| pair.n_context_tokens).max().unwrap_or_default();
+    // A token may span the join of prompt and choice, but choices after different prompts share less.
+    if cut == 0 || cut.saturating_add(1) < prompt {
+        return Err(format!(
+            "expected choices after one prompt of {prompt} tokens, found {cut} tokens that all of them share"
+        ));
+    }
+    let context: Arc<[u32]> =
+        if own.len() == cut { own } else { first.get(..cut).unwrap_or_default().into() };
+    let recut = |(pair, tokens): (EncodedPair, Vec<u32>)| {
+        let continuation = tokens.get(cut..).unwrap_or_default().to_vec();
+        EncodedPair { request: ScoreRequest { context: Arc::clone(&context), continuation }, ..pair }
+    };
+    Ok(pairs.into_iter().zip(all).map(recut).collect())
+}
+
+/// All tokens but the first; of a text that is too long, the last `max_length` tokens.
+fn whole(pair: EncodedPair, max_length: usize) -> Result<EncodedPair, String> {
+    let tokens = tokens(&pair.request);
+    let cut = tokens.len().saturating_sub(max_length);
+    let kept = tokens.get(cut..).unwrap_or_default();
+    match kept.split_first() {
+        Some((first, rest)) if !rest.is_empty() => {
+            let request = ScoreRequest { context: Arc::from([*first]), continuation: rest.to_vec() };
+            Ok(EncodedPair { request, cut, ..pair })
+        }
+        _ => Err(format!(
+            "expected at least 2 tokens to score a text as a whole, found {} (the model has {max_length} positions)",
+            tokens.len()
+        )),
+    }
+}
+
+fn tokens(request: &ScoreRequest) -> Vec<u32> {
+    request.context.iter().chain(&request.continuation).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(context: &[u32], continuations: &[&[u32]]) -> Vec<EncodedPair> {
+        let context: Arc<[u32]> = context.into();
+        let pair = |continuation: &&[u32]| EncodedPair {
+            request: ScoreRequest { context: Arc::clone(&context), continuation: continuation.to_vec() },
+            n_context_tokens: context.len(),
+            cut: 0,
+        };
+        continuations.iter().map(pair).collect()
+    }
+
+    fn cut(scored: Scored, continuations: &[&[u32]]) -> Result<Vec<(usize, Vec<u32>)>, String> {
+        let pairs = recut(pairs(&[1, 2, 3], continuations), scored, 5)?;
+        Ok(pairs.into_iter().map(|p| (p.request.context.len(), p.request.continuation)).collect())
+    }
+
+    #[test]
+    fn what_all_choices_share_is_not_scored() {
+        let rule = Scored::AfterCommonPrefix;
+        assert_eq!(cut(rule, &[&[7, 8], &[7, 9, 9]]).unwrap(), [(4, vec![8]), (4, vec![9, 9])]);
+        assert_eq!(cut(rule, &[&[7], &[8]]).unwrap(), [(3, vec![7]), (3, vec![8])]);
+        // One choice begins with the other: its last token still counts.
+        assert_eq!(cut(rule, &[&[7], &[7, 9]]).unwrap(), [(3, vec![7]), (3, vec![7, 9])]);
+        let mut apart = pairs(&[1, 2, 3, 4], &[&[7]]);
+        apart.extend(pairs(&[1, 5, 3, 4], &[&[7]]));
+        assert!(recut(apart, rule, 9).unwrap_err().contains("after one prompt of 4 tokens, found 1"));
+    }
+
+    #[test]
+    fn single_tokens_are_asked_for() {
+        assert_eq!(cut(Scored::OneToken, &[&[7], &[8]]).unwrap(), [(3, vec![7]), (3, vec![8])]);
+        assert!(cut(Scored::OneToken, &[&[7], &[8, 9]]).unwrap_err().contains("found 2 in choice 1"));
+        assert_eq!(cut(Scored::Continuation, &[&[7], &[8, 9]]).unwrap()[1], (3, vec![8, 9]));
+    }
+
+    #[test]
+    fn whole_texts_lose_their_beginning_where_they_are_too_long() {
+        let pairs = recut(pairs(&[1, 2, 3], &[&[7], &[8, 9, 9]]), Scored::Whole, 5).unwrap();
+        assert_eq!(
+            (&pairs[0].request.context[..], &pairs[0].request.continuation[..], pairs[0].cut),
+            (&[1][..], &[2, 3, 7][..], 0)
+        );
+        assert_eq!(
+            (&pairs[1].request.context[..], &pairs[1].request.continuation[..], pairs[1].cut),
+            (&[2][..], &[3, 8, 9, 9][..], 1)
+        );
+        assert!(recut(vec![], Scored::AfterCommonPrefix, 5).unwrap().is_empty());
+        assert!(cut(Scored::Whole, &[&[]]).is_ok());
+    }
+}

@@ -1,0 +1,212 @@
+//! Prompts as conversations: the messages of a document, written by a chat template.
+//!
+//! Rules of lm-evaluation-harness 0.4.13. With turns, each message is one; without, everything but the system
+//! text is one message of the user, written as a base model reads it. A document's `gen_prefix` is an answer
+//! that has begun. A template that refuses gets a second try without the system text.
+//!
+//! A template of a card also writes the answers that are scored, so that they stand after `ASSISTANT:` with the
+//! same space, and cut at the same places, as in training. A checkpoint's template ends with its generation
+//! prompt and the answer follows directly, as in the reference harness.
+
+use std::sync::Arc;
+
+use super::prompt::{Message, Role, plain};
+use crate::prompts::{self, ChatFormat, End, Segment, Written};
+
+/// How the prompts of a run are written as conversations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chat {
+    /// The template.
+    pub format: Arc<ChatFormat>,
+    /// Whether examples are turns of their own.
+    pub multiturn: bool,
+}
+
+/// A prompt of a card's template in segments, and an answer after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatSegments {
+    /// The prompt; requests with one context share it.
+    pub context: Arc<[Segment]>,
+    /// Whether the first text of `answer` goes on with the last text of `context`.
+    pub joined: bool,
+    /// The answer that is scored; empty where the model is to write one.
+    pub answer: Vec<Segment>,
+}
+
+/// A written prompt.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    /// The prompt as text.
+    pub text: Arc<str>,
+    /// As segments, of a card's template.
+    segments: Option<Arc<[Segment]>>,
+    /// The messages it was made from.
+    messages: Vec<prompts::Message>,
+    /// Whether the template refused the system text, so that it is missing.
+    pub without_system: bool,
+}
+
+impl Context {
+    /// A prompt that no template wrote.
+    pub fn of_text(text: String) -> Self {
+        Self { text: text.into(), segments: None, messages: Vec::new(), without_system: false }
+    }
+}
+
+impl Chat {
+    /// Writes the messages of a document.
+    ///
+    /// # Errors
+    /// What the template says, in words.
+    pub(super) fn context(&self, messages: &[Message]) -> Result<Context, String> {
+        let mut messages = if self.multiturn { turns(messages) } else { one_turn(messages) };
+        let end = match messages.last() {
+            Some(last) if last.role == prompts::Role::Assistant => End::Open,
+            _ => End::Answer,
+        };
+        let has_system = messages.first().is_some_and(|first| first.role == prompts::Role::System);
+        let (written, without_system) = match self.format.write(&messages, end) {
+            Err(_) if has_system => {
+                messages.remove(0);
+                (self.format.write(&messages, end), true)
+            }
+            first => (first, false),
+        };
+        let Written { text, segments } = written.map_err(|error| error.to_string())?;
+        Ok(Context { text: text.into(), segments: segments.map(Into::into), messages, without_system })
+    }
+
+    /// What is scored when `answer` follows a prompt: its text, and the segments of a card's template.
+    ///
+    /// # Errors
+    /// What the template says, in words.
+    pub(super) fn answered(
+        &self,
+        context: &Context,
+        answer: &str,
+    ) -> Result<(String, Option<ChatSegments>), String> {
+        let Some(segments) = &context.segments else { return Ok((answer.to_owned(), None)) };
+        let mut messages = context.messages.clone();
+        match messages.last_mut() {
+            Some(last) if last.role == prompts::Role::Assistant => last.content.push_str(answer),
+            _ => messages.push(prompts::Message::assistant(answer.trim_start())),
+        }
+        let whole = self.format.write(&messages, End::Open).map_err(|error| error.to_string())?;
+        let (joined, answer) =
+            whole.segments.and_then(|whole| after(segments, &whole)).unwrap_or_else(|| {
+                // The template writes prompts and answers in different ways: the answer follows directly.
+                (true, vec![Segment::Text(answer.to_owned())])
+            });
+        Ok((prompts::text(&answer), Some(ChatSegments { context: Arc::clone(segments), joined, answer })))
+    }
+
+    /// The segments of a prompt that the model is to answer.
+    pub(super) fn asked(&self, context: &Context) -> Option<ChatSegments> {
+        let segments = context.segments.as_ref()?;
+        Some(ChatSegments { context: Arc::clone(segments), joined: false, answer: Vec::new() })
+    }
+}
+
+/// What of a conversation stands after a prompt that it begins with, and whether it goes on with its last text.
+fn after(prompt: &[Segment], whole: &[Segment]) -> Option<(bool, Vec<Segment>)> {
+    if let Some(rest) = whole.strip_prefix(prompt) {
+        return Some((false, rest.to_vec()));
+    }
+    let (last, before) = prompt.split_last()?;
+    let (first, rest) = whole.strip_prefix(before)?.split_first()?;
+    let (Segment::Text(last), Segment::Text(first)) = (last, first) else { return None };
+    let first = Segment::Text(first.strip_prefix(last.as_str())?.to_owned());
+    Some((true, std::iter::once(first).chain(rest.iter().cloned()).collect()))
+}
+
+fn turns(messages: &[Message]) -> Vec<prompts::Message> {
+    let role = |role: Role| match role {
+        Role::System => prompts::Role::System,
+        Role::User => prompts::Role::User,
+        Role::Assistant => prompts::Role::Assistant,
+    };
+    messages.iter().map(|m| prompts::Message::new(role(m.role), m.content.as_str())).collect()
+}
+
+/// The system text, one message of the user with all else, and an answer that has begun.
+fn one_turn(messages: &[Message]) -> Vec<prompts::Message> {
+    let (system, rest) = match messages.split_first() {
+        Some((first, rest)) if first.role == Role::System => (Some(first), rest),
+        _ => (None, messages),
+    };
+    let (begun, rest) = match rest.split_last() {
+        Some((last, rest)) if last.role == Role::Assistant => (Some(last), rest),
+        _ => (None, rest),
+    };
+    let user = rest.split_last().map(|(last, before)| plain(before) + &last.content).unwrap_or_default();
+    let mut one = turns(system.map(std::slice::from_ref).unwrap_or_default());
+    one.push(prompts::Message::user(user));
+    one.extend(begun.map(|begun| prompts::Message::assistant(begun.content.as_str())));
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompts::load;
+
+    fn messages(prefix: Option<&str>) -> Vec<Message> {
+        let mut messages = vec![
+            Message::new(Role::System, "Sums.", ""),
+            Message::new(Role::User, "1+1?", " "),
+            Message::new(Role::Assistant, "2", "\n\n"),
+            Message::new(Role::User, "1+2?", if prefix.is_some() { " " } else { "" }),
+        ];
+        messages.extend(prefix.map(|prefix| Message::new(Role::Assistant, prefix, "")));
+        messages
+    }
+
+    fn chat(template: &str, multiturn: bool) -> Chat {
+        Chat { format: Arc::new(ChatFormat::of_card(&load(None).unwrap()[template])), multiturn }
+    }
+
+    #[test]
+    fn examples_are_turns_or_one_message() {
+        let text = |multiturn| chat("vicuna-v1.1", multiturn).context(&messages(None)).unwrap().text;
+        assert_eq!(*text(true), *"Sums. USER: 1+1? ASSISTANT: 2</s>USER: 1+2? ASSISTANT:");
+        assert_eq!(*text(false), *"Sums. USER: 1+1? 2\n\n1+2? ASSISTANT:");
+        let begun = chat("vicuna-v1.1", false).context(&messages(Some("It is"))).unwrap().text;
+        assert_eq!(*begun, *"Sums. USER: 1+1? 2\n\n1+2? ASSISTANT: It is");
+    }
+
+    #[test]
+    fn the_template_writes_the_answer() {
+        let chat = chat("vicuna-v1.1", true);
+        let context = chat.context(&messages(None)).unwrap();
+        let (text, segments) = chat.answered(&context, "3").unwrap();
+        let segments = segments.unwrap();
+        assert_eq!((text.as_str(), segments.joined), (" 3", true));
+        assert_eq!(segments.context.last(), Some(&Segment::Text("USER: 1+2? ASSISTANT:".into())));
+        let begun = chat.context(&messages(Some("It is"))).unwrap();
+        assert_eq!(chat.answered(&begun, " 3").unwrap().0, " 3");
+        assert_eq!(chat.asked(&begun).unwrap().answer, []);
+    }
+
+    #[test]
+    fn every_template_goes_on_from_its_prompt() {
+        for (name, template) in load(None).unwrap() {
+            let chat = Chat { format: Arc::new(ChatFormat::of_card(&template)), multiturn: false };
+            if template.layout.assistant.is_none() {
+                continue;
+            }
+            let context = chat.context(&messages(None)).unwrap();
+            let (text, segments) = chat.answered(&context, "3").unwrap();
+            assert_eq!(text.trim(), "3", "{name}: {segments:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_system_text_is_left_out_and_told() {
+        let context = chat("alpaca", false).context(&messages(None)).unwrap();
+        assert!(context.without_system && !context.text.contains("Sums."), "{}", context.text);
+        assert!(context.text.ends_with("### Instruction:\n1+1? 2\n\n1+2?\n\n### Response:"));
+        assert!(!chat("vicuna-v1.1", true).context(&messages(None)).unwrap().without_system);
+        let turns = chat("alpaca", true).context(&messages(None)).unwrap_err();
+        assert!(turns.contains("single turn"), "{turns}");
+    }
+}

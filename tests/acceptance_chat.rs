@@ -1,0 +1,48 @@
+//! Prompts of chat models against what lm-evaluation-harness 0.4.13 builds, byte by byte and token by token.
+//!
+//! `ZOO_HARNESS_REQUESTS` names a file that `tests/fixtures/chat/harness.py` wrote, `ZOO_CHAT_CHECKPOINT` the folder
+//! of the same tokenizer and chat template. The data is that of the shared reference folder: `ZOO_SHARED`, or `shared`
+//! beside the checkout.
+
+mod conversations;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use conversations::{Place, compare, format_of};
+use zoo::tasks::{DataStore, Index};
+use zoo::tokenizer::Tokenizer;
+
+fn folder(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn conversations_equal_the_reference() {
+    let (Some(requests), Some(checkpoint)) = (folder("ZOO_HARNESS_REQUESTS"), folder("ZOO_CHAT_CHECKPOINT"))
+    else {
+        eprintln!(
+            "SKIPPED: conversations against the reference: ZOO_HARNESS_REQUESTS, ZOO_CHAT_CHECKPOINT not set"
+        );
+        return;
+    };
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
+    let hub = folder("ZOO_SHARED").unwrap_or_else(beside).join("hub");
+    let place = Place {
+        index: &Index::load(&[]).unwrap(),
+        data: &DataStore::new(Some(&hub), None),
+        tokenizer: &Tokenizer::from_folder(&checkpoint).unwrap(),
+    };
+    let format = format_of(&checkpoint);
+    let found = compare(&std::fs::read_to_string(&requests).unwrap(), &place, |_| Arc::clone(&format));
+    let differ = &found.differences;
+    eprintln!(
+        "{} sets, {} requests, {} of them in tokens, {} differ",
+        found.sets,
+        found.requests,
+        found.in_tokens,
+        differ.len()
+    );
+    assert!(found.requests > 0 && differ.is_empty(), "{}", differ[..differ.len().min(5)].join("\n"));
+}
