@@ -22,7 +22,7 @@ const SMALL: [&str; 3] = ["checklist.chk", "params.json", "tokenizer.model"];
 /// # Errors
 /// [`LineageError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
 /// another process works on it or the disk has no room; those of [`MetaPlan::new`] and [`MetaPlan::write`]. Nothing is
-/// left then.
+/// left then; if the target appears while this works, the finished folder stays beside it until the next call.
 pub fn write_meta_folder(
     model: &HfModel,
     out: &Path,
