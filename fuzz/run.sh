@@ -5,7 +5,7 @@ cd "$(dirname "$0")" || exit 1
 runs=$1
 shift
 [ $# -gt 0 ] || set -- $(ls seeds)
-RUSTC_WRAPPER=$PWD/rustc.sh cargo build --bins || exit 1
+RUSTC_WRAPPER=$PWD/rustc.sh cargo build --locked --bins || exit 1
 # Threads only cost time with inputs this small.
 export RAYON_NUM_THREADS=1
 failed=0
