@@ -17,7 +17,7 @@ pub use run::{
     BuiltRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord, file_name,
 };
 pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
-pub use settings::{ModelSettings, Options, RunSettings, TaskSettings};
+pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;
 
 pub use crate::atomic::{AtomicFile, remove_leftovers, write_atomically};
