@@ -129,6 +129,13 @@ fn a_finished_run_is_shown_and_not_computed() {
     assert_eq!(table(&again), table(&first));
     let csv = place.eval("run", &["--resume", "--format", "csv"]);
     assert_eq!(csv.stdout, fs::read(place.path("run/results.csv")).unwrap());
+    // Not in place of another run.
+    let other = place.eval("run", &["--resume", "--num-fewshot", "1"]);
+    assert_says(&other, 2, &["finished run of something else", "--num-fewshot: none then, 1 now"]);
+    let run = place.path("run");
+    let other =
+        zoo(&["eval", "other", "--suite", SUITE, "--limit", "6", "--out", run.to_str().unwrap(), "--resume"]);
+    assert_says(&other, 2, &["model: tiny then, other now"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub use run::{
     file_name,
 };
 pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
-pub use settings::{ModelSettings, Options, RunSettings, TaskSettings};
+pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;
 
 pub use crate::atomic::{AtomicFile, remove_leftovers, write_atomically};

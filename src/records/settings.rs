@@ -62,26 +62,13 @@ impl RunSettings {
     /// What differs from `then`, one line each: name, value then, value now. The processor is left out: numbers of
     /// another one agree within rounding.
     pub fn differences(&self, then: &Self) -> Vec<String> {
-        let (now, then) = (self.values(), then.values());
-        let names = then.keys().chain(now.keys().filter(|name| !then.contains_key(*name)));
-        let shown = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
-        names
-            .filter(|name| then.get(*name) != now.get(*name))
-            .map(|name| format!("{name}: {} then, {} now", shown(then.get(name)), shown(now.get(name))))
-            .collect()
+        differing(&self.values(), &then.values())
     }
 
     /// Every value under a name that a person recognises.
     fn values(&self) -> BTreeMap<String, String> {
         let mut values = BTreeMap::from([("version of zoo".to_owned(), self.zoo.clone())]);
-        for (name, value) in &self.options {
-            let text = serde_yaml::to_string(value).unwrap_or_default();
-            let text = text.trim_end().replace("\n- ", ", ");
-            values.insert(
-                format!("--{}", name.replace('_', "-")),
-                text.trim_start_matches("- ").replace("null", "none"),
-            );
-        }
+        values.extend(flags(&self.options));
         for (at, model) in (1..).zip(&self.models) {
             for (name, value) in [
                 ("name", model.name.clone()),
@@ -105,6 +92,31 @@ impl RunSettings {
         }
         values
     }
+}
+
+/// What differs between the options of two runs, in the form of [`RunSettings::differences`].
+pub fn option_differences(now: &Options, then: &Options) -> Vec<String> {
+    differing(&flags(now), &flags(then))
+}
+
+/// Options by their names on the command line, with their values as a person writes them.
+fn flags(options: &Options) -> BTreeMap<String, String> {
+    let flag = |(name, value): (&String, &serde_yaml::Value)| {
+        let text = serde_yaml::to_string(value).unwrap_or_default();
+        let text = if value.is_null() { "none".to_owned() } else { text.trim_end().replace("\n- ", ", ") };
+        (format!("--{}", name.replace('_', "-")), text.trim_start_matches("- ").to_owned())
+    };
+    options.iter().map(flag).collect()
+}
+
+/// The values that are not the same, one line each.
+fn differing(now: &BTreeMap<String, String>, then: &BTreeMap<String, String>) -> Vec<String> {
+    let names = then.keys().chain(now.keys().filter(|name| !then.contains_key(*name)));
+    let shown = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
+    names
+        .filter(|name| then.get(*name) != now.get(*name))
+        .map(|name| format!("{name}: {} then, {} now", shown(then.get(name)), shown(now.get(name))))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,33 +1,58 @@
 //! A run that is complete already: its table, without computing anything.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::Args;
 use super::folder::RUN_FILE;
 use super::output::{Shown, print};
 use crate::cli::Global;
+use crate::cli::exit::Usage;
 use crate::cli::models::note;
+use crate::cli::source::name_of;
 use crate::evaluate::place_rows;
-use crate::records::RunRecord;
+use crate::records::{RunRecord, option_differences};
 use crate::report::{Row, read_results};
 use crate::tasks::Index;
 
-/// Prints the table of the complete run in `folder`.
-pub fn show(
-    folder: &Path,
-    include: &[std::path::PathBuf],
-    shown: Shown,
-    global: &Global,
-) -> anyhow::Result<()> {
-    let (record, rows) = read(folder, include)?;
+/// Prints the table of the complete run in `folder`, if it is the one that `args` ask for.
+pub fn show(folder: &Path, args: &Args, shown: Shown, global: &Global) -> anyhow::Result<()> {
+    let (record, rows) = read(folder, &args.include_path)?;
+    let differences = differences(&record, args)?;
+    if !differences.is_empty() {
+        let text = format!(
+            "--resume: {} holds a finished run of something else:\n  {}\nname another --out, or leave --resume out to \
+             have that run moved aside",
+            folder.display(),
+            differences.join("\n  ")
+        );
+        return Err(Usage(text).into());
+    }
     note(global, &format!("{}: this run is complete, since {}", folder.display(), record.started));
     print(&rows, "", Some(folder), shown, global)
 }
 
+/// What is not the same, as far as the command line tells before any model is opened.
+fn differences(record: &RunRecord, args: &Args) -> anyhow::Result<Vec<String>> {
+    let mut differences = option_differences(&args.options()?, &record.options);
+    let (then, now) = (record.models.len(), args.models.len());
+    if then != now {
+        differences.push(format!("models: {then} then, {now} now"));
+    }
+    for (model, asked) in record.models.iter().zip(&args.models) {
+        let name = name_of(Path::new(asked));
+        // A model of the registry goes by several names.
+        if model.card.is_none() && !model.name.starts_with(&name) {
+            differences.push(format!("model: {} then, {name} now", model.name));
+        }
+    }
+    Ok(differences)
+}
+
 /// What a run was and what came out.
-fn read(folder: &Path, include: &[std::path::PathBuf]) -> anyhow::Result<(RunRecord, Vec<Row>)> {
+fn read(folder: &Path, include: &[PathBuf]) -> anyhow::Result<(RunRecord, Vec<Row>)> {
     let record = read_record(folder)?;
     let path = folder.join("results.csv");
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -36,10 +36,10 @@ use crate::tasks::{Index, OutputType, Suite, Task, TaskError};
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
     let shown = Shown { format: args.format, all_tasks: args.all_tasks };
-    if let (true, Some(folder)) = (args.resume, &args.out)
+    if let (true, Some(folder)) = (args.resume && !args.dry_run, &args.out)
         && folder::state(folder) == folder::State::Complete
     {
-        return complete::show(folder, &args.include_path, shown, global);
+        return complete::show(folder, args, shown, global);
     }
     let mut run = Run::begin(args)?;
     let suites = find_suites(&Index::load(&args.include_path)?, &args.suite)?;
