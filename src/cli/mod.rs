@@ -61,7 +61,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     List(list::Args),
     Show(show::Args),
     Tree(tree::Args),
