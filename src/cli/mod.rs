@@ -63,7 +63,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     Score(score::Args),
     List(list::Args),
     Show(show::Args),

@@ -1,12 +1,14 @@
 //! The table at the end of a run.
 
-use comfy_table::{Cell, CellAlignment};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Width};
 
 use super::style::{plain_table, render};
 use super::{Row, Wide};
 
 /// Lines beyond which tasks are folded into their groups.
 const MOST_LINES: usize = 40;
+/// Columns that the names of tasks keep in a wide table.
+const TASK_WIDTH: u16 = 18;
 
 /// The wide table for `width` columns, without colour. Long ones show groups alone unless `all`.
 pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
@@ -19,7 +21,8 @@ pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
     let mut table = plain_table(width);
     let mut head = vec![Cell::new("task"), right("shots"), Cell::new("metric"), right("n")];
     for (model, published) in wide.models.iter().zip(&published) {
-        head.push(right(model));
+        // The protocol below the name: columns are as wide as their heads.
+        head.push(right(model.replace(" [", "\n[")));
         if *published {
             head.push(right("published"));
         }
@@ -52,6 +55,10 @@ pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
         }
         table.add_row(cells);
     }
+    // With many columns the table gets wider than asked for, rather than names of tasks letter by letter.
+    if let Some(column) = table.column_mut(0).filter(|_| wide.models.len() > 2) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(TASK_WIDTH)));
+    }
     let mut text = render(&mut table, &[0]);
     if folded > 0 {
         text.push_str(&format!(
@@ -73,6 +80,16 @@ mod tests {
     #[test]
     fn one_hundred_columns() {
         insta::assert_snapshot!(terminal_table(&rows(), 100, false));
+    }
+
+    #[test]
+    fn protocols_stand_below_the_names() {
+        let protocols = ["lm-eval-0.4.13", "lm-eval-0.4.9", "llama.cpp"];
+        let mut rows = Vec::new();
+        for (protocol, metric) in protocols.into_iter().zip(["acc", "acc", "acc_token"]) {
+            rows.push(Row { protocol: protocol.into(), ..row("llama-7b", "zoology_birds", metric, 0.5) });
+        }
+        insta::assert_snapshot!(terminal_table(&rows, 80, false));
     }
 
     #[test]

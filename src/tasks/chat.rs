@@ -196,7 +196,9 @@ mod tests {
             }
             let context = chat.context(&messages(None)).unwrap();
             let (text, segments) = chat.answered(&context, "3").unwrap();
-            assert_eq!(text.trim(), "3", "{name}: {segments:?}");
+            // One template lets the model say its own name before the answer.
+            let before = text.strip_suffix('3').map(str::trim);
+            assert!(matches!(before, Some("" | "Assistant:")), "{name}: {text:?}, {segments:?}");
         }
     }
 
