@@ -3,7 +3,7 @@
 mod tiny;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use tiny::{stderr, stdout, write_tiny_model, zoo};
@@ -186,7 +186,7 @@ fn a_dry_run_plans_memory_and_time_and_names_tasks() {
     let cells: Vec<&str> = line.split_whitespace().collect();
     assert_eq!((cells[1], cells[2]), ("4", "8"));
     assert!(cells[3].parse::<u64>().unwrap() > cells[4].parse::<u64>().unwrap(), "{line}");
-    assert!(!PathBuf::from(folder.path().join("run")).exists());
+    assert!(!folder.path().join("run").exists());
 }
 
 fn sha256(text: &str) -> String {
