@@ -31,8 +31,8 @@ pub fn grade_samples(task: &PreparedTask, lines: Vec<SampleLine>) -> Result<Task
             lines.iter().map(|line| line.text.iter().cloned().collect()).collect();
         grade_generation(task, &answers)?
     } else {
-        let docs = lines.iter().map(|line| of_line(line)).collect();
-        let scores: Vec<Score> = lines.iter().flat_map(|line| scores(line)).collect();
+        let docs = lines.iter().map(of_line).collect();
+        let scores: Vec<Score> = lines.iter().flat_map(scores).collect();
         grade(task, &EncodedTask { docs }, &scores, usize::MAX)?
     };
     for (new, old) in result.samples.iter_mut().zip(lines) {

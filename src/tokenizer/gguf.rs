@@ -157,10 +157,11 @@ pub fn sentencepiece_model(meta: &Metadata) -> Result<Vec<u8>, TokenizerError> {
     Ok(file)
 }
 
+/// Ids that encoding puts before and after a text.
+pub(super) type AddedMarks = (Option<u32>, Option<u32>);
+
 /// The marks of a SentencePiece vocabulary, and those that encoding adds.
-pub(super) fn sentencepiece_marks(
-    meta: &Metadata,
-) -> Result<(SpecialIds, (Option<u32>, Option<u32>)), TokenizerError> {
+pub(super) fn sentencepiece_marks(meta: &Metadata) -> Result<(SpecialIds, AddedMarks), TokenizerError> {
     let ids = special_ids(meta, tokens(meta)?.len(), LLAMA_MARKS)?;
     Ok((ids, added_marks(meta, ids, true)?))
 }

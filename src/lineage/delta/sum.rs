@@ -131,7 +131,8 @@ impl SumVerdict {
 
     /// Whether the sum is so far off that no order of summing explains it: this is another model.
     pub fn is_another_model(&self) -> bool {
-        !(self.distance() <= self.atol * ROUNDING)
+        let distance = self.distance();
+        distance.is_nan() || distance > self.atol * ROUNDING
     }
 
     /// To the nearer of the two sums; not a number if a weight is none.
