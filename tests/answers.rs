@@ -108,7 +108,7 @@ fn worked_examples_come_first_and_the_answer_follows_its_phrase() {
 
 #[test]
 fn a_native_function_grades_in_place_of_metrics() {
-    let row = json!([{"query": "Q: 1/2?\nA: The answer is", "answer": "\\frac{1}{2}"}]);
+    let row = json!([{"query": "Q: 1/2?\nA: The answer is", "answer": "$\\frac{1}{2}$"}]);
     let data = data(&[("hails/agieval-math/test.jsonl", row)]);
     let task = prepared("agieval_math", &data, 0);
     let graded = grade_generation(&task, &answers(&[" $0.5$"])).unwrap();

@@ -194,11 +194,11 @@ fn cards_are_checked_before_they_go_into_a_folder() {
 #[test]
 fn a_difference_is_never_run_as_a_model() {
     let home = home();
-    let args = ["eval", "alpaca", "--suite", "basics"];
-    let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &args);
-    assert_eq!((code, out.as_str()), (2, ""), "{err}");
-    assert!(
-        err.contains("alpaca-7b: what is released is a difference") && err.contains("--weights PATH"),
-        "{err}"
-    );
+    let output = zoo(home.path(), "http://127.0.0.1:9", &["eval", "alpaca", "--suite", "basics"])
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{err}");
+    assert!(err.contains("alpaca-7b has to be built") && err.contains("--from llama-7b=PATH"), "{err}");
 }

@@ -131,7 +131,7 @@ pub struct RunRecord {
     /// What happened to documents that do not fit.
     pub overlong: String,
     /// What is to be known of the documents, line by line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// Processor.
     pub cpu: String,

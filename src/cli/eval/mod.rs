@@ -49,16 +49,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
     let variants = variants::variants(&subjects, &suites, args, global)?;
     refuse_overlong(args, &subjects, &variants)?;
-    if !args.dry_run {
-        run.open(&settings(args, &subjects, &variants)?, args.resume)?;
-    }
-    for (subject, variants) in subjects.iter().zip(&variants) {
+    for (subject, own) in subjects.iter().zip(&variants) {
         let ask = |variant| Asked::new(subject, variant, args);
-        let asked: Vec<Asked> = variants.iter().map(ask).collect::<anyhow::Result<_>>()?;
+        let asked: Vec<Asked> = own.iter().map(ask).collect::<anyhow::Result<_>>()?;
         let tasks: Vec<AskedTask> = asked.iter().flat_map(Asked::tasks).collect();
         if args.dry_run {
             dry_run::print(subject, &tasks, asked.iter().flat_map(|asked| &asked.findings))?;
             continue;
+        }
+        // Not before the first model's texts are tokens: what fails until then leaves no folder.
+        if !run.is_open() {
+            run.open(&settings(args, &subjects, &variants)?, args.resume)?;
         }
         let (mut ledger, reused) = run.ledger(subject, &tasks, &args.reuse)?;
         let progress = bar(global);

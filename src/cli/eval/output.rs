@@ -135,6 +135,11 @@ impl Run {
         self.note = Some(text.to_owned());
     }
 
+    /// Whether [`open`](Self::open) was called.
+    pub fn is_open(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Begins in the folder, or goes on with what is there; see [`RunFolder::open`].
     pub fn open(&mut self, settings: &RunSettings, resume: bool) -> anyhow::Result<()> {
         if let Some(folder) = &self.folder {

@@ -1,12 +1,9 @@
 //! Adapters that are extracted and merged back.
 
-use std::path::Path;
-
 use super::*;
 use crate::lineage::compare::{CompareOptions, Comparison, compare};
 use crate::lineage::sample::{HIDDEN, Memory, ROWS, tiny};
 use crate::progress::Silent;
-use crate::weights::TensorSource;
 
 const EMBED: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
@@ -104,9 +101,11 @@ fn an_extraction_needs_lapack() {
 
 #[cfg(feature = "openblas")]
 mod merged {
+    use std::path::Path;
+
     use super::*;
     use crate::lineage::{Adapter, MergeRule, merge};
-    use crate::weights::TensorView;
+    use crate::weights::{TensorSource, TensorView};
 
     /// Half a unit in the last place of F16, relative: what storing a merged weight costs.
     const F16_ROUNDING: f64 = 1.0 / 2048.0;

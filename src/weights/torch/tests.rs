@@ -177,7 +177,7 @@ fn what_names_nothing_large_is_passed_over() {
         &b"}r\xff\xff\xff\xff."[..],
         b"}X\x01\0\0\0a)q\x00h\x00\x86q\x01h\x01\x86q\x02h\x02\x86s.",
         b"}(S'a'\nF1.5\nVb\nG\0\0\0\0\0\0\0\0U\x01cC\x02xyu.",
-        b"}(I1\nI01\nL5L\n\x8ag\x00u.",
+        b"}(I1\nI01\nL5L\n\x8a\x01\x05u.",
     ] {
         let pickle = Pickle::new().raw(code);
         let outcome = open(&container(&pickle.0, &[]));
