@@ -194,6 +194,14 @@ fn io_error(error: csv::Error) -> anyhow::Error {
     }
 }
 
+/// The first of many words, for the table; CSV and JSON have all.
+fn short(words: &str) -> String {
+    match words.split(' ').collect::<Vec<_>>().as_slice() {
+        [first, _, _, _, rest @ ..] => format!("{first} and {} more", rest.len() + 3),
+        _ => words.to_owned(),
+    }
+}
+
 fn table(lines: &[Line], width: usize) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = plain_table(width);
@@ -205,10 +213,10 @@ fn table(lines: &[Line], width: usize) -> String {
         table.add_row(vec![
             Cell::new(&line.suite),
             right(line.tasks.to_string()),
-            Cell::new(&line.output_type),
-            right(line.num_fewshot.clone()),
-            Cell::new(&line.metrics),
-            Cell::new(&line.dataset),
+            Cell::new(short(&line.output_type)),
+            right(short(&line.num_fewshot)),
+            Cell::new(short(&line.metrics)),
+            Cell::new(short(&line.dataset)),
             Cell::new(&line.local),
         ]);
     }
@@ -222,6 +230,13 @@ fn table(lines: &[Line], width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_cut_in_the_table() {
+        assert_eq!(short("acc acc_norm exact_match"), "acc acc_norm exact_match");
+        assert_eq!(short("a b c d"), "a and 3 more");
+        assert_eq!(short(""), "");
+    }
 
     fn names(all: bool, filter: Option<&str>) -> Vec<String> {
         let (lines, problems) = lines(&Index::load(&[]).unwrap(), &DataStore::default(), all, filter);

@@ -30,9 +30,9 @@ pub fn write(
     log_samples: bool,
 ) -> anyhow::Result<()> {
     let date = started.file_date();
-    for Outcome { tasks, harness, .. } in models {
+    for Outcome { folder: name, tasks, harness, .. } in models {
         let Some(model) = harness else { continue };
-        let own = folder.join("lm-eval").join(file_name(&sanitized(&model.facts.model)));
+        let own = folder.join("lm-eval").join(file_name(&sanitized(name)));
         let mut facts = model.facts.clone();
         facts.seconds = record.seconds;
         if log_samples {
