@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Width};
+use rayon::prelude::*;
 
 use super::{Global, models};
 use crate::report::{plain_table, render, terminal_width};
@@ -109,8 +110,11 @@ fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (V
     let groups: BTreeSet<&str> = index.groups().into_iter().collect();
     let mut suites = Vec::new();
     let mut problems = Vec::new();
-    for name in index.names() {
-        match index.resolve(name) {
+    // In order of names, whatever thread built them.
+    let names = index.names();
+    let resolved: Vec<_> = names.par_iter().map(|name| (*name, index.resolve(name))).collect();
+    for (name, found) in resolved {
+        match found {
             Ok(suite) => suites.push((if groups.contains(name) { "group" } else { "task" }, suite)),
             Err(error) => problems.push(error.to_string()),
         }
@@ -125,7 +129,7 @@ fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (V
     } else {
         suites.retain(|(_, suite)| !inner.contains(suite.name()));
     }
-    let mut lines: Vec<Line> = suites.iter().map(|(kind, suite)| line(kind, suite, data)).collect();
+    let mut lines: Vec<Line> = suites.par_iter().map(|(kind, suite)| line(kind, suite, data)).collect();
     lines.retain(|line| filter.is_none_or(|text| line.suite.contains(text) || line.dataset.contains(text)));
     lines.sort_by(|a, b| a.suite.cmp(&b.suite));
     (lines, problems)
