@@ -19,6 +19,7 @@ use value::{Objects, Value};
 mod construct;
 mod cursor;
 mod layout;
+mod machine;
 mod old;
 mod pickle;
 mod recognise;
