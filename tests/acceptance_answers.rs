@@ -4,25 +4,18 @@
 //! Needs the shared folder with the reference outputs and the mirror of the data sets: `ZOO_SHARED`, or
 //! `shared` beside the checkout.
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
+use shared::shared;
 use zoo::evaluate::{EvaluateError, filter_answers, grade_generation};
 use zoo::tasks::{DataStore, Index, Limit, PrepareOptions, PreparedTask, Suite, prepare};
 
 /// How far metrics may be apart: they are counts, or sums in another order.
 const METRIC_TOLERANCE: f64 = 1e-9;
-
-fn shared() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
-    let folder = std::env::var_os("ZOO_SHARED").map_or_else(beside, PathBuf::from);
-    if folder.join("reference").join("lm_eval").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: answers against the reference: shared folder not found at {}", folder.display());
-    None
-}
 
 fn near(ours: f64, theirs: &Value) -> bool {
     theirs.as_f64().is_some_and(|theirs| (ours - theirs).abs() <= METRIC_TOLERANCE * theirs.abs().max(1.0))

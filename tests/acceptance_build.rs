@@ -1,13 +1,15 @@
 //! `zoo build` on the released forms of the shared reference folder: every file of the result is that of the
 //! reference tools, whatever form the base has, and what does not belong together leaves nothing behind.
 
+mod shared;
 mod tiny;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::kit;
 use tiny::{stderr, zoo};
 use zoo::lineage::Lock;
 use zoo::weights;
@@ -35,17 +37,6 @@ const CASES: [Case; 10] = [
         &[("adapter", "lora/zh-llama-plus"), ("adapter", "lora/zh-alpaca-plus")],
     ),
 ];
-
-/// The kit, or `None` after a loud note.
-fn kit() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder.join("lineage-kit"))
-}
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -5,11 +5,13 @@
 //! beside the checkout.
 
 mod conversations;
+mod shared;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use conversations::{Place, compare, format_of};
+use shared::shared;
 use zoo::tasks::{DataStore, Index};
 use zoo::tokenizer::Tokenizer;
 
@@ -27,8 +29,7 @@ fn conversations_equal_the_reference() {
         );
         return;
     };
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
-    let hub = folder("ZOO_SHARED").unwrap_or_else(beside).join("hub");
+    let Some(hub) = shared().map(|shared| shared.join("hub")) else { return };
     let place = Place {
         index: &Index::load(&[]).unwrap(),
         data: &DataStore::new(Some(&hub), None),

@@ -1,32 +1,20 @@
 //! `zoo convert` over the shared reference folder: every form of the base gives the published digests, and a model that
 //! goes through another form comes back as it was.
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::{kit, shared};
 use zoo::lineage::{Facts, HfModel, LineageRecord, Lock, Parts, Released, derive, write_meta_folder};
 use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::tokenizer::{AddSpecials, Tokenizer};
 use zoo::weights::{self, TensorSource, TorchFile, verify_checklist};
-
-/// The reference folder, or `None` after a loud note.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-fn kit() -> Option<PathBuf> {
-    shared().map(|shared| shared.join("lineage-kit"))
-}
 
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

@@ -1,10 +1,13 @@
 //! `zoo eval` against the reference harness: every reference run that is not generated must come out equal: prompt hashes, token ids, log-likelihoods, metrics and standard errors.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use shared::shared;
 
 /// What `compare.py` allows: absolute up to 100 nats, in proportion beyond.
 const LOGPROB_TOLERANCE: &str = "1e-3";
@@ -14,19 +17,6 @@ const METRIC_TOLERANCE: &str = "1e-9";
 const PROBABILITY_TOLERANCE: &str = "1e-4";
 /// The tasks with such a metric.
 const OF_PROBABILITIES: [&str; 1] = ["truthfulqa_mc2"];
-
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    if folder.is_dir() {
-        return folder.canonicalize().ok();
-    }
-    eprintln!(
-        "SKIPPED: shared folder not found at {}; reference results were NOT compared",
-        folder.display()
-    );
-    None
-}
 
 fn zoo(args: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_zoo")).args(args).output().expect("zoo starts")

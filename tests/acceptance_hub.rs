@@ -2,6 +2,7 @@
 //! happens on the way, the files are those of the folder, byte by byte.
 
 mod common;
+mod shared;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::config;
+use shared::shared;
 use zoo::hub::{
     HubConfig, HubError, ModelLocation, cached_dataset, fetch_dataset, fetch_dataset_configs, fetch_model,
 };
@@ -18,15 +20,9 @@ use zoo::registry::Card;
 use zoo::tasks::data::DatasetRef;
 use zoo::tasks::{DataStore, Index};
 
-/// The folder with the hub imitation, or none, which is said loudly.
-fn shared() -> Option<PathBuf> {
-    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").into();
-    let hub = std::env::var_os("ZOO_SHARED").map_or_else(default, PathBuf::from).join("hub");
-    if hub.join("serve.py").is_file() {
-        return Some(hub);
-    }
-    eprintln!("SKIPPED: fetching from the hub imitation: shared folder not found (set ZOO_SHARED)");
-    None
+/// What the hub imitation serves, and the program that does.
+fn hub_files() -> Option<PathBuf> {
+    Some(shared()?.join("hub"))
 }
 
 struct Hub {
@@ -96,7 +92,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn every_form_of_a_model_arrives_whole() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = hub_files() else { return };
     let hub = Hub::start(&shared, &[]);
     for repo in ["stories260k", "stories260k-pt", "stories260k-meta", "story-infinitensor"] {
         let location = fetch_model(&card(repo, ""), &hub.config(None), &Silent).unwrap();
@@ -116,7 +112,7 @@ fn every_form_of_a_model_arrives_whole() {
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn every_fault_is_survived() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = hub_files() else { return };
     let faults: [&[&str]; 8] = [
         &["--fail-rate", "0.3", "--seed", "1"],
         &["--rate-limit-once"],
@@ -144,7 +140,7 @@ fn every_fault_is_survived() {
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn a_gated_model_needs_a_token_with_access() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = hub_files() else { return };
     let hub = Hub::start(&shared, &[]);
     let fetch = |repo: &str, token| fetch_model(&card(repo, ""), &hub.config(token), &Silent);
     let gated = "gated-stories260k";
@@ -160,7 +156,7 @@ fn a_gated_model_needs_a_token_with_access() {
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn data_sets_arrive_by_configuration() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = hub_files() else { return };
     let hub = Hub::start(&shared, &[]);
     let config = hub.config(None);
     let cases: [(&str, &[&str], usize); 6] = [
@@ -191,7 +187,7 @@ fn data_sets_arrive_by_configuration() {
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn a_pulled_suite_has_all_its_splits() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = hub_files() else { return };
     let hub = Hub::start(&shared, &[]);
     let zoo = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));

@@ -1,11 +1,14 @@
 //! Tokenizers and models of the shared reference folder, rebuilt from the forms in which they were released: every
 //! digest is that of the reference tools.
 
+mod shared;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::shared;
 use zoo::lineage::{
     Derived, Facts, HfModel, LineageError, Parts, PublishedSum, Released, SidecarContent, derive,
 };
@@ -16,17 +19,6 @@ use zoo::weights::{GgufFile, SafetensorsFile, TensorSource};
 
 /// Bytes of LLaMA's trainer and normaliser settings, at most.
 const SETTINGS: usize = 400;
-
-/// The reference folder, or `None` after a loud note.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -3,12 +3,15 @@
 //!
 //! Rebuilt models are run straight from their parts; no file is written in between.
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
+use shared::kit;
 use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
 use zoo::kernels;
 use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
@@ -26,17 +29,6 @@ const COARSE: (&str, &str, &str) = ("lora-zh-llama-r16", "blas", "1.5e-4");
 const GREEDY: usize = 16;
 /// No text is longer.
 const LONGEST: usize = 1024;
-
-/// The reference folder, or `None` after a loud note.
-fn kit() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder.join("lineage-kit"))
-}
 
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

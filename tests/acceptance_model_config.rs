@@ -1,24 +1,16 @@
 //! Malformed configurations of the shared reference folder, each with the weights it is meant for: the error of
 //! the class that is asked for, or the warning, and no allocation for absurd sizes.
 
+mod shared;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use shared::shared;
 use zoo::model::{self, ModelError, config_hf};
 use zoo::{kernels, weights};
-
-/// The reference folder, or `None` after a loud note.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// Where the notes of a run are collected.
 #[derive(Clone, Default)]

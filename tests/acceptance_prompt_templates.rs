@@ -3,24 +3,15 @@
 //! These need the shared reference folder (`ZOO_SHARED`, else `../shared` beside the checkout) and are ignored in
 //! everyday runs: `cargo test --test acceptance_prompt_templates -- --ignored`.
 
+mod shared;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_yaml::Value;
+use shared::shared;
 use zoo::prompts::{EncodeMode, Message, PromptTemplate, RenderOptions, Segment, load, sample, text};
 use zoo::tokenizer::Tokenizer;
-
-/// The shared folder, or a loud note that the test did nothing.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").into());
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn facts(shared: &Path) -> Value {
     serde_yaml::from_str(&fs::read_to_string(shared.join("family/facts.yaml")).unwrap()).unwrap()

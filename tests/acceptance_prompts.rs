@@ -3,23 +3,16 @@
 //! Needs the shared folder with the reference outputs and the mirror of the data sets: `ZOO_SHARED`, or
 //! `shared` beside the checkout.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::shared;
 use zoo::tasks::{DataStore, Index, PrepareOptions, PreparedDoc, PreparedTask, Suite, prepare};
-
-fn shared() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
-    let folder = std::env::var_os("ZOO_SHARED").map_or_else(beside, PathBuf::from);
-    if folder.join("reference").join("lm_eval").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: prompts against the reference: shared folder not found at {}", folder.display());
-    None
-}
 
 fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

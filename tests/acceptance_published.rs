@@ -3,6 +3,7 @@
 //! Needs the shared folder: see `facts`.
 
 mod facts;
+mod shared;
 
 use facts::{Comparison, entries, facts, records, text, texts};
 use serde_yaml::Value;

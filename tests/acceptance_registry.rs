@@ -4,6 +4,7 @@
 //! `acceptance_published.rs`.
 
 mod facts;
+mod shared;
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -2,26 +2,18 @@
 //! nothing disturbed.
 
 mod interrupted;
+mod shared;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use interrupted::{Interrupted, files, ledger_bytes};
+use shared::shared;
 
 /// How often a run is killed.
 const KILLS: usize = 20;
 const TASKS: &str = "arc_easy,boolq,hellaswag,piqa,mmlu_astronomy";
-
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    if folder.is_dir() {
-        return folder.canonicalize().ok();
-    }
-    eprintln!("SKIPPED: shared folder not found at {}; NO run was killed", folder.display());
-    None
-}
 
 #[test]
 #[ignore = "needs the shared reference folder"]

@@ -3,6 +3,8 @@
 //! These need the shared reference folder (`ZOO_SHARED`, else `../shared` beside the checkout) and are ignored in
 //! everyday runs: `cargo test --test acceptance_tokenizer -- --ignored`.
 
+mod shared;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,20 +12,9 @@ use std::path::{Path, PathBuf};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
+use shared::shared;
 use zoo::tokenizer::{AddSpecials, Tokenizer};
 use zoo::weights::gguf::{GgufFile, Metadata};
-
-/// The shared folder, or a loud note that the test did nothing.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").into());
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// A tokenizer from a single vocabulary file, as if it stood alone in a folder under `name`.
 fn alone(file: &Path, name: &str) -> Result<Tokenizer, zoo::tokenizer::TokenizerError> {

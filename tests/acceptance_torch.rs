@@ -1,10 +1,13 @@
 //! PyTorch files and Meta folders of the shared reference folder: every good one holds the tensors that the Python
 //! tools give, digest by digest; the malformed ones get an error of the class that is asked for.
 
-use std::path::{Path, PathBuf};
+mod shared;
+
+use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::kit;
 use zoo::lineage::{HfModel, MetaAsHf, SidecarContent};
 use zoo::progress::Silent;
 use zoo::weights::{
@@ -16,17 +19,6 @@ use zoo::weights::{
 const ADDRESS_SPACE_KIB: u64 = 768 * 1024;
 /// Longest time for one malformed file.
 const SECONDS: f64 = 2.0;
-
-/// The reference folder, or `None` after a loud note.
-fn kit() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder.join("lineage-kit"))
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

@@ -1,6 +1,7 @@
 //! `zoo verify` on the shared reference folder: every malformed file gets its class in one message, quickly and within
 //! little memory; releases of all forms are told for what they are.
 
+mod shared;
 mod tiny;
 
 use std::fs;
@@ -9,6 +10,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shared::kit;
 use tiny::{command, stderr, stdout};
 
 /// Address space of the child. The kit asks for less than 200 MB of memory; a program maps more than it uses: its own
@@ -18,17 +20,6 @@ const ADDRESS_SPACE_KIB: u64 = 700 * 1024;
 const TIME: Duration = Duration::from_secs(2);
 /// What the hostile pickles would print if anything of them ran.
 const MARKER: &str = "LINEAGE-KIT-MARKER";
-
-/// The kit, or `None` after a loud note.
-fn kit() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder.canonicalize().unwrap().join("lineage-kit"))
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

@@ -1,10 +1,13 @@
 //! Safetensors, GGUF and index files of the shared reference folder: the malformed ones get an error of the
 //! class that is asked for, the real ones hold what they should.
 
-use std::path::{Path, PathBuf};
+mod shared;
+
+use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::shared;
 use zoo::lineage::GgufAsHf;
 use zoo::weights::{
     self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource, WeightsError,
@@ -17,17 +20,6 @@ const Q8_0_TOLERANCE: f32 = 0.5 / 127.0 + 1.0 / 1024.0;
 /// Address space that reading all malformed files may add. The smallest bomb among them asks for 1 GiB at once; the
 /// allocator itself reserves 64 or 128 MiB for each thread.
 const ADDRESS_SPACE_KIB: u64 = 768 * 1024;
-
-/// The reference folder, or `None` after a loud note.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// Reads every tensor of a source.
 fn read_all(source: &dyn TensorSource) -> Result<(), WeightsError> {

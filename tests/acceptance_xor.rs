@@ -1,27 +1,19 @@
 //! Encrypted releases of the shared reference folder: every plain file comes back with its digest, and nothing of a
 //! wrong key or a damaged file stays.
 
+mod shared;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use shared::shared;
 use zoo::lineage::{LineageError, decrypt_folder, key_fits};
 use zoo::progress::Silent;
 use zoo::tokenizer::Tokenizer;
 use zoo::weights::FaultKind;
-
-/// The reference folder, or `None` after a loud note.
-fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("ZOO_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {}: shared folder not found; set ZOO_SHARED", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

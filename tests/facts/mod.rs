@@ -1,24 +1,17 @@
 //! The collected facts of the family, and a comparison that lists all differences before it fails.
 //!
-//! They are in the shared folder: `ZOO_SHARED`, or `shared` beside the checkout.
+//! They are in the shared folder, which whoever uses this module names as `mod shared`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
+use crate::shared::shared;
+
 /// The facts; says loudly that there are none.
 pub fn facts() -> Option<Value> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("shared");
-    let folder = std::env::var_os("ZOO_SHARED").map_or_else(beside, PathBuf::from);
-    let file = folder.join("family").join("facts.yaml");
-    match fs::read_to_string(&file) {
-        Ok(text) => Some(serde_yaml::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("SKIPPED: cards against facts: shared folder not found at {}", folder.display());
-            None
-        }
-    }
+    let file = shared()?.join("family").join("facts.yaml");
+    Some(serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap())
 }
 
 /// What was compared, and what differs.
