@@ -120,8 +120,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let lines = lines(&found, &plan, &done);
     let text = match args.format {
         Format::Table => table(&lines, terminal_width()),
-        Format::Csv => csv(&lines)?,
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(&lines)?),
+        Format::Csv => super::lines::csv(&lines)?,
+        Format::Json => super::lines::json(&lines)?,
     };
     models::deliver(&text, None)?;
     for sentence in sentences(&plan, &done, &found, args) {
@@ -185,14 +185,6 @@ fn table(lines: &[Line], width: usize) -> String {
         ]);
     }
     render(&mut table, &[6])
-}
-
-fn csv(lines: &[Line]) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for line in lines {
-        writer.serialize(line)?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
 /// The result in words.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment};
 
 use super::filter::Filter;
-use super::{Global, models};
+use super::{Global, lines, models};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Card;
 use crate::registry::recipe::Recipes;
@@ -81,14 +81,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match args.format {
         Format::Table => out.write_all(table(&lines, terminal_width()).as_bytes())?,
-        Format::Csv => {
-            let mut csv = csv::Writer::from_writer(&mut out);
-            for line in &lines {
-                csv.serialize(line).map_err(io_error)?;
-            }
-            csv.flush()?;
-        }
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines)?)?,
+        Format::Csv => out.write_all(lines::csv(&lines)?.as_bytes())?,
+        Format::Json => out.write_all(lines::json(&lines)?.as_bytes())?,
         Format::Md => out.write_all(markdown(&lines).as_bytes())?,
     }
     out.flush()?;
@@ -129,14 +123,6 @@ fn line(card: &Card, methods: &[&str], local: bool) -> Line {
         languages: card.languages.join(" "),
         available: card.is_available(),
         local,
-    }
-}
-
-/// The I/O error inside a CSV error, so that a closed pipe is known as one.
-fn io_error(error: csv::Error) -> anyhow::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error.into(),
-        other => anyhow::anyhow!("cannot write CSV: {other:?}"),
     }
 }
 

@@ -15,6 +15,7 @@ mod exit;
 mod extract_lora;
 mod family;
 mod filter;
+mod lines;
 mod list;
 mod log;
 mod models;

@@ -87,14 +87,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let width = if out.is_terminal() { terminal_width() } else { usize::from(u16::MAX) };
             out.write_all(table(&lines, width).as_bytes())?;
         }
-        Format::Csv => {
-            let mut csv = csv::Writer::from_writer(&mut out);
-            for line in &lines {
-                csv.serialize(line).map_err(io_error)?;
-            }
-            csv.flush()?;
-        }
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines)?)?,
+        Format::Csv => out.write_all(super::lines::csv(&lines)?.as_bytes())?,
+        Format::Json => out.write_all(super::lines::json(&lines)?.as_bytes())?,
     }
     out.flush()?;
     if lines.is_empty()
@@ -187,14 +181,6 @@ fn local(tasks: &[Arc<Task>], data: &DataStore) -> String {
         (n, all) if n < all => format!("{n} of {all}"),
         _ if found.iter().all(|place| place == "built in") => "built in".to_owned(),
         _ => "yes".to_owned(),
-    }
-}
-
-/// The I/O error inside a CSV error, so that a closed pipe is known as one.
-fn io_error(error: csv::Error) -> anyhow::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error.into(),
-        other => anyhow::anyhow!("cannot write CSV: {other:?}"),
     }
 }
 

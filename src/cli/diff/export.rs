@@ -115,11 +115,7 @@ fn lines(found: &Comparison) -> Vec<Line> {
 
 /// One line to a tensor.
 pub(super) fn csv(report: &Report<'_>) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for line in lines(report.found) {
-        writer.serialize(line)?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
+    crate::cli::lines::csv(lines(report.found))
 }
 
 /// Everything that was found, as one object.

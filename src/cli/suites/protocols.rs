@@ -2,7 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Format, io_error};
+use super::Format;
+use crate::cli::lines;
 use crate::cli::words::{fact, paragraph};
 use crate::report::terminal_width;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, protocols};
@@ -31,14 +32,8 @@ pub fn print(format: Format) -> anyhow::Result<()> {
             let pages: Vec<String> = lines.iter().map(|line| page(line, width)).collect();
             out.write_all(pages.join("\n").as_bytes())?;
         }
-        Format::Csv => {
-            let mut csv = csv::Writer::from_writer(&mut out);
-            for line in &lines {
-                csv.serialize(line).map_err(io_error)?;
-            }
-            csv.flush()?;
-        }
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&lines)?)?,
+        Format::Csv => out.write_all(lines::csv(&lines)?.as_bytes())?,
+        Format::Json => out.write_all(lines::json(&lines)?.as_bytes())?,
     }
     out.flush()?;
     Ok(())

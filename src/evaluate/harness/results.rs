@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn names_of_folders() {
         // Python: lm_eval.utils.sanitize_model_name
-        assert_eq!(sanitized("/work/a::b"), "__work__a__b");
+        assert_eq!(sanitized("/models/a::b"), "__models__a__b");
         assert_eq!(sanitized("llama-7b"), "llama-7b");
     }
 }
