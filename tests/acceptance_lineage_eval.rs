@@ -13,9 +13,9 @@ use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use shared::kit;
 use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
-use zoo::kernels;
+use zoo::kernels::{self, Precision};
 use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
-use zoo::model::{Checkpoint, Network, Wave, config_hf};
+use zoo::model::{Checkpoint, Network, Residence, Wave, config_hf};
 use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::weights;
@@ -36,7 +36,7 @@ fn read_json(path: &Path) -> Value {
 
 /// The logits of one full forward pass, row by row.
 fn logits(network: &dyn Network, ids: &[u32]) -> Vec<Vec<f32>> {
-    let hidden = network.forward(&Wave::sequence(ids), &mut || {});
+    let hidden = network.forward(&Wave::sequence(ids), &mut || {}).unwrap();
     network.logits(hidden.view()).axis_iter(Axis(0)).map(|row| row.to_vec()).collect()
 }
 
@@ -64,7 +64,8 @@ fn token_ids(value: &Value) -> Vec<u32> {
 
 /// Runs the prompts of an expectation; the same form with this program's numbers.
 fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
-    let load = || checkpoint.load(kernels::by_name(matmul).unwrap()).unwrap();
+    let products = || kernels::by_name(matmul, Precision::Exact).unwrap();
+    let load = || checkpoint.load(products(), Residence::Memory).unwrap();
     let network = load();
     // The reference cuts nothing: dynamic scaling is for texts beyond the trained context.
     let limits = Limits::new(&checkpoint.config, Some(LONGEST), None);
@@ -176,7 +177,7 @@ fn variants_of_the_configuration_over_the_weights_of_the_base() {
         let path = kit.join(inputs["weights"].as_str().unwrap());
         let config_path = kit.join(inputs["config"].as_str().unwrap());
         let checkpoint = Checkpoint {
-            weights: weights::open(&path).unwrap(),
+            weights: weights::open(&path).unwrap().into(),
             config: config_hf::read(&config_path).unwrap(),
             config_name: config_path.display().to_string(),
             path,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use shared::shared;
-use zoo::model::{self, ModelError, config_hf};
+use zoo::model::{self, ModelError, Residence, config_hf};
 use zoo::{kernels, weights};
 
 /// Where the notes of a run are collected.
@@ -39,7 +39,8 @@ fn load(config: &Path, weights: &Path) -> (Result<(), ModelError>, String) {
     let result = tracing::subscriber::with_default(subscriber, || {
         let checked = config_hf::read(config)?;
         let source = weights::open(weights)?;
-        model::load(source.as_ref(), &checked, &config.display().to_string(), kernels::default()).map(|_| ())
+        let (name, matmul) = (config.display().to_string(), kernels::default());
+        model::load(source.into(), &checked, &name, matmul, Residence::Memory).map(|_| ())
     });
     let notes = String::from_utf8(notes.0.lock().unwrap().clone()).unwrap();
     (result, notes)

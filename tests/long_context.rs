@@ -2,9 +2,9 @@
 //!
 //! A test file of its own, because the memory is that of the process.
 
-use ndarray::{Array1, Array2};
-use zoo::kernels;
-use zoo::model::{Layer, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
+use ndarray::Array1;
+use zoo::kernels::{self, StoredMatrix};
+use zoo::model::{Layer, Layers, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
 
 const TOKENS: usize = 16_384;
 const THREADS: usize = 2;
@@ -18,8 +18,10 @@ fn peak_resident() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-fn numbers(rows: usize, columns: usize) -> Array2<f32> {
-    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 31 + j * 17) % 23) as f32 / 11.0 - 1.0)
+fn numbers(rows: usize, columns: usize) -> StoredMatrix<'static> {
+    let number = |at: usize| ((at / columns * 31 + at % columns * 17) % 23) as f32 / 11.0 - 1.0;
+    let values: Vec<f32> = (0..rows * columns).map(number).collect();
+    StoredMatrix::from_f32(rows, columns, &values).unwrap()
 }
 
 /// One layer with two heads over one key-value head, scaled as the 16k models of the family are.
@@ -40,7 +42,8 @@ fn model() -> Llama {
         attention_bias: false,
         mlp_bias: false,
     };
-    let linear = |out, input| Linear { weight: numbers(out, input), bias: None };
+    let matmul = kernels::default();
+    let linear = |out, input| Linear::new(matmul.as_ref(), &numbers(out, input), None);
     let layer = Layer {
         input_norm: Array1::ones(8),
         q: linear(8, 8),
@@ -52,9 +55,8 @@ fn model() -> Llama {
         up: linear(12, 8),
         down: linear(8, 12),
     };
-    let matmul = kernels::by_name("portable").unwrap();
-    let (layers, norm) = (vec![layer], Array1::ones(8));
-    Llama { config, embedding: numbers(32, 8), layers, norm, lm_head: None, matmul }
+    let (layers, norm) = (Layers::Resident(vec![layer]), Array1::ones(8));
+    Llama { config, embedding: numbers(32, 8), layers, norm, head: linear(32, 8) }
 }
 
 #[test]
@@ -64,12 +66,12 @@ fn sixteen_thousand_tokens_take_blocks_of_memory_and_the_start_is_that_of_a_shor
     let before = peak_resident();
     // Every thread has a block of its own.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
-    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), &mut || {}));
+    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), &mut || {})).unwrap();
     if let (Some(before), Some(after)) = (before, peak_resident()) {
         println!("{} KiB", after - before);
         assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
     }
     assert!(hidden.iter().all(|x| x.is_finite()));
-    let short = model.forward(&Wave::sequence(&ids[..300]), &mut || {});
+    let short = model.forward(&Wave::sequence(&ids[..300]), &mut || {}).unwrap();
     assert_eq!(hidden.slice(ndarray::s![..300, ..]), short);
 }

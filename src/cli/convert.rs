@@ -1,13 +1,12 @@
 //! `zoo convert`: a model in another form or element type.
 
 mod form;
-mod size;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use self::form::{Form, Type};
-pub(super) use self::size::ShardSize;
+use super::size::ByteSize;
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::lineage::{
@@ -49,7 +48,7 @@ pub struct Args {
     dtype: Type,
     /// Most bytes of tensors in one file of hf, such as 5GB or 500MB [default: 5GB]
     #[arg(long, value_name = "SIZE")]
-    shard_size: Option<ShardSize>,
+    shard_size: Option<ByteSize>,
     /// Number of consolidated.NN.pth files of meta [default: as many as the release of this size has]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,

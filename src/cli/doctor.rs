@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model, free_bytes};
 use crate::machine::{Memory, cpu_name};
-use crate::model::WORKING_BYTES;
 use crate::registry::Registry;
 
 /// Say what this machine can do.
@@ -88,22 +87,27 @@ fn memory(memory: Option<Memory>) -> Vec<(&'static str, String)> {
     let (total, free) = (models::short_bytes(total), models::short_bytes(available));
     let limited = limit
         .map_or(String::new(), |limit| format!(", this process may have {}", models::short_bytes(limit)));
-    // Weights are held as f32, beside what a run needs.
-    let fits = models::short_count(available.saturating_sub(WORKING_BYTES) / 4);
+    // Weights of 16 bits are held as such; a gibibyte is for everything else.
+    let fits = models::short_count(available.saturating_sub(1 << 30) / 2);
     vec![
         ("memory", format!("{total}, {free} available{limited}")),
-        ("would fit", format!("a model of {fits} parameters (f32)")),
+        (
+            "would fit",
+            format!(
+                "a model of {fits} parameters (16 bits each); larger ones are read from the disk layer by layer"
+            ),
+        ),
     ]
 }
 
 #[cfg(feature = "openblas")]
 fn blas() -> &'static str {
-    "OpenBLAS, the default; --matmul portable does without"
+    "OpenBLAS, for zoo diff and zoo extract-lora, and as --matmul blas"
 }
 
 #[cfg(not(feature = "openblas"))]
 fn blas() -> &'static str {
-    "none in this build; products are those of the portable implementation"
+    "none in this build; zoo diff shows no spectra, and there is no --matmul blas"
 }
 
 /// Checks LAPACK on a matrix whose singular values are known: those of [[3, 0], [4, 5]] are the square

@@ -24,6 +24,7 @@ mod pull;
 mod recipe;
 mod score;
 mod show;
+mod size;
 mod source;
 mod suites;
 mod tree;

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::cost::Speed;
-use crate::kernels::{MatMul, gemm};
+use crate::kernels::{MatMul, Shape, Store, StoredMatrix, multiply, multiply_small};
 use crate::model::ModelConfig;
 
 /// Tokens of a measured product.
@@ -23,22 +23,30 @@ const HEAD: usize = 64;
 /// Measures products as wide as the model's on all threads of the pool.
 pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
     let hidden = config.hidden_size().clamp(1, WIDTH);
-    let x = numbers(ROWS, hidden);
-    let w = numbers(hidden, hidden);
+    let x = Array2::from_shape_vec((ROWS, hidden), numbers(ROWS * hidden)).unwrap_or_default();
     let mut y = Array2::zeros((ROWS, hidden));
-    let linear = speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
-        matmul.linear(x.view(), w.view(), y.view_mut());
-    });
+    let linear = match StoredMatrix::from_f32(hidden, hidden, &numbers(hidden * hidden)) {
+        Ok(w) => {
+            let w = matmul.prepare(&w);
+            speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
+                multiply(w.as_ref(), x.view(), y.view_mut(), Store::Overwrite);
+            })
+        }
+        Err(_) => 0.0,
+    };
     let head = match config {
         ModelConfig::Llama(config) => config.head_dim,
         ModelConfig::Bloom(config) => config.head_dim(),
     };
     let head = if head == 0 { HEAD } else { head.min(WIDTH) };
-    let (q, k) = (numbers(ROWS, head), numbers(head, KEYS));
-    let mut scores: Vec<Array2<f32>> = vec![Array2::zeros((ROWS, KEYS)); rayon::current_num_threads()];
+    let (q, k) = (numbers(ROWS * head), numbers(head * KEYS));
+    let mut scores: Vec<Vec<f32>> = vec![vec![0.0; ROWS * KEYS]; rayon::current_num_threads()];
     let each = 2.0 * ROWS as f64 * head as f64 * KEYS as f64;
     let attention = speed(each * scores.len() as f64, || {
-        scores.par_iter_mut().for_each(|scores| gemm(q.view(), k.view(), scores.view_mut()));
+        scores.par_iter_mut().for_each(|scores| {
+            let (q, k) = ((&*q, Shape::packed(ROWS, head)), (&*k, Shape::packed(head, KEYS)));
+            multiply_small(q, k, (scores, Shape::packed(ROWS, KEYS)), false);
+        });
     });
     Speed { linear, attention }
 }
@@ -58,19 +66,19 @@ fn speed(operations: f64, mut work: impl FnMut()) -> f64 {
     }
 }
 
-fn numbers(rows: usize, columns: usize) -> Array2<f32> {
-    Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 31 + j * 17) % 64) as f32 / 64.0 - 0.5)
+fn numbers(count: usize) -> Vec<f32> {
+    (0..count).map(|i| (i * 31 % 64) as f32 / 64.0 - 0.5).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Portable;
+    use crate::kernels::{Native, Precision};
 
     #[test]
     fn a_speed_is_a_number_above_zero() {
         let config = crate::model::LlamaConfig { hidden_size: 64, ..crate::model::tests::smollm2_135m() };
-        let Speed { linear, attention } = calibrate(&Portable, &config.into());
+        let Speed { linear, attention } = calibrate(&Native::new(Precision::Exact), &config.into());
         assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
     }
 }

@@ -3,20 +3,22 @@
 //! A product `[m, k] · [k, n]` is `2·m·k·n` operations. Norms, rotations and softmax are left out: they are a few
 //! per cent. The time is a forecast from a measured speed and nothing more.
 
-use super::local::LOGIT_ROWS;
-use super::{Plan, ScoreRequest};
-use crate::model::{ModelConfig, Wave};
+use super::score::LOGIT_ROWS;
+use super::{Placement, Plan, ScoreRequest};
+use crate::model::{Footprint, ModelConfig, Wave};
 
 /// Memory that a run takes, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// All weights as f32.
+    /// Weights in the form that products take; of a model on the disk, two blocks, a tensor on its way and the ends.
     pub weights: u64,
     /// The activations of the largest wave, its keys and values among them.
     pub wave: u64,
     /// Keys and values of one layer for the largest wave; a part of `wave`. No others are kept.
     pub keys_and_values: u64,
-    /// Logits held at a time.
+    /// Buffers of a layer.
+    pub buffers: u64,
+    /// Hidden states whose logits are made at a time, and what is kept of these.
     pub logits: u64,
     /// Tokens of all requests and of all waves.
     pub tokens: u64,
@@ -25,7 +27,7 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Everything together.
     pub fn total(self) -> u64 {
-        [self.weights, self.wave, self.logits, self.tokens]
+        [self.weights, self.wave, self.buffers, self.logits, self.tokens]
             .iter()
             .fold(0, |sum, part| sum.saturating_add(*part))
     }
@@ -62,8 +64,6 @@ struct Widths {
     block: u64,
     /// Query heads times the width of a head.
     queries: u64,
-    /// Key-value heads times the width of a head.
-    keys: u64,
 }
 
 impl Widths {
@@ -76,26 +76,27 @@ impl Widths {
                 let keys = wide(config.num_key_value_heads).saturating_mul(wide(config.head_dim));
                 let heads = queries.saturating_add(keys).saturating_mul(2);
                 let mlp = wide(config.intermediate_size).saturating_mul(3);
-                Self { block: hidden.saturating_mul(heads.saturating_add(mlp)), queries, keys }
+                Self { block: hidden.saturating_mul(heads.saturating_add(mlp)), queries }
             }
             ModelConfig::Bloom(config) => {
                 let hidden = wide(config.hidden_size);
-                Self {
-                    block: hidden.saturating_mul(hidden).saturating_mul(12),
-                    queries: hidden,
-                    keys: hidden,
-                }
+                Self { block: hidden.saturating_mul(hidden).saturating_mul(12), queries: hidden }
             }
         }
     }
 }
 
-/// The memory that scoring `requests` by `plan` takes.
-pub fn memory(plan: &Plan, requests: &[ScoreRequest], config: &ModelConfig) -> MemoryPlan {
+/// The memory that scoring `requests` by `plan` takes, with the model placed as it is.
+pub fn memory(
+    plan: &Plan,
+    requests: &[ScoreRequest],
+    config: &ModelConfig,
+    footprint: &Footprint,
+    placement: &Placement,
+) -> MemoryPlan {
     let largest = plan.waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
     let rows = plan.waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
     let floats = |numbers: u64| numbers.saturating_mul(4);
-    let widths = Widths::of(config);
     // A context is one list for all continuations of a document.
     let mut contexts = std::collections::HashSet::new();
     let listed = requests.iter().map(|request| {
@@ -104,10 +105,12 @@ pub fn memory(plan: &Plan, requests: &[ScoreRequest], config: &ModelConfig) -> M
     });
     let listed: u64 = listed.sum();
     MemoryPlan {
-        weights: floats(config.parameters()),
-        wave: floats(largest.saturating_mul(config.activations_per_token() as u64)),
-        keys_and_values: floats(largest.saturating_mul(widths.keys).saturating_mul(2)),
-        logits: floats(rows.saturating_mul(config.vocab_size() as u64)),
+        weights: placement.weights,
+        wave: largest.saturating_mul(footprint.per_token),
+        keys_and_values: largest.saturating_mul(footprint.keys_and_values_per_token),
+        buffers: footprint.buffers,
+        // Before and after the norm.
+        logits: floats(rows.saturating_mul(2 * config.hidden_size() as u64)),
         tokens: floats(listed.saturating_add(plan.tokens.computed)),
     }
 }
@@ -177,14 +180,22 @@ mod tests {
         let work = work(&plan, &config);
         assert_eq!(work.linear, f64::from(2 * (4 * 2 * block + 3 * 10 * 8)));
         assert_eq!(work.attention, f64::from(4 * (1 + 2 + 3 + 2) * 2 * 8));
-        let memory = memory(&plan, &requests, &config);
-        assert_eq!(memory.weights, 4 * config.parameters());
-        assert_eq!(memory.wave, 4 * 4 * config.activations_per_token() as u64);
-        assert_eq!(memory.keys_and_values, 4 * 4 * 2 * 4);
-        assert_eq!(memory.logits, 4 * 3 * 10);
+        let footprint = Footprint {
+            layers: 100,
+            largest_layer: 50,
+            largest_tensor: 30,
+            ends: 7,
+            per_token: 11,
+            keys_and_values_per_token: 3,
+            buffers: 1000,
+        };
+        let placement = Placement::decide(&footprint, 1 << 30, None, None).unwrap();
+        let memory = memory(&plan, &requests, &config, &footprint, &placement);
+        assert_eq!((memory.weights, memory.wave, memory.keys_and_values), (107, 4 * 11, 4 * 3));
+        assert_eq!((memory.buffers, memory.logits), (1000, 4 * 3 * 2 * 8));
         // Two separate lists of three, one of one, four continuation tokens, four computed.
         assert_eq!(memory.tokens, 4 * (3 + 3 + 1 + 4 + 4));
-        assert_eq!(memory.total(), memory.weights + memory.wave + memory.logits + memory.tokens);
+        assert_eq!(memory.total(), 107 + 44 + 1000 + memory.logits + memory.tokens);
         let seconds = work.seconds(Speed { linear: work.linear / 3.0, attention: work.attention * 2.0 });
         assert!((seconds - 3.5).abs() < 1e-12);
     }

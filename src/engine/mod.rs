@@ -8,8 +8,10 @@ mod cost;
 mod encode;
 mod journal;
 mod local;
+mod placement;
 mod plan;
 mod recorded;
+mod score;
 mod windows;
 
 use std::sync::Arc;
@@ -21,13 +23,14 @@ pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
 pub use journal::{Journal, JournalError, NoJournal};
 pub use local::LocalModel;
+pub use placement::{Placement, TooLarge};
 pub use plan::{Limits, Plan, PlannedWave, Target};
 pub use recorded::Recorded;
 pub use windows::windows;
 
 /// Counts the changes of the bits of scores: with every change of the arithmetic that moves last bits, this
 /// number is raised, and scores that were kept before are computed again.
-pub const ARITHMETIC: u32 = 1;
+pub const ARITHMETIC: u32 = 2;
 
 /// "How likely is `continuation` after `context`?", in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -156,6 +159,12 @@ pub enum EngineError {
     NotRecorded {
         /// Which request.
         request: usize,
+    },
+    /// Weights that are read while the model runs.
+    #[error("{reason}")]
+    Model {
+        /// What the model's room says.
+        reason: String,
     },
     /// Answers that cannot be kept.
     #[error(transparent)]

@@ -77,7 +77,9 @@ impl Limits {
     /// The limits of a model; `max_length` defaults to its positions, `wave_tokens` to what half a
     /// gibibyte of activations holds.
     pub fn new(config: &ModelConfig, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
-        let fitting = WAVE_BYTES / (4 * config.activations_per_token().max(1));
+        let widths = config.widths();
+        let numbers = widths.hidden + widths.queries + 2 * widths.keys + widths.angles;
+        let fitting = WAVE_BYTES / (4 * numbers.max(1));
         Self {
             max_length: max_length.unwrap_or(config.max_position_embeddings()),
             vocab_size: config.vocab_size(),

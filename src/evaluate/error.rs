@@ -195,7 +195,7 @@ impl EvaluateError {
                     .to_owned(),
             ),
             EngineError::NotRecorded { request } => (*request, "no score of it was recorded".to_owned()),
-            EngineError::Journal(_) => return Self::Engine(error),
+            EngineError::Journal(_) | EngineError::Model { .. } => return Self::Engine(error),
         };
         for (task, encoded) in tasks {
             if let Some((doc, choice)) = encoded.place(request) {

@@ -1,14 +1,17 @@
 //! OpenBLAS through `ndarray`.
 
 use std::ffi::c_int;
+use std::ops::Range;
 use std::sync::Once;
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, CowArray, s};
 // Links the library; its symbols are used through ndarray.
 use openblas_src as _;
+use rayon::prelude::*;
 
-use super::{MatMul, split};
+use super::{Activations, MatMul, Precision, Store, StoredMatrix, Weight};
+use crate::weights::Dtype;
 
 // The one function of OpenBLAS that ndarray does not wrap.
 #[allow(unsafe_code)]
@@ -18,6 +21,9 @@ unsafe extern "C" {
 }
 
 static ONE_THREAD: Once = Once::new();
+
+/// The narrowest block of output columns worth a product of its own.
+const COLUMNS: usize = 64;
 
 /// Single-threaded OpenBLAS products, split over rayon's threads.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +56,61 @@ impl MatMul for Blas {
         "blas"
     }
 
-    fn linear(&self, x: ArrayView2<f32>, w: ArrayView2<f32>, y: ArrayViewMut2<f32>) {
-        split::over_blocks(x, w, y, |x, w, mut y| general_mat_mul(1.0, &x, &w.t(), 0.0, &mut y));
+    fn precision(&self) -> Precision {
+        Precision::Exact
+    }
+
+    fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
+        let mut wide = Array2::zeros((matrix.rows(), matrix.columns()));
+        wide.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut out)| {
+            if let Some(out) = out.as_slice_mut() {
+                matrix.widen_row(row, out);
+            }
+        });
+        Box::new(Dense(wide))
+    }
+
+    fn prepared_bytes(&self, _: Dtype, rows: usize, columns: usize) -> u64 {
+        (rows as u64).saturating_mul(columns as u64).saturating_mul(size_of::<f32>() as u64)
+    }
+}
+
+/// A matrix `[out, in]` of f32.
+struct Dense(Array2<f32>);
+
+impl Weight for Dense {
+    fn rows(&self) -> usize {
+        self.0.nrows()
+    }
+
+    fn columns(&self) -> usize {
+        self.0.ncols()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.len() * size_of::<f32>()
+    }
+
+    fn column_unit(&self) -> usize {
+        COLUMNS
+    }
+
+    fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
+        Activations::F32(CowArray::from(x))
+    }
+
+    fn block(
+        &self,
+        x: &Activations<'_>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        store: Store,
+        mut y: ArrayViewMut2<f32>,
+    ) {
+        let keep = match store {
+            Store::Overwrite => 0.0,
+            Store::Add => 1.0,
+        };
+        general_mat_mul(1.0, &x.f32().slice(s![rows, ..]), &self.0.slice(s![columns, ..]).t(), keep, &mut y);
     }
 }

@@ -4,6 +4,8 @@
 //! plain loop of multiplications and additions that compilers vectorise: `2^n · p(r)` with
 //! `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and a degree-6 Taylor polynomial in r evaluated by Horner's rule.
 
+use super::wide::on_widest;
+
 /// Relative error of [`exp`] against f64 over its whole range.
 #[cfg(test)]
 const EXP_TOLERANCE: f64 = 3e-7;
@@ -32,47 +34,33 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 0.5;
     let p = p * r + 1.0;
     let p = p * r + 1.0;
-    let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    // The last bits of `rounded` are n in two's complement: moved to the exponent's place, with its bias.
+    let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     if x < LOWEST { 0.0 } else { p * power }
 }
 
-/// `gate[i] = silu(gate[i]) * up[i]`, silu(x) = x / (1 + e⁻ˣ).
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+on_widest! {
+    /// `gate[i] = silu(gate[i]) * up[i]`, silu(x) = x / (1 + e⁻ˣ).
+    pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+        for (gate, up) in gate.iter_mut().zip(up) {
+            *gate = *gate / (1.0 + exp(-*gate)) * up;
+        }
     }
 }
 
 /// √(2/π).
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 
-/// `x[i] = gelu(x[i])` in the form with tanh (Hendrycks & Gimpel 2016), `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
-///
-/// Written as `x / (1 + e⁻²ᵘ)`, which is the same.
-pub fn gelu_tanh(x: &mut [f32]) {
-    for x in x {
-        let u = SQRT_2_OVER_PI * *x * (1.0 + 0.044715 * *x * *x);
-        *x /= 1.0 + exp(-2.0 * u);
-    }
-}
-
-/// Replaces `scores` by `e^(scale·(s − max))` and returns the sum of the results.
-///
-/// The sum runs over eight lanes that depend on the index alone.
-pub fn exp_scores(scores: &mut [f32], scale: f32) -> f32 {
-    let highest = scores.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-    for score in scores.iter_mut() {
-        *score = exp((*score - highest) * scale);
-    }
-    let mut lanes = [0.0f32; 8];
-    let chunks = scores.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().sum();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
+on_widest! {
+    /// `x[i] = gelu(x[i])` in the form with tanh (Hendrycks & Gimpel 2016), `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`.
+    ///
+    /// Written as `x / (1 + e⁻²ᵘ)`, which is the same.
+    pub fn gelu_tanh(x: &mut [f32]) {
+        for x in x {
+            let u = SQRT_2_OVER_PI * *x * (1.0 + 0.044715 * *x * *x);
+            *x /= 1.0 + exp(-2.0 * u);
         }
     }
-    lanes.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]
@@ -94,15 +82,6 @@ mod tests {
     fn the_ends_are_quiet() {
         assert_eq!((exp(f32::NEG_INFINITY), exp(-100.0), exp(0.0)), (0.0, 0.0, 1.0));
         assert!(exp(f32::INFINITY).is_finite() && exp(f32::NAN).is_nan());
-    }
-
-    #[test]
-    fn scores_become_a_distribution() {
-        let mut scores = [0.5f32, -1.0, 2.0, 700.0, 699.0, 0.0, 1.0, 2.0, 3.0, 700.0];
-        let sum = exp_scores(&mut scores, 0.5);
-        assert!((sum - scores.iter().sum::<f32>()).abs() < 1e-6);
-        assert!((scores[4] / scores[3] - (-0.5f32).exp()).abs() < 1e-6);
-        assert_eq!(scores[3], 1.0);
     }
 
     #[test]

@@ -1,122 +1,197 @@
-//! Matrix products behind one seam, [`MatMul`]; the only room with `unsafe` numerics.
+//! Matrix products and the loops around them; the only room with `unsafe` numerics.
 //!
-//! A linear layer of the model is `y[M, N] = x[M, K] · w[N, K]ᵀ` with row-major f32 and weights as files
-//! keep them, `[out_features, in_features]`. Two implementations are checked against each other:
+//! A linear layer of the model is `y[M, N] = x[M, K] · w[N, K]ᵀ`. How it is multiplied stands behind two seams: a
+//! [`MatMul`] brings a [`StoredMatrix`], a weight as its file holds it, into the form that it multiplies with, and that form is
+//! a [`Weight`], which computes one block of an output on one thread. [`multiply`] and [`for_blocks`] cut whole products into
+//! blocks for all threads. Implementations, checked against each other:
 //!
-//! * [`Blas`]: OpenBLAS through `ndarray`, with the feature `openblas`. OpenBLAS itself runs one thread; the
-//!   work is split over rayon's, because its own threads collapse inside a rayon region.
-//! * [`Portable`]: the pure-Rust `matrixmultiply` crate, split the same way. It sums every output element
-//!   over K in one fixed order whatever M and N are, so it also serves attention.
+//! * [`Native`]: our own panels and tiles on the widest instruction set of the processor ([`Isa`]), in a [`Precision`]. Every
+//!   output is summed over K in one fixed order whatever the shapes and the number of threads.
+//! * the same on plain Rust, called `portable`, for any processor and as the slow path of tests.
+//! * [`Blas`]: OpenBLAS through `ndarray`, with the feature `openblas`. OpenBLAS itself runs one thread, because its own
+//!   threads collapse inside a rayon region.
 
 #[cfg(feature = "openblas")]
 mod blas;
 pub mod exp;
-mod portable;
-mod split;
+mod gemm;
+mod int8;
+mod int8_tile;
+mod isa;
+mod lanes;
+mod multiply;
+mod native;
+mod output;
+mod panels;
+mod rows;
+mod small;
+mod softmax;
+mod stored;
+mod tile;
+mod wide;
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
 
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
-pub use portable::{Portable, gemm};
+pub use gemm::gemm;
+pub use int8::Int8Rows;
+pub use isa::Isa;
+pub use multiply::{VisitBlocks, for_blocks, multiply};
+pub use native::Native;
+pub use rows::{LogitSummary, rms_norm, rotate, summarize};
+pub use small::{Shape, column_step, multiply_small};
+pub use softmax::{RunningSoftmax, take_block};
+pub use stored::StoredMatrix;
+
+use crate::weights::Dtype;
 
 /// A way to multiply activations with the weights of linear layers.
 pub trait MatMul: Send + Sync {
     /// The name as `--matmul` takes it and tables print it.
     fn name(&self) -> &'static str;
 
-    /// `y = x · wᵀ` with `x: [tokens, in]`, `w: [out, in]`, `y: [tokens, out]`.
+    /// What it multiplies.
+    fn precision(&self) -> Precision;
+
+    /// Brings a weight into the form that it multiplies with, on all threads.
+    fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight>;
+
+    /// [`Weight::bytes`] of a weight of this type and shape, without making it.
+    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> u64;
+}
+
+/// A weight `[out, in]` in the form that an implementation multiplies with.
+pub trait Weight: Send + Sync {
+    /// Outputs.
+    fn rows(&self) -> usize;
+
+    /// Inputs.
+    fn columns(&self) -> usize;
+
+    /// What it takes in memory.
+    fn bytes(&self) -> usize;
+
+    /// Blocks of output columns begin at multiples of it.
+    fn column_unit(&self) -> usize;
+
+    /// Activations `[tokens, in]` as products with this weight take them.
+    fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a>;
+
+    /// One block of `x · wᵀ` on the calling thread, `y: [rows, columns]`.
     ///
-    /// Every shape must agree; `y` is overwritten.
-    fn linear(&self, x: ArrayView2<f32>, w: ArrayView2<f32>, y: ArrayViewMut2<f32>);
+    /// # Panics
+    /// If the shapes do not agree, `columns` begins at no multiple of [`column_unit`](Self::column_unit), or `x` was made by a
+    /// weight of another kind.
+    fn block(
+        &self,
+        x: &Activations<'_>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        store: Store,
+        y: ArrayViewMut2<f32>,
+    );
+}
+
+/// Activations in the form that a kind of weights takes.
+#[derive(Debug)]
+pub enum Activations<'a> {
+    /// Numbers, each row without gaps.
+    F32(CowArray<'a, f32, Ix2>),
+    /// Integers in blocks, with scales.
+    Int8(Int8Rows),
+}
+
+impl Activations<'_> {
+    fn f32(&self) -> ArrayView2<'_, f32> {
+        match self {
+            Activations::F32(x) => x.view(),
+            Activations::Int8(_) => panic!("expected activations in f32, found blocks of integers"),
+        }
+    }
+
+    fn int8(&self) -> &Int8Rows {
+        match self {
+            Activations::Int8(x) => x,
+            Activations::F32(_) => panic!("expected activations in blocks of integers, found f32"),
+        }
+    }
+}
+
+/// What happens to the numbers that an output held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// They are replaced.
+    Overwrite,
+    /// The product, completely summed, is added to them.
+    Add,
+}
+
+/// What is multiplied. Sums are f32 in all of them, but for the exact integers inside a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Weights as they are stored, activations f32.
+    #[default]
+    Exact,
+    /// Both rounded to bf16.
+    Bf16,
+    /// Both as 8-bit integers in blocks of 32 with a scale, as in Q8_0.
+    Int8,
+}
+
+impl Precision {
+    /// All, the most exact first.
+    pub const ALL: [Precision; 3] = [Precision::Exact, Precision::Bf16, Precision::Int8];
+
+    /// The name as `--precision` takes it and tables print it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::Exact => "exact",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Precision::ALL.into_iter().find(|precision| precision.name() == text);
+        found.ok_or_else(|| format!("expected exact, bf16 or int8, found {text}"))
+    }
 }
 
 /// The names that [`by_name`] knows in this build.
 pub fn names() -> &'static [&'static str] {
-    if cfg!(feature = "openblas") { &["blas", "portable"] } else { &["portable"] }
+    if cfg!(feature = "openblas") { &["native", "blas", "portable"] } else { &["native", "portable"] }
 }
 
-/// The implementation called `name`; `None` if this build has none of that name.
-pub fn by_name(name: &str) -> Option<Box<dyn MatMul>> {
+/// The implementation called `name` in a precision; `None` if this build has none of that name, or not in that precision.
+pub fn by_name(name: &str, precision: Precision) -> Option<Box<dyn MatMul>> {
     match name {
+        "native" => Some(Box::new(Native::new(precision))),
+        "portable" => Some(Box::new(Native::with_isa(Isa::Plain, precision)?)),
         #[cfg(feature = "openblas")]
-        "blas" => Some(Box::new(Blas::new())),
-        "portable" => Some(Box::new(Portable)),
+        "blas" if precision == Precision::Exact => Some(Box::new(Blas::new())),
         _ => None,
     }
 }
 
-/// The fastest implementation of this build.
+/// The fastest implementation of exact products.
 pub fn default() -> Box<dyn MatMul> {
-    #[cfg(feature = "openblas")]
-    return Box::new(Blas::new());
-    #[cfg(not(feature = "openblas"))]
-    return Box::new(Portable);
+    Box::new(Native::new(Precision::Exact))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::Array2;
-
-    /// Largest error relative to Σ|x·w| that f32 products may show against f64 sums.
-    const F32_PRODUCT_TOLERANCE: f64 = 2e-6;
-
-    /// A cheap reproducible stream of numbers in -1..1.
-    fn numbers(seed: u32) -> impl FnMut() -> f32 {
-        let mut state = seed.wrapping_mul(2654435761).wrapping_add(1);
-        move || {
-            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        }
-    }
-
-    fn check(matmul: &dyn MatMul, m: usize, n: usize, k: usize) {
-        let mut next = numbers((m * 31 + n * 7 + k) as u32);
-        let x = Array2::from_shape_simple_fn((m, k), &mut next);
-        let w = Array2::from_shape_simple_fn((n, k), &mut next);
-        let mut y = Array2::from_elem((m, n), f32::NAN);
-        matmul.linear(x.view(), w.view(), y.view_mut());
-        for i in 0..m {
-            for j in 0..n {
-                let (mut sum, mut scale) = (0.0f64, 0.0f64);
-                for l in 0..k {
-                    let product = f64::from(x[[i, l]]) * f64::from(w[[j, l]]);
-                    sum += product;
-                    scale += product.abs();
-                }
-                let error = (f64::from(y[[i, j]]) - sum).abs();
-                assert!(
-                    error <= F32_PRODUCT_TOLERANCE * scale.max(1e-30),
-                    "{} {m}x{n}x{k} at [{i},{j}]: {} against {sum}",
-                    matmul.name(),
-                    y[[i, j]]
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn every_implementation_agrees_with_f64_sums_at_odd_shapes() {
-        for name in names() {
-            let matmul = by_name(name).unwrap();
-            for (m, n, k) in [(1, 1, 1), (1, 7, 3), (3, 64, 64), (17, 65, 33), (129, 48, 100), (2, 300, 257)]
-            {
-                check(matmul.as_ref(), m, n, k);
-            }
-        }
-    }
-
-    #[test]
-    fn an_empty_batch_is_an_empty_result() {
-        for name in names() {
-            let (x, w, mut y) = (Array2::zeros((0, 4)), Array2::ones((3, 4)), Array2::zeros((0, 3)));
-            by_name(name).unwrap().linear(x.view(), w.view(), y.view_mut());
-        }
-    }
-
-    #[test]
-    fn unknown_names_have_no_implementation() {
-        assert!(by_name("cuda").is_none());
-    }
-}
+mod tests;

@@ -17,11 +17,10 @@ pub fn slopes(heads: usize) -> Vec<f32> {
     own.chain(between).collect()
 }
 
-/// `scores[j] = scale · scores[j] − slope · distance`, where the last key is the query's own position.
-pub fn bias(scores: &mut [f32], scale: f32, slope: f32) {
-    let last = scores.len().saturating_sub(1);
-    for (key, score) in scores.iter_mut().enumerate() {
-        *score = *score * scale - slope * (last - key) as f32;
+/// `scores[j] -= slope · distance`, for keys at positions from `first_key` on and a query at `query`, not before them.
+pub fn bias(scores: &mut [f32], slope: f32, first_key: usize, query: usize) {
+    for (key, score) in (first_key..).zip(scores) {
+        *score -= slope * query.saturating_sub(key) as f32;
     }
 }
 
@@ -48,9 +47,9 @@ mod tests {
 
     #[test]
     fn the_query_s_own_key_is_not_lowered() {
-        let mut scores = [2.0, 4.0, 6.0];
-        bias(&mut scores, 0.5, 0.25);
+        let mut scores = [1.0, 2.0, 3.0];
+        bias(&mut scores, 0.25, 5, 7);
         assert_eq!(scores, [0.5, 1.75, 3.0]);
-        bias(&mut [], 1.0, 1.0);
+        bias(&mut [], 1.0, 0, 1);
     }
 }

@@ -1,12 +1,12 @@
 //! BLOOM's forward pass (Scao et al. 2022): pre-norm blocks of attention with linear biases and GELU.
 
-use ndarray::{Array2, ArrayView2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
 use super::attention::{Heads, attention};
+use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::LayerNorm;
-use super::{BloomConfig, Linear, Network, Wave, ends};
-use crate::kernels::{MatMul, exp};
+use super::{BloomConfig, Layers, Linear, ModelError, Network, Wave, ends};
+use crate::kernels::{StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
 pub struct BloomLayer {
@@ -28,49 +28,44 @@ pub struct BloomLayer {
     pub down: Linear,
 }
 
-/// A BLOOM model in memory, all weights f32.
+/// A BLOOM model that runs.
 pub struct Bloom {
     /// Shape and constants.
     pub config: BloomConfig,
     /// One ALiBi slope per head.
     pub slopes: Vec<f32>,
     /// Token embedding, `[vocab, hidden]`.
-    pub embedding: Array2<f32>,
+    pub embedding: StoredMatrix<'static>,
     /// LayerNorm of the embedded tokens.
     pub embedding_norm: LayerNorm,
     /// The blocks.
-    pub layers: Vec<BloomLayer>,
+    pub layers: Layers<BloomLayer>,
     /// Final LayerNorm.
     pub norm: LayerNorm,
-    /// Output matrix `[vocab, hidden]`; `None` when tied to the embedding.
-    pub lm_head: Option<Linear>,
-    /// How linear layers are multiplied.
-    pub matmul: Box<dyn MatMul>,
+    /// Output matrix `[vocab, hidden]`; made of the embedding where they are tied.
+    pub head: Linear,
 }
 
-/// Activations of one wave, allocated once and used by every layer. `t` rows each.
+/// Activations of one wave, allocated once and used by every layer.
 struct Buffers {
-    normed: Array2<f32>,    // [t, hidden]
-    q: Array2<f32>,         // [t, hidden]
-    k: Array2<f32>,         // [t, hidden]
-    v: Array2<f32>,         // [t, hidden]
-    attended: Array2<f32>,  // [t, hidden]
-    projected: Array2<f32>, // [t, hidden]
-    inner: Array2<f32>,     // [t, 4 * hidden]
+    q: Array2<f32>, // [tokens, hidden]
+    k: Array2<f32>, // [tokens, hidden]
+    v: Array2<f32>, // [tokens, hidden]
+    // A chunk of the tokens at a time:
+    normed: Array2<f32>, // [chunk, hidden]
+    inner: Array2<f32>,  // [chunk, 4 * hidden]
 }
 
 impl Buffers {
     fn new(config: &BloomConfig, tokens: usize) -> Self {
-        let zeros = |width| Array2::zeros((tokens, width));
         let hidden = config.hidden_size;
+        let chunk = tokens.min(CHUNK_TOKENS);
         Self {
-            normed: zeros(hidden),
-            q: zeros(hidden),
-            k: zeros(hidden),
-            v: zeros(hidden),
-            attended: zeros(hidden),
-            projected: zeros(hidden),
-            inner: zeros(config.intermediate_size()),
+            q: Array2::zeros((tokens, hidden)),
+            k: Array2::zeros((tokens, hidden)),
+            v: Array2::zeros((tokens, hidden)),
+            normed: Array2::zeros((chunk, hidden)),
+            inner: Array2::zeros((chunk, config.intermediate_size())),
         }
     }
 }
@@ -80,59 +75,72 @@ impl Network for Bloom {
         self.layers.len()
     }
 
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32> {
+    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError> {
         let embedded = ends::embed(&self.embedding, wave); // [tokens, hidden]
         let mut x = Array2::zeros(embedded.raw_dim());
-        self.embedding_norm.apply(embedded.view(), self.config.layer_norm_epsilon, &mut x);
+        self.embedding_norm.apply(embedded.view(), self.config.layer_norm_epsilon, x.view_mut());
+        drop(embedded);
         let mut buffers = Buffers::new(&self.config, wave.tokens.len());
-        for layer in &self.layers {
+        self.layers.for_each(|layer| {
             self.attend(layer, wave, &mut buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
             after_layer();
-        }
-        x
+        })?;
+        Ok(x)
     }
 
     fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
-        let mut normed = Array2::zeros(hidden.raw_dim());
-        self.norm.apply(hidden, self.config.layer_norm_epsilon, &mut normed);
-        ends::logits(self.matmul.as_ref(), normed.view(), self.lm_head.as_ref(), &self.embedding)
+        ends::logits(self.normed(hidden).view(), &self.head)
+    }
+
+    fn visit_logits(&self, hidden: ArrayView2<f32>, visit: &VisitBlocks<'_>) {
+        ends::visit_logits(self.normed(hidden).view(), &self.head, visit);
     }
 }
 
 impl Bloom {
     /// `x += dense(attention(q(norm(x)), k(norm(x)), v(norm(x))))`
     fn attend(&self, layer: &BloomLayer, wave: &Wave, b: &mut Buffers, x: &mut Array2<f32>) {
-        let matmul = self.matmul.as_ref();
-        layer.input_norm.apply(x.view(), self.config.layer_norm_epsilon, &mut b.normed);
-        layer.q.apply(matmul, b.normed.view(), b.q.view_mut());
-        layer.k.apply(matmul, b.normed.view(), b.k.view_mut());
-        layer.v.apply(matmul, b.normed.view(), b.v.view_mut());
-        attention(self.heads(), wave, b.q.view(), b.k.view(), b.v.view(), b.attended.view_mut());
-        layer.dense.apply(matmul, b.attended.view(), b.projected.view_mut());
-        self.add(b, x);
+        for rows in chunks(x.nrows()) {
+            let mut x = x.slice_mut(s![rows.clone(), ..]);
+            let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
+            layer.input_norm.apply(x.view(), self.config.layer_norm_epsilon, normed.view_mut());
+            let [q, k, v] = [&mut b.q, &mut b.k, &mut b.v].map(|all| all.slice_mut(s![rows.clone(), ..]));
+            layer.q.apply(normed.view(), q);
+            layer.k.apply(normed.view(), k);
+            layer.v.apply(normed.view(), v);
+            self.keep_for_residual(normed.view(), x.view_mut());
+        }
+        attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
+        layer.dense.add(b.q.view(), x.view_mut());
     }
 
     /// `x += down(gelu(up(norm(x))))`
     fn feed_forward(&self, layer: &BloomLayer, b: &mut Buffers, x: &mut Array2<f32>) {
-        let matmul = self.matmul.as_ref();
-        layer.post_attention_norm.apply(x.view(), self.config.layer_norm_epsilon, &mut b.normed);
-        layer.up.apply(matmul, b.normed.view(), b.inner.view_mut());
-        b.inner.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
-            if let Some(row) = row.as_slice_mut() {
-                exp::gelu_tanh(row);
-            }
-        });
-        layer.down.apply(matmul, b.inner.view(), b.projected.view_mut());
-        self.add(b, x);
+        for rows in chunks(x.nrows()) {
+            let mut x = x.slice_mut(s![rows.clone(), ..]);
+            let [mut normed, mut inner] =
+                [&mut b.normed, &mut b.inner].map(|chunk| chunk.slice_mut(s![..rows.len(), ..]));
+            layer.post_attention_norm.apply(x.view(), self.config.layer_norm_epsilon, normed.view_mut());
+            layer.up.apply(normed.view(), inner.view_mut());
+            for_rows(inner.view_mut(), normed.view(), |inner, _| exp::gelu_tanh(inner));
+            self.keep_for_residual(normed.view(), x.view_mut());
+            layer.down.add(inner.view(), x.view_mut());
+        }
     }
 
-    /// Adds what a sublayer made to what its norm read or, in some models, wrote.
-    fn add(&self, b: &Buffers, x: &mut Array2<f32>) {
+    /// What a sublayer makes is added to what its norm read or, in some models, wrote.
+    fn keep_for_residual(&self, normed: ArrayView2<f32>, mut x: ArrayViewMut2<f32>) {
         if self.config.residual_after_norm {
-            x.assign(&b.normed);
+            x.assign(&normed);
         }
-        *x += &b.projected;
+    }
+
+    /// The final norm.
+    fn normed(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
+        let mut normed = Array2::zeros(hidden.raw_dim());
+        self.norm.apply(hidden, self.config.layer_norm_epsilon, normed.view_mut());
+        normed
     }
 
     fn heads(&self) -> Heads<'_> {

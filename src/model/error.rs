@@ -83,18 +83,13 @@ pub enum ModelError {
         /// What asks for it.
         config: String,
     },
-    /// More memory than there is.
+    /// The system gives no threads.
     #[error(
-        "the model needs {needed} of memory in f32 ({parameters} parameters) and {available} are available; \
-         close other programs or take a smaller model"
+        "cannot start the threads that read weights: {reason}; close other programs or raise the limit (ulimit -u)"
     )]
-    Memory {
-        /// Readable size.
-        needed: String,
-        /// Readable size.
-        available: String,
-        /// Parameter count.
-        parameters: u64,
+    Threads {
+        /// What it says.
+        reason: String,
     },
     /// The weights themselves.
     #[error(transparent)]
@@ -116,7 +111,7 @@ impl ModelError {
                 Some(FaultKind::MissingData)
             }
             ModelError::Weights(error) => error.fault_kind(),
-            ModelError::Unreadable { .. } | ModelError::Memory { .. } => None,
+            ModelError::Unreadable { .. } | ModelError::Threads { .. } => None,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! LLaMA's forward pass (Touvron et al. 2023): pre-norm blocks of rotary attention and SwiGLU.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array1, Array2, ArrayView2, s};
 
 use super::attention::{Heads, attention};
+use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::rms_norm;
 use super::rope::Rotation;
-use super::{Linear, LlamaConfig, Network, Wave, ends};
-use crate::kernels::{MatMul, exp};
+use super::{Layers, Linear, LlamaConfig, ModelError, Network, Wave, ends};
+use crate::kernels::{StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
 pub struct Layer {
@@ -31,48 +31,43 @@ pub struct Layer {
     pub down: Linear,
 }
 
-/// A model in memory, all weights f32.
+/// A model that runs.
 pub struct Llama {
     /// Shape and constants.
     pub config: LlamaConfig,
     /// Token embedding, `[vocab, hidden]`.
-    pub embedding: Array2<f32>,
+    pub embedding: StoredMatrix<'static>,
     /// The blocks.
-    pub layers: Vec<Layer>,
+    pub layers: Layers<Layer>,
     /// Final RMSNorm weight, `[hidden]`.
     pub norm: Array1<f32>,
-    /// Output matrix `[vocab, hidden]`; `None` when tied to the embedding.
-    pub lm_head: Option<Linear>,
-    /// How linear layers are multiplied.
-    pub matmul: Box<dyn MatMul>,
+    /// Output matrix `[vocab, hidden]`; made of the embedding where they are tied.
+    pub head: Linear,
 }
 
-/// Activations of one wave, allocated once and used by every layer. `t` rows each.
+/// Activations of one wave, allocated once and used by every layer.
 struct Buffers {
-    normed: Array2<f32>,    // [t, hidden]
-    q: Array2<f32>,         // [t, heads * head_dim]
-    k: Array2<f32>,         // [t, kv_heads * head_dim]
-    v: Array2<f32>,         // [t, kv_heads * head_dim]
-    attended: Array2<f32>,  // [t, heads * head_dim]
-    projected: Array2<f32>, // [t, hidden]
-    gate: Array2<f32>,      // [t, intermediate]
-    up: Array2<f32>,        // [t, intermediate]
+    q: Array2<f32>, // [tokens, heads * head_dim]
+    k: Array2<f32>, // [tokens, kv_heads * head_dim]
+    v: Array2<f32>, // [tokens, kv_heads * head_dim]
+    // A chunk of the tokens at a time:
+    normed: Array2<f32>, // [chunk, hidden]
+    gate: Array2<f32>,   // [chunk, intermediate]
+    up: Array2<f32>,     // [chunk, intermediate]
 }
 
 impl Buffers {
     fn new(config: &LlamaConfig, tokens: usize) -> Self {
-        let zeros = |width| Array2::zeros((tokens, width));
         let (queries, keys) =
             (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+        let chunk = tokens.min(CHUNK_TOKENS);
         Self {
-            normed: zeros(config.hidden_size),
-            q: zeros(queries),
-            k: zeros(keys),
-            v: zeros(keys),
-            attended: zeros(queries),
-            projected: zeros(config.hidden_size),
-            gate: zeros(config.intermediate_size),
-            up: zeros(config.intermediate_size),
+            q: Array2::zeros((tokens, queries)),
+            k: Array2::zeros((tokens, keys)),
+            v: Array2::zeros((tokens, keys)),
+            normed: Array2::zeros((chunk, config.hidden_size)),
+            gate: Array2::zeros((chunk, config.intermediate_size)),
+            up: Array2::zeros((chunk, config.intermediate_size)),
         }
     }
 }
@@ -82,55 +77,69 @@ impl Network for Llama {
         self.layers.len()
     }
 
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32> {
+    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError> {
         let mut x = ends::embed(&self.embedding, wave); // [tokens, hidden]
         let rotation = Rotation::new(&self.config, wave);
         let mut buffers = Buffers::new(&self.config, wave.tokens.len());
-        for layer in &self.layers {
+        self.layers.for_each(|layer| {
             self.attend(layer, wave, &rotation, &mut buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
             after_layer();
-        }
-        x
+        })?;
+        Ok(x)
     }
 
     fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
-        let mut normed = Array2::zeros(hidden.raw_dim());
-        rms_norm(hidden, self.norm.view(), self.config.rms_norm_eps, &mut normed);
-        ends::logits(self.matmul.as_ref(), normed.view(), self.lm_head.as_ref(), &self.embedding)
+        ends::logits(self.normed(hidden).view(), &self.head)
+    }
+
+    fn visit_logits(&self, hidden: ArrayView2<f32>, visit: &VisitBlocks<'_>) {
+        ends::visit_logits(self.normed(hidden).view(), &self.head, visit);
     }
 }
 
 impl Llama {
     /// `x += o(attention(rope(q(norm(x))), rope(k(norm(x))), v(norm(x))))`
     fn attend(&self, layer: &Layer, wave: &Wave, rotation: &Rotation, b: &mut Buffers, x: &mut Array2<f32>) {
-        let matmul = self.matmul.as_ref();
-        rms_norm(x.view(), layer.input_norm.view(), self.config.rms_norm_eps, &mut b.normed);
-        layer.q.apply(matmul, b.normed.view(), b.q.view_mut());
-        layer.k.apply(matmul, b.normed.view(), b.k.view_mut());
-        layer.v.apply(matmul, b.normed.view(), b.v.view_mut());
-        rotation.apply(b.q.view_mut());
-        rotation.apply(b.k.view_mut());
-        attention(self.heads(), wave, b.q.view(), b.k.view(), b.v.view(), b.attended.view_mut());
-        layer.o.apply(matmul, b.attended.view(), b.projected.view_mut());
-        *x += &b.projected;
+        for rows in chunks(x.nrows()) {
+            let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
+            rms_norm(
+                x.slice(s![rows.clone(), ..]),
+                &layer.input_norm,
+                self.config.rms_norm_eps,
+                normed.view_mut(),
+            );
+            let [mut q, mut k, v] =
+                [&mut b.q, &mut b.k, &mut b.v].map(|all| all.slice_mut(s![rows.clone(), ..]));
+            layer.q.apply(normed.view(), q.view_mut());
+            layer.k.apply(normed.view(), k.view_mut());
+            layer.v.apply(normed.view(), v);
+            rotation.apply(rows.start, q);
+            rotation.apply(rows.start, k);
+        }
+        attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
+        layer.o.add(b.q.view(), x.view_mut());
     }
 
     /// `x += down(silu(gate(norm(x))) * up(norm(x)))`
     fn feed_forward(&self, layer: &Layer, b: &mut Buffers, x: &mut Array2<f32>) {
-        let matmul = self.matmul.as_ref();
-        rms_norm(x.view(), layer.post_attention_norm.view(), self.config.rms_norm_eps, &mut b.normed);
-        layer.gate.apply(matmul, b.normed.view(), b.gate.view_mut());
-        layer.up.apply(matmul, b.normed.view(), b.up.view_mut());
-        b.gate.axis_iter_mut(Axis(0)).into_par_iter().zip(b.up.axis_iter(Axis(0))).for_each(
-            |(mut gate, up)| {
-                if let (Some(gate), Some(up)) = (gate.as_slice_mut(), up.as_slice()) {
-                    exp::swiglu(gate, up);
-                }
-            },
-        );
-        layer.down.apply(matmul, b.gate.view(), b.projected.view_mut());
-        *x += &b.projected;
+        for rows in chunks(x.nrows()) {
+            let mut x = x.slice_mut(s![rows.clone(), ..]);
+            let [mut normed, mut gate, mut up] =
+                [&mut b.normed, &mut b.gate, &mut b.up].map(|chunk| chunk.slice_mut(s![..rows.len(), ..]));
+            rms_norm(x.view(), &layer.post_attention_norm, self.config.rms_norm_eps, normed.view_mut());
+            layer.gate.apply(normed.view(), gate.view_mut());
+            layer.up.apply(normed.view(), up.view_mut());
+            for_rows(gate.view_mut(), up.view(), exp::swiglu);
+            layer.down.add(gate.view(), x.view_mut());
+        }
+    }
+
+    /// The final norm.
+    fn normed(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
+        let mut normed = Array2::zeros(hidden.raw_dim());
+        rms_norm(hidden, &self.norm, self.config.rms_norm_eps, normed.view_mut());
+        normed
     }
 
     fn heads(&self) -> Heads<'static> {

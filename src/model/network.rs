@@ -2,13 +2,15 @@
 //!
 //! Whoever plans, scores or counts asks [`ModelConfig`] and [`Network`], and never which kind it is.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView2};
 
-use super::{Bloom, BloomConfig, Llama, LlamaConfig, ModelError, RopeScaling, Wave};
-use crate::kernels::MatMul;
+use super::{Bloom, BloomConfig, Llama, LlamaConfig, ModelError, Residence, RopeScaling, Wave};
+use crate::kernels::{MatMul, VisitBlocks};
 use crate::weights::TensorSource;
 
-/// A network in memory.
+/// A network that can run.
 pub trait Network: Send + Sync {
     /// Number of blocks; [`forward`](Self::forward) reports each of them.
     fn num_hidden_layers(&self) -> usize;
@@ -16,12 +18,19 @@ pub trait Network: Send + Sync {
     /// The hidden states `[tokens, hidden]` of a wave after the last block, before the final norm.
     ///
     /// `after_layer` is called when a block is done. Token ids must be below `vocab_size`.
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Array2<f32>;
+    ///
+    /// # Errors
+    /// Blocks that are read while it runs and cannot be read.
+    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError>;
 
     /// Logits `[rows, vocab]` for hidden states `[rows, hidden]` of [`forward`](Self::forward).
     ///
     /// Ask for few rows at a time: the result is `rows * vocab_size` numbers.
     fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32>;
+
+    /// The same logits block by block (rows of `hidden`, tokens, logits), each once and none kept, on all threads. Blocks are
+    /// cut at the same tokens whatever the rows and the number of threads.
+    fn visit_logits(&self, hidden: ArrayView2<f32>, visit: &VisitBlocks<'_>);
 }
 
 /// Shape and constants of a model of any kind that runs here.
@@ -82,18 +91,6 @@ impl ModelConfig {
         }
     }
 
-    /// Numbers that a forward pass keeps for one token: the residual stream and the buffers of one block.
-    pub fn activations_per_token(&self) -> usize {
-        match self {
-            ModelConfig::Llama(config) => {
-                let queries = config.num_attention_heads * config.head_dim;
-                let keys = config.num_key_value_heads * config.head_dim;
-                4 * config.hidden_size + 2 * queries + 2 * keys + 2 * config.intermediate_size
-            }
-            ModelConfig::Bloom(config) => 8 * config.hidden_size + config.intermediate_size(),
-        }
-    }
-
     /// The length beyond which positions turn by the length of the whole sequence, so that sequences of
     /// different lengths share nothing; `None` for all models but those of dynamic rotary scaling.
     pub fn length_dependent_beyond(&self) -> Option<usize> {
@@ -117,17 +114,22 @@ impl From<BloomConfig> for ModelConfig {
     }
 }
 
-/// Reads all weights of `source` (Hugging Face's names), widened to f32, into a network of `config`'s kind.
+/// Makes a network of `config`'s kind of the tensors of `source` (Hugging Face's names), in the form that `matmul` takes.
 ///
 /// `config_name` says in errors where the expected shapes come from.
 pub fn load(
-    source: &dyn TensorSource,
+    source: Arc<dyn TensorSource>,
     config: &ModelConfig,
     config_name: &str,
     matmul: Box<dyn MatMul>,
+    residence: Residence,
 ) -> Result<Box<dyn Network>, ModelError> {
     Ok(match config {
-        ModelConfig::Llama(config) => Box::new(Llama::load(source, config.clone(), config_name, matmul)?),
-        ModelConfig::Bloom(config) => Box::new(Bloom::load(source, config.clone(), config_name, matmul)?),
+        ModelConfig::Llama(config) => {
+            Box::new(Llama::load(source, config.clone(), config_name, matmul, residence)?)
+        }
+        ModelConfig::Bloom(config) => {
+            Box::new(Bloom::load(source, config.clone(), config_name, matmul, residence)?)
+        }
     })
 }

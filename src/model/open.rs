@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::config_gguf::{self, FromTensors};
-use super::{ModelConfig, ModelError, Network, config_hf};
+use super::{Footprint, ModelConfig, ModelError, Network, Residence, config_hf};
 use crate::kernels::MatMul;
 use crate::lineage::{GgufAsHf, HfModel};
 use crate::weights::gguf::Metadata;
@@ -15,7 +16,7 @@ pub struct Checkpoint {
     /// Folder or file.
     pub path: PathBuf,
     /// The tensors; nothing is read before it is asked for.
-    pub weights: Box<dyn TensorSource>,
+    pub weights: Arc<dyn TensorSource>,
     /// Shape and constants.
     pub config: ModelConfig,
     /// The file that the configuration was read from.
@@ -54,7 +55,7 @@ impl Checkpoint {
     pub fn from_hf(model: HfModel) -> Result<Self, ModelError> {
         let HfModel { path, tensors, config, config_name, sidecars: _ } = model;
         let config = config_hf::from_map(&config, &config_name)?;
-        Ok(Self { path, weights: tensors, config, config_name, gguf: None })
+        Ok(Self { path, weights: tensors.into(), config, config_name, gguf: None })
     }
 
     fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
@@ -62,7 +63,7 @@ impl Checkpoint {
         let weights = weights::open(path)?;
         let config = config_hf::read(config_path)?;
         let config_name = config_path.display().to_string();
-        Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: None })
+        Ok(Self { path: path.to_owned(), weights: weights.into(), config, config_name, gguf: None })
     }
 
     fn open_gguf(path: &Path) -> Result<Self, ModelError> {
@@ -80,35 +81,23 @@ impl Checkpoint {
         };
         let config_name = path.display().to_string();
         let config = config_gguf::read(&metadata, tensors, &config_name)?.into();
-        let weights = Box::new(source);
+        let weights = Arc::new(source);
         Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
     }
 
-    /// Reads all weights into memory, widened to f32.
-    pub fn load(&self, matmul: Box<dyn MatMul>) -> Result<Box<dyn Network>, ModelError> {
-        super::load(self.weights.as_ref(), &self.config, &self.config_name, matmul)
+    /// The network, with its blocks in memory or on the disk.
+    pub fn load(
+        &self,
+        matmul: Box<dyn MatMul>,
+        residence: Residence,
+    ) -> Result<Box<dyn Network>, ModelError> {
+        super::load(Arc::clone(&self.weights), &self.config, &self.config_name, matmul, residence)
     }
 
-    /// Fails if the weights in f32 and a wave's activations do not fit into the available memory.
-    pub fn check_memory(&self, available: Option<u64>) -> Result<(), ModelError> {
-        let parameters = self.config.parameters();
-        let needed = parameters.saturating_mul(4).saturating_add(WORKING_BYTES);
-        match available {
-            Some(available) if needed > available => Err(ModelError::Memory {
-                needed: gibibytes(needed),
-                available: gibibytes(available),
-                parameters,
-            }),
-            _ => Ok(()),
-        }
+    /// What it takes in memory when `matmul` multiplies; nothing but headers is read.
+    pub fn footprint(&self, matmul: &dyn MatMul) -> Footprint {
+        Footprint::new(self.weights.tensors(), &self.config, matmul)
     }
-}
-
-/// What a run needs beside the weights: activations, logits and prompts, roughly.
-pub const WORKING_BYTES: u64 = 1 << 30;
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 #[cfg(test)]
@@ -125,14 +114,6 @@ mod tests {
         let file = Checkpoint::open(&fixture("gqa-tied/model.safetensors")).unwrap();
         assert_eq!(folder.config, file.config);
         assert_eq!(folder.weights.tensors(), file.weights.tensors());
-    }
-
-    #[test]
-    fn too_little_memory_is_refused_with_the_numbers() {
-        let checkpoint = Checkpoint::open(&fixture("gqa-tied")).unwrap();
-        assert!(checkpoint.check_memory(Some(8 << 30)).is_ok());
-        let message = checkpoint.check_memory(Some(1 << 20)).unwrap_err().to_string();
-        assert!(message.contains("1.0 GiB") && message.contains("0.0 GiB"), "{message}");
     }
 
     #[test]

@@ -1,31 +1,36 @@
-//! Named tensors → matrices and vectors of f32, every shape checked before a value is read.
+//! Named tensors → linear layers, norms and embeddings, every shape checked before a value is read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 
 use super::norm::LayerNorm;
 use super::{Linear, ModelError};
-use crate::weights::{Access, TensorSource, WeightsError};
+use crate::kernels::{MatMul, StoredMatrix};
+use crate::weights::{Access, TensorSource, TensorView, WeightsError};
 
 /// Suffixes of tensors that checkpoints carry and the forward pass computes itself.
 const IGNORED_SUFFIXES: [&str; 1] = ["rotary_emb.inv_freq"];
 
 /// Reads the tensors of one model.
-pub struct Reader<'a> {
+pub struct Reader {
     /// The tensors, under Hugging Face's names.
-    pub source: &'a dyn TensorSource,
+    pub source: Arc<dyn TensorSource>,
     /// Where the expected shapes come from, for errors.
-    pub config_name: &'a str,
+    pub config_name: String,
+    /// How linear layers are multiplied.
+    pub matmul: Box<dyn MatMul>,
 }
 
-impl Reader<'_> {
-    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+impl Reader {
+    /// The tensor `name`, whose shape is checked before a value is read.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>, ModelError> {
         let tensor = self.source.tensor(name).map_err(|error| match error {
             WeightsError::MissingTensor { file, name } => ModelError::MissingTensor {
                 file: file.display().to_string(),
                 tensor: name,
-                config: self.config_name.to_owned(),
+                config: self.config_name.clone(),
             },
             other => other.into(),
         })?;
@@ -33,39 +38,48 @@ impl Reader<'_> {
             return Err(ModelError::Shape {
                 file: self.place(),
                 tensor: name.to_owned(),
-                config: self.config_name.to_owned(),
+                config: self.config_name.clone(),
                 expected: shape.to_vec(),
                 found: tensor.info.shape.clone(),
             });
         }
-        let values = tensor.to_f32()?;
-        self.source.hint(name, Access::Done);
-        Ok(values)
+        Ok(tensor)
     }
 
-    /// The tensor `name` of shape `[rows, columns]`.
-    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Array2<f32>, ModelError> {
-        let values = self.values(name, &[rows, columns])?;
-        Array2::from_shape_vec((rows, columns), values).map_err(|_| ModelError::Shape {
-            file: self.place(),
-            tensor: name.to_owned(),
-            config: self.config_name.to_owned(),
-            expected: vec![rows, columns],
-            found: vec![],
-        })
+    /// Asks for the bytes of all tensors whose names begin so.
+    pub fn read_ahead(&self, prefix: &str) {
+        let infos = self.source.tensors();
+        let first = infos.partition_point(|info| info.name.as_str() < prefix);
+        for info in infos[first..].iter().take_while(|info| info.name.starts_with(prefix)) {
+            self.source.hint(&info.name, Access::Soon);
+        }
+    }
+
+    /// Gives the bytes of a tensor back.
+    pub fn done(&self, name: &str) {
+        self.source.hint(name, Access::Done);
+    }
+
+    /// The tensor `name` of shape `[rows, columns]`, as it is stored; [`done`](Self::done) when it has been used.
+    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<StoredMatrix<'_>, ModelError> {
+        let TensorView { info, data } = self.tensor(name, &[rows, columns])?;
+        Ok(StoredMatrix::new(info.dtype, rows, columns, data)?)
     }
 
     /// The tensor `name` of shape `[length]`.
     pub fn vector(&self, name: &str, length: usize) -> Result<Array1<f32>, ModelError> {
-        Ok(Array1::from_vec(self.values(name, &[length])?))
+        let values = self.tensor(name, &[length])?.to_f32()?;
+        self.done(name);
+        Ok(Array1::from_vec(values))
     }
 
     /// `name.weight` of shape `[out, input]`, and `name.bias` of shape `[out]` if there is to be one.
-    pub fn linear(&self, name: &str, out: usize, input: usize, bias: bool) -> Result<Linear, ModelError> {
-        Ok(Linear {
-            weight: self.matrix(&format!("{name}.weight"), out, input)?,
-            bias: if bias { Some(self.vector(&format!("{name}.bias"), out)?) } else { None },
-        })
+    pub fn linear(&self, name: &str, [out, input]: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
+        let weight = format!("{name}.weight");
+        let bias = if bias { Some(self.vector(&format!("{name}.bias"), out)?) } else { None };
+        let linear = Linear::new(self.matmul.as_ref(), &self.matrix(&weight, out, input)?, bias);
+        self.done(&weight);
+        Ok(linear)
     }
 
     /// `name.weight` and `name.bias`, both of shape `[length]`.
@@ -76,20 +90,23 @@ impl Reader<'_> {
         })
     }
 
-    /// The token embedding `name` of shape `[vocab, hidden]`, and the output matrix of the same shape; `None` if
-    /// that is the embedding.
+    /// The token embedding `name` of shape `[vocab, hidden]`, and the output matrix of the same shape, made of the
+    /// embedding if they are tied.
     pub fn ends(
         &self,
         name: &str,
         [vocab, hidden]: [usize; 2],
         tied: bool,
-    ) -> Result<(Array2<f32>, Option<Linear>), ModelError> {
-        let embedding = self.matrix(name, vocab, hidden)?;
-        if tied {
+    ) -> Result<(StoredMatrix<'static>, Linear), ModelError> {
+        let embedding = self.matrix(name, vocab, hidden)?.into_owned();
+        let head = if tied {
             self.warn_about_other_head(name);
-            return Ok((embedding, None));
-        }
-        Ok((embedding, Some(self.linear("lm_head", vocab, hidden, false)?)))
+            Linear::new(self.matmul.as_ref(), &embedding, None)
+        } else {
+            self.linear("lm_head", [vocab, hidden], false)?
+        };
+        self.done(name);
+        Ok((embedding, head))
     }
 
     fn place(&self) -> String {
@@ -147,7 +164,7 @@ impl Reader<'_> {
 mod tests {
     use std::path::Path;
 
-    use crate::model::{BloomConfig, Checkpoint, ModelConfig, ModelError};
+    use crate::model::{BloomConfig, Checkpoint, ModelConfig, ModelError, Residence};
     use crate::weights::FaultKind;
 
     fn checkpoint() -> Checkpoint {
@@ -162,7 +179,7 @@ mod tests {
             ModelConfig::Bloom(config) => change(config),
             other => panic!("{other:?}"),
         }
-        checkpoint.load(crate::kernels::default()).err().unwrap()
+        checkpoint.load(crate::kernels::default(), Residence::Memory).err().unwrap()
     }
 
     #[test]

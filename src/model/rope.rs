@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 
-use ndarray::{ArrayViewMut2, Axis};
+use ndarray::{Array2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::{LlamaConfig, RopeScaling, Wave};
+use crate::kernels::rotate;
 
-/// The number of rows that one task of the thread pool turns.
+/// The number of rows that one task of the thread pool turns, at least.
 const ROWS: usize = 64;
 
 /// Inverse frequencies of a model for sequences of `length` tokens, `head_dim / 2` of them.
@@ -50,52 +51,54 @@ pub fn inverse_frequencies(config: &LlamaConfig, length: usize) -> Vec<f32> {
     }
 }
 
-/// Cosines and sines for every row of a wave.
+/// Cosines and sines for every row of a wave, `[tokens, head_dim / 2]` each.
 pub struct Rotation {
-    /// `[tokens, head_dim / 2]` pairs of (cos, sin), row-major.
-    turns: Vec<(f32, f32)>,
-    half: usize,
+    cosines: Array2<f32>,
+    sines: Array2<f32>,
 }
 
 impl Rotation {
     /// Angles for all tokens of `wave` at their positions.
     pub fn new(config: &LlamaConfig, wave: &Wave) -> Self {
         let half = config.head_dim / 2;
-        let mut turns = vec![(1.0, 0.0); wave.tokens.len() * half];
+        let mut cosines = Array2::zeros((wave.tokens.len(), half));
+        let mut sines = Array2::zeros((wave.tokens.len(), half));
         let mut frequencies: HashMap<usize, Vec<f32>> = HashMap::new();
         for segment in &wave.segments {
             let inverse = frequencies
                 .entry(segment.rope_length.max(config.max_position_embeddings))
                 .or_insert_with(|| inverse_frequencies(config, segment.rope_length));
-            let rows = &mut turns[segment.rows.start * half..segment.rows.end * half];
-            for (offset, row) in rows.chunks_exact_mut(half).enumerate() {
+            for (offset, row) in segment.rows.clone().enumerate() {
                 let position = (segment.start + offset) as f32;
-                for (turn, frequency) in row.iter_mut().zip(&*inverse) {
+                let turns = cosines.row_mut(row).into_iter().zip(sines.row_mut(row));
+                for ((cosine, sine), frequency) in turns.zip(&*inverse) {
                     let (sin, cos) = f64::from(position * frequency).sin_cos();
-                    *turn = (cos as f32, sin as f32);
+                    (*cosine, *sine) = (cos as f32, sin as f32);
                 }
             }
         }
-        Self { turns, half }
+        Self { cosines, sines }
     }
 
-    /// Turns all heads of `x: [tokens, heads * head_dim]` in place.
-    pub fn apply(&self, mut x: ArrayViewMut2<f32>) {
-        let (half, width) = (self.half, 2 * self.half);
-        x.axis_chunks_iter_mut(Axis(0), ROWS)
-            .into_par_iter()
-            .zip(self.turns.par_chunks(ROWS * half))
-            .for_each(|(mut rows, turns)| {
-                for (mut row, turns) in rows.rows_mut().into_iter().zip(turns.chunks_exact(half)) {
-                    let Some(row) = row.as_slice_mut() else { continue };
-                    for head in row.chunks_exact_mut(width) {
+    /// Turns all heads of `x: [tokens, heads * head_dim]` in place, the tokens of the wave's rows from `first` on.
+    pub fn apply(&self, first: usize, mut x: ArrayViewMut2<f32>) {
+        let half = self.cosines.ncols();
+        if half == 0 {
+            return;
+        }
+        x.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(ROWS).enumerate().for_each(
+            |(offset, mut row)| {
+                let (cosines, sines) = (self.cosines.row(first + offset), self.sines.row(first + offset));
+                if let (Some(row), Some(cosines), Some(sines)) =
+                    (row.as_slice_mut(), cosines.as_slice(), sines.as_slice())
+                {
+                    for head in row.chunks_exact_mut(2 * half) {
                         let (low, high) = head.split_at_mut(half);
-                        for ((a, b), (cos, sin)) in low.iter_mut().zip(high).zip(turns) {
-                            (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-                        }
+                        rotate(low, high, cosines, sines);
                     }
                 }
-            });
+            },
+        );
     }
 }
 
@@ -103,7 +106,6 @@ impl Rotation {
 mod tests {
     use super::*;
     use crate::model::config::tests::smollm2_135m;
-    use ndarray::Array2;
 
     #[test]
     fn a_turn_keeps_lengths_and_depends_on_distance_alone() {
@@ -111,7 +113,7 @@ mod tests {
         let wave = Wave::sequence(&[0; 40]);
         let rotation = Rotation::new(&config, &wave);
         let mut x = Array2::from_shape_fn((40, 16), |(_, j)| (j as f32 * 0.7).sin());
-        rotation.apply(x.view_mut());
+        rotation.apply(0, x.view_mut());
         let dot = |i: usize, j: usize| x.row(i).dot(&x.row(j));
         assert!((dot(3, 3) - dot(30, 30)).abs() < 1e-4);
         assert!((dot(3, 8) - dot(25, 30)).abs() < 1e-4);

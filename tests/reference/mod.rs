@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
-use zoo::kernels;
-use zoo::model::{self, Network, Wave, config_hf};
+use zoo::kernels::{self, Precision};
+use zoo::model::{self, Network, Residence, Wave, config_hf};
 use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
@@ -24,7 +25,8 @@ impl Cases {
     pub fn load(&self, case: &str, weights_of: &str, matmul: &str) -> Box<dyn Network> {
         let config = config_hf::read(&self.folder(case).join("config.json")).unwrap();
         let weights = SafetensorsFile::open(self.folder(weights_of).join("model.safetensors")).unwrap();
-        model::load(&weights, &config, "config.json", kernels::by_name(matmul).unwrap()).unwrap()
+        let matmul = kernels::by_name(matmul, Precision::Exact).unwrap();
+        model::load(Arc::new(weights), &config, "config.json", matmul, Residence::Memory).unwrap()
     }
 
     /// Ids and logits of every sequence of a case.
@@ -49,7 +51,7 @@ impl Cases {
         for matmul in kernels::names() {
             let model = self.load(case, weights_of, matmul);
             for (ids, expected) in self.references(case) {
-                let hidden = model.forward(&Wave::sequence(&ids), &mut || {});
+                let hidden = model.forward(&Wave::sequence(&ids), &mut || {}).unwrap();
                 let worst = largest_difference(model.logits(hidden.view()).view(), expected.view());
                 assert!(worst <= LOGIT_TOLERANCE, "{case}, {matmul}, {} tokens: {worst}", ids.len());
             }
@@ -64,7 +66,7 @@ impl Cases {
         let root = wave.push(&ids[..shared], None, 1);
         wave.push(&[5, 6, 7], Some(root), 1);
         let rest = wave.push(&ids[shared..], Some(root), 1);
-        let hidden = model.forward(&wave, &mut || {});
+        let hidden = model.forward(&wave, &mut || {}).unwrap();
         let rows: Vec<usize> = (0..shared).chain(wave.segments[rest].rows.clone()).collect();
         let logits = model.logits(hidden.select(ndarray::Axis(0), &rows).view());
         assert!(largest_difference(logits.view(), expected.view()) <= LOGIT_TOLERANCE);

@@ -19,7 +19,7 @@ use make::{Known, make};
 pub use parts::{Given, given_for};
 use parts::{Parts, Places};
 
-use super::convert::ShardSize;
+use super::size::ByteSize;
 
 /// Rebuild a model from the form in which it was released
 ///
@@ -51,8 +51,8 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Most bytes of tensors in one file, such as 5GB or 500MB
-    #[arg(long, default_value_t = ShardSize(SHARD_BYTES), value_name = "SIZE")]
-    shard_size: ShardSize,
+    #[arg(long, default_value_t = ByteSize(SHARD_BYTES), value_name = "SIZE")]
+    shard_size: ByteSize,
     /// Replace an earlier build in that folder
     #[arg(long)]
     force: bool,

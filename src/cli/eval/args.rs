@@ -6,7 +6,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::build::Given;
+use crate::cli::size::ByteSize;
 use crate::evaluate;
+use crate::kernels::Precision;
 use crate::records::Options;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{Limit, PrepareOptions};
@@ -122,7 +124,12 @@ pub struct Args {
     /// What happens to documents that do not fit into the positions
     #[arg(long, default_value = "left", value_name = "HOW")]
     pub overlong: Overlong,
-    /// Distinct tokens of one forward pass [default: by the model's size]
+    /// Memory that may be used, as 4GiB or 500MB; a model that is larger is read from the disk layer by layer, once for
+    /// every forward pass [default: what is free]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip)]
+    pub memory: Option<ByteSize>,
+    /// Distinct tokens of one forward pass [default: by the model's size and the memory]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     #[serde(skip)]
     pub batch_tokens: Option<usize>,
@@ -130,8 +137,12 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     #[serde(skip)]
     pub threads: Option<usize>,
-    /// Implementation of matrix products
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["blas", "portable"]))]
+    /// What is multiplied: exact (weights as they are stored, everything in f32), bf16 or int8 products
+    #[arg(long, default_value_t, value_name = "NAME", value_parser = parse_precision)]
+    #[serde(skip)]
+    pub precision: Precision,
+    /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
     #[serde(skip)]
     pub matmul: Option<String>,
     /// Form of the table on stdout
@@ -222,6 +233,10 @@ impl Args {
             ..PrepareOptions::default()
         }
     }
+}
+
+fn parse_precision(text: &str) -> Result<Precision, String> {
+    text.parse()
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -10,6 +10,7 @@ use crate::engine::{Plan, Speed, Work, calibrate, memory, work};
 use crate::evaluate::{Finding, summary};
 use crate::kernels;
 use crate::machine::Memory;
+use crate::model::Residence;
 use crate::report::{plain_table, render, terminal_width};
 
 /// One task by itself.
@@ -33,7 +34,8 @@ pub fn print<'f>(
     let requests: Vec<_> = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned().collect();
     let config = &subject.checkpoint.config;
     let plan = Plan::new(&requests, subject.limits())?;
-    let speed = kernels::by_name(subject.matmul).map(|matmul| calibrate(matmul.as_ref(), config));
+    let speed =
+        kernels::by_name(subject.matmul, subject.precision).map(|matmul| calibrate(matmul.as_ref(), config));
     let lines: Vec<Line> = tasks
         .iter()
         .map(|(task, encoded)| {
@@ -49,7 +51,7 @@ pub fn print<'f>(
             })
         })
         .collect::<anyhow::Result<_>>()?;
-    let needed = memory(&plan, &requests, config);
+    let needed = memory(&plan, &requests, config, &subject.footprint, &subject.placement);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", subject.name)?;
     for (label, value) in [
@@ -65,15 +67,21 @@ pub fn print<'f>(
     }
     let available = Memory::read().map(|memory| memory.available);
     for (label, bytes) in [
-        ("memory: weights in f32", needed.weights),
+        ("memory: weights", needed.weights),
         ("largest wave", needed.wave),
         ("  of it keys, values", needed.keys_and_values),
+        ("buffers", needed.buffers),
         ("logits", needed.logits),
         ("tokens", needed.tokens),
         ("memory together", needed.total()),
     ] {
         writeln!(out, "  {label:<22} {:>14}", amount(bytes))?;
     }
+    let layers = match subject.placement.residence {
+        Residence::Memory => "in memory",
+        Residence::Disk => "on the disk, read once for every forward pass",
+    };
+    writeln!(out, "  {:<22} {layers}", "layers")?;
     if let Some(available) = available {
         let fits = if needed.total() > available { "does not fit" } else { "fits" };
         writeln!(out, "  {:<22} {:>14}  ({fits})", "available", amount(available))?;

@@ -12,7 +12,7 @@ use super::asked::{Asked, AskedTask};
 use super::files;
 use super::folder::{self, RunFolder};
 use super::harness::{self, Harness};
-use super::subject::{PRECISION, Subject};
+use super::subject::Subject;
 use super::variants::Variant;
 use crate::cli::Global;
 use crate::engine::TokenCounts;
@@ -209,7 +209,7 @@ impl Run {
             adds_bos: tokenizer.adds_bos() && protocol.marks == Marks::Tokenizer,
             protocol: protocol.name.clone(),
             chat: chat.as_ref().map(files::chat_record),
-            precision: PRECISION.to_owned(),
+            precision: subject.precision.name().to_owned(),
             matmul: subject.matmul.to_owned(),
             seconds: BTreeMap::from([
                 ("loading".to_owned(), seconds(loading)),

@@ -12,20 +12,17 @@ use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};
-use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Recorded};
-use crate::kernels::{self, MatMul};
+use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Placement, Recorded};
+use crate::kernels::{self, MatMul, Precision};
 use crate::lineage::Lock;
 use crate::machine::Memory;
-use crate::model::Checkpoint;
+use crate::model::{Checkpoint, Footprint};
 use crate::progress::Progress;
 use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
 use crate::weights::files_sha256;
-
-/// The arithmetic's name in tables and records.
-pub const PRECISION: &str = "exact";
 
 /// A model to be evaluated.
 pub struct Subject {
@@ -41,6 +38,12 @@ pub struct Subject {
     pub lock: Option<Lock>,
     /// Name of the matrix products' implementation.
     pub matmul: &'static str,
+    /// What is multiplied.
+    pub precision: Precision,
+    /// What it takes in memory, and where its layers are.
+    pub footprint: Footprint,
+    /// The decision about it.
+    pub placement: Placement,
     limits: Limits,
     tokenizer: OnceCell<Tokenizer>,
 }
@@ -96,16 +99,28 @@ impl Subject {
         if !args.allow_difference {
             refuse_difference(&path, &checkpoint)?;
         }
-        if !args.dry_run {
-            checkpoint.check_memory(Memory::read().map(|memory| memory.available))?;
-        }
+        let matmul = matmul(args)?;
+        let footprint = checkpoint.footprint(matmul.as_ref());
+        let placement = place(&footprint, args)?;
         let name = card.as_ref().map_or_else(|| name_of(&path), |card| card.id.clone());
         let weights_sha256 = files_sha256(&checkpoint.weights.files())
             .with_context(|| format!("cannot read the weights of {name}"))?;
-        let limits = Limits::new(&checkpoint.config, args.max_length, args.batch_tokens);
-        let matmul = matmul(args)?.name();
-        let tokenizer = OnceCell::new();
-        Ok(Self { name, card, checkpoint, weights_sha256, lock, matmul, limits, tokenizer })
+        let limits = Limits::new(&checkpoint.config, args.max_length, Some(placement.wave_tokens));
+        let matmul = matmul.name();
+        let (precision, tokenizer) = (args.precision, OnceCell::new());
+        Ok(Self {
+            name,
+            card,
+            checkpoint,
+            weights_sha256,
+            lock,
+            matmul,
+            precision,
+            footprint,
+            placement,
+            limits,
+            tokenizer,
+        })
     }
 
     /// Its tokenizer: the GGUF file's vocabulary, or the files beside the weights. Read once.
@@ -128,7 +143,7 @@ impl Subject {
             weights_sha256: self.weights_sha256.clone(),
             config_sha256: self.config_sha256(),
             tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
-            precision: PRECISION.to_owned(),
+            precision: self.precision.name().to_owned(),
             matmul: self.matmul.to_owned(),
             arithmetic: ARITHMETIC,
         })
@@ -137,12 +152,12 @@ impl Subject {
     /// What its numbers depend on, down to the last bit.
     pub fn settings(&self) -> anyhow::Result<ModelSettings> {
         let Limits { max_length, wave_tokens, .. } = self.limits;
-        // OpenBLAS sums differently where the shape of a product differs; the portable products do not.
+        // OpenBLAS sums differently where the shape of a product differs; our own products do not.
         let matmul = match self.matmul {
-            "portable" => "portable".to_owned(),
-            other => {
-                format!("{other}, --batch-tokens {wave_tokens}, --threads {}", rayon::current_num_threads())
+            "blas" => {
+                format!("blas, --batch-tokens {wave_tokens}, --threads {}", rayon::current_num_threads())
             }
+            other => other.to_owned(),
         };
         Ok(ModelSettings {
             name: self.name.clone(),
@@ -176,9 +191,9 @@ impl Subject {
 
     /// Reads the weights.
     pub fn load(&self, progress: &dyn Progress) -> anyhow::Result<LocalModel> {
-        let matmul = kernels::by_name(self.matmul).context("no matrix products")?;
+        let matmul = kernels::by_name(self.matmul, self.precision).context("no matrix products")?;
         progress.begin(&format!("reading {}", self.name), None, crate::progress::Unit::Items);
-        let model = self.checkpoint.load(matmul);
+        let model = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
         Ok(LocalModel::new(model?, self.limits))
     }
@@ -202,17 +217,27 @@ fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()>
     }
 }
 
+/// Where the model's layers are and how large its waves: what `--memory` or the free memory allows.
+fn place(footprint: &Footprint, args: &Args) -> anyhow::Result<Placement> {
+    // A part is left to the system and to other programs.
+    let free = Memory::read().map_or(u64::MAX / 2, |memory| memory.available - memory.available / 16);
+    let available = args.memory.map_or(free, |size| size.0);
+    Ok(Placement::decide(footprint, available, args.batch_tokens, None)?)
+}
+
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.
 fn matmul(args: &Args) -> anyhow::Result<Box<dyn MatMul>> {
-    match &args.matmul {
-        None => Ok(kernels::default()),
-        Some(name) => kernels::by_name(name).ok_or_else(|| {
-            Usage(format!(
+    let name = args.matmul.as_deref().unwrap_or("native");
+    kernels::by_name(name, args.precision).ok_or_else(|| {
+        let reason = if kernels::names().contains(&name) {
+            format!("--matmul {name} computes exact products alone; --precision {} goes with native", args.precision)
+        } else {
+            format!(
                 "--matmul {name}: this zoo was built without OpenBLAS; it has {}. Build it with the default features \
                  (Debian: apt-get install libopenblas-dev pkg-config) to have blas",
                 kernels::names().join(", ")
-            ))
-            .into()
-        }),
-    }
+            )
+        };
+        Usage(reason).into()
+    })
 }

@@ -1,10 +1,10 @@
-//! Sizes of files on the command line.
+//! Sizes of files and of memory on the command line.
 
-/// A size in decimal units.
+/// A size in bytes, written with a decimal unit (GB) or a binary one (GiB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShardSize(pub u64);
+pub struct ByteSize(pub u64);
 
-impl std::str::FromStr for ShardSize {
+impl std::str::FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -15,17 +15,19 @@ impl std::str::FromStr for ShardSize {
             "KB" => Some(1000),
             "MB" => Some(1_000_000),
             "GB" => Some(1_000_000_000),
+            "KIB" => Some(1 << 10),
+            "MIB" => Some(1 << 20),
+            "GIB" => Some(1 << 30),
             _ => None,
         };
         let bytes = factor.and_then(|factor: u64| number.parse::<u64>().ok()?.checked_mul(factor));
-        bytes
-            .filter(|&bytes| bytes > 0)
-            .map(ShardSize)
-            .ok_or_else(|| "expected a whole number of bytes with a unit: 5GB, 500MB or 20KB".to_owned())
+        bytes.filter(|&bytes| bytes > 0).map(ByteSize).ok_or_else(|| {
+            "expected a whole number of bytes with a unit: 5GB, 500MB, 20KB or 4GiB".to_owned()
+        })
     }
 }
 
-impl std::fmt::Display for ShardSize {
+impl std::fmt::Display for ByteSize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "KB")];
         match units.into_iter().find(|(size, _)| self.0.is_multiple_of(*size)) {
@@ -42,16 +44,21 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_shown() {
-        let read = |text: &str| text.parse::<ShardSize>();
-        for (text, bytes) in
-            [("5GB", 5_000_000_000), ("500mb", 500_000_000), ("20kb", 20_000), ("7", 7), ("7B", 7)]
-        {
-            assert_eq!(read(text), Ok(ShardSize(bytes)), "{text}");
+        let read = |text: &str| text.parse::<ByteSize>();
+        for (text, bytes) in [
+            ("5GB", 5_000_000_000),
+            ("500mb", 500_000_000),
+            ("20kb", 20_000),
+            ("4GiB", 4 << 30),
+            ("7", 7),
+            ("7B", 7),
+        ] {
+            assert_eq!(read(text), Ok(ByteSize(bytes)), "{text}");
         }
-        for text in ["", "GB", "0GB", "-1GB", "5 GB", "5GiB", "1.5GB", "99999999999GB"] {
+        for text in ["", "GB", "0GB", "-1GB", "5 GB", "5GiBi", "1.5GB", "99999999999GB"] {
             assert!(read(text).unwrap_err().contains("500MB"), "{text}");
         }
-        assert_eq!(ShardSize(SHARD_BYTES).to_string(), "5GB");
-        assert_eq!(ShardSize(1234).to_string(), "1234B");
+        assert_eq!(ByteSize(SHARD_BYTES).to_string(), "5GB");
+        assert_eq!(ByteSize(1234).to_string(), "1234B");
     }
 }

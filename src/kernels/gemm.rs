@@ -1,22 +1,6 @@
-//! Pure-Rust products with the `matrixmultiply` crate.
+//! Products of views of any strides, with the `matrixmultiply` crate, for work that is no forward pass.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
-
-use super::{MatMul, split};
-
-/// `matrixmultiply`'s packed kernels (AVX-512, AVX2, NEON or plain Rust, chosen at run time).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Portable;
-
-impl MatMul for Portable {
-    fn name(&self) -> &'static str {
-        "portable"
-    }
-
-    fn linear(&self, x: ArrayView2<f32>, w: ArrayView2<f32>, y: ArrayViewMut2<f32>) {
-        split::over_blocks(x, w, y, |x, w, y| gemm(x, w.reversed_axes(), y));
-    }
-}
 
 /// `c = a · b` on one thread for views of any strides, `a: [m, k]`, `b: [k, n]`, `c: [m, n]`.
 ///

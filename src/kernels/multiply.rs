@@ -1,0 +1,114 @@
+//! One product on all threads: the output is cut into blocks of rows and columns, each computed by one thread.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+use rayon::prelude::*;
+
+use super::{Store, Weight};
+
+/// Rows of a block, at most: weights that are widened on the way are widened once for so many rows.
+const ROWS: usize = 384;
+/// Rows of a block are multiples of it: of every tile's rows.
+const ROW_UNIT: usize = 12;
+/// Blocks for each thread, so that none waits long for the others.
+const BLOCKS_PER_THREAD: usize = 8;
+
+/// `y = x · wᵀ`, or `y += x · wᵀ`, with `x: [tokens, in]`, `w: [out, in]`, `y: [tokens, out]`.
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn multiply(w: &dyn Weight, x: ArrayView2<f32>, y: ArrayViewMut2<f32>, store: Store) {
+    assert_eq!(y.dim(), (x.nrows(), w.rows()), "shape of the product");
+    assert_eq!(x.ncols(), w.columns(), "inner dimension of the product");
+    if y.is_empty() {
+        return;
+    }
+    let row_blocks = y.nrows().div_ceil(ROWS);
+    let wanted = (BLOCKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
+    let columns = w.rows().div_ceil(wanted).next_multiple_of(w.column_unit());
+    let activations = w.activations(x);
+    let blocks: Vec<_> = cut(y, columns).collect();
+    blocks
+        .into_par_iter()
+        .for_each(|(rows, columns, block)| w.block(&activations, rows, columns, store, block));
+}
+
+/// Takes a block of a product: its rows, its columns, and the numbers.
+pub type VisitBlocks<'a> = dyn Fn(Range<usize>, Range<usize>, ArrayView2<f32>) + Sync + 'a;
+
+/// Calls `visit(rows, columns, logits)` with blocks of `x · wᵀ` that cover it once; no more than a block for each
+/// thread is kept. `width` is rounded up to whole panels, and blocks of columns begin at its multiples, whatever the
+/// number of threads.
+pub fn for_blocks(w: &dyn Weight, x: ArrayView2<f32>, width: usize, visit: &VisitBlocks<'_>) {
+    assert_eq!(x.ncols(), w.columns(), "inner dimension of the product");
+    let width = width.max(1).next_multiple_of(w.column_unit());
+    let activations = w.activations(x);
+    let rows = ranges(x.nrows(), ROWS);
+    let columns = ranges(w.rows(), width);
+    let blocks: Vec<_> =
+        columns.iter().flat_map(|c| rows.iter().map(move |r| (r.clone(), c.clone()))).collect();
+    blocks.into_par_iter().for_each_init(
+        || Array2::zeros((0, 0)),
+        |buffer, (rows, columns)| {
+            if buffer.dim() != (rows.len(), columns.len()) {
+                *buffer = Array2::zeros((rows.len(), columns.len()));
+            }
+            w.block(&activations, rows.clone(), columns.clone(), Store::Overwrite, buffer.view_mut());
+            visit(rows, columns, buffer.view());
+        },
+    );
+}
+
+/// Ranges of nearly equal length that cover `0..length`, none longer than `most` rounded up to the unit of rows.
+fn ranges(length: usize, most: usize) -> Vec<Range<usize>> {
+    (0..length).step_by(most.max(1)).map(|start| start..length.min(start + most)).collect()
+}
+
+/// The blocks of `y`, row by row.
+fn cut(
+    y: ArrayViewMut2<'_, f32>,
+    columns: usize,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>, ArrayViewMut2<'_, f32>)> {
+    let blocks = y.nrows().div_ceil(ROWS);
+    let rows = y.nrows().div_ceil(blocks.max(1)).next_multiple_of(ROW_UNIT);
+    y.into_axis_chunks(rows, Axis(0)).flat_map(move |(first_row, block)| {
+        let rows = first_row..first_row + block.nrows();
+        block.into_axis_chunks(columns, Axis(1)).map(move |(first, block)| {
+            let columns = first..first + block.ncols();
+            (rows.clone(), columns, block)
+        })
+    })
+}
+
+/// Cutting a mutable view by value, with the place of each piece.
+trait IntoAxisChunks<'a> {
+    fn into_axis_chunks(
+        self,
+        size: usize,
+        axis: Axis,
+    ) -> impl Iterator<Item = (usize, ArrayViewMut2<'a, f32>)>;
+}
+
+impl<'a> IntoAxisChunks<'a> for ArrayViewMut2<'a, f32> {
+    fn into_axis_chunks(
+        self,
+        size: usize,
+        axis: Axis,
+    ) -> impl Iterator<Item = (usize, ArrayViewMut2<'a, f32>)> {
+        let mut rest = Some(self);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let whole = rest.take()?;
+            let length = whole.len_of(axis);
+            if length == 0 {
+                return None;
+            }
+            let (piece, more) = whole.split_at(axis, size.min(length));
+            rest = Some(more);
+            let place = at;
+            at += piece.len_of(axis);
+            Some((place, piece))
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Our own products: packed panels, tiles in registers, one instruction set chosen at run time.
+
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut2, CowArray, s};
+
+use super::int8::Int8Panels;
+use super::output::BlockRows;
+use super::panels::{Aligned, Panels};
+use super::tile::TileArgs;
+use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
+use crate::weights::Dtype;
+
+/// Columns of a panel that are multiplied before the next ones: the part of a panel stays in the nearest caches.
+const PART: usize = 512;
+
+/// Products of one precision on one instruction set.
+#[derive(Debug, Clone, Copy)]
+pub struct Native {
+    isa: Isa,
+    precision: Precision,
+}
+
+impl Native {
+    /// The widest instruction set of this processor.
+    pub fn new(precision: Precision) -> Self {
+        Self { isa: Isa::best(), precision }
+    }
+
+    /// A certain instruction set; `None` if this processor does not have it.
+    pub fn with_isa(isa: Isa, precision: Precision) -> Option<Self> {
+        Isa::all().contains(&isa).then_some(Self { isa, precision })
+    }
+}
+
+impl MatMul for Native {
+    fn name(&self) -> &'static str {
+        match self.isa {
+            Isa::Plain => "portable",
+            _ => "native",
+        }
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
+        let width = self.isa.panel_width();
+        match self.precision {
+            Precision::Exact => {
+                Box::new(PackedWeight { isa: self.isa, panels: Panels::exact(matrix, width), rounded: false })
+            }
+            Precision::Bf16 => {
+                Box::new(PackedWeight { isa: self.isa, panels: Panels::bf16(matrix, width), rounded: true })
+            }
+            Precision::Int8 => Box::new(Int8Panels::new(matrix, self.isa)),
+        }
+    }
+
+    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> u64 {
+        match self.precision {
+            Precision::Exact => Panels::exact_bytes(dtype, rows, columns, self.isa.panel_width()),
+            Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, self.isa.panel_width()),
+            Precision::Int8 => Int8Panels::bytes_of(rows, columns),
+        }
+    }
+}
+
+/// Panels of floating-point numbers, multiplied in f32.
+struct PackedWeight {
+    isa: Isa,
+    panels: Panels,
+    /// Whether activations are rounded to bf16 first.
+    rounded: bool,
+}
+
+/// What one thread needs beside its operands.
+#[derive(Default)]
+struct Scratch {
+    part: Aligned<f32>,
+    sums: Aligned<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Weight for PackedWeight {
+    fn rows(&self) -> usize {
+        self.panels.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.panels.columns
+    }
+
+    fn bytes(&self) -> usize {
+        self.panels.bytes()
+    }
+
+    fn column_unit(&self) -> usize {
+        self.panels.width
+    }
+
+    fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
+        if self.rounded {
+            let round = |&x: &f32| half::bf16::from_f32(x).to_f32();
+            return Activations::F32(CowArray::from(x.map(round)));
+        }
+        // Tiles walk along rows.
+        match x.is_standard_layout() || x.strides()[1] == 1 {
+            true => Activations::F32(CowArray::from(x)),
+            false => Activations::F32(CowArray::from(x.as_standard_layout().into_owned())),
+        }
+    }
+
+    fn block(
+        &self,
+        x: &Activations<'_>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        store: Store,
+        mut y: ArrayViewMut2<f32>,
+    ) {
+        let x = x.f32().slice_move(s![rows, ..]);
+        let (count, depth, width) = (x.nrows(), self.panels.columns, self.panels.width);
+        assert_eq!((y.dim(), x.ncols()), ((count, columns.len()), depth), "shapes of the block");
+        assert_eq!(columns.start % width, 0, "blocks begin at panels");
+        let stride = if count > 1 { x.strides()[0] as usize } else { depth };
+        let mut y = BlockRows::new(&mut y);
+        SCRATCH.with_borrow_mut(|Scratch { part: scratch, sums }| {
+            let sums = &mut sums.reserve(count * width)[..count * width];
+            for panel in columns.start / width..columns.end.div_ceil(width) {
+                let first = panel * width - columns.start;
+                let own = width.min(columns.len() - first);
+                // Sums go straight to their places where a whole row of them does.
+                let direct = store == Store::Overwrite && own == width;
+                let (c, c_stride) = if direct { y.place(first) } else { (sums.as_mut_ptr(), width) };
+                if depth == 0 {
+                    sums.fill(0.0);
+                }
+                for from in (0..depth).step_by(PART) {
+                    let part = PART.min(depth - from);
+                    let b = self.panels.part(panel, from, part, scratch);
+                    assert!(b.len() == part * width, "a part of a panel");
+                    let tile = TileArgs {
+                        rows: count,
+                        k: part,
+                        a: x.as_ptr().wrapping_add(from),
+                        a_stride: stride,
+                        b: b.as_ptr(),
+                        b_stride: width,
+                        c,
+                        c_stride,
+                        resume: from > 0,
+                    };
+                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `x` is a live view of
+                    // `count` rows of `depth` numbers with unit stride in a row, and `from + part <= depth`; `b` has
+                    // `part` rows of `width`, the panel width of this instruction set. `c` is a buffer of its own, or
+                    // `count` rows of the output with room for `width` columns from `first` on, and the output is
+                    // borrowed mutably. Tested against f64 sums at odd shapes.
+                    unsafe { self.isa.panel()(tile) }
+                }
+                if !direct || depth == 0 {
+                    y.put(store, first, own, sums, width);
+                }
+            }
+        });
+    }
+}

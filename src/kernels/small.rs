@@ -1,0 +1,116 @@
+//! Products of small matrices on the calling thread, with the tiles of the linear layers.
+
+#![allow(unsafe_code)]
+
+use super::Isa;
+use super::tile::TileArgs;
+
+/// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// From one row to the next, at least `columns`.
+    pub stride: usize,
+}
+
+impl Shape {
+    /// Rows without gaps.
+    pub fn packed(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, stride: columns }
+    }
+
+    /// Numbers from the first to the last one.
+    fn extent(self) -> usize {
+        if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.columns }
+    }
+}
+
+/// Columns of a product are made in steps of it: widths are multiples.
+pub fn column_step() -> usize {
+    Isa::best().panel_width()
+}
+
+/// `c = a · b`, or with `resume` `c += a · b`, each sum taken up where `c` left it.
+///
+/// # Panics
+/// If shapes do not agree, a slice is too short, or the columns of `b` are no multiple of [`column_step`].
+pub fn multiply_small(
+    (a, a_shape): (&[f32], Shape),
+    (b, b_shape): (&[f32], Shape),
+    (c, c_shape): (&mut [f32], Shape),
+    resume: bool,
+) {
+    let isa = Isa::best();
+    let width = isa.panel_width();
+    assert_eq!(
+        (a_shape.rows, a_shape.columns, b_shape.columns),
+        (c_shape.rows, b_shape.rows, c_shape.columns),
+        "shapes of the product"
+    );
+    for (length, shape) in [(a.len(), a_shape), (b.len(), b_shape), (c.len(), c_shape)] {
+        assert!(shape.stride >= shape.columns && shape.extent() <= length, "{length} numbers for {shape:?}");
+    }
+    assert_eq!(c_shape.columns % width, 0, "whole panels of columns");
+    for column in (0..c_shape.columns).step_by(width) {
+        let tile = TileArgs {
+            rows: c_shape.rows,
+            k: b_shape.rows,
+            a: a.as_ptr(),
+            a_stride: a_shape.stride,
+            b: b.as_ptr().wrapping_add(column),
+            b_stride: b_shape.stride,
+            c: c.as_mut_ptr().wrapping_add(column),
+            c_stride: c_shape.stride,
+            resume,
+        };
+        // SAFETY: the processor has its best instruction set. The shapes lie inside their slices, as was just asserted, and
+        // `column + width` is at most the columns of `b` and `c`; `c` is borrowed mutably, so it overlaps neither. Tested
+        // against sums in f64.
+        unsafe { isa.panel()(tile) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_blocks_multiply_and_sums_go_on() {
+        let width = column_step();
+        for (rows, depth) in [(1, 1), (5, 64), (13, 7), (64, 33)] {
+            let (a_stride, b_stride) = (depth + 3, 2 * width + 5);
+            let a: Vec<f32> = (0..rows * a_stride).map(|i| (i % 13) as f32 - 6.0).collect();
+            let b: Vec<f32> = (0..depth * b_stride).map(|i| (i % 7) as f32 - 3.0).collect();
+            let mut c = vec![1.0; rows * 2 * width];
+            let shapes = (
+                Shape { rows, columns: depth, stride: a_stride },
+                Shape { rows: depth, columns: 2 * width, stride: b_stride },
+                Shape::packed(rows, 2 * width),
+            );
+            multiply_small((&a, shapes.0), (&b, shapes.1), (&mut c, shapes.2), false);
+            multiply_small((&a, shapes.0), (&b, shapes.1), (&mut c, shapes.2), true);
+            for (at, found) in c.iter().enumerate() {
+                let (i, j) = (at / (2 * width), at % (2 * width));
+                // Small integers: exact.
+                let sum: f32 = (0..depth).map(|k| a[i * a_stride + k] * b[k * b_stride + j]).sum();
+                assert_eq!(*found, 2.0 * sum);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "numbers for")]
+    fn a_slice_that_is_too_short_is_refused() {
+        let width = column_step();
+        let (a, b, mut c) = ([0.0; 3], vec![0.0; 4 * width], vec![0.0; width]);
+        multiply_small(
+            (&a, Shape::packed(1, 4)),
+            (&b, Shape::packed(4, width)),
+            (&mut c, Shape::packed(1, width)),
+            false,
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Every implementation against sums in f64, at odd shapes; and what has to be the same to the last bit.
+
+use ndarray::{Array2, ArrayView2, s};
+
+use super::*;
+use crate::weights::Dtype;
+
+/// Largest error relative to Σ|x·w| that f32 products may show against f64 sums.
+const F32_PRODUCT_TOLERANCE: f64 = 2e-6;
+/// The same for products of numbers that were rounded to bf16 first, against those that were not.
+const BF16_PRODUCT_TOLERANCE: f64 = 8e-3;
+
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (1, 7, 3),
+    (3, 64, 64),
+    (17, 65, 33),
+    (129, 48, 100),
+    (2, 300, 257),
+    (6, 16, 256),
+    (11, 33, 513),
+    (400, 40, 70),
+];
+
+/// A cheap reproducible stream of numbers in -1..1.
+fn numbers(seed: u32, rows: usize, columns: usize) -> Array2<f32> {
+    let mut state = seed.wrapping_mul(2654435761).wrapping_add(1);
+    Array2::from_shape_simple_fn((rows, columns), || {
+        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    })
+}
+
+fn stored(dtype: Dtype, w: &Array2<f32>) -> StoredMatrix<'static> {
+    let mut bytes = vec![0; dtype.bytes_for(w.len()).unwrap()];
+    dtype.narrow(w.as_slice().unwrap(), &mut bytes).unwrap();
+    StoredMatrix::new(dtype, w.nrows(), w.ncols(), bytes).unwrap()
+}
+
+fn widened(matrix: &StoredMatrix) -> Array2<f32> {
+    let mut wide = Array2::zeros((matrix.rows(), matrix.columns()));
+    for (row, mut out) in wide.rows_mut().into_iter().enumerate() {
+        matrix.widen_row(row, out.as_slice_mut().unwrap());
+    }
+    wide
+}
+
+fn product(matmul: &dyn MatMul, matrix: &StoredMatrix, x: ArrayView2<f32>) -> Array2<f32> {
+    let mut y = Array2::from_elem((x.nrows(), matrix.rows()), f32::NAN);
+    multiply(matmul.prepare(matrix).as_ref(), x, y.view_mut(), Store::Overwrite);
+    y
+}
+
+fn assert_near(what: &str, y: &Array2<f32>, x: ArrayView2<f32>, w: &Array2<f32>, tolerance: f64) {
+    for ((i, j), found) in y.indexed_iter() {
+        let (mut sum, mut scale) = (0.0f64, 0.0f64);
+        for (a, b) in x.row(i).iter().zip(w.row(j)) {
+            let product = f64::from(*a) * f64::from(*b);
+            sum += product;
+            scale += product.abs();
+        }
+        let error = (f64::from(*found) - sum).abs();
+        assert!(error <= tolerance * scale.max(1e-30), "{what} at [{i},{j}]: {found} against {sum}");
+    }
+}
+
+fn all() -> Vec<(String, Box<dyn MatMul>)> {
+    let mut all: Vec<(String, Box<dyn MatMul>)> = Vec::new();
+    for name in names() {
+        all.push((name.to_string(), by_name(name, Precision::Exact).unwrap()));
+    }
+    for isa in Isa::all() {
+        all.push((isa.name().to_owned(), Box::new(Native::with_isa(isa, Precision::Exact).unwrap())));
+    }
+    all
+}
+
+#[test]
+fn every_implementation_agrees_with_f64_sums_at_odd_shapes() {
+    for (name, matmul) in all() {
+        for (m, n, k) in SHAPES {
+            let (x, w) = (numbers(1, m, k), numbers(2, n, k));
+            for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+                let matrix = stored(dtype, &w);
+                assert_eq!(matmul.prepare(&matrix).bytes() as u64, matmul.prepared_bytes(dtype, n, k));
+                let y = product(matmul.as_ref(), &matrix, x.view());
+                let what = format!("{name} {dtype} {m}x{n}x{k}");
+                assert_near(&what, &y, x.view(), &widened(&matrix), F32_PRODUCT_TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn rounded_products_are_near_the_exact_ones() {
+    for isa in Isa::all() {
+        let matmul = Native::with_isa(isa, Precision::Bf16).unwrap();
+        for (m, n, k) in SHAPES {
+            let (x, w) = (numbers(3, m, k), numbers(4, n, k));
+            let y = product(&matmul, &stored(Dtype::F32, &w), x.view());
+            assert_near("bf16", &y, x.view(), &w, BF16_PRODUCT_TOLERANCE);
+            // The same as exact products of numbers that are bf16 already.
+            let rounded = x.map(|&x| half::bf16::from_f32(x).to_f32());
+            let exact = Native::with_isa(isa, Precision::Exact).unwrap();
+            assert_eq!(y, product(&exact, &stored(Dtype::BF16, &w), rounded.view()));
+        }
+    }
+}
+
+#[test]
+fn a_block_type_is_multiplied_as_what_it_widens_to() {
+    let blocks: Vec<u8> =
+        (0..20 * 2 * 34u32).map(|i| if i % 34 == 1 { 0x20 } else { (i * 7 % 251) as u8 }).collect();
+    let matrix = StoredMatrix::new(Dtype::Q8_0, 20, 64, blocks).unwrap();
+    let x = numbers(5, 9, 64);
+    for (name, matmul) in all() {
+        let y = product(matmul.as_ref(), &matrix, x.view());
+        assert_near(&name, &y, x.view(), &widened(&matrix), F32_PRODUCT_TOLERANCE);
+    }
+}
+
+#[test]
+fn bits_depend_on_neither_the_number_of_rows_nor_their_place_nor_threads() {
+    let (x, w) = (numbers(6, 401, 300), numbers(7, 70, 300));
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for isa in Isa::all() {
+        for precision in Precision::ALL {
+            let matmul = Native::with_isa(isa, precision).unwrap();
+            let weight = matmul.prepare(&stored(Dtype::BF16, &w));
+            let run = |x: ArrayView2<f32>| {
+                let mut y = Array2::zeros((x.nrows(), 70));
+                multiply(weight.as_ref(), x, y.view_mut(), Store::Overwrite);
+                y
+            };
+            let all = run(x.view());
+            assert_eq!(one.install(|| run(x.view())), all);
+            for (from, to) in [(0, 1), (5, 8), (7, 20), (100, 401)] {
+                assert_eq!(
+                    run(x.slice(s![from..to, ..])),
+                    all.slice(s![from..to, ..]),
+                    "{isa:?} {precision}"
+                );
+            }
+            let blocks = std::sync::Mutex::new(Array2::from_elem((401, 70), f32::NAN));
+            for_blocks(weight.as_ref(), x.view(), 20, &|rows, columns, block| {
+                blocks.lock().unwrap().slice_mut(s![rows, columns]).assign(&block);
+            });
+            assert_eq!(blocks.into_inner().unwrap(), all);
+        }
+    }
+}
+
+#[test]
+fn fused_instruction_sets_have_the_same_bits() {
+    let fused: Vec<Isa> = Isa::all().into_iter().filter(|isa| *isa != Isa::Plain).collect();
+    let (x, w) = (numbers(8, 30, 600), numbers(9, 100, 600));
+    let products: Vec<_> = fused
+        .iter()
+        .map(|&isa| {
+            let matmul = Native::with_isa(isa, Precision::Exact).unwrap();
+            product(&matmul, &stored(Dtype::F16, &w), x.view())
+        })
+        .collect();
+    assert!(products.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_product_is_added_when_it_is_complete() {
+    for (name, matmul) in all() {
+        let (x, w) = (numbers(10, 20, 700), numbers(11, 33, 700));
+        let matrix = stored(Dtype::F32, &w);
+        let weight = matmul.prepare(&matrix);
+        let mut y = Array2::from_elem((20, 33), 1000.0);
+        multiply(weight.as_ref(), x.view(), y.view_mut(), Store::Add);
+        let sums = product(matmul.as_ref(), &matrix, x.view());
+        let worst = (&y - &(sums + 1000.0)).fold(0.0f32, |a, b| a.max(b.abs()));
+        // OpenBLAS adds as it goes.
+        assert!(worst <= if name == "blas" { 1e-3 } else { 0.0 }, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn views_with_gaps_and_columns_that_are_rows_multiply_like_copies() {
+    let (wide, w) = (numbers(12, 20, 90), numbers(13, 20, 30));
+    for (_, matmul) in all() {
+        let matrix = stored(Dtype::F32, &w);
+        for x in [wide.slice(s![.., 7..37]), wide.slice(s![..;2, 7..37]), wide.slice(s![.., ..;3])] {
+            assert_eq!(
+                product(matmul.as_ref(), &matrix, x),
+                product(matmul.as_ref(), &matrix, x.to_owned().view())
+            );
+        }
+        let turned = numbers(14, 30, 20);
+        let x = turned.t();
+        assert_eq!(
+            product(matmul.as_ref(), &matrix, x),
+            product(matmul.as_ref(), &matrix, x.to_owned().view())
+        );
+    }
+}
+
+#[test]
+fn an_empty_batch_is_an_empty_result() {
+    for (_, matmul) in all() {
+        let matrix = stored(Dtype::F32, &numbers(15, 3, 4));
+        assert_eq!(product(matmul.as_ref(), &matrix, Array2::zeros((0, 4)).view()).dim(), (0, 3));
+    }
+}
+
+#[test]
+fn names_and_precisions() {
+    assert!(by_name("cuda", Precision::Exact).is_none());
+    for precision in Precision::ALL {
+        assert_eq!(precision.name().parse(), Ok(precision));
+        assert_eq!(by_name("native", precision).unwrap().precision(), precision);
+    }
+    assert!("fp8".parse::<Precision>().is_err());
+}
