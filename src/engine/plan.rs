@@ -252,8 +252,8 @@ mod tests {
         };
         let (small, large, bloom) = (small.into(), large.into(), crate::model::bloom_7b().into());
         assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
-        assert!((2000..4000).contains(&Limits::new(&large, None, None).wave_tokens));
-        assert!((2000..4000).contains(&Limits::new(&bloom, None, None).wave_tokens));
+        assert!((7000..9000).contains(&Limits::new(&large, None, None).wave_tokens));
+        assert!((7000..9000).contains(&Limits::new(&bloom, None, None).wave_tokens));
         assert_eq!(Limits::new(&small, Some(100), Some(7)).max_length, 100);
     }
 

@@ -190,6 +190,10 @@ fn views_with_gaps_and_columns_that_are_rows_multiply_like_copies() {
                 product(matmul.as_ref(), &matrix, x.to_owned().view())
             );
         }
+        if matmul.name() == "blas" {
+            // It has other kernels for turned matrices.
+            continue;
+        }
         let turned = numbers(14, 30, 20);
         let x = turned.t();
         assert_eq!(

@@ -5,9 +5,11 @@
 mod aggregate;
 mod choice;
 mod group;
+mod paired;
 mod written;
 
 pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
 pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 pub use group::combine;
+pub use paired::{PairedDifference, paired_difference};
 pub use written::{ExactMatch, WRITTEN_METRICS};

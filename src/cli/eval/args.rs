@@ -9,6 +9,7 @@ use crate::cli::build::Given;
 use crate::cli::size::ByteSize;
 use crate::evaluate;
 use crate::kernels::Precision;
+use crate::model::Residence;
 use crate::records::Options;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{Limit, PrepareOptions};
@@ -22,6 +23,8 @@ Examples:
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
   zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume
   zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
+  zoo eval ./llama-13b --suite mmlu --memory 4GiB
+  zoo eval smollm2-135m --suite mmlu --precision int8 --against exact
   zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token";
 
 /// Score models on suites and write the tables
@@ -138,9 +141,18 @@ pub struct Args {
     #[serde(skip)]
     pub threads: Option<usize>,
     /// What is multiplied: exact (weights as they are stored, everything in f32), bf16 or int8 products
-    #[arg(long, default_value_t, value_name = "NAME", value_parser = parse_precision)]
+    #[arg(long, default_value = "exact", value_name = "NAME")]
     #[serde(skip)]
-    pub precision: Precision,
+    pub precision: Arithmetic,
+    /// Compute everything in this precision too, and report what the other one changes: KL divergence, agreement of the
+    /// most probable token, and the difference of every metric with its paired error (precision.csv)
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip)]
+    pub against: Option<Arithmetic>,
+    /// Where layers are between two forward passes [default: in memory if they fit]
+    #[arg(long, value_name = "WHERE")]
+    #[serde(skip)]
+    pub layers: Option<Layers>,
     /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
     #[serde(skip)]
@@ -198,6 +210,46 @@ impl From<Overlong> for evaluate::Overlong {
     }
 }
 
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arithmetic {
+    /// Weights as they are stored, everything in f32.
+    #[default]
+    Exact,
+    /// Weights and activations rounded to bf16, sums in f32.
+    Bf16,
+    /// Weights and activations as 8-bit integers in blocks of 32.
+    Int8,
+}
+
+impl From<Arithmetic> for Precision {
+    fn from(arithmetic: Arithmetic) -> Self {
+        match arithmetic {
+            Arithmetic::Exact => Self::Exact,
+            Arithmetic::Bf16 => Self::Bf16,
+            Arithmetic::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// Where layers are between two forward passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Layers {
+    /// All of them in memory.
+    Memory,
+    /// Read from the disk once for every pass.
+    Disk,
+}
+
+impl From<Layers> for Residence {
+    fn from(layers: Layers) -> Self {
+        match layers {
+            Layers::Memory => Self::Memory,
+            Layers::Disk => Self::Disk,
+        }
+    }
+}
+
 /// Forms of the table on stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -233,10 +285,6 @@ impl Args {
             ..PrepareOptions::default()
         }
     }
-}
-
-fn parse_precision(text: &str) -> Result<Precision, String> {
-    text.parse()
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -1,5 +1,6 @@
 //! `zoo eval`: score models on suites and write the tables.
 
+mod against;
 mod args;
 mod asked;
 mod chat;
@@ -13,7 +14,7 @@ mod subject;
 mod variants;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -49,6 +50,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         args.models.iter().map(|name| Subject::find(name, args, global)).collect::<Result<_, _>>()?;
     let variants = variants::variants(&subjects, &suites, args, global)?;
     refuse_overlong(args, &subjects, &variants)?;
+    let mut compared = Vec::new();
     for (subject, own) in subjects.iter().zip(&variants) {
         let ask = |variant| Asked::new(subject, variant, args);
         let asked: Vec<Asked> = own.iter().map(ask).collect::<anyhow::Result<_>>()?;
@@ -64,9 +66,19 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let (mut ledger, reused) = run.ledger(subject, &tasks, &args.reuse)?;
         let progress = bar(global);
         let begun = Instant::now();
-        let model = subject.model(&ledger, &tasks, &progress)?;
-        let loading = begun.elapsed();
-        let mut evaluated = evaluate::evaluate(&*model, &tasks, &mut ledger, &progress)?;
+        let (mut evaluated, loading) = match args.against {
+            Some(against) => {
+                let (evaluated, rows) =
+                    against::evaluate(subject, against.into(), &tasks, &mut ledger, &progress)?;
+                compared.extend(rows);
+                (evaluated, Duration::ZERO)
+            }
+            None => {
+                let model = subject.model(&ledger, &tasks, &progress)?;
+                let loading = begun.elapsed();
+                (evaluate::evaluate(&*model, &tasks, &mut ledger, &progress)?, loading)
+            }
+        };
         ledger.sync()?;
         let mut effort = Effort { reused, loading, scoring: begun.elapsed() - loading };
         for asked in asked {
@@ -74,7 +86,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             run.add(subject, asked, &suites, own, std::mem::take(&mut effort))?;
         }
     }
-    if args.dry_run { Ok(()) } else { run.finish(shown, &suites, global) }
+    if args.dry_run {
+        return Ok(());
+    }
+    if let (Some(folder), false) = (run.folder(), compared.is_empty()) {
+        against::write(folder, &compared)?;
+    }
+    run.finish(shown, &suites, global)?;
+    if shown.format == Format::Table && !compared.is_empty() {
+        print!("\n{}", against::table(&compared));
+    }
+    Ok(())
 }
 
 /// What a run's numbers depend on; one with other settings is another run.

@@ -135,6 +135,11 @@ impl Run {
         self.note = Some(text.to_owned());
     }
 
+    /// Where its files are, or will be.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Whether [`open`](Self::open) was called.
     pub fn is_open(&self) -> bool {
         self.place.is_some()

@@ -16,7 +16,7 @@ use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Placement, Re
 use crate::kernels::{self, MatMul, Precision};
 use crate::lineage::Lock;
 use crate::machine::Memory;
-use crate::model::{Checkpoint, Footprint};
+use crate::model::{Checkpoint, Footprint, Network};
 use crate::progress::Progress;
 use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
@@ -107,7 +107,7 @@ impl Subject {
             .with_context(|| format!("cannot read the weights of {name}"))?;
         let limits = Limits::new(&checkpoint.config, args.max_length, Some(placement.wave_tokens));
         let matmul = matmul.name();
-        let (precision, tokenizer) = (args.precision, OnceCell::new());
+        let (precision, tokenizer) = (args.precision.into(), OnceCell::new());
         Ok(Self {
             name,
             card,
@@ -191,11 +191,16 @@ impl Subject {
 
     /// Reads the weights.
     pub fn load(&self, progress: &dyn Progress) -> anyhow::Result<LocalModel> {
-        let matmul = kernels::by_name(self.matmul, self.precision).context("no matrix products")?;
+        Ok(LocalModel::new(self.network(self.precision, progress)?, self.limits))
+    }
+
+    /// Reads the weights for products of a precision.
+    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> anyhow::Result<Box<dyn Network>> {
+        let matmul = kernels::by_name(self.matmul, precision).context("no matrix products")?;
         progress.begin(&format!("reading {}", self.name), None, crate::progress::Unit::Items);
-        let model = self.checkpoint.load(matmul, self.placement.residence);
+        let network = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
-        Ok(LocalModel::new(model?, self.limits))
+        Ok(network?)
     }
 
     /// How it is laid out in waves.
@@ -222,15 +227,18 @@ fn place(footprint: &Footprint, args: &Args) -> anyhow::Result<Placement> {
     // A part is left to the system and to other programs.
     let free = Memory::read().map_or(u64::MAX / 2, |memory| memory.available - memory.available / 16);
     let available = args.memory.map_or(free, |size| size.0);
-    Ok(Placement::decide(footprint, available, args.batch_tokens, None)?)
+    // Two networks at a time have half each.
+    let available = if args.against.is_some() { available / 2 } else { available };
+    Ok(Placement::decide(footprint, available, args.batch_tokens, args.layers.map(Into::into))?)
 }
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.
 fn matmul(args: &Args) -> anyhow::Result<Box<dyn MatMul>> {
     let name = args.matmul.as_deref().unwrap_or("native");
-    kernels::by_name(name, args.precision).ok_or_else(|| {
+    let precision = Precision::from(args.precision);
+    kernels::by_name(name, precision).ok_or_else(|| {
         let reason = if kernels::names().contains(&name) {
-            format!("--matmul {name} computes exact products alone; --precision {} goes with native", args.precision)
+            format!("--matmul {name} computes exact products alone; --precision {precision} goes with native")
         } else {
             format!(
                 "--matmul {name}: this zoo was built without OpenBLAS; it has {}. Build it with the default features \

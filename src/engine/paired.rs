@@ -1,0 +1,191 @@
+//! Two networks on the same tokens: how far the faster arithmetic of one is from the other's.
+
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::score::score_targets;
+use super::{EngineError, Journal, LanguageModel, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored};
+use crate::model::Network;
+use crate::progress::{Progress, Unit};
+
+/// Rows whose logits of both networks are held at a time.
+const ROWS: usize = 64;
+
+/// How far one network's predictions are from another's, over all scored positions.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Divergence {
+    /// Scored positions, each counted once.
+    pub positions: u64,
+    /// Σ and Σ² of the Kullback–Leibler divergence of the candidate's next-token distribution from the reference's, in nats.
+    pub kl: [f64; 2],
+    /// The largest of them.
+    pub highest_kl: f64,
+    /// Positions at which both networks have the same most probable token (the first, among equals).
+    pub agreed: u64,
+}
+
+impl Divergence {
+    /// Mean KL divergence in nats and its standard error.
+    pub fn mean_kl(&self) -> (f64, Option<f64>) {
+        mean_and_error(self.kl, self.positions)
+    }
+
+    /// The share of positions with the same most probable token, and its standard error.
+    pub fn agreement(&self) -> (f64, Option<f64>) {
+        let agreed = self.agreed as f64;
+        mean_and_error([agreed, agreed], self.positions)
+    }
+
+    fn add(&mut self, kl: f64, agreed: bool) {
+        self.positions += 1;
+        self.kl[0] += kl;
+        self.kl[1] += kl * kl;
+        self.highest_kl = self.highest_kl.max(kl);
+        self.agreed += u64::from(agreed);
+    }
+}
+
+/// Mean and standard error of numbers with this sum and sum of squares.
+fn mean_and_error([sum, squares]: [f64; 2], count: u64) -> (f64, Option<f64>) {
+    let n = count as f64;
+    let mean = sum / n;
+    let variance = (squares - n * mean * mean).max(0.0) / (n - 1.0);
+    (mean, (count > 1).then(|| (variance / n).sqrt()))
+}
+
+/// Answers as the candidate, and keeps what the reference says to the same requests.
+pub struct PairedModel {
+    candidate: Box<dyn Network>,
+    reference: Box<dyn Network>,
+    limits: Limits,
+    outcome: Mutex<(Vec<Score>, Divergence)>,
+}
+
+impl PairedModel {
+    /// Two networks of one vocabulary, in waves of these limits.
+    pub fn new(candidate: Box<dyn Network>, reference: Box<dyn Network>, limits: Limits) -> Self {
+        Self { candidate, reference, limits, outcome: Mutex::default() }
+    }
+
+    /// What the last [`score`](LanguageModel::score) found: the reference's answers in the order of the requests, and how far
+    /// the candidate is from them.
+    pub fn take_outcome(&self) -> (Vec<Score>, Divergence) {
+        std::mem::take(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn run(
+        &self,
+        planned: &PlannedWave,
+        scores: [&mut [Score]; 2],
+        divergence: &mut Divergence,
+        progress: &dyn Progress,
+    ) -> Result<(), EngineError> {
+        let model = |error: crate::model::ModelError| EngineError::Model { reason: error.to_string() };
+        let tokens = planned.wave.tokens.len() as u64;
+        let reference = self.reference.forward(&planned.wave, &mut || {}).map_err(model)?;
+        progress.advance(tokens / 2);
+        let candidate = self.candidate.forward(&planned.wave, &mut || {}).map_err(model)?;
+        progress.advance(tokens - tokens / 2);
+        let [of_candidate, of_reference] = scores;
+        score_targets(self.candidate.as_ref(), candidate.view(), &planned.targets, of_candidate)?;
+        score_targets(self.reference.as_ref(), reference.view(), &planned.targets, of_reference)?;
+        let mut rows: Vec<usize> = planned.targets.iter().map(|target| target.row).collect();
+        rows.dedup();
+        for rows in rows.chunks(ROWS) {
+            let logits = |network: &dyn Network, hidden: ArrayView2<f32>| {
+                network.logits(hidden.select(Axis(0), rows).view())
+            };
+            let p = logits(self.reference.as_ref(), reference.view());
+            let q = logits(self.candidate.as_ref(), candidate.view());
+            let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
+            let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
+            found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));
+        }
+        Ok(())
+    }
+}
+
+/// KL(p ‖ q) in nats of two rows of logits, and whether their first highest are at one place.
+fn compare(p: ArrayView1<f32>, q: ArrayView1<f32>) -> (f64, bool) {
+    let summary = |row: ArrayView1<f32>| {
+        let (mut best, mut highest) = (0, f32::NEG_INFINITY);
+        for (index, &logit) in row.iter().enumerate() {
+            if logit > highest {
+                (best, highest) = (index, logit);
+            }
+        }
+        let sum: f64 = row.iter().map(|&logit| f64::from(logit - highest).exp()).sum();
+        (best, f64::from(highest) + sum.ln())
+    };
+    let ((best_p, log_p), (best_q, log_q)) = (summary(p), summary(q));
+    let kl = p.iter().zip(q).map(|(&a, &b)| {
+        let (a, b) = (f64::from(a) - log_p, f64::from(b) - log_q);
+        a.exp() * (a - b)
+    });
+    // Rounding can leave a negative zero of 1e-17.
+    (kl.sum::<f64>().max(0.0), best_p == best_q)
+}
+
+impl LanguageModel for PairedModel {
+    fn max_length(&self) -> usize {
+        self.limits.max_length
+    }
+
+    fn score(
+        &self,
+        requests: &[ScoreRequest],
+        journal: &mut dyn Journal,
+        progress: &dyn Progress,
+    ) -> Result<Scored, EngineError> {
+        let plan = Plan::new(requests, self.limits)?;
+        let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
+        let (mut scores, mut reference) = (blank.clone(), blank);
+        let mut divergence = Divergence::default();
+        progress.begin("scoring twice", Some(plan.tokens.computed), Unit::Tokens);
+        let result = plan.waves.iter().try_for_each(|wave| {
+            self.run(wave, [&mut scores, &mut reference], &mut divergence, progress)?;
+            let answers: Vec<_> =
+                wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
+            journal.record(&answers).map_err(EngineError::from)
+        });
+        progress.end();
+        result?;
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = (reference, divergence);
+        Ok(Scored { scores, known: 0, tokens: plan.tokens })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn divergence_is_that_of_the_definition() {
+        let (p, q) = (array![0.0f32, 1.0, -1.0], array![0.5f32, 0.25, -1.0]);
+        let softmax = |row: &ndarray::Array1<f32>| {
+            let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            row.iter().map(|&x| f64::from(x).exp() / total).collect::<Vec<_>>()
+        };
+        let exact: f64 = softmax(&p).iter().zip(softmax(&q)).map(|(p, q)| p * (p / q).ln()).sum();
+        let (kl, agreed) = compare(p.view(), q.view());
+        assert!((kl - exact).abs() < 1e-12 && !agreed);
+        assert_eq!(compare(p.view(), p.view()), (0.0, true));
+        // A constant is nothing to softmax.
+        assert!(compare(p.view(), (&p + 3.0).view()).0 < 1e-12);
+    }
+
+    #[test]
+    fn means_have_errors() {
+        let mut divergence = Divergence::default();
+        for (kl, agreed) in [(0.1, true), (0.3, true), (0.2, false), (0.2, true)] {
+            divergence.add(kl, agreed);
+        }
+        let (mean, error) = divergence.mean_kl();
+        assert!((mean - 0.2).abs() < 1e-12 && (error.unwrap() - (0.02f64 / 3.0 / 4.0).sqrt()).abs() < 1e-9);
+        assert_eq!((divergence.agreement().0, divergence.highest_kl), (0.75, 0.3));
+        assert!((divergence.agreement().1.unwrap() - 0.25).abs() < 1e-12);
+    }
+}
