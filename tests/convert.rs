@@ -85,7 +85,7 @@ fn mistakes_are_told_in_one_sentence() {
     };
     refused(convert(Path::new("./nowhere/model"), &out, &[]), 2, &["no such file", "zoo list"]);
     refused(convert(Path::new("smolm2-135m"), &out, &[]), 2, &["smollm2-135m"]);
-    refused(convert(&from, &out, &["--shard-size", "5GiB"]), 2, &["5GiB", "500MB"]);
+    refused(convert(&from, &out, &["--shard-size", "5GiBi"]), 2, &["5GiB", "500MB"]);
     refused(convert(&from, &out, &["--dtype", "int8"]), 2, &["int8", "bf16"]);
     refused(convert(&from, &from, &[]), 1, &["does not exist yet", "--out"]);
     refused(convert(&from, Path::new("/"), &[]), 1, &["--out", "name of a new folder"]);

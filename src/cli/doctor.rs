@@ -166,7 +166,10 @@ mod tests {
         let plenty = Memory { total: 16_384_000_000, available: 10_240_000_000, limit: None };
         let lines = memory(Some(plenty));
         assert_eq!(lines[0].1, "16.4 GB, 10.2 GB available");
-        assert_eq!(lines[1].1, "a model of 2.29B parameters (f32)");
+        assert_eq!(
+            lines[1].1,
+            "a model of 4.58B parameters (16 bits each); larger ones are read from the disk layer by layer"
+        );
         let limited = memory(Some(Memory { available: 3_000_000_000, limit: Some(4_000_000_000), ..plenty }));
         assert_eq!(limited[0].1, "16.4 GB, 3.0 GB available, this process may have 4.0 GB");
         assert_eq!(memory(None), [("memory", "unknown on this system".to_owned())]);

@@ -181,25 +181,20 @@ fn a_product_is_added_when_it_is_complete() {
 
 #[test]
 fn views_with_gaps_and_columns_that_are_rows_multiply_like_copies() {
-    let (wide, w) = (numbers(12, 20, 90), numbers(13, 20, 30));
-    for (_, matmul) in all() {
+    let (wide, turned, w) = (numbers(12, 20, 90), numbers(14, 30, 20), numbers(13, 20, 30));
+    let views =
+        [wide.slice(s![.., 7..37]), wide.slice(s![..;2, 7..37]), wide.slice(s![.., ..;3]), turned.t()];
+    for (name, matmul) in all() {
         let matrix = stored(Dtype::F32, &w);
-        for x in [wide.slice(s![.., 7..37]), wide.slice(s![..;2, 7..37]), wide.slice(s![.., ..;3])] {
-            assert_eq!(
-                product(matmul.as_ref(), &matrix, x),
-                product(matmul.as_ref(), &matrix, x.to_owned().view())
-            );
+        for x in views {
+            let (found, copied) = (product(matmul.as_ref(), &matrix, x), x.to_owned());
+            // OpenBLAS has other kernels for other layouts.
+            if name == "blas" {
+                assert_near(&name, &found, x, &w, F32_PRODUCT_TOLERANCE);
+            } else {
+                assert_eq!(found, product(matmul.as_ref(), &matrix, copied.view()), "{name}");
+            }
         }
-        if matmul.name() == "blas" {
-            // It has other kernels for turned matrices.
-            continue;
-        }
-        let turned = numbers(14, 30, 20);
-        let x = turned.t();
-        assert_eq!(
-            product(matmul.as_ref(), &matrix, x),
-            product(matmul.as_ref(), &matrix, x.to_owned().view())
-        );
     }
 }
 

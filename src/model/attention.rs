@@ -227,8 +227,8 @@ impl Piece<'_> {
                 let (row, lane) = (segment.rows.start + position - segment.start, position % KEYS);
                 let (keys, values) = (self.k.row(row), self.v.row(row));
                 let (Some(keys), Some(values)) = (keys.as_slice(), values.as_slice()) else { continue };
-                for (d, key) in keys[columns.clone()].iter().enumerate() {
-                    scratch.keys[d * KEYS + lane] = *key;
+                for (column, key) in scratch.keys.chunks_exact_mut(KEYS).zip(&keys[columns.clone()]) {
+                    column[lane] = *key;
                 }
                 scratch.values[lane * padded..lane * padded + width]
                     .copy_from_slice(&values[columns.clone()]);

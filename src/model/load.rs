@@ -22,7 +22,7 @@ impl Llama {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Result<Self, ModelError> {
-        let reader = Reader { source, config_name: config_name.to_owned(), matmul };
+        let reader = Reader { source, config_name: config_name.to_owned(), matmul, residence };
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
         let (embedding, head) =
             reader.ends("model.embed_tokens.weight", [vocab, hidden], config.tie_word_embeddings)?;

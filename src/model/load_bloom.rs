@@ -22,7 +22,7 @@ impl Bloom {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Result<Self, ModelError> {
-        let reader = Reader { source, config_name: config_name.to_owned(), matmul };
+        let reader = Reader { source, config_name: config_name.to_owned(), matmul, residence };
         let bare = reader.source.tensors().iter().any(|info| info.name == "word_embeddings.weight");
         let prefix = if bare { "" } else { PREFIX };
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);

@@ -4,7 +4,7 @@
 //! Many sequences are one packed [`Wave`]: `[tokens, hidden]` without padding, shared prefixes once.
 
 mod alibi;
-mod attention;
+pub mod attention;
 mod bloom;
 mod chunks;
 mod config;

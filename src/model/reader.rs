@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::Array1;
 
 use super::norm::LayerNorm;
-use super::{Linear, ModelError};
+use super::{Linear, ModelError, Residence};
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
 
@@ -21,6 +21,8 @@ pub struct Reader {
     pub config_name: String,
     /// How linear layers are multiplied.
     pub matmul: Box<dyn MatMul>,
+    /// Where layers are between two passes.
+    pub residence: Residence,
 }
 
 impl Reader {
@@ -57,7 +59,11 @@ impl Reader {
 
     /// Gives the bytes of a tensor back.
     pub fn done(&self, name: &str) {
-        self.source.hint(name, Access::Done);
+        let access = match self.residence {
+            Residence::Memory => Access::Done,
+            Residence::Disk => Access::Forget,
+        };
+        self.source.hint(name, access);
     }
 
     /// The tensor `name` of shape `[rows, columns]`, as it is stored; [`done`](Self::done) when it has been used.

@@ -23,7 +23,7 @@ pub(crate) struct MappedFile {
 
 #[derive(Debug)]
 enum Content {
-    Mapped(Mmap),
+    Mapped(Mmap, File),
     Owned(Vec<u8>),
 }
 
@@ -39,7 +39,7 @@ impl MappedFile {
         }
         let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
         let map = map_read_only(&file).map_err(|e| WeightsError::io(path, "map", e))?;
-        Ok(MappedFile { path: path.to_owned(), content: Content::Mapped(map) })
+        Ok(MappedFile { path: path.to_owned(), content: Content::Mapped(map, file) })
     }
 
     /// A file that is in memory already; `path` names it in messages.
@@ -53,7 +53,7 @@ impl MappedFile {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.content {
-            Content::Mapped(map) => map,
+            Content::Mapped(map, _) => map,
             Content::Owned(bytes) => bytes,
         }
     }
@@ -61,7 +61,7 @@ impl MappedFile {
     /// Tells the system how a range of the file will be used. What it makes of that is its own affair, so a
     /// refusal is no error.
     pub(crate) fn hint(&self, range: Range<usize>, access: Access) {
-        let Content::Mapped(map) = &self.content else { return };
+        let Content::Mapped(map, file) = &self.content else { return };
         let range = range.start.min(map.len())..range.end.min(map.len());
         if range.is_empty() {
             return;
@@ -69,6 +69,7 @@ impl MappedFile {
         let result = match access {
             Access::Soon => map.advise_range(Advice::WillNeed, range.start, range.len()),
             Access::Done => release(map, range),
+            Access::Forget => release(map, range.clone()).and_then(|()| forget(file, range)),
         };
         if let Err(error) = result {
             tracing::trace!("{}: {access:?}: {error}", self.path.display());
@@ -87,6 +88,18 @@ fn release(map: &Mmap, range: Range<usize>) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn release(_: &Mmap, _: Range<usize>) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Tells the system that nobody needs its copy of a range.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn forget(file: &File, range: Range<usize>) -> std::io::Result<()> {
+    let length = std::num::NonZeroU64::new(range.len() as u64);
+    Ok(rustix::fs::fadvise(file, range.start as u64, length, rustix::fs::Advice::DontNeed)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn forget(_: &File, _: Range<usize>) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -127,8 +140,10 @@ mod tests {
         for range in [0..100_000, 5..70_001, 99_999..100_000, 7..7, 90_000..usize::MAX] {
             file.hint(range.clone(), Access::Soon);
             assert_eq!(file.bytes(), bytes);
-            file.hint(range, Access::Done);
-            assert_eq!(file.bytes(), bytes);
+            for access in [Access::Done, Access::Forget] {
+                file.hint(range.clone(), access);
+                assert_eq!(file.bytes(), bytes);
+            }
         }
     }
 

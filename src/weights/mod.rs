@@ -134,4 +134,7 @@ pub enum Access {
     Soon,
     /// Its bytes are not needed any more: the pages that hold them may go.
     Done,
+    /// The same, and they may leave the machine's cache too: whoever reads more than the memory holds, again and again,
+    /// would only drive out what others have there.
+    Forget,
 }
