@@ -45,7 +45,7 @@ test: setup
 	$(CARGO) test --locked
 
 acceptance: setup
-	$(CARGO) test --locked --release -- --ignored
+	$(CARGO) test --locked --release --test '*' -- --ignored
 
 lint: setup
 	$(CARGO) fmt --check

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use super::{Store, Weight};
 
-/// Rows of a block, at most: weights that are widened on the way are widened once for so many rows.
-const ROWS: usize = 384;
+/// Rows of a block, at most: a part of their columns stays in the second cache for all panels, and weights that are widened
+/// on the way are widened once for so many rows.
+const ROWS: usize = 288;
 /// Rows of a block are multiples of it: of every tile's rows.
 const ROW_UNIT: usize = 12;
 /// Blocks for each thread, so that none waits long for the others.

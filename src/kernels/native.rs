@@ -14,8 +14,8 @@ use super::tile::TileArgs;
 use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
-/// Columns of a panel that are multiplied before the next ones: the part of a panel stays in the nearest caches.
-const PART: usize = 512;
+/// Columns that are multiplied before the next ones: so much of a panel stays in the first cache for all rows of a block.
+const PART: usize = 256;
 
 /// Products of one precision on one instruction set.
 #[derive(Debug, Clone, Copy)]
@@ -131,22 +131,33 @@ impl Weight for PackedWeight {
         assert_eq!((y.dim(), x.ncols()), ((count, columns.len()), depth), "shapes of the block");
         assert_eq!(columns.start % width, 0, "blocks begin at panels");
         let stride = if count > 1 { x.strides()[0] as usize } else { depth };
+        let panels = columns.start / width..columns.end.div_ceil(width);
+        let tail = columns.len() % width;
         let mut y = BlockRows::new(&mut y);
         SCRATCH.with_borrow_mut(|Scratch { part: scratch, sums }| {
-            let sums = &mut sums.reserve(count * width)[..count * width];
-            for panel in columns.start / width..columns.end.div_ceil(width) {
-                let first = panel * width - columns.start;
-                let own = width.min(columns.len() - first);
-                // Sums go straight to their places where a whole row of them does.
-                let direct = store == Store::Overwrite && own == width;
-                let (c, c_stride) = if direct { y.place(first) } else { (sums.as_mut_ptr(), width) };
-                if depth == 0 {
-                    sums.fill(0.0);
-                }
-                for from in (0..depth).step_by(PART) {
-                    let part = PART.min(depth - from);
+            // Sums go straight to their places; those that are to be added, and those of a panel that sticks out, wait in a
+            // block of their own until they are complete.
+            let waiting = match store {
+                Store::Overwrite => panels.len() - usize::from(tail > 0)..panels.len(),
+                Store::Add => 0..panels.len(),
+            };
+            let sums_stride = waiting.len() * width;
+            let sums = &mut sums.reserve(count * sums_stride)[..count * sums_stride];
+            if depth == 0 {
+                sums.fill(0.0);
+                (0..waiting.start).for_each(|panel| y.fill(panel * width, width));
+            }
+            // Parts outside, panels inside: a part of the activations stays in the second cache for all panels.
+            for from in (0..depth).step_by(PART) {
+                let part = PART.min(depth - from);
+                for (index, panel) in panels.clone().enumerate() {
                     let b = self.panels.part(panel, from, part, scratch);
                     assert!(b.len() == part * width, "a part of a panel");
+                    let (c, c_stride) = if waiting.contains(&index) {
+                        (sums[(index - waiting.start) * width..].as_mut_ptr(), sums_stride)
+                    } else {
+                        y.place(index * width)
+                    };
                     let tile = TileArgs {
                         rows: count,
                         k: part,
@@ -160,14 +171,15 @@ impl Weight for PackedWeight {
                     };
                     // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `x` is a live view of
                     // `count` rows of `depth` numbers with unit stride in a row, and `from + part <= depth`; `b` has
-                    // `part` rows of `width`, the panel width of this instruction set. `c` is a buffer of its own, or
-                    // `count` rows of the output with room for `width` columns from `first` on, and the output is
-                    // borrowed mutably. Tested against f64 sums at odd shapes.
+                    // `part` rows of `width`, the panel width of this instruction set. `c` is a column of panels in a
+                    // buffer of its own, or one that lies wholly in the output, which is borrowed mutably; both have
+                    // `count` rows. Tested against f64 sums at odd shapes.
                     unsafe { self.isa.panel()(tile) }
                 }
-                if !direct || depth == 0 {
-                    y.put(store, first, own, sums, width);
-                }
+            }
+            if !waiting.is_empty() {
+                let first = waiting.start * width;
+                y.put(store, first, columns.len() - first, sums, sums_stride);
             }
         });
     }

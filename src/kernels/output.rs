@@ -33,6 +33,12 @@ impl<'a> BlockRows<'a> {
         (self.first.wrapping_add(first), self.stride)
     }
 
+    /// Fills `count` columns from `first` on with zeros.
+    pub fn fill(&mut self, first: usize, count: usize) {
+        let zeros = vec![0.0; self.rows * count];
+        self.put(Store::Overwrite, first, count, &zeros, count);
+    }
+
     /// Puts `count` numbers of each row of `sums`, which are `width` apart, into the columns from `first` on.
     ///
     /// # Panics
