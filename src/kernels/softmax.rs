@@ -14,7 +14,7 @@ const LANES: usize = 8;
 pub struct RunningSoftmax {
     /// The highest score.
     pub highest: f32,
-    /// Σ e^(score − highest).
+    /// Σ e^(scale · (score − highest)).
     pub sum: f32,
 }
 
@@ -25,13 +25,14 @@ impl Default for RunningSoftmax {
 }
 
 on_widest! {
-    /// Takes in one more block of scores: replaces them by `e^(score − highest)` and rescales what was summed before.
+    /// Takes in one more block of scores: replaces them by `e^(scale · (score − highest))` and rescales what was summed before.
     ///
     /// `scores` are rows of `width` numbers (a multiple of eight), of which the first `seen[row]` count, and the others become
     /// 0; `out` are the rows of weighted sums so far, `out_width` numbers each.
     pub fn take_block(
         scores: &mut [f32],
         width: usize,
+        scale: f32,
         seen: &[usize],
         rows: &mut [RunningSoftmax],
         out: &mut [f32],
@@ -54,7 +55,7 @@ on_widest! {
             }
             let highest = lanes.iter().fold(row.highest, |a, &b| if b > a { b } else { a });
             if highest > row.highest && row.sum > 0.0 {
-                let kept = exp(row.highest - highest);
+                let kept = exp((row.highest - highest) * scale);
                 row.sum *= kept;
                 for out in out.iter_mut() {
                     *out *= kept;
@@ -64,7 +65,7 @@ on_widest! {
             let mut sums = [0.0f32; LANES];
             for chunk in scores.chunks_exact_mut(LANES) {
                 for (sum, score) in sums.iter_mut().zip(chunk) {
-                    *score = exp(*score - highest);
+                    *score = exp((*score - highest) * scale);
                     *sum += *score;
                 }
             }
@@ -79,21 +80,22 @@ mod tests {
 
     #[test]
     fn blocks_make_the_distribution_of_the_whole() {
-        let all: Vec<f32> = (0..32).map(|i| ((i * 37) % 29) as f32 * 0.5 - 3.0).collect();
+        let all: Vec<f32> = (0..32).map(|i| ((i * 37) % 29) as f32 - 6.0).collect();
         let seen = 27;
         let mut row = [RunningSoftmax::default()];
         let mut out = [0.0f32; 1];
         for (block, scores) in all.chunks(16).enumerate() {
             let mut scores = scores.to_vec();
             let own = seen - block * 16;
-            take_block(&mut scores, 16, &[own.min(16)], &mut row, &mut out, 1);
+            take_block(&mut scores, 16, 0.5, &[own.min(16)], &mut row, &mut out, 1);
             // Values are the positions of the keys.
             out[0] += scores.iter().enumerate().map(|(i, p)| p * (block * 16 + i) as f32).sum::<f32>();
         }
-        let total: f64 = all[..seen].iter().map(|&s| f64::from(s).exp()).sum();
-        let mean: f64 = all[..seen].iter().enumerate().map(|(i, &s)| f64::from(s).exp() * i as f64).sum();
+        let total: f64 = all[..seen].iter().map(|&s| f64::from(0.5 * s).exp()).sum();
+        let mean: f64 =
+            all[..seen].iter().enumerate().map(|(i, &s)| f64::from(0.5 * s).exp() * i as f64).sum();
         assert!((f64::from(out[0] / row[0].sum) - mean / total).abs() < 1e-5);
-        let log_total = f64::from(row[0].highest) + f64::from(row[0].sum).ln();
+        let log_total = 0.5 * f64::from(row[0].highest) + f64::from(row[0].sum).ln();
         assert!((log_total - total.ln()).abs() < 1e-6);
     }
 
@@ -101,14 +103,14 @@ mod tests {
     fn a_row_that_sees_nothing_stays_as_it_was() {
         let before = RunningSoftmax { highest: 1.0, sum: 2.0 };
         let (mut row, mut out, mut scores) = ([before], [5.0; 2], [9.0; 8]);
-        take_block(&mut scores, 8, &[0], &mut row, &mut out, 2);
+        take_block(&mut scores, 8, 1.0, &[0], &mut row, &mut out, 2);
         assert_eq!((row[0], out, scores), (before, [5.0; 2], [0.0; 8]));
     }
 
     #[test]
     fn what_is_no_number_stays_none() {
         let (mut row, mut out) = ([RunningSoftmax::default()], [0.0; 1]);
-        take_block(&mut [f32::NAN; 8], 8, &[8], &mut row, &mut out, 1);
+        take_block(&mut [f32::NAN; 8], 8, 1.0, &[8], &mut row, &mut out, 1);
         assert!(row[0].sum.is_nan() || row[0].sum == 0.0);
     }
 }

@@ -165,10 +165,9 @@ impl Piece<'_> {
         let padded = width.next_multiple_of(column_step());
         let group = self.group();
         let rows = pieces.iter().map(|(_, piece)| piece.nrows()).sum::<usize>() * group;
-        let scale = 1.0 / (width as f32).sqrt();
         scratch.q.clear();
         for (_, piece) in &pieces {
-            scratch.q.extend(piece.iter().map(|x| x * scale));
+            scratch.q.extend(piece.iter());
         }
         scratch.out.clear();
         scratch.out.resize(rows * padded, 0.0);
@@ -257,10 +256,13 @@ impl Piece<'_> {
         seen.extend((0..count).map(|row| {
             position(row).map_or(KEYS, |position| (position + 1).saturating_sub(block * KEYS).min(KEYS))
         }));
+        let mut scale = 1.0 / (width as f32).sqrt();
         if let Some(slopes) = self.heads.slopes {
+            scores.iter_mut().for_each(|score| *score *= scale);
             self.add_biases(slopes, block, rows.start, start, scores);
+            scale = 1.0;
         }
-        take_block(scores, KEYS, seen, &mut state[rows], out, padded);
+        take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
         multiply_small(
             (scores, Shape::packed(count, KEYS)),
             (values, Shape::packed(KEYS, padded)),

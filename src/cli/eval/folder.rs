@@ -73,6 +73,10 @@ impl RunFolder {
             }
             State::Complete => moved_to = Some(move_aside(folder, "an earlier run was in the way")?),
             State::Free if resume => {
+                // A run may have been killed while it wrote its very first file.
+                if folder.is_dir() {
+                    remove_leftovers(folder)?;
+                }
                 tracing::warn!("--resume: there is no run in {} yet; one is begun", folder.display());
             }
             State::Free => {}
