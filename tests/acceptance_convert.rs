@@ -134,6 +134,24 @@ fn assert_tied(kit: &Path, out: &Path) {
 
 #[test]
 #[ignore = "needs the shared reference folder"]
+fn every_form_of_bloom_gives_the_published_digests() {
+    let Some(kit) = kit() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for case in ["bloom-heads-pow2", "bloom-heads-6"] {
+        for input in read_json(&kit.join(format!("expected/{case}.json")))["inputs"].as_array().unwrap() {
+            let input = input.as_str().unwrap();
+            let out = folder.path().join(input.replace('/', "-"));
+            convert(&kit.join(input), &out, &["--dtype", "f16"]);
+            assert_case(&kit, case, &out, input);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+#[ignore = "needs the shared reference folder"]
 fn an_odd_vocabulary_is_cut_as_the_reference_cuts_it() {
     let Some(kit) = kit() else { return };
     let adapter = Released {

@@ -16,6 +16,7 @@ mod rows;
 mod sanity;
 mod scored;
 mod segments;
+mod submission;
 mod written;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use overlong::{Fitted, Overlong, fit};
 pub use regrade::grade_samples;
 pub use rows::{ModelIdentity, place_rows, suite_rows};
 pub use sanity::{Check, Cut, Finding, inspect, summary, unparsed};
+pub use submission::{SubmissionFile, submissions};
 pub use written::{filter_answers, filter_generation, grade_generation};
 
 pub use crate::tasks::filters::NO_FILTER;

@@ -5,6 +5,7 @@
 //! whoever writes, checks or runs the result decides how much of it is in memory at a time.
 
 mod arithmetic;
+mod bloom_names;
 mod cast;
 pub mod compare;
 mod delta;

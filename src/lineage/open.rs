@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::bloom_names::{is_bloom, with_bloom_names};
 use super::{
     GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent, config_from_gguf, sidecars_from_gguf,
 };
@@ -87,6 +88,7 @@ impl HfModel {
         let tensors = weights::open(path)?;
         let config_path = folder.join(CONFIG_FILE);
         let config = read_config(&config_path)?;
+        let tensors = if is_bloom(&config) { with_bloom_names(tensors, &config)? } else { tensors };
         let config_name = config_path.display().to_string();
         Ok(HfModel { path: path.to_owned(), tensors, config, config_name, sidecars: sidecars(folder) })
     }

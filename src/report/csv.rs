@@ -2,10 +2,29 @@
 
 use super::{Row, Wide};
 
-/// One line per model, task, metric and filter; the columns are [`Row`]'s serialised fields. Values have all
-/// the digits that tell one number from the next.
+/// The columns of `results.csv`: [`Row`]'s serialised fields.
+const COLUMNS: [&str; 14] = [
+    "model",
+    "suite",
+    "task",
+    "num_fewshot",
+    "metric",
+    "filter",
+    "value",
+    "stderr",
+    "n",
+    "published",
+    "published_source",
+    "protocol",
+    "weights_sha256",
+    "data_sha256",
+];
+
+/// One line per model, task, metric and filter, below a head that is there without any. Values have all the digits
+/// that tell one number from the next.
 pub fn results_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(COLUMNS)?;
     for row in rows {
         writer.serialize(row)?;
     }
@@ -68,6 +87,15 @@ mod tests {
             (read[0].value, &read[0].published_source),
             (rows()[0].value, &rows()[0].published_source)
         );
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_has_a_head() {
+        let mut serialised = csv::Writer::from_writer(Vec::new());
+        serialised.serialize(&rows()[0]).unwrap();
+        let serialised = text(bytes(serialised));
+        assert_eq!(serialised.lines().next(), text(results_csv(&[])).lines().next());
+        assert!(read_results(&results_csv(&[]).unwrap()).unwrap().is_empty());
     }
 
     #[test]

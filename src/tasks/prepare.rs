@@ -176,6 +176,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut docs = Vec::with_capacity(taken);
     let (mut out_of_range, mut empty_choice, mut without_system) = (Vec::new(), Vec::new(), Vec::new());
+    named(task, evaluated.documents.iter().take(taken))?;
     let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
@@ -204,7 +205,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         if refused {
             without_system.push(doc_id);
         }
-        if !in_range {
+        if !in_range && !task.config.measures_nothing() {
             out_of_range.push(doc_id);
         }
         if choices.iter().any(String::is_empty) {
@@ -255,6 +256,26 @@ fn repeated_ids<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<usize>
     let ids = documents.enumerate().filter_map(|(at, document)| Some((at, id(document)?)));
     let ids = ids.filter(|(_, id)| id.is_string() || id.is_number());
     ids.filter(|(_, id)| !seen.insert(id.to_string())).map(|(at, _)| at).collect()
+}
+
+/// Sees to it that every document of a task with a submission has a name of its own, before anything is computed.
+fn named<'d>(task: &Task, documents: impl Iterator<Item = &'d Document>) -> Result<(), TaskError> {
+    let Some(place) = &task.config.submission else { return Ok(()) };
+    let kind = task.config.output_type;
+    if kind != OutputType::MultipleChoice {
+        let message = format!("expected the output_type multiple_choice, found {}", kind.name());
+        let (file, key) = (task.file.display(), "metadata.submission".into());
+        return Err(TaskError::Field { file, line: None, key, message });
+    }
+    let mut seen = HashSet::new();
+    for (doc_id, document) in documents.enumerate() {
+        let refused = |message| document_error(task, "evaluated", doc_id, "metadata.submission", message);
+        let name = place.name_of(doc_id, document).map_err(refused)?;
+        if !seen.insert(name.clone()) {
+            return Err(refused(format!("expected documents of different names, found a second {name:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// How the model is to write, if it is.

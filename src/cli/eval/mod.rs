@@ -11,6 +11,7 @@ mod folder;
 mod harness;
 mod output;
 mod subject;
+mod submission;
 mod variants;
 
 use std::sync::Arc;

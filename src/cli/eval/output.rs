@@ -13,6 +13,7 @@ use super::files;
 use super::folder::{self, RunFolder};
 use super::harness::{self, Harness};
 use super::subject::Subject;
+use super::submission;
 use super::variants::Variant;
 use crate::cli::Global;
 use crate::engine::TokenCounts;
@@ -279,12 +280,13 @@ impl Run {
                 tracing::warn!("{line}");
             }
         }
-        let note = self.checks() + &self.note.take().unwrap_or_else(|| self.saved());
+        let mut note = self.checks() + &self.note.take().unwrap_or_else(|| self.saved());
         if let Some(folder) = &self.folder {
             if self.place.is_none() {
                 folder::clear(folder)?;
             }
             let failed = || format!("cannot write the run to {}", folder.display());
+            note += &submission::write(folder, &self.models).with_context(failed)?;
             harness::write(folder, suites, &self.models, &self.record, self.started, self.log_samples)
                 .with_context(failed)?;
             files::write(folder, &self.rows, &self.models, &self.record).with_context(failed)?;
@@ -358,6 +360,7 @@ pub fn print(
     global: &Global,
 ) -> anyhow::Result<()> {
     let text = match shown.format {
+        Format::Table if rows.is_empty() => note.to_owned(),
         Format::Table => terminal_table(rows, terminal_width(), shown.all_tasks) + "\n" + note,
         Format::Csv => String::from_utf8(results_csv(rows)?)?,
         Format::Md => comparison_markdown(rows),

@@ -142,7 +142,8 @@ impl Protocol {
             }
             config.num_fewshot = config.num_fewshot.or(change.num_fewshot);
         }
-        if ranks {
+        // A task without right answers has nothing to measure, by whatever rules.
+        if ranks && !config.measures_nothing() {
             if !self.metrics.is_empty() {
                 config.metric_list =
                     Some(self.metrics.iter().map(|name| MetricConfig::named(name)).collect());

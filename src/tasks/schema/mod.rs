@@ -7,6 +7,7 @@ pub mod group;
 mod lenient;
 pub mod metric;
 pub mod source;
+pub mod submission;
 pub mod task;
 pub mod value;
 
@@ -15,5 +16,6 @@ pub use generation::Generation;
 pub use group::{Aggregate, GroupConfig, Member};
 pub use metric::{FilterConfig, FilterStep, MetricConfig, MetricSpec};
 pub use source::{Fields, Loader, Location, Origin};
+pub use submission::Submission;
 pub use task::{Field, OutputType, TaskConfig};
 pub use value::FunctionRef;

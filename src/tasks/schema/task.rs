@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::fewshot::FewshotConfig;
 use super::metric::{FilterConfig, MetricConfig, MetricSpec};
 use super::source::Fields;
+use super::submission::Submission;
 use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
 
@@ -141,6 +142,8 @@ pub struct TaskConfig {
     pub gen_prefix: Option<String>,
     /// Free-form facts; `version` is printed.
     pub metadata: Map<String, Value>,
+    /// `metadata.submission`: the file for answers whose right ones are not public.
+    pub submission: Option<Submission>,
     /// Set for a task that is written in Python.
     pub class: Option<String>,
 }
@@ -227,6 +230,7 @@ impl Default for TaskConfig {
             doc_to_decontamination_query: None,
             gen_prefix: None,
             metadata: Map::new(),
+            submission: None,
             class: None,
         }
     }
@@ -285,7 +289,10 @@ impl TaskConfig {
             "should_decontaminate" => self.should_decontaminate = slot.bool()?,
             "doc_to_decontamination_query" => self.doc_to_decontamination_query = Field::read(slot)?,
             "gen_prefix" => self.gen_prefix = slot.optional_string()?,
-            "metadata" if !null => self.metadata = slot.json_map()?,
+            "metadata" if !null => {
+                self.metadata = slot.json_map()?;
+                self.submission = Submission::read(slot)?;
+            }
             "class" => {
                 let function = slot.function().map(|f| f.name);
                 self.class = function.map_or_else(|| slot.optional_string(), |name| Ok(Some(name)))?;
@@ -308,6 +315,11 @@ impl TaskConfig {
             Some(list) => list.iter().map(MetricConfig::spec).collect(),
             None => MetricSpec::defaults(self.output_type),
         }
+    }
+
+    /// Whether the task file says that nothing is measured.
+    pub fn measures_nothing(&self) -> bool {
+        self.metric_list.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// The split that examples are drawn from, as configured; none means the default order of splits.

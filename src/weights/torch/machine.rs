@@ -12,6 +12,8 @@ use crate::weights::{Dtype, Fault, FaultKind};
 const MAX_OBJECTS: usize = 1 << 20;
 /// Most values on the stack.
 const MAX_STACK: usize = 1 << 20;
+/// Most marks that are open at a time. Each begins a container inside of the one before, and those end at [`MAX_DEPTH`].
+const MAX_MARKS: usize = 1 << 10;
 /// Deepest nesting of containers. State dicts need 4.
 const MAX_DEPTH: u16 = 100;
 
@@ -49,8 +51,8 @@ impl<'a> Machine<'a> {
 
     /// MARK.
     pub(super) fn mark(&mut self) -> Outcome {
-        if self.marks.len() >= MAX_STACK {
-            return Err(self.too_many("marks", MAX_STACK));
+        if self.marks.len() >= MAX_MARKS {
+            return Err(self.too_many("open marks", MAX_MARKS));
         }
         self.marks.push(self.stack.len());
         Ok(())

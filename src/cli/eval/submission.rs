@@ -1,0 +1,22 @@
+//! `submission/<model>/<name>.json` in a run's folder: answers to documents whose right answers are not public.
+
+use std::path::Path;
+
+use super::output::Outcome;
+use crate::evaluate::{SubmissionFile, submissions};
+use crate::records::{file_name, write_atomically};
+
+/// Writes the files of every model; gives a line about each, to stand below the table.
+pub fn write(folder: &Path, models: &[Outcome]) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for Outcome { identity, folder: own, tasks, harness, .. } in models {
+        let Some(asked) = harness else { continue };
+        for SubmissionFile { name, content, answers } in submissions(&asked.tasks, tasks) {
+            let path = folder.join("submission").join(file_name(own)).join(file_name(&name) + ".json");
+            write_atomically(&path, (serde_json::to_string_pretty(&content)? + "\n").as_bytes())?;
+            let place = path.display();
+            lines += &format!("{}: {answers} answers to hand in: {place}\n", identity.name);
+        }
+    }
+    Ok(lines)
+}
