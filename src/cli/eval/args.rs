@@ -235,11 +235,13 @@ impl Args {
     }
 }
 
-fn parse_precision(text: &str) -> Result<Precision, String> {
+/// Reads the name of a precision.
+pub fn parse_precision(text: &str) -> Result<Precision, String> {
     text.parse()
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+/// Reads a whole number above 0.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".to_owned()),
         Ok(n) => Ok(n),
