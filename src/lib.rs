@@ -11,6 +11,7 @@
 //! ```
 
 pub mod atomic;
+pub mod bench;
 pub mod calendar;
 pub mod cli;
 pub mod engine;

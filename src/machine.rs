@@ -45,6 +45,26 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
+/// Bytes of the processor's last cache, as Linux tells it; `None` on other systems.
+pub fn last_cache_bytes() -> Option<u64> {
+    let sizes = (0..8).filter_map(|index| {
+        let file = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+        cache_size(&std::fs::read_to_string(file).ok()?)
+    });
+    sizes.max()
+}
+
+/// `32768K` in bytes.
+fn cache_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 1 << 10),
+        b'M' => (&text[..text.len() - 1], 1 << 20),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 /// The processor's name, or the architecture where the system does not say.
 pub fn cpu_name() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -80,6 +100,15 @@ mod tests {
         let limited = with_limit("4000000000\n").unwrap();
         assert_eq!((limited.available, limited.limit), (3_000_000_000, Some(4_000_000_000)));
         assert_eq!(with_limit("max\n").unwrap().limit, None);
+    }
+
+    #[test]
+    fn caches_have_sizes() {
+        assert_eq!(
+            (cache_size("32768K\n"), cache_size("2M"), cache_size("512")),
+            (Some(32 << 20), Some(2 << 20), Some(512))
+        );
+        assert_eq!((cache_size(""), cache_size("much"), cache_size("K")), (None, None, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod card;
 mod convert;
@@ -79,6 +80,7 @@ enum Verb {
     ExtractLora(extract_lora::Args),
     Card(card::Args),
     Verify(verify::Args),
+    Bench(bench::Args),
     Doctor(doctor::Args),
 }
 
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::ExtractLora(args) => extract_lora::run(args, &cli.global),
         Verb::Card(args) => card::run(args, &cli.global),
         Verb::Verify(args) => verify::run(args, &cli.global),
+        Verb::Bench(args) => bench::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
     };
     exit::code(result)

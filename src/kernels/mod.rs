@@ -23,6 +23,7 @@ mod multiply;
 mod native;
 mod output;
 mod panels;
+pub mod peaks;
 mod rows;
 mod small;
 mod softmax;

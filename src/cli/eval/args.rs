@@ -287,7 +287,8 @@ impl Args {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+/// Reads a whole number above 0.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".to_owned()),
         Ok(n) => Ok(n),

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-pub(super) use args::parse_limit;
 pub use args::{Args, Format};
+pub(super) use args::{at_least_one, parse_limit};
 use asked::{Asked, AskedTask, refuse_overlong};
 pub(super) use complete::read_record;
 use output::Effort;
@@ -126,7 +126,8 @@ fn settings(args: &Args, subjects: &[Subject], variants: &[Vec<Variant>]) -> any
     })
 }
 
-fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
+/// Threads of everything that runs in parallel; all cores if `None`.
+pub(super) fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
     if let Some(threads) = threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build_global().context("cannot set the number of threads")?;

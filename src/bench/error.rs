@@ -1,0 +1,54 @@
+//! Why nothing can be measured.
+
+use std::path::PathBuf;
+
+use crate::engine::EngineError;
+use crate::model::ModelError;
+
+/// An error of the bench room.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The model cannot be made or run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The sequence cannot be laid out.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// More memory than there is.
+    #[error(
+        "{name} needs {} of memory in precision {precision} with {tokens} tokens, and {} are free; take fewer layers \
+         (--layers), shorter sequences (--tokens) or a smaller model",
+        gibibytes(*needed), gibibytes(*available)
+    )]
+    TooLarge {
+        /// The model.
+        name: String,
+        /// What is multiplied.
+        precision: crate::kernels::Precision,
+        /// The longest sequence.
+        tokens: usize,
+        /// Bytes for all of it.
+        needed: u64,
+        /// Bytes that are free.
+        available: u64,
+    },
+    /// A file that cannot be read for measuring.
+    #[error("{}: cannot read: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file that is no table of measurements.
+    #[error("expected a table that zoo bench wrote (--out or --format csv), {reason}")]
+    Table {
+        /// What was found.
+        reason: String,
+    },
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}

@@ -1,0 +1,25 @@
+//! Peaks of the machine, and the speed of a network against them.
+//!
+//! [`Peaks`] are what the processor and its memory do at most, measured with loops that do nothing else. A [`Subject`] is a
+//! model, of files or of random weights in some shape; its [`prefill`] and [`decode`] are timed and compared with the time that
+//! the same operations, or the same bytes, take at the peak. All of it becomes [`Line`]s.
+
+mod disk;
+mod error;
+mod goes;
+mod line;
+mod network;
+mod peaks;
+mod random;
+mod shapes;
+mod speed;
+
+pub use disk::read_speed;
+pub use error::BenchError;
+pub use goes::Goes;
+pub use line::{Key, Line, compare, lines_csv, read_lines};
+pub use network::{Loaded, Subject};
+pub use peaks::{MEASUREMENTS, Peaks, has_bf16_dot};
+pub use random::RandomTensors;
+pub use shapes::{SHAPES, shape};
+pub use speed::{decode, prefill};

@@ -1,0 +1,170 @@
+//! What is measured: a model of files, or random weights in some shape, loaded in a precision.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{BenchError, RandomTensors};
+use crate::kernels::{MatMul, Native, Precision};
+use crate::machine::Memory;
+use crate::model::{
+    Bloom, Checkpoint, Footprint, Linear, Llama, LlamaConfig, ModelConfig, ModelError, Network, Residence,
+};
+use crate::weights::TensorSource;
+
+/// A model to be measured.
+pub struct Subject {
+    /// The name in tables.
+    pub name: String,
+    /// Shape and constants, with the layers that are measured.
+    pub config: ModelConfig,
+    /// Layers of the whole model.
+    pub all_layers: usize,
+    source: Arc<dyn TensorSource>,
+    config_name: String,
+}
+
+/// A model in the form that products of one precision take.
+pub enum Loaded {
+    /// A LLaMA.
+    Llama(Llama),
+    /// A BLOOM.
+    Bloom(Bloom),
+}
+
+impl Subject {
+    /// Random weights of a shape.
+    pub fn random(name: &str, config: LlamaConfig) -> Self {
+        Self {
+            name: name.to_owned(),
+            all_layers: config.num_hidden_layers,
+            source: Arc::new(RandomTensors::new(&config)),
+            config: config.into(),
+            config_name: name.to_owned(),
+        }
+    }
+
+    /// A model of files.
+    pub fn of_files(name: &str, checkpoint: Checkpoint) -> Self {
+        Self {
+            name: name.to_owned(),
+            all_layers: checkpoint.config.num_hidden_layers(),
+            source: checkpoint.weights,
+            config: checkpoint.config,
+            config_name: checkpoint.config_name,
+        }
+    }
+
+    /// Leaves out all but the first `layers`; a model that has fewer stays whole.
+    pub fn cut(&mut self, layers: usize) {
+        let layers = layers.min(self.all_layers);
+        match &mut self.config {
+            ModelConfig::Llama(config) => config.num_hidden_layers = layers,
+            ModelConfig::Bloom(config) => config.num_hidden_layers = layers,
+        }
+    }
+
+    /// The largest file of weights; random ones have none.
+    pub fn largest_file(&self) -> Option<PathBuf> {
+        let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        self.source.files().into_iter().max_by_key(size)
+    }
+
+    /// Loads it for products of `precision`, if it fits into memory beside a pass of `tokens` tokens.
+    pub fn load(&self, precision: Precision, tokens: usize) -> Result<Loaded, BenchError> {
+        let matmul = Native::new(precision);
+        let footprint = Footprint::new(self.source.tensors(), &self.config, &matmul);
+        // Blocks are alike, so those that stay away need not be told apart.
+        let layers = footprint.largest_layer.saturating_mul(self.config.num_hidden_layers() as u64);
+        let needed = [
+            layers.min(footprint.layers),
+            footprint.ends,
+            footprint.largest_tensor,
+            footprint.buffers,
+            footprint.per_token.saturating_mul(tokens as u64),
+        ];
+        let needed = needed.into_iter().fold(0u64, u64::saturating_add);
+        let available = Memory::read().map_or(u64::MAX, |memory| memory.available);
+        if needed > available {
+            let name = self.name.clone();
+            return Err(BenchError::TooLarge { name, precision, tokens, needed, available });
+        }
+        Ok(self.load_with(Box::new(matmul))?)
+    }
+
+    fn load_with(&self, matmul: Box<dyn MatMul>) -> Result<Loaded, ModelError> {
+        let (source, name) = (Arc::clone(&self.source), self.config_name.as_str());
+        Ok(match &self.config {
+            ModelConfig::Llama(config) => {
+                Loaded::Llama(Llama::load(source, config.clone(), name, matmul, Residence::Memory)?)
+            }
+            ModelConfig::Bloom(config) => {
+                Loaded::Bloom(Bloom::load(source, config.clone(), name, matmul, Residence::Memory)?)
+            }
+        })
+    }
+}
+
+impl Loaded {
+    /// The network.
+    pub fn network(&self) -> &dyn Network {
+        match self {
+            Loaded::Llama(model) => model,
+            Loaded::Bloom(model) => model,
+        }
+    }
+
+    /// Calls `work` with every linear layer that a token passes, the output matrix last.
+    pub fn for_each_linear(&self, mut work: impl FnMut(&Linear)) -> Result<(), ModelError> {
+        match self {
+            Loaded::Llama(model) => {
+                model.layers.for_each(|layer| {
+                    let all = [&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down];
+                    all.into_iter().for_each(&mut work);
+                })?;
+                work(&model.head);
+            }
+            Loaded::Bloom(model) => {
+                model.layers.for_each(|layer| {
+                    let all = [&layer.q, &layer.k, &layer.v, &layer.dense, &layer.up, &layer.down];
+                    all.into_iter().for_each(&mut work);
+                })?;
+                work(&model.head);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_shapes_are_measured_alike_and_cut_where_asked() {
+        for case in ["llama/gqa-tied", "bloom/heads-4"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case);
+            let mut subject = Subject::of_files(case, Checkpoint::open(&folder).unwrap());
+            assert!(subject.largest_file().is_some(), "{case}");
+            subject.cut(1);
+            let loaded = subject.load(Precision::Exact, 8).unwrap();
+            assert_eq!((loaded.network().num_hidden_layers(), subject.all_layers > 1), (1, true), "{case}");
+            let (mut count, mut rows) = (0, 0);
+            let see = |linear: &Linear| (count, rows) = (count + 1, linear.weight.rows());
+            loaded.for_each_linear(see).unwrap();
+            let expected = if case.starts_with("llama") { 8 } else { 7 };
+            assert_eq!((count, rows), (expected, subject.config.vocab_size()), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_numbers() {
+        let shape = super::super::shape("smollm2-135m").unwrap();
+        let subject = Subject::random("a-shape", shape);
+        if Memory::read().is_none() {
+            eprintln!("SKIPPED: this system does not say how much memory it has");
+            return;
+        }
+        let error = subject.load(Precision::Int8, usize::MAX).err().unwrap().to_string();
+        assert!(error.contains("a-shape needs") && error.contains("--layers"), "{error}");
+    }
+}

@@ -1,0 +1,130 @@
+//! What the processor and its memory do at most.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::Goes;
+use crate::kernels::{Isa, Precision, peaks};
+use crate::machine::{Memory, last_cache_bytes};
+use crate::progress::Progress;
+
+/// How long each peak is measured.
+const TIME: Duration = Duration::from_millis(300);
+/// Rounds of one go: well above what starting it on all threads takes.
+const ROUNDS: u64 = 500_000;
+/// The buffer that is read is so many times the last cache,
+const CACHES: u64 = 4;
+/// and within these bounds.
+const BUFFER: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
+
+/// How many things are measured; each is one step of progress.
+pub const MEASUREMENTS: u64 = 4;
+
+/// Operations or bytes a second; the highest of several goes is the peak, since what disturbs only slows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peaks {
+    /// The instruction set they were measured on.
+    pub isa: Isa,
+    /// Threads of all peaks but [`one_thread`](Self::one_thread).
+    pub threads: usize,
+    /// Multiply-adds of f32, two operations each.
+    pub multiply_add: Goes,
+    /// The same on one thread alone.
+    pub one_thread: Goes,
+    /// Products of small integers, added up; two operations each.
+    pub integer: Goes,
+    /// Bytes read from memory.
+    pub memory: Goes,
+}
+
+impl Peaks {
+    /// Measures on all threads of the pool, for a little more than a second; [`MEASUREMENTS`] steps of progress.
+    pub fn measure(progress: &dyn Progress) -> Self {
+        let (isa, threads) = (Isa::best(), rayon::current_num_threads());
+        let everywhere = |kernel: fn(Isa, u64) -> u64| {
+            let work = || rayon::broadcast(|_| kernel(isa, ROUNDS)).iter().sum::<u64>() as f64;
+            let goes = rates(work);
+            progress.advance(1);
+            goes
+        };
+        let multiply_add = everywhere(peaks::multiply_adds);
+        let integer = everywhere(peaks::integer_products);
+        let one_thread = rates(|| peaks::multiply_adds(isa, ROUNDS) as f64);
+        progress.advance(1);
+        let numbers = buffer();
+        let part = numbers.len().div_ceil(threads.max(1)).max(1);
+        let memory = rates(|| {
+            let sum: u64 = numbers.par_chunks(part).map(peaks::sum).reduce(|| 0, u64::wrapping_add);
+            black_box(sum);
+            size_of_val(numbers.as_slice()) as f64
+        });
+        progress.advance(1);
+        Self { isa, threads, multiply_add, one_thread, integer, memory }
+    }
+
+    /// The peak that products of a precision can reach, in operations a second.
+    ///
+    /// Products in bf16 are made of multiply-adds in f32 here, so their peak is that of f32.
+    pub fn products(&self, precision: Precision) -> f64 {
+        match precision {
+            Precision::Exact | Precision::Bf16 => self.multiply_add.max,
+            Precision::Int8 => self.integer.max,
+        }
+    }
+}
+
+/// Whether this processor multiplies and adds bf16 numbers in one instruction.
+#[cfg(target_arch = "x86_64")]
+pub fn has_bf16_dot() -> bool {
+    is_x86_feature_detected!("avx512bf16")
+}
+
+/// Whether this processor multiplies and adds bf16 numbers in one instruction; nobody has asked it.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn has_bf16_dot() -> bool {
+    false
+}
+
+/// Numbers that do not fit into the caches, in memory that every thread has touched.
+fn buffer() -> Vec<u64> {
+    let wanted = last_cache_bytes().unwrap_or(0).saturating_mul(CACHES).clamp(*BUFFER.start(), *BUFFER.end());
+    let free = Memory::read().map_or(u64::MAX, |memory| memory.available / 4);
+    let mut numbers = vec![0u64; (wanted.min(free) / 8) as usize];
+    numbers.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(1));
+    numbers
+}
+
+/// Amounts a second, of work that returns how much it did.
+fn rates(mut work: impl FnMut() -> f64) -> Goes {
+    let begun = Instant::now();
+    work();
+    let mut all = Vec::new();
+    loop {
+        let start = Instant::now();
+        let amount = work();
+        all.push(amount / start.elapsed().as_secs_f64().max(1e-9));
+        if begun.elapsed() > TIME {
+            break;
+        }
+    }
+    Goes::new(all).unwrap_or(Goes { median: 0.0, min: 0.0, max: 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn peaks_are_numbers_above_zero() {
+        let peaks = Peaks::measure(&Silent);
+        for goes in [peaks.multiply_add, peaks.one_thread, peaks.integer, peaks.memory] {
+            assert!(goes.min > 1e3 && goes.max.is_finite(), "{peaks:?}");
+            assert!(goes.min <= goes.median && goes.median <= goes.max, "{peaks:?}");
+        }
+        assert_eq!(peaks.products(Precision::Bf16), peaks.products(Precision::Exact));
+        assert_eq!(peaks.products(Precision::Int8), peaks.integer.max);
+    }
+}

@@ -1,0 +1,138 @@
+//! Random weights of any shape, made when they are asked for.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use crate::model::LlamaConfig;
+use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
+
+/// Bytes that one seed is for.
+const PIECE: usize = 1 << 16;
+/// 1 in bf16.
+const ONE: u16 = 0x3f80;
+
+/// A LLaMA of random bf16 weights under Hugging Face's names. A tensor has the same values each time.
+#[derive(Debug)]
+pub struct RandomTensors {
+    /// Sorted by name.
+    infos: Vec<TensorInfo>,
+}
+
+impl RandomTensors {
+    /// The tensors that a network of this shape reads.
+    pub fn new(config: &LlamaConfig) -> Self {
+        let (hidden, inner, vocab) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+        let queries = config.num_attention_heads * config.head_dim;
+        let keys = config.num_key_value_heads * config.head_dim;
+        let mut infos = Vec::new();
+        let mut add = |name: String, shape: &[usize]| {
+            infos.push(TensorInfo { name, dtype: Dtype::BF16, shape: shape.to_vec() });
+        };
+        add("model.embed_tokens.weight".to_owned(), &[vocab, hidden]);
+        add("model.norm.weight".to_owned(), &[hidden]);
+        if !config.tie_word_embeddings {
+            add("lm_head.weight".to_owned(), &[vocab, hidden]);
+        }
+        for layer in 0..config.num_hidden_layers {
+            let name = |part: &str| format!("model.layers.{layer}.{part}");
+            let linear = [
+                ("self_attn.q_proj", queries, hidden, config.attention_bias),
+                ("self_attn.k_proj", keys, hidden, config.attention_bias),
+                ("self_attn.v_proj", keys, hidden, config.attention_bias),
+                ("self_attn.o_proj", hidden, queries, config.attention_bias),
+                ("mlp.gate_proj", inner, hidden, config.mlp_bias),
+                ("mlp.up_proj", inner, hidden, config.mlp_bias),
+                ("mlp.down_proj", hidden, inner, config.mlp_bias),
+            ];
+            for (part, out, input, bias) in linear {
+                add(name(&format!("{part}.weight")), &[out, input]);
+                if bias {
+                    add(name(&format!("{part}.bias")), &[out]);
+                }
+            }
+            for norm in ["input_layernorm", "post_attention_layernorm"] {
+                add(name(&format!("{norm}.weight")), &[hidden]);
+            }
+        }
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { infos }
+    }
+}
+
+impl TensorSource for RandomTensors {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        let found = self.infos.binary_search_by(|info| info.name.as_str().cmp(name));
+        let missing =
+            |_| WeightsError::MissingTensor { file: PathBuf::from("random weights"), name: name.to_owned() };
+        let index = found.map_err(missing)?;
+        let info = &self.infos[index];
+        let data = match info.shape.as_slice() {
+            &[_, columns] => values(info.elements(), columns, index as u64),
+            // Norms; a bias of one does no harm.
+            _ => ONE.to_le_bytes().repeat(info.elements()),
+        };
+        Ok(TensorView { info, data: Cow::Owned(data) })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// bf16 numbers of either sign, whose magnitude is about one over the root of `columns`, so that sums over a row stay near 1.
+fn values(count: usize, columns: usize, seed: u64) -> Vec<u8> {
+    let exponent = (127 - columns.max(1).ilog2() / 2) as u64;
+    let exponents = (exponent << 7) * 0x0001_0001_0001_0001;
+    let mut bytes = vec![0u8; 2 * count];
+    bytes.par_chunks_mut(PIECE).enumerate().for_each(|(piece, bytes)| {
+        // Never zero, where xorshift would stay.
+        let mut state = (seed << 32 | piece as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        for four in bytes.chunks_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // Sign and mantissa are random.
+            let numbers = (state & 0x807f_807f_807f_807f) | exponents;
+            four.copy_from_slice(&numbers.to_le_bytes()[..four.len()]);
+        }
+    });
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::smollm2_135m;
+
+    #[test]
+    fn the_tensors_are_those_of_the_shape() {
+        let config = LlamaConfig { num_hidden_layers: 2, vocab_size: 64, ..smollm2_135m() };
+        let source = RandomTensors::new(&config);
+        let elements: usize = source.tensors().iter().map(TensorInfo::elements).sum();
+        assert_eq!(elements as u64, config.parameters());
+        assert!(source.tensor("lm_head.weight").is_err());
+        let untied =
+            LlamaConfig { tie_word_embeddings: false, attention_bias: true, mlp_bias: true, ..config };
+        let elements: usize = RandomTensors::new(&untied).tensors().iter().map(TensorInfo::elements).sum();
+        assert_eq!(elements as u64, untied.parameters());
+    }
+
+    #[test]
+    fn values_are_small_and_of_both_signs_and_the_same_again() {
+        let config = LlamaConfig { num_hidden_layers: 1, vocab_size: 64, ..smollm2_135m() };
+        let source = RandomTensors::new(&config);
+        let values = source.tensor("model.layers.0.mlp.down_proj.weight").unwrap().to_f32().unwrap();
+        assert_eq!(values.len(), 576 * 1536);
+        assert!(values.iter().all(|value| (1.0 / 64.0..0.125).contains(&value.abs())), "{:?}", &values[..8]);
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!(mean.abs() < 1e-3, "{mean}");
+        assert_eq!(source.tensor("model.layers.0.mlp.down_proj.weight").unwrap().to_f32().unwrap(), values);
+        assert_eq!(source.tensor("model.norm.weight").unwrap().to_f32().unwrap(), vec![1.0; 576]);
+    }
+}

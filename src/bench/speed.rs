@@ -1,0 +1,155 @@
+//! How fast a loaded model is, and how fast it could be at the peak.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, s};
+
+use super::goes::seconds;
+use super::{BenchError, Goes, Key, Line, Loaded, Peaks};
+use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
+use crate::kernels::{Precision, Store, multiply};
+use crate::model::ModelConfig;
+
+/// Goes of a prefill.
+const PREFILLS: usize = 5;
+/// From one token of a sequence to the next: no two are the same before the vocabulary is used up.
+const STRIDE: usize = 7919;
+
+/// One sequence of `tokens` tokens through the whole network, with the logits of its last row.
+pub fn prefill(
+    model: &Loaded,
+    config: &ModelConfig,
+    precision: Precision,
+    tokens: usize,
+    peaks: &Peaks,
+) -> Result<Option<Line>, BenchError> {
+    let plan = sequence(config, tokens)?;
+    let Some(wave) = plan.waves.first().map(|planned| &planned.wave) else { return Ok(None) };
+    let seconds = seconds(PREFILLS, || {
+        let hidden = model.network().forward(wave, &mut || {})?;
+        let last = hidden.nrows().saturating_sub(1);
+        std::hint::black_box(model.network().logits(hidden.slice(s![last.., ..])));
+        Ok::<(), BenchError>(())
+    })?;
+    let least = least_seconds(work(&plan, config), precision, peaks);
+    let key =
+        Key { what: "prefill".to_owned(), precision: precision.name().to_owned(), tokens: Some(tokens) };
+    let rates = Goes::rates(tokens as f64, &seconds);
+    Ok(rates.map(|rates| Line::of_peak(key, peaks.threads, rates, "tokens/s", tokens as f64 / least)))
+}
+
+/// One token through all products of the model, the output matrix included, `goes` times; there is no attention in it.
+///
+/// What it could be at most is how often the weights can be read from memory.
+pub fn decode(
+    model: &Loaded,
+    precision: Precision,
+    goes: usize,
+    peaks: &Peaks,
+) -> Result<Option<Line>, BenchError> {
+    let (mut bytes, mut input, mut output) = (0usize, 0, 0);
+    model.for_each_linear(|linear| {
+        bytes += linear.weight.bytes();
+        input = linear.weight.columns().max(input);
+        output = linear.weight.rows().max(output);
+    })?;
+    let x = Array2::from_shape_fn((1, input), |(_, i)| (i * 31 % 64) as f32 / 64.0 - 0.5);
+    let mut y = Array2::zeros((1, output));
+    let seconds = seconds(goes, || {
+        model.for_each_linear(|linear| {
+            let weight = linear.weight.as_ref();
+            let x = x.slice(s![.., ..weight.columns()]);
+            multiply(weight, x, y.slice_mut(s![.., ..weight.rows()]), Store::Overwrite);
+        })?;
+        std::hint::black_box(&y);
+        Ok::<(), BenchError>(())
+    })?;
+    let most = peaks.memory.max / (bytes.max(1) as f64);
+    let key = Key {
+        what: "decode without attention".to_owned(),
+        precision: precision.name().to_owned(),
+        tokens: Some(1),
+    };
+    let rates = Goes::rates(1.0, &seconds);
+    Ok(rates.map(|rates| Line::of_peak(key, peaks.threads, rates, "tokens/s", most)))
+}
+
+/// A plan of one sequence, of which the last row is read.
+fn sequence(config: &ModelConfig, tokens: usize) -> Result<Plan, BenchError> {
+    let vocabulary = config.vocab_size().max(1);
+    let context: Arc<[u32]> = (0..tokens).map(|i| (i * STRIDE % vocabulary) as u32).collect();
+    let request = ScoreRequest { context, continuation: vec![0] };
+    Ok(Plan::new(&[request], Limits::new(config, Some(tokens), Some(tokens)))?)
+}
+
+/// Seconds of this work at the peak. Attention is computed in f32 whatever the precision.
+fn least_seconds(work: Work, precision: Precision, peaks: &Peaks) -> f64 {
+    let attention = peaks.products(Precision::Exact);
+    work.seconds(Speed { linear: peaks.products(precision), attention })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Subject;
+    use super::*;
+    use crate::kernels::Isa;
+    use crate::model::LlamaConfig;
+
+    /// 2 layers of width 8, 2 query heads and 1 key-value head of 4, inner width 16, 10 tokens.
+    fn tiny() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 10,
+            hidden_size: 8,
+            intermediate_size: 16,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 4,
+            ..crate::model::tests::smollm2_135m()
+        }
+    }
+
+    fn peaks() -> Peaks {
+        let goes = |peak| Goes { median: peak, min: peak, max: peak };
+        Peaks {
+            isa: Isa::Plain,
+            threads: 2,
+            multiply_add: goes(1e9),
+            one_thread: goes(6e8),
+            integer: goes(4e9),
+            memory: goes(1e10),
+        }
+    }
+
+    #[test]
+    fn the_operations_of_a_sequence_by_hand() {
+        let config = tiny().into();
+        let plan = sequence(&config, 3).unwrap();
+        assert_eq!((plan.waves.len(), plan.waves[0].wave.tokens.len()), (1, 3));
+        let work = work(&plan, &config);
+        // q, k, v, o, then gate, up, down; one row of the output; 1 + 2 + 3 positions seen.
+        let block = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 16;
+        assert_eq!(work.linear, f64::from(2 * (3 * 2 * block + 8 * 10)));
+        assert_eq!(work.attention, f64::from(4 * 6 * 2 * 8));
+        let least = |precision| least_seconds(work, precision, &peaks());
+        assert_eq!(least(Precision::Exact), work.linear / 1e9 + work.attention / 1e9);
+        assert_eq!(least(Precision::Int8), work.linear / 4e9 + work.attention / 1e9);
+    }
+
+    #[test]
+    fn both_ways_have_a_speed_in_every_precision() {
+        let config = tiny();
+        let subject = Subject::random("tiny", config.clone());
+        for precision in Precision::ALL {
+            let model = subject.load(precision, 5).unwrap();
+            let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap().unwrap();
+            let decode = decode(&model, precision, 3, &peaks()).unwrap().unwrap();
+            for line in [prefill, decode] {
+                assert!(line.value > 0.0 && line.value.is_finite(), "{line:?}");
+                assert!(line.min <= line.value && line.value <= line.max, "{line:?}");
+                assert_eq!((line.unit.as_str(), line.key.precision.as_str()), ("tokens/s", precision.name()));
+                assert_eq!(line.fraction, line.peak.map(|peak| line.value / peak));
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The flags of `zoo bench`.
+
+use std::path::PathBuf;
+
+use crate::cli::eval::at_least_one;
+use crate::kernels::Precision;
+
+/// Measure this machine's peaks, and how much of them a model reaches.
+///
+/// Peaks are loops that do nothing but multiply and add, or read memory. Prefill is one sequence through the whole model
+/// with the logits of its last row; decode is one token through all its products, the output matrix included, without
+/// attention. Beside each speed stands what it would be at the machine's peak.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo bench
+  zoo bench smollm2-135m --precision exact,int8
+  zoo bench ./my-model --tokens 512 --threads 4 --out before.csv
+  zoo bench ./my-model --tokens 512 --threads 4 --vs before.csv
+  zoo bench --shape llama-7b --layers 4 --format csv
+  zoo bench --shape ./config.json --decode 0
+
+A table of another run (--vs) is compared line by line: the same measurement, precision and tokens. It does not say
+which model it is of.")]
+pub struct Args {
+    /// A model of the registry (zoo list), a folder or a .gguf file [default: random weights in a --shape]
+    #[arg(value_name = "MODEL", conflicts_with = "shape")]
+    pub model: Option<String>,
+    /// The shape of random weights: smollm2-135m, tinyllama-1.1b, llama-7b, or a config.json
+    #[arg(long, default_value = "smollm2-135m", value_name = "NAME|FILE")]
+    pub shape: String,
+    /// Only the first N layers
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub layers: Option<usize>,
+    /// What is multiplied, separated by commas: exact (weights as they are stored, everything in f32), bf16, int8
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "exact,bf16,int8",
+        value_name = "NAME",
+        value_parser = str::parse::<Precision>
+    )]
+    pub precision: Vec<Precision>,
+    /// Lengths of the sequences of prefill, separated by commas
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "512,2048",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    pub tokens: Vec<usize>,
+    /// How many single tokens are timed; 0 for none
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub decode: usize,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Write the measurements to this CSV file too
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Compare with the CSV file of another run or machine
+    #[arg(long, value_name = "FILE")]
+    pub vs: Option<PathBuf>,
+}
+
+/// Forms of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns for reading
+    Table,
+    /// Comma-separated values
+    Csv,
+    /// An array of objects
+    Json,
+}

@@ -1,0 +1,144 @@
+//! `zoo bench`: what this machine can do at most, and how much of it a model reaches.
+
+mod args;
+mod table;
+
+use std::path::Path;
+
+use anyhow::Context;
+
+pub use args::Args;
+use args::Format;
+
+use super::eval::set_threads;
+use super::exit::Usage;
+use super::source::Named;
+use super::{Global, bar, lines, models};
+use crate::atomic::write_atomically;
+use crate::bench::{
+    Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, lines_csv, prefill, read_lines, read_speed,
+    shape,
+};
+use crate::kernels::Precision;
+use crate::model::{Checkpoint, ModelConfig, config_hf};
+use crate::progress::{Progress, Unit};
+use crate::report::terminal_width;
+
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
+    // What is wrong with the other table is said before anything is measured.
+    let other = args.vs.as_deref().map(read_other).transpose()?;
+    set_threads(args.threads)?;
+    let subject = subject(args, global)?;
+    let progress = bar(global);
+    progress.begin("measuring the machine", Some(MEASUREMENTS), Unit::Items);
+    let peaks = Peaks::measure(&progress);
+    progress.end();
+    let mut measured = Line::of_machine(&peaks);
+    if let Some(file) = subject.largest_file() {
+        progress.begin("reading from the disk", None, Unit::Items);
+        let goes = read_speed(&file);
+        progress.end();
+        measured.extend(goes?.map(Line::of_disk));
+    }
+    for &precision in &args.precision {
+        measured.extend(speeds(&subject, precision, args, &peaks, &progress)?);
+    }
+    if let Some((path, other)) = args.vs.as_deref().zip(other)
+        && compare(&mut measured, &other) == 0
+    {
+        models::note(global, &format!("{}: none of its lines is one of this run", path.display()));
+    }
+    if let Some(path) = &args.out {
+        write_atomically(path, lines_csv(&measured)?.as_bytes())?;
+    }
+    let text = match args.format {
+        Format::Table => table::table(&subject, &measured, &peaks, args, terminal_width()),
+        Format::Csv => lines_csv(&measured)?,
+        Format::Json => lines::json(&measured)?,
+    };
+    models::deliver(&text, None)
+}
+
+/// The model that was named, or random weights in a shape.
+fn subject(args: &Args, global: &Global) -> anyhow::Result<Subject> {
+    let mut subject = match &args.model {
+        Some(name) => {
+            let named = Named::find(name, global)?;
+            let checkpoint = Checkpoint::open(&named.path)
+                .with_context(|| format!("cannot open {}", named.path.display()))?;
+            Subject::of_files(&named.name, checkpoint)
+        }
+        None => random(&args.shape)?,
+    };
+    if let Some(layers) = args.layers {
+        if layers > subject.all_layers {
+            let (name, has) = (&subject.name, subject.all_layers);
+            return Err(
+                Usage(format!("--layers {layers}: expected at most {has}, the layers of {name}")).into()
+            );
+        }
+        subject.cut(layers);
+    }
+    Ok(subject)
+}
+
+/// A built-in shape, or that of a configuration file.
+fn random(name: &str) -> anyhow::Result<Subject> {
+    if let Some(config) = shape(name) {
+        return Ok(Subject::random(name, config));
+    }
+    let path = Path::new(name);
+    if !path.is_file() {
+        let known = SHAPES.join(", ");
+        let expected =
+            format!("expected {known} or a config.json; a model's folder is named without --shape");
+        return Err(Usage(format!("--shape {name}: no such shape or file; {expected}")).into());
+    }
+    match config_hf::read(path)? {
+        ModelConfig::Llama(config) => Ok(Subject::random(&path.display().to_string(), config)),
+        other => Err(Usage(format!(
+            "--shape {name}: expected the shape of a llama, found {}; name the folder with its weights instead",
+            other.model_type()
+        ))
+        .into()),
+    }
+}
+
+/// Everything about one precision; the weights are given back afterwards.
+fn speeds(
+    subject: &Subject,
+    precision: Precision,
+    args: &Args,
+    peaks: &Peaks,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Line>> {
+    let longest = args.tokens.iter().copied().max().unwrap_or(0);
+    let step = |what: &str| progress.begin(&format!("{precision}: {what}"), None, Unit::Items);
+    step("loading");
+    let model = subject.load(precision, longest);
+    progress.end();
+    let model = model?;
+    let mut measured = Vec::new();
+    for &tokens in &args.tokens {
+        step(&format!("prefill of {tokens} tokens"));
+        let line = prefill(&model, &subject.config, precision, tokens, peaks);
+        progress.end();
+        measured.extend(line?);
+    }
+    if args.decode > 0 {
+        step("single tokens");
+        let line = decode(&model, precision, args.decode, peaks);
+        progress.end();
+        measured.extend(line?);
+    }
+    Ok(measured)
+}
+
+/// The table of another run.
+fn read_other(path: &Path) -> anyhow::Result<Vec<Line>> {
+    let wrong = |error: String| Usage(format!("--vs {}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| {
+        wrong(format!("expected a table that zoo bench wrote (--out or --format csv), found none: {error}"))
+    })?;
+    Ok(read_lines(&bytes).map_err(|error| wrong(error.to_string()))?)
+}

@@ -1,0 +1,183 @@
+//! Loops of one kind of operation and nothing else: what a processor can do at most, and kernels are measured against.
+//!
+//! Every accumulator is a chain of its own, and there are enough of them that none waits for its last result. What goes in
+//! and what comes out is hidden from the compiler, so nothing is left out or moved.
+
+#![allow(unsafe_code)]
+
+use std::hint::black_box;
+
+use super::Isa;
+use super::wide::on_widest;
+
+/// Numbers that the plain loops work on at a time.
+const PLAIN: usize = 32;
+
+/// Multiplies and adds f32 numbers `rounds` times in every accumulator; returns the number of operations, two for each
+/// multiply-add.
+///
+/// # Panics
+/// If this processor does not have `isa`.
+pub fn multiply_adds(isa: Isa, rounds: u64) -> u64 {
+    assert!(Isa::all().contains(&isa), "this processor has no {}", isa.name());
+    let numbers = match isa {
+        Isa::Plain => plain_multiply_adds(rounds),
+        // SAFETY: the processor has the instruction set, as was just asserted.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::multiply_adds_avx2(rounds) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { x86::multiply_adds_avx512(rounds) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => plain_multiply_adds(rounds),
+    };
+    2 * numbers as u64 * rounds
+}
+
+/// Multiplies pairs of 16-bit numbers and adds them to 32-bit sums, as int8 products do, `rounds` times in every
+/// accumulator; returns the number of operations, two for each product.
+///
+/// # Panics
+/// If this processor does not have `isa`.
+pub fn integer_products(isa: Isa, rounds: u64) -> u64 {
+    assert!(Isa::all().contains(&isa), "this processor has no {}", isa.name());
+    let numbers = match isa {
+        Isa::Plain => plain_integer_products(rounds),
+        // SAFETY: the processor has AVX2, as was just asserted: AVX-512 is taken only where AVX2 is.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512 => unsafe { x86::integer_products_avx2(rounds) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => plain_integer_products(rounds),
+    };
+    2 * numbers as u64 * rounds
+}
+
+/// Returns how many numbers a round works on.
+fn plain_multiply_adds(rounds: u64) -> usize {
+    let mut sums: [f32; PLAIN] = black_box(std::array::from_fn(|i| i as f32));
+    let (factor, term) = black_box((0.5f32, 1.0f32));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = *sum * factor + term;
+        }
+    }
+    black_box(sums);
+    PLAIN
+}
+
+/// Returns how many products a round makes.
+fn plain_integer_products(rounds: u64) -> usize {
+    let mut sums: [i32; PLAIN] = black_box(std::array::from_fn(|i| i as i32));
+    let (left, right, term) = black_box((3i16, 5i16, 7i32));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            let (low, high) = (i32::from(*sum as i16), *sum >> 16);
+            *sum = (low * i32::from(left)).wrapping_add(high * i32::from(right)).wrapping_add(term);
+        }
+    }
+    black_box(sums);
+    2 * PLAIN
+}
+
+on_widest! {
+    /// The sum of all numbers, read one after the other: what reading memory takes, and hardly more.
+    pub fn sum(numbers: &[u64]) -> u64 {
+        let mut sums = [0u64; 16];
+        let chunks = numbers.chunks_exact(16);
+        let rest = chunks.remainder().iter().fold(0u64, |sum, number| sum.wrapping_add(*number));
+        for chunk in chunks {
+            for (sum, number) in sums.iter_mut().zip(chunk) {
+                *sum = sum.wrapping_add(*number);
+            }
+        }
+        sums.iter().fold(rest, |sum, number| sum.wrapping_add(*number))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    /// Accumulators of the loops in 256 bits: two operations a cycle with a latency of up to six cycles.
+    const TWELVE: [f32; 12] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0];
+
+    /// One operation on every accumulator; they are variables of their own, so that they are registers.
+    macro_rules! all {
+        ($operation:ident, $other:ident; $($sum:ident)*) => { $( $sum = $operation($sum, $other); )* };
+        ($operation:ident, $other:ident, $third:ident; $($sum:ident)*) => {
+            $( $sum = $operation($sum, $other, $third); )*
+        };
+    }
+
+    /// Twelve accumulators of eight numbers.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn multiply_adds_avx2(rounds: u64) -> usize {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
+            black_box(TWELVE).map(|start| _mm256_set1_ps(start));
+        let (factor, term) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(1.0)));
+        for _ in 0..rounds {
+            all!(_mm256_fmadd_ps, factor, term; a b c d e f g h i j k l);
+        }
+        black_box([a, b, c, d, e, f, g, h, i, j, k, l]);
+        12 * 8
+    }
+
+    /// Twenty-four accumulators of sixteen numbers.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn multiply_adds_avx512(rounds: u64) -> usize {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
+            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
+        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
+            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
+        let (factor, term) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(1.0)));
+        for _ in 0..rounds {
+            all!(_mm512_fmadd_ps, factor, term; a b c d e f g h i j k l m n o p q r s t u v w x);
+        }
+        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        24 * 16
+    }
+
+    /// Twelve accumulators of eight sums of two products.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn integer_products_avx2(rounds: u64) -> usize {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
+            black_box(TWELVE).map(|start| _mm256_set1_epi32(start as i32));
+        let (factor, term) = (_mm256_set1_epi16(black_box(3)), _mm256_set1_epi32(black_box(7)));
+        for _ in 0..rounds {
+            all!(_mm256_madd_epi16, factor; a b c d e f g h i j k l);
+            all!(_mm256_add_epi32, term; a b c d e f g h i j k l);
+        }
+        black_box([a, b, c, d, e, f, g, h, i, j, k, l]);
+        12 * 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_counted_on_every_instruction_set() {
+        for isa in Isa::all() {
+            let (float, integer) = match isa {
+                Isa::Plain => (2 * 32, 2 * 64),
+                Isa::Avx2 => (2 * 12 * 8, 2 * 12 * 16),
+                Isa::Avx512 => (2 * 24 * 16, 2 * 12 * 16),
+            };
+            for rounds in [0, 1, 1000] {
+                assert_eq!(multiply_adds(isa, rounds), float * rounds, "{isa:?}");
+                assert_eq!(integer_products(isa, rounds), integer * rounds, "{isa:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_is_summed() {
+        for count in [0, 1, 15, 16, 17, 1000] {
+            let numbers: Vec<u64> = (0..count).collect();
+            assert_eq!(sum(&numbers), count * count.saturating_sub(1) / 2);
+        }
+        assert_eq!(sum(&[u64::MAX, 2]), 1);
+    }
+}
