@@ -61,6 +61,8 @@ impl Index {
     fn add(&mut self, files: impl Iterator<Item = Location>) {
         let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
         let loader = self.loader.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let files: Vec<Location> = files.collect();
+        loader.parse_ahead(&files);
         for file in files {
             let read = loader.load(&file).and_then(|fields| Ok((classify(&fields)?, fields)));
             let (kind, fields) = match read {

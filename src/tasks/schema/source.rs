@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_yaml::Value;
 
 use super::lenient;
@@ -141,9 +142,18 @@ pub type Fields = BTreeMap<String, Entry>;
 #[derive(Debug, Default)]
 pub struct Loader {
     cache: HashMap<Location, Arc<Fields>>,
+    /// Files that were parsed ahead, not yet merged with what they include.
+    parsed: HashMap<Location, Fields>,
 }
 
 impl Loader {
+    /// Parses files on all threads, so that loading them has only to merge. What cannot be read is left to
+    /// [`load`](Self::load), which says so.
+    pub fn parse_ahead(&mut self, files: &[Location]) {
+        let parsed = files.par_iter().filter_map(|at| Some((at.clone(), parse(at, &read(at).ok()?).ok()?)));
+        self.parsed.par_extend(parsed);
+    }
+
     /// Reads a file with everything it includes.
     ///
     /// # Errors
@@ -156,8 +166,10 @@ impl Loader {
         if let Some(done) = self.cache.get(at) {
             return Ok(Arc::clone(done));
         }
-        let text = read(at)?;
-        let mut own = parse(at, &text)?;
+        let mut own = match self.parsed.remove(at) {
+            Some(own) => own,
+            None => parse(at, &read(at)?)?,
+        };
         let mut merged = Fields::new();
         if let Some(include) = own.remove("include") {
             above.push(at.clone());
