@@ -78,9 +78,13 @@ struct PackedWeight {
     rounded: bool,
 }
 
+/// From one row of gathered activations to the next: no power of two, whose rows would share few places of the caches.
+const GATHERED: usize = PART + 16;
+
 /// What one thread needs beside its operands.
 #[derive(Default)]
 struct Scratch {
+    gathered: Aligned<f32>,
     part: Aligned<f32>,
     sums: Aligned<f32>,
 }
@@ -130,11 +134,10 @@ impl Weight for PackedWeight {
         let (count, depth, width) = (x.nrows(), self.panels.columns, self.panels.width);
         assert_eq!((y.dim(), x.ncols()), ((count, columns.len()), depth), "shapes of the block");
         assert_eq!(columns.start % width, 0, "blocks begin at panels");
-        let stride = if count > 1 { x.strides()[0] as usize } else { depth };
         let panels = columns.start / width..columns.end.div_ceil(width);
         let tail = columns.len() % width;
         let mut y = BlockRows::new(&mut y);
-        SCRATCH.with_borrow_mut(|Scratch { part: scratch, sums }| {
+        SCRATCH.with_borrow_mut(|Scratch { gathered, part: scratch, sums }| {
             // Sums go straight to their places; those that are to be added, and those of a panel that sticks out, wait in a
             // block of their own until they are complete.
             let waiting = match store {
@@ -150,6 +153,12 @@ impl Weight for PackedWeight {
             // Parts outside, panels inside: a part of the activations stays in the second cache for all panels.
             for from in (0..depth).step_by(PART) {
                 let part = PART.min(depth - from);
+                let gathered = &mut gathered.reserve(count * GATHERED)[..count * GATHERED];
+                for (to, row) in gathered.chunks_exact_mut(GATHERED).zip(x.rows()) {
+                    if let Some(row) = row.as_slice() {
+                        to[..part].copy_from_slice(&row[from..from + part]);
+                    }
+                }
                 for (index, panel) in panels.clone().enumerate() {
                     let b = self.panels.part(panel, from, part, scratch);
                     assert!(b.len() == part * width, "a part of a panel");
@@ -161,19 +170,18 @@ impl Weight for PackedWeight {
                     let tile = TileArgs {
                         rows: count,
                         k: part,
-                        a: x.as_ptr().wrapping_add(from),
-                        a_stride: stride,
+                        a: gathered.as_ptr(),
+                        a_stride: GATHERED,
                         b: b.as_ptr(),
                         b_stride: width,
                         c,
                         c_stride,
                         resume: from > 0,
                     };
-                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `x` is a live view of
-                    // `count` rows of `depth` numbers with unit stride in a row, and `from + part <= depth`; `b` has
-                    // `part` rows of `width`, the panel width of this instruction set. `c` is a column of panels in a
-                    // buffer of its own, or one that lies wholly in the output, which is borrowed mutably; both have
-                    // `count` rows. Tested against f64 sums at odd shapes.
+                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `gathered` has `count` rows
+                    // of `GATHERED` numbers, of which `part` were just copied; `b` has `part` rows of `width`, the panel width
+                    // of this instruction set. `c` is a column of panels in a buffer of its own, or one that lies wholly in
+                    // the output, which is borrowed mutably; both have `count` rows. Tested against f64 sums at odd shapes.
                     unsafe { self.isa.panel()(tile) }
                 }
             }
