@@ -1,5 +1,6 @@
 //! Every reader of untrusted files over the inputs in `fuzz/`: all seeds, all inputs that once broke a reader, and a
-//! fixed number of mutations of both. It needs no fuzzer and does the same each time.
+//! fixed number of mutations of both. It needs no fuzzer and does the same each time; `ZOO_FUZZ_TIMES=70` makes so many times the
+//! mutations, for a long run by hand.
 
 use std::fs;
 use std::path::Path;
@@ -13,11 +14,14 @@ use mutate::Mutator;
 
 /// Mutated inputs of each reader. What makes a tokenizer compiles patterns and builds tables, so there are fewer.
 fn mutations(target: &Target) -> usize {
-    match target.name {
-        "tokenizer_json" | "gguf_vocabulary" => 5_000,
-        "tokenizer_model" | "adapter_config" => 10_000,
-        _ => 20_000,
-    }
+    let times =
+        std::env::var("ZOO_FUZZ_TIMES").map_or(1, |times| times.parse().expect("ZOO_FUZZ_TIMES is a number"));
+    times
+        * match target.name {
+            "tokenizer_json" | "gguf_vocabulary" => 5_000,
+            "tokenizer_model" | "adapter_config" => 10_000,
+            _ => 20_000,
+        }
 }
 
 /// The files of a folder in the order of their names, with their names; none if there is no folder.
