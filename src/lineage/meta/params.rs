@@ -87,7 +87,8 @@ impl MetaParams {
             let expected = format!("a divisor of n_heads ({n_heads})");
             return Err(fields.wrong("n_kv_heads", expected, kv_heads));
         }
-        let norm_eps = fields.number("norm_eps", f64::MIN_POSITIVE, 1.0)?;
+        // Below 1, as in the configuration that is made of it.
+        let norm_eps = fields.number("norm_eps", f64::MIN_POSITIVE, 1.0_f64.next_down())?;
         let vocab_size = match map.get("vocab_size").and_then(Value::as_i64) {
             Some(-1) => None,
             _ => fields.count("vocab_size", MAX_VOCABULARY)?,
@@ -283,6 +284,7 @@ mod tests {
             (r#""multiple_of": 4"#, r#""multiple_of": 0"#, "multiple_of"),
             (r#""norm_eps": 1e-5"#, r#""norm_eps": NaN"#, "line 1"),
             (r#""norm_eps": 1e-5"#, r#""norm_eps": 0"#, "norm_eps"),
+            (r#""norm_eps": 1e-5"#, r#""norm_eps": 1"#, "norm_eps"),
             (r#""norm_eps": 1e-5"#, r#""norm_eps": "1e-5""#, "norm_eps"),
             (r#""norm_eps": 1e-5"#, r#""norm_eps": 1e-5, "vocab_size": -2"#, "vocab_size"),
             (r#""norm_eps": 1e-5"#, r#""norm_eps": 1e-5, "ffn_dim_multiplier": 1e9"#, "ffn_dim_multiplier"),
