@@ -179,7 +179,7 @@ fn a_dry_run_plans_memory_and_time_and_names_tasks() {
     let output = eval(folder.path(), &["--dry-run", "--max-length", "100"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);
-    for words in ["largest wave", "logits", "available", "a forecast", "time", "100.0 %", "lost tokens"] {
+    for words in ["largest wave", "logits", "may be used", "a forecast", "time", "100.0 %", "lost tokens"] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
     let line = text.lines().find(|line| line.trim_start().starts_with("mine ")).unwrap();

@@ -105,12 +105,14 @@ impl Line {
     /// The peaks of a machine.
     pub fn of_machine(peaks: &Peaks) -> Vec<Self> {
         let threads = peaks.threads;
-        vec![
+        let mut lines = vec![
             Self::peak("multiply-add", "f32", threads, peaks.multiply_add, "GFLOP/s"),
             Self::peak("multiply-add, one thread", "f32", 1, peaks.one_thread, "GFLOP/s"),
-            Self::peak("integer products", "int8", threads, peaks.integer, "GOP/s"),
-            Self::peak("memory read", "", threads, peaks.memory, "GB/s"),
-        ]
+        ];
+        lines.extend(peaks.bf16.map(|goes| Self::peak("bf16 products", "bf16", threads, goes, "GFLOP/s")));
+        lines.push(Self::peak("integer products", "int8", threads, peaks.integer, "GOP/s"));
+        lines.push(Self::peak("memory read", "", threads, peaks.memory, "GB/s"));
+        lines
     }
 
     /// The speed of a disk, by the median of its goes.

@@ -19,7 +19,7 @@ pub use error::BenchError;
 pub use goes::Goes;
 pub use line::{Key, Line, compare, lines_csv, read_lines};
 pub use network::{Loaded, Subject};
-pub use peaks::{MEASUREMENTS, Peaks, has_bf16_dot};
+pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;
 pub use shapes::{SHAPES, shape};
 pub use speed::{decode, prefill};

@@ -19,8 +19,8 @@ const CACHES: u64 = 4;
 /// and within these bounds.
 const BUFFER: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
 
-/// How many things are measured; each is one step of progress.
-pub const MEASUREMENTS: u64 = 4;
+/// How many things are measured at most; each is one step of progress.
+pub const MEASUREMENTS: u64 = 5;
 
 /// Operations or bytes a second; the highest of several goes is the peak, since what disturbs only slows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Peaks {
     pub multiply_add: Goes,
     /// The same on one thread alone.
     pub one_thread: Goes,
+    /// Products of bf16 numbers, added up in f32, where one instruction does it; two operations each.
+    pub bf16: Option<Goes>,
     /// Products of small integers, added up; two operations each.
     pub integer: Goes,
     /// Bytes read from memory.
@@ -40,7 +42,7 @@ pub struct Peaks {
 }
 
 impl Peaks {
-    /// Measures on all threads of the pool, for a little more than a second; [`MEASUREMENTS`] steps of progress.
+    /// Measures on all threads of the pool, for a little more than a second; at most [`MEASUREMENTS`] steps of progress.
     pub fn measure(progress: &dyn Progress) -> Self {
         let (isa, threads) = (Isa::best(), rayon::current_num_threads());
         let everywhere = |kernel: fn(Isa, u64) -> u64| {
@@ -51,6 +53,7 @@ impl Peaks {
         };
         let multiply_add = everywhere(peaks::multiply_adds);
         let integer = everywhere(peaks::integer_products);
+        let bf16 = isa.has_bf16_products().then(|| everywhere(peaks::bf16_products));
         let one_thread = rates(|| peaks::multiply_adds(isa, ROUNDS) as f64);
         progress.advance(1);
         let numbers = buffer();
@@ -61,30 +64,19 @@ impl Peaks {
             size_of_val(numbers.as_slice()) as f64
         });
         progress.advance(1);
-        Self { isa, threads, multiply_add, one_thread, integer, memory }
+        Self { isa, threads, multiply_add, one_thread, bf16, integer, memory }
     }
 
     /// The peak that products of a precision can reach, in operations a second.
     ///
-    /// Products in bf16 are made of multiply-adds in f32 here, so their peak is that of f32.
+    /// Without an instruction for them, products in bf16 are made of multiply-adds in f32, so their peak is that of f32.
     pub fn products(&self, precision: Precision) -> f64 {
         match precision {
-            Precision::Exact | Precision::Bf16 => self.multiply_add.max,
+            Precision::Exact => self.multiply_add.max,
+            Precision::Bf16 => self.bf16.unwrap_or(self.multiply_add).max,
             Precision::Int8 => self.integer.max,
         }
     }
-}
-
-/// Whether this processor multiplies and adds bf16 numbers in one instruction.
-#[cfg(target_arch = "x86_64")]
-pub fn has_bf16_dot() -> bool {
-    is_x86_feature_detected!("avx512bf16")
-}
-
-/// Whether this processor multiplies and adds bf16 numbers in one instruction; nobody has asked it.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn has_bf16_dot() -> bool {
-    false
 }
 
 /// Numbers that do not fit into the caches, in memory that every thread has touched.
@@ -124,7 +116,9 @@ mod tests {
             assert!(goes.min > 1e3 && goes.max.is_finite(), "{peaks:?}");
             assert!(goes.min <= goes.median && goes.median <= goes.max, "{peaks:?}");
         }
-        assert_eq!(peaks.products(Precision::Bf16), peaks.products(Precision::Exact));
+        assert_eq!(peaks.bf16.is_some(), peaks.isa.has_bf16_products());
+        let bf16 = peaks.bf16.unwrap_or(peaks.multiply_add);
+        assert_eq!(peaks.products(Precision::Bf16), bf16.max);
         assert_eq!(peaks.products(Precision::Int8), peaks.integer.max);
     }
 }

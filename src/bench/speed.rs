@@ -116,6 +116,7 @@ mod tests {
             threads: 2,
             multiply_add: goes(1e9),
             one_thread: goes(6e8),
+            bf16: None,
             integer: goes(4e9),
             memory: goes(1e10),
         }

@@ -10,6 +10,7 @@ use crate::lineage::compare::{CompareOptions, Comparison, compare};
 use crate::lineage::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, Plan};
 use crate::lineage::spectrum::{AVAILABLE, without_lapack};
 use crate::report::{plain_table, render, terminal_width};
+use crate::verify::norms_of_a_difference;
 use crate::weights::Dtype;
 
 /// Squeeze what was trained between two models into a LoRA adapter.
@@ -101,6 +102,14 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
     let (from, to) = (a.tensors()?, b.tensors()?);
+    for (name, tensors) in [(&args.a, &from), (&args.b, &to)] {
+        if norms_of_a_difference(tensors.as_ref())?.is_some() {
+            tracing::warn!(
+                "{name}: its norm weights are near zero: this is a difference to a base and no model; zoo build makes one \
+                 of both, and that is what the adapter should be made from"
+            );
+        }
+    }
     let options = ExtractOptions {
         rank: args.rank,
         dtype: match args.dtype {

@@ -124,7 +124,8 @@ pub enum EngineError {
     },
     /// A continuation that does not fit by itself.
     #[error(
-        "request {request}: the continuation has {found} tokens, but the model has {max_length} positions"
+        "request {request}: the continuation has {found} tokens, but the model has {max_length} positions; leave such \
+         documents out with --overlong skip, or allow more positions with --max-length where the model has them"
     )]
     ContinuationTooLong {
         /// Which request.

@@ -6,6 +6,7 @@
 //! models/pip/<package>-<version>/…        files taken out of a Python wheel
 //! models/hub/<org>/<name>/<revision>/…    files of a hub repository
 //! datasets/<org>/<name>/…                 data files and README.md of a data set
+//! digests/…                               digests of weights, as long as their files stay as they are
 //! tmp/…                                   removed again
 //! ```
 //!

@@ -96,7 +96,7 @@ impl Weight for Dense {
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
-        Activations::F32(CowArray::from(x))
+        Activations::Rows(CowArray::from(x))
     }
 
     fn block(
@@ -111,6 +111,6 @@ impl Weight for Dense {
             Store::Overwrite => 0.0,
             Store::Add => 1.0,
         };
-        general_mat_mul(1.0, &x.f32().slice(s![rows, ..]), &self.0.slice(s![columns, ..]).t(), keep, &mut y);
+        general_mat_mul(1.0, &x.rows().slice(s![rows, ..]), &self.0.slice(s![columns, ..]).t(), keep, &mut y);
     }
 }

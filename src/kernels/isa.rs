@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::tile::{self, PanelFn};
+#[cfg(target_arch = "x86_64")]
+use super::bf16_tile;
+use super::tile::{self, Bf16, F16, F32, PanelFn};
 
 /// An instruction set for which there are kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,10 @@ pub enum Isa {
     Avx2,
     /// AVX-512 Foundation.
     Avx512,
+    /// The same with products of bytes, AVX-512 VNNI.
+    Avx512Vnni,
+    /// The same with products of bf16 numbers too, AVX-512 BF16.
+    Avx512Bf16,
 }
 
 impl Isa {
@@ -34,6 +40,12 @@ impl Isa {
                 all.push(Isa::Avx2);
                 if is_x86_feature_detected!("avx512f") {
                     all.push(Isa::Avx512);
+                    if is_x86_feature_detected!("avx512vnni") {
+                        all.push(Isa::Avx512Vnni);
+                        if is_x86_feature_detected!("avx512bf16") {
+                            all.push(Isa::Avx512Bf16);
+                        }
+                    }
                 }
             }
         }
@@ -46,6 +58,8 @@ impl Isa {
             Isa::Plain => "plain",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Avx512Vnni => "avx512-vnni",
+            Isa::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -53,7 +67,7 @@ impl Isa {
     pub const fn panel_width(self) -> usize {
         match self {
             Isa::Plain | Isa::Avx2 => 16,
-            Isa::Avx512 => 32,
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => 32,
         }
     }
 
@@ -62,20 +76,55 @@ impl Isa {
         match self {
             Isa::Plain => 2,
             Isa::Avx2 => 6,
-            Isa::Avx512 => 12,
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => 12,
         }
     }
 
+    /// Whether bf16 numbers are multiplied and added in one instruction.
+    pub const fn has_bf16_products(self) -> bool {
+        matches!(self, Isa::Avx512Bf16)
+    }
+
     /// The product of rows and one panel.
-    pub(super) fn panel(self) -> PanelFn {
+    pub(super) fn panel(self, operands: Operands) -> PanelFn {
+        macro_rules! of {
+            ($set:ident) => {
+                match operands {
+                    Operands::Strided => tile::$set::<F32, false>,
+                    Operands::F32 => tile::$set::<F32, true>,
+                    Operands::F16 => tile::$set::<F16, true>,
+                    Operands::Bf16 | Operands::Bf16Pairs => tile::$set::<Bf16, true>,
+                }
+            };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Operands::Bf16Pairs = operands {
+            assert!(self.has_bf16_products(), "{} multiplies no pairs of bf16 numbers", self.name());
+            return bf16_tile::panel;
+        }
         match self {
-            Isa::Plain => tile::plain,
+            Isa::Plain => of!(plain),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => tile::avx2,
+            Isa::Avx2 => of!(avx2),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => tile::avx512,
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => of!(avx512),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => tile::plain,
+            _ => of!(plain),
         }
     }
+}
+
+/// What a product reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Operands {
+    /// Rows of f32 at strides, on both sides.
+    Strided,
+    /// Packed activations, and a panel of f32.
+    F32,
+    /// Packed activations, and a panel of [`F16`].
+    F16,
+    /// Packed activations, and a panel of [`Bf16`].
+    Bf16,
+    /// Pairs of bf16 numbers on both sides, packed.
+    Bf16Pairs,
 }

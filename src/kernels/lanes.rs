@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code)]
 
+use half::f16;
+
 /// A vector of f32.
 ///
 /// # Safety
 /// Of every function: the processor has the instruction set of the type, and pointers are valid for [`WIDTH`](Self::WIDTH)
-/// numbers. Alignment is not needed.
+/// numbers, or for twice as many where two vectors are loaded. Alignment is not needed.
 pub trait Lanes: Copy {
     /// Numbers in a vector.
     const WIDTH: usize;
@@ -17,6 +19,10 @@ pub trait Lanes: Copy {
     unsafe fn zero() -> Self;
     /// The numbers from `from` on.
     unsafe fn load(from: *const f32) -> Self;
+    /// The numbers of IEEE's 16 bits from `from` on.
+    unsafe fn load_f16(from: *const u16) -> Self;
+    /// Two vectors, of whose numbers the upper 16 bits are stored, woven into each other: one of the first, one of the second.
+    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2];
     /// Writes the numbers from `to` on.
     unsafe fn store(self, to: *mut f32);
     /// `number` in every lane.
@@ -41,6 +47,20 @@ impl Lanes for Plain {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller's pointer is valid for eight numbers.
         Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self {
+        // SAFETY: the caller's pointer is valid for eight numbers.
+        let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
+        Self(halves.map(|half| f16::from_bits(half).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's pointer is valid for sixteen numbers.
+        let pairs = unsafe { from.cast::<[[u16; 2]; 8]>().read_unaligned() };
+        [0, 1].map(|of| Self(pairs.map(|pair| f32::from_bits(u32::from(pair[of]) << 16))))
     }
 
     #[inline(always)]
@@ -86,6 +106,22 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_f16(from: *const u16) -> Self {
+            // SAFETY: F16C, by the contract of the trait, and the pointer is valid for eight numbers of 16 bits.
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for sixteen numbers of 16 bits.
+            unsafe {
+                let pairs = _mm256_loadu_si256(from.cast());
+                let upper = _mm256_and_si256(pairs, _mm256_set1_epi32(!0xffff));
+                [_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)), _mm256_castsi256_ps(upper)]
+            }
+        }
+
+        #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
             // SAFETY: as above, and the pointer is valid for eight numbers.
             unsafe { _mm256_storeu_ps(to, self) }
@@ -117,6 +153,22 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: as above, and the pointer is valid for sixteen numbers.
             unsafe { _mm512_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_f16(from: *const u16) -> Self {
+            // SAFETY: as above, and the pointer is valid for sixteen numbers of 16 bits.
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+            // SAFETY: as above, and the pointer is valid for thirty-two numbers of 16 bits.
+            unsafe {
+                let pairs = _mm512_loadu_si512(from.cast());
+                let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(!0xffff));
+                [_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), _mm512_castsi512_ps(upper)]
+            }
         }
 
         #[inline(always)]

@@ -11,6 +11,9 @@
 //! * [`Blas`]: OpenBLAS through `ndarray`, with the feature `openblas`. OpenBLAS itself runs one thread, because its own
 //!   threads collapse inside a rayon region.
 
+mod aligned;
+#[cfg(target_arch = "x86_64")]
+mod bf16_tile;
 #[cfg(feature = "openblas")]
 mod blas;
 pub mod exp;
@@ -29,6 +32,7 @@ mod small;
 mod softmax;
 mod stored;
 mod tile;
+mod tiled;
 mod wide;
 
 use std::fmt;
@@ -42,12 +46,13 @@ pub use blas::Blas;
 pub use gemm::gemm;
 pub use int8::Int8Rows;
 pub use isa::Isa;
-pub use multiply::{VisitBlocks, for_blocks, multiply};
+pub use multiply::{Product, ROW_UNIT, VisitBlocks, for_blocks, multiply, multiply_all};
 pub use native::Native;
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
 pub use small::{Shape, column_step, multiply_small};
 pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
+pub use tiled::Tiled;
 
 use crate::weights::Dtype;
 
@@ -86,8 +91,8 @@ pub trait Weight: Send + Sync {
     /// One block of `x · wᵀ` on the calling thread, `y: [rows, columns]`.
     ///
     /// # Panics
-    /// If the shapes do not agree, `columns` begins at no multiple of [`column_unit`](Self::column_unit), or `x` was made by a
-    /// weight of another kind.
+    /// If the shapes do not agree, `rows` begins at no multiple of [`ROW_UNIT`], `columns` at none of
+    /// [`column_unit`](Self::column_unit), or `x` was made by a weight of another kind.
     fn block(
         &self,
         x: &Activations<'_>,
@@ -101,24 +106,38 @@ pub trait Weight: Send + Sync {
 /// Activations in the form that a kind of weights takes.
 #[derive(Debug)]
 pub enum Activations<'a> {
-    /// Numbers, each row without gaps.
-    F32(CowArray<'a, f32, Ix2>),
+    /// As they are.
+    Rows(CowArray<'a, f32, Ix2>),
+    /// In the order of our own tiles.
+    Tiled(Tiled<f32>),
+    /// Bits of bf16 numbers in tiles, in pairs.
+    Bf16Pairs(Tiled<u16>),
     /// Integers in blocks, with scales.
     Int8(Int8Rows),
 }
 
 impl Activations<'_> {
-    fn f32(&self) -> ArrayView2<'_, f32> {
+    #[cfg(feature = "openblas")]
+    fn rows(&self) -> ArrayView2<'_, f32> {
         match self {
-            Activations::F32(x) => x.view(),
-            Activations::Int8(_) => panic!("expected activations in f32, found blocks of integers"),
+            Activations::Rows(x) => x.view(),
+            other => panic!("expected activations as they are, found {}", other.form()),
         }
     }
 
     fn int8(&self) -> &Int8Rows {
         match self {
             Activations::Int8(x) => x,
-            Activations::F32(_) => panic!("expected activations in blocks of integers, found f32"),
+            other => panic!("expected activations in blocks of integers, found {}", other.form()),
+        }
+    }
+
+    fn form(&self) -> &'static str {
+        match self {
+            Activations::Rows(_) => "rows",
+            Activations::Tiled(_) => "tiles",
+            Activations::Bf16Pairs(_) => "pairs of bf16 numbers",
+            Activations::Int8(_) => "blocks of integers",
         }
     }
 }

@@ -9,30 +9,54 @@ use super::{Store, Weight};
 
 /// Rows of a block, at most: a part of their columns stays in the second cache for all panels, and weights that are widened
 /// on the way are widened once for so many rows.
-const ROWS: usize = 288;
-/// Rows of a block are multiples of it: of every tile's rows.
-const ROW_UNIT: usize = 12;
+const ROWS: usize = 192;
+/// Blocks of output rows begin at multiples of it: of the rows of every tile.
+pub const ROW_UNIT: usize = 12;
 /// Blocks for each thread, so that none waits long for the others.
 const BLOCKS_PER_THREAD: usize = 8;
+
+/// One of several products with the same activations.
+pub struct Product<'a> {
+    /// The weight, `[out, in]`.
+    pub weight: &'a dyn Weight,
+    /// The output, `[tokens, out]`.
+    pub y: ArrayViewMut2<'a, f32>,
+}
 
 /// `y = x · wᵀ`, or `y += x · wᵀ`, with `x: [tokens, in]`, `w: [out, in]`, `y: [tokens, out]`.
 ///
 /// # Panics
 /// If the shapes do not agree.
 pub fn multiply(w: &dyn Weight, x: ArrayView2<f32>, y: ArrayViewMut2<f32>, store: Store) {
-    assert_eq!(y.dim(), (x.nrows(), w.rows()), "shape of the product");
-    assert_eq!(x.ncols(), w.columns(), "inner dimension of the product");
-    if y.is_empty() {
-        return;
+    multiply_all(vec![Product { weight: w, y }], x, store);
+}
+
+/// Several products with weights that one [`MatMul`](super::MatMul) has prepared; the activations are brought into its form
+/// once.
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store) {
+    for Product { weight, y } in &products {
+        assert_eq!(y.dim(), (x.nrows(), weight.rows()), "shape of the product");
+        assert_eq!(x.ncols(), weight.columns(), "inner dimension of the product");
     }
-    let row_blocks = y.nrows().div_ceil(ROWS);
+    let Some(first) = products.first().filter(|_| x.nrows() > 0) else { return };
+    let activations = first.weight.activations(x);
+    let row_blocks = x.nrows().div_ceil(ROWS);
     let wanted = (BLOCKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
-    let columns = w.rows().div_ceil(wanted).next_multiple_of(w.column_unit());
-    let activations = w.activations(x);
-    let blocks: Vec<_> = cut(y, columns).collect();
+    let outputs: usize = products.iter().map(|product| product.weight.rows()).sum();
+    let blocks: Vec<_> = products
+        .into_iter()
+        .filter(|product| !product.y.is_empty())
+        .flat_map(|Product { weight, y }| {
+            let columns = outputs.div_ceil(wanted).next_multiple_of(weight.column_unit());
+            cut(y, columns).map(move |block| (weight, block))
+        })
+        .collect();
     blocks
         .into_par_iter()
-        .for_each(|(rows, columns, block)| w.block(&activations, rows, columns, store, block));
+        .for_each(|(weight, (rows, columns, y))| weight.block(&activations, rows, columns, store, y));
 }
 
 /// Takes a block of a product: its rows, its columns, and the numbers.

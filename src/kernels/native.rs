@@ -5,17 +5,20 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayViewMut2, CowArray, s};
+use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::aligned::Aligned;
 use super::int8::Int8Panels;
+use super::isa::Operands;
 use super::output::BlockRows;
-use super::panels::{Aligned, Panels};
+use super::panels::Panels;
 use super::tile::TileArgs;
+use super::tiled::Tiled;
 use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
-/// Columns that are multiplied before the next ones: so much of a panel stays in the first cache for all rows of a block.
-const PART: usize = 256;
+/// Columns of a part of the activations.
+pub(super) const PART: usize = 384;
 
 /// Products of one precision on one instruction set.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +58,8 @@ impl MatMul for Native {
                 Box::new(PackedWeight { isa: self.isa, panels: Panels::exact(matrix, width), rounded: false })
             }
             Precision::Bf16 => {
-                Box::new(PackedWeight { isa: self.isa, panels: Panels::bf16(matrix, width), rounded: true })
+                let panels = Panels::bf16(matrix, width, self.isa.has_bf16_products());
+                Box::new(PackedWeight { isa: self.isa, panels, rounded: true })
             }
             Precision::Int8 => Box::new(Int8Panels::new(matrix, self.isa)),
         }
@@ -65,12 +69,20 @@ impl MatMul for Native {
         match self.precision {
             Precision::Exact => Panels::exact_bytes(dtype, rows, columns, self.isa.panel_width()),
             Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, self.isa.panel_width()),
-            Precision::Int8 => Int8Panels::bytes_of(rows, columns),
+            Precision::Int8 => Int8Panels::bytes_of(rows, columns, self.isa),
         }
     }
 }
 
-/// Panels of floating-point numbers, multiplied in f32.
+/// The bits of the nearest number of bf16, ties to even.
+fn rounded(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    // Not a number stays none: adding could carry its bits over.
+    ((if x.is_nan() { bits | 0x0040_0000 } else { nearest }) >> 16) as u16
+}
+
+/// Panels of floating-point numbers, summed in f32.
 struct PackedWeight {
     isa: Isa,
     panels: Panels,
@@ -78,19 +90,8 @@ struct PackedWeight {
     rounded: bool,
 }
 
-/// From one row of gathered activations to the next: no power of two, whose rows would share few places of the caches.
-const GATHERED: usize = PART + 16;
-
-/// What one thread needs beside its operands.
-#[derive(Default)]
-struct Scratch {
-    gathered: Aligned<f32>,
-    part: Aligned<f32>,
-    sums: Aligned<f32>,
-}
-
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static SUMS: RefCell<Aligned<f32>> = RefCell::default();
 }
 
 impl Weight for PackedWeight {
@@ -111,14 +112,14 @@ impl Weight for PackedWeight {
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
-        if self.rounded {
-            let round = |&x: &f32| half::bf16::from_f32(x).to_f32();
-            return Activations::F32(CowArray::from(x.map(round)));
-        }
-        // Tiles walk along rows.
-        match x.is_standard_layout() || x.strides()[1] == 1 {
-            true => Activations::F32(CowArray::from(x)),
-            false => Activations::F32(CowArray::from(x.as_standard_layout().into_owned())),
+        let tile = self.isa.tile_rows();
+        match (self.rounded, self.panels.operands()) {
+            (false, _) => Activations::Tiled(Tiled::new::<_, 1>(x, tile, PART, |x| x)),
+            (true, Operands::Bf16Pairs) => Activations::Bf16Pairs(Tiled::new::<_, 2>(x, tile, PART, rounded)),
+            (true, _) => {
+                let widened = |x| f32::from_bits(u32::from(rounded(x)) << 16);
+                Activations::Tiled(Tiled::new::<_, 1>(x, tile, PART, widened))
+            }
         }
     }
 
@@ -130,65 +131,71 @@ impl Weight for PackedWeight {
         store: Store,
         mut y: ArrayViewMut2<f32>,
     ) {
-        let x = x.f32().slice_move(s![rows, ..]);
-        let (count, depth, width) = (x.nrows(), self.panels.columns, self.panels.width);
-        assert_eq!((y.dim(), x.ncols()), ((count, columns.len()), depth), "shapes of the block");
-        assert_eq!(columns.start % width, 0, "blocks begin at panels");
-        let panels = columns.start / width..columns.end.div_ceil(width);
-        let tail = columns.len() % width;
+        let (count, depth, width) = (rows.len(), self.panels.columns, self.panels.width);
+        let ((x_rows, x_columns), pairs) = match (x, self.panels.operands()) {
+            (Activations::Tiled(x), Operands::F32 | Operands::F16 | Operands::Bf16) => (x.dim(), false),
+            (Activations::Bf16Pairs(x), Operands::Bf16Pairs) => (x.dim(), true),
+            (other, operands) => panic!("expected activations for {operands:?}, found {}", other.form()),
+        };
+        assert_eq!((y.dim(), x_columns), ((count, columns.len()), depth), "shapes of the block");
+        assert!(rows.end <= x_rows && columns.end <= self.panels.rows, "a block of the product");
+        assert!(columns.start.is_multiple_of(width), "blocks begin at panels");
+        let product = self.isa.panel(self.panels.operands());
         let mut y = BlockRows::new(&mut y);
-        SCRATCH.with_borrow_mut(|Scratch { gathered, part: scratch, sums }| {
-            // Sums go straight to their places; those that are to be added, and those of a panel that sticks out, wait in a
-            // block of their own until they are complete.
-            let waiting = match store {
-                Store::Overwrite => panels.len() - usize::from(tail > 0)..panels.len(),
-                Store::Add => 0..panels.len(),
-            };
-            let sums_stride = waiting.len() * width;
-            let sums = &mut sums.reserve(count * sums_stride)[..count * sums_stride];
-            if depth == 0 {
-                sums.fill(0.0);
-                (0..waiting.start).for_each(|panel| y.fill(panel * width, width));
-            }
-            // Parts outside, panels inside: a part of the activations stays in the second cache for all panels.
-            for from in (0..depth).step_by(PART) {
-                let part = PART.min(depth - from);
-                let gathered = &mut gathered.reserve(count * GATHERED)[..count * GATHERED];
-                for (to, row) in gathered.chunks_exact_mut(GATHERED).zip(x.rows()) {
-                    if let Some(row) = row.as_slice() {
-                        to[..part].copy_from_slice(&row[from..from + part]);
-                    }
+        SUMS.with_borrow_mut(|sums| {
+            let sums = &mut sums.reserve(count * width)[..count * width];
+            for first in columns.clone().step_by(width) {
+                if depth == 0 {
+                    sums.fill(0.0);
                 }
-                for (index, panel) in panels.clone().enumerate() {
-                    let b = self.panels.part(panel, from, part, scratch);
-                    assert!(b.len() == part * width, "a part of a panel");
-                    let (c, c_stride) = if waiting.contains(&index) {
-                        (sums[(index - waiting.start) * width..].as_mut_ptr(), sums_stride)
-                    } else {
-                        y.place(index * width)
+                for from in (0..depth).step_by(PART) {
+                    let part = PART.min(depth - from);
+                    let a: &[u8] = match x {
+                        Activations::Tiled(x) => bytemuck::cast_slice(x.part(rows.start, from)),
+                        Activations::Bf16Pairs(x) => bytemuck::cast_slice(x.part(rows.start, from)),
+                        _ => &[],
                     };
+                    let k = if pairs { part / 2 } else { part };
+                    let tiles = count.next_multiple_of(self.isa.tile_rows());
+                    assert!(a.len() >= tiles * k * size_of::<f32>(), "a part of the rows");
                     let tile = TileArgs {
                         rows: count,
-                        k: part,
-                        a: gathered.as_ptr(),
-                        a_stride: GATHERED,
-                        b: b.as_ptr(),
-                        b_stride: width,
-                        c,
-                        c_stride,
+                        k,
+                        a: a.as_ptr().cast(),
+                        a_stride: 0,
+                        b: self.panels.part(first / width, from, part).as_ptr(),
+                        b_stride: 0,
+                        c: sums.as_mut_ptr(),
+                        c_stride: width,
                         resume: from > 0,
                     };
-                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `gathered` has `count` rows
-                    // of `GATHERED` numbers, of which `part` were just copied; `b` has `part` rows of `width`, the panel width
-                    // of this instruction set. `c` is a column of panels in a buffer of its own, or one that lies wholly in
-                    // the output, which is borrowed mutably; both have `count` rows. Tested against f64 sums at odd shapes.
-                    unsafe { self.isa.panel()(tile) }
+                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `a` holds whole tiles, as many
+                    // as `count` rows take, of `k` numbers or pairs of them, in cache lines; `part` gives as many rows of `width`
+                    // numbers or pairs, the panel width of this instruction set, in the type of `operands`; `sums` is a buffer of
+                    // its own of `count` rows of `width`. Tested against f64 sums at odd shapes.
+                    unsafe { product(tile) }
                 }
-            }
-            if !waiting.is_empty() {
-                let first = waiting.start * width;
-                y.put(store, first, columns.len() - first, sums, sums_stride);
+                let own = width.min(columns.end - first);
+                y.put(store, first - columns.start, own, sums, width);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn rounding_is_that_of_half() {
+        let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-42];
+        let ties = [0x3f80_8000, 0x3f81_8000, 0x3f80_7fff, 0x3f80_8001].map(f32::from_bits);
+        let many = (0..10_000u32).map(|i| f32::from_bits(i.wrapping_mul(429_497)));
+        for x in special.into_iter().chain(ties).chain(many) {
+            let expected = half::bf16::from_f32(x).to_f32();
+            let found = half::bf16::from_bits(rounded(x)).to_f32();
+            assert!(found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan()), "{x:e}");
+        }
+        assert!(half::bf16::from_bits(rounded(f32::from_bits(0x7f80_0001))).is_nan());
     }
 }

@@ -28,17 +28,6 @@ impl<'a> BlockRows<'a> {
         Self { first: y.as_mut_ptr(), rows, columns, stride, borrowed: PhantomData }
     }
 
-    /// Where column `first` of the first row is, and how far it is to the next row.
-    pub fn place(&mut self, first: usize) -> (*mut f32, usize) {
-        (self.first.wrapping_add(first), self.stride)
-    }
-
-    /// Fills `count` columns from `first` on with zeros.
-    pub fn fill(&mut self, first: usize, count: usize) {
-        let zeros = vec![0.0; self.rows * count];
-        self.put(Store::Overwrite, first, count, &zeros, count);
-    }
-
     /// Puts `count` numbers of each row of `sums`, which are `width` apart, into the columns from `first` on.
     ///
     /// # Panics
@@ -54,9 +43,18 @@ impl<'a> BlockRows<'a> {
             // shapes by the products.
             let y =
                 unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.stride + first), count) };
+            // In pieces whose length is known, which are a few instructions each and no call.
+            let ((y, y_rest), (sums, sums_rest)) = (y.as_chunks_mut::<16>(), sums[..count].as_chunks::<16>());
             match store {
-                Store::Overwrite => y.copy_from_slice(&sums[..count]),
-                Store::Add => y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum),
+                Store::Overwrite => {
+                    y.iter_mut().zip(sums).for_each(|(y, sums)| *y = *sums);
+                    y_rest.copy_from_slice(sums_rest);
+                }
+                Store::Add => {
+                    let add = |(y, sum): (&mut f32, &f32)| *y += sum;
+                    y.iter_mut().zip(sums).for_each(|(y, sums)| y.iter_mut().zip(sums).for_each(add));
+                    y_rest.iter_mut().zip(sums_rest).for_each(add);
+                }
             }
         }
     }

@@ -1,62 +1,16 @@
 //! Weights in the order in which tiles read them.
 //!
 //! A matrix `[n, k]` is cut into panels of NR rows. In a panel, the NR numbers of one column stand side by side:
-//! `[n / NR][k][NR]`, the last panel filled up with zeros. Types of 16 bits stay as they are and are widened on the way
-//! into the kernel, a few kilobytes at a time, which costs a fraction of the product; every other type is widened to f32.
+//! `[n / NR][k][NR]`, the last panel filled up with zeros. Types of 16 bits stay as they are and are widened in registers;
+//! every other type is widened to f32.
 
-#![allow(unsafe_code)]
-
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
+use half::bf16;
 use rayon::prelude::*;
 
 use super::StoredMatrix;
-use super::wide::on_widest;
+use super::aligned::Aligned;
+use super::isa::Operands;
 use crate::weights::Dtype;
-
-/// A cache line of numbers: what vectors are made of begins at a multiple of its size.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
-
-// SAFETY: sixteen f32 without padding; any bits are numbers, and all zero is one of them.
-unsafe impl bytemuck::Zeroable for Line {}
-// SAFETY: as above.
-unsafe impl bytemuck::Pod for Line {}
-
-/// Numbers in memory that begins at a cache line.
-#[derive(Default)]
-pub struct Aligned<T> {
-    lines: Vec<Line>,
-    length: usize,
-    of: std::marker::PhantomData<T>,
-}
-
-impl<T: bytemuck::Pod> Aligned<T> {
-    /// `length` zeros.
-    pub fn zeros(length: usize) -> Self {
-        let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
-        Self { lines: vec![Line([0.0; 16]); lines], length, of: std::marker::PhantomData }
-    }
-
-    /// Makes room for `length` numbers and more, whose values are anything.
-    pub fn reserve(&mut self, length: usize) -> &mut [T] {
-        if self.length < length {
-            *self = Self::zeros(length);
-        }
-        self.as_mut_slice()
-    }
-
-    /// The numbers.
-    pub fn as_slice(&self) -> &[T] {
-        bytemuck::cast_slice::<Line, T>(&self.lines).get(..self.length).unwrap_or_default()
-    }
-
-    /// The numbers.
-    pub fn as_mut_slice(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut::<Line, T>(&mut self.lines).get_mut(..self.length).unwrap_or_default()
-    }
-}
 
 /// A matrix in panels.
 pub struct Panels {
@@ -73,25 +27,30 @@ enum Numbers {
     F32(Aligned<f32>),
     F16(Aligned<u16>),
     Bf16(Aligned<u16>),
+    Bf16Pairs(Aligned<u16>),
 }
 
 impl Panels {
     /// Packs a matrix exactly: what was stored is what is multiplied with.
     pub fn exact(matrix: &StoredMatrix<'_>, width: usize) -> Self {
         let numbers = match matrix.dtype() {
-            Dtype::F16 => Numbers::F16(half_panels(matrix, width)),
-            Dtype::BF16 => Numbers::Bf16(half_panels(matrix, width)),
-            _ => Numbers::F32(pack(matrix, width, |row, out: &mut [f32]| matrix.widen_row(row, out))),
+            Dtype::F16 => Numbers::F16(half_panels(matrix, width, Order::Straight)),
+            Dtype::BF16 => Numbers::Bf16(half_panels(matrix, width, Order::Woven)),
+            _ => Numbers::F32(pack(matrix, width, Order::Straight, |row, out: &mut [f32]| {
+                matrix.widen_row(row, out)
+            })),
         };
         Self { rows: matrix.rows(), columns: matrix.columns(), width, numbers }
     }
 
-    /// Packs a matrix rounded to bf16.
-    pub fn bf16(matrix: &StoredMatrix<'_>, width: usize) -> Self {
+    /// Packs a matrix rounded to bf16, in `pairs` of neighbours in a row if the number of columns is even.
+    pub fn bf16(matrix: &StoredMatrix<'_>, width: usize, pairs: bool) -> Self {
         let columns = matrix.columns();
+        let pairs = pairs && columns.is_multiple_of(2);
+        let order = if pairs { Order::Paired } else { Order::Woven };
         let numbers = match matrix.dtype() {
-            Dtype::BF16 => half_panels(matrix, width),
-            _ => pack(matrix, width, |row, out: &mut [u16]| {
+            Dtype::BF16 => half_panels(matrix, width, order),
+            _ => pack(matrix, width, order, |row, out: &mut [u16]| {
                 let mut wide = vec![0.0; columns];
                 matrix.widen_row(row, &mut wide);
                 for (out, x) in out.iter_mut().zip(wide) {
@@ -99,7 +58,8 @@ impl Panels {
                 }
             }),
         };
-        Self { rows: matrix.rows(), columns, width, numbers: Numbers::Bf16(numbers) }
+        let numbers = if pairs { Numbers::Bf16Pairs(numbers) } else { Numbers::Bf16(numbers) };
+        Self { rows: matrix.rows(), columns, width, numbers }
     }
 
     /// Bytes in memory of a matrix that is packed exactly.
@@ -112,52 +72,62 @@ impl Panels {
     pub fn bytes(&self) -> usize {
         match &self.numbers {
             Numbers::F32(numbers) => size_of_val(numbers.as_slice()),
-            Numbers::F16(numbers) | Numbers::Bf16(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
+                size_of_val(numbers.as_slice())
+            }
         }
     }
 
-    /// Columns `from..from + count` of a panel in f32, `[count, width]`: in place, or widened into `scratch`.
+    /// How [`part`](Self::part) is stored.
+    pub fn operands(&self) -> Operands {
+        match self.numbers {
+            Numbers::F32(_) => Operands::F32,
+            Numbers::F16(_) => Operands::F16,
+            Numbers::Bf16(_) => Operands::Bf16,
+            Numbers::Bf16Pairs(_) => Operands::Bf16Pairs,
+        }
+    }
+
+    /// Columns `from..from + count` of a panel: `[count, width]`, or `[count / 2, width, 2]` in pairs.
     ///
     /// # Panics
     /// If there are no such columns.
-    pub fn part<'a>(
-        &'a self,
-        panel: usize,
-        from: usize,
-        count: usize,
-        scratch: &'a mut Aligned<f32>,
-    ) -> &'a [f32] {
+    pub fn part(&self, panel: usize, from: usize, count: usize) -> &[u8] {
+        assert!(from + count <= self.columns, "columns of the panel");
         let start = (panel * self.columns + from) * self.width;
         let range = start..start + count * self.width;
         match &self.numbers {
-            Numbers::F32(numbers) => &numbers.as_slice()[range],
-            Numbers::F16(numbers) => {
-                let halves: &[f16] = bytemuck::cast_slice(&numbers.as_slice()[range]);
-                let out = &mut scratch.reserve(halves.len())[..halves.len()];
-                halves.convert_to_f32_slice(out);
-                out
-            }
-            Numbers::Bf16(numbers) => {
-                let halves = &numbers.as_slice()[range];
-                let out = &mut scratch.reserve(halves.len())[..halves.len()];
-                widen_bf16(halves, out);
-                out
+            Numbers::F32(numbers) => bytemuck::cast_slice(&numbers.as_slice()[range]),
+            Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
+                bytemuck::cast_slice(&numbers.as_slice()[range])
             }
         }
     }
 }
 
-on_widest! {
-    /// Widens numbers of 16 bits, the upper halves of f32.
-    pub fn widen_bf16(halves: &[u16], out: &mut [f32]) {
-        for (out, half) in out.iter_mut().zip(halves) {
-            *out = f32::from_bits(u32::from(*half) << 16);
+/// Where the numbers stand in a panel.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// A column's one after the other, then the next column.
+    Straight,
+    /// In a column, those of the second half between those of the first: what [`Bf16`](super::tile::Bf16) reads.
+    Woven,
+    /// Two neighbours of one row side by side, then those of the next row.
+    Paired,
+}
+
+impl Order {
+    fn place(self, column: usize, lane: usize, width: usize) -> usize {
+        match self {
+            Order::Straight => column * width + lane,
+            Order::Woven => column * width + 2 * (lane % (width / 2)) + lane / (width / 2),
+            Order::Paired => (column / 2 * width + lane) * 2 + column % 2,
         }
     }
 }
 
-fn half_panels(matrix: &StoredMatrix<'_>, width: usize) -> Aligned<u16> {
-    pack(matrix, width, |row, out: &mut [u16]| {
+fn half_panels(matrix: &StoredMatrix<'_>, width: usize, order: Order) -> Aligned<u16> {
+    pack(matrix, width, order, |row, out: &mut [u16]| {
         let (halves, _) = matrix.row(row).as_chunks::<2>();
         for (out, &half) in out.iter_mut().zip(halves) {
             *out = u16::from_le_bytes(half);
@@ -166,9 +136,10 @@ fn half_panels(matrix: &StoredMatrix<'_>, width: usize) -> Aligned<u16> {
 }
 
 /// Packs rows that `read` gives, panel by panel on all threads.
-pub(super) fn pack<T: bytemuck::Pod + Send + Sync>(
+fn pack<T: bytemuck::Pod + Send + Sync>(
     matrix: &StoredMatrix<'_>,
     width: usize,
+    order: Order,
     read: impl Fn(usize, &mut [T]) + Sync,
 ) -> Aligned<T> {
     let (rows, columns) = (matrix.rows(), matrix.columns());
@@ -184,21 +155,21 @@ pub(super) fn pack<T: bytemuck::Pod + Send + Sync>(
             for (lane, row) in unpacked.chunks_exact_mut(columns).take(own).enumerate() {
                 read(first + lane, row);
             }
-            transpose(&unpacked[..own * columns], columns, width, out);
+            transpose(&unpacked[..own * columns], columns, width, order, out);
         },
     );
     packed
 }
 
-/// `out[c * width + r] = rows[r * columns + c]`, in squares that stay in the nearest cache.
-fn transpose<T: Copy>(rows: &[T], columns: usize, width: usize, out: &mut [T]) {
+/// `out[place of c and r] = rows[r * columns + c]`, in squares that stay in the nearest cache.
+fn transpose<T: Copy>(rows: &[T], columns: usize, width: usize, order: Order, out: &mut [T]) {
     /// Columns of a square.
     const SQUARE: usize = 16;
     for start in (0..columns).step_by(SQUARE) {
         let end = columns.min(start + SQUARE);
         for (lane, row) in rows.chunks_exact(columns).enumerate() {
-            for (column, &value) in row[start..end].iter().enumerate() {
-                out[(start + column) * width + lane] = value;
+            for (column, &value) in (start..end).zip(&row[start..end]) {
+                out[order.place(column, lane, width)] = value;
             }
         }
     }
@@ -206,6 +177,8 @@ fn transpose<T: Copy>(rows: &[T], columns: usize, width: usize, out: &mut [T]) {
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
 
     fn matrix(dtype: Dtype, rows: usize, columns: usize) -> (StoredMatrix<'static>, Vec<f32>) {
@@ -218,16 +191,24 @@ mod tests {
     #[test]
     fn every_number_has_its_place_and_the_rest_is_zero() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-            for (rows, columns, width) in [(1, 1, 16), (16, 5, 16), (35, 33, 16), (35, 33, 32)] {
+            for (rows, columns, width) in [(1, 1, 16), (16, 5, 16), (35, 33, 16), (35, 34, 32), (20, 50, 16)]
+            {
                 let (matrix, values) = matrix(dtype, rows, columns);
-                for panels in [Panels::exact(&matrix, width), Panels::bf16(&matrix, width)] {
-                    let mut scratch = Aligned::default();
+                let all = [
+                    Panels::exact(&matrix, width),
+                    Panels::bf16(&matrix, width, false),
+                    Panels::bf16(&matrix, width, true),
+                ];
+                for panels in all {
                     for panel in 0..rows.div_ceil(width) {
-                        let from = columns / 3;
-                        let part = panels.part(panel, from, columns - from, &mut scratch);
-                        for (at, &found) in part.iter().enumerate() {
+                        let from = columns / 3 / 2 * 2;
+                        let part = panels.part(panel, from, columns - from);
+                        let (order, part) = widened(panels.operands(), part);
+                        assert_eq!(part.len(), (columns - from) * width);
+                        for at in 0..part.len() {
                             let (column, row) = (from + at / width, panel * width + at % width);
                             let expected = if row < rows { values[row * columns + column] } else { 0.0 };
+                            let found = part[order.place(at / width, at % width, width)];
                             assert_eq!(found, expected, "{dtype} [{row}, {column}]");
                         }
                     }
@@ -236,11 +217,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn numbers_begin_at_a_cache_line() {
-        for length in [0, 1, 17, 1000] {
-            let numbers = Aligned::<u16>::zeros(length);
-            assert_eq!((numbers.as_slice().as_ptr().align_offset(64), numbers.as_slice().len()), (0, length));
+    fn widened(operands: Operands, part: &[u8]) -> (Order, Vec<f32>) {
+        let halves = || bytemuck::cast_slice::<u8, u16>(part).iter().copied();
+        match operands {
+            Operands::Bf16Pairs => {
+                (Order::Paired, halves().map(|half| bf16::from_bits(half).to_f32()).collect())
+            }
+            Operands::Bf16 => (Order::Woven, halves().map(|half| bf16::from_bits(half).to_f32()).collect()),
+            Operands::F16 => (Order::Straight, halves().map(|half| f16::from_bits(half).to_f32()).collect()),
+            _ => (Order::Straight, bytemuck::cast_slice(part).to_vec()),
         }
+    }
+
+    #[test]
+    fn woven_halves_stand_side_by_side() {
+        let places: Vec<usize> = (0..8).map(|lane| Order::Woven.place(1, lane, 8)).collect();
+        assert_eq!(places, [8, 10, 12, 14, 9, 11, 13, 15]);
+        let places: Vec<usize> = (0..4).map(|column| Order::Paired.place(column, 1, 8)).collect();
+        assert_eq!(places, [2, 3, 18, 19]);
     }
 }

@@ -27,15 +27,33 @@ pub fn multiply_adds(isa: Isa, rounds: u64) -> u64 {
         Isa::Avx2 => unsafe { x86::multiply_adds_avx2(rounds) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { x86::multiply_adds_avx512(rounds) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::multiply_adds_avx512(rounds) },
         #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2 | Isa::Avx512 => plain_multiply_adds(rounds),
+        _ => plain_multiply_adds(rounds),
     };
     2 * numbers as u64 * rounds
 }
 
-/// Multiplies pairs of 16-bit numbers and adds them to 32-bit sums, as int8 products do, `rounds` times in every
-/// accumulator; returns the number of operations, two for each product.
+/// Multiplies bf16 numbers and adds them in f32, in one instruction where there is one, `rounds` times in every accumulator;
+/// returns the number of operations, two for each product.
+///
+/// # Panics
+/// If this processor does not have `isa`.
+pub fn bf16_products(isa: Isa, rounds: u64) -> u64 {
+    if !isa.has_bf16_products() {
+        return multiply_adds(isa, rounds);
+    }
+    assert!(Isa::all().contains(&isa), "this processor has no {}", isa.name());
+    // SAFETY: the processor has AVX-512 BF16, as was just asserted.
+    #[cfg(target_arch = "x86_64")]
+    let numbers = unsafe { x86::bf16_products(rounds) };
+    #[cfg(not(target_arch = "x86_64"))]
+    let numbers = plain_multiply_adds(rounds);
+    2 * numbers as u64 * rounds
+}
+
+/// Multiplies small integers and adds them to 32-bit sums as int8 products do, pairs of 16 bits or fours of 8, `rounds` times
+/// in every accumulator; returns the number of operations, two for each product.
 ///
 /// # Panics
 /// If this processor does not have `isa`.
@@ -46,8 +64,11 @@ pub fn integer_products(isa: Isa, rounds: u64) -> u64 {
         // SAFETY: the processor has AVX2, as was just asserted: AVX-512 is taken only where AVX2 is.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512 => unsafe { x86::integer_products_avx2(rounds) },
+        // SAFETY: the processor has AVX-512 VNNI, as was just asserted.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { x86::integer_products_vnni(rounds) },
         #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2 | Isa::Avx512 => plain_integer_products(rounds),
+        _ => plain_integer_products(rounds),
     };
     2 * numbers as u64 * rounds
 }
@@ -138,6 +159,38 @@ mod x86 {
         24 * 16
     }
 
+    /// Twenty-four accumulators of sixteen sums of two products.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) fn bf16_products(rounds: u64) -> usize {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
+            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
+        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
+            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
+        // SAFETY: both are 64 bytes; the bits are those of 1, twice in each 32.
+        let ones =
+            unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(black_box(0x3f80_3f80))) };
+        for _ in 0..rounds {
+            all!(_mm512_dpbf16_ps, ones, ones; a b c d e f g h i j k l m n o p q r s t u v w x);
+        }
+        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        24 * 32
+    }
+
+    /// Twenty-four accumulators of sixteen sums of four products.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn integer_products_vnni(rounds: u64) -> usize {
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
+            black_box(TWELVE).map(|start| _mm512_set1_epi32(start as i32));
+        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
+            black_box(TWELVE).map(|start| _mm512_set1_epi32(start as i32));
+        let (left, right) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(-5)));
+        for _ in 0..rounds {
+            all!(_mm512_dpbusd_epi32, left, right; a b c d e f g h i j k l m n o p q r s t u v w x);
+        }
+        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        24 * 64
+    }
+
     /// Twelve accumulators of eight sums of two products.
     #[target_feature(enable = "avx2")]
     pub(super) fn integer_products_avx2(rounds: u64) -> usize {
@@ -164,10 +217,13 @@ mod tests {
                 Isa::Plain => (2 * 32, 2 * 64),
                 Isa::Avx2 => (2 * 12 * 8, 2 * 12 * 16),
                 Isa::Avx512 => (2 * 24 * 16, 2 * 12 * 16),
+                Isa::Avx512Vnni | Isa::Avx512Bf16 => (2 * 24 * 16, 2 * 24 * 64),
             };
+            let bf16 = if isa.has_bf16_products() { 2 * float } else { float };
             for rounds in [0, 1, 1000] {
                 assert_eq!(multiply_adds(isa, rounds), float * rounds, "{isa:?}");
                 assert_eq!(integer_products(isa, rounds), integer * rounds, "{isa:?}");
+                assert_eq!(bf16_products(isa, rounds), bf16 * rounds, "{isa:?}");
             }
         }
     }

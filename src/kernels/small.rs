@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::Isa;
+use super::isa::Operands;
 use super::tile::TileArgs;
 
 /// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
@@ -60,7 +61,7 @@ pub fn multiply_small(
             k: b_shape.rows,
             a: a.as_ptr(),
             a_stride: a_shape.stride,
-            b: b.as_ptr().wrapping_add(column),
+            b: b.as_ptr().wrapping_add(column).cast(),
             b_stride: b_shape.stride,
             c: c.as_mut_ptr().wrapping_add(column),
             c_stride: c_shape.stride,
@@ -69,7 +70,7 @@ pub fn multiply_small(
         // SAFETY: the processor has its best instruction set. The shapes lie inside their slices, as was just asserted, and
         // `column + width` is at most the columns of `b` and `c`; `c` is borrowed mutably, so it overlaps neither. Tested
         // against sums in f64.
-        unsafe { isa.panel()(tile) }
+        unsafe { isa.panel(Operands::Strided)(tile) }
     }
 }
 

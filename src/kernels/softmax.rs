@@ -62,10 +62,13 @@ on_widest! {
                 }
             }
             row.highest = highest;
+            // A loop of its own, so that compilers make vectors of it.
+            for score in scores.iter_mut() {
+                *score = exp((*score - highest) * scale);
+            }
             let mut sums = [0.0f32; LANES];
-            for chunk in scores.chunks_exact_mut(LANES) {
+            for chunk in scores.chunks_exact(LANES) {
                 for (sum, score) in sums.iter_mut().zip(chunk) {
-                    *score = exp((*score - highest) * scale);
                     *sum += *score;
                 }
             }

@@ -1,7 +1,7 @@
 //! The innermost product: a few rows of activations times one panel of weights, kept in registers.
 //!
-//! A panel is `[k, NR]`, row by row, where NR is two vectors wide; every step over k loads one row of the panel and
-//! one number of each row of activations. Each output is summed over k in ascending order by one accumulator, so its
+//! A panel is `[k, NR]`, row by row, where NR is two vectors wide; every step over k loads one row of the panel, widens it
+//! where it is stored narrower, and loads one number of each row of activations. Each output is summed over k in ascending order by one accumulator, so its
 //! bits depend on neither the number of rows nor the place of a tile, and a sum that is stored and taken up again later is
 //! the same sum.
 
@@ -9,20 +9,70 @@
 
 use super::lanes::{Lanes, Plain};
 
-/// Where a tile lies. Strides are in numbers.
+/// How the numbers of a panel are stored.
+pub trait Stored {
+    /// Bytes of a number.
+    const BYTES: usize;
+
+    /// The two vectors of one row of a panel.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`, and `from` is valid for two vectors of numbers.
+    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2];
+}
+
+/// Numbers of 32 bits.
+pub struct F32;
+/// IEEE numbers of 16 bits.
+pub struct F16;
+/// The upper halves of numbers of 32 bits, the two vectors woven into each other: the first number of the left, the first of
+/// the right, the second of the left, and so on. Two operations widen them all.
+pub struct Bf16;
+
+impl Stored for F32 {
+    const BYTES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+        // SAFETY: as the caller says.
+        unsafe { [V::load(from.cast()), V::load(from.cast::<f32>().add(V::WIDTH))] }
+    }
+}
+
+impl Stored for F16 {
+    const BYTES: usize = 2;
+
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+        // SAFETY: as the caller says.
+        unsafe { [V::load_f16(from.cast()), V::load_f16(from.cast::<u16>().add(V::WIDTH))] }
+    }
+}
+
+impl Stored for Bf16 {
+    const BYTES: usize = 2;
+
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+        // SAFETY: as the caller says.
+        unsafe { V::load_bf16_pairs(from.cast()) }
+    }
+}
+
+/// Where a tile lies. Strides are in numbers; packed operands have none.
 #[derive(Clone, Copy)]
 pub struct TileArgs {
     /// Rows of activations and of the output.
     pub rows: usize,
     /// Length of the sums.
     pub k: usize,
-    /// Activations `[rows, k]`.
+    /// Activations: packed in tiles, or `[rows, k]`.
     pub a: *const f32,
-    /// From one row of `a` to the next.
+    /// From one row of `a` to the next, unless it is packed.
     pub a_stride: usize,
     /// The panel `[k, NR]`.
-    pub b: *const f32,
-    /// From one row of `b` to the next.
+    pub b: *const u8,
+    /// From one row of `b` to the next, unless it is packed.
     pub b_stride: usize,
     /// The output `[rows, NR]`.
     pub c: *mut f32,
@@ -35,16 +85,20 @@ pub struct TileArgs {
 /// Computes all rows of one panel.
 ///
 /// # Safety
-/// The processor has the function's instruction set; `a` is valid for `rows` rows of `k` numbers, `b` for `k` rows of NR,
-/// `c` for `rows` rows of NR, each at its stride, and `c` overlaps neither.
+/// The processor has the function's instruction set; `a` is valid for `rows` rows of `k` numbers at their stride, or if it is
+/// packed for whole tiles, `b` for `k` rows of NR numbers as they are stored, `c` for `rows` rows of NR, and `c` overlaps
+/// neither.
 pub type PanelFn = unsafe fn(TileArgs);
 
-/// `MR` rows; all loops over `MR` are unrolled, so that accumulators are registers.
+/// `MR` rows; loops over rows are unrolled, so that accumulators are registers. In packed operands the numbers of a column
+/// lie side by side, the next column `TILE` after it, and the rows of the panel follow each other.
 ///
 /// # Safety
 /// As [`PanelFn`], for `MR` rows.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const MR: usize>(t: TileArgs) {
+unsafe fn tile<V: Lanes, N: Stored, const MR: usize, const TILE: usize, const PACKED: bool>(t: TileArgs) {
+    let (a_stride, a_step, b_step) =
+        if PACKED { (1, TILE, 2 * V::WIDTH * N::BYTES) } else { (t.a_stride, 1, t.b_stride * N::BYTES) };
     // SAFETY: every pointer stays inside what the caller vouches for: rows below MR, k below t.k, two vectors a row.
     unsafe {
         let mut sums = [[V::zero(); 2]; MR];
@@ -54,19 +108,18 @@ unsafe fn tile<V: Lanes, const MR: usize>(t: TileArgs) {
                 *sums = [V::load(c), V::load(c.add(V::WIDTH))];
             }
         }
-        let mut rows = [t.a; MR];
-        for (row, a) in rows.iter_mut().enumerate() {
-            *a = t.a.add(row * t.a_stride);
+        let (mut a, mut b) = (t.a, t.b);
+        // Four steps without a test between them.
+        for _ in 0..t.k / 4 {
+            step::<V, N, MR>(&mut sums, a, a_stride, b);
+            step::<V, N, MR>(&mut sums, a.add(a_step), a_stride, b.add(b_step));
+            step::<V, N, MR>(&mut sums, a.add(2 * a_step), a_stride, b.add(2 * b_step));
+            step::<V, N, MR>(&mut sums, a.add(3 * a_step), a_stride, b.add(3 * b_step));
+            (a, b) = (a.wrapping_add(4 * a_step), b.wrapping_add(4 * b_step));
         }
-        let mut b = t.b;
-        for k in 0..t.k {
-            let (left, right) = (V::load(b), V::load(b.add(V::WIDTH)));
-            b = b.wrapping_add(t.b_stride);
-            for (a, sums) in rows.iter().zip(&mut sums) {
-                let factor = V::splat(*a.add(k));
-                sums[0] = factor.mul_add(left, sums[0]);
-                sums[1] = factor.mul_add(right, sums[1]);
-            }
+        for _ in 0..t.k % 4 {
+            step::<V, N, MR>(&mut sums, a, a_stride, b);
+            (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
         }
         for (row, sums) in sums.iter().enumerate() {
             let c = t.c.add(row * t.c_stride);
@@ -76,35 +129,54 @@ unsafe fn tile<V: Lanes, const MR: usize>(t: TileArgs) {
     }
 }
 
-/// All rows in tiles of `MR`, and what remains in narrower ones.
+/// One row of a panel times one number of each row of activations.
+///
+/// # Safety
+/// As [`PanelFn`], for `MR` rows and one step.
+#[inline(always)]
+unsafe fn step<V: Lanes, N: Stored, const MR: usize>(
+    sums: &mut [[V; 2]; MR],
+    a: *const f32,
+    a_stride: usize,
+    b: *const u8,
+) {
+    // SAFETY: the caller's pointers are valid for one number of each row and for two vectors.
+    unsafe {
+        let [left, right] = N::load::<V>(b);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let factor = V::splat(*a.add(row * a_stride));
+            sums[0] = factor.mul_add(left, sums[0]);
+            sums[1] = factor.mul_add(right, sums[1]);
+        }
+    }
+}
+
+/// All rows in tiles of `MR`, and what remains in a smaller one.
 ///
 /// # Safety
 /// As [`PanelFn`].
 #[inline(always)]
-unsafe fn panel<V: Lanes, const MR: usize>(mut t: TileArgs) {
+unsafe fn panel<V: Lanes, N: Stored, const MR: usize, const PACKED: bool>(mut t: TileArgs) {
     // SAFETY: each tile covers rows that the caller vouches for, and no row twice.
     unsafe {
-        let advance = |t: &mut TileArgs, rows: usize| {
-            t.a = t.a.wrapping_add(rows * t.a_stride);
-            t.c = t.c.wrapping_add(rows * t.c_stride);
-            t.rows -= rows;
-        };
         while t.rows >= MR {
-            tile::<V, MR>(t);
-            advance(&mut t, MR);
-        }
-        if t.rows >= 4 {
-            tile::<V, 4>(t);
-            advance(&mut t, 4);
-        }
-        if t.rows >= 4 {
-            tile::<V, 4>(t);
-            advance(&mut t, 4);
+            tile::<V, N, MR, MR, PACKED>(t);
+            t.a = t.a.wrapping_add(if PACKED { MR * t.k } else { MR * t.a_stride });
+            t.c = t.c.wrapping_add(MR * t.c_stride);
+            t.rows -= MR;
         }
         match t.rows {
-            1 => tile::<V, 1>(t),
-            2 => tile::<V, 2>(t),
-            3 => tile::<V, 3>(t),
+            1 => tile::<V, N, 1, MR, PACKED>(t),
+            2 => tile::<V, N, 2, MR, PACKED>(t),
+            3 => tile::<V, N, 3, MR, PACKED>(t),
+            4 => tile::<V, N, 4, MR, PACKED>(t),
+            5 => tile::<V, N, 5, MR, PACKED>(t),
+            6 => tile::<V, N, 6, MR, PACKED>(t),
+            7 => tile::<V, N, 7, MR, PACKED>(t),
+            8 => tile::<V, N, 8, MR, PACKED>(t),
+            9 => tile::<V, N, 9, MR, PACKED>(t),
+            10 => tile::<V, N, 10, MR, PACKED>(t),
+            11 => tile::<V, N, 11, MR, PACKED>(t),
             _ => {}
         }
     }
@@ -114,9 +186,9 @@ unsafe fn panel<V: Lanes, const MR: usize>(mut t: TileArgs) {
 ///
 /// # Safety
 /// As [`PanelFn`].
-pub unsafe fn plain(t: TileArgs) {
+pub unsafe fn plain<N: Stored, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
-    unsafe { panel::<Plain, 2>(t) }
+    unsafe { panel::<Plain, N, 2, PACKED>(t) }
 }
 
 /// 6 × 16: twelve accumulators of the sixteen registers.
@@ -124,10 +196,10 @@ pub unsafe fn plain(t: TileArgs) {
 /// # Safety
 /// As [`PanelFn`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub unsafe fn avx2(t: TileArgs) {
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn avx2<N: Stored, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
-    unsafe { panel::<std::arch::x86_64::__m256, 6>(t) }
+    unsafe { panel::<std::arch::x86_64::__m256, N, 6, PACKED>(t) }
 }
 
 /// 12 × 32: twenty-four accumulators of the thirty-two registers.
@@ -136,7 +208,7 @@ pub unsafe fn avx2(t: TileArgs) {
 /// As [`PanelFn`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-pub unsafe fn avx512(t: TileArgs) {
+pub unsafe fn avx512<N: Stored, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
-    unsafe { panel::<std::arch::x86_64::__m512, 12>(t) }
+    unsafe { panel::<std::arch::x86_64::__m512, N, 12, PACKED>(t) }
 }

@@ -16,8 +16,8 @@ use crate::kernels::{RunningSoftmax, Shape, column_step, multiply_small, take_bl
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
 const KEYS: usize = 64;
-/// Queries in one piece of work, at most, before heads are stacked.
-const QUERIES: usize = 128;
+/// Rows in one piece of work, about: queries times the heads that are stacked. Keys are gathered once for all of them.
+const ROWS: usize = 384;
 
 /// The heads of a layer, and what positions add to their scores.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,18 @@ pub struct Heads<'a> {
     pub head_dim: usize,
     /// ALiBi's slope of every query head; `None` where queries and keys know their positions themselves.
     pub slopes: Option<&'a [f32]>,
+}
+
+impl Heads<'_> {
+    /// Query heads of a key-value head.
+    fn group(&self) -> usize {
+        self.queries / self.keys
+    }
+
+    /// Queries in one piece of work, at most.
+    fn piece(&self) -> usize {
+        (ROWS / self.group()).next_multiple_of(KEYS)
+    }
 }
 
 /// Consecutive queries of one segment.
@@ -51,9 +63,9 @@ struct Unit {
 /// Replaces queries `[tokens, heads * head_dim]` by attention outputs of that shape, for keys and values
 /// `[tokens, kv_heads * head_dim]`; rotary positions are already in them.
 pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2<f32>, v: ArrayView2<f32>) {
-    let runs = runs(wave);
-    let units = units(wave, &runs);
-    let group = heads.queries / heads.keys * heads.head_dim;
+    let runs = runs(wave, heads.piece());
+    let units = units(wave, &runs, heads.piece());
+    let group = heads.group() * heads.head_dim;
     // The queries of every run and key-value head, cut out of the matrix.
     let mut pieces: Vec<Vec<ArrayViewMut2<f32>>> = Vec::with_capacity(runs.len());
     let mut rest = q;
@@ -84,14 +96,14 @@ pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2
     });
 }
 
-/// Cuts the segments into runs, in the order of rows.
-fn runs(wave: &Wave) -> Vec<Run> {
+/// Cuts the segments into runs of at most `piece` queries, in the order of rows.
+fn runs(wave: &Wave, piece: usize) -> Vec<Run> {
     let mut runs = Vec::new();
     for (index, segment) in wave.segments.iter().enumerate() {
         let mut position = segment.start;
         let end = segment.start + segment.rows.len();
         while position < end {
-            let next = ((position / QUERIES + 1) * QUERIES).min(end);
+            let next = ((position / piece + 1) * piece).min(end);
             let row = |p: usize| segment.rows.start + (p - segment.start);
             runs.push(Run { segment: index, rows: row(position)..row(next), start: position });
             position = next;
@@ -100,8 +112,8 @@ fn runs(wave: &Wave) -> Vec<Run> {
     runs
 }
 
-/// Puts short runs with the same past together.
-fn units(wave: &Wave, runs: &[Run]) -> Vec<Unit> {
+/// Puts short runs with the same past together, up to `piece` queries.
+fn units(wave: &Wave, runs: &[Run], piece: usize) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     // The last unit of each parent, with its queries, while there is room in it.
     let mut open: HashMap<usize, (usize, usize)> = HashMap::new();
@@ -109,13 +121,13 @@ fn units(wave: &Wave, runs: &[Run]) -> Vec<Unit> {
         let segment = &wave.segments[run.segment];
         let blocks = run.start / KEYS;
         let is_first = run.start == segment.start;
-        let parent = segment.parent.filter(|_| is_first && blocks > 0 && run.rows.len() < QUERIES);
+        let parent = segment.parent.filter(|_| is_first && blocks > 0 && run.rows.len() < piece);
         let Some(parent) = parent else {
             units.push(Unit { runs: vec![index], shared_blocks: 0 });
             continue;
         };
         match open.get_mut(&parent) {
-            Some((unit, queries)) if *queries + run.rows.len() <= QUERIES => {
+            Some((unit, queries)) if *queries + run.rows.len() <= piece => {
                 *queries += run.rows.len();
                 units[*unit].runs.push(index);
                 units[*unit].shared_blocks = blocks;
@@ -163,11 +175,16 @@ impl Piece<'_> {
     fn compute(&self, pieces: Vec<(usize, ArrayViewMut2<f32>)>, scratch: &mut Scratch) {
         let width = self.heads.head_dim;
         let padded = width.next_multiple_of(column_step());
-        let group = self.group();
+        let group = self.heads.group();
         let rows = pieces.iter().map(|(_, piece)| piece.nrows()).sum::<usize>() * group;
         scratch.q.clear();
         for (_, piece) in &pieces {
-            scratch.q.extend(piece.iter());
+            for row in piece.rows() {
+                match row.as_slice() {
+                    Some(row) => scratch.q.extend_from_slice(row),
+                    None => scratch.q.extend(row.iter()),
+                }
+            }
         }
         scratch.out.clear();
         scratch.out.resize(rows * padded, 0.0);
@@ -187,7 +204,10 @@ impl Piece<'_> {
             let run = &self.runs[*run];
             for block in self.unit.shared_blocks..(run.start + run.rows.len()).div_ceil(KEYS) {
                 self.gather(run, block, scratch);
-                self.take(block, own.clone(), Some(run.start), scratch);
+                // Queries before the block see nothing of it.
+                let seeing = run.start.max(block * KEYS);
+                let first = own.start + (seeing - run.start) * group;
+                self.take(block, first..own.end, Some(seeing), scratch);
             }
         }
         let mut stacked = scratch.out.chunks_exact(padded).zip(&scratch.state);
@@ -203,20 +223,19 @@ impl Piece<'_> {
         }
     }
 
-    fn group(&self) -> usize {
-        self.heads.queries / self.heads.keys
-    }
-
     /// Brings one block of keys, turned over, and values of a run's path into the scratch.
     fn gather(&self, run: &Run, block: usize, scratch: &mut Scratch) {
         let width = self.heads.head_dim;
         let padded = width.next_multiple_of(column_step());
         let columns = self.head * width..(self.head + 1) * width;
-        scratch.keys.clear();
-        scratch.keys.resize(width * KEYS, 0.0);
-        scratch.values.clear();
-        scratch.values.resize(KEYS * padded, 0.0);
         let end = (run.start + run.rows.len()).min((block + 1) * KEYS);
+        scratch.keys.resize(width * KEYS, 0.0);
+        scratch.values.resize(KEYS * padded, 0.0);
+        // What no key fills is multiplied with 0, and must be a number.
+        if end < (block + 1) * KEYS || padded > width {
+            scratch.keys.fill(0.0);
+            scratch.values.fill(0.0);
+        }
         let mut next = Some(run.segment);
         while let Some(index) = next {
             let segment = &self.wave.segments[index];
@@ -239,7 +258,7 @@ impl Piece<'_> {
     /// Takes the gathered block into the stacked rows `rows`. `start` is the position of their first query; without one
     /// they see the whole block.
     fn take(&self, block: usize, rows: Range<usize>, start: Option<usize>, scratch: &mut Scratch) {
-        let (width, group, count) = (self.heads.head_dim, self.group(), rows.len());
+        let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
         let padded = width.next_multiple_of(column_step());
         let Scratch { q, keys, values, scores, out, state, seen } = scratch;
         scores.resize(scores.len().max(count * KEYS), 0.0);
@@ -281,7 +300,7 @@ impl Piece<'_> {
         start: Option<usize>,
         scores: &mut [f32],
     ) {
-        let group = self.group();
+        let group = self.heads.group();
         let own = &slopes[self.head * group..(self.head + 1) * group];
         let positions: Vec<usize> = match start {
             Some(start) => (start..).take(scores.len() / KEYS / group).collect(),

@@ -106,13 +106,13 @@ impl Bloom {
             let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
             layer.input_norm.apply(x.view(), self.config.layer_norm_epsilon, normed.view_mut());
             let [q, k, v] = [&mut b.q, &mut b.k, &mut b.v].map(|all| all.slice_mut(s![rows.clone(), ..]));
-            layer.q.apply(normed.view(), q);
-            layer.k.apply(normed.view(), k);
-            layer.v.apply(normed.view(), v);
+            Linear::apply_all([&layer.q, &layer.k, &layer.v], normed.view(), [q, k, v]);
             self.keep_for_residual(normed.view(), x.view_mut());
         }
         attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
-        layer.dense.add(b.q.view(), x.view_mut());
+        for rows in chunks(x.nrows()) {
+            layer.dense.add(b.q.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
+        }
     }
 
     /// `x += down(gelu(up(norm(x))))`

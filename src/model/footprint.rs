@@ -64,7 +64,8 @@ impl Footprint {
             ends,
             per_token: floats(widths.hidden + widths.queries + 2 * widths.keys + widths.angles),
             keys_and_values_per_token: floats(2 * widths.keys),
-            buffers: floats(CHUNK_TOKENS.saturating_mul(widths.hidden + widths.inner)),
+            // Beside the block's own buffers, a copy of what a product reads, in the order of its tiles.
+            buffers: floats(CHUNK_TOKENS.saturating_mul(widths.hidden + widths.inner + widths.widest_input)),
         }
     }
 }
@@ -80,6 +81,8 @@ pub struct Widths {
     pub keys: usize,
     /// Inside the MLP, all matrices together.
     pub inner: usize,
+    /// What the widest product reads.
+    pub widest_input: usize,
     /// Cosines and sines.
     pub angles: usize,
 }
@@ -93,6 +96,9 @@ impl ModelConfig {
                 queries: config.num_attention_heads * config.head_dim,
                 keys: config.num_key_value_heads * config.head_dim,
                 inner: 2 * config.intermediate_size,
+                widest_input: (config.num_attention_heads * config.head_dim)
+                    .max(config.hidden_size)
+                    .max(config.intermediate_size),
                 angles: config.head_dim,
             },
             ModelConfig::Bloom(config) => Widths {
@@ -100,6 +106,7 @@ impl ModelConfig {
                 queries: config.hidden_size,
                 keys: config.hidden_size,
                 inner: config.intermediate_size(),
+                widest_input: config.intermediate_size().max(config.hidden_size),
                 angles: 0,
             },
         }

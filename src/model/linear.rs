@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, ArrayView2, ArrayViewMut2};
 
-use crate::kernels::{MatMul, Store, StoredMatrix, Weight, multiply};
+use crate::kernels::{MatMul, Product, Store, StoredMatrix, Weight, multiply_all};
 
 /// `y = x · weightᵀ + bias`.
 pub struct Linear {
@@ -20,18 +20,33 @@ impl Linear {
 
     /// Overwrites `y: [tokens, out]` with the layer's output for `x: [tokens, in]`.
     pub fn apply(&self, x: ArrayView2<f32>, y: ArrayViewMut2<f32>) {
-        self.put(x, y, Store::Overwrite);
+        Self::apply_all([self], x, [y]);
+    }
+
+    /// Overwrites each of `ys` with the output of its layer for the same `x`.
+    pub fn apply_all<const N: usize>(layers: [&Self; N], x: ArrayView2<f32>, ys: [ArrayViewMut2<f32>; N]) {
+        Self::put(layers, x, ys, Store::Overwrite);
     }
 
     /// Adds the layer's output to `y`.
     pub fn add(&self, x: ArrayView2<f32>, y: ArrayViewMut2<f32>) {
-        self.put(x, y, Store::Add);
+        Self::put([self], x, [y], Store::Add);
     }
 
-    fn put(&self, x: ArrayView2<f32>, mut y: ArrayViewMut2<f32>, store: Store) {
-        multiply(self.weight.as_ref(), x, y.view_mut(), store);
-        if let Some(bias) = &self.bias {
-            y += bias;
+    fn put<const N: usize>(
+        layers: [&Self; N],
+        x: ArrayView2<f32>,
+        mut ys: [ArrayViewMut2<f32>; N],
+        store: Store,
+    ) {
+        let products = layers.iter().zip(&mut ys);
+        let products =
+            products.map(|(layer, y)| Product { weight: layer.weight.as_ref(), y: y.view_mut() }).collect();
+        multiply_all(products, x, store);
+        for (layer, y) in layers.into_iter().zip(&mut ys) {
+            if let Some(bias) = &layer.bias {
+                *y += bias;
+            }
         }
     }
 }

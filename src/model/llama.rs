@@ -109,16 +109,17 @@ impl Llama {
                 self.config.rms_norm_eps,
                 normed.view_mut(),
             );
-            let [mut q, mut k, v] =
+            let [mut q, mut k, mut v] =
                 [&mut b.q, &mut b.k, &mut b.v].map(|all| all.slice_mut(s![rows.clone(), ..]));
-            layer.q.apply(normed.view(), q.view_mut());
-            layer.k.apply(normed.view(), k.view_mut());
-            layer.v.apply(normed.view(), v);
+            let outputs = [q.view_mut(), k.view_mut(), v.view_mut()];
+            Linear::apply_all([&layer.q, &layer.k, &layer.v], normed.view(), outputs);
             rotation.apply(rows.start, q);
             rotation.apply(rows.start, k);
         }
         attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
-        layer.o.add(b.q.view(), x.view_mut());
+        for rows in chunks(x.nrows()) {
+            layer.o.add(b.q.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
+        }
     }
 
     /// `x += down(silu(gate(norm(x))) * up(norm(x)))`
@@ -128,8 +129,8 @@ impl Llama {
             let [mut normed, mut gate, mut up] =
                 [&mut b.normed, &mut b.gate, &mut b.up].map(|chunk| chunk.slice_mut(s![..rows.len(), ..]));
             rms_norm(x.view(), &layer.post_attention_norm, self.config.rms_norm_eps, normed.view_mut());
-            layer.gate.apply(normed.view(), gate.view_mut());
-            layer.up.apply(normed.view(), up.view_mut());
+            let outputs = [gate.view_mut(), up.view_mut()];
+            Linear::apply_all([&layer.gate, &layer.up], normed.view(), outputs);
             for_rows(gate.view_mut(), up.view(), exp::swiglu);
             layer.down.add(gate.view(), x.view_mut());
         }

@@ -23,7 +23,7 @@ mod sharded;
 mod table;
 pub(crate) mod torch;
 
-pub use digest::files_sha256;
+pub use digest::FileDigests;
 pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub use error::{Fault, FaultKind, WeightsError};

@@ -3,8 +3,8 @@
 use comfy_table::{Cell, CellAlignment};
 
 use super::Args;
-use crate::bench::{Line, Peaks, Subject, has_bf16_dot};
-use crate::kernels::Precision;
+use crate::bench::{Line, Peaks, Subject};
+use crate::kernels::{Isa, Precision};
 use crate::machine::cpu_name;
 use crate::report::{plain_table, render};
 
@@ -84,13 +84,8 @@ fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
     {
         notes.push("Decode is faster than memory where weights stay in the processor's caches.".to_owned());
     }
-    if precisions.contains(&Precision::Bf16) {
-        let why = if has_bf16_dot() {
-            "products in bf16 are made of f32 multiply-adds here, though this processor has a bf16 dot product"
-        } else {
-            "this processor has no bf16 dot product"
-        };
-        notes.push(format!("The peak of bf16 is that of f32: {why}."));
+    if precisions.contains(&Precision::Bf16) && !Isa::best().has_bf16_products() {
+        notes.push("The peak of bf16 is that of f32: this processor has no bf16 dot product.".to_owned());
     }
     if cut {
         notes.push(

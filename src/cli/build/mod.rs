@@ -39,7 +39,7 @@ A path may be a model in any form that zoo reads: Hugging Face's layout, Meta's 
 model goes into the cache, where zoo eval finds it by its name.")]
 pub struct Args {
     /// A model of the registry (zoo list)
-    #[arg(value_name = "MODEL", required_unless_present = "rule", conflicts_with = "rule")]
+    #[arg(value_name = "MODEL", conflicts_with = "rule")]
     model: Option<String>,
     /// A part and where it is: the model it belongs to (zoo show MODEL), or base, delta, diff, encrypted, adapter, key
     #[arg(long, value_name = "NAME=PATH")]
@@ -74,9 +74,14 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let places = Places { config: &config, fetch };
             build_card(card, &registry, &args.from, places, &out, &options, &progress)?
         }
-        (None, rule) => {
-            let known = |known: &Rule| Some(known.as_str()) == rule.as_deref();
-            let rule = Rule::ALL.into_iter().find(known).context("expected a MODEL or --rule")?;
+        (None, None) => {
+            let expected =
+                "expected a MODEL of the registry (zoo list), or --rule with its parts (--from) and --out";
+            return Err(Usage(expected.to_owned()).into());
+        }
+        (None, Some(rule)) => {
+            let known = |known: &Rule| known.as_str() == rule;
+            let rule = Rule::ALL.into_iter().find(known).context("expected a rule that is known")?;
             let out = args.out.as_deref().context("expected --out")?;
             let parts = Parts::by_role(rule, &args.from)?;
             make(&parts, &Known::default(), out, &options, &progress)?

@@ -9,7 +9,6 @@ use super::subject::Subject;
 use crate::engine::{Plan, Speed, Work, calibrate, memory, work};
 use crate::evaluate::{Finding, summary};
 use crate::kernels;
-use crate::machine::Memory;
 use crate::model::Residence;
 use crate::report::{plain_table, render, terminal_width};
 
@@ -65,7 +64,6 @@ pub fn print<'f>(
     ] {
         writeln!(out, "  {label:<22} {value:>14}")?;
     }
-    let available = Memory::read().map(|memory| memory.available);
     for (label, bytes) in [
         ("memory: weights", needed.weights),
         ("largest wave", needed.wave),
@@ -82,9 +80,9 @@ pub fn print<'f>(
         Residence::Disk => "on the disk, read once for every forward pass",
     };
     writeln!(out, "  {:<22} {layers}", "layers")?;
-    if let Some(available) = available {
-        let fits = if needed.total() > available { "does not fit" } else { "fits" };
-        writeln!(out, "  {:<22} {:>14}  ({fits})", "available", amount(available))?;
+    if subject.memory_budget < u64::MAX / 2 {
+        let fits = if needed.total() > subject.memory_budget { "does not fit" } else { "fits" };
+        writeln!(out, "  {:<22} {:>14}  ({fits})", "may be used", amount(subject.memory_budget))?;
     }
     if let Some(speed) = speed {
         let seconds = work(&plan, config).seconds(speed);

@@ -13,6 +13,7 @@ use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};
 use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Placement, Recorded};
+use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
 use crate::lineage::Lock;
 use crate::machine::Memory;
@@ -22,7 +23,7 @@ use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
-use crate::weights::files_sha256;
+use crate::weights::FileDigests;
 
 /// A model to be evaluated.
 pub struct Subject {
@@ -42,6 +43,8 @@ pub struct Subject {
     pub precision: Precision,
     /// What it takes in memory, and where its layers are.
     pub footprint: Footprint,
+    /// Bytes that it may use.
+    pub memory_budget: u64,
     /// The decision about it.
     pub placement: Placement,
     limits: Limits,
@@ -101,9 +104,13 @@ impl Subject {
         }
         let matmul = matmul(args)?;
         let footprint = checkpoint.footprint(matmul.as_ref());
-        let placement = place(&footprint, args)?;
+        let memory_budget = budget(args);
+        let residence = args.layers.map(Into::into);
+        let placement = Placement::decide(&footprint, memory_budget, args.batch_tokens, residence)?;
         let name = card.as_ref().map_or_else(|| name_of(&path), |card| card.id.clone());
-        let weights_sha256 = files_sha256(&checkpoint.weights.files())
+        let digests = FileDigests::new(hub::zoo_home().ok().map(|home| home.join("digests")));
+        let weights_sha256 = digests
+            .of(&checkpoint.weights.files())
             .with_context(|| format!("cannot read the weights of {name}"))?;
         let limits = Limits::new(&checkpoint.config, args.max_length, Some(placement.wave_tokens));
         let matmul = matmul.name();
@@ -117,6 +124,7 @@ impl Subject {
             matmul,
             precision,
             footprint,
+            memory_budget,
             placement,
             limits,
             tokenizer,
@@ -222,14 +230,14 @@ fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()>
     }
 }
 
-/// Where the model's layers are and how large its waves: what `--memory` or the free memory allows.
-fn place(footprint: &Footprint, args: &Args) -> anyhow::Result<Placement> {
+/// What one network may use, in bytes: what `--memory` says, else what is free, else (on systems that do not tell) no
+/// bound.
+fn budget(args: &Args) -> u64 {
     // A part is left to the system and to other programs.
-    let free = Memory::read().map_or(u64::MAX / 2, |memory| memory.available - memory.available / 16);
+    let free = Memory::read().map_or(u64::MAX, |memory| memory.available - memory.available / 16);
     let available = args.memory.map_or(free, |size| size.0);
     // Two networks at a time have half each.
-    let available = if args.against.is_some() { available / 2 } else { available };
-    Ok(Placement::decide(footprint, available, args.batch_tokens, args.layers.map(Into::into))?)
+    if args.against.is_some() { available / 2 } else { available }
 }
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.

@@ -1,0 +1,123 @@
+//! Memory that begins at a cache line.
+
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
+
+/// A cache line of numbers: what vectors are made of begins at a multiple of its size.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+// SAFETY: sixteen f32 without padding; any bits are numbers, and all zero is one of them.
+unsafe impl bytemuck::Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Line {}
+
+/// Numbers in memory that begins at a cache line.
+#[derive(Debug, Default)]
+pub struct Aligned<T> {
+    lines: Vec<Line>,
+    length: usize,
+    of: PhantomData<T>,
+}
+
+impl<T: bytemuck::Pod> Aligned<T> {
+    /// `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
+        Self { lines: vec![Line([0.0; 16]); lines], length, of: PhantomData }
+    }
+
+    /// Makes room for `length` numbers and more, whose values are anything.
+    pub fn reserve(&mut self, length: usize) -> &mut [T] {
+        if self.length < length {
+            *self = Self::zeros(length);
+        }
+        self.as_mut_slice()
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[T] {
+        bytemuck::cast_slice::<Line, T>(&self.lines).get(..self.length).unwrap_or_default()
+    }
+
+    /// The numbers.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut::<Line, T>(&mut self.lines).get_mut(..self.length).unwrap_or_default()
+    }
+}
+
+/// Numbers in memory that is kept for the next one when it is dropped: fresh pages of the system cost more than what is
+/// done with activations.
+#[derive(Debug)]
+pub struct Recycled<T: bytemuck::Pod>(Aligned<T>);
+
+/// Memory that waits.
+static FREE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+/// Pieces that wait, at most.
+const KEPT: usize = 4;
+
+impl<T: bytemuck::Pod> Recycled<T> {
+    /// `length` numbers whose values are anything.
+    pub fn take(length: usize) -> Self {
+        let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = free.iter().enumerate().filter(|(_, piece)| piece.len() >= lines);
+        let found = fitting.min_by_key(|(_, piece)| piece.len()).map(|(at, _)| at);
+        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| vec![Line([0.0; 16]); lines]);
+        Self(Aligned { lines, length, of: PhantomData })
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[T] {
+        self.0.as_slice()
+    }
+
+    /// The numbers.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        self.0.as_mut_slice()
+    }
+}
+
+impl<T: bytemuck::Pod> Drop for Recycled<T> {
+    fn drop(&mut self) {
+        let piece = std::mem::take(&mut self.0.lines);
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(piece);
+        // The smallest go first.
+        if free.len() > KEPT {
+            let smallest = free.iter().enumerate().min_by_key(|(_, piece)| piece.len());
+            if let Some((at, _)) = smallest {
+                free.swap_remove(at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_at_a_cache_line() {
+        for length in [0, 1, 17, 1000] {
+            let numbers = Aligned::<u16>::zeros(length);
+            assert_eq!((numbers.as_slice().as_ptr().align_offset(64), numbers.as_slice().len()), (0, length));
+        }
+    }
+
+    #[test]
+    fn memory_comes_back_and_little_of_it_waits() {
+        for length in [1000, 10, 0, 5000, 3] {
+            let mut some: Vec<Recycled<f32>> = (0..2 * KEPT).map(|_| Recycled::take(length)).collect();
+            for numbers in &mut some {
+                assert_eq!(numbers.as_slice().len(), length);
+                numbers.as_mut_slice().fill(1.0);
+            }
+            drop(some);
+            assert!(FREE.lock().unwrap().len() <= KEPT);
+        }
+    }
+}
