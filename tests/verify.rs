@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use tiny::{stderr, stdout, write_tiny_model, zoo};
 use zoo::lineage::{LOCK_FILE, LineageRecord, Lock, LockedFile};
-use zoo::weights::files_sha256;
+use zoo::weights::FileDigests;
 
 /// Heads of the tiny model, and rows of each.
 const HEADS: [(&str, usize); 2] = [("q_proj", 4), ("k_proj", 2)];
@@ -310,7 +310,7 @@ fn a_build_is_compared_with_its_lock() {
     let file = |name: &str| LockedFile {
         name: name.to_owned(),
         size: fs::metadata(path.join(name)).unwrap().len(),
-        sha256: Some(files_sha256(&[path.join(name)]).unwrap()),
+        sha256: Some(FileDigests::default().of(&[path.join(name)]).unwrap()),
     };
     let record =
         LineageRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
