@@ -56,8 +56,8 @@ pub struct Recycled<T: bytemuck::Pod>(Aligned<T>);
 
 /// Memory that waits.
 static FREE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
-/// Pieces that wait, at most.
-const KEPT: usize = 4;
+/// Pieces that wait, at most: as many as one product holds.
+const KEPT: usize = 2;
 
 impl<T: bytemuck::Pod> Recycled<T> {
     /// `length` numbers whose values are anything.

@@ -2,8 +2,6 @@
 
 use std::sync::OnceLock;
 
-#[cfg(target_arch = "x86_64")]
-use super::bf16_tile;
 use super::tile::{self, Bf16, F16, F32, PanelFn};
 
 /// An instruction set for which there are kernels.
@@ -86,6 +84,9 @@ impl Isa {
     }
 
     /// The product of rows and one panel.
+    ///
+    /// # Panics
+    /// If there is none: pairs of bf16 numbers on an instruction set without [their products](Self::has_bf16_products).
     pub(super) fn panel(self, operands: Operands) -> PanelFn {
         macro_rules! of {
             ($set:ident) => {
@@ -93,14 +94,14 @@ impl Isa {
                     Operands::Strided => tile::$set::<F32, false>,
                     Operands::F32 => tile::$set::<F32, true>,
                     Operands::F16 => tile::$set::<F16, true>,
-                    Operands::Bf16 | Operands::Bf16Pairs => tile::$set::<Bf16, true>,
+                    Operands::Bf16 => tile::$set::<Bf16, true>,
+                    Operands::Bf16Pairs => panic!("{} multiplies no pairs of bf16 numbers", self.name()),
                 }
             };
         }
         #[cfg(target_arch = "x86_64")]
-        if let Operands::Bf16Pairs = operands {
-            assert!(self.has_bf16_products(), "{} multiplies no pairs of bf16 numbers", self.name());
-            return bf16_tile::panel;
+        if let (Isa::Avx512Bf16, Operands::Bf16Pairs) = (self, operands) {
+            return tile::avx512_bf16;
         }
         match self {
             Isa::Plain => of!(plain),

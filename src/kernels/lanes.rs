@@ -11,7 +11,7 @@ use half::f16;
 ///
 /// # Safety
 /// Of every function: the processor has the instruction set of the type, and pointers are valid for [`WIDTH`](Self::WIDTH)
-/// numbers, or for twice as many where two vectors are loaded. Alignment is not needed.
+/// numbers. Alignment is not needed.
 pub trait Lanes: Copy {
     /// Numbers in a vector.
     const WIDTH: usize;
@@ -19,16 +19,23 @@ pub trait Lanes: Copy {
     unsafe fn zero() -> Self;
     /// The numbers from `from` on.
     unsafe fn load(from: *const f32) -> Self;
-    /// The numbers of IEEE's 16 bits from `from` on.
-    unsafe fn load_f16(from: *const u16) -> Self;
-    /// Two vectors, of whose numbers the upper 16 bits are stored, woven into each other: one of the first, one of the second.
-    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2];
     /// Writes the numbers from `to` on.
     unsafe fn store(self, to: *mut f32);
     /// `number` in every lane.
     unsafe fn splat(number: f32) -> Self;
     /// `self * factor + sum`, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+}
+
+/// Vectors that numbers of 16 bits are widened into.
+///
+/// # Safety
+/// As that of [`Lanes`]; pointers are valid for as many numbers of 16 bits as are loaded.
+pub trait Widen: Lanes {
+    /// The numbers of IEEE's 16 bits from `from` on.
+    unsafe fn load_f16(from: *const u16) -> Self;
+    /// Two vectors, of whose numbers the upper 16 bits are stored, woven into each other: one of the first, one of the second.
+    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2];
 }
 
 /// Plain Rust, for every processor; a product and a sum are rounded each.
@@ -47,20 +54,6 @@ impl Lanes for Plain {
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller's pointer is valid for eight numbers.
         Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-
-    #[inline(always)]
-    unsafe fn load_f16(from: *const u16) -> Self {
-        // SAFETY: the caller's pointer is valid for eight numbers.
-        let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
-        Self(halves.map(|half| f16::from_bits(half).to_f32()))
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
-        // SAFETY: the caller's pointer is valid for sixteen numbers.
-        let pairs = unsafe { from.cast::<[[u16; 2]; 8]>().read_unaligned() };
-        [0, 1].map(|of| Self(pairs.map(|pair| f32::from_bits(u32::from(pair[of]) << 16))))
     }
 
     #[inline(always)]
@@ -84,11 +77,30 @@ impl Lanes for Plain {
     }
 }
 
+impl Widen for Plain {
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self {
+        // SAFETY: the caller's pointer is valid for eight numbers.
+        let halves = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
+        Self(halves.map(|half| f16::from_bits(half).to_f32()))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+        // SAFETY: the caller's pointer is valid for sixteen numbers.
+        let pairs = unsafe { from.cast::<[[u16; 2]; 8]>().read_unaligned() };
+        [0, 1].map(|of| Self(pairs.map(|pair| f32::from_bits(u32::from(pair[of]) << 16))))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::Bf16Pairs;
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::Lanes;
+    use super::{Lanes, Widen};
 
     impl Lanes for __m256 {
         const WIDTH: usize = 8;
@@ -103,22 +115,6 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: as above, and the pointer is valid for eight numbers.
             unsafe { _mm256_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn load_f16(from: *const u16) -> Self {
-            // SAFETY: F16C, by the contract of the trait, and the pointer is valid for eight numbers of 16 bits.
-            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
-        }
-
-        #[inline(always)]
-        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
-            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for sixteen numbers of 16 bits.
-            unsafe {
-                let pairs = _mm256_loadu_si256(from.cast());
-                let upper = _mm256_and_si256(pairs, _mm256_set1_epi32(!0xffff));
-                [_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)), _mm256_castsi256_ps(upper)]
-            }
         }
 
         #[inline(always)]
@@ -140,6 +136,24 @@ mod x86 {
         }
     }
 
+    impl Widen for __m256 {
+        #[inline(always)]
+        unsafe fn load_f16(from: *const u16) -> Self {
+            // SAFETY: F16C, by the contract of the trait, and the pointer is valid for eight numbers of 16 bits.
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for sixteen numbers of 16 bits.
+            unsafe {
+                let pairs = _mm256_loadu_si256(from.cast());
+                let upper = _mm256_and_si256(pairs, _mm256_set1_epi32(!0xffff));
+                [_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)), _mm256_castsi256_ps(upper)]
+            }
+        }
+    }
+
     impl Lanes for __m512 {
         const WIDTH: usize = 16;
 
@@ -153,22 +167,6 @@ mod x86 {
         unsafe fn load(from: *const f32) -> Self {
             // SAFETY: as above, and the pointer is valid for sixteen numbers.
             unsafe { _mm512_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn load_f16(from: *const u16) -> Self {
-            // SAFETY: as above, and the pointer is valid for sixteen numbers of 16 bits.
-            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
-        }
-
-        #[inline(always)]
-        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
-            // SAFETY: as above, and the pointer is valid for thirty-two numbers of 16 bits.
-            unsafe {
-                let pairs = _mm512_loadu_si512(from.cast());
-                let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(!0xffff));
-                [_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), _mm512_castsi512_ps(upper)]
-            }
         }
 
         #[inline(always)]
@@ -187,6 +185,66 @@ mod x86 {
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
             // SAFETY: as above.
             unsafe { _mm512_fmadd_ps(self, factor, sum) }
+        }
+    }
+
+    impl Widen for __m512 {
+        #[inline(always)]
+        unsafe fn load_f16(from: *const u16) -> Self {
+            // SAFETY: as above, and the pointer is valid for sixteen numbers of 16 bits.
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2] {
+            // SAFETY: as above, and the pointer is valid for thirty-two numbers of 16 bits.
+            unsafe {
+                let pairs = _mm512_loadu_si512(from.cast());
+                let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(!0xffff));
+                [_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), _mm512_castsi512_ps(upper)]
+            }
+        }
+    }
+
+    /// Sixteen sums of f32. As a factor, a lane holds the bits of two bf16 numbers, whose products are both added.
+    #[derive(Clone, Copy)]
+    pub struct Bf16Pairs(__m512);
+
+    impl Lanes for Bf16Pairs {
+        const WIDTH: usize = 16;
+
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: AVX-512F, by the contract of the trait; so in all functions below.
+            Self(unsafe { __m512::zero() })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: as above, and the pointer is valid for sixteen numbers.
+            Self(unsafe { __m512::load(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: as above, and the pointer is valid for sixteen numbers.
+            unsafe { self.0.store(to) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(number: f32) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { __m512::splat(number) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+            // SAFETY: AVX-512 BF16, by the contract of the trait; both types are 64 bytes of any bits.
+            unsafe {
+                let [left, right] =
+                    [self.0, factor.0].map(|bits| std::mem::transmute::<__m512, __m512bh>(bits));
+                Self(_mm512_dpbf16_ps(sum.0, left, right))
+            }
         }
     }
 }

@@ -12,8 +12,6 @@
 //!   threads collapse inside a rayon region.
 
 mod aligned;
-#[cfg(target_arch = "x86_64")]
-mod bf16_tile;
 #[cfg(feature = "openblas")]
 mod blas;
 pub mod exp;

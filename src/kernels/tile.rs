@@ -1,16 +1,16 @@
 //! The innermost product: a few rows of activations times one panel of weights, kept in registers.
 //!
 //! A panel is `[k, NR]`, row by row, where NR is two vectors wide; every step over k loads one row of the panel, widens it
-//! where it is stored narrower, and loads one number of each row of activations. Each output is summed over k in ascending order by one accumulator, so its
-//! bits depend on neither the number of rows nor the place of a tile, and a sum that is stored and taken up again later is
-//! the same sum.
+//! where it is stored narrower, and loads one number of each row of activations. Each output is summed over k in ascending
+//! order by one accumulator, so its bits depend on neither the number of rows nor the place of a tile, and a sum that is
+//! stored and taken up again later is the same sum.
 
 #![allow(unsafe_code)]
 
-use super::lanes::{Lanes, Plain};
+use super::lanes::{Lanes, Plain, Widen};
 
 /// How the numbers of a panel are stored.
-pub trait Stored {
+pub trait Stored<V: Lanes> {
     /// Bytes of a number.
     const BYTES: usize;
 
@@ -18,7 +18,7 @@ pub trait Stored {
     ///
     /// # Safety
     /// The processor has the instruction set of `V`, and `from` is valid for two vectors of numbers.
-    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2];
+    unsafe fn load(from: *const u8) -> [V; 2];
 }
 
 /// Numbers of 32 bits.
@@ -29,31 +29,31 @@ pub struct F16;
 /// the right, the second of the left, and so on. Two operations widen them all.
 pub struct Bf16;
 
-impl Stored for F32 {
+impl<V: Lanes> Stored<V> for F32 {
     const BYTES: usize = 4;
 
     #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+    unsafe fn load(from: *const u8) -> [V; 2] {
         // SAFETY: as the caller says.
         unsafe { [V::load(from.cast()), V::load(from.cast::<f32>().add(V::WIDTH))] }
     }
 }
 
-impl Stored for F16 {
+impl<V: Widen> Stored<V> for F16 {
     const BYTES: usize = 2;
 
     #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+    unsafe fn load(from: *const u8) -> [V; 2] {
         // SAFETY: as the caller says.
         unsafe { [V::load_f16(from.cast()), V::load_f16(from.cast::<u16>().add(V::WIDTH))] }
     }
 }
 
-impl Stored for Bf16 {
+impl<V: Widen> Stored<V> for Bf16 {
     const BYTES: usize = 2;
 
     #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const u8) -> [V; 2] {
+    unsafe fn load(from: *const u8) -> [V; 2] {
         // SAFETY: as the caller says.
         unsafe { V::load_bf16_pairs(from.cast()) }
     }
@@ -96,7 +96,7 @@ pub type PanelFn = unsafe fn(TileArgs);
 /// # Safety
 /// As [`PanelFn`], for `MR` rows.
 #[inline(always)]
-unsafe fn tile<V: Lanes, N: Stored, const MR: usize, const TILE: usize, const PACKED: bool>(t: TileArgs) {
+unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const PACKED: bool>(t: TileArgs) {
     let (a_stride, a_step, b_step) =
         if PACKED { (1, TILE, 2 * V::WIDTH * N::BYTES) } else { (t.a_stride, 1, t.b_stride * N::BYTES) };
     // SAFETY: every pointer stays inside what the caller vouches for: rows below MR, k below t.k, two vectors a row.
@@ -134,7 +134,7 @@ unsafe fn tile<V: Lanes, N: Stored, const MR: usize, const TILE: usize, const PA
 /// # Safety
 /// As [`PanelFn`], for `MR` rows and one step.
 #[inline(always)]
-unsafe fn step<V: Lanes, N: Stored, const MR: usize>(
+unsafe fn step<V: Lanes, N: Stored<V>, const MR: usize>(
     sums: &mut [[V; 2]; MR],
     a: *const f32,
     a_stride: usize,
@@ -142,7 +142,7 @@ unsafe fn step<V: Lanes, N: Stored, const MR: usize>(
 ) {
     // SAFETY: the caller's pointers are valid for one number of each row and for two vectors.
     unsafe {
-        let [left, right] = N::load::<V>(b);
+        let [left, right] = N::load(b);
         for (row, sums) in sums.iter_mut().enumerate() {
             let factor = V::splat(*a.add(row * a_stride));
             sums[0] = factor.mul_add(left, sums[0]);
@@ -156,7 +156,7 @@ unsafe fn step<V: Lanes, N: Stored, const MR: usize>(
 /// # Safety
 /// As [`PanelFn`].
 #[inline(always)]
-unsafe fn panel<V: Lanes, N: Stored, const MR: usize, const PACKED: bool>(mut t: TileArgs) {
+unsafe fn panel<V: Lanes, N: Stored<V>, const MR: usize, const PACKED: bool>(mut t: TileArgs) {
     // SAFETY: each tile covers rows that the caller vouches for, and no row twice.
     unsafe {
         while t.rows >= MR {
@@ -186,7 +186,7 @@ unsafe fn panel<V: Lanes, N: Stored, const MR: usize, const PACKED: bool>(mut t:
 ///
 /// # Safety
 /// As [`PanelFn`].
-pub unsafe fn plain<N: Stored, const PACKED: bool>(t: TileArgs) {
+pub unsafe fn plain<N: Stored<Plain>, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
     unsafe { panel::<Plain, N, 2, PACKED>(t) }
 }
@@ -197,7 +197,7 @@ pub unsafe fn plain<N: Stored, const PACKED: bool>(t: TileArgs) {
 /// As [`PanelFn`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub unsafe fn avx2<N: Stored, const PACKED: bool>(t: TileArgs) {
+pub unsafe fn avx2<N: Stored<std::arch::x86_64::__m256>, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
     unsafe { panel::<std::arch::x86_64::__m256, N, 6, PACKED>(t) }
 }
@@ -208,7 +208,20 @@ pub unsafe fn avx2<N: Stored, const PACKED: bool>(t: TileArgs) {
 /// As [`PanelFn`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-pub unsafe fn avx512<N: Stored, const PACKED: bool>(t: TileArgs) {
+pub unsafe fn avx512<N: Stored<std::arch::x86_64::__m512>, const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
     unsafe { panel::<std::arch::x86_64::__m512, N, 12, PACKED>(t) }
+}
+
+/// 12 × 32 with pairs of bf16 numbers, each in the place of one number of f32: `k` counts pairs. The instruction adds two
+/// products in its own order and takes what is below the least normal number as 0, so results are near those of widened
+/// numbers, not the same.
+///
+/// # Safety
+/// As [`PanelFn`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub unsafe fn avx512_bf16(t: TileArgs) {
+    // SAFETY: the caller's contract is that of `panel`.
+    unsafe { panel::<super::lanes::Bf16Pairs, F32, 12, true>(t) }
 }
