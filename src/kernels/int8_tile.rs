@@ -59,7 +59,7 @@ impl Form {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => Self { panel: 16, tile: 6, group: 2, product: x86::avx2 },
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Avx512Bf16 => Self { panel: 32, tile: 12, group: 4, product: x86::vnni },
+            Isa::Avx512Vnni | Isa::Avx512Bf16 => Self { panel: 32, tile: 6, group: 4, product: x86::vnni },
             _ => Self { panel: PLAIN_PANEL, tile: PLAIN_TILE, group: 2, product: plain },
         }
     }
@@ -180,14 +180,14 @@ mod x86 {
         }
     }
 
-    /// 12 × 32: twenty-four integer accumulators.
+    /// 6 × 32: twelve integer accumulators and twelve of f32.
     ///
     /// # Safety
     /// As [`Int8Fn`](super::Int8Fn).
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(in super::super) unsafe fn vnni(mut t: Int8Args) {
         // SAFETY: each tile covers rows that the caller vouches for, and no row twice.
-        unsafe { panel!(t, 12, 32, fours, 1, [1 2 3 4 5 6 7 8 9 10 11]) }
+        unsafe { panel!(t, 6, 32, fours, 1, [1 2 3 4 5]) }
     }
 
     /// `MR` rows. A step takes four numbers of each row. The instruction multiplies bytes without a sign with bytes that have
@@ -198,37 +198,45 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512vnni")]
     unsafe fn fours<const MR: usize>(t: Int8Args) {
-        const TILE: usize = 12;
+        const TILE: usize = 6;
         const PANEL: usize = 32;
         // SAFETY: offsets stay inside the shapes that the caller vouches for.
         unsafe {
+            let mut totals = [[_mm512_setzero_ps(); 2]; MR];
+            for (row, totals) in totals.iter_mut().enumerate() {
+                let c = t.c.add(row * PANEL);
+                *totals = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
+            }
             for block in 0..t.blocks {
                 let starts = t.starts.add(block * PANEL);
                 let starts = [_mm512_loadu_si512(starts.cast()), _mm512_loadu_si512(starts.add(16).cast())];
                 let mut sums = [starts; MR];
-                let mut b = t.b.add(block * BLOCK * PANEL);
-                let mut a = t.a.cast::<i32>().add(block * BLOCK / 4 * TILE);
-                for _ in 0..BLOCK / 4 {
+                let b = t.b.add(block * BLOCK * PANEL);
+                let a = t.a.cast::<i32>().add(block * BLOCK / 4 * TILE);
+                for step in 0..BLOCK / 4 {
+                    let (b, a) = (b.add(4 * PANEL * step), a.add(TILE * step));
                     let (left, right) = (_mm512_loadu_si512(b.cast()), _mm512_loadu_si512(b.add(64).cast()));
-                    b = b.add(4 * PANEL);
                     for (row, sums) in sums.iter_mut().enumerate() {
                         let factor = _mm512_set1_epi32(a.add(row).read_unaligned());
                         sums[0] = _mm512_dpbusd_epi32(sums[0], factor, left);
                         sums[1] = _mm512_dpbusd_epi32(sums[1], factor, right);
                     }
-                    a = a.add(TILE);
                 }
                 let b_scales = t.b_scales.add(block * PANEL);
                 let scales = [_mm512_loadu_ps(b_scales), _mm512_loadu_ps(b_scales.add(16))];
-                for (row, sums) in sums.iter().enumerate() {
+                for (row, (sums, totals)) in sums.iter().zip(&mut totals).enumerate() {
                     let own = _mm512_set1_ps(*t.a_scales.add(block * TILE + row));
                     for half in 0..2 {
-                        let c = t.c.add(row * PANEL + 16 * half);
                         let scale = _mm512_mul_ps(own, scales[half]);
                         let sum = _mm512_cvtepi32_ps(sums[half]);
-                        _mm512_storeu_ps(c, _mm512_fmadd_ps(sum, scale, _mm512_loadu_ps(c)));
+                        totals[half] = _mm512_fmadd_ps(sum, scale, totals[half]);
                     }
                 }
+            }
+            for (row, totals) in totals.iter().enumerate() {
+                let c = t.c.add(row * PANEL);
+                _mm512_storeu_ps(c, totals[0]);
+                _mm512_storeu_ps(c.add(16), totals[1]);
             }
         }
     }
