@@ -8,7 +8,7 @@ use zoo::model::Wave;
 use zoo::model::attention::{Heads, attention};
 
 /// SmolLM2-135M's heads.
-const HEADS: Heads = Heads { queries: 9, keys: 3, head_dim: 64, slopes: None };
+const HEADS: Heads = Heads { queries: 9, keys: 3, head_dim: 64, slopes: None, rounded: false };
 
 /// A question of `length` tokens `count` times, after a common prefix.
 fn questions(prefix: usize, length: usize, count: usize) -> Wave {

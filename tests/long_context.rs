@@ -56,7 +56,8 @@ fn model() -> Llama {
         down: linear(8, 12),
     };
     let (layers, norm) = (Layers::Resident(vec![layer]), Array1::ones(8));
-    Llama { config, embedding: numbers(32, 8), layers, norm, head: linear(32, 8) }
+    let (embedding, head) = (numbers(32, 8), linear(32, 8));
+    Llama { config, embedding, layers, norm, head, precision: matmul.precision() }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod disk;
 mod error;
+mod first_layers;
 mod goes;
 mod line;
 mod network;

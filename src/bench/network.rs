@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::first_layers::FirstLayers;
 use super::{BenchError, RandomTensors};
 use crate::kernels::{MatMul, Native, Precision};
 use crate::machine::Memory;
@@ -61,6 +62,7 @@ impl Subject {
             ModelConfig::Llama(config) => config.num_hidden_layers = layers,
             ModelConfig::Bloom(config) => config.num_hidden_layers = layers,
         }
+        self.source = Arc::new(FirstLayers::new(Arc::clone(&self.source), layers));
     }
 
     /// The largest file of weights; random ones have none.
@@ -73,10 +75,8 @@ impl Subject {
     pub fn load(&self, precision: Precision, tokens: usize) -> Result<Loaded, BenchError> {
         let matmul = Native::new(precision);
         let footprint = Footprint::new(self.source.tensors(), &self.config, &matmul);
-        // Blocks are alike, so those that stay away need not be told apart.
-        let layers = footprint.largest_layer.saturating_mul(self.config.num_hidden_layers() as u64);
         let needed = [
-            layers.min(footprint.layers),
+            footprint.layers,
             footprint.ends,
             footprint.largest_tensor,
             footprint.buffers,
@@ -153,6 +153,9 @@ mod tests {
             loaded.for_each_linear(see).unwrap();
             let expected = if case.starts_with("llama") { 8 } else { 7 };
             assert_eq!((count, rows), (expected, subject.config.vocab_size()), "{case}");
+            let footprint =
+                Footprint::new(subject.source.tensors(), &subject.config, &Native::new(Precision::Exact));
+            assert_eq!(footprint.layers, footprint.largest_layer, "{case}: one layer is left");
         }
     }
 

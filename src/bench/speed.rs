@@ -82,10 +82,13 @@ fn sequence(config: &ModelConfig, tokens: usize) -> Result<Plan, BenchError> {
     Ok(Plan::new(&[request], Limits::new(config, Some(tokens), Some(tokens)))?)
 }
 
-/// Seconds of this work at the peak. Attention is computed in f32 whatever the precision.
+/// Seconds of this work at the peak. In less than exact precision attention multiplies numbers of bf16.
 fn least_seconds(work: Work, precision: Precision, peaks: &Peaks) -> f64 {
-    let attention = peaks.products(Precision::Exact);
-    work.seconds(Speed { linear: peaks.products(precision), attention })
+    let of_attention = match precision {
+        Precision::Exact => Precision::Exact,
+        Precision::Bf16 | Precision::Int8 => Precision::Bf16,
+    };
+    work.seconds(Speed { linear: peaks.products(precision), attention: peaks.products(of_attention) })
 }
 
 #[cfg(test)]
@@ -135,6 +138,9 @@ mod tests {
         let least = |precision| least_seconds(work, precision, &peaks());
         assert_eq!(least(Precision::Exact), work.linear / 1e9 + work.attention / 1e9);
         assert_eq!(least(Precision::Int8), work.linear / 4e9 + work.attention / 1e9);
+        let peaks = Peaks { bf16: Some(Goes { median: 2e9, min: 2e9, max: 2e9 }), ..peaks() };
+        let least = least_seconds(work, Precision::Int8, &peaks);
+        assert_eq!(least, work.linear / 4e9 + work.attention / 2e9);
     }
 
     #[test]

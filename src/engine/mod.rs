@@ -32,7 +32,7 @@ pub use windows::windows;
 
 /// Counts the changes of the bits of scores: with every change of the arithmetic that moves last bits, this
 /// number is raised, and scores that were kept before are computed again.
-pub const ARITHMETIC: u32 = 2;
+pub const ARITHMETIC: u32 = 3;
 
 /// "How likely is `continuation` after `context`?", in tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -95,13 +95,17 @@ impl Isa {
                     Operands::F32 => tile::$set::<F32, true>,
                     Operands::F16 => tile::$set::<F16, true>,
                     Operands::Bf16 => tile::$set::<Bf16, true>,
-                    Operands::Bf16Pairs => panic!("{} multiplies no pairs of bf16 numbers", self.name()),
+                    Operands::Bf16Pairs | Operands::StridedBf16Pairs => {
+                        panic!("{} multiplies no pairs of bf16 numbers", self.name())
+                    }
                 }
             };
         }
         #[cfg(target_arch = "x86_64")]
-        if let (Isa::Avx512Bf16, Operands::Bf16Pairs) = (self, operands) {
-            return tile::avx512_bf16;
+        match (self, operands) {
+            (Isa::Avx512Bf16, Operands::Bf16Pairs) => return tile::avx512_bf16::<true>,
+            (Isa::Avx512Bf16, Operands::StridedBf16Pairs) => return tile::avx512_bf16::<false>,
+            _ => {}
         }
         match self {
             Isa::Plain => of!(plain),
@@ -128,4 +132,6 @@ pub(super) enum Operands {
     Bf16,
     /// Pairs of bf16 numbers on both sides, packed.
     Bf16Pairs,
+    /// The same at strides.
+    StridedBf16Pairs,
 }

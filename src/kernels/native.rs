@@ -75,7 +75,7 @@ impl MatMul for Native {
 }
 
 /// The bits of the nearest number of bf16, ties to even.
-fn rounded(x: f32) -> u16 {
+pub(super) fn rounded(x: f32) -> u16 {
     let bits = x.to_bits();
     let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     // Not a number stays none: adding could carry its bits over.

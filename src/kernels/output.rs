@@ -43,19 +43,26 @@ impl<'a> BlockRows<'a> {
             // shapes by the products.
             let y =
                 unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.stride + first), count) };
-            // In pieces whose length is known, which are a few instructions each and no call.
-            let ((y, y_rest), (sums, sums_rest)) = (y.as_chunks_mut::<16>(), sums[..count].as_chunks::<16>());
-            match store {
-                Store::Overwrite => {
-                    y.iter_mut().zip(sums).for_each(|(y, sums)| *y = *sums);
-                    y_rest.copy_from_slice(sums_rest);
-                }
-                Store::Add => {
+            let sums = &sums[..count];
+            // The widths of whole panels are a few instructions each and no call.
+            match (store, count) {
+                (Store::Overwrite, 32) => copy::<32>(y, sums),
+                (Store::Overwrite, 16) => copy::<16>(y, sums),
+                (Store::Overwrite, _) => y.copy_from_slice(sums),
+                (Store::Add, _) => {
                     let add = |(y, sum): (&mut f32, &f32)| *y += sum;
+                    let ((y, y_rest), (sums, sums_rest)) = (y.as_chunks_mut::<16>(), sums.as_chunks::<16>());
                     y.iter_mut().zip(sums).for_each(|(y, sums)| y.iter_mut().zip(sums).for_each(add));
                     y_rest.iter_mut().zip(sums_rest).for_each(add);
                 }
             }
         }
+    }
+}
+
+/// Copies the first `N` numbers.
+fn copy<const N: usize>(to: &mut [f32], from: &[f32]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
     }
 }

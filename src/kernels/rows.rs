@@ -62,10 +62,10 @@ on_widest! {
         let mut sums = [0.0f32; LANES];
         for chunk in chunks {
             for (sum, &logit) in sums.iter_mut().zip(chunk) {
-                *sum += exp(logit - highest);
+                *sum += exp::<FUSED>(logit - highest);
             }
         }
-        let sum = sums.iter().sum::<f32>() + rest.iter().map(|&logit| exp(logit - highest)).sum::<f32>();
+        let sum = sums.iter().sum::<f32>() + rest.iter().map(|&logit| exp::<FUSED>(logit - highest)).sum::<f32>();
         LogitSummary { highest, argmax, sum }
     }
 }

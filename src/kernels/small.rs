@@ -44,6 +44,17 @@ pub fn multiply_small(
     (c, c_shape): (&mut [f32], Shape),
     resume: bool,
 ) {
+    product(Operands::Strided, (a, a_shape), (b, b_shape), (c, c_shape), resume);
+}
+
+/// A product of operands at strides: of f32 numbers, or of what stands in their places.
+pub(super) fn product(
+    operands: Operands,
+    (a, a_shape): (&[f32], Shape),
+    (b, b_shape): (&[f32], Shape),
+    (c, c_shape): (&mut [f32], Shape),
+    resume: bool,
+) {
     let isa = Isa::best();
     let width = isa.panel_width();
     assert_eq!(
@@ -70,7 +81,7 @@ pub fn multiply_small(
         // SAFETY: the processor has its best instruction set. The shapes lie inside their slices, as was just asserted, and
         // `column + width` is at most the columns of `b` and `c`; `c` is borrowed mutably, so it overlaps neither. Tested
         // against sums in f64.
-        unsafe { isa.panel(Operands::Strided)(tile) }
+        unsafe { isa.panel(operands)(tile) }
     }
 }
 

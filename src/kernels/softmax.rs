@@ -55,7 +55,7 @@ on_widest! {
             }
             let highest = lanes.iter().fold(row.highest, |a, &b| if b > a { b } else { a });
             if highest > row.highest && row.sum > 0.0 {
-                let kept = exp((row.highest - highest) * scale);
+                let kept = exp::<FUSED>((row.highest - highest) * scale);
                 row.sum *= kept;
                 for out in out.iter_mut() {
                     *out *= kept;
@@ -64,7 +64,7 @@ on_widest! {
             row.highest = highest;
             // A loop of its own, so that compilers make vectors of it.
             for score in scores.iter_mut() {
-                *score = exp((*score - highest) * scale);
+                *score = exp::<FUSED>((*score - highest) * scale);
             }
             let mut sums = [0.0f32; LANES];
             for chunk in scores.chunks_exact(LANES) {

@@ -109,15 +109,16 @@ unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const
             }
         }
         let (mut a, mut b) = (t.a, t.b);
-        // Four steps without a test between them.
-        for _ in 0..t.k / 4 {
+        // Four steps without a test between them, where operands are packed.
+        let fours = if PACKED { t.k / 4 } else { 0 };
+        for _ in 0..fours {
             step::<V, N, MR>(&mut sums, a, a_stride, b);
             step::<V, N, MR>(&mut sums, a.add(a_step), a_stride, b.add(b_step));
             step::<V, N, MR>(&mut sums, a.add(2 * a_step), a_stride, b.add(2 * b_step));
             step::<V, N, MR>(&mut sums, a.add(3 * a_step), a_stride, b.add(3 * b_step));
             (a, b) = (a.wrapping_add(4 * a_step), b.wrapping_add(4 * b_step));
         }
-        for _ in 0..t.k % 4 {
+        for _ in 4 * fours..t.k {
             step::<V, N, MR>(&mut sums, a, a_stride, b);
             (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
         }
@@ -221,7 +222,7 @@ pub unsafe fn avx512<N: Stored<std::arch::x86_64::__m512>, const PACKED: bool>(t
 /// As [`PanelFn`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub unsafe fn avx512_bf16(t: TileArgs) {
+pub unsafe fn avx512_bf16<const PACKED: bool>(t: TileArgs) {
     // SAFETY: the caller's contract is that of `panel`.
-    unsafe { panel::<super::lanes::Bf16Pairs, F32, 12, true>(t) }
+    unsafe { panel::<super::lanes::Bf16Pairs, F32, 12, PACKED>(t) }
 }

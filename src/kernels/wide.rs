@@ -1,30 +1,50 @@
 //! Plain loops, compiled once more for wider vectors.
 
-/// Defines a function whose body, a plain loop, is compiled twice: for every processor, and for those with AVX2, chosen at
-/// run time. The results have the same bits: nothing is reassociated or fused.
+/// Defines a function whose body, a plain loop, is compiled for every processor, for those with AVX2 and FMA, and for those
+/// with AVX-512, chosen at run time.
+///
+/// In the body the constant `FUSED` says whether a product and a sum are rounded once; [`mul_add`] takes it. Nothing else is
+/// reassociated or fused, so both wide forms have the same bits.
 macro_rules! on_widest {
     ($(#[$about:meta])* pub fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$about])*
         pub fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            fn plain($($argument: $type),*) $(-> $result)? $body
+            #[allow(clippy::extra_unused_type_parameters)]
+            fn plain<const FUSED: bool>($($argument: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2")]
-                fn wide($($argument: $type),*) $(-> $result)? {
-                    plain($($argument),*)
+                use $crate::kernels::Isa;
+
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($argument: $type),*) $(-> $result)? {
+                    plain::<true>($($argument),*)
                 }
 
-                if $crate::kernels::Isa::best() != $crate::kernels::Isa::Plain {
-                    // SAFETY: every instruction set but `Plain` has AVX2, and `best` has asked the processor for it.
-                    #[allow(unsafe_code)]
-                    return unsafe { wide($($argument),*) };
+                #[target_feature(enable = "avx512f")]
+                fn avx512($($argument: $type),*) $(-> $result)? {
+                    plain::<true>($($argument),*)
+                }
+
+                // SAFETY: these sets have the instructions, and `best` has asked the processor for its own.
+                #[allow(unsafe_code)]
+                match Isa::best() {
+                    Isa::Plain => {}
+                    Isa::Avx2 => return unsafe { avx2($($argument),*) },
+                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512($($argument),*) },
                 }
             }
-            plain($($argument),*)
+            plain::<false>($($argument),*)
         }
     };
+}
+
+/// `a * b + c`, rounded once if `FUSED`.
+#[inline(always)]
+pub(crate) fn mul_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    // Without the instruction, rounding once is a call.
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 pub(crate) use on_widest;

@@ -12,7 +12,10 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::{Wave, alibi};
-use crate::kernels::{RunningSoftmax, Shape, column_step, multiply_small, take_block};
+use crate::kernels::{
+    RunningSoftmax, Shape, column_step, multiplies_pairs, multiply_pairs, multiply_small, pair_columns,
+    pair_rows, take_block,
+};
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
 const KEYS: usize = 64;
@@ -30,12 +33,19 @@ pub struct Heads<'a> {
     pub head_dim: usize,
     /// ALiBi's slope of every query head; `None` where queries and keys know their positions themselves.
     pub slopes: Option<&'a [f32]>,
+    /// Whether what is multiplied may be rounded to bf16: it is where the processor multiplies its pairs in one instruction.
+    pub rounded: bool,
 }
 
 impl Heads<'_> {
     /// Query heads of a key-value head.
     fn group(&self) -> usize {
         self.queries / self.keys
+    }
+
+    /// Whether products are those of pairs of bf16 numbers.
+    fn in_pairs(&self) -> bool {
+        self.rounded && self.head_dim.is_multiple_of(2) && multiplies_pairs()
     }
 
     /// Queries in one piece of work, at most.
@@ -151,6 +161,16 @@ struct Scratch {
     out: Vec<f32>,
     state: Vec<RunningSoftmax>,
     seen: Vec<usize>,
+    pairs: Pairs,
+}
+
+/// Operands of one thread in pairs of bf16 numbers.
+#[derive(Default)]
+struct Pairs {
+    q: Vec<u32>,
+    keys: Vec<u32>,
+    values: Vec<u32>,
+    scores: Vec<u32>,
 }
 
 thread_local! {
@@ -185,6 +205,9 @@ impl Piece<'_> {
                     None => scratch.q.extend(row.iter()),
                 }
             }
+        }
+        if self.heads.in_pairs() {
+            pair_columns(&scratch.q, &mut scratch.pairs.q);
         }
         scratch.out.clear();
         scratch.out.resize(rows * padded, 0.0);
@@ -253,6 +276,10 @@ impl Piece<'_> {
             }
             next = if segment.start > block * KEYS { segment.parent } else { None };
         }
+        if self.heads.in_pairs() {
+            pair_rows(&scratch.keys, KEYS, &mut scratch.pairs.keys);
+            pair_rows(&scratch.values, padded, &mut scratch.pairs.values);
+        }
     }
 
     /// Takes the gathered block into the stacked rows `rows`. `start` is the position of their first query; without one
@@ -260,16 +287,22 @@ impl Piece<'_> {
     fn take(&self, block: usize, rows: Range<usize>, start: Option<usize>, scratch: &mut Scratch) {
         let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
         let padded = width.next_multiple_of(column_step());
-        let Scratch { q, keys, values, scores, out, state, seen } = scratch;
+        let in_pairs = self.heads.in_pairs();
+        let Scratch { q, keys, values, scores, out, state, seen, pairs } = scratch;
         scores.resize(scores.len().max(count * KEYS), 0.0);
         let scores = &mut scores[..count * KEYS];
         let out = &mut out[rows.start * padded..rows.end * padded];
-        multiply_small(
-            (&q[rows.start * width..rows.end * width], Shape::packed(count, width)),
-            (keys, Shape::packed(width, KEYS)),
-            (scores, Shape::packed(count, KEYS)),
-            false,
-        );
+        let of_scores = Shape::packed(count, KEYS);
+        if in_pairs {
+            let half = width / 2;
+            let q = &pairs.q[rows.start * half..rows.end * half];
+            let (q, keys) = ((q, Shape::packed(count, half)), (&*pairs.keys, Shape::packed(half, KEYS)));
+            multiply_pairs(q, keys, (scores, of_scores), false);
+        } else {
+            let q = &q[rows.start * width..rows.end * width];
+            let (q, keys) = ((q, Shape::packed(count, width)), (&**keys, Shape::packed(width, KEYS)));
+            multiply_small(q, keys, (scores, of_scores), false);
+        }
         let position = |row: usize| start.map(|start| start + row / group);
         seen.clear();
         seen.extend((0..count).map(|row| {
@@ -282,12 +315,14 @@ impl Piece<'_> {
             scale = 1.0;
         }
         take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
-        multiply_small(
-            (scores, Shape::packed(count, KEYS)),
-            (values, Shape::packed(KEYS, padded)),
-            (out, Shape::packed(count, padded)),
-            true,
-        );
+        let out = (out, Shape::packed(count, padded));
+        if in_pairs {
+            pair_columns(scores, &mut pairs.scores);
+            let scores = (&*pairs.scores, Shape::packed(count, KEYS / 2));
+            multiply_pairs(scores, (&pairs.values, Shape::packed(KEYS / 2, padded)), out, true);
+        } else {
+            multiply_small((scores, of_scores), (values, Shape::packed(KEYS, padded)), out, true);
+        }
     }
 
     /// Lowers scores by their distance: `scores` are the rows from `first` on, whose queries begin at `start` or, in a unit

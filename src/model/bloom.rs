@@ -6,7 +6,7 @@ use super::attention::{Heads, attention};
 use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::LayerNorm;
 use super::{BloomConfig, Layers, Linear, ModelError, Network, Wave, ends};
-use crate::kernels::{StoredMatrix, VisitBlocks, exp};
+use crate::kernels::{Precision, StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
 pub struct BloomLayer {
@@ -44,6 +44,8 @@ pub struct Bloom {
     pub norm: LayerNorm,
     /// Output matrix `[vocab, hidden]`; made of the embedding where they are tied.
     pub head: Linear,
+    /// What is multiplied in attention.
+    pub precision: Precision,
 }
 
 /// Activations of one wave, allocated once and used by every layer.
@@ -145,6 +147,12 @@ impl Bloom {
 
     fn heads(&self) -> Heads<'_> {
         let heads = self.config.num_attention_heads;
-        Heads { queries: heads, keys: heads, head_dim: self.config.head_dim(), slopes: Some(&self.slopes) }
+        Heads {
+            queries: heads,
+            keys: heads,
+            head_dim: self.config.head_dim(),
+            slopes: Some(&self.slopes),
+            rounded: self.precision != Precision::Exact,
+        }
     }
 }

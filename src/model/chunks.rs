@@ -5,8 +5,8 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-/// Tokens of one chunk.
-pub const CHUNK_TOKENS: usize = 1536;
+/// Tokens of one chunk: enough for all threads, few enough that what a layer makes of them is still near when it is read.
+pub const CHUNK_TOKENS: usize = 768;
 
 /// The rows of every chunk.
 pub fn chunks(tokens: usize) -> impl Iterator<Item = Range<usize>> {

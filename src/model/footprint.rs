@@ -121,8 +121,8 @@ impl ModelConfig {
     }
 }
 
-/// The number of the block that a tensor belongs to.
-fn layer_of(name: &str) -> Option<usize> {
+/// The number of the layer that a tensor belongs to; `None` if it belongs to none.
+pub fn layer_of(name: &str) -> Option<usize> {
     let rest = name.split_once("layers.").or_else(|| name.split_once("h."))?.1;
     rest.split('.').next()?.parse().ok()
 }

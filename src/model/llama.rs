@@ -7,7 +7,7 @@ use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::rms_norm;
 use super::rope::Rotation;
 use super::{Layers, Linear, LlamaConfig, ModelError, Network, Wave, ends};
-use crate::kernels::{StoredMatrix, VisitBlocks, exp};
+use crate::kernels::{Precision, StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
 pub struct Layer {
@@ -43,6 +43,8 @@ pub struct Llama {
     pub norm: Array1<f32>,
     /// Output matrix `[vocab, hidden]`; made of the embedding where they are tied.
     pub head: Linear,
+    /// What is multiplied in attention.
+    pub precision: Precision,
 }
 
 /// Activations of one wave, allocated once and used by every layer.
@@ -149,6 +151,7 @@ impl Llama {
             keys: self.config.num_key_value_heads,
             head_dim: self.config.head_dim,
             slopes: None,
+            rounded: self.precision != Precision::Exact,
         }
     }
 }

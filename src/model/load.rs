@@ -22,6 +22,7 @@ impl Llama {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Result<Self, ModelError> {
+        let precision = matmul.precision();
         let reader = Reader { source, config_name: config_name.to_owned(), matmul, residence };
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
         let (embedding, head) =
@@ -30,7 +31,7 @@ impl Llama {
         reader.warn_about_leftovers(LAYERS, config.num_hidden_layers);
         let (count, shape) = (config.num_hidden_layers, config.clone());
         let layers = Layers::new(count, residence, Box::new(move |index| layer(&reader, &shape, index)))?;
-        Ok(Self { config, embedding, layers, norm, head })
+        Ok(Self { config, embedding, layers, norm, head, precision })
     }
 }
 

@@ -22,6 +22,7 @@ impl Bloom {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Result<Self, ModelError> {
+        let precision = matmul.precision();
         let reader = Reader { source, config_name: config_name.to_owned(), matmul, residence };
         let bare = reader.source.tensors().iter().any(|info| info.name == "word_embeddings.weight");
         let prefix = if bare { "" } else { PREFIX };
@@ -38,7 +39,7 @@ impl Bloom {
         let (count, shape) = (config.num_hidden_layers, config.clone());
         let read = move |index| layer(&reader, &shape, &format!("{prefix}h.{index}."));
         let layers = Layers::new(count, residence, Box::new(read))?;
-        Ok(Self { config, slopes, embedding, embedding_norm, layers, norm, head })
+        Ok(Self { config, slopes, embedding, embedding_norm, layers, norm, head, precision })
     }
 }
 

@@ -36,7 +36,7 @@ pub use config_bloom::BloomConfig;
 #[cfg(test)]
 pub(crate) use config_bloom::tests::bloom_7b;
 pub use error::ModelError;
-pub use footprint::{Footprint, Widths};
+pub use footprint::{Footprint, Widths, layer_of};
 pub use layers::{Layers, ReadLayer, Residence};
 pub use linear::Linear;
 pub use llama::{Layer, Llama};

@@ -74,10 +74,16 @@ fn short(number: f64) -> String {
 
 fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
     let mut notes = vec![
-        "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds \
-         (int8: of integer products, attention still in f32), that of decode all weights read at the speed of memory."
+        "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
+         of decode all weights read at the speed of memory."
             .to_owned(),
     ];
+    if precisions.iter().any(|&precision| precision != Precision::Exact) {
+        notes.push(
+            "In bf16 and int8 they are products of bf16 numbers and of integers; attention is in bf16 in both."
+                .to_owned(),
+        );
+    }
     if lines
         .iter()
         .any(|line| line.key.tokens == Some(1) && line.fraction.is_some_and(|fraction| fraction > 1.0))

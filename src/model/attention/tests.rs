@@ -5,7 +5,7 @@ use super::*;
 /// f32 sums over at most a few hundred keys against f64.
 const ATTENTION_TOLERANCE: f32 = 2e-6;
 
-const GROUPED: Heads = Heads { queries: 6, keys: 2, head_dim: 4, slopes: None };
+const GROUPED: Heads = Heads { queries: 6, keys: 2, head_dim: 4, slopes: None, rounded: false };
 /// Slopes in no order, so that a mixed-up head is seen.
 const SLOPED: Heads = Heads { slopes: Some(&[0.25, 0.0625, 0.5, 0.03125, 1.0, 0.125]), ..GROUPED };
 
@@ -14,6 +14,9 @@ fn values(rows: usize, columns: usize, seed: usize) -> Array2<f32> {
         (((i * 37 + j * 11 + seed) % 101) as f32 / 50.0 - 1.0) * 2.0
     })
 }
+
+/// What rounding to bf16 changes: 2⁻⁹ of numbers up to 2, in scores below 10.
+const ROUNDED_TOLERANCE: f32 = 4e-2;
 
 /// Attention as the definition has it, one query at a time, in f64.
 fn by_definition(
@@ -71,6 +74,13 @@ fn a_forest_of_segments_attends_along_its_paths() {
         let expected = by_definition(heads, &wave, &q, &k, &v);
         let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
         assert!(worst < ATTENTION_TOLERANCE, "{heads:?}: {worst}");
+
+        let rounded = Heads { rounded: true, ..heads };
+        let mut out = q.clone();
+        attention(rounded, &wave, out.view_mut(), k.view(), v.view());
+        let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
+        assert!(worst < ROUNDED_TOLERANCE, "{heads:?}: {worst}");
+        assert_eq!(worst > ATTENTION_TOLERANCE, multiplies_pairs(), "{heads:?}: {worst}");
     }
 }
 
@@ -92,7 +102,7 @@ fn the_cut_into_segments_does_not_change_a_bit() {
     };
     let all = [values(213, 24, 2), values(213, 8, 3), values(213, 8, 4)];
     let own = all.each_ref().map(|x| x.select(Axis(0), &rows));
-    for heads in [GROUPED, SLOPED] {
+    for heads in [GROUPED, SLOPED, Heads { rounded: true, ..GROUPED }] {
         let cut = run(heads, &cut, all.each_ref()).select(Axis(0), &rows);
         assert_eq!(run(heads, &whole, own.each_ref()), cut);
     }
