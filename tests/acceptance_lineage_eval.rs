@@ -15,7 +15,7 @@ use shared::kit;
 use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
 use zoo::kernels::{self, Precision};
 use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
-use zoo::model::{Checkpoint, Network, Residence, Wave, config_hf};
+use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, config_hf};
 use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::weights;
@@ -36,7 +36,7 @@ fn read_json(path: &Path) -> Value {
 
 /// The logits of one full forward pass, row by row.
 fn logits(network: &dyn Network, ids: &[u32]) -> Vec<Vec<f32>> {
-    let hidden = network.forward(&Wave::sequence(ids), &mut || {}).unwrap();
+    let hidden = network.forward(&Wave::sequence(ids), Kept::All, &mut || {}).unwrap();
     network.logits(hidden.view()).axis_iter(Axis(0)).map(|row| row.to_vec()).collect()
 }
 

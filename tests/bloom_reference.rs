@@ -4,7 +4,7 @@ mod reference;
 
 use reference::{Cases, LOGIT_TOLERANCE, largest_difference};
 use zoo::kernels;
-use zoo::model::{Bloom, Checkpoint, ModelConfig, Network, Residence, Wave};
+use zoo::model::{Bloom, Checkpoint, Kept, ModelConfig, Network, Residence, Wave};
 
 const BLOOM: Cases = Cases("bloom");
 
@@ -38,7 +38,7 @@ fn missing_linear_biases_would_be_noticed() {
         Bloom::load(checkpoint.weights, config, "config.json", matmul, Residence::Memory).unwrap();
     model.slopes.fill(0.0);
     let (ids, expected) = BLOOM.references("heads-4").swap_remove(0);
-    let hidden = model.forward(&Wave::sequence(&ids), &mut || {}).unwrap();
+    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
     let logits = model.logits(hidden.view());
     assert!(largest_difference(logits.view(), expected.view()) > 100.0 * LOGIT_TOLERANCE);
 }

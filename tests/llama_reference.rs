@@ -3,7 +3,7 @@
 mod reference;
 
 use reference::{Cases, LOGIT_TOLERANCE, largest_difference};
-use zoo::model::Wave;
+use zoo::model::{Kept, Wave};
 
 const LLAMA: Cases = Cases("llama");
 
@@ -46,7 +46,7 @@ fn the_newer_spelling_of_rotary_settings() {
 fn a_reference_of_another_case_would_be_noticed() {
     let model = LLAMA.load("rope-linear", "gqa-tied", "portable");
     let (ids, plain) = LLAMA.references("gqa-tied").swap_remove(0);
-    let hidden = model.forward(&Wave::sequence(&ids), &mut || {}).unwrap();
+    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
     assert!(largest_difference(model.logits(hidden.view()).view(), plain.view()) > 100.0 * LOGIT_TOLERANCE);
 }
 

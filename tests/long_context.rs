@@ -4,7 +4,7 @@
 
 use ndarray::Array1;
 use zoo::kernels::{self, StoredMatrix};
-use zoo::model::{Layer, Layers, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
+use zoo::model::{Kept, Layer, Layers, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
 
 const TOKENS: usize = 16_384;
 const THREADS: usize = 2;
@@ -67,12 +67,12 @@ fn sixteen_thousand_tokens_take_blocks_of_memory_and_the_start_is_that_of_a_shor
     let before = peak_resident();
     // Every thread has a block of its own.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
-    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), &mut || {})).unwrap();
+    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), Kept::All, &mut || {})).unwrap();
     if let (Some(before), Some(after)) = (before, peak_resident()) {
         println!("{} KiB", after - before);
         assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
     }
     assert!(hidden.iter().all(|x| x.is_finite()));
-    let short = model.forward(&Wave::sequence(&ids[..300]), &mut || {}).unwrap();
+    let short = model.forward(&Wave::sequence(&ids[..300]), Kept::All, &mut || {}).unwrap();
     assert_eq!(hidden.slice(ndarray::s![..300, ..]), short);
 }

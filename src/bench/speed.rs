@@ -8,7 +8,7 @@ use super::goes::seconds;
 use super::{BenchError, Goes, Key, Line, Loaded, Peaks};
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
-use crate::model::ModelConfig;
+use crate::model::{Kept, ModelConfig};
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -26,7 +26,7 @@ pub fn prefill(
     let plan = sequence(config, tokens)?;
     let Some(wave) = plan.waves.first().map(|planned| &planned.wave) else { return Ok(None) };
     let seconds = seconds(PREFILLS, || {
-        let hidden = model.network().forward(wave, &mut || {})?;
+        let hidden = model.network().forward(wave, Kept::All, &mut || {})?;
         let last = hidden.nrows().saturating_sub(1);
         std::hint::black_box(model.network().logits(hidden.slice(s![last.., ..])));
         Ok::<(), BenchError>(())

@@ -5,7 +5,7 @@ use super::score::score_targets;
 use super::{
     EngineError, Journal, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts,
 };
-use crate::model::Network;
+use crate::model::{Kept, Network};
 use crate::progress::{Progress, Unit};
 
 /// A [`Network`] and how it is run.
@@ -29,7 +29,8 @@ impl LocalModel {
     ) -> Result<(), EngineError> {
         let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.num_hidden_layers() as u64);
         let mut layer = 0;
-        let hidden = self.model.forward(&planned.wave, &mut || {
+        let rows = planned.scored_rows();
+        let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut || {
             progress.advance(tokens * (layer + 1) / layers - tokens * layer / layers);
             layer += 1;
         });

@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{ArrayView1, ArrayView2, Axis};
+use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
 use super::score::score_targets;
 use super::{EngineError, Journal, LanguageModel, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored};
-use crate::model::Network;
+use crate::model::{Kept, Network};
 use crate::progress::{Progress, Unit};
 
 /// Rows whose logits of both networks are held at a time.
@@ -84,21 +84,19 @@ impl PairedModel {
     ) -> Result<(), EngineError> {
         let model = |error: crate::model::ModelError| EngineError::Model { reason: error.to_string() };
         let tokens = planned.wave.tokens.len() as u64;
-        let reference = self.reference.forward(&planned.wave, &mut || {}).map_err(model)?;
+        let rows = planned.scored_rows();
+        let kept = Kept::Rows(&rows);
+        let reference = self.reference.forward(&planned.wave, kept, &mut || {}).map_err(model)?;
         progress.advance(tokens / 2);
-        let candidate = self.candidate.forward(&planned.wave, &mut || {}).map_err(model)?;
+        let candidate = self.candidate.forward(&planned.wave, kept, &mut || {}).map_err(model)?;
         progress.advance(tokens - tokens / 2);
         let [of_candidate, of_reference] = scores;
         score_targets(self.candidate.as_ref(), candidate.view(), &planned.targets, of_candidate)?;
         score_targets(self.reference.as_ref(), reference.view(), &planned.targets, of_reference)?;
-        let mut rows: Vec<usize> = planned.targets.iter().map(|target| target.row).collect();
-        rows.dedup();
-        for rows in rows.chunks(ROWS) {
-            let logits = |network: &dyn Network, hidden: ArrayView2<f32>| {
-                network.logits(hidden.select(Axis(0), rows).view())
-            };
-            let p = logits(self.reference.as_ref(), reference.view());
-            let q = logits(self.candidate.as_ref(), candidate.view());
+        let [of_reference, of_candidate] =
+            [&reference, &candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
+        for (reference, candidate) in of_reference.zip(of_candidate) {
+            let (p, q) = (self.reference.logits(reference), self.candidate.logits(candidate));
             let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
             let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
             found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));

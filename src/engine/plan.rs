@@ -34,6 +34,11 @@ impl PlannedWave {
     pub fn requests(&self) -> BTreeSet<usize> {
         self.targets.iter().map(|target| target.request).collect()
     }
+
+    /// The rows whose logits are read, each once, in ascending order.
+    pub fn scored_rows(&self) -> Vec<usize> {
+        self.targets.chunk_by(|a, b| a.row == b.row).map(|targets| targets[0].row).collect()
+    }
 }
 
 /// All waves of a run.

@@ -22,7 +22,8 @@ struct Block {
     summary: LogitSummary,
 }
 
-/// Folds the logits of all targets into `scores`; `hidden: [tokens, hidden]` of the whole wave, targets sorted by row.
+/// Folds the logits of all targets into `scores`; targets are sorted by row, and `hidden: [rows, hidden]` has one for each of
+/// theirs.
 pub(super) fn score_targets(
     model: &dyn Network,
     hidden: ArrayView2<f32>,
@@ -30,10 +31,9 @@ pub(super) fn score_targets(
     scores: &mut [Score],
 ) -> Result<(), EngineError> {
     let by_row: Vec<&[Target]> = targets.chunk_by(|a, b| a.row == b.row).collect();
-    for rows in by_row.chunks(LOGIT_ROWS) {
-        let indices: Vec<usize> = rows.iter().map(|targets| targets[0].row).collect();
+    for (rows, hidden) in by_row.chunks(LOGIT_ROWS).zip(hidden.axis_chunks_iter(Axis(0), LOGIT_ROWS)) {
         let found = Mutex::new((Vec::<Block>::new(), Vec::<(usize, usize, f32)>::new()));
-        model.visit_logits(hidden.select(Axis(0), &indices).view(), &|block_rows, tokens, logits| {
+        model.visit_logits(hidden, &|block_rows, tokens, logits| {
             let mut blocks = Vec::with_capacity(block_rows.len());
             let mut picked = Vec::new();
             for (row, logits) in block_rows.zip(logits.rows()) {

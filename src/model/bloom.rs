@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use super::attention::{Heads, attention};
 use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::LayerNorm;
-use super::{BloomConfig, Layers, Linear, ModelError, Network, Wave, ends};
+use super::{BloomConfig, Kept, Layers, Linear, ModelError, Network, Wave, ends};
 use crate::kernels::{Precision, StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
@@ -77,14 +77,27 @@ impl Network for Bloom {
         self.layers.len()
     }
 
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError> {
+    fn forward(
+        &self,
+        wave: &Wave,
+        kept: Kept<'_>,
+        after_layer: &mut dyn FnMut(),
+    ) -> Result<Array2<f32>, ModelError> {
         let embedded = ends::embed(&self.embedding, wave); // [tokens, hidden]
         let mut x = Array2::zeros(embedded.raw_dim());
         self.embedding_norm.apply(embedded.view(), self.config.layer_norm_epsilon, x.view_mut());
         drop(embedded);
         let mut buffers = Buffers::new(&self.config, wave.tokens.len());
+        let mut left = self.layers.len();
         self.layers.for_each(|layer| {
             self.attend(layer, wave, &mut buffers, &mut x);
+            left -= 1;
+            if left == 0 {
+                // Every token has given its keys and values: of the last block no more is needed than what is kept.
+                x = kept.of(std::mem::take(&mut x));
+                buffers.q = kept.of(std::mem::take(&mut buffers.q));
+            }
+            self.add_attended(layer, &buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
             after_layer();
         })?;
@@ -101,7 +114,7 @@ impl Network for Bloom {
 }
 
 impl Bloom {
-    /// `x += dense(attention(q(norm(x)), k(norm(x)), v(norm(x))))`
+    /// `q = attention(q(norm(x)), k(norm(x)), v(norm(x)))`
     fn attend(&self, layer: &BloomLayer, wave: &Wave, b: &mut Buffers, x: &mut Array2<f32>) {
         for rows in chunks(x.nrows()) {
             let mut x = x.slice_mut(s![rows.clone(), ..]);
@@ -112,6 +125,10 @@ impl Bloom {
             self.keep_for_residual(normed.view(), x.view_mut());
         }
         attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
+    }
+
+    /// `x += dense(q)`
+    fn add_attended(&self, layer: &BloomLayer, b: &Buffers, x: &mut Array2<f32>) {
         for rows in chunks(x.nrows()) {
             layer.dense.add(b.q.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
         }

@@ -6,7 +6,7 @@ use super::attention::{Heads, attention};
 use super::chunks::{CHUNK_TOKENS, chunks, for_rows};
 use super::norm::rms_norm;
 use super::rope::Rotation;
-use super::{Layers, Linear, LlamaConfig, ModelError, Network, Wave, ends};
+use super::{Kept, Layers, Linear, LlamaConfig, ModelError, Network, Wave, ends};
 use crate::kernels::{Precision, StoredMatrix, VisitBlocks, exp};
 
 /// One block's weights.
@@ -79,12 +79,25 @@ impl Network for Llama {
         self.layers.len()
     }
 
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError> {
+    fn forward(
+        &self,
+        wave: &Wave,
+        kept: Kept<'_>,
+        after_layer: &mut dyn FnMut(),
+    ) -> Result<Array2<f32>, ModelError> {
         let mut x = ends::embed(&self.embedding, wave); // [tokens, hidden]
         let rotation = Rotation::new(&self.config, wave);
         let mut buffers = Buffers::new(&self.config, wave.tokens.len());
+        let mut left = self.layers.len();
         self.layers.for_each(|layer| {
-            self.attend(layer, wave, &rotation, &mut buffers, &mut x);
+            self.attend(layer, wave, &rotation, &mut buffers, &x);
+            left -= 1;
+            if left == 0 {
+                // Every token has given its keys and values: of the last block no more is needed than what is kept.
+                x = kept.of(std::mem::take(&mut x));
+                buffers.q = kept.of(std::mem::take(&mut buffers.q));
+            }
+            self.add_attended(layer, &buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
             after_layer();
         })?;
@@ -101,8 +114,8 @@ impl Network for Llama {
 }
 
 impl Llama {
-    /// `x += o(attention(rope(q(norm(x))), rope(k(norm(x))), v(norm(x))))`
-    fn attend(&self, layer: &Layer, wave: &Wave, rotation: &Rotation, b: &mut Buffers, x: &mut Array2<f32>) {
+    /// `q = attention(rope(q(norm(x))), rope(k(norm(x))), v(norm(x)))`
+    fn attend(&self, layer: &Layer, wave: &Wave, rotation: &Rotation, b: &mut Buffers, x: &Array2<f32>) {
         for rows in chunks(x.nrows()) {
             let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
             rms_norm(
@@ -119,6 +132,10 @@ impl Llama {
             rotation.apply(rows.start, k);
         }
         attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
+    }
+
+    /// `x += o(q)`
+    fn add_attended(&self, layer: &Layer, b: &Buffers, x: &mut Array2<f32>) {
         for rows in chunks(x.nrows()) {
             layer.o.add(b.q.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
         }

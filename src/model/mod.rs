@@ -43,4 +43,4 @@ pub use llama::{Layer, Llama};
 pub use network::{ModelConfig, Network, load};
 pub use norm::LayerNorm;
 pub use open::Checkpoint;
-pub use wave::{Segment, Wave};
+pub use wave::{Kept, Segment, Wave};

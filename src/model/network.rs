@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{Bloom, BloomConfig, Llama, LlamaConfig, ModelError, Residence, RopeScaling, Wave};
+use super::{Bloom, BloomConfig, Kept, Llama, LlamaConfig, ModelError, Residence, RopeScaling, Wave};
 use crate::kernels::{MatMul, VisitBlocks};
 use crate::weights::TensorSource;
 
@@ -15,13 +15,18 @@ pub trait Network: Send + Sync {
     /// Number of blocks; [`forward`](Self::forward) reports each of them.
     fn num_hidden_layers(&self) -> usize;
 
-    /// The hidden states `[tokens, hidden]` of a wave after the last block, before the final norm.
+    /// Hidden states `[kept, hidden]` of a wave after the last block, before the final norm.
     ///
     /// `after_layer` is called when a block is done. Token ids must be below `vocab_size`.
     ///
     /// # Errors
     /// Blocks that are read while it runs and cannot be read.
-    fn forward(&self, wave: &Wave, after_layer: &mut dyn FnMut()) -> Result<Array2<f32>, ModelError>;
+    fn forward(
+        &self,
+        wave: &Wave,
+        kept: Kept<'_>,
+        after_layer: &mut dyn FnMut(),
+    ) -> Result<Array2<f32>, ModelError>;
 
     /// Logits `[rows, vocab]` for hidden states `[rows, hidden]` of [`forward`](Self::forward).
     ///

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use ndarray::Array2;
+
 /// A run of consecutive tokens that all sequences through it share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
@@ -25,6 +27,35 @@ pub struct Wave {
     pub tokens: Vec<u32>,
     /// The segments, covering `tokens` in order.
     pub segments: Vec<Segment>,
+}
+
+/// The rows of a wave whose hidden states are wanted. Whatever the last block would do for others is left out.
+#[derive(Debug, Clone, Copy)]
+pub enum Kept<'a> {
+    /// Those of all tokens.
+    All,
+    /// These, in ascending order, each once.
+    Rows(&'a [usize]),
+}
+
+impl Kept<'_> {
+    /// The wanted rows of a matrix with a row for every token, in the same memory.
+    ///
+    /// # Panics
+    /// If rows are not in order, or there is no such row.
+    pub fn of(self, x: Array2<f32>) -> Array2<f32> {
+        let Kept::Rows(rows) = self else { return x };
+        assert!(rows.is_sorted_by(|a, b| a < b), "rows in ascending order, each once");
+        let (width, x) = (x.ncols(), x.as_standard_layout().into_owned());
+        let (mut numbers, start) = x.into_raw_vec_and_offset();
+        let start = start.unwrap_or(0);
+        for (to, &from) in rows.iter().enumerate() {
+            let from = start + from * width;
+            numbers.copy_within(from..from + width, to * width);
+        }
+        numbers.truncate(rows.len() * width);
+        Array2::from_shape_vec((rows.len(), width), numbers).expect("whole rows")
+    }
 }
 
 impl Wave {
@@ -82,6 +113,19 @@ impl Wave {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_rows_are_those_of_the_matrix() {
+        let x = Array2::from_shape_fn((5, 3), |(i, j)| (10 * i + j) as f32);
+        for rows in [vec![], vec![0], vec![4], vec![1, 2, 4], vec![0, 1, 2, 3, 4]] {
+            assert_eq!(Kept::Rows(&rows).of(x.clone()), x.select(ndarray::Axis(0), &rows));
+            assert_eq!(
+                Kept::Rows(&rows).of(x.t().to_owned().reversed_axes()),
+                x.select(ndarray::Axis(0), &rows)
+            );
+        }
+        assert_eq!(Kept::All.of(x.clone()), x);
+    }
 
     #[test]
     fn paths_and_rows_follow_the_parents() {

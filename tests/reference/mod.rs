@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use zoo::kernels::{self, Precision};
-use zoo::model::{self, Network, Residence, Wave, config_hf};
+use zoo::model::{self, Kept, Network, Residence, Wave, config_hf};
 use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
@@ -51,7 +51,7 @@ impl Cases {
         for matmul in kernels::names() {
             let model = self.load(case, weights_of, matmul);
             for (ids, expected) in self.references(case) {
-                let hidden = model.forward(&Wave::sequence(&ids), &mut || {}).unwrap();
+                let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
                 let worst = largest_difference(model.logits(hidden.view()).view(), expected.view());
                 assert!(worst <= LOGIT_TOLERANCE, "{case}, {matmul}, {} tokens: {worst}", ids.len());
             }
@@ -66,9 +66,11 @@ impl Cases {
         let root = wave.push(&ids[..shared], None, 1);
         wave.push(&[5, 6, 7], Some(root), 1);
         let rest = wave.push(&ids[shared..], Some(root), 1);
-        let hidden = model.forward(&wave, &mut || {}).unwrap();
+        let hidden = model.forward(&wave, Kept::All, &mut || {}).unwrap();
         let rows: Vec<usize> = (0..shared).chain(wave.segments[rest].rows.clone()).collect();
-        let logits = model.logits(hidden.select(ndarray::Axis(0), &rows).view());
+        let kept = hidden.select(ndarray::Axis(0), &rows);
+        assert_eq!(model.forward(&wave, Kept::Rows(&rows), &mut || {}).unwrap(), kept, "the same bits");
+        let logits = model.logits(kept.view());
         assert!(largest_difference(logits.view(), expected.view()) <= LOGIT_TOLERANCE);
     }
 }
