@@ -31,7 +31,9 @@ fn a_shape_is_measured_compared_and_written() {
         let [value, min, max] = [4, 6, 7].map(|at| record[at].parse::<f64>().unwrap());
         assert!(min > 0.0 && min <= value && value <= max && max.is_finite(), "{record:?}");
         if let Ok(fraction) = record[9].parse::<f64>() {
-            assert!((0.0..1.5).contains(&fraction), "{record:?}");
+            // Weights that stay in caches are read faster than memory, so it may be above 1.
+            let peak = record[8].parse::<f64>().unwrap();
+            assert!(peak > 0.0 && (fraction - value / peak).abs() <= 1e-9 * fraction, "{record:?}");
         } else {
             assert!(peaks.contains(&&record[0]) && record[9].is_empty(), "{record:?}");
         }

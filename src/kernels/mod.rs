@@ -14,6 +14,7 @@
 mod aligned;
 #[cfg(feature = "openblas")]
 mod blas;
+mod block_panels;
 pub mod exp;
 mod gemm;
 mod int8;
@@ -84,6 +85,11 @@ pub trait Weight: Send + Sync {
 
     /// Blocks of output columns begin at multiples of it.
     fn column_unit(&self) -> usize;
+
+    /// Rows of a block, at most, that make good use of what a block brings near; a multiple of [`ROW_UNIT`].
+    fn rows_of_block(&self) -> usize {
+        multiply::ROWS
+    }
 
     /// Activations `[tokens, in]` as products with this weight take them.
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a>;

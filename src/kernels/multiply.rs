@@ -7,9 +7,8 @@ use rayon::prelude::*;
 
 use super::{Store, Weight};
 
-/// Rows of a block, at most: a part of their columns stays in the second cache for all panels, and weights that are widened
-/// on the way are widened once for so many rows.
-const ROWS: usize = 192;
+/// Rows of a block, at most: a part of their columns stays in the second cache for all panels.
+pub(super) const ROWS: usize = 192;
 /// Blocks of output rows begin at multiples of it: of the rows of every tile.
 pub const ROW_UNIT: usize = 12;
 /// Blocks for each thread, so that none waits long for the others.
@@ -43,7 +42,8 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
     }
     let Some(first) = products.first().filter(|_| x.nrows() > 0) else { return };
     let activations = first.weight.activations(x);
-    let row_blocks = x.nrows().div_ceil(ROWS);
+    let rows = products.iter().map(|product| product.weight.rows_of_block()).max().unwrap_or(ROWS);
+    let row_blocks = x.nrows().div_ceil(rows);
     let wanted = (BLOCKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
     let outputs: usize = products.iter().map(|product| product.weight.rows()).sum();
     let blocks: Vec<_> = products
@@ -51,7 +51,7 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
         .filter(|product| !product.y.is_empty())
         .flat_map(|Product { weight, y }| {
             let columns = outputs.div_ceil(wanted).next_multiple_of(weight.column_unit());
-            cut(y, columns).map(move |block| (weight, block))
+            cut(y, rows, columns).map(move |block| (weight, block))
         })
         .collect();
     blocks
@@ -90,12 +90,13 @@ fn ranges(length: usize, most: usize) -> Vec<Range<usize>> {
     (0..length).step_by(most.max(1)).map(|start| start..length.min(start + most)).collect()
 }
 
-/// The blocks of `y`, row by row.
+/// The blocks of `y`, of at most so many rows and columns, row by row.
 fn cut(
     y: ArrayViewMut2<'_, f32>,
+    rows: usize,
     columns: usize,
 ) -> impl Iterator<Item = (Range<usize>, Range<usize>, ArrayViewMut2<'_, f32>)> {
-    let blocks = y.nrows().div_ceil(ROWS);
+    let blocks = y.nrows().div_ceil(rows);
     let rows = y.nrows().div_ceil(blocks.max(1)).next_multiple_of(ROW_UNIT);
     y.into_axis_chunks(rows, Axis(0)).flat_map(move |(first_row, block)| {
         let rows = first_row..first_row + block.nrows();

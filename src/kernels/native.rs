@@ -8,8 +8,10 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::aligned::Aligned;
+use super::block_panels::PIECE;
 use super::int8::Int8Panels;
 use super::isa::Operands;
+use super::multiply::ROWS;
 use super::output::BlockRows;
 use super::panels::Panels;
 use super::tile::TileArgs;
@@ -17,8 +19,10 @@ use super::tiled::Tiled;
 use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
-/// Columns of a part of the activations.
-pub(super) const PART: usize = 384;
+/// Columns of a part of the activations: a part of a panel stays in the first cache, or near it, for all rows.
+pub(super) const PART: usize = PIECE;
+/// Rows of a block, at most, with weights that are widened on the way.
+const WIDENED_ROWS: usize = 4 * ROWS;
 
 /// Products of one precision on one instruction set.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +115,10 @@ impl Weight for PackedWeight {
         self.panels.width
     }
 
+    fn rows_of_block(&self) -> usize {
+        if self.panels.are_widened() { WIDENED_ROWS } else { ROWS }
+    }
+
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
         let tile = self.isa.tile_rows();
         match (self.rounded, self.panels.operands()) {
@@ -158,22 +166,24 @@ impl Weight for PackedWeight {
                     let k = if pairs { part / 2 } else { part };
                     let tiles = count.next_multiple_of(self.isa.tile_rows());
                     assert!(a.len() >= tiles * k * size_of::<f32>(), "a part of the rows");
-                    let tile = TileArgs {
-                        rows: count,
-                        k,
-                        a: a.as_ptr().cast(),
-                        a_stride: 0,
-                        b: self.panels.part(first / width, from, part).as_ptr(),
-                        b_stride: 0,
-                        c: sums.as_mut_ptr(),
-                        c_stride: width,
-                        resume: from > 0,
-                    };
-                    // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `a` holds whole tiles, as many
-                    // as `count` rows take, of `k` numbers or pairs of them, in cache lines; `part` gives as many rows of `width`
-                    // numbers or pairs, the panel width of this instruction set, in the type of `operands`; `sums` is a buffer of
-                    // its own of `count` rows of `width`. Tested against f64 sums at odd shapes.
-                    unsafe { product(tile) }
+                    self.panels.with_part(first / width, from, part, |b| {
+                        let tile = TileArgs {
+                            rows: count,
+                            k,
+                            a: a.as_ptr().cast(),
+                            a_stride: 0,
+                            b: b.as_ptr(),
+                            b_stride: 0,
+                            c: sums.as_mut_ptr(),
+                            c_stride: width,
+                            resume: from > 0,
+                        };
+                        // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `a` holds whole tiles, as
+                        // many as `count` rows take, of `k` numbers or pairs of them, in cache lines; `b` as many rows of `width`
+                        // numbers or pairs, the panel width of this instruction set, in the type of `operands`; `sums` is a
+                        // buffer of its own of `count` rows of `width`. Tested against f64 sums at odd shapes.
+                        unsafe { product(tile) }
+                    });
                 }
                 let own = width.min(columns.end - first);
                 y.put(store, first - columns.start, own, sums, width);

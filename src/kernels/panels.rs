@@ -2,13 +2,14 @@
 //!
 //! A matrix `[n, k]` is cut into panels of NR rows. In a panel, the NR numbers of one column stand side by side:
 //! `[n / NR][k][NR]`, the last panel filled up with zeros. Types of 16 bits stay as they are and are widened in registers;
-//! every other type is widened to f32.
+//! ggml's [blocks](BlockPanels) stay too and are widened on the way; every other type is widened to f32.
 
 use half::bf16;
 use rayon::prelude::*;
 
 use super::StoredMatrix;
 use super::aligned::Aligned;
+use super::block_panels::BlockPanels;
 use super::isa::Operands;
 use crate::weights::Dtype;
 
@@ -28,6 +29,7 @@ enum Numbers {
     F16(Aligned<u16>),
     Bf16(Aligned<u16>),
     Bf16Pairs(Aligned<u16>),
+    Blocks(BlockPanels),
 }
 
 impl Panels {
@@ -36,6 +38,7 @@ impl Panels {
         let numbers = match matrix.dtype() {
             Dtype::F16 => Numbers::F16(half_panels(matrix, width, Order::Straight)),
             Dtype::BF16 => Numbers::Bf16(half_panels(matrix, width, Order::Woven)),
+            dtype if BlockPanels::takes(dtype) => Numbers::Blocks(BlockPanels::new(matrix, width)),
             _ => Numbers::F32(pack(matrix, width, Order::Straight, |row, out: &mut [f32]| {
                 matrix.widen_row(row, out)
             })),
@@ -64,6 +67,9 @@ impl Panels {
 
     /// Bytes in memory of a matrix that is packed exactly.
     pub fn exact_bytes(dtype: Dtype, rows: usize, columns: usize, width: usize) -> u64 {
+        if BlockPanels::takes(dtype) {
+            return BlockPanels::bytes_of(dtype, rows, columns, width);
+        }
         let number = if matches!(dtype, Dtype::F16 | Dtype::BF16) { 2 } else { 4 };
         (rows.next_multiple_of(width) as u64).saturating_mul(columns as u64).saturating_mul(number)
     }
@@ -72,34 +78,43 @@ impl Panels {
     pub fn bytes(&self) -> usize {
         match &self.numbers {
             Numbers::F32(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::Blocks(blocks) => blocks.bytes(),
             Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
                 size_of_val(numbers.as_slice())
             }
         }
     }
 
-    /// How [`part`](Self::part) is stored.
+    /// Whether parts are made when they are asked for, so that many rows should be multiplied with each.
+    pub fn are_widened(&self) -> bool {
+        matches!(self.numbers, Numbers::Blocks(_))
+    }
+
+    /// How parts are stored.
     pub fn operands(&self) -> Operands {
         match self.numbers {
-            Numbers::F32(_) => Operands::F32,
+            Numbers::F32(_) | Numbers::Blocks(_) => Operands::F32,
             Numbers::F16(_) => Operands::F16,
             Numbers::Bf16(_) => Operands::Bf16,
             Numbers::Bf16Pairs(_) => Operands::Bf16Pairs,
         }
     }
 
-    /// Columns `from..from + count` of a panel: `[count, width]`, or `[count / 2, width, 2]` in pairs.
+    /// Calls `work` with columns `from..from + count` of a panel: `[count, width]`, or `[count / 2, width, 2]` in pairs.
     ///
     /// # Panics
-    /// If there are no such columns.
-    pub fn part(&self, panel: usize, from: usize, count: usize) -> &[u8] {
+    /// If there are no such columns, or not those of a piece of blocks.
+    pub fn with_part<R>(&self, panel: usize, from: usize, count: usize, work: impl FnOnce(&[u8]) -> R) -> R {
         assert!(from + count <= self.columns, "columns of the panel");
         let start = (panel * self.columns + from) * self.width;
         let range = start..start + count * self.width;
         match &self.numbers {
-            Numbers::F32(numbers) => bytemuck::cast_slice(&numbers.as_slice()[range]),
+            Numbers::Blocks(blocks) => {
+                blocks.with_piece(panel, from, count, |piece| work(bytemuck::cast_slice(piece)))
+            }
+            Numbers::F32(numbers) => work(bytemuck::cast_slice(&numbers.as_slice()[range])),
             Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
-                bytemuck::cast_slice(&numbers.as_slice()[range])
+                work(bytemuck::cast_slice(&numbers.as_slice()[range]))
             }
         }
     }
@@ -202,8 +217,9 @@ mod tests {
                 for panels in all {
                     for panel in 0..rows.div_ceil(width) {
                         let from = columns / 3 / 2 * 2;
-                        let part = panels.part(panel, from, columns - from);
-                        let (order, part) = widened(panels.operands(), part);
+                        let operands = panels.operands();
+                        let (order, part) =
+                            panels.with_part(panel, from, columns - from, |part| widened(operands, part));
                         assert_eq!(part.len(), (columns - from) * width);
                         for at in 0..part.len() {
                             let (column, row) = (from + at / width, panel * width + at % width);

@@ -120,88 +120,60 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Accumulators of the loops in 256 bits: two operations a cycle with a latency of up to six cycles.
-    const TWELVE: [f32; 12] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0];
-
-    /// One operation on every accumulator; they are variables of their own, so that they are registers.
-    macro_rules! all {
-        ($operation:ident, $other:ident; $($sum:ident)*) => { $( $sum = $operation($sum, $other); )* };
-        ($operation:ident, $other:ident, $third:ident; $($sum:ident)*) => {
-            $( $sum = $operation($sum, $other, $third); )*
-        };
+    /// `$count` accumulators that begin with `$start` and take `$step` in every round; they become registers.
+    macro_rules! chains {
+        ($count:literal, $start:expr, $rounds:ident, |$sum:ident| $step:expr) => {{
+            let mut sums: [_; $count] = black_box(std::array::from_fn($start));
+            for _ in 0..$rounds {
+                for $sum in &mut sums {
+                    *$sum = $step;
+                }
+            }
+            black_box(sums);
+        }};
     }
 
-    /// Twelve accumulators of eight numbers.
+    /// Twelve accumulators of eight numbers: two operations a cycle with a latency of up to six cycles.
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn multiply_adds_avx2(rounds: u64) -> usize {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
-            black_box(TWELVE).map(|start| _mm256_set1_ps(start));
         let (factor, term) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(1.0)));
-        for _ in 0..rounds {
-            all!(_mm256_fmadd_ps, factor, term; a b c d e f g h i j k l);
-        }
-        black_box([a, b, c, d, e, f, g, h, i, j, k, l]);
+        chains!(12, |i| _mm256_set1_ps(i as f32), rounds, |sum| _mm256_fmadd_ps(*sum, factor, term));
         12 * 8
     }
 
     /// Twenty-four accumulators of sixteen numbers.
     #[target_feature(enable = "avx512f")]
     pub(super) fn multiply_adds_avx512(rounds: u64) -> usize {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
-            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
-        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
-            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
         let (factor, term) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(1.0)));
-        for _ in 0..rounds {
-            all!(_mm512_fmadd_ps, factor, term; a b c d e f g h i j k l m n o p q r s t u v w x);
-        }
-        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        chains!(24, |i| _mm512_set1_ps(i as f32), rounds, |sum| _mm512_fmadd_ps(*sum, factor, term));
         24 * 16
     }
 
     /// Twenty-four accumulators of sixteen sums of two products.
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub(super) fn bf16_products(rounds: u64) -> usize {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
-            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
-        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
-            black_box(TWELVE).map(|start| _mm512_set1_ps(start));
         // SAFETY: both are 64 bytes; the bits are those of 1, twice in each 32.
         let ones =
             unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(black_box(0x3f80_3f80))) };
-        for _ in 0..rounds {
-            all!(_mm512_dpbf16_ps, ones, ones; a b c d e f g h i j k l m n o p q r s t u v w x);
-        }
-        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        chains!(24, |i| _mm512_set1_ps(i as f32), rounds, |sum| _mm512_dpbf16_ps(*sum, ones, ones));
         24 * 32
     }
 
     /// Twenty-four accumulators of sixteen sums of four products.
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) fn integer_products_vnni(rounds: u64) -> usize {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
-            black_box(TWELVE).map(|start| _mm512_set1_epi32(start as i32));
-        let [mut m, mut n, mut o, mut p, mut q, mut r, mut s, mut t, mut u, mut v, mut w, mut x] =
-            black_box(TWELVE).map(|start| _mm512_set1_epi32(start as i32));
         let (left, right) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(-5)));
-        for _ in 0..rounds {
-            all!(_mm512_dpbusd_epi32, left, right; a b c d e f g h i j k l m n o p q r s t u v w x);
-        }
-        black_box([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x]);
+        chains!(24, |i| _mm512_set1_epi32(i as i32), rounds, |sum| _mm512_dpbusd_epi32(*sum, left, right));
         24 * 64
     }
 
     /// Twelve accumulators of eight sums of two products.
     #[target_feature(enable = "avx2")]
     pub(super) fn integer_products_avx2(rounds: u64) -> usize {
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j, mut k, mut l] =
-            black_box(TWELVE).map(|start| _mm256_set1_epi32(start as i32));
         let (factor, term) = (_mm256_set1_epi16(black_box(3)), _mm256_set1_epi32(black_box(7)));
-        for _ in 0..rounds {
-            all!(_mm256_madd_epi16, factor; a b c d e f g h i j k l);
-            all!(_mm256_add_epi32, term; a b c d e f g h i j k l);
-        }
-        black_box([a, b, c, d, e, f, g, h, i, j, k, l]);
+        chains!(12, |i| _mm256_set1_epi32(i as i32), rounds, |sum| {
+            _mm256_add_epi32(_mm256_madd_epi16(*sum, factor), term)
+        });
         12 * 16
     }
 }

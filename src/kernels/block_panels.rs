@@ -1,0 +1,179 @@
+//! Weights in ggml's blocks, kept as they are stored and widened to f32 a piece of a panel at a time.
+//!
+//! A piece stays in the second cache while all rows of a block of activations are multiplied with it, so a model takes the
+//! memory of its file, and widening is done once for some hundred tokens.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::StoredMatrix;
+use super::aligned::Aligned;
+use crate::weights::Dtype;
+
+/// Columns of a piece: whole blocks of every type.
+pub const PIECE: usize = 256;
+
+/// A matrix `[rows, columns]` of blocks, as `[panel][piece][row of the panel]`; the last panel is filled up with zeros.
+pub struct BlockPanels {
+    dtype: Dtype,
+    columns: usize,
+    /// Rows of a panel.
+    width: usize,
+    bytes: Aligned<u8>,
+}
+
+/// What one thread widens into: rows as they are stored, and the piece that is made of them.
+#[derive(Default)]
+struct Wide {
+    rows: Aligned<f32>,
+    piece: Aligned<f32>,
+}
+
+thread_local! {
+    static WIDE: RefCell<Wide> = RefCell::default();
+}
+
+impl BlockPanels {
+    /// Whether a type is kept in blocks.
+    pub const fn takes(dtype: Dtype) -> bool {
+        dtype.block_size() > 1
+    }
+
+    /// Bytes in memory of a matrix of blocks.
+    pub fn bytes_of(dtype: Dtype, rows: usize, columns: usize, width: usize) -> u64 {
+        let row = dtype.bytes_for(columns).unwrap_or(usize::MAX);
+        (rows.next_multiple_of(width) as u64).saturating_mul(row as u64)
+    }
+
+    /// Brings the rows of every panel together, piece by piece.
+    pub fn new(matrix: &StoredMatrix<'_>, width: usize) -> Self {
+        let (dtype, rows, columns) = (matrix.dtype(), matrix.rows(), matrix.columns());
+        let bytes = |elements| bytes_of(dtype, elements);
+        let mut packed = Aligned::zeros(rows.div_ceil(width) * width * bytes(columns));
+        if columns > 0 {
+            packed.as_mut_slice().par_chunks_mut(width * bytes(columns)).enumerate().for_each(
+                |(panel, out)| {
+                    for lane in 0..width.min(rows - panel * width) {
+                        let row = matrix.row(panel * width + lane);
+                        for from in (0..columns).step_by(PIECE) {
+                            let count = bytes(PIECE.min(columns - from));
+                            let own = width * bytes(from) + lane * count;
+                            out[own..own + count].copy_from_slice(&row[bytes(from)..][..count]);
+                        }
+                    }
+                },
+            );
+        }
+        Self { dtype, columns, width, bytes: packed }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes.as_slice().len()
+    }
+
+    /// Calls `work` with columns `from..from + count` of a panel, `[count, width]`.
+    ///
+    /// # Panics
+    /// If they are not one piece.
+    pub fn with_piece<R>(
+        &self,
+        panel: usize,
+        from: usize,
+        count: usize,
+        work: impl FnOnce(&[f32]) -> R,
+    ) -> R {
+        let is_piece = from.is_multiple_of(PIECE) && count == PIECE.min(self.columns - from);
+        assert!(is_piece, "a piece of the panel");
+        let bytes = |elements| bytes_of(self.dtype, elements);
+        let start = self.width * (panel * bytes(self.columns) + bytes(from));
+        let stored = &self.bytes.as_slice()[start..][..self.width * bytes(count)];
+        WIDE.with_borrow_mut(|Wide { rows, piece }| {
+            let rows = &mut rows.reserve(self.width * count)[..self.width * count];
+            // Rows of whole blocks follow each other, so they are widened as one.
+            let widened = self.dtype.widen(stored, rows);
+            debug_assert!(widened.is_ok(), "{widened:?}");
+            let piece = &mut piece.reserve(self.width * count)[..self.width * count];
+            match self.width {
+                32 => turn::<32>(rows, count, piece),
+                16 => turn::<16>(rows, count, piece),
+                width => {
+                    for (lane, row) in rows.chunks_exact(count).enumerate() {
+                        row.iter()
+                            .zip(piece[lane..].iter_mut().step_by(width))
+                            .for_each(|(x, out)| *out = *x);
+                    }
+                }
+            }
+            work(piece)
+        })
+    }
+}
+
+/// Bytes of whole blocks; a matrix has rows of them.
+fn bytes_of(dtype: Dtype, elements: usize) -> usize {
+    dtype.bytes_for(elements).expect("whole blocks")
+}
+
+/// `piece[k][lane] = rows[lane][k]` with `WIDTH` lanes of `count` numbers, a multiple of eight, in squares of eight.
+fn turn<const WIDTH: usize>(rows: &[f32], count: usize, piece: &mut [f32]) {
+    const SQUARE: usize = 8;
+    let (columns, _) = piece.as_chunks_mut::<WIDTH>();
+    for (at, columns) in columns.chunks_exact_mut(SQUARE).enumerate() {
+        for first in (0..WIDTH).step_by(SQUARE) {
+            let square: [[f32; SQUARE]; SQUARE] = std::array::from_fn(|lane| {
+                let row = &rows[(first + lane) * count + at * SQUARE..][..SQUARE];
+                std::array::from_fn(|k| row[k])
+            });
+            for (k, column) in columns.iter_mut().enumerate() {
+                for (lane, row) in square.iter().enumerate() {
+                    column[first + lane] = row[k];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_hold_what_rows_widen_to() {
+        for dtype in Dtype::ALL.into_iter().filter(|&dtype| BlockPanels::takes(dtype)) {
+            for (rows, columns, width) in [(1, 256, 16), (35, 512, 32), (20, 256, 24), (33, 768, 16)] {
+                let count = bytes_of(dtype, columns) * rows;
+                // Any bytes are blocks; scales that are no numbers are left out.
+                let bytes: Vec<u8> = (0..count).map(|i| (i * 37 % 113) as u8 & 0x3b).collect();
+                let matrix = StoredMatrix::new(dtype, rows, columns, bytes).unwrap();
+                let panels = BlockPanels::new(&matrix, width);
+                assert_eq!(panels.bytes() as u64, BlockPanels::bytes_of(dtype, rows, columns, width));
+                let mut expected = vec![0.0; columns];
+                for row in 0..rows {
+                    matrix.widen_row(row, &mut expected);
+                    for from in (0..columns).step_by(PIECE) {
+                        panels.with_piece(row / width, from, PIECE, |piece| {
+                            let own = piece.iter().skip(row % width).step_by(width);
+                            assert!(own.eq(&expected[from..from + PIECE]), "{dtype} [{row}, {from}]");
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_piece_may_be_short() {
+        let (rows, columns, width) = (17, 320, 16);
+        let bytes: Vec<u8> = (0..rows * bytes_of(Dtype::Q8_0, columns)).map(|i| (i % 60) as u8).collect();
+        let matrix = StoredMatrix::new(Dtype::Q8_0, rows, columns, bytes).unwrap();
+        let panels = BlockPanels::new(&matrix, width);
+        let mut expected = vec![0.0; columns];
+        matrix.widen_row(16, &mut expected);
+        panels.with_piece(1, 256, 64, |piece| {
+            assert!(piece.iter().step_by(width).eq(&expected[256..]));
+            assert!(piece.iter().skip(1).step_by(width).all(|&x| x == 0.0), "no row is left");
+        });
+    }
+}
