@@ -40,7 +40,7 @@ impl TensorDigest {
     }
 }
 
-/// The digest of a whole model, see the [module](self). The tensors may come in any order.
+/// The digest of a whole model. The tensors may come in any order.
 pub fn tensors_sha256(tensors: &[TensorDigest]) -> String {
     let mut sorted: Vec<&TensorDigest> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
