@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::StoredMatrix;
 use super::aligned::Aligned;
+use super::panels::{Order, transpose};
 use crate::weights::Dtype;
 
 /// Columns of a piece: whole blocks of every type.
@@ -95,17 +96,7 @@ impl BlockPanels {
             let widened = self.dtype.widen(stored, rows);
             debug_assert!(widened.is_ok(), "{widened:?}");
             let piece = &mut piece.reserve(self.width * count)[..self.width * count];
-            match self.width {
-                32 => turn::<32>(rows, count, piece),
-                16 => turn::<16>(rows, count, piece),
-                width => {
-                    for (lane, row) in rows.chunks_exact(count).enumerate() {
-                        row.iter()
-                            .zip(piece[lane..].iter_mut().step_by(width))
-                            .for_each(|(x, out)| *out = *x);
-                    }
-                }
-            }
+            transpose(rows, count, self.width, Order::Straight, piece);
             work(piece)
         })
     }
@@ -114,25 +105,6 @@ impl BlockPanels {
 /// Bytes of whole blocks; a matrix has rows of them.
 fn bytes_of(dtype: Dtype, elements: usize) -> usize {
     dtype.bytes_for(elements).expect("whole blocks")
-}
-
-/// `piece[k][lane] = rows[lane][k]` with `WIDTH` lanes of `count` numbers, a multiple of eight, in squares of eight.
-fn turn<const WIDTH: usize>(rows: &[f32], count: usize, piece: &mut [f32]) {
-    const SQUARE: usize = 8;
-    let (columns, _) = piece.as_chunks_mut::<WIDTH>();
-    for (at, columns) in columns.chunks_exact_mut(SQUARE).enumerate() {
-        for first in (0..WIDTH).step_by(SQUARE) {
-            let square: [[f32; SQUARE]; SQUARE] = std::array::from_fn(|lane| {
-                let row = &rows[(first + lane) * count + at * SQUARE..][..SQUARE];
-                std::array::from_fn(|k| row[k])
-            });
-            for (k, column) in columns.iter_mut().enumerate() {
-                for (lane, row) in square.iter().enumerate() {
-                    column[first + lane] = row[k];
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

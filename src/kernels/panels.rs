@@ -122,7 +122,7 @@ impl Panels {
 
 /// Where the numbers stand in a panel.
 #[derive(Debug, Clone, Copy)]
-enum Order {
+pub(super) enum Order {
     /// A column's one after the other, then the next column.
     Straight,
     /// In a column, those of the second half between those of the first: what [`Bf16`](super::tile::Bf16) reads.
@@ -177,7 +177,7 @@ fn pack<T: bytemuck::Pod + Send + Sync>(
 }
 
 /// `out[place of c and r] = rows[r * columns + c]`, in squares that stay in the nearest cache.
-fn transpose<T: Copy>(rows: &[T], columns: usize, width: usize, order: Order, out: &mut [T]) {
+pub(super) fn transpose<T: Copy>(rows: &[T], columns: usize, width: usize, order: Order, out: &mut [T]) {
     /// Columns of a square.
     const SQUARE: usize = 16;
     for start in (0..columns).step_by(SQUARE) {

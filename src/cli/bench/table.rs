@@ -80,7 +80,8 @@ fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
     ];
     if precisions.iter().any(|&precision| precision != Precision::Exact) {
         notes.push(
-            "In bf16 and int8 they are products of bf16 numbers and of integers; attention is in bf16 in both."
+            "In bf16 and int8 they are products of bf16 numbers and of integers; attention is in bf16 in both where the \
+             processor has a bf16 dot product, else in f32."
                 .to_owned(),
         );
     }
