@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod model;
 pub mod progress;
 pub mod prompts;
+pub mod python;
 pub mod records;
 pub mod registry;
 pub mod report;

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zoo::python::jinja::Template;
 use zoo::tasks::filters::Pipeline;
 use zoo::tasks::schema::{Field, Samples};
-use zoo::tasks::template::Template;
 use zoo::tasks::{Index, Suite, Task, TaskConfig};
 
 /// Every `.yaml` file of a folder.

@@ -10,11 +10,11 @@ use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
 use crate::engine::Score;
 use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+use crate::python::text::count_split_by_space;
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::native::{self, Values};
 use crate::tasks::protocol::Scored;
 use crate::tasks::schema::Field;
-use crate::tasks::template::python::count_split_by_space;
 use crate::tasks::{DocValue, Gold, OutputType, PreparedDoc, PreparedTask};
 
 /// The metrics of tasks with one continuation per document.

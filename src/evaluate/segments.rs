@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::engine::{EncodedPair, ScoreRequest};
 use crate::prompts::{PromptError, PromptTemplate, Segment};
+use crate::python::text::is_space;
 use crate::tasks::ChatSegments;
-use crate::tasks::template::python::is_space;
 use crate::tokenizer::Tokenizer;
 
 /// Encodes a prompt and its answer.

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::TaskResult;
+use crate::metrics::first_highest;
 use crate::records::SampleLine;
-use crate::tasks::native::first_highest;
 use crate::tasks::{PreparedDoc, PreparedTask};
 
 /// A file of answers.

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::tasks::DocValue;
-use crate::tasks::pyrandom::PyRandom;
-use crate::tasks::similarity::{BleuCounts, BleuTokenizer};
+use super::DocValue;
+use super::similarity::{BleuCounts, BleuTokenizer};
+use crate::python::random::PyRandom;
 
 /// Replicates of a bootstrap, as the reference harness has it by default.
 pub const BOOTSTRAP_ITERATIONS: usize = 100_000;

@@ -1,8 +1,7 @@
 //! Metrics of one multiple-choice document.
 
+use super::{Gold, first_highest};
 use crate::engine::Score;
-use crate::tasks::Gold;
-use crate::tasks::native::first_highest;
 
 /// A document with its choices and their scores, in the same order.
 #[derive(Debug, Clone, Copy)]

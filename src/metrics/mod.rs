@@ -4,12 +4,16 @@
 
 mod aggregate;
 mod choice;
+mod document;
 mod group;
 mod paired;
 mod written;
 
+pub mod similarity;
+
 pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
 pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+pub use document::{DocValue, Gold, first_highest};
 pub use group::combine;
 pub use paired::{PairedDifference, paired_difference};
 pub use written::{ExactMatch, WRITTEN_METRICS};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::tasks::pyregex::PyRegex;
+use crate::python::regex::PyRegex;
 
 /// The metrics of written answers.
 pub const WRITTEN_METRICS: [&str; 3] = ["exact_match", "bleu", "bypass"];

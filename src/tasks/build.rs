@@ -6,11 +6,12 @@ use super::chat::{Chat, Context};
 use super::error::TaskError;
 use super::fields::{Doc, Maker, Part, Place};
 use super::gold::{gold, written};
-use super::prepare::{Gold, TextRequest};
+use super::prepare::TextRequest;
 use super::prompt::{Message, Turn, plain, system};
 use super::schema::{Field, OutputType};
 use super::suite::Task;
-use super::template::python::is_space;
+use crate::metrics::Gold;
+use crate::python::text::is_space;
 
 /// What is wrong with a document: the field of the task, and words.
 pub(super) type Wrong = (&'static str, String);

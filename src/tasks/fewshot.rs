@@ -8,7 +8,7 @@
 //! [`Sampler::may_leak`] says so.
 
 use super::native::Document;
-use super::pyrandom::PyRandom;
+use crate::python::random::PyRandom;
 
 /// How examples are picked from the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

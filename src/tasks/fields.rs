@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::error::TaskError;
 use super::native::{self, Document, FieldFn};
 use super::schema::Field;
-use super::template::{self, Template, literal, repr};
+use crate::python::jinja::{self as template, Template};
+use crate::python::{literal, repr};
 
 /// A document with its fields as template variables, converted once.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use super::build::Wrong;
 use super::fields::{Part, python_text};
-use super::prepare::Gold;
+use crate::metrics::Gold;
 
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.

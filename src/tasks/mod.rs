@@ -17,23 +17,19 @@ pub mod parts;
 pub mod prepare;
 pub mod prompt;
 pub mod protocol;
-pub mod pyrandom;
-pub mod pyregex;
 pub mod schema;
-pub mod similarity;
 pub mod suite;
-pub mod template;
 
 mod build;
 mod discover;
 mod gold;
 mod splits;
 
+pub use crate::metrics::{DocValue, Gold};
 pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;
 pub use index::Index;
-pub use native::DocValue;
-pub use prepare::{Gold, Limit, PrepareOptions, PreparedDoc, PreparedTask, TextRequest, prepare};
+pub use prepare::{Limit, PrepareOptions, PreparedDoc, PreparedTask, TextRequest, prepare};
 pub use schema::{Aggregate, Generation, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

@@ -22,6 +22,7 @@ use super::protocol::Rules;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
+use crate::metrics::Gold;
 
 /// How many documents of a task are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -75,21 +76,6 @@ pub struct TextRequest {
     pub continuation: String,
     /// Both in segments, where a card's template wrote them; they then decide the tokens.
     pub segments: Option<ChatSegments>,
-}
-
-/// The right answer of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gold {
-    /// The choice with this index.
-    Index(usize),
-    /// Any of these choices; those out of range are left out.
-    Indices(Vec<usize>),
-    /// The answer is none of the choices: every model is wrong here.
-    OutOfRange,
-    /// The text itself: what is scored (`loglikelihood`), or the right answer (`generate_until`).
-    Text(String),
-    /// Any of these answers (`generate_until`).
-    Texts(Vec<String>),
 }
 
 /// One document, ready to be scored.

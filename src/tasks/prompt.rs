@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::fields::Part;
-use super::template::python::is_space;
+use crate::python::text::is_space;
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

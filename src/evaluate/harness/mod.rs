@@ -3,15 +3,14 @@
 //! Source: lm-evaluation-harness 0.4.13, `result_schema.py` and the files it writes.
 
 mod config;
-mod python;
 mod results;
 mod samples;
 
 use super::{TaskMetric, TaskResult};
 use crate::tasks::OutputType;
 
+pub use crate::python::json::{dumps, sha256};
 pub use config::task_config;
-pub use python::{dumps, sha256};
 pub use results::{RunFacts, results, sanitized};
 pub use samples::{Sample, samples};
 

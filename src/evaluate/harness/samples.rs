@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::python;
 use crate::evaluate::{NO_FILTER, TaskResult};
+use crate::python::json as python;
+use crate::python::repr;
 use crate::records::{ChoiceLine, SampleLine};
-use crate::tasks::template::repr;
 use crate::tasks::{DocValue, OutputType, PreparedDoc, PreparedTask, TextRequest};
 
 /// One line.
@@ -135,7 +135,7 @@ fn as_texts(value: &Value) -> Value {
         Value::Array(items) => items.iter().map(as_texts).collect(),
         Value::String(text) => text.clone().into(),
         Value::Number(number) if number.is_f64() => python::float(number.as_f64().unwrap_or_default()).into(),
-        other => repr::repr(&crate::tasks::template::to_value(other)).into(),
+        other => repr::repr(&crate::python::jinja::to_value(other)).into(),
     }
 }
 

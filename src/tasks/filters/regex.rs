@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::Filter;
 use super::args::Args;
+use crate::python::regex::{Found, PyRegex, escape};
+use crate::python::text as python;
 use crate::tasks::native::Document;
-use crate::tasks::pyregex::{Found, PyRegex, escape};
-use crate::tasks::template::python;
 
 /// The pattern of a step that names none: the number at the end of a GSM8K answer.
 const DEFAULT_PATTERN: &str = r"#### (\-?[0-9\.\,]+)";

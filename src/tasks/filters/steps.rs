@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::Filter;
 use super::args::Args;
 use super::regex::text_of;
+use crate::python::regex::{Found, PyRegex};
+use crate::python::text as python;
 use crate::tasks::native::Document;
-use crate::tasks::pyregex::{Found, PyRegex};
-use crate::tasks::template::python;
 
 /// `take_first_k`: the first `k` answers.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub fn process_results_mcqa(document: &Document, logprobs: &[f64]) -> Result<Val
         return Err(format!("{} choices and {} scores", lengths.len(), logprobs.len()));
     }
     let right = |values: &[f64]| {
-        let best = super::first_highest(values);
+        let best = crate::metrics::first_highest(values);
         let hit = gold.iter().any(|g| g.as_u64().and_then(|g| usize::try_from(g).ok()) == Some(best));
         DocValue::Number(f64::from(u8::from(hit)))
     };

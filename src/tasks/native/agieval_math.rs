@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::latex::{Quotient, last_boxed, normal_form};
 use super::{DocValue, Document, Values, text};
-use crate::tasks::pyregex::{Found, PyRegex};
+use crate::python::regex::{Found, PyRegex};
 
 static BETWEEN_DOLLARS: LazyLock<Result<PyRegex, String>> = LazyLock::new(|| PyRegex::new(r"\$(.*)\$"));
 static NUMBER: LazyLock<Result<PyRegex, String>> =

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{Document, number_words, text};
+use crate::python::regex::{Found, PyRegex};
 use crate::tasks::filters::{Args, Filter, Ignores, MultiChoice, Select, text_of};
-use crate::tasks::pyregex::{Found, PyRegex};
 
 type Built = Result<Box<dyn Filter>, String>;
 

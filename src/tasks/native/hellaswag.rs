@@ -8,7 +8,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{Document, NativeError, text};
-use crate::tasks::template::python;
+use crate::python::text as python;
 
 /// Marks in square brackets, within a line.
 static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\[.*?\]").ok());

@@ -3,7 +3,7 @@
 //! Behaviour of `math_equivalence` of Hendrycks et al. 2021 (arXiv:2103.03874), as AGIEval and
 //! lm-evaluation-harness 0.4.13 use it. What raises an exception there is `None` here.
 
-use crate::tasks::template::python;
+use crate::python::text as python;
 
 /// The last `\boxed{…}` or `\fbox{…}` with its braces matched, from its backslash on.
 pub(super) fn last_boxed(text: &str) -> Option<&str> {

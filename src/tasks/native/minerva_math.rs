@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::hendrycks_math::right_answer;
 use super::{DocValue, Document, NativeError, Values, text};
-use crate::tasks::pyregex::PyRegex;
-use crate::tasks::template::python;
+use crate::python::regex::PyRegex;
+use crate::python::text as python;
 
 /// Replaced one after the other.
 const SUBSTITUTIONS: [(&str, &str); 10] = [

@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 use super::error::TaskError;
 use super::filters::{Args, Filter};
 use super::schema::FunctionRef;
+use crate::metrics::DocValue;
 use table::FUNCTIONS;
 
 /// A document: its columns in order.
@@ -55,17 +56,6 @@ pub type FilterFn = fn(Args) -> Result<Box<dyn Filter>, String>;
 
 /// The metrics of one document, by name.
 pub type Values = Vec<(&'static str, DocValue)>;
-
-/// What one document adds to a metric.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DocValue {
-    /// A number of its own.
-    Number(f64),
-    /// A sum and how many units it is over: a log-likelihood and words, say.
-    Weighted(f64, f64),
-    /// A reference and an answer, for metrics over all documents together.
-    Pair(String, String),
-}
 
 /// A native function.
 #[derive(Debug, Clone, Copy)]
@@ -201,21 +191,6 @@ fn each(
 ) -> Result<Vec<Document>, NativeError> {
     let one = |(doc, document)| process(document).map_err(|message| NativeError { doc, message });
     documents.into_iter().enumerate().map(one).collect()
-}
-
-/// The place of the highest value, the first among equals; 0 if there is none. As numpy's `argmax`, it takes
-/// the first value that is no number for the highest.
-pub fn first_highest(values: &[f64]) -> usize {
-    let mut best: Option<(usize, f64)> = None;
-    for (at, value) in values.iter().copied().enumerate() {
-        if value.is_nan() {
-            return at;
-        }
-        if best.is_none_or(|(_, highest)| value > highest) {
-            best = Some((at, value));
-        }
-    }
-    best.map_or(0, |(at, _)| at)
 }
 
 /// A text column of a document.

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::{Document, text};
+use crate::python::regex::PyRegex;
 use crate::tasks::filters::{Args, Filter, text_of};
-use crate::tasks::pyregex::PyRegex;
 
 type Built = Result<Box<dyn Filter>, String>;
 

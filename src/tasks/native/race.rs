@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::{Document, text};
-use crate::tasks::template::literal;
+use crate::python::literal;
 
 struct Problem {
     question: String,

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::{DocValue, Document, NativeError, Values, text};
-use crate::tasks::similarity::{BleuTokenizer, rouge, sentence_bleu};
-use crate::tasks::template::python;
+use crate::metrics::similarity::{BleuTokenizer, rouge, sentence_bleu};
+use crate::python::text as python;
 
 /// What every question may be answered with.
 const NO_COMMENT: &str = "I have no comment.";

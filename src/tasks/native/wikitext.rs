@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{DocValue, Document, Values, text};
-use crate::tasks::template::python::count_split_by_space;
+use crate::python::text::count_split_by_space;
 
 /// Marks of numbers and punctuation that stand between spaces.
 const PLAIN: [(&str, &str); 9] = [

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Document, text};
-use crate::tasks::template::python;
+use crate::python::text as python;
 
 /// The sentence before and after its gap, the first `_`.
 fn parts(document: &Document) -> Result<(&str, &str), String> {

@@ -297,7 +297,7 @@ mod tests {
 
         #[test]
         fn printed_lists_read_back(items in prop::collection::vec(any::<String>(), 0..4)) {
-            let shown = super::super::repr::repr(&super::super::to_value(&json!(items)));
+            let shown = super::super::repr::repr(&crate::python::jinja::to_value(&json!(items)));
             prop_assert_eq!(parse(&shown).unwrap(), json!(items));
         }
     }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::tasks::template::python::is_space;
+use crate::python::text::is_space;
 
 const ORDERS: usize = 4;
 

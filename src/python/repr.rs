@@ -137,7 +137,7 @@ mod tests {
     use serde_json::json;
 
     fn shown(value: serde_json::Value) -> String {
-        repr(&super::super::to_value(&value))
+        repr(&crate::python::jinja::to_value(&value))
     }
 
     #[test]

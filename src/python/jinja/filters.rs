@@ -3,8 +3,8 @@
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::python::{capitalize, strip};
-use super::repr::to_str;
+use crate::python::repr::to_str;
+use crate::python::text::{capitalize, strip};
 
 /// A compiled pattern may take this much memory.
 const REGEX_BYTES: usize = 1 << 20;

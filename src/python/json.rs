@@ -5,7 +5,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::tasks::template::repr;
+use super::repr;
 
 /// The text of a value; `indent` as the argument of that name, `None` for one line.
 pub fn dumps(value: &Value, indent: Option<usize>) -> String {

@@ -4,14 +4,11 @@
 //! values print as Python prints them. `\r\n` and `\r` in the template's own text become `\n`. A template
 //! from a stranger's file is bounded in its steps and its nesting, though not in the memory of its texts.
 
-pub mod literal;
-pub mod python;
-pub mod repr;
-
 mod filters;
 
 use std::fmt::Write as _;
 
+use super::{repr, text};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
@@ -41,7 +38,7 @@ impl Template {
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(RECURSION);
-        env.set_unknown_method_callback(python::method);
+        env.set_unknown_method_callback(text::method);
         env.set_formatter(|out, _, value| {
             if value.is_undefined() {
                 return Err(Error::from(ErrorKind::UndefinedError));
