@@ -10,9 +10,8 @@
 //! tasks (prompts) ─► requests (tokens) ────────────┘
 //! ```
 
-pub mod atomic;
+pub mod base;
 pub mod bench;
-pub mod calendar;
 pub mod cli;
 pub mod engine;
 pub mod evaluate;
@@ -20,10 +19,8 @@ pub mod fuzzing;
 pub mod hub;
 pub mod kernels;
 pub mod lineage;
-pub mod machine;
 pub mod metrics;
 pub mod model;
-pub mod progress;
 pub mod prompts;
 pub mod python;
 pub mod records;

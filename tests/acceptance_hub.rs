@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use common::config;
 use shared::shared;
+use zoo::base::progress::Silent;
 use zoo::hub::{
     HubConfig, HubError, ModelLocation, cached_dataset, fetch_dataset, fetch_dataset_configs, fetch_model,
 };
-use zoo::progress::Silent;
 use zoo::registry::Card;
 use zoo::tasks::data::DatasetRef;
 use zoo::tasks::{DataStore, Index};

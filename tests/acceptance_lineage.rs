@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::shared;
+use zoo::base::progress::Silent;
 use zoo::lineage::{
     Derived, Facts, HfModel, LineageError, Parts, PublishedSum, Released, SidecarContent, derive,
 };
-use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::tokenizer::{AppendedScore, ModelFile, merge_models, sentencepiece_model};
 use zoo::weights::{GgufFile, SafetensorsFile, TensorSource};

@@ -12,11 +12,11 @@ use std::process::Command;
 use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use shared::kit;
+use zoo::base::progress::Silent;
 use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
 use zoo::kernels::{self, Precision};
 use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
 use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, config_hf};
-use zoo::progress::Silent;
 use zoo::registry::Rule;
 use zoo::weights;
 

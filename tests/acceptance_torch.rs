@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::kit;
+use zoo::base::progress::Silent;
 use zoo::lineage::{HfModel, MetaAsHf, SidecarContent};
-use zoo::progress::Silent;
 use zoo::weights::{
     self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, WeightsError, verify_checklist,
 };

@@ -10,8 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::shared;
+use zoo::base::progress::Silent;
 use zoo::lineage::{LineageError, decrypt_folder, key_fits};
-use zoo::progress::Silent;
 use zoo::tokenizer::Tokenizer;
 use zoo::weights::FaultKind;
 

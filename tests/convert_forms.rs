@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
+use zoo::base::progress::Silent;
 use zoo::lineage::Lock;
-use zoo::progress::Silent;
 use zoo::tokenizer::{AddSpecials, Tokenizer};
 use zoo::weights::gguf::{GgufWriter, Metadata, Value};
 use zoo::weights::{self, TensorInfo, verify_checklist};

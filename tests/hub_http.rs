@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Answer, COMMIT, Files, Request, Server, config, ranged, sha256};
+use zoo::base::progress::Silent;
 use zoo::hub::{HubError, ModelLocation, cached_model, fetch_dataset, fetch_dataset_configs, fetch_model};
-use zoo::progress::Silent;
 use zoo::registry::Card;
 
 const WEIGHTS: &[u8] = &[7; 300_000];

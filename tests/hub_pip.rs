@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use common::{Files, Server, config, sha256};
+use zoo::base::progress::Silent;
 use zoo::hub::{HubConfig, HubError, ModelLocation, cached_model, fetch_model};
-use zoo::progress::Silent;
 use zoo::registry::Card;
 
 const MODEL: &[u8] = &[b'm'; 200_000];

@@ -306,7 +306,7 @@ fn a_build_is_compared_with_its_lock() {
     let folder = model(alike_pairs);
     let path = folder.path();
     let source = zoo::weights::open(path).unwrap();
-    let tensors = zoo::lineage::digest_tensors(source.as_ref(), &zoo::progress::Silent).unwrap();
+    let tensors = zoo::lineage::digest_tensors(source.as_ref(), &zoo::base::progress::Silent).unwrap();
     let file = |name: &str| LockedFile {
         name: name.to_owned(),
         size: fs::metadata(path.join(name)).unwrap().len(),

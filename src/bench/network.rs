@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::first_layers::FirstLayers;
 use super::{BenchError, RandomTensors};
+use crate::base::machine::Memory;
 use crate::kernels::{MatMul, Native, Precision};
-use crate::machine::Memory;
 use crate::model::{
     Bloom, Checkpoint, Footprint, Linear, Llama, LlamaConfig, ModelConfig, ModelError, Network, Residence,
 };

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::Goes;
+use crate::base::machine::{Memory, last_cache_bytes};
+use crate::base::progress::Progress;
 use crate::kernels::{Isa, Precision, peaks};
-use crate::machine::{Memory, last_cache_bytes};
-use crate::progress::Progress;
 
 /// How long each peak is measured.
 const TIME: Duration = Duration::from_millis(300);
@@ -107,7 +107,7 @@ fn rates(mut work: impl FnMut() -> f64) -> Goes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::base::progress::Silent;
 
     #[test]
     fn peaks_are_numbers_above_zero() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::Global;
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 
 /// A bar with rate and time left; silent with `--quiet` or when stderr is not a terminal.
 pub fn bar(global: &Global) -> Bar {

@@ -5,8 +5,8 @@ use super::score::score_targets;
 use super::{
     EngineError, Journal, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts,
 };
+use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
-use crate::progress::{Progress, Unit};
 
 /// A [`Network`] and how it is run.
 pub struct LocalModel {

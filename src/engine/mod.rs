@@ -17,7 +17,7 @@ mod windows;
 
 use std::sync::Arc;
 
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 
 pub use calibrate::calibrate;
 pub use cost::{MemoryPlan, Speed, Work, memory, work};

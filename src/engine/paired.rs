@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::score::score_targets;
 use super::{EngineError, Journal, LanguageModel, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored};
+use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
-use crate::progress::{Progress, Unit};
 
 /// Rows whose logits of both networks are held at a time.
 const ROWS: usize = 64;

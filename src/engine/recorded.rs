@@ -1,7 +1,7 @@
 //! Answers that are all known: no weights are read for them.
 
 use super::{EngineError, Journal, LanguageModel, Limits, Plan, ScoreRequest, Scored, TokenCounts};
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 
 /// A model of which only the journal is left, with the limits it had.
 #[derive(Debug, Clone, Copy)]

@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::base::progress::Progress;
 use crate::engine::{Journal, LanguageModel, TokenCounts};
 use crate::metrics::Aggregate;
-use crate::progress::Progress;
 use crate::records::SampleLine;
 use crate::tasks::{PreparedTask, Task};
 use crate::tokenizer::Tokenizer;

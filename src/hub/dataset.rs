@@ -14,7 +14,7 @@ use super::cache::{self, Manifest};
 use super::http::Http;
 use super::listing::{RemoteFile, Repo, RepoKind};
 use super::{HubConfig, HubError, disk, download, names};
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 
 const README: &str = "README.md";
 const MAX_README: u64 = 8 << 20;

@@ -17,7 +17,7 @@ use super::digest::Digests;
 use super::http::{Http, Wanted};
 use super::listing::{Promise, RemoteFile, Repo};
 use super::{HubError, names};
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 
 /// How often a whole file with a wrong digest is fetched anew before it counts as damaged at its source.
 const MAX_RESTARTS: u32 = 1;

@@ -6,7 +6,7 @@ use super::cache::{self, Manifest};
 use super::http::Http;
 use super::listing::{Repo, RepoKind};
 use super::{HubConfig, HubError, disk, download, names, pip, select};
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 use crate::registry::{Card, HubSource, Source};
 
 /// Where a model lies on this machine.

@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 use super::cache::{self, Entry, Manifest, Scratch};
 use super::digest::Digests;
 use super::{ArchiveError, HubConfig, HubError, archive, disk, names};
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::registry::PipSource;
 
 /// How many of pip's last lines an error repeats.

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError, hex};
 
 /// A tensor and its digest.
@@ -91,8 +91,8 @@ pub(super) fn dtype_called<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::progress::Silent;
     use crate::lineage::sample::Memory;
-    use crate::progress::Silent;
 
     #[test]
     fn the_digest_is_that_of_the_documented_lines() {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 
 /// Bytes read at a time.
 const BLOCK: u64 = 1 << 20;

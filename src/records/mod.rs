@@ -20,5 +20,3 @@ pub use run::{
 pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;
-
-pub use crate::atomic::{AtomicFile, remove_leftovers, write_atomically};

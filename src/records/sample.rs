@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::AtomicFile;
+use crate::base::atomic::AtomicFile;
 
 /// The first line of a samples file.
 #[derive(Debug, Clone, Serialize)]

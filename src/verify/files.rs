@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::{Check, Finding};
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::registry::{Card, FileDigest};
 use crate::weights::{Fault, FaultKind, WeightsError, verify_checklist};
 
@@ -184,7 +184,7 @@ pub(super) fn read_object(path: &Path) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::base::progress::Silent;
 
     #[test]
     fn stand_ins_are_named() {

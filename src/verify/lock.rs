@@ -7,8 +7,8 @@ use super::files::FileSum;
 use super::form::Opened;
 use super::pass::Pass;
 use super::{Check, Finding};
+use crate::base::progress::Silent;
 use crate::lineage::{LOCK_FILE, Lock};
-use crate::progress::Silent;
 use crate::registry::Card;
 use crate::weights::TensorInfo;
 

@@ -39,8 +39,8 @@ use pass::Pass;
 use values::{Nature, Summary};
 use vocabulary::Vocabulary;
 
+use crate::base::progress::Progress;
 use crate::model::ModelConfig;
-use crate::progress::Progress;
 use crate::registry::{Card, Registry, ReleaseKind};
 use crate::tokenizer::Tokenizer;
 

@@ -11,7 +11,7 @@ use super::guard::is_norm;
 use super::rotary::{Agreement, Heads};
 use super::rows::RowFacts;
 use super::stats::Moments;
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::weights::{Access, Dtype, TensorSource, TensorView, WeightsError};
 
 /// Tensors whose rows stand for tokens, as far as their names end.

@@ -202,7 +202,7 @@ impl Vocabulary<'_> {
             digests.map(move |(name, digest)| (folder.join(name), digest))
         });
         for (path, digest) in files.filter(|(path, _)| path.is_file()) {
-            match FileSum::of(&path, &crate::progress::Silent) {
+            match FileSum::of(&path, &crate::base::progress::Silent) {
                 Ok(sum) if sum.differs(digest).is_none() => {}
                 Ok(sum) => findings.extend(sum.differs(digest).map(|(expected, found)| {
                     Finding::warning(Check::Vocabulary, found)

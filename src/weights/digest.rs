@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 
 use self::stamp::Stamp;
-use crate::atomic::write_atomically;
+use crate::base::atomic::write_atomically;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;

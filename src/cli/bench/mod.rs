@@ -14,14 +14,14 @@ use super::eval::set_threads;
 use super::exit::Usage;
 use super::source::Named;
 use super::{Global, bar, lines, models};
-use crate::atomic::write_atomically;
+use crate::base::atomic::write_atomically;
+use crate::base::progress::{Progress, Unit};
 use crate::bench::{
     Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, lines_csv, prefill, read_lines, read_speed,
     shape,
 };
 use crate::kernels::Precision;
 use crate::model::{Checkpoint, ModelConfig, config_hf};
-use crate::progress::{Progress, Unit};
 use crate::report::terminal_width;
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {

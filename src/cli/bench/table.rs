@@ -3,9 +3,9 @@
 use comfy_table::{Cell, CellAlignment};
 
 use super::Args;
+use crate::base::machine::cpu_name;
 use crate::bench::{Line, Peaks, Subject};
 use crate::kernels::{Isa, Precision};
-use crate::machine::cpu_name;
 use crate::report::{plain_table, render};
 
 /// Head, measurements and what has to be known to read them.

@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::parts::{Part, Parts, Role, key_in};
+use crate::base::progress::Progress;
 use crate::lineage::{
     self, Derived, Facts, HfModel, InputRecord, LineageError, LineageRecord, Refusal, Released, StoreOptions,
     SumCheck, Written, check_target, derive, write_model,
 };
-use crate::progress::Progress;
 use crate::registry::{Card, Registry, ReleaseKind};
 use crate::weights::TensorSource;
 

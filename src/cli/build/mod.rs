@@ -11,9 +11,9 @@ use clap::builder::PossibleValuesParser;
 
 use super::exit::Usage;
 use super::{Global, bar, models};
+use crate::base::progress::Progress;
 use crate::hub::HubConfig;
 use crate::lineage::{LOCK_FILE, Lock, SHARD_BYTES, StoreOptions, Written};
-use crate::progress::Progress;
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
 use make::{Known, make};
 pub use parts::{Given, given_for};

@@ -7,11 +7,11 @@ use std::str::FromStr;
 use anyhow::Context;
 
 use super::built_folder;
+use crate::base::progress::Progress;
 use crate::cli::exit::Usage;
 use crate::cli::source::name_of;
 use crate::hub::{self, HubConfig};
 use crate::lineage::LOCK_FILE;
-use crate::progress::Progress;
 use crate::registry::{Card, Registry, Release, ReleaseKind, Rule};
 
 /// One `--from NAME=PATH`.

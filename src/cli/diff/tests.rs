@@ -3,8 +3,8 @@
 use ndarray::{Array2, s};
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::spectrum::testing::{known_spectrum, model as in_memory, numbers};
-use crate::progress::Silent;
 use crate::weights::{Dtype, TensorSource};
 
 const HIDDEN: usize = 24;

@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use super::asked::AskedTask;
 use super::subject::Subject;
-use crate::atomic::write_atomically;
+use crate::base::atomic::write_atomically;
+use crate::base::progress::{Progress, Silent};
 use crate::engine::{
     Divergence, Journal, JournalError, LanguageModel, PairedModel, Recorded, Score, ScoreRequest,
 };
 use crate::evaluate::{self, Evaluated};
 use crate::kernels::Precision;
 use crate::metrics::paired_difference;
-use crate::progress::{Progress, Silent};
 use crate::report::{plain_table, render, terminal_width};
 use crate::tasks::DocValue;
 

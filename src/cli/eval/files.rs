@@ -5,11 +5,10 @@ use std::path::Path;
 
 use super::folder::RUN_FILE;
 use super::output::Outcome;
+use crate::base::atomic::write_atomically;
 use crate::evaluate::{ModelIdentity, TaskMetric, TaskResult};
 use crate::lineage::Lock;
-use crate::records::{
-    BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_atomically, write_samples,
-};
+use crate::records::{BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_samples};
 use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
 use crate::tasks::Chat;
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::base::atomic::{remove_leftovers, write_atomically};
 use crate::cli::exit::Usage;
+use crate::records::RunSettings;
 use crate::records::ledger::LEDGER_FOLDER;
-use crate::records::{RunSettings, remove_leftovers, write_atomically};
 
 /// The file whose presence says that a run is complete; written last.
 pub const RUN_FILE: &str = "run.yaml";

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::output::Outcome;
+use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::evaluate::TaskResult;
 use crate::evaluate::harness::{RunFacts, dumps, results, samples, sanitized, sha256};
-use crate::records::{AtomicFile, RunRecord, Timestamp, file_name, write_atomically};
+use crate::records::{RunRecord, Timestamp, file_name};
 use crate::tasks::{Limit, PreparedTask, Suite};
 use crate::tokenizer::Tokenizer;
 

@@ -30,8 +30,8 @@ use variants::Variant;
 
 use super::exit::Usage;
 use super::{Global, bar};
+use crate::base::machine::cpu_name;
 use crate::evaluate::{self, EvaluateError};
-use crate::machine::cpu_name;
 use crate::records::{RunSettings, TaskSettings};
 use crate::tasks::{Index, OutputType, Suite, Task, TaskError};
 

@@ -15,11 +15,11 @@ use super::harness::{self, Harness};
 use super::subject::Subject;
 use super::submission;
 use super::variants::Variant;
+use crate::base::machine::cpu_name;
 use crate::cli::Global;
 use crate::engine::TokenCounts;
 use crate::evaluate::harness::RunFacts;
 use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskResult, suite_rows, summary, unparsed};
-use crate::machine::cpu_name;
 use crate::records::{
     Ledger, ModelRecord, RequestRecord, RunRecord, RunSettings, Timestamp, TokenRecord, file_name,
 };

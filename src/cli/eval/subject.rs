@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::Args;
 use super::asked::AskedTask;
+use crate::base::machine::Memory;
+use crate::base::progress::Progress;
 use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
@@ -16,9 +18,7 @@ use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Placement, Re
 use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
 use crate::lineage::Lock;
-use crate::machine::Memory;
 use crate::model::{Checkpoint, Footprint, Network};
-use crate::progress::Progress;
 use crate::records::{Identity, Ledger, ModelSettings};
 use crate::registry::Card;
 use crate::tokenizer::Tokenizer;
@@ -205,7 +205,7 @@ impl Subject {
     /// Reads the weights for products of a precision.
     pub fn network(&self, precision: Precision, progress: &dyn Progress) -> anyhow::Result<Box<dyn Network>> {
         let matmul = kernels::by_name(self.matmul, precision).context("no matrix products")?;
-        progress.begin(&format!("reading {}", self.name), None, crate::progress::Unit::Items);
+        progress.begin(&format!("reading {}", self.name), None, crate::base::progress::Unit::Items);
         let network = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
         Ok(network?)

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::output::Outcome;
+use crate::base::atomic::write_atomically;
 use crate::evaluate::{SubmissionFile, submissions};
-use crate::records::{file_name, write_atomically};
+use crate::records::file_name;
 
 /// Writes the files of every model; gives a line about each, to stand below the table.
 pub fn write(folder: &Path, models: &[Outcome]) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
 use super::lookup::find;
 use super::spectrum::{self, Difference, Spectrum, SpectrumOptions};
 use super::{LineageError, is_buffer};
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
 /// How two models are compared.

@@ -3,8 +3,8 @@
 use ndarray::Array2;
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::spectrum::testing::{model as in_memory, numbers};
-use crate::progress::Silent;
 
 const Q: &str = "model.layers.0.self_attn.q_proj.weight";
 const EMBED: &str = "model.embed_tokens.weight";

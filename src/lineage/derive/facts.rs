@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::super::LineageError;
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 use crate::registry::{Card, FileDigest};
 use crate::weights::{Fault, FaultKind, WeightsError};
 
@@ -82,7 +82,7 @@ pub fn check_digests(
             // A release can be fetched in part, or in another format.
             _ => continue,
         };
-        progress.begin(&format!("hashing {name}"), Some(bytes), crate::progress::Unit::Bytes);
+        progress.begin(&format!("hashing {name}"), Some(bytes), crate::base::progress::Unit::Bytes);
         let digest = File::open(&path).and_then(|file| super::super::hash::sha256(file, progress));
         progress.end();
         let digest = digest.map_err(|e| LineageError::io(&path, "read", e))?;

@@ -20,7 +20,7 @@ use super::lookup::find;
 use super::lora::{Adapter, MergeRule, TOKENIZER_FILES, merge};
 use super::xor::{Decrypted, decrypt_folder};
 use super::{HfModel, InputFile, InputRecord, LineageError, Refusal, Sidecar};
-use crate::progress::Progress;
+use crate::base::progress::Progress;
 use crate::registry::Rule;
 use crate::weights::{Dtype, TensorSource};
 

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::super::sample::{ROWS, tiny};
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::SidecarContent;
-use crate::progress::Silent;
 use crate::registry::Registry;
 
 fn released() -> HfModel {

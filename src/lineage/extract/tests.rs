@@ -1,9 +1,9 @@
 //! Adapters that are extracted and merged back.
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::compare::{CompareOptions, Comparison, compare};
 use crate::lineage::sample::{HIDDEN, Memory, ROWS, tiny};
-use crate::progress::Silent;
 
 const EMBED: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";

@@ -14,12 +14,12 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::{ExtractOptions, Plan};
-use crate::atomic::{AtomicFile, write_atomically};
+use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::progress::{Progress, Unit};
 use crate::lineage::compare::{TensorKind, TensorPlace};
 use crate::lineage::lora::TOKENIZER_FILES;
 use crate::lineage::spectrum::{Difference, Method, truncated};
 use crate::lineage::{LineageError, Refusal};
-use crate::progress::{Progress, Unit};
 use crate::weights::safetensors::Layout;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
 

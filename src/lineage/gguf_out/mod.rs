@@ -15,8 +15,8 @@ use std::path::Path;
 
 use super::hf_config::{LlamaShape, Scaling};
 use super::{HfModel, LineageError, TensorDigest};
-use crate::atomic::AtomicFile;
-use crate::progress::{Progress, Unit};
+use crate::base::atomic::AtomicFile;
+use crate::base::progress::{Progress, Unit};
 use crate::weights::gguf::{GgufWriter, Metadata};
 use crate::weights::{Access, Dtype, TensorInfo};
 use tensors::Tensor;

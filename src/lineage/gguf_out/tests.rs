@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::sample::Memory;
 use crate::lineage::{GgufAsHf, Sidecar, SidecarContent, config_from_gguf, digest_tensors};
-use crate::progress::Silent;
 use crate::tokenizer::{AddSpecials, Tokenizer};
 use crate::weights::{GgufFile, TensorSource};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::rows::halves_from_pairs;
 use crate::lineage::sample::Memory;
 use crate::lineage::{MetaAsHf, digest_tensors};
-use crate::progress::Silent;
 use crate::weights::{TensorSource, TorchFile};
 
 const ROWS: usize = 11;

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use super::place::{Place, check_room, of_target};
 use super::{SMALL_FILES, Written, locked_inputs, proof, small};
+use crate::base::progress::{Progress, Silent};
 use crate::lineage::meta_out::MetaPlan;
 use crate::lineage::{HfModel, LOCK_FILE, LineageError, LineageRecord, Lock, LockedFile, MetaAsHf, hash};
-use crate::progress::{Progress, Silent};
 
 /// Files that are hashed for the lock. The weights have their MD5 in `checklist.chk`.
 const SMALL: [&str; 3] = ["checklist.chk", "params.json", "tokenizer.model"];

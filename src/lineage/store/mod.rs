@@ -41,7 +41,7 @@ use super::{
     Cast, HfModel, InputRecord, LineageError, LineageRecord, Lock, LockedFile, LockedInput, WithoutBuffers,
     hash, tensors_sha256,
 };
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::weights::safetensors::Layout;
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
 
@@ -245,7 +245,7 @@ fn confirm(
         let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
         let bytes = stream::range(file, slot.offset, slot.bytes).map_err(|e| LineageError::io(&path, "read", e))?;
         // The bytes count when they are known to be good.
-        let silent = crate::progress::Silent;
+        let silent = crate::base::progress::Silent;
         let sha256 = hash::sha256(bytes, &silent).map_err(|e| LineageError::io(&path, "read", e))?;
         if sha256 != *claim {
             tracing::warn!(

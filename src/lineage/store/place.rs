@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::base::machine;
 use crate::lineage::lock::is_file_name;
 use crate::lineage::{InputRecord, LOCK_FILE, LineageError, Lock, Refusal};
-use crate::machine;
 use crate::weights::WeightsError;
 use crate::weights::safetensors::{Layout, PlannedFile};
 

@@ -1,7 +1,7 @@
 //! A written model, read back: the proof that its reader finds what was meant.
 
+use crate::base::progress::{Progress, Unit};
 use crate::lineage::{LineageError, TensorDigest};
-use crate::progress::{Progress, Unit};
 use crate::weights::{Access, Fault, FaultKind, TensorSource};
 
 /// Reads every tensor of `source` and compares it with what was written. One tensor at a time is in memory.
@@ -59,9 +59,9 @@ fn fault(source: &dyn TensorSource, tensor: &str, expected: String, found: Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::progress::Silent;
     use crate::lineage::digest_tensors;
     use crate::lineage::sample::Memory;
-    use crate::progress::Silent;
     use crate::weights::Dtype;
 
     #[test]

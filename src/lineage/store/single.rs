@@ -12,12 +12,12 @@ use super::place::{
     check_room, container, lock, move_new, of_target, parent, refuse_own_inputs, sync_folder,
 };
 use super::{SMALL_FILES, proof};
+use crate::base::progress::Progress;
 use crate::lineage::gguf_out::GgufPlan;
 use crate::lineage::lock::prevailing;
 use crate::lineage::{
     GgufAsHf, GgufFileType, HfModel, InputRecord, LineageError, Refusal, TensorDigest, tensors_sha256,
 };
-use crate::progress::Progress;
 use crate::weights::{Dtype, GgufFile};
 
 /// What every GGUF file begins with.

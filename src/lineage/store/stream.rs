@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use super::journal::Journal;
 use super::place::cannot_write;
+use crate::base::progress::Progress;
 use crate::lineage::{LineageError, Refusal, TensorDigest};
-use crate::progress::Progress;
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView, hex};
 
 /// Bytes written with one call.

@@ -10,9 +10,9 @@ use safetensors::SafeTensors;
 use serde_json::json;
 
 use super::*;
+use crate::base::progress::Silent;
 use crate::lineage::sample::Memory;
 use crate::lineage::{InputFile, LOCK_FILE, Sidecar, SidecarContent, digest_tensors};
-use crate::progress::Silent;
 use crate::weights::{self, Access, INDEX_FILE, TensorView, WeightsError};
 
 /// Twelve layers of a matrix and a bias, and what else a model has.

@@ -15,8 +15,8 @@ use super::super::hash::{hex, sha256};
 use super::super::{LineageError, Refusal};
 use super::name::EncryptedName;
 use super::{BLOCK, Key, combine};
+use crate::base::progress::{Progress, Unit};
 use crate::hub::free_bytes;
-use crate::progress::{Progress, Unit};
 use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Bytes of the digest that a file begins with.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::progress::Silent;
+use crate::base::progress::Silent;
 use crate::weights::{FaultKind, WeightsError};
 
 fn bytes(seed: u64, count: usize) -> Vec<u8> {

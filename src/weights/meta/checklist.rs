@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use md5::{Digest, Md5};
 
 use super::quoted;
-use crate::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit};
 use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Largest list that is read.
@@ -102,7 +102,7 @@ fn md5_of(path: &Path, progress: &dyn Progress) -> Result<String, WeightsError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::Silent;
+    use crate::base::progress::Silent;
 
     fn verified(list: &str) -> Result<usize, WeightsError> {
         let folder = tempfile::tempdir().unwrap();
