@@ -26,6 +26,7 @@ pub mod python;
 pub mod records;
 pub mod registry;
 pub mod report;
+mod run;
 pub mod tasks;
 pub mod tokenizer;
 pub mod verify;

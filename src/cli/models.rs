@@ -13,27 +13,27 @@ use crate::registry::recipe::{self, Recipes};
 use crate::registry::{Card, Registry};
 
 /// The embedded cards and the user's own: from `--zoo-dir`, else from `$ZOO_HOME/zoo` if there is one.
-pub(super) fn registry(global: &Global) -> anyhow::Result<Registry> {
+pub(crate) fn registry(global: &Global) -> anyhow::Result<Registry> {
     Registry::load(own_folder(global).as_deref()).context("the model cards cannot be loaded")
 }
 
 /// The embedded training recipes and the user's own.
-pub(super) fn recipes(global: &Global) -> anyhow::Result<Recipes> {
+pub(crate) fn recipes(global: &Global) -> anyhow::Result<Recipes> {
     recipe::load(own_folder(global).as_deref()).context("the training recipes cannot be loaded")
 }
 
 /// The embedded prompt templates and the user's own.
-pub(super) fn prompts(global: &Global) -> anyhow::Result<PromptTemplates> {
+pub(crate) fn prompts(global: &Global) -> anyhow::Result<PromptTemplates> {
     prompts::load(own_folder(global).as_deref()).context("the prompt templates cannot be loaded")
 }
 
 /// The folder of the user's own cards, if there is one.
-pub(super) fn own_folder(global: &Global) -> Option<PathBuf> {
+pub(crate) fn own_folder(global: &Global) -> Option<PathBuf> {
     global.zoo_dir.clone().or_else(default_folder)
 }
 
 /// Writes a result to a file, or to standard output if none is named.
-pub(super) fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
     if let Some(path) = file {
         return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
     }
@@ -48,19 +48,19 @@ fn default_folder() -> Option<PathBuf> {
 }
 
 /// The card of a name; an unknown one is wrong usage, with the nearest names.
-pub(super) fn find<'r>(registry: &'r Registry, name: &str) -> anyhow::Result<&'r Card> {
+pub(crate) fn find<'r>(registry: &'r Registry, name: &str) -> anyhow::Result<&'r Card> {
     registry.find(name).map_err(|error| Usage(error.to_string()).into())
 }
 
 /// A remark on stderr, unless `--quiet`.
-pub(super) fn note(global: &Global, text: &str) {
+pub(crate) fn note(global: &Global, text: &str) {
     if !global.quiet {
         eprintln!("{text}");
     }
 }
 
 /// A count as people write it: `135M`, `6.74B`.
-pub(super) fn short_count(n: u64) -> String {
+pub(crate) fn short_count(n: u64) -> String {
     let scaled = |unit: u64, suffix: &str| {
         let value = n as f64 / unit as f64;
         let decimals = if value >= 100.0 { 0 } else { 2 };
@@ -75,7 +75,7 @@ pub(super) fn short_count(n: u64) -> String {
 }
 
 /// Bytes in decimal units: `98.4 MB`.
-pub(super) fn short_bytes(n: u64) -> String {
+pub(crate) fn short_bytes(n: u64) -> String {
     let scaled = |unit: f64, suffix: &str| format!("{:.1} {suffix}", n as f64 / unit);
     match n {
         1_000_000_000.. => scaled(1e9, "GB"),

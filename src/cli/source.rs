@@ -13,7 +13,7 @@ use crate::registry::{Card, Registry, ReleaseKind, Source};
 use crate::weights::{self, TensorSource};
 
 /// Where a model is.
-pub(super) struct Named {
+pub(crate) struct Named {
     /// The name in tables: the card's id, or the name of the folder or file.
     pub name: String,
     /// What other programs can find it by: the hub's name, or the path.
@@ -48,7 +48,7 @@ impl Named {
 }
 
 /// The path, if the name is one; an error if it can only be one and does not exist.
-pub(super) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
+pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(Some(path));
@@ -65,7 +65,7 @@ pub(super) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
 
 /// The weights of a card: rebuilt if only parts of it were released or if parts are `given`, else from the cache or
 /// the hub.
-pub(super) fn locate(
+pub(crate) fn locate(
     card: &Card,
     registry: &Registry,
     given: &[Given],
@@ -88,7 +88,7 @@ pub(super) fn locate(
 }
 
 /// A folder's name, or a file's without its ending.
-pub(super) fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())

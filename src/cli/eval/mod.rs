@@ -1,38 +1,25 @@
 //! `zoo eval`: score models on suites and write the tables.
 
-mod against;
 mod args;
-mod asked;
-mod chat;
-mod complete;
-mod dry_run;
-mod files;
-mod folder;
-mod harness;
-mod output;
-mod subject;
-mod submission;
-mod variants;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-pub use args::{Args, Format};
+pub use args::{Args, Format, Overlong};
 pub(super) use args::{at_least_one, parse_limit};
-use asked::{Asked, AskedTask, refuse_overlong};
-pub(super) use complete::read_record;
-use output::Effort;
-pub(super) use output::{Run, Shown, new_record};
-use subject::{Subject, refuse_unused_parts};
-use variants::Variant;
 
 use super::exit::Usage;
 use super::{Global, bar};
 use crate::base::machine::cpu_name;
 use crate::evaluate::{self, EvaluateError};
 use crate::records::{RunSettings, TaskSettings};
+use crate::run::asked::{Asked, AskedTask, refuse_overlong};
+use crate::run::output::{Effort, Run, Shown};
+use crate::run::subject::{Subject, refuse_unused_parts};
+use crate::run::variants::{self, Variant};
+use crate::run::{against, complete, dry_run, folder};
 use crate::tasks::{Index, OutputType, Suite, Task, TaskError};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -136,7 +123,7 @@ pub(super) fn set_threads(threads: Option<usize>) -> anyhow::Result<()> {
 }
 
 /// The suites of these names; an unknown one is wrong usage.
-pub(super) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec<Suite>> {
+pub(crate) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec<Suite>> {
     let find = |name: &String| {
         index.resolve(name).map_err(|error| match error {
             unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
@@ -147,7 +134,7 @@ pub(super) fn find_suites(index: &Index, names: &[String]) -> anyhow::Result<Vec
 }
 
 /// The tasks that can be run: those whose answers are written are left out, and it is said.
-fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
+pub(crate) fn written_left_out(suites: &[Suite]) -> anyhow::Result<Vec<Arc<Task>>> {
     let tasks = suites.iter().flat_map(Suite::tasks);
     let (written, scored): (Vec<_>, Vec<_>) =
         tasks.partition(|task| task.config.output_type == OutputType::GenerateUntil);

@@ -1,13 +1,11 @@
 //! `zoo score`: grade stored answers again, without the model.
 
-mod again;
-mod answers;
-mod join;
-
 use std::path::PathBuf;
 
 use super::Global;
-use super::eval::{self, Format, Shown, parse_limit};
+use super::eval::{self, Format, parse_limit};
+use crate::run::output::Shown;
+use crate::run::{again, answers};
 use crate::tasks::Limit;
 
 const EXAMPLES: &str = "\
@@ -78,12 +76,12 @@ pub struct Args {
 }
 
 impl Args {
-    fn shown(&self) -> Shown {
+    pub(crate) fn shown(&self) -> Shown {
         Shown { format: self.format, all_tasks: self.all_tasks }
     }
 
     /// How the prompts were made that were answered: what zoo eval would have been given.
-    fn asked(&self) -> eval::Args {
+    pub(crate) fn asked(&self) -> eval::Args {
         eval::Args {
             suite: self.suite.clone(),
             num_fewshot: self.num_fewshot,

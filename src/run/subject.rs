@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::Args;
 use super::asked::AskedTask;
 use crate::base::machine::Memory;
 use crate::base::progress::Progress;
 use crate::cli::build::{Given, given_for};
+use crate::cli::eval::Args;
 use crate::cli::exit::Usage;
 use crate::cli::source::{existing_path, locate, name_of};
 use crate::cli::{Global, models};

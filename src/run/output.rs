@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::args::{Args, Format, Overlong};
 use super::asked::{Asked, AskedTask};
 use super::files;
 use super::folder::{self, RunFolder};
@@ -17,6 +16,7 @@ use super::submission;
 use super::variants::Variant;
 use crate::base::machine::cpu_name;
 use crate::cli::Global;
+use crate::cli::eval::{Args, Format, Overlong};
 use crate::engine::TokenCounts;
 use crate::evaluate::harness::RunFacts;
 use crate::evaluate::{Evaluated, Finding, ModelIdentity, TaskResult, suite_rows, summary, unparsed};

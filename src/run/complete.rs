@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Args;
 use super::folder::RUN_FILE;
 use super::output::{Shown, print};
 use crate::cli::Global;
+use crate::cli::eval::Args;
 use crate::cli::exit::Usage;
 use crate::cli::models::note;
 use crate::cli::source::name_of;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::Args;
 use super::subject::Subject;
+use crate::cli::eval::Args;
 use crate::cli::exit::Usage;
 use crate::cli::{Global, models};
 use crate::prompts::chat_template::ChatTemplates;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Args;
 use super::join::{check_tasks, of_task};
+use super::output::{Run, new_record};
 use crate::cli::Global;
-use crate::cli::eval::{self, Run};
+use crate::cli::eval;
 use crate::cli::exit::Usage;
+use crate::cli::score::Args;
 use crate::evaluate::{ModelIdentity, filter_generation, grade_generation};
 use crate::records::{AnswerFile, GradedRecord, read_answers};
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
@@ -43,7 +44,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         metrics: Vec::new(),
         published: Vec::new(),
     };
-    let mut record = eval::new_record(args.suite.clone(), args.fewshot_seed);
+    let mut record = new_record(args.suite.clone(), args.fewshot_seed);
     record.system_instruction = args.system_instruction.clone();
     record.options = asked.options()?;
     let of_file = |file: &AnswerFile| GradedRecord {

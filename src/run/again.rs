@@ -6,9 +6,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Args;
-use crate::cli::eval::{self, Run, read_record};
+use super::complete::read_record;
+use super::output::Run;
+use crate::cli::eval;
 use crate::cli::exit::Usage;
+use crate::cli::score::Args;
 use crate::cli::{Global, models};
 use crate::evaluate::{ModelIdentity, TaskResult, grade_samples};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, file_name, read_samples};

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use super::chat;
 use super::subject::Subject;
-use super::{Args, chat, written_left_out};
 use crate::cli::Global;
+use crate::cli::eval::{Args, written_left_out};
 use crate::cli::exit::Usage;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
 use crate::tasks::protocol::{Protocol, Scored, find_protocol};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::Args;
 use super::subject::Subject;
 use super::variants::Variant;
+use crate::cli::eval::Args;
 use crate::evaluate::{self, EncodedTask, Finding, Overlong};
 use crate::tasks::PreparedTask;
 
