@@ -45,7 +45,7 @@ test: setup
 	$(CARGO) test --locked
 
 acceptance: setup
-	$(CARGO) test --locked --release --test 'acceptance_*' --test build --test convert --test harness_tasks -- --ignored
+	$(CARGO) test --locked --release --test acceptance -- --ignored --skip elsewhere::
 
 lint: setup
 	$(CARGO) fmt --check

@@ -1,0 +1,6 @@
+//! Comparisons with data that is in no folder of ours: environment variables name it. `make acceptance` leaves them out;
+//! `cargo test --release --test acceptance elsewhere:: -- --ignored` asks for them.
+
+mod chat;
+mod harness_tasks;
+mod tokenizer;

@@ -1,0 +1,5 @@
+//! The program as a user meets it: help, listing and fetching models, measuring speed.
+
+mod bench;
+mod help;
+mod models;

@@ -1,0 +1,11 @@
+//! `zoo eval` and `zoo score`: what a run writes, refuses, resumes, and what never changes its bytes.
+
+mod answers;
+mod errors;
+mod harness_files;
+mod invariance;
+mod overlong;
+mod resume;
+mod run;
+mod score;
+mod submission;

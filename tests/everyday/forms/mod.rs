@@ -1,0 +1,6 @@
+//! Models in other forms: built, converted, verified.
+
+mod build;
+mod convert;
+mod convert_forms;
+mod verify;

@@ -1,0 +1,5 @@
+//! Fetching models and data sets.
+
+mod http;
+#[cfg(unix)]
+mod pip;

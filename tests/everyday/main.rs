@@ -1,0 +1,15 @@
+//! The tests of every day: they need nothing but the checkout, and no network. One binary, linked once; a folder is a
+//! capability, a file one part of it.
+
+mod command_line;
+mod evaluation;
+mod forms;
+mod fuzz_corpus;
+mod hub;
+mod networks;
+mod prompting;
+mod registry;
+#[path = "../support/mod.rs"]
+mod support;
+mod tasks;
+mod weights;

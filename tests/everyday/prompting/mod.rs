@@ -1,0 +1,4 @@
+//! Prompt templates and conversations.
+
+mod chat;
+mod templates;

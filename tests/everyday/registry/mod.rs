@@ -1,0 +1,5 @@
+//! Model cards: what they say together, and what is refused.
+
+mod family;
+mod faults;
+mod training;

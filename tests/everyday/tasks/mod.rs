@@ -1,0 +1,4 @@
+//! Task files: from a file and a few rows to requests, and what is refused.
+
+mod broken;
+mod preparing;

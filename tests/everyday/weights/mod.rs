@@ -1,0 +1,5 @@
+//! Files of tensors.
+
+mod files;
+mod gguf_writer;
+mod torch;

@@ -1,0 +1,99 @@
+//! Runs that are killed while they work, and the files that a run is judged by.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to reach the moment that is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A program at work on a run.
+pub struct Interrupted {
+    child: Child,
+    run: PathBuf,
+}
+
+impl Interrupted {
+    /// Starts `command` with `args`; its run goes to `run`.
+    pub fn start(mut command: Command, args: &[String], run: &Path) -> Self {
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { child: command.spawn().expect("the program starts"), run: run.to_owned() }
+    }
+
+    /// Kills it (SIGKILL) as soon as its ledgers have `bytes`; says whether it was still at work.
+    pub fn kill_after_bytes(&mut self, bytes: u64) -> bool {
+        self.wait_for(|run| ledger_bytes(run) >= bytes) && self.kill()
+    }
+
+    /// Kills it after `time`; says whether it was still at work.
+    pub fn kill_after(&mut self, time: Duration) -> bool {
+        let begun = Instant::now();
+        self.wait_for(|_| begun.elapsed() >= time) && self.kill()
+    }
+
+    /// Stops it (SIGSTOP) as soon as its ledgers have `bytes`.
+    pub fn stop_after_bytes(&mut self, bytes: u64) {
+        assert!(self.wait_for(|run| ledger_bytes(run) >= bytes), "it ended too soon");
+        let stopped = Command::new("kill").arg("-STOP").arg(self.child.id().to_string()).status();
+        assert!(stopped.expect("kill starts").success());
+    }
+
+    /// Kills it now; says whether it was still at work.
+    pub fn kill(&mut self) -> bool {
+        let at_work = self.child.try_wait().expect("the program can be waited for").is_none();
+        let _ = self.child.kill();
+        let status = self.child.wait().expect("the program can be waited for");
+        at_work && !status.success()
+    }
+
+    /// Waits; false if the program ended before.
+    fn wait_for(&mut self, reached: impl Fn(&Path) -> bool) -> bool {
+        let begun = Instant::now();
+        while !reached(&self.run) {
+            if self.child.try_wait().expect("the program can be waited for").is_some() {
+                return false;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long for {}", self.run.display());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        true
+    }
+}
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of all ledgers of a run.
+pub fn ledger_bytes(run: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(run.join("ledger")) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// The files of a run by name, without its description, which holds times, and its ledgers, whose lines stand in
+/// the order in which they came.
+pub fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn walk(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                walk(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name, fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(run, "", &mut found);
+    assert!(found.remove("run.yaml").is_some(), "{} is not finished", run.display());
+    // The files in the reference harness's form have the time in them, and in their names.
+    found.retain(|name, _| name != "results.json" && !name.starts_with("lm-eval/"));
+    found.retain(|name, _| !name.starts_with("ledger/"));
+    assert!(found.contains_key("results.csv") && found.keys().any(|name| name.starts_with("samples/")));
+    found
+}
