@@ -2,5 +2,6 @@
 
 pub mod atomic;
 pub mod calendar;
+pub mod digest;
 pub mod machine;
 pub mod progress;

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::collect::{Collector, of_function};
 use super::encode::EncodedDoc;
 use super::{EncodedTask, EvaluateError, NO_FILTER, TaskResult};
+use crate::base::digest::sha256;
 use crate::engine::Score;
 use crate::metrics::{Aggregation, ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 use crate::python::text::count_split_by_space;
@@ -295,10 +294,6 @@ pub(super) struct PromptDigests(HashMap<Arc<str>, String>);
 
 impl PromptDigests {
     pub(super) fn of(&mut self, context: &Arc<str>) -> String {
-        self.0.entry(Arc::clone(context)).or_insert_with(|| sha256_hex(context.as_bytes())).clone()
+        self.0.entry(Arc::clone(context)).or_insert_with(|| sha256(context.as_bytes())).clone()
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::{TaskMetric, TaskResult};
+use crate::base::digest::sha256;
 use crate::metrics::{Aggregate, combine};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
@@ -89,11 +88,8 @@ impl Walk<'_> {
         let Some((members, values)) = group_values(node, &aggregates, self.results) else { return };
         let shots = members.first().map(|m| m.num_fewshot);
         let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
-        let mut digest = Sha256::new();
-        for member in &members {
-            digest.update(member.data_sha256.as_bytes());
-        }
-        let data_sha256: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let data_sha256 =
+            sha256(members.iter().map(|member| member.data_sha256.as_str()).collect::<String>());
         let place = (depth, TaskKind::Group);
         for (metric, filter, value) in &values {
             rows.push(self.row(&group.name, place, (metric, filter), *value, shots, &data_sha256));

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::http::{Http, Wanted};
 use super::{HubError, names};
+use crate::base::digest::is_hex;
 
 const MAX_PAGE_BYTES: u64 = 32 << 20;
 const MAX_PAGES: usize = 1000;
@@ -188,10 +189,6 @@ impl Repo<'_> {
 enum Problem {
     Name(String, &'static str),
     Digest(String),
-}
-
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The next page's address: this one with the query of the `Link` header's `rel="next"`. Host and path

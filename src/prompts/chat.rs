@@ -3,12 +3,11 @@
 //! A card's template gives segments, so that marks stay marks; a Jinja template gives one text in which the
 //! tokenizer finds the marks again, as transformers has it.
 
-use sha2::{Digest, Sha256};
-
 use super::chat_template::{ChatOptions, ChatTemplate, render};
 use super::error::PromptError;
 use super::render::{Message, RenderOptions, Segment, text};
 use super::template::{Kind, PromptTemplate};
+use crate::base::digest::sha256;
 
 /// How conversations are written.
 #[derive(Debug, Clone)]
@@ -79,9 +78,7 @@ impl ChatFormat {
     pub fn source_sha256(&self) -> Option<String> {
         match &self.writer {
             Writer::Card(_) => None,
-            Writer::Jinja { source, .. } => {
-                Some(Sha256::digest(source).iter().map(|byte| format!("{byte:02x}")).collect())
-            }
+            Writer::Jinja { source, .. } => Some(sha256(source)),
         }
     }
 

@@ -12,7 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+
+use crate::base::digest;
 
 /// The answers to one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub enum AnswersError {
 /// A file that cannot be read, lines in no known form, and two different answers to one document.
 pub fn read_answers(path: &Path) -> Result<AnswerFile, AnswersError> {
     let bytes = fs::read(path).map_err(|source| AnswersError::Read { path: path.to_owned(), source })?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = digest::sha256(&bytes);
     let mut file = AnswerFile { path: path.to_owned(), sha256, model: None, answers: Vec::new() };
     let mut task = task_of_name(path);
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {

@@ -1,6 +1,7 @@
 //! A file's text beside its values, so that an error about a value can name the line.
 
 use super::RegistryError;
+use crate::base::digest::is_hex;
 
 /// Makes errors with file, line and field.
 pub(super) struct Checker<'a> {
@@ -96,8 +97,7 @@ impl<'a> Checker<'a> {
         digits: usize,
     ) -> Result<(), RegistryError> {
         let Some(value) = value else { return Ok(()) };
-        let ok = value.len() == digits && value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        self.require(ok, field, format!("{digits} lower-case hexadecimal digits"), value)
+        self.require(is_hex(value, digits), field, format!("{digits} lower-case hexadecimal digits"), value)
     }
 }
 

@@ -14,7 +14,8 @@ use super::sentencepiece::{SentencePiece, TextRules};
 use super::settings::{Mark, ReadFile, Settings, read_bounded};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::Vocabulary;
-use super::{Engine, Parts, SpecialIds, TokenizerError, hex_sha256};
+use super::{Engine, Parts, SpecialIds, TokenizerError};
+use crate::base::digest::sha256;
 
 /// Bytes of a vocabulary file that are read at most; the largest known (`tokenizer.json` of 256,000 tokens) has 34 MB.
 const MAX_VOCABULARY_FILE: u64 = 256 << 20;
@@ -78,7 +79,7 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
     let llama = settings.tokenizer_class.as_deref().is_some_and(|class| class.contains("LlamaTokenizer"));
     let explicit = settings.add_bos_token.is_some() || settings.add_eos_token.is_some();
     let marks = if llama && explicit { Some(added_marks(&place, settings, ids)?) } else { None };
-    Ok(Parts { engine: Engine::Library(Box::new(engine)), ids, marks, sha256: hex_sha256(bytes) })
+    Ok(Parts { engine: Engine::Library(Box::new(engine)), ids, marks, sha256: sha256(bytes) })
 }
 
 /// A SentencePiece model with what the settings around it add.
@@ -138,7 +139,7 @@ fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, T
         engine: Engine::SentencePiece(Box::new(engine)),
         ids,
         marks: Some(marks),
-        sha256: hex_sha256(bytes),
+        sha256: sha256(bytes),
     })
 }
 

@@ -14,7 +14,8 @@ use super::model_writer::model_file;
 use super::sentencepiece::{SentencePiece, TextRules};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
-use super::{Engine, Parts, SpecialIds, TokenizerError, hex_sha256};
+use super::{Engine, Parts, SpecialIds, TokenizerError};
+use crate::base::digest::sha256;
 use crate::weights::gguf::Metadata;
 
 /// How errors name the source.
@@ -182,7 +183,7 @@ fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
         engine: Engine::SentencePiece(Box::new(engine)),
         ids,
         marks: Some((bos, eos)),
-        sha256: hex_sha256(description.as_bytes()),
+        sha256: sha256(description.as_bytes()),
     })
 }
 
@@ -259,6 +260,6 @@ fn byte_level(meta: &Metadata) -> Result<Parts, TokenizerError> {
         engine: Engine::Library(Box::new(engine)),
         ids,
         marks: Some((bos, eos)),
-        sha256: hex_sha256(description.as_bytes()),
+        sha256: sha256(description.as_bytes()),
     })
 }

@@ -29,8 +29,6 @@ mod wire;
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 pub use error::TokenizerError;
 pub use from_gguf::tokenizer_files;
 pub use gguf::sentencepiece_model;
@@ -251,9 +249,4 @@ impl Tokenizer {
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
-}
-
-/// SHA-256 as 64 hexadecimal digits.
-fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

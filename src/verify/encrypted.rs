@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Finding};
+use crate::base::digest::hex;
 
 /// Bytes of the digest at the start of a file.
 const DIGEST: usize = 32;
@@ -50,7 +51,7 @@ fn wrong(path: &Path) -> Option<Finding> {
         let finding = Finding::failure(Check::Form, "truncated", error.to_string());
         return Some(finding.at(place).expected("a digest of 32 bytes first").advice(advice));
     }
-    let found: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(head);
     (found != announced).then(|| {
         Finding::failure(Check::Form, "digest mismatch", format!("{found} in the first 32 bytes"))
             .at(place)

@@ -5,15 +5,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::{Check, Finding};
+use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Unit};
 use crate::registry::{Card, FileDigest};
 use crate::weights::{Fault, FaultKind, WeightsError, verify_checklist};
 
-/// Bytes read at a time.
-const BLOCK: usize = 1 << 20;
 /// Bytes that a stand-in is known by.
 const HEAD: u64 = 512;
 /// Largest small JSON file that is read.
@@ -29,17 +27,9 @@ pub(super) struct FileSum {
 impl FileSum {
     /// Reads the file; `progress` advances by its bytes.
     pub fn of(path: &Path, progress: &dyn Progress) -> io::Result<FileSum> {
-        let mut file = File::open(path)?;
-        let (mut hasher, mut block, mut size) = (Sha256::new(), vec![0; BLOCK], 0u64);
-        loop {
-            let n = file.read(&mut block)?;
-            let Some(bytes) = block.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
-            hasher.update(bytes);
-            size = size.saturating_add(n as u64);
-            progress.advance(n as u64);
-        }
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(FileSum { size, sha256 })
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        Ok(FileSum { size, sha256: of_reader::<Sha256>(file, progress)? })
     }
 
     /// (expected, found) where it is not the file that was published.

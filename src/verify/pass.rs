@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest as _, Sha256};
-
 use super::guard::is_norm;
 use super::rotary::{Agreement, Heads};
 use super::rows::RowFacts;
 use super::stats::Moments;
+use crate::base::digest;
 use crate::base::progress::{Progress, Unit};
 use crate::weights::{Access, Dtype, TensorSource, TensorView, WeightsError};
 
@@ -116,10 +115,7 @@ pub(super) fn run(
 }
 
 fn seen(view: &TensorView<'_>, digest: bool) -> Result<Seen, WeightsError> {
-    let sha256 = || {
-        digest
-            .then(|| Sha256::digest(&view.data).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    };
+    let sha256 = || digest.then(|| digest::sha256(&view.data));
     let (sha256, moments) = rayon::join(sha256, || Moments::of(view));
     let rows = if is_vocabulary(&view.info.name) { RowFacts::of(view) } else { None };
     Ok(Seen {

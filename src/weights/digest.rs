@@ -5,14 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use tracing::debug;
 
 use self::stamp::Stamp;
 use crate::base::atomic::write_atomically;
-
-/// Bytes read at a time.
-const BLOCK: usize = 1 << 20;
+use crate::base::digest::{self, Digest, Sha256, is_hex, sha256, sha256_of_file};
+use crate::base::progress::Silent;
 
 /// Digests of files, and a folder that remembers those of large ones as long as the files stay as they are.
 ///
@@ -42,12 +40,11 @@ impl FileDigests {
         if let [only] = digests.as_slice() {
             return Ok(only.clone());
         }
-        let mut all = Sha256::new();
-        for (file, digest) in files.iter().zip(digests) {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            all.update(format!("{digest}  {name}\n"));
-        }
-        Ok(hex(all))
+        let line = |(file, digest): (&&PathBuf, String)| {
+            let name = file.file_name().expect("a file that was read has a name").to_string_lossy();
+            format!("{digest}  {name}\n")
+        };
+        Ok(sha256(files.iter().zip(digests).map(line).collect::<String>()))
     }
 
     fn of_file(&self, path: &Path) -> io::Result<String> {
@@ -59,7 +56,7 @@ impl FileDigests {
             debug!("{}: digest recalled from {}", path.display(), note.display());
             return Ok(known);
         }
-        let digest = file_sha256(path)?;
+        let digest = sha256_of_file(path, &Silent)?;
         if let (Some(note), Some(stamp)) = (note, before)
             && stamp.is_settled()
             && Stamp::of(path)?.as_ref() == Some(&stamp)
@@ -74,7 +71,7 @@ impl FileDigests {
     fn note_of(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let path = fs::canonicalize(path)?;
-        let mut name = hex(Sha256::new_with_prefix(path.as_os_str().as_encoded_bytes()));
+        let mut name = sha256(path.as_os_str().as_encoded_bytes());
         name.truncate(32);
         Ok(Some(folder.join(name)))
     }
@@ -85,8 +82,7 @@ fn recall(note: &Path, stamp: &Stamp) -> Option<String> {
     let mut text = String::new();
     File::open(note).ok()?.take(1024).read_to_string(&mut text).ok()?;
     let digest = text.strip_prefix(&format!("{stamp} "))?.strip_suffix('\n')?;
-    let is_digest = digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    is_digest.then(|| digest.to_owned())
+    is_hex(digest, 64).then(|| digest.to_owned())
 }
 
 #[cfg(unix)]
@@ -167,21 +163,9 @@ mod stamp {
     }
 }
 
-fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut block = vec![0; BLOCK];
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hex(hasher)),
-            read => hasher.update(&block[..read]),
-        }
-    }
-}
-
 /// What was hashed, as lower-case hexadecimal digits.
 pub(crate) fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::hex(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Whose scores a ledger holds, and how a request is named in it.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::base::digest::{Digest, Sha256, hex};
 use crate::engine::ScoreRequest;
 
 /// Everything besides a request's tokens that its score depends on. Two models of one identity give the same
@@ -79,25 +79,18 @@ impl Seed {
         for token in tokens.skip(request.truncated(max_length)) {
             hasher.update(token.to_le_bytes());
         }
-        let mut key = Key::default();
-        key.iter_mut().zip(hasher.finalize()).for_each(|(own, byte)| *own = byte);
-        key
+        *hasher.finalize().first_chunk().expect("SHA-256 has 32 bytes")
     }
 
     /// The checksum of a line, which no line of another identity's ledger has.
     pub fn check(&self, line: &str) -> String {
-        hex(Sha256::new().chain_update(self.0).chain_update(line.as_bytes()).finalize().into_iter().take(8))
+        hex(&Sha256::new().chain_update(self.0).chain_update(line.as_bytes()).finalize()[..8])
     }
 
     /// The beginning of the digest, for the file's name.
     pub fn short(&self) -> String {
-        hex(self.0.into_iter().take(6))
+        hex(&self.0[..6])
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
-    bytes.into_iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //!
 //! A log-probability has the shortest decimal digits that give its bits back.
 
-use super::identity::{Identity, Key, Seed, hex};
+use super::identity::{Identity, Key, Seed};
+use crate::base::digest::{Digest, Sha256, hex};
 use crate::engine::Score;
 
 /// How the first line begins; the number is the version of the format.
@@ -51,14 +52,13 @@ pub(super) fn read_header(line: &[u8]) -> Header {
 }
 
 fn plain_seed(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    hex(Sha256::digest(text.as_bytes()).into_iter().take(8))
+    hex(&Sha256::digest(text.as_bytes())[..8])
 }
 
 /// The line of a score, with its end.
 pub(super) fn score_line(seed: &Seed, key: &Key, score: Score, tokens: usize) -> String {
     let greedy = if score.is_greedy { "greedy" } else { "other" };
-    let text = format!("{}\t{:?}\t{greedy}\t{tokens}", hex(*key), score.logprob);
+    let text = format!("{}\t{:?}\t{greedy}\t{tokens}", hex(key), score.logprob);
     let check = seed.check(&text);
     format!("{text}\t{check}\n")
 }

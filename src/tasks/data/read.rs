@@ -1,14 +1,13 @@
 //! Reading the files of a split into documents, and the digest of what was read.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::json::{self, RowError};
 use super::{DataFile, DatasetRef, Located, parquet, table};
+use crate::base::digest::{sha256, sha256_of_file};
+use crate::base::progress::Silent;
 use crate::tasks::error::TaskError;
 use crate::tasks::native::Document;
 
@@ -40,15 +39,7 @@ pub fn data_sha256(files: &[FileDigest]) -> String {
     let mut files: Vec<&FileDigest> = files.iter().collect();
     files.sort();
     files.dedup();
-    let mut hasher = Sha256::new();
-    for file in files {
-        hasher.update(format!("{}  {}\n", file.sha256, file.name));
-    }
-    hex(&hasher.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect::<String>())
 }
 
 pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitData, TaskError> {
@@ -59,7 +50,7 @@ pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitD
             DataFile::Disk { path, .. } => from_disk(path, dataset)?,
             DataFile::Embedded { name, text } => {
                 let rows = json::read(text, None).map_err(|e| row_error(Path::new(name), e))?;
-                (rows, hex(&Sha256::digest(text.as_bytes())))
+                (rows, sha256(text))
             }
         };
         documents.append(&mut rows);
@@ -84,14 +75,14 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         _ => ending.as_str(),
     };
     if kind == "parquet" {
-        return Ok((parquet::read(path)?, digest(path).map_err(io)?));
+        return Ok((parquet::read(path)?, sha256_of_file(path, &Silent).map_err(io)?));
     }
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > MAX_TEXT_BYTES {
         return Err(fail(format!("{size} bytes, more than {MAX_TEXT_BYTES}; use Parquet for large data")));
     }
     let bytes = std::fs::read(path).map_err(io)?;
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = sha256(&bytes);
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.utf8_error().valid_up_to();
         let line = e.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count().saturating_add(1);
@@ -114,17 +105,4 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         other => return Err(fail(format!("files of the kind {other:?} cannot be read as data"))),
     };
     Ok((rows.map_err(|e| row_error(path, e))?, sha256))
-}
-
-fn digest(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer)?;
-        match buffer.get(..n) {
-            Some([]) | None => return Ok(hex(&hasher.finalize())),
-            Some(bytes) => hasher.update(bytes),
-        }
-    }
 }

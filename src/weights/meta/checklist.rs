@@ -3,10 +3,9 @@
 //! MD5 tells a damaged download from a good one, which is what the list is for; it proves no origin.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
+use crate::base::digest::{Md5, of_reader};
 
 use super::quoted;
 use crate::base::progress::{Progress, Unit};
@@ -14,8 +13,6 @@ use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Largest list that is read.
 const MAX_BYTES: u64 = 1 << 20;
-/// Bytes read at a time.
-const BLOCK: u64 = 1 << 20;
 /// Hexadecimal digits of an MD5 digest.
 const DIGITS: usize = 32;
 
@@ -84,19 +81,8 @@ fn listed_files(path: &Path) -> Result<Vec<(PathBuf, String)>, WeightsError> {
 }
 
 fn md5_of(path: &Path, progress: &dyn Progress) -> Result<String, WeightsError> {
-    let mut file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
-    let mut hasher = Md5::new();
-    let mut block = Vec::new();
-    loop {
-        block.clear();
-        let read = (&mut file).take(BLOCK).read_to_end(&mut block);
-        let read = read.map_err(|e| WeightsError::io(path, "read", e))?;
-        if read == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-        }
-        hasher.update(&block);
-        progress.advance(read as u64);
-    }
+    let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
+    of_reader::<Md5>(file, progress).map_err(|e| WeightsError::io(path, "read", e))
 }
 
 #[cfg(test)]

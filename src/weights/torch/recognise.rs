@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::base::digest::hex;
 use crate::weights::{Fault, FaultKind};
 
 /// Where a tar archive has its mark, and the mark.
@@ -33,7 +34,6 @@ pub(super) fn other_kind(file: &Path, bytes: &[u8]) -> Box<Fault> {
     if bytes.starts_with(b"GGUF") {
         return fault(FaultKind::Unsupported, "a GGUF file", "rename it to end in .gguf");
     }
-    let shown: String = start.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let found = format!("a file that begins with bytes {shown}");
+    let found = format!("a file that begins with bytes {}", hex(&start[..start.len().min(4)]));
     fault(FaultKind::Unsupported, &found, "fetch the file again and compare its digest")
 }
