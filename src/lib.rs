@@ -5,7 +5,7 @@
 //! Data goes one way, and nothing on the right is imported by anything on its left:
 //!
 //! ```text
-//! registry ─► hub ─► weights ─► lineage ─► model ──┐
+//! registry ─► hub ─► weights ─► config ─► forms ─► model ──┐
 //!                                                   ├─► engine ─► records ─► metrics ─► report ─► cli
 //! tasks (prompts) ─► requests (tokens) ────────────┘
 //! ```
@@ -13,20 +13,24 @@
 pub mod base;
 pub mod bench;
 pub mod cli;
+pub mod compare;
+pub mod config;
 pub mod engine;
 pub mod evaluate;
+pub mod forms;
 pub mod fuzzing;
 pub mod hub;
 pub mod kernels;
-pub mod lineage;
 pub mod metrics;
 pub mod model;
 pub mod prompts;
 pub mod python;
+pub mod rebuild;
 pub mod records;
 pub mod registry;
 pub mod report;
 mod run;
+pub mod store;
 pub mod tasks;
 pub mod tokenizer;
 pub mod verify;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::first_layers::FirstLayers;
 use super::{BenchError, RandomTensors};
 use crate::base::machine::Memory;
+use crate::config::{LlamaConfig, ModelConfig};
 use crate::kernels::{MatMul, Native, Precision};
-use crate::model::{
-    Bloom, Checkpoint, Footprint, Linear, Llama, LlamaConfig, ModelConfig, ModelError, Network, Residence,
-};
+use crate::model::{Bloom, Checkpoint, Footprint, Linear, Llama, ModelError, Network, Residence};
 use crate::weights::TensorSource;
 
 /// A model to be measured.

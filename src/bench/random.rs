@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::model::LlamaConfig;
+use crate::config::LlamaConfig;
 use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Bytes that one seed is for.
@@ -108,7 +108,7 @@ fn values(count: usize, columns: usize, seed: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tests::smollm2_135m;
+    use crate::config::tests::smollm2_135m;
 
     #[test]
     fn the_tensors_are_those_of_the_shape() {

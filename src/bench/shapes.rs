@@ -1,6 +1,6 @@
 //! Shapes that can be measured without any file.
 
-use crate::model::{LlamaConfig, RopeScaling};
+use crate::config::{LlamaConfig, RopeScaling};
 
 /// Names that [`shape`] knows, the smallest first.
 pub const SHAPES: [&str; 3] = ["smollm2-135m", "tinyllama-1.1b", "llama-7b"];

@@ -6,9 +6,10 @@ use ndarray::{Array2, s};
 
 use super::goes::seconds;
 use super::{BenchError, Goes, Key, Line, Loaded, Peaks};
+use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
-use crate::model::{Kept, ModelConfig};
+use crate::model::Kept;
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -95,8 +96,8 @@ fn least_seconds(work: Work, precision: Precision, peaks: &Peaks) -> f64 {
 mod tests {
     use super::super::Subject;
     use super::*;
+    use crate::config::LlamaConfig;
     use crate::kernels::Isa;
-    use crate::model::LlamaConfig;
 
     /// 2 layers of width 8, 2 query heads and 1 key-value head of 4, inner width 16, 10 tokens.
     fn tiny() -> LlamaConfig {
@@ -108,7 +109,7 @@ mod tests {
             num_attention_heads: 2,
             num_key_value_heads: 1,
             head_dim: 4,
-            ..crate::model::tests::smollm2_135m()
+            ..crate::config::tests::smollm2_135m()
         }
     }
 

@@ -9,9 +9,11 @@ use self::form::{Form, Type};
 use super::size::ByteSize;
 use super::source::Named;
 use super::{Global, bar, models};
-use crate::lineage::{
-    HfModel, InputRecord, LineageRecord, SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check,
-    write_gguf_file, write_meta_folder, write_model,
+use crate::forms::HfModel;
+use crate::rebuild::{InputRecord, LineageRecord};
+use crate::store::{
+    SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check, write_gguf_file, write_meta_folder,
+    write_model,
 };
 use crate::verify::norms_of_a_difference;
 use crate::weights::Dtype;

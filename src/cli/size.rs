@@ -40,7 +40,7 @@ impl std::fmt::Display for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lineage::SHARD_BYTES;
+    use crate::store::SHARD_BYTES;
 
     #[test]
     fn sizes_are_read_and_shown() {

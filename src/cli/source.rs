@@ -7,8 +7,8 @@ use anyhow::Context;
 use super::build::{Given, built, find_or_build};
 use super::exit::Usage;
 use super::{Global, bar, models};
+use crate::forms::HfModel;
 use crate::hub::{self, HubConfig};
-use crate::lineage::HfModel;
 use crate::registry::{Card, Registry, ReleaseKind, Source};
 use crate::weights::{self, TensorSource};
 

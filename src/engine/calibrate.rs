@@ -6,8 +6,8 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::cost::Speed;
+use crate::config::ModelConfig;
 use crate::kernels::{MatMul, Shape, Store, StoredMatrix, multiply, multiply_small};
-use crate::model::ModelConfig;
 
 /// Tokens of a measured product.
 const ROWS: usize = 128;
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_speed_is_a_number_above_zero() {
-        let config = crate::model::LlamaConfig { hidden_size: 64, ..crate::model::tests::smollm2_135m() };
+        let config = crate::config::LlamaConfig { hidden_size: 64, ..crate::config::tests::smollm2_135m() };
         let Speed { linear, attention } = calibrate(&Native::new(Precision::Exact), &config.into());
         assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
     }

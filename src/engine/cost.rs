@@ -5,7 +5,8 @@
 
 use super::score::LOGIT_ROWS;
 use super::{Placement, Plan, ScoreRequest};
-use crate::model::{Footprint, ModelConfig, Wave};
+use crate::config::ModelConfig;
+use crate::model::{Footprint, Wave};
 
 /// Memory that a run takes, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,7 +148,7 @@ fn positions_seen(wave: &Wave) -> f64 {
 mod tests {
     use super::super::Limits;
     use super::*;
-    use crate::model::LlamaConfig;
+    use crate::config::LlamaConfig;
 
     /// 2 layers of width 8, 2 query heads and 1 key-value head of 4, inner width 16, 10 tokens.
     fn config() -> ModelConfig {
@@ -159,7 +160,7 @@ mod tests {
             num_attention_heads: 2,
             num_key_value_heads: 1,
             head_dim: 4,
-            ..crate::model::tests::smollm2_135m()
+            ..crate::config::tests::smollm2_135m()
         }
         .into()
     }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{EngineError, ScoreRequest, TokenCounts};
-use crate::model::{ModelConfig, Wave};
+use crate::config::ModelConfig;
+use crate::model::Wave;
 
 /// One scored token: the logits of `row` say how likely `token` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,8 +247,8 @@ mod tests {
 
     #[test]
     fn the_default_wave_fits_its_memory() {
-        let small = crate::model::tests::smollm2_135m();
-        let large = crate::model::LlamaConfig {
+        let small = crate::config::tests::smollm2_135m();
+        let large = crate::config::LlamaConfig {
             hidden_size: 4096,
             intermediate_size: 11008,
             num_attention_heads: 32,
@@ -255,7 +256,7 @@ mod tests {
             head_dim: 128,
             ..small.clone()
         };
-        let (small, large, bloom) = (small.into(), large.into(), crate::model::bloom_7b().into());
+        let (small, large, bloom) = (small.into(), large.into(), crate::config::tests::bloom_7b().into());
         assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
         assert!((7000..9000).contains(&Limits::new(&large, None, None).wave_tokens));
         assert!((7000..9000).contains(&Limits::new(&bloom, None, None).wave_tokens));

@@ -12,7 +12,7 @@ mod texts;
 
 use std::fmt::Display;
 
-use crate::model::ModelConfig;
+use crate::config::ModelConfig;
 
 /// A reader and its name, which is that of the fuzz target and of the folders with its inputs.
 #[derive(Debug, Clone, Copy)]

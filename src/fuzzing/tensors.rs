@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::{accepted, check_config};
-use crate::lineage::{GgufAsHf, config_from_gguf};
-use crate::model::config_gguf::{self, FromTensors};
+use crate::config::gguf::{self, FromTensors};
+use crate::forms::{GgufAsHf, config_from_gguf};
 use crate::weights::gguf::GgufWriter;
 use crate::weights::torch::ZipWriter;
 use crate::weights::{GgufFile, SafetensorsFile, TensorSource, TorchFile};
@@ -68,7 +68,7 @@ pub(super) fn gguf_header(bytes: &[u8]) -> bool {
         let rows = model.tensors().first().and_then(|info| info.shape.first().copied());
         let tensors =
             FromTensors { vocab_size: rows.unwrap_or(0), has_output: false, has_rope_factors: false };
-        if let Some(config) = accepted(config_gguf::read(&metadata, tensors, "x.gguf")) {
+        if let Some(config) = accepted(gguf::read(&metadata, tensors, "x.gguf")) {
             check_config(&config.into());
         }
     }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::{accepted, check_config};
-use crate::lineage::{AdapterConfig, config_from_params};
-use crate::model::config_hf;
+use crate::config;
+use crate::forms::config_from_params;
+use crate::rebuild::AdapterConfig;
 use crate::tokenizer::{AddSpecials, Tokenizer, gguf_vocabulary as vocabulary_to_gguf, tokenizer_files};
 use crate::weights::{Dtype, GgufFile};
 
@@ -73,14 +74,14 @@ fn check_tokenizer(tokenizer: &Tokenizer) {
 pub(super) fn params_json(bytes: &[u8]) -> bool {
     let config = config_from_params(Path::new("params.json"), bytes, 32_000, Dtype::F16);
     let Some(config) = accepted(config) else { return false };
-    let config = config_hf::from_map(&config, "params.json");
+    let config = config::hf::from_map(&config, "params.json");
     check_config(&config.unwrap_or_else(|error| panic!("one reader accepts it, the next does not: {error}")));
     true
 }
 
 /// `config.json` of a Hugging Face folder.
 pub(super) fn config_json(bytes: &[u8]) -> bool {
-    let Some(config) = accepted(config_hf::from_bytes(bytes, "config.json")) else { return false };
+    let Some(config) = accepted(config::hf::from_bytes(bytes, "config.json")) else { return false };
     check_config(&config);
     true
 }

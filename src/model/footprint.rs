@@ -70,57 +70,6 @@ impl Footprint {
     }
 }
 
-/// Numbers for one token.
-#[derive(Debug, Clone, Copy)]
-pub struct Widths {
-    /// The residual stream.
-    pub hidden: usize,
-    /// All query heads.
-    pub queries: usize,
-    /// All key heads; as many for values.
-    pub keys: usize,
-    /// Inside the MLP, all matrices together.
-    pub inner: usize,
-    /// What the widest product reads.
-    pub widest_input: usize,
-    /// Cosines and sines.
-    pub angles: usize,
-}
-
-impl ModelConfig {
-    /// Widths of a token's activations.
-    pub fn widths(&self) -> Widths {
-        match self {
-            ModelConfig::Llama(config) => Widths {
-                hidden: config.hidden_size,
-                queries: config.num_attention_heads * config.head_dim,
-                keys: config.num_key_value_heads * config.head_dim,
-                inner: 2 * config.intermediate_size,
-                widest_input: (config.num_attention_heads * config.head_dim)
-                    .max(config.hidden_size)
-                    .max(config.intermediate_size),
-                angles: config.head_dim,
-            },
-            ModelConfig::Bloom(config) => Widths {
-                hidden: config.hidden_size,
-                queries: config.hidden_size,
-                keys: config.hidden_size,
-                inner: config.intermediate_size(),
-                widest_input: config.intermediate_size().max(config.hidden_size),
-                angles: 0,
-            },
-        }
-    }
-
-    /// Whether the output matrix is the embedding.
-    pub fn ties_ends(&self) -> bool {
-        match self {
-            ModelConfig::Llama(config) => config.tie_word_embeddings,
-            ModelConfig::Bloom(config) => config.tie_word_embeddings,
-        }
-    }
-}
-
 /// The number of the layer that a tensor belongs to; `None` if it belongs to none.
 pub fn layer_of(name: &str) -> Option<usize> {
     let rest = name.split_once("layers.").or_else(|| name.split_once("h."))?.1;

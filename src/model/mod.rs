@@ -7,16 +7,10 @@ mod alibi;
 pub mod attention;
 mod bloom;
 mod chunks;
-mod config;
-mod config_bloom;
-pub mod config_gguf;
-pub mod config_hf;
 mod ends;
 mod error;
-mod fields;
 mod footprint;
 mod layers;
-mod limits;
 mod linear;
 mod llama;
 mod load;
@@ -28,19 +22,15 @@ mod reader;
 mod rope;
 mod wave;
 
+use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
+
 pub use bloom::{Bloom, BloomLayer};
-#[cfg(test)]
-pub(crate) use config::tests;
-pub use config::{LlamaConfig, RopeScaling};
-pub use config_bloom::BloomConfig;
-#[cfg(test)]
-pub(crate) use config_bloom::tests::bloom_7b;
 pub use error::ModelError;
-pub use footprint::{Footprint, Widths, layer_of};
+pub use footprint::{Footprint, layer_of};
 pub use layers::{Layers, ReadLayer, Residence};
 pub use linear::Linear;
 pub use llama::{Layer, Llama};
-pub use network::{ModelConfig, Network, load};
+pub use network::{Network, load};
 pub use norm::LayerNorm;
 pub use open::Checkpoint;
 pub use wave::{Kept, Segment, Wave};

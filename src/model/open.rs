@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config_gguf::{self, FromTensors};
-use super::{Footprint, ModelConfig, ModelError, Network, Residence, config_hf};
+use super::{Footprint, ModelConfig, ModelError, Network, Residence};
+use crate::config::gguf::{self, FromTensors};
+use crate::config::hf;
+use crate::forms::{GgufAsHf, HfModel};
 use crate::kernels::MatMul;
-use crate::lineage::{GgufAsHf, HfModel};
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, TensorSource};
 
@@ -54,14 +55,14 @@ impl Checkpoint {
     /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet.
     pub fn from_hf(model: HfModel) -> Result<Self, ModelError> {
         let HfModel { path, tensors, config, config_name, sidecars: _ } = model;
-        let config = config_hf::from_map(&config, &config_name)?;
+        let config = hf::from_map(&config, &config_name)?;
         Ok(Self { path, weights: tensors.into(), config, config_name, gguf: None })
     }
 
     fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
         // The weights first: their error says what a model's folder or file has to be.
         let weights = weights::open(path)?;
-        let config = config_hf::read(config_path)?;
+        let config = hf::read(config_path)?;
         let config_name = config_path.display().to_string();
         Ok(Self { path: path.to_owned(), weights: weights.into(), config, config_name, gguf: None })
     }
@@ -80,7 +81,7 @@ impl Checkpoint {
             has_rope_factors: source.rope_factors()?.is_some(),
         };
         let config_name = path.display().to_string();
-        let config = config_gguf::read(&metadata, tensors, &config_name)?.into();
+        let config = gguf::read(&metadata, tensors, &config_name)?.into();
         let weights = Arc::new(source);
         Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
     }

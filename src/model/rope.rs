@@ -105,7 +105,7 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::tests::smollm2_135m;
+    use crate::config::tests::smollm2_135m;
 
     #[test]
     fn a_turn_keeps_lengths_and_depends_on_distance_alone() {

@@ -239,7 +239,7 @@ mod tests {
              attention_bias: true, mlp_bias: true}",
         );
         assert_eq!(bloom.count_parameters(), Some(7_069_016_064));
-        assert_eq!(bloom.count_parameters(), Some(crate::model::bloom_7b().parameters()));
+        assert_eq!(bloom.count_parameters(), Some(crate::config::tests::bloom_7b().parameters()));
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
             "{hidden_size: 24, intermediate_size: 40, num_hidden_layers: 3, num_attention_heads: 4, \
              num_key_value_heads: 2, head_dim: 10, vocab_size: 17, max_context: 64, attention_bias: true, mlp_bias: true}",
         );
-        let config = crate::model::LlamaConfig {
+        let config = crate::config::LlamaConfig {
             vocab_size: 17,
             hidden_size: 24,
             intermediate_size: 40,
@@ -259,7 +259,7 @@ mod tests {
             max_position_embeddings: 64,
             rms_norm_eps: 1e-5,
             rope_theta: 1e4,
-            rope_scaling: crate::model::RopeScaling::None,
+            rope_scaling: crate::config::RopeScaling::None,
             tie_word_embeddings: false,
             attention_bias: true,
             mlp_bias: true,

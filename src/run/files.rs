@@ -7,9 +7,9 @@ use super::folder::RUN_FILE;
 use super::output::Outcome;
 use crate::base::atomic::write_atomically;
 use crate::evaluate::{ModelIdentity, TaskMetric, TaskResult};
-use crate::lineage::Lock;
 use crate::records::{BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_samples};
 use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
+use crate::store::Lock;
 use crate::tasks::Chat;
 
 /// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::files::read_object;
 use super::{Check, Finding};
-use crate::lineage::{Adapter, LineageError};
+use crate::forms::LineageError;
+use crate::rebuild::Adapter;
 use crate::registry::Card;
 
 /// Opens the adapter, which checks names, ranks, targets and values.

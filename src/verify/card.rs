@@ -4,7 +4,7 @@
 //! the converter did not know, a theta that changed under the same name. The registry wins, and every difference is said.
 
 use super::{Check, Finding};
-use crate::model::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
+use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 use crate::registry::{ArchitectureRecord, Card, RopeScalingRecord};
 
 /// Relative difference below which two constants are the same.

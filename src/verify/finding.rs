@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::lineage::LineageError;
-use crate::model::ModelError;
+use crate::config::ConfigError;
+use crate::forms::LineageError;
 use crate::weights::{FaultKind, WeightsError, quoted};
 
 /// How much a finding matters.
@@ -153,10 +153,10 @@ impl Finding {
     }
 
     /// A failure of a configuration.
-    pub(crate) fn of_model(check: Check, error: &ModelError) -> Self {
+    pub(crate) fn of_config(check: Check, error: &ConfigError) -> Self {
         let class = error.class().unwrap_or(FaultKind::MissingData).to_string();
         match error {
-            ModelError::Config { source_file, field, expected, found } => {
+            ConfigError::Value { source_file, field, expected, found } => {
                 Self::failure(check, class, found.clone())
                     .at(format!("{source_file}: {field}"))
                     .expected(expected.clone())

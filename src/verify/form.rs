@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::encrypted;
 use super::files::{read_object, refuse_stand_in, weight_files};
-use crate::lineage::{GgufAsHf, HfModel, LineageError};
-use crate::model::config_gguf::{self, FromTensors};
-use crate::model::{ModelConfig, ModelError, config_hf};
+use crate::config::gguf::FromTensors;
+use crate::config::{self, ConfigError, ModelConfig};
+use crate::forms::{GgufAsHf, HfModel, LineageError};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{
     self, GgufFile, INDEX_FILE, SINGLE_FILE, ShardedWeights, TORCH_INDEX_FILE, TORCH_SINGLE_FILE,
@@ -33,7 +33,7 @@ pub(super) struct Opened {
     /// The tensors; no data was read yet.
     pub tensors: Box<dyn TensorSource>,
     /// The configuration, if there is one.
-    pub config: Option<Result<ModelConfig, ModelError>>,
+    pub config: Option<Result<ModelConfig, ConfigError>>,
     /// The file that it is from.
     pub config_name: String,
     /// `config.json` as it stands.
@@ -101,7 +101,7 @@ fn hugging_face(path: &Path, folder: &Path, config_path: &Path) -> Result<Opened
     // One file of many is no model, so its configuration says nothing about it.
     let is_part =
         !path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().contains("-of-"));
-    let config = (!is_part && config_path.is_file()).then(|| config_hf::read(config_path));
+    let config = (!is_part && config_path.is_file()).then(|| config::hf::read(config_path));
     Ok(Opened {
         reader: reader(tensors.as_ref()),
         tokenizer: config.is_some().then(|| Tokenizer::from_folder(folder)),
@@ -129,7 +129,7 @@ fn meta(folder: &Path) -> Result<Opened, LineageError> {
     let HfModel { tensors, config, config_name, .. } = HfModel::open(folder)?;
     Ok(Opened {
         reader: format!("Meta's layout, {}", reader(tensors.as_ref())),
-        config: Some(config_hf::from_map(&config, &config_name)),
+        config: Some(config::hf::from_map(&config, &config_name)),
         config_name,
         json: None,
         tokenizer: Some(Tokenizer::from_folder(folder)),
@@ -176,7 +176,7 @@ fn gguf(path: &Path) -> Result<Opened, LineageError> {
     };
     Ok(Opened {
         reader: "GGUF, under the names of Hugging Face".to_owned(),
-        config: Some(config_gguf::read(&metadata, of_tensors, &config_name).map(ModelConfig::from)),
+        config: Some(config::gguf::read(&metadata, of_tensors, &config_name).map(ModelConfig::from)),
         config_name,
         json: None,
         tokenizer: Some(Tokenizer::from_gguf(&metadata)),

@@ -8,8 +8,8 @@ use super::form::Opened;
 use super::pass::Pass;
 use super::{Check, Finding};
 use crate::base::progress::Silent;
-use crate::lineage::{LOCK_FILE, Lock};
 use crate::registry::Card;
+use crate::store::{LOCK_FILE, Lock};
 use crate::weights::TensorInfo;
 
 /// What to do about a build that is not what its lock says.

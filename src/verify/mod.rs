@@ -40,7 +40,7 @@ use values::{Nature, Summary};
 use vocabulary::Vocabulary;
 
 use crate::base::progress::Progress;
-use crate::model::ModelConfig;
+use crate::config::ModelConfig;
 use crate::registry::{Card, Registry, ReleaseKind};
 use crate::tokenizer::Tokenizer;
 
@@ -88,7 +88,7 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
             None
         }
         Some(Err(error)) => {
-            findings.push(Finding::of_model(Check::Config, error));
+            findings.push(Finding::of_config(Check::Config, error));
             None
         }
         Some(Ok(config)) => Some(config),

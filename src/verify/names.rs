@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Check, Finding};
-use crate::model::{BloomConfig, LlamaConfig, ModelConfig};
+use crate::config::{BloomConfig, LlamaConfig, ModelConfig};
 use crate::weights::{TensorInfo, TensorSource};
 
 /// Buffers that checkpoints carry and the forward pass computes itself.
@@ -196,7 +196,7 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RopeScaling;
+    use crate::config::RopeScaling;
 
     fn config() -> LlamaConfig {
         LlamaConfig {

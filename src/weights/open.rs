@@ -24,7 +24,7 @@ const HF_FILES: [(&str, bool); 4] =
 /// or an index file.
 ///
 /// A GGUF file or a folder of Meta's needs its names and row order translated, which is more than reading:
-/// `lineage::HfModel::open` takes those, too.
+/// `forms::HfModel::open` takes those, too.
 ///
 /// # Errors
 /// [`WeightsError::Fault`] of kind `MissingData` that lists what was looked for and what is there, or

@@ -8,7 +8,7 @@ use crate::support::shared::kit;
 use crate::support::tiny::{stderr, zoo};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use zoo::lineage::Lock;
+use zoo::store::Lock;
 use zoo::weights;
 
 /// Case, rule, and the parts with their names.

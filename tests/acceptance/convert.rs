@@ -9,8 +9,10 @@ use crate::support::shared::{kit, shared};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoo::base::progress::Silent;
-use zoo::lineage::{Facts, HfModel, LineageRecord, Lock, Parts, Released, derive, write_meta_folder};
+use zoo::forms::HfModel;
+use zoo::rebuild::{Facts, LineageRecord, Parts, Released, derive};
 use zoo::registry::Rule;
+use zoo::store::{Lock, write_meta_folder};
 use zoo::tokenizer::{AddSpecials, Tokenizer};
 use zoo::weights::{self, TensorSource, TorchFile, verify_checklist};
 

@@ -8,9 +8,8 @@ use crate::support::shared::shared;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use zoo::base::progress::Silent;
-use zoo::lineage::{
-    Derived, Facts, HfModel, LineageError, Parts, PublishedSum, Released, SidecarContent, derive,
-};
+use zoo::forms::{HfModel, LineageError, SidecarContent};
+use zoo::rebuild::{Derived, Facts, Parts, PublishedSum, Released, derive};
 use zoo::registry::Rule;
 use zoo::tokenizer::{AppendedScore, ModelFile, merge_models, sentencepiece_model};
 use zoo::weights::{GgufFile, SafetensorsFile, TensorSource};

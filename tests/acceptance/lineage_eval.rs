@@ -11,11 +11,14 @@ use crate::support::shared::kit;
 use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use zoo::base::progress::Silent;
+use zoo::config;
 use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
+use zoo::forms::HfModel;
 use zoo::kernels::{self, Precision};
-use zoo::lineage::{Facts, GgufFileType, HfModel, Parts, Released, derive, write_gguf, write_meta};
-use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, config_hf};
+use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
+use zoo::rebuild::{Facts, Parts, Released, derive};
 use zoo::registry::Rule;
+use zoo::store::{GgufFileType, write_gguf, write_meta};
 use zoo::weights;
 
 /// Largest difference of a logit or log-likelihood to PyTorch's in f32.
@@ -176,7 +179,7 @@ fn variants_of_the_configuration_over_the_weights_of_the_base() {
         let config_path = kit.join(inputs["config"].as_str().unwrap());
         let checkpoint = Checkpoint {
             weights: weights::open(&path).unwrap().into(),
-            config: config_hf::read(&config_path).unwrap(),
+            config: config::hf::read(&config_path).unwrap(),
             config_name: config_path.display().to_string(),
             path,
             gguf: None,

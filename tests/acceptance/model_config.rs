@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::shared::shared;
 use serde_json::Value;
-use zoo::model::{self, ModelError, Residence, config_hf};
+use zoo::config;
+use zoo::model::{self, ModelError, Residence};
 use zoo::{kernels, weights};
 
 /// Where the notes of a run are collected.
@@ -35,7 +36,7 @@ fn load(config: &Path, weights: &Path) -> (Result<(), ModelError>, String) {
         .without_time()
         .finish();
     let result = tracing::subscriber::with_default(subscriber, || {
-        let checked = config_hf::read(config)?;
+        let checked = config::hf::read(config)?;
         let source = weights::open(weights)?;
         let (name, matmul) = (config.display().to_string(), kernels::default());
         model::load(source.into(), &checked, &name, matmul, Residence::Memory).map(|_| ())

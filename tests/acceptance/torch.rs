@@ -8,7 +8,7 @@ use crate::support::shared::kit;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoo::base::progress::Silent;
-use zoo::lineage::{HfModel, MetaAsHf, SidecarContent};
+use zoo::forms::{HfModel, MetaAsHf, SidecarContent};
 use zoo::weights::{
     self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, WeightsError, verify_checklist,
 };

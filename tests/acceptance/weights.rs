@@ -7,7 +7,7 @@ use crate::support::alone::alone;
 use crate::support::shared::shared;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use zoo::lineage::GgufAsHf;
+use zoo::forms::GgufAsHf;
 use zoo::weights::{
     self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource, WeightsError,
 };

@@ -9,7 +9,8 @@ use crate::support::shared::shared;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoo::base::progress::Silent;
-use zoo::lineage::{LineageError, decrypt_folder, key_fits};
+use zoo::forms::LineageError;
+use zoo::rebuild::{decrypt_folder, key_fits};
 use zoo::tokenizer::Tokenizer;
 use zoo::weights::FaultKind;
 

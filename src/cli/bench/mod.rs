@@ -20,8 +20,9 @@ use crate::bench::{
     Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, lines_csv, prefill, read_lines, read_speed,
     shape,
 };
+use crate::config::{self, ModelConfig};
 use crate::kernels::Precision;
-use crate::model::{Checkpoint, ModelConfig, config_hf};
+use crate::model::Checkpoint;
 use crate::report::terminal_width;
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -94,7 +95,7 @@ fn random(name: &str) -> anyhow::Result<Subject> {
             format!("expected {known} or a config.json; a model's folder is named without --shape");
         return Err(Usage(format!("--shape {name}: no such shape or file; {expected}")).into());
     }
-    match config_hf::read(path)? {
+    match config::hf::read(path)? {
         ModelConfig::Llama(config) => Ok(Subject::random(&path.display().to_string(), config)),
         other => Err(Usage(format!(
             "--shape {name}: expected the shape of a llama, found {}; name the folder with its weights instead",

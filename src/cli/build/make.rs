@@ -7,11 +7,11 @@ use anyhow::Context;
 
 use super::parts::{Part, Parts, Role, key_in};
 use crate::base::progress::Progress;
-use crate::lineage::{
-    self, Derived, Facts, HfModel, InputRecord, LineageError, LineageRecord, Refusal, Released, StoreOptions,
-    SumCheck, Written, check_target, derive, write_model,
-};
+use crate::forms::{HfModel, LineageError, Refusal};
+use crate::rebuild;
+use crate::rebuild::{Derived, Facts, InputRecord, LineageRecord, Released, SumCheck, derive};
 use crate::registry::{Card, Registry, ReleaseKind};
+use crate::store::{StoreOptions, Written, check_target, write_model};
 use crate::weights::TensorSource;
 
 /// What the registry says about what is built; nothing, for a build by rule alone.
@@ -120,7 +120,7 @@ fn put_together(
     let derived = match parts.rule.kind() {
         ReleaseKind::Xor => {
             let key = key_in(parts.one(Role::Key)?.to_owned(), known.card.map(|card| &card.release));
-            let pieces = lineage::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work };
+            let pieces = rebuild::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work };
             derive(parts.rule, pieces, &facts, progress)
         }
         ReleaseKind::Lora => {
@@ -132,14 +132,14 @@ fn put_together(
             let adapters = parts.all(Role::Adapter).map(released).collect();
             derive(
                 parts.rule,
-                lineage::Parts::Adapters { base: open(Role::Base)?, adapters },
+                rebuild::Parts::Adapters { base: open(Role::Base)?, adapters },
                 &facts,
                 progress,
             )
         }
         _ => {
             let (base, released) = (open(Role::Base)?, open(Role::Released)?);
-            derive(parts.rule, lineage::Parts::Difference { base, released }, &facts, progress)
+            derive(parts.rule, rebuild::Parts::Difference { base, released }, &facts, progress)
         }
     };
     Ok(derived?)

@@ -11,8 +11,8 @@ use crate::base::progress::Progress;
 use crate::cli::exit::Usage;
 use crate::cli::source::name_of;
 use crate::hub::{self, HubConfig};
-use crate::lineage::LOCK_FILE;
 use crate::registry::{Card, Registry, Release, ReleaseKind, Rule};
+use crate::store::LOCK_FILE;
 
 /// One `--from NAME=PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::super::exit::Usage;
 use super::Args;
-use crate::lineage::{GgufFileType, HfModel};
+use crate::forms::HfModel;
+use crate::store::GgufFileType;
 use crate::weights::Dtype;
 
 /// A form as the command line names it.

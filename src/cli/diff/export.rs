@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{RANKS, Report};
-use crate::lineage::compare::{Comparison, TensorChange, TensorKind, TensorPlace, by_kind, by_layer};
+use crate::compare::{Comparison, TensorChange, TensorKind, TensorPlace, by_kind, by_layer};
 use crate::weights::TensorInfo;
 
 /// One tensor; fields that have no value are empty.
@@ -27,7 +27,7 @@ struct Line {
     relative_change: Option<f64>,
     max_abs_delta: Option<f64>,
     cosine: Option<f64>,
-    method: Option<crate::lineage::spectrum::Method>,
+    method: Option<crate::compare::spectrum::Method>,
     sigma_1: Option<f64>,
     stable_rank: Option<f64>,
     effective_rank_low: Option<f64>,
@@ -129,7 +129,7 @@ pub(super) fn json(report: &Report<'_>) -> anyhow::Result<String> {
         energy: Option<f64>,
         mean_stable_rank: Option<f64>,
     }
-    let summary = |group: &crate::lineage::compare::Group| Summary {
+    let summary = |group: &crate::compare::Group| Summary {
         tensors: group.tensors,
         changed: group.changed,
         relative_change: group.moments.relative_change(),

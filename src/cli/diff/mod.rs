@@ -13,8 +13,8 @@ use regex::Regex;
 use super::exit::Usage;
 use super::source::Named;
 use super::{Global, bar, models};
-use crate::lineage::compare::{CompareOptions, Comparison, compare};
-use crate::lineage::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
+use crate::compare::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
+use crate::compare::{CompareOptions, Comparison, compare};
 use crate::report::terminal_width;
 
 /// The ranks whose share of the change is reported, as far as they are known.

@@ -2,7 +2,7 @@
 
 use super::numbers::{digits, percent};
 use super::{Measure, Report};
-use crate::lineage::compare::{TensorChange, TensorKind};
+use crate::compare::{TensorChange, TensorKind};
 use crate::report::figure::{HeatCell, HeatMap};
 
 /// What a cell says when several tensors share it: the one that says most.

@@ -8,8 +8,8 @@ use comfy_table::{Cell, CellAlignment};
 use super::Report;
 use super::numbers::{digits, percent};
 use crate::cli::models::short_count;
-use crate::lineage::compare::{Group, TensorChange, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
-use crate::lineage::spectrum::Method;
+use crate::compare::spectrum::Method;
+use crate::compare::{Group, TensorChange, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
 use crate::report::{plain_table, render};
 use crate::weights::TensorInfo;
 

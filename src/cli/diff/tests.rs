@@ -4,7 +4,7 @@ use ndarray::{Array2, s};
 
 use super::*;
 use crate::base::progress::Silent;
-use crate::lineage::spectrum::testing::{known_spectrum, model as in_memory, numbers};
+use crate::compare::spectrum::testing::{known_spectrum, model as in_memory, numbers};
 use crate::weights::{Dtype, TensorSource};
 
 const HIDDEN: usize = 24;

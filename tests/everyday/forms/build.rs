@@ -8,7 +8,7 @@ use std::process::Output;
 use crate::support::killed::{ANY, SMALL, kill_and_restart, write_wide_model};
 use crate::support::tiny::{command, stderr, stdout, write_tiny_model};
 use safetensors::tensor::{Dtype as StDtype, TensorView};
-use zoo::lineage::{LOCK_FILE, Lock};
+use zoo::store::{LOCK_FILE, Lock};
 use zoo::weights::{self, Dtype};
 
 /// What is added is this part of the base: a power of two, and small as differences are.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::support::killed::{ANY, content, kill_and_restart, write_wide_model};
 use crate::support::tiny::{command, stderr, stdout, write_tiny_model, zoo};
-use zoo::lineage::{LOCK_FILE, Lock};
+use zoo::store::{LOCK_FILE, Lock};
 use zoo::weights;
 
 fn tiny() -> tempfile::TempDir {

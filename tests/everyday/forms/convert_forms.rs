@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::support::tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 use zoo::base::progress::Silent;
-use zoo::lineage::Lock;
+use zoo::store::Lock;
 use zoo::tokenizer::{AddSpecials, Tokenizer};
 use zoo::weights::gguf::{GgufWriter, Metadata, Value};
 use zoo::weights::{self, TensorInfo, verify_checklist};

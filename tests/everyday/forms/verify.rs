@@ -8,7 +8,8 @@ use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use zoo::lineage::{LOCK_FILE, LineageRecord, Lock, LockedFile};
+use zoo::rebuild::LineageRecord;
+use zoo::store::{LOCK_FILE, Lock, LockedFile};
 use zoo::weights::FileDigests;
 
 /// Heads of the tiny model, and rows of each.
@@ -304,7 +305,7 @@ fn a_build_is_compared_with_its_lock() {
     let folder = model(alike_pairs);
     let path = folder.path();
     let source = zoo::weights::open(path).unwrap();
-    let tensors = zoo::lineage::digest_tensors(source.as_ref(), &zoo::base::progress::Silent).unwrap();
+    let tensors = zoo::store::digest_tensors(source.as_ref(), &zoo::base::progress::Silent).unwrap();
     let file = |name: &str| LockedFile {
         name: name.to_owned(),
         size: fs::metadata(path.join(name)).unwrap().len(),

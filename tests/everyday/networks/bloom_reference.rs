@@ -1,8 +1,9 @@
 //! BLOOM's logits against PyTorch's, f32 against f32. `tests/fixtures/bloom/make.py` made the references.
 
 use crate::support::reference::{Cases, LOGIT_TOLERANCE, largest_difference};
+use zoo::config::ModelConfig;
 use zoo::kernels;
-use zoo::model::{Bloom, Checkpoint, Kept, ModelConfig, Network, Residence, Wave};
+use zoo::model::{Bloom, Checkpoint, Kept, Network, Residence, Wave};
 
 const BLOOM: Cases = Cases("bloom");
 

@@ -3,8 +3,9 @@
 //! A test file of its own, because the memory is that of the process.
 
 use ndarray::Array1;
+use zoo::config::{LlamaConfig, RopeScaling};
 use zoo::kernels::{self, StoredMatrix};
-use zoo::model::{Kept, Layer, Layers, Linear, Llama, LlamaConfig, Network, RopeScaling, Wave};
+use zoo::model::{Kept, Layer, Layers, Linear, Llama, Network, Wave};
 
 const TOKENS: usize = 16_384;
 const THREADS: usize = 2;

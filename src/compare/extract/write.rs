@@ -1,0 +1,307 @@
+//! Computing the updates and writing them as PEFT keeps them.
+//!
+//! One module is in memory at a time. The weights are written first and the configuration last, each under a temporary
+//! name that is then changed: a folder with a configuration is whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::{ExtractOptions, Plan};
+use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::progress::{Progress, Unit};
+use crate::compare::spectrum::{Difference, Method, truncated};
+use crate::compare::{TensorKind, TensorPlace};
+use crate::forms::{LineageError, Refusal};
+use crate::rebuild::TOKENIZER_FILES;
+use crate::weights::safetensors::Layout;
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
+
+/// The weights in an adapter's folder.
+pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
+/// The configuration in an adapter's folder.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+/// What PEFT puts before the names of the model.
+const PREFIX: &str = "base_model.model.";
+/// Elements of a block when residuals are summed.
+const BLOCK: usize = 1 << 20;
+
+/// What [`Plan::write`] did.
+#[derive(Debug, Clone, Default)]
+pub struct Extraction {
+    /// The updates of low rank.
+    pub modules: Vec<Extracted>,
+    /// Names of the tokenizer files that were copied.
+    pub tokenizer: Vec<&'static str>,
+}
+
+/// One update of low rank.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Extracted {
+    /// Path of the linear layer.
+    pub module: String,
+    /// `‖Δ‖_F`.
+    pub delta_norm: f64,
+    /// `‖Δ − B A‖_F`, with B and A as they are stored.
+    pub residual_norm: f64,
+    /// `1 − ‖Δ − B A‖² / ‖Δ‖²`.
+    pub energy: f64,
+    /// How it was found.
+    pub method: Method,
+}
+
+impl Extraction {
+    /// `‖Δ‖_F` over all updated modules.
+    pub fn delta_norm(&self) -> f64 {
+        self.modules.iter().map(|m| m.delta_norm * m.delta_norm).sum::<f64>().sqrt()
+    }
+
+    /// `‖Δ − B A‖_F` over all updated modules.
+    pub fn residual_norm(&self) -> f64 {
+        self.modules.iter().map(|m| m.residual_norm * m.residual_norm).sum::<f64>().sqrt()
+    }
+}
+
+/// The two matrices of a module as they are stored.
+struct Pair {
+    module: String,
+    a: Vec<u8>,
+    b: Vec<u8>,
+}
+
+impl Plan {
+    /// Computes the updates and writes [`ADAPTER_FILE`] and [`CONFIG_FILE`] into `folder`, which is made if need be.
+    ///
+    /// # Errors
+    /// [`LineageError::Refused`] if LAPACK is missing or fails, or a value does not fit into the type asked for;
+    /// [`LineageError::Io`] and [`LineageError::Weights`] for reading and writing.
+    pub fn write(
+        &self,
+        a: &dyn TensorSource,
+        b: &dyn TensorSource,
+        options: &ExtractOptions,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Extraction, LineageError> {
+        fs::create_dir_all(folder).map_err(|e| LineageError::io(folder, "create", e))?;
+        progress.begin("extracting", Some(self.modules.len() as u64), Unit::Items);
+        let written = self.write_weights(a, b, options, &folder.join(ADAPTER_FILE), progress);
+        progress.end();
+        let mut done = written?;
+        if let Some(from) = options.tokenizer_from.as_deref().filter(|_| self.saves_vocabulary()) {
+            done.tokenizer = copy_tokenizer(from, folder)?;
+        }
+        let path = folder.join(CONFIG_FILE);
+        let text = format!("{:#}\n", self.config(options));
+        write_atomically(&path, text.as_bytes()).map_err(|e| LineageError::io(&path, "write", e))?;
+        Ok(done)
+    }
+
+    /// Whether rows of the vocabulary are among what is saved whole.
+    pub fn saves_vocabulary(&self) -> bool {
+        self.saved.iter().any(|module| TensorPlace::of(&format!("{module}.weight")).kind == TensorKind::Embed)
+    }
+
+    fn write_weights(
+        &self,
+        a: &dyn TensorSource,
+        b: &dyn TensorSource,
+        options: &ExtractOptions,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Extraction, LineageError> {
+        let failed = |e| LineageError::io(path, "write", e);
+        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+        let layout = Layout::plan(&self.infos(a, b, options)?, u64::MAX, &metadata)?;
+        let mut file = AtomicFile::create(path).map_err(failed)?;
+        let mut done = Extraction::default();
+        let mut pair: Option<Pair> = None;
+        for planned in &layout.files {
+            file.write_all(&planned.header(&metadata)?).map_err(failed)?;
+            for tensor in &planned.tensors {
+                let name = tensor.info.name.strip_prefix(PREFIX).unwrap_or(&tensor.info.name);
+                let Some((module, half)) = halves(name) else {
+                    file.write_all(&b.tensor(name)?.data).map_err(failed)?;
+                    b.hint(name, Access::Done);
+                    continue;
+                };
+                // The two matrices of a module follow each other, so each is computed once.
+                let current = match pair.take().filter(|pair| pair.module == module) {
+                    Some(pair) => pair,
+                    None => {
+                        let (new, report) = factor(a, b, module, options)?;
+                        done.modules.push(report);
+                        progress.advance(1);
+                        new
+                    }
+                };
+                let bytes = if half == Half::A { &current.a } else { &current.b };
+                file.write_all(bytes).map_err(failed)?;
+                pair = Some(current);
+            }
+        }
+        file.commit().map_err(failed)?;
+        Ok(done)
+    }
+
+    /// The tensors of the file, the matrices of one module side by side.
+    fn infos(
+        &self,
+        a: &dyn TensorSource,
+        b: &dyn TensorSource,
+        options: &ExtractOptions,
+    ) -> Result<Vec<TensorInfo>, LineageError> {
+        let mut infos = Vec::new();
+        for module in &self.modules {
+            let &[rows, columns] = find(a, &format!("{module}.weight"))?.shape.as_slice() else { continue };
+            for (half, shape) in [("A", vec![options.rank, columns]), ("B", vec![rows, options.rank])] {
+                let name = format!("{PREFIX}{module}.lora_{half}.weight");
+                infos.push(TensorInfo { name, dtype: options.dtype, shape });
+            }
+        }
+        for module in &self.saved {
+            let info = find(b, &format!("{module}.weight"))?;
+            let name = format!("{PREFIX}{}", info.name);
+            infos.push(TensorInfo { name, dtype: info.dtype, shape: info.shape.clone() });
+        }
+        Ok(infos)
+    }
+
+    /// `adapter_config.json`. Alpha is the rank, so that the scale is 1.
+    fn config(&self, options: &ExtractOptions) -> serde_json::Value {
+        json!({
+            "base_model_name_or_path": options.base_model,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+            "init_lora_weights": true,
+            "lora_alpha": options.rank,
+            "lora_dropout": 0.0,
+            "modules_to_save": (!self.modules_to_save.is_empty()).then_some(&self.modules_to_save),
+            "peft_type": "LORA",
+            "r": options.rank,
+            "target_modules": self.target_modules,
+            "task_type": "CAUSAL_LM",
+            "use_dora": false,
+            "use_rslora": false,
+        })
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Half {
+    A,
+    B,
+}
+
+/// Module and half of the name of an update's matrix; `None` for saved modules.
+fn halves(name: &str) -> Option<(&str, Half)> {
+    let a = name.strip_suffix(".lora_A.weight").map(|module| (module, Half::A));
+    a.or_else(|| name.strip_suffix(".lora_B.weight").map(|module| (module, Half::B)))
+}
+
+fn find<'s>(source: &'s dyn TensorSource, name: &str) -> Result<&'s TensorInfo, WeightsError> {
+    crate::forms::find(source, name).ok_or_else(|| WeightsError::MissingTensor {
+        file: source.files().into_iter().next().unwrap_or_default(),
+        name: name.to_owned(),
+    })
+}
+
+/// The update of one module, rounded to the type that is stored, and what it leaves out.
+fn factor(
+    a: &dyn TensorSource,
+    b: &dyn TensorSource,
+    module: &str,
+    options: &ExtractOptions,
+) -> Result<(Pair, Extracted), LineageError> {
+    let name = format!("{module}.weight");
+    let (base, tuned) = (a.tensor(&name)?, b.tensor(&name)?);
+    let Some(difference) = Difference::new(&base, &tuned) else {
+        let found = format!(
+            "{} {:?} and {} {:?}",
+            base.info.dtype, base.info.shape, tuned.info.dtype, tuned.info.shape
+        );
+        return Err(Refusal::new(name, "two matrices of numbers", found, "name other models").into());
+    };
+    let found = truncated(&difference, options.rank)?;
+    let (rows, columns, rank) = (difference.rows(), difference.columns(), options.rank);
+    let root = |i: usize| found.s.get(i).copied().unwrap_or(0.0).max(0.0).sqrt();
+    // A matrix smaller than the rank leaves rows and columns of zeros: the rank is one for all modules.
+    let down = Array2::from_shape_fn((rank, columns), |(i, j)| {
+        found.vt.get((i, j)).map_or(0.0, |v| (root(i) * v) as f32)
+    });
+    let up = Array2::from_shape_fn((rows, rank), |(i, j)| {
+        found.u.get((i, j)).map_or(0.0, |u| (root(j) * u) as f32)
+    });
+    let (a_bytes, down) = stored(options.dtype, &down, &name)?;
+    let (b_bytes, up) = stored(options.dtype, &up, &name)?;
+    let [total, rest] = residual(&difference, &up, &down)?;
+    a.hint(&name, Access::Done);
+    b.hint(&name, Access::Done);
+    let report = Extracted {
+        module: module.to_owned(),
+        delta_norm: total.sqrt(),
+        residual_norm: rest.sqrt(),
+        energy: if total > 0.0 { (1.0 - rest / total).clamp(0.0, 1.0) } else { 1.0 },
+        method: found.method,
+    };
+    Ok((Pair { module: module.to_owned(), a: a_bytes, b: b_bytes }, report))
+}
+
+/// Copies the files of a tokenizer; returns their names.
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, LineageError> {
+    let mut names = Vec::new();
+    for name in TOKENIZER_FILES.into_iter().filter(|name| from.join(name).is_file()) {
+        let source = from.join(name);
+        let bytes = fs::read(&source).map_err(|e| LineageError::io(&source, "read", e))?;
+        let target = to.join(name);
+        write_atomically(&target, &bytes).map_err(|e| LineageError::io(&target, "write", e))?;
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// A matrix as bytes, and the values that those bytes have.
+fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f64>), LineageError> {
+    let flat: Vec<f32> = values.iter().copied().collect();
+    let mut bytes = vec![0; dtype.bytes_for(flat.len()).unwrap_or(0)];
+    dtype.narrow(&flat, &mut bytes)?;
+    let mut back = vec![0.0; flat.len()];
+    dtype.widen(&bytes, &mut back)?;
+    if let Some(index) = back.iter().position(|x| !x.is_finite()) {
+        let found = format!("{:e}", flat.get(index).copied().unwrap_or(f32::NAN));
+        let expected = format!("factors that {dtype} can hold");
+        return Err(Refusal::new(name, expected, found, "store the adapter with --dtype f32").into());
+    }
+    let mut back = back.into_iter();
+    let values = Array2::from_shape_simple_fn(values.dim(), || back.next().map_or(0.0, f64::from));
+    Ok((bytes, values))
+}
+
+/// `‖Δ‖²` and `‖Δ − up · down‖²`, in an order that does not depend on the number of threads.
+fn residual(
+    difference: &Difference<'_>,
+    up: &Array2<f64>,
+    down: &Array2<f64>,
+) -> Result<[f64; 2], WeightsError> {
+    let (rows, columns) = (difference.rows(), difference.columns());
+    let step = (BLOCK / columns).max(1);
+    let sums: Vec<[f64; 2]> = (0..rows.div_ceil(step))
+        .into_par_iter()
+        .map(|i| {
+            let range = i * step..rows.min((i + 1) * step);
+            let mut block = difference.block(range.clone(), 0..columns)?;
+            let square = |block: &Array2<f64>| block.iter().map(|x| x * x).sum::<f64>();
+            let total = square(&block);
+            general_mat_mul(-1.0, &up.slice(s![range, ..]), down, 1.0, &mut block);
+            Ok([total, square(&block)])
+        })
+        .collect::<Result<_, WeightsError>>()?;
+    Ok(sums.iter().fold([0.0; 2], |[x, y], [a, b]| [x + a, y + b]))
+}

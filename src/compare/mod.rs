@@ -1,0 +1,200 @@
+//! Two models tensor by tensor: what changed, by how much, and with which singular values.
+//!
+//! Tensors are paired by name. One pair is in memory at a time; the next one's bytes are read ahead. Numbers are
+//! those of the stored values widened to f32, summed in f64 over fixed pieces, so they do not depend on the
+//! number of threads.
+
+pub mod extract;
+mod kind;
+mod moments;
+pub mod spectrum;
+mod summary;
+
+pub use kind::{TensorKind, TensorPlace};
+pub use moments::Moments;
+pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
+
+use self::spectrum::{Difference, Spectrum, SpectrumOptions};
+use crate::base::progress::{Progress, Unit};
+use crate::forms::{LineageError, find, is_buffer};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
+
+/// How two models are compared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CompareOptions {
+    /// How spectra are found; `None` for no spectra.
+    pub spectrum: Option<SpectrumOptions>,
+}
+
+/// A tensor that both models have.
+#[derive(Debug, Clone)]
+pub struct TensorChange {
+    /// Its name.
+    pub name: String,
+    /// Layer and kind.
+    pub place: TensorPlace,
+    /// Shape in A.
+    pub shape_a: Vec<usize>,
+    /// Shape in B; another number of rows is possible, nothing else.
+    pub shape_b: Vec<usize>,
+    /// Element type in A.
+    pub dtype_a: Dtype,
+    /// Element type in B.
+    pub dtype_b: Dtype,
+    /// Norms and counts over the rows that both have.
+    pub moments: Moments,
+    /// Singular values of B − A over those rows; for matrices that changed, if they were asked for.
+    pub spectrum: Option<Spectrum>,
+}
+
+impl TensorChange {
+    /// The number of rows that were compared, if one of the models has more.
+    pub fn common_rows(&self) -> Option<usize> {
+        let (a, b) = (self.shape_a.first()?, self.shape_b.first()?);
+        (a != b).then_some(*a.min(b))
+    }
+}
+
+/// A tensor that both models have and that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incomparable {
+    /// Its name.
+    pub name: String,
+    /// What A has, as words.
+    pub a: String,
+    /// What B has.
+    pub b: String,
+}
+
+/// What [`compare`] found.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// Tensors of both, sorted by name.
+    pub changes: Vec<TensorChange>,
+    /// Tensors of both with other shapes or of types that are no numbers of f32.
+    pub incomparable: Vec<Incomparable>,
+    /// Tensors that B lacks.
+    pub only_in_a: Vec<TensorInfo>,
+    /// Tensors that A lacks.
+    pub only_in_b: Vec<TensorInfo>,
+}
+
+impl Comparison {
+    /// Whether both have the same tensors of the same shapes with equal values.
+    pub fn is_identical(&self) -> bool {
+        self.incomparable.is_empty()
+            && self.only_in_a.is_empty()
+            && self.only_in_b.is_empty()
+            && self.changes.iter().all(|c| c.common_rows().is_none() && c.moments.is_equal())
+    }
+}
+
+/// How the tensors of one name can be compared.
+enum Pairing {
+    /// Over this many elements, which are the first ones of both.
+    Elements(usize),
+    /// Not at all.
+    No,
+}
+
+fn pairing(a: &TensorInfo, b: &TensorInfo) -> Pairing {
+    if !a.dtype.is_widenable() || !b.dtype.is_widenable() {
+        return Pairing::No;
+    }
+    if a.shape == b.shape {
+        return Pairing::Elements(a.elements());
+    }
+    match (a.shape.as_slice(), b.shape.as_slice()) {
+        // A vocabulary that has grown: the rows of the smaller one are the first rows of the other.
+        (&[rows_a, columns_a], &[rows_b, columns_b]) if columns_a == columns_b => {
+            Pairing::Elements(rows_a.min(rows_b) * columns_a)
+        }
+        _ => Pairing::No,
+    }
+}
+
+/// Compares all tensors whose name `wanted` accepts.
+///
+/// # Errors
+/// [`LineageError::Weights`] if a tensor cannot be read, [`LineageError::Refused`] if LAPACK is needed and missing or
+/// fails.
+pub fn compare(
+    a: &dyn TensorSource,
+    b: &dyn TensorSource,
+    wanted: &dyn Fn(&str) -> bool,
+    options: &CompareOptions,
+    progress: &dyn Progress,
+) -> Result<Comparison, LineageError> {
+    if options.spectrum.is_some() && !spectrum::AVAILABLE {
+        return Err(spectrum::without_lapack().into());
+    }
+    let wanted = |info: &&TensorInfo| !is_buffer(&info.name) && wanted(&info.name);
+    let mut found = Comparison::default();
+    let mut pairs: Vec<(&TensorInfo, &TensorInfo, usize)> = Vec::new();
+    for info_a in a.tensors().iter().filter(wanted) {
+        match find(b, &info_a.name) {
+            None => found.only_in_a.push(info_a.clone()),
+            Some(info_b) => match pairing(info_a, info_b) {
+                Pairing::Elements(count) => pairs.push((info_a, info_b, count)),
+                Pairing::No => found.incomparable.push(Incomparable {
+                    name: info_a.name.clone(),
+                    a: words(info_a),
+                    b: words(info_b),
+                }),
+            },
+        }
+    }
+    let only_in_b = b.tensors().iter().filter(wanted).filter(|info| find(a, &info.name).is_none());
+    found.only_in_b = only_in_b.cloned().collect();
+
+    let total: usize = pairs.iter().map(|(.., count)| count).sum();
+    progress.begin("comparing", Some(total as u64), Unit::Items);
+    let result = pairs.iter().enumerate().try_for_each(|(i, &(info_a, info_b, count))| {
+        if let Some((next, ..)) = pairs.get(i + 1) {
+            a.hint(&next.name, Access::Soon);
+            b.hint(&next.name, Access::Soon);
+        }
+        found.changes.push(change(a, b, info_a, info_b, count, options)?);
+        a.hint(&info_a.name, Access::Done);
+        b.hint(&info_a.name, Access::Done);
+        progress.advance(count as u64);
+        Ok(())
+    });
+    progress.end();
+    result.map(|()| found)
+}
+
+fn change(
+    a: &dyn TensorSource,
+    b: &dyn TensorSource,
+    info_a: &TensorInfo,
+    info_b: &TensorInfo,
+    count: usize,
+    options: &CompareOptions,
+) -> Result<TensorChange, LineageError> {
+    let (view_a, view_b) = (a.tensor(&info_a.name)?, b.tensor(&info_b.name)?);
+    let moments = Moments::of(&view_a, &view_b, count)?;
+    let spectrum = match (&options.spectrum, Difference::new(&view_a, &view_b)) {
+        (Some(options), Some(difference)) if moments.delta_squared > 0.0 && moments.non_finite == 0 => {
+            Some(spectrum::spectrum(&difference, moments.delta_squared, options)?)
+        }
+        _ => None,
+    };
+    Ok(TensorChange {
+        name: info_a.name.clone(),
+        place: TensorPlace::of(&info_a.name),
+        shape_a: info_a.shape.clone(),
+        shape_b: info_b.shape.clone(),
+        dtype_a: info_a.dtype,
+        dtype_b: info_b.dtype,
+        moments,
+        spectrum,
+    })
+}
+
+fn words(info: &TensorInfo) -> String {
+    format!("{} {:?}", info.dtype, info.shape)
+}
+
+#[cfg(test)]
+mod tests;

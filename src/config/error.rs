@@ -1,0 +1,71 @@
+//! Why a configuration is none that runs here.
+
+use crate::weights::{FaultKind, MetadataKindError};
+
+/// A configuration that cannot be read, or that no model has.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A configuration value that is missing, of the wrong kind or impossible.
+    #[error("{source_file}: {field}: expected {expected}, found {found}")]
+    Value {
+        /// The file (or metadata section) with the value.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// What a valid file has there.
+        expected: String,
+        /// What this one has.
+        found: String,
+    },
+    /// A configuration value beyond that of any model; nothing is allocated for it.
+    #[error(
+        "{source_file}: {field}: expected at most {limit}, found {found}; no model comes near, so the file is \
+         damaged: fetch it again"
+    )]
+    Limit {
+        /// The file with the value.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// The largest value that is accepted.
+        limit: u64,
+        /// The value.
+        found: u64,
+    },
+    /// A model of another kind than this program runs.
+    #[error("{source_file}: {field} is {found}, which zoo does not run; it runs {supported}")]
+    Unsupported {
+        /// The file that says so.
+        source_file: String,
+        /// The key.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What would work.
+        supported: String,
+    },
+    /// A configuration file that the operating system does not give.
+    #[error("{file}: {reason}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What happened.
+        reason: String,
+    },
+    /// GGUF metadata of the wrong kind.
+    #[error(transparent)]
+    Metadata(#[from] MetadataKindError),
+}
+
+impl ConfigError {
+    /// What kind of fault in the model's files this is; `None` for errors that are not the files' fault.
+    pub fn class(&self) -> Option<FaultKind> {
+        match self {
+            ConfigError::Value { .. } | ConfigError::Metadata(_) => Some(FaultKind::InvalidConfig),
+            ConfigError::Limit { .. } => Some(FaultKind::LimitExceeded),
+            ConfigError::Unsupported { .. } => Some(FaultKind::Unsupported),
+            ConfigError::Unreadable { .. } => None,
+        }
+    }
+}

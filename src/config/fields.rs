@@ -1,0 +1,121 @@
+//! Typed reading of JSON objects whose errors name file, key, expectation and finding.
+
+use serde_json::{Map, Value};
+
+use super::ConfigError;
+use crate::weights::shown;
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 80;
+
+/// One JSON object with its place, for errors that name file and key.
+pub struct Fields<'a> {
+    /// The file, for messages.
+    pub file: &'a str,
+    /// The key that the object stands under; empty for the outermost one.
+    pub prefix: &'a str,
+    /// The keys.
+    pub map: &'a Map<String, Value>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of a key that is there and not null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A non-negative integer that has to be there.
+    pub fn required(&self, key: &str) -> Result<usize, ConfigError> {
+        self.count(key)?.ok_or_else(|| self.wrong(key, "a positive integer", "nothing"))
+    }
+
+    /// A non-negative integer.
+    pub fn count(&self, key: &str) -> Result<Option<usize>, ConfigError> {
+        self.get(key)
+            .map(|value| {
+                value
+                    .as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| self.wrong(key, "a positive integer", &value.to_string()))
+            })
+            .transpose()
+    }
+
+    /// A number.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
+        let wrong = |value: &Value| self.wrong(key, "a number", &value.to_string());
+        self.get(key).map(|value| value.as_f64().ok_or_else(|| wrong(value))).transpose()
+    }
+
+    /// A truth value.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        let wrong = |value: &Value| self.wrong(key, "true or false", &value.to_string());
+        self.get(key).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
+    }
+
+    /// A string.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
+        let wrong = |value: &Value| self.wrong(key, "a string", &value.to_string());
+        self.get(key).map(|value| value.as_str().ok_or_else(|| wrong(value))).transpose()
+    }
+
+    /// An object, with its place in the file.
+    pub fn object(&self, key: &'static str) -> Result<Option<Fields<'a>>, ConfigError> {
+        let wrong = |value: &Value| self.wrong(key, "an object", &value.to_string());
+        self.get(key)
+            .map(|value| match value {
+                Value::Object(map) => Ok(Fields { file: self.file, prefix: key, map }),
+                other => Err(wrong(other)),
+            })
+            .transpose()
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.prefix.is_empty() { key.to_owned() } else { format!("{}.{key}", self.prefix) }
+    }
+
+    /// An error: the value of a key is missing, of the wrong kind or impossible.
+    ///
+    /// What was found is shortened, since a file can hold megabytes there.
+    pub fn wrong(&self, key: &str, expected: &str, found: &str) -> ConfigError {
+        ConfigError::Value {
+            source_file: self.file.to_owned(),
+            field: self.key(key),
+            expected: expected.to_owned(),
+            found: short(found),
+        }
+    }
+
+    /// An error: the value of a key belongs to a model that is not run here.
+    pub fn unsupported(&self, key: &str, found: &str, supported: &str) -> ConfigError {
+        ConfigError::Unsupported {
+            source_file: self.file.to_owned(),
+            field: self.key(key),
+            found: short(found),
+            supported: supported.to_owned(),
+        }
+    }
+}
+
+/// At most [`SHOWN`] characters of a value, none of which a terminal obeys.
+fn short(found: &str) -> String {
+    match found.char_indices().nth(SHOWN) {
+        Some((end, _)) => shown(format!("{}…", found.get(..end).unwrap_or_default())),
+        None => shown(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_value_of_any_length_makes_a_short_message() {
+        let value = json!({"inner": {"x": "ä".repeat(100_000)}});
+        let fields = Fields { file: "config.json", prefix: "", map: value.as_object().unwrap() };
+        let inner = fields.object("inner").unwrap().unwrap();
+        let message = inner.count("x").unwrap_err().to_string();
+        assert!(message.len() < 400 && message.contains("inner.x") && message.contains('…'), "{message}");
+    }
+}

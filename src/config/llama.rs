@@ -1,0 +1,224 @@
+//! What a LLaMA-architecture model is made of, whatever file says so.
+
+use super::ConfigError;
+use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
+
+/// How rotary frequencies are stretched beyond the training context.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// As trained.
+    None,
+    /// All positions divided by `factor`.
+    Linear {
+        /// The divisor, ≥ 1 in practice.
+        factor: f64,
+    },
+    /// A larger theta for sequences beyond the training context ("dynamic NTK"): depends on the
+    /// length of the whole sequence.
+    Dynamic {
+        /// How much the context is stretched.
+        factor: f64,
+    },
+    /// LLaMA 3.1's rule: low frequencies divided by `factor`, high ones kept, a ramp between.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` are divided.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// The training context in tokens.
+        original_max_position_embeddings: f64,
+    },
+}
+
+/// Shape and constants of a LLaMA-architecture model, with the names of HF's `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlamaConfig {
+    /// Rows of the embedding.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the SwiGLU's inner layer.
+    pub intermediate_size: usize,
+    /// Number of blocks.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads; fewer than query heads in grouped-query attention.
+    pub num_key_value_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Positions the model was made for.
+    pub max_position_embeddings: usize,
+    /// ε of every RMSNorm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Stretching of the rotary frequencies.
+    pub rope_scaling: RopeScaling,
+    /// Whether the output matrix is the embedding.
+    pub tie_word_embeddings: bool,
+    /// Whether q, k, v and o projections have biases.
+    pub attention_bias: bool,
+    /// Whether the MLP's projections have biases.
+    pub mlp_bias: bool,
+}
+
+impl LlamaConfig {
+    /// Query heads that share one key-value head.
+    pub fn queries_per_kv_head(&self) -> usize {
+        self.num_attention_heads / self.num_key_value_heads
+    }
+
+    /// Number of parameters, tied embeddings counted once.
+    pub fn parameters(&self) -> u64 {
+        let [vocab, hidden, inner, layers, heads, kv_heads, head_dim] = [
+            self.vocab_size,
+            self.hidden_size,
+            self.intermediate_size,
+            self.num_hidden_layers,
+            self.num_attention_heads,
+            self.num_key_value_heads,
+            self.head_dim,
+        ]
+        .map(|n| n as u64);
+        let attention = 2 * hidden * head_dim * (heads + kv_heads);
+        let attention_bias = if self.attention_bias { head_dim * (heads + 2 * kv_heads) + hidden } else { 0 };
+        let mlp = 3 * hidden * inner;
+        let mlp_bias = if self.mlp_bias { 2 * inner + hidden } else { 0 };
+        let embeddings = vocab * hidden * if self.tie_word_embeddings { 1 } else { 2 };
+        embeddings + layers * (attention + attention_bias + mlp + mlp_bias + 2 * hidden) + hidden
+    }
+
+    /// Checks that the numbers fit together; `source` names the file in errors.
+    pub fn check(&self, source: &str) -> Result<(), ConfigError> {
+        let fail = |field: &str, expected: String, found: String| {
+            Err(ConfigError::Value {
+                source_file: source.to_owned(),
+                field: field.to_owned(),
+                expected,
+                found,
+            })
+        };
+        limits::check(
+            source,
+            &[
+                ("vocab_size", self.vocab_size, MAX_VOCABULARY),
+                ("hidden_size", self.hidden_size, MAX_WIDTH),
+                ("intermediate_size", self.intermediate_size, MAX_WIDTH),
+                ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+                ("num_attention_heads", self.num_attention_heads, MAX_WIDTH),
+                ("num_key_value_heads", self.num_key_value_heads, MAX_WIDTH),
+                ("head_dim", self.head_dim, MAX_WIDTH),
+                ("max_position_embeddings", self.max_position_embeddings, MAX_POSITIONS),
+            ],
+        )?;
+        limits::check(
+            source,
+            &[("num_attention_heads * head_dim", self.num_attention_heads * self.head_dim, MAX_WIDTH)],
+        )?;
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
+            return fail(
+                "num_key_value_heads",
+                format!("a divisor of num_attention_heads ({})", self.num_attention_heads),
+                self.num_key_value_heads.to_string(),
+            );
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return fail("head_dim", "an even number (rotary pairs)".to_owned(), self.head_dim.to_string());
+        }
+        if !(self.rms_norm_eps > 0.0 && self.rms_norm_eps < 1.0) {
+            return fail("rms_norm_eps", "between 0 and 1".to_owned(), self.rms_norm_eps.to_string());
+        }
+        if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
+            return fail("rope_theta", "a number of at least 1".to_owned(), self.rope_theta.to_string());
+        }
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let scaling_ok = match self.rope_scaling {
+            RopeScaling::None => true,
+            RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor } => positive(factor),
+            RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => {
+                [factor, low_freq_factor, high_freq_factor, original_max_position_embeddings]
+                    .into_iter()
+                    .all(positive)
+                    && high_freq_factor > low_freq_factor
+            }
+        };
+        if !scaling_ok {
+            return fail(
+                "rope_scaling",
+                "positive factors, high_freq_factor above low_freq_factor".to_owned(),
+                format!("{:?}", self.rope_scaling),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn smollm2_135m() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 49152,
+            hidden_size: 576,
+            intermediate_size: 1536,
+            num_hidden_layers: 30,
+            num_attention_heads: 9,
+            num_key_value_heads: 3,
+            head_dim: 64,
+            max_position_embeddings: 8192,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e5,
+            rope_scaling: RopeScaling::None,
+            tie_word_embeddings: true,
+            attention_bias: false,
+            mlp_bias: false,
+        }
+    }
+
+    #[test]
+    fn parameters_match_the_published_counts() {
+        assert_eq!(smollm2_135m().parameters(), 134_515_008);
+        let llama_7b = LlamaConfig {
+            vocab_size: 32000,
+            hidden_size: 4096,
+            intermediate_size: 11008,
+            num_hidden_layers: 32,
+            num_attention_heads: 32,
+            num_key_value_heads: 32,
+            head_dim: 128,
+            tie_word_embeddings: false,
+            ..smollm2_135m()
+        };
+        assert_eq!(llama_7b.parameters(), 6_738_415_616);
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_named() {
+        let good = smollm2_135m();
+        assert!(good.check("config.json").is_ok());
+        let cases: [(&str, LlamaConfig); 6] = [
+            ("num_key_value_heads", LlamaConfig { num_key_value_heads: 2, ..good.clone() }),
+            ("hidden_size", LlamaConfig { hidden_size: 0, ..good.clone() }),
+            ("num_hidden_layers", LlamaConfig { num_hidden_layers: 1 << 40, ..good.clone() }),
+            ("rms_norm_eps", LlamaConfig { rms_norm_eps: f64::NAN, ..good.clone() }),
+            ("rope_theta", LlamaConfig { rope_theta: 0.0, ..good.clone() }),
+            (
+                "rope_scaling",
+                LlamaConfig { rope_scaling: RopeScaling::Linear { factor: 0.0 }, ..good.clone() },
+            ),
+        ];
+        for (field, config) in cases {
+            let message = config.check("config.json").unwrap_err().to_string();
+            assert!(message.contains(field) && message.contains("config.json"), "{message}");
+        }
+    }
+}

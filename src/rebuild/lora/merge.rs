@@ -1,0 +1,355 @@
+//! An adapter over its base.
+//!
+//! The product `B A` is made in f32, multiplied by the scale, added to the widened weight, and the sum is rounded once
+//! to the base's type: what the PEFT library does by default. (With `safe_merge` it rounds the product to f16 first,
+//! which differs in the last bit of about one element in ten.) Saved modules replace the base's. Rows are computed in
+//! parallel blocks; an element's sum over the rank has one order, whatever the blocks.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::adapter::{Adapter, TOKENIZER_FILES};
+use crate::forms::find;
+use crate::forms::is_buffer;
+use crate::forms::{HfModel, LineageError, Refusal};
+use crate::kernels::gemm;
+use crate::rebuild::arithmetic::{Operand, cast};
+use crate::rebuild::delta::{EMBEDDING, OUTPUT};
+use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+
+/// Elements of one parallel block of rows.
+const BLOCK: usize = 1 << 18;
+/// Rows that a padded embedding has more than its tokenizer has tokens, at most.
+const PADDING: usize = 128;
+/// Padded embeddings have a multiple of this many rows.
+const PADDED_TO: usize = 8;
+
+/// How strictly an adapter's vocabulary is held to its tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeRule {
+    /// Any adapter: an embedding may be padded to a multiple of 8.
+    Peft,
+    /// Chinese-LLaMA-Alpaca: exactly one row per token.
+    Chinese,
+}
+
+/// Merges one adapter into a model, which may itself be merged. The tokenizer's files and the size of the vocabulary
+/// are the adapter's where it brings them. Notes come back beside the model. Only headers and the adapter are read.
+///
+/// # Errors
+/// [`LineageError::Refused`] if the adapter does not fit the model: other shapes, layers or modules, a vocabulary that
+/// would shrink, or rows without tokens.
+pub fn merge(
+    base: HfModel,
+    adapter: Adapter,
+    rule: MergeRule,
+) -> Result<(HfModel, Vec<String>), LineageError> {
+    let fit = Fit { base: &base, adapter: &adapter };
+    fit.check_modules()?;
+    fit.check_coverage()?;
+    fit.check_saved()?;
+    let mut notes = adapter.notes.clone();
+    notes.extend(fit.check_tokens(rule)?);
+
+    let mut infos = Vec::new();
+    for info in base.tensors.tensors().iter().filter(|info| !is_buffer(&info.name)) {
+        let shape = adapter.info_of_saved(&info.name).map_or(&info.shape, |saved| &saved.shape);
+        infos.push(TensorInfo { shape: shape.clone(), ..info.clone() });
+    }
+    let HfModel { tensors, mut config, config_name, mut sidecars, .. } = base;
+    if let Some(rows) = adapter.info_of_saved(EMBEDDING).and_then(|info| info.shape.first()) {
+        config.insert("vocab_size".to_owned(), Value::from(*rows));
+    }
+    if !adapter.sidecars.is_empty() {
+        sidecars.retain(|sidecar| !TOKENIZER_FILES.contains(&sidecar.name.as_str()));
+        sidecars.extend(adapter.sidecars.iter().cloned());
+    }
+    let path = adapter.path.clone();
+    let tensors = Box::new(Merged { base: tensors, adapter, infos });
+    Ok((HfModel { path, tensors, config, config_name, sidecars }, notes))
+}
+
+/// A base and an adapter that may belong together.
+struct Fit<'a> {
+    base: &'a HfModel,
+    adapter: &'a Adapter,
+}
+
+impl Fit<'_> {
+    fn base_info(&self, name: &str) -> Option<&TensorInfo> {
+        find(self.base.tensors.as_ref(), name)
+    }
+
+    fn refuse(&self, what: &str, expected: String, found: String, advice: &str) -> Box<Refusal> {
+        Refusal::new(format!("{}: {what}", self.adapter.path.display()), expected, found, advice)
+    }
+
+    /// Each module of the adapter must be a matrix of the base, of the adapter's shape.
+    fn check_modules(&self) -> Result<(), Box<Refusal>> {
+        for (module, pair) in &self.adapter.pairs {
+            let Some(info) = self.base_info(&format!("{module}.weight")) else {
+                let expected = format!("a module that {} has", self.base.path.display());
+                let found = match layer_of(module) {
+                    Some(layer) => format!("one of layer {layer}; the base has {} layers", self.layers()),
+                    None => "another one".to_owned(),
+                };
+                let advice = "the adapter belongs to another model: take the base that it was trained on";
+                return Err(self.refuse(module, expected, found, advice));
+            };
+            self.check_type(module, info)?;
+            let length = |name: &str, axis: usize| {
+                find(self.adapter.tensors.as_ref(), name).and_then(|info| info.shape.get(axis).copied())
+            };
+            let (&[rows, columns], Some(inputs), Some(outputs)) =
+                (info.shape.as_slice(), length(&pair.a, 1), length(&pair.b, 0))
+            else {
+                let expected = "a matrix in the base".to_owned();
+                return Err(self.refuse(
+                    module,
+                    expected,
+                    format!("{:?}", info.shape),
+                    "take the right base",
+                ));
+            };
+            let advice =
+                "the adapter belongs to a model of another size: take the base that it was trained on";
+            if inputs != columns {
+                let expected =
+                    format!("lora_A with {columns} columns, as the base's weight [{rows}, {columns}]");
+                return Err(self.refuse(module, expected, format!("{inputs} columns"), advice));
+            }
+            if outputs != rows {
+                let expected = format!("lora_B with {rows} rows, as the base's weight [{rows}, {columns}]");
+                return Err(self.refuse(module, expected, format!("{outputs} rows"), advice));
+            }
+        }
+        Ok(())
+    }
+
+    /// What changes must be of a type that results are written in.
+    fn check_type(&self, what: &str, info: &TensorInfo) -> Result<(), Box<Refusal>> {
+        if info.dtype.is_narrowable() {
+            return Ok(());
+        }
+        let expected = "a base in F16, BF16 or F32".to_owned();
+        let advice = "fetch the unquantised files: a sum with rounded weights is another model";
+        Err(self.refuse(what, expected, info.dtype.to_string(), advice))
+    }
+
+    fn layers(&self) -> u64 {
+        let layers = self.base.tensors.tensors().iter().filter_map(|info| layer_of(&info.name));
+        layers.max().map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// Every module of the base that the configuration targets must have its update.
+    fn check_coverage(&self) -> Result<(), Box<Refusal>> {
+        let config = &self.adapter.config;
+        let wanted = |module: &str| {
+            config.includes(module)
+                && config
+                    .layers
+                    .as_ref()
+                    .is_none_or(|only| layer_of(module).is_some_and(|l| only.contains(&l)))
+                && !self.adapter.saved.contains_key(&format!("{module}.weight"))
+        };
+        let matrices = self.base.tensors.tensors().iter().filter(|info| info.shape.len() == 2);
+        let modules: Vec<&str> = matrices
+            .filter_map(|info| info.name.strip_suffix(".weight"))
+            // Embeddings are matrices too, and no linear layers.
+            .filter(|module| !module.rsplit('.').next().is_some_and(|last| last.contains("embed")))
+            .filter(|module| wanted(module))
+            .collect();
+        let hit = |name: &&String| modules.iter().any(|module| super::config::is_or_ends(module, name));
+        if let Some(name) = config.target_names().iter().find(|name| !hit(name)) {
+            let expected = "target_modules that the base has".to_owned();
+            let advice = "the adapter belongs to another architecture: take the base that it was trained on";
+            return Err(self.refuse("target_modules", expected, format!("{name:?}"), advice));
+        }
+        let missing: Vec<&&str> = modules.iter().filter(|m| !self.adapter.pairs.contains_key(**m)).collect();
+        let Some(first) = missing.first() else { return Ok(()) };
+        let expected = format!("updates of {} modules, as target_modules asks", modules.len());
+        let found = format!("{} of them, none for {first}", modules.len() - missing.len());
+        let advice = "the adapter is incomplete, or its configuration is of another one: fetch both again";
+        Err(self.refuse("target_modules", expected, found, advice))
+    }
+
+    /// Saved modules must fit; vocabularies only grow.
+    fn check_saved(&self) -> Result<(), Box<Refusal>> {
+        for name in self.adapter.saved.keys() {
+            let saved =
+                self.adapter.info_of_saved(name).map(|info| info.shape.as_slice()).unwrap_or_default();
+            let Some(info) = self.base_info(name) else {
+                let expected = format!("a module that {} has", self.base.path.display());
+                let advice = "the adapter belongs to another model: take the base that it was trained on";
+                return Err(self.refuse(name, expected, "no such tensor".to_owned(), advice));
+            };
+            self.check_type(name, info)?;
+            let vocabulary = name == EMBEDDING || name == OUTPUT;
+            if saved.len() != info.shape.len()
+                || saved.get(1..) != info.shape.get(1..)
+                || (!vocabulary && saved != info.shape.as_slice())
+            {
+                let advice =
+                    "the adapter belongs to a model of another size: take the base that it was trained on";
+                let expected = format!("shape {:?}, as in the base", info.shape);
+                return Err(self.refuse(name, expected, format!("{saved:?}"), advice));
+            }
+            let (Some(rows), Some(old)) = (saved.first(), info.shape.first()) else { continue };
+            if rows < old {
+                let expected = format!("at least the {old} rows that the model already has");
+                let advice = "vocabularies only grow: merge the adapters in their order (Chinese-LLaMA before \
+                              Chinese-Alpaca), and start from the original base";
+                return Err(self.refuse(name, expected, format!("{rows} rows"), advice));
+            }
+        }
+        let rows = |name: &str| {
+            let info = self.adapter.info_of_saved(name).or_else(|| self.base_info(name));
+            info.and_then(|info| info.shape.first().copied())
+        };
+        match (rows(EMBEDDING), rows(OUTPUT)) {
+            (Some(embedding), Some(output)) if embedding != output => {
+                let expected = format!("{embedding} rows in lm_head too");
+                let advice = "the adapter brings only one of embedding and output layer: fetch it again";
+                Err(self.refuse(OUTPUT, expected, format!("{output} rows"), advice))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Each row of the embedding needs a token; returns a note where it may be padding.
+    fn check_tokens(&self, rule: MergeRule) -> Result<Option<String>, LineageError> {
+        let old = self.base_info(EMBEDDING).and_then(|info| info.shape.first().copied());
+        let saved = self.adapter.info_of_saved(EMBEDDING).and_then(|info| info.shape.first().copied());
+        let Some(rows) = saved.or(old) else { return Ok(None) };
+        let advice = "put the adapter's own tokenizer files into its folder: ids of another vocabulary mean other text";
+        let Some(tokens) = self.adapter.tokens else {
+            if saved.is_none() || saved == old {
+                return Ok(None);
+            }
+            let before = old.map_or("another number of".to_owned(), |old| old.to_string());
+            let expected = format!("a tokenizer of {rows} tokens, one for each row of embed_tokens");
+            let found = format!("no tokenizer in the adapter, and {before} rows before it");
+            return Err(self.refuse("tokenizer.model", expected, found, advice).into());
+        };
+        // An adapter without an embedding of its own uses the base's, whose padding is not its affair.
+        let padded = rows.is_multiple_of(PADDED_TO) && rows.saturating_sub(tokens) < PADDING;
+        if tokens == rows || (saved.is_none() && tokens < rows) {
+            return Ok(None);
+        }
+        if tokens < rows && padded && rule == MergeRule::Peft {
+            return Ok(Some(format!(
+                "{}: {rows} rows for {tokens} tokens; taken as padding to a multiple of {PADDED_TO}",
+                self.adapter.path.display()
+            )));
+        }
+        let expected = format!("as many tokens as rows of embed_tokens, {rows}");
+        Err(self.refuse("tokenizer", expected, format!("{tokens} tokens"), advice).into())
+    }
+}
+
+/// The number behind `layers.` in a module's path.
+fn layer_of(name: &str) -> Option<u64> {
+    name.split_once("layers.").and_then(|(_, rest)| rest.split('.').next()?.parse().ok())
+}
+
+/// The merged tensors; each is computed when it is asked for.
+struct Merged {
+    base: Box<dyn TensorSource>,
+    adapter: Adapter,
+    infos: Vec<TensorInfo>,
+}
+
+impl Merged {
+    /// `weight + scale · B A` in place of `weight`.
+    fn add_product(&self, module: &str, info: &TensorInfo, weight: &mut [u8]) -> Result<(), WeightsError> {
+        let Some(pair) = self.adapter.pairs.get(module) else { return Ok(()) };
+        let (a, b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
+        let scale = self.adapter.config.scale_of(module);
+        let columns = a.ncols();
+        let rows = (BLOCK / columns.max(1)).max(1);
+        let row_bytes = info.dtype.bytes_for(columns).unwrap_or(0).max(1);
+        let (dtype, a) = (info.dtype, a.view());
+        weight.par_chunks_mut(rows.saturating_mul(row_bytes)).enumerate().try_for_each(|(block, bytes)| {
+            let count = bytes.len() / row_bytes;
+            let first = block * rows;
+            let b: ArrayView2<f32> = b.slice(ndarray::s![first..first + count, ..]);
+            let mut product = Array2::zeros((count, columns));
+            gemm(b, a, product.view_mut());
+            let mut values = vec![0.0; count * columns];
+            dtype.widen(bytes, &mut values)?;
+            for (value, product) in values.iter_mut().zip(&product) {
+                *value += scale * product;
+            }
+            dtype.narrow(&values, bytes)
+        })
+    }
+
+    /// A matrix of the adapter in f32; its shape was checked when the adapter was read.
+    fn matrix(&self, name: &str) -> Result<Array2<f32>, WeightsError> {
+        let view = self.adapter.tensors.tensor(name)?;
+        let shape = match *view.info.shape.as_slice() {
+            [rows, columns] => (rows, columns),
+            _ => (0, 0),
+        };
+        let values = view.to_f32()?;
+        Array2::from_shape_vec(shape, values).map_err(|_| WeightsError::MissingTensor {
+            file: self.adapter.path.clone(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl TensorSource for Merged {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.infos
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
+        let Some(info) = index.and_then(|i| self.infos.get(i)) else {
+            let file = self.adapter.path.clone();
+            return Err(WeightsError::MissingTensor { file, name: name.to_owned() });
+        };
+        if let Some(saved) = self.adapter.saved.get(name) {
+            let view = self.adapter.tensors.tensor(saved)?;
+            if view.info.dtype == info.dtype {
+                return Ok(TensorView { info, data: view.data });
+            }
+            let mut out = vec![0; info.dtype.bytes_for(info.elements()).unwrap_or(0)];
+            cast(Operand { dtype: view.info.dtype, bytes: &view.data }, info.dtype, &mut out)?;
+            return Ok(TensorView { info, data: Cow::Owned(out) });
+        }
+        let data = self.base.tensor(name)?.data;
+        let module = name.strip_suffix(".weight").filter(|module| self.adapter.pairs.contains_key(*module));
+        let data = match module {
+            None => data,
+            Some(module) => {
+                let mut weight = data.into_owned();
+                self.add_product(module, info, &mut weight)?;
+                Cow::Owned(weight)
+            }
+        };
+        Ok(TensorView { info, data })
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.base.files();
+        files.extend(self.adapter.tensors.files());
+        files
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        if let Some(saved) = self.adapter.saved.get(name) {
+            return self.adapter.tensors.hint(saved, access);
+        }
+        self.base.hint(name, access);
+        let pair = name.strip_suffix(".weight").and_then(|module| self.adapter.pairs.get(module));
+        for matrix in pair.iter().flat_map(|pair| [&pair.a, &pair.b]) {
+            self.adapter.tensors.hint(matrix, access);
+        }
+    }
+}

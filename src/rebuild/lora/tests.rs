@@ -1,0 +1,290 @@
+//! Merges and refusals, over a small base and adapters written to disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use half::f16;
+use safetensors::tensor::{Dtype as StDtype, TensorView as StView};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::forms::sample::{HIDDEN, ROWS, tiny};
+use crate::forms::{HfModel, Sidecar, SidecarContent};
+use crate::rebuild::delta::{EMBEDDING, OUTPUT};
+use crate::weights::TensorSource;
+
+/// An adapter that is to be written.
+#[derive(Clone)]
+struct Draft {
+    config: Value,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+const TARGETS: [&str; 2] = ["q_proj", "v_proj"];
+
+/// Rank 2, alpha 3, on q and v of both layers.
+fn draft() -> Draft {
+    let config = json!({
+        "peft_type": "LORA", "r": 2, "lora_alpha": 3, "bias": "none", "target_modules": TARGETS,
+        "modules_to_save": null, "fan_in_fan_out": false
+    });
+    let mut draft = Draft { config, tensors: BTreeMap::new() };
+    for layer in 0..2 {
+        for target in TARGETS {
+            let module = format!("model.layers.{layer}.self_attn.{target}");
+            let values =
+                |salt: usize| (0..2 * HIDDEN).map(|i| ((i * 5 + layer + salt) % 7) as f32 / 16.0).collect();
+            draft.put(&format!("base_model.model.{module}.lora_A.weight"), &[2, HIDDEN], values(1));
+            draft.put(&format!("base_model.model.{module}.lora_B.weight"), &[HIDDEN, 2], values(4));
+        }
+    }
+    draft
+}
+
+impl Draft {
+    fn put(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+    }
+
+    fn set(mut self, key: &str, value: Value) -> Draft {
+        self.config[key] = value;
+        self
+    }
+
+    /// With an embedding and an output layer of this many rows, all of one value.
+    fn saving(mut self, rows: usize, value: f32) -> Draft {
+        self.config["modules_to_save"] = json!(["embed_tokens", "lm_head"]);
+        for name in [EMBEDDING, OUTPUT] {
+            self.put(&format!("base_model.model.{name}"), &[rows, HIDDEN], vec![value; rows * HIDDEN]);
+        }
+        self
+    }
+
+    fn write(&self, folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("adapter_config.json"), self.config.to_string()).unwrap();
+        let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, (shape, values))| {
+                (name, (shape.clone(), values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+            })
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(name, (shape, data))| (name, StView::new(StDtype::F32, shape.clone(), data).unwrap()));
+        fs::write(folder.join("adapter_model.safetensors"), safetensors::serialize(views, None).unwrap())
+            .unwrap();
+    }
+}
+
+fn merged(draft: &Draft, rule: MergeRule) -> Result<(HfModel, Vec<String>), String> {
+    merge_into(tiny().model("base"), draft, rule, None)
+}
+
+fn merge_into(
+    base: HfModel,
+    draft: &Draft,
+    rule: MergeRule,
+    tokens: Option<usize>,
+) -> Result<(HfModel, Vec<String>), String> {
+    let folder = tempfile::tempdir().unwrap();
+    draft.write(folder.path());
+    let mut adapter = Adapter::open(folder.path()).map_err(|e| e.to_string())?;
+    if tokens.is_some() {
+        adapter.tokens = tokens;
+        let content = SidecarContent::Bytes(b"vocabulary".to_vec());
+        adapter.sidecars = vec![Sidecar { name: "tokenizer.model".into(), content }];
+    }
+    merge(base, adapter, rule).map_err(|e| e.to_string())
+}
+
+fn refused(draft: &Draft, parts: &[&str]) {
+    let text = merged(draft, MergeRule::Peft).err().unwrap();
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+fn values(source: &dyn TensorSource, name: &str) -> Vec<f32> {
+    source.tensor(name).unwrap().to_f32().unwrap()
+}
+
+/// `f16(W + scale · B A)`, by the definition.
+fn expected(draft: &Draft, module: &str, weight: &[f32], scale: f32) -> Vec<f32> {
+    let half = |half: &str| draft.tensors[&format!("base_model.model.{module}.{half}.weight")].1.clone();
+    let (a, b) = (half("lora_A"), half("lora_B"));
+    let product =
+        |row: usize, column: usize| (0..2).map(|k| b[row * 2 + k] * a[k * HIDDEN + column]).sum::<f32>();
+    let sum = |(i, w): (usize, &f32)| f16::from_f32(w + scale * product(i / HIDDEN, i % HIDDEN)).to_f32();
+    weight.iter().enumerate().map(sum).collect()
+}
+
+#[test]
+fn adds_the_scaled_product_to_the_targets_alone() {
+    for (draft, scale) in
+        [(draft(), 1.5), (draft().set("use_rslora", json!(true)), (3.0 / 2f64.sqrt()) as f32)]
+    {
+        let (model, notes) = merged(&draft, MergeRule::Peft).unwrap();
+        assert!(notes.is_empty(), "{notes:?}");
+        let base = tiny();
+        assert_eq!(model.tensors.tensors(), base.tensors());
+        for info in base.tensors() {
+            let module = info.name.trim_end_matches(".weight");
+            let old = values(&base, &info.name);
+            let target = TARGETS.iter().any(|target| module.ends_with(target));
+            let new = if target { expected(&draft, module, &old, scale) } else { old };
+            assert_eq!(values(model.tensors.as_ref(), &info.name), new, "{}", info.name);
+        }
+    }
+}
+
+#[test]
+fn names_with_an_infix_or_without_prefix_give_the_same() {
+    let plain = merged(&draft(), MergeRule::Peft).unwrap().0;
+    let renamed = |f: &dyn Fn(&str) -> String| {
+        let mut other = draft();
+        other.tensors = other.tensors.into_iter().map(|(name, tensor)| (f(&name), tensor)).collect();
+        other
+    };
+    let name = "model.layers.1.self_attn.v_proj.weight";
+    for other in [
+        renamed(&|name| name.replace(".weight", ".default.weight")),
+        renamed(&|name| name.replace("base_model.model.", "")),
+    ] {
+        let model = merged(&other, MergeRule::Peft).unwrap().0;
+        assert_eq!(values(model.tensors.as_ref(), name), values(plain.tensors.as_ref(), name));
+    }
+}
+
+#[test]
+fn saved_modules_replace_and_the_vocabulary_grows_in_order() {
+    let (first, _) =
+        merge_into(tiny().model("base"), &draft().saving(8, 0.25), MergeRule::Chinese, Some(8)).unwrap();
+    assert_eq!(first.config["vocab_size"], 8);
+    assert_eq!(first.sidecars.len(), 1);
+    let (second, _) = merge_into(first, &draft().saving(9, 0.5), MergeRule::Chinese, Some(9)).unwrap();
+    assert_eq!(second.tensors.tensor(OUTPUT).unwrap().info.shape, [9, HIDDEN]);
+    assert_eq!(values(second.tensors.as_ref(), EMBEDDING), vec![0.5; 9 * HIDDEN]);
+    assert_eq!((second.config["vocab_size"].as_u64(), second.sidecars.len()), (Some(9), 1));
+    // Both products, each rounded to f16.
+    let module = "model.layers.0.self_attn.q_proj";
+    let name = format!("{module}.weight");
+    let once = expected(&draft(), module, &values(&tiny(), &name), 1.5);
+    assert_eq!(values(second.tensors.as_ref(), &name), expected(&draft(), module, &once, 1.5));
+    let text = merge_into(second, &draft().saving(8, 0.25), MergeRule::Chinese, Some(8)).err().unwrap();
+    assert!(text.contains("at least the 9 rows") && text.contains("found 8 rows"), "{text}");
+}
+
+#[test]
+fn rows_need_tokens() {
+    let saving =
+        |rows, tokens, rule| merge_into(tiny().model("base"), &draft().saving(rows, 0.5), rule, tokens);
+    let text = saving(8, None, MergeRule::Peft).err().unwrap();
+    assert!(text.contains("a tokenizer of 8 tokens") && text.contains("6 rows before"), "{text}");
+    assert!(saving(ROWS, None, MergeRule::Chinese).is_ok());
+    for (rows, tokens) in [(9, 8), (8, 9), (256, 8)] {
+        let text = saving(rows, Some(tokens), MergeRule::Peft).err().unwrap();
+        assert!(text.contains(&format!("{rows}, found {tokens} tokens")), "{text}");
+    }
+    let notes = saving(16, Some(11), MergeRule::Peft).unwrap().1;
+    assert!(notes.join("").contains("16 rows for 11 tokens"), "{notes:?}");
+    assert!(saving(16, Some(11), MergeRule::Chinese).is_err());
+}
+
+#[test]
+fn incomplete_and_foreign_adapters_are_refused() {
+    let q = "base_model.model.model.layers.0.self_attn.q_proj";
+    let with = |change: &dyn Fn(&mut Draft)| {
+        let mut draft = draft();
+        change(&mut draft);
+        draft
+    };
+    refused(
+        &with(&|d| d.tensors.clear()),
+        &["tensors lora_A and lora_B", "none of them lora_", "empty adapter"],
+    );
+    let no_b = with(&|d| drop(d.tensors.remove(&format!("{q}.lora_B.weight"))));
+    refused(&no_b, &["model.layers.0.self_attn.q_proj.lora_B.weight", "no lora_B", "incomplete"]);
+    let no_a = with(&|d| drop(d.tensors.remove(&format!("{q}.lora_A.weight"))));
+    refused(&no_a, &["lora_A.weight beside it", "no lora_A"]);
+    refused(&draft().set("r", json!(4)), &["rank 4", "[2, 4]"]);
+    let narrow = with(&|d| d.put(&format!("{q}.lora_A.weight"), &[2, 3], vec![0.0; 6]));
+    refused(&narrow, &["lora_A with 4 columns", "found 3 columns", "another size"]);
+    let short = with(&|d| d.put(&format!("{q}.lora_B.weight"), &[3, 2], vec![1.0; 6]));
+    refused(&short, &["lora_B with 4 rows", "found 3 rows"]);
+    refused(&draft().set("target_modules", json!(["q_proj"])), &["v_proj", "a module of target_modules"]);
+    let more = draft().set("target_modules", json!(["q_proj", "v_proj", "k_proj"]));
+    refused(&more, &["updates of 6 modules", "found 4 of them, none for model.layers.0.self_attn.k_proj"]);
+    let unknown = draft().set("target_modules", json!(["q_proj", "v_proj", "query_key_value"]));
+    refused(&unknown, &["target_modules that the base has", "query_key_value"]);
+    let deep = with(&|d| {
+        for half in ["lora_A", "lora_B"] {
+            let tensor = d.tensors[&format!("{q}.{half}.weight")].clone();
+            d.tensors.insert(format!("{}.{half}.weight", q.replace("layers.0", "layers.7")), tensor);
+        }
+    });
+    refused(&deep, &["one of layer 7; the base has 2 layers"]);
+    refused(&with(&|d| d.put(&format!("{q}.lora_magnitude_vector"), &[HIDDEN], vec![1.0; 4])), &["DoRA"]);
+    refused(
+        &with(&|d| d.put("base_model.model.model.norm.weight", &[HIDDEN], vec![1.0; 4])),
+        &["model.norm.weight", "only modules of modules_to_save"],
+    );
+    refused(&with(&|d| d.put("classifier", &[1], vec![1.0])), &["classifier", "another tensor"]);
+    let both = with(&|d| {
+        let tensor = d.tensors[&format!("{q}.lora_A.weight")].clone();
+        d.tensors.insert(format!("{q}.lora_A.other.weight"), tensor);
+    });
+    refused(&both, &["several adapters"]);
+    let nan = with(&|d| d.put(&format!("{q}.lora_A.weight"), &[2, HIDDEN], vec![f32::NAN; 8]));
+    refused(&nan, &["finite values", "8 that are NaN or infinite"]);
+}
+
+#[test]
+fn saved_modules_must_fit() {
+    let uneven = |mut draft: Draft, name: &str, rows: usize, columns: usize| {
+        draft.put(&format!("base_model.model.{name}"), &[rows, columns], vec![0.0; rows * columns]);
+        draft
+    };
+    refused(
+        &uneven(draft().saving(8, 0.5), OUTPUT, 9, HIDDEN),
+        &["as many rows in lm_head", "8", "found 9 rows"],
+    );
+    let wide = uneven(uneven(draft().saving(8, 0.5), OUTPUT, 8, 5), EMBEDDING, 8, 5);
+    refused(&wide, &["shape [6, 4], as in the base", "found [8, 5]"]);
+    let mut one = draft().saving(8, 0.5).set("modules_to_save", json!(["embed_tokens"]));
+    one.tensors.remove(&format!("base_model.model.{OUTPUT}"));
+    refused(&one, &["8 rows in lm_head too", "found 6 rows"]);
+    let mut absent = draft().saving(8, 0.5);
+    absent.tensors.remove(&format!("base_model.model.{OUTPUT}"));
+    refused(&absent, &["lm_head, which modules_to_save lists"]);
+}
+
+#[test]
+fn layers_can_be_left_out_on_purpose_and_notes_are_given() {
+    let mut partial = draft().set("layers_to_transform", json!([1]));
+    partial.tensors.retain(|name, _| name.contains("layers.1."));
+    assert!(merged(&partial, MergeRule::Peft).is_ok());
+    let mut zero = draft();
+    for (name, (_, values)) in &mut zero.tensors {
+        if name.contains("lora_B") {
+            values.fill(0.0);
+        }
+    }
+    let notes = merged(&zero, MergeRule::Peft).unwrap().1.join("");
+    assert!(notes.contains("all lora_B are zero"), "{notes}");
+    let unlisted = draft().saving(ROWS, 0.5).set("modules_to_save", json!(null));
+    let notes = merged(&unlisted, MergeRule::Peft).unwrap().1.join("");
+    assert!(notes.contains("it replaces the base's"), "{notes}");
+}
+
+#[test]
+fn a_folder_without_weights_or_configuration_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Adapter::open(folder.path()).err().unwrap().to_string().contains("adapter_config.json"));
+    draft().write(folder.path());
+    fs::remove_file(folder.path().join("adapter_model.safetensors")).unwrap();
+    let text = Adapter::open(folder.path()).err().unwrap().to_string();
+    assert!(text.contains("adapter_model.safetensors or adapter_model.bin"), "{text}");
+}

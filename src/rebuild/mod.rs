@@ -1,0 +1,19 @@
+//! What a derivative adds to its base: differences, adapters, encrypted files.
+//!
+//! Everything here is a [`TensorSource`](crate::weights::TensorSource) over other ones: the sum of a base and a
+//! difference, a base with merged adapters. Nothing is computed before a tensor is asked for, so whoever writes, checks
+//! or runs the result decides how much of it is in memory at a time. [`derive`] is the one entry.
+
+mod arithmetic;
+mod delta;
+mod derive;
+mod lora;
+mod record;
+mod xor;
+
+pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
+pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
+pub(crate) use lora::TOKENIZER_FILES;
+pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
+pub use record::{InputFile, InputRecord, LineageRecord};
+pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -1,0 +1,111 @@
+//! The metadata of a GGUF file: the configuration in llama.cpp's words, and the vocabulary.
+
+use serde_json::Value as Json;
+
+use super::tensors::Tensor;
+use super::{GgufFileType, LlamaShape, Scaling};
+use crate::forms::{HfModel, LineageError, Sidecar};
+use crate::tokenizer::{TokenizerError, gguf_vocabulary};
+use crate::weights::gguf::{Metadata, Value};
+
+/// Bytes of a chat template at most.
+const MAX_TEMPLATE: usize = 1 << 20;
+
+/// The keys of the model itself. What GGUF has no word for becomes a note.
+pub(super) fn of_model(
+    model: &HfModel,
+    shape: &LlamaShape,
+    file_type: GgufFileType,
+    notes: &mut Vec<String>,
+) -> Result<Metadata, LineageError> {
+    let mut metadata = Metadata::default();
+    let mut set = |key: &str, value: Value| {
+        metadata.0.insert(key.to_owned(), value);
+    };
+    let count = |n: usize| Value::Unsigned(n as u64);
+    set("general.architecture", Value::String("llama".into()));
+    set("general.type", Value::String("model".into()));
+    if let Some(name) = model.path.file_name() {
+        set("general.name", Value::String(name.to_string_lossy().into_owned()));
+    }
+    set("general.file_type", Value::Unsigned(file_type.number()));
+    set("general.quantization_version", Value::Unsigned(2));
+    set("llama.vocab_size", count(shape.vocab_size));
+    set("llama.context_length", count(shape.positions));
+    set("llama.embedding_length", count(shape.hidden_size));
+    set("llama.block_count", count(shape.layers));
+    set("llama.feed_forward_length", count(shape.intermediate_size));
+    set("llama.attention.head_count", count(shape.heads));
+    set("llama.attention.head_count_kv", count(shape.kv_heads));
+    set("llama.attention.layer_norm_rms_epsilon", Value::Float(shape.eps));
+    set("llama.rope.dimension_count", count(shape.head_dim));
+    set("llama.rope.freq_base", Value::Float(shape.theta));
+    if shape.head_dim.checked_mul(shape.heads) != Some(shape.hidden_size) {
+        set("llama.attention.key_length", count(shape.head_dim));
+        set("llama.attention.value_length", count(shape.head_dim));
+    }
+    match shape.scaling {
+        Scaling::None | Scaling::Llama3(_) => {}
+        Scaling::Linear { factor } => {
+            set("llama.rope.scaling.type", Value::String("linear".into()));
+            set("llama.rope.scaling.factor", Value::Float(factor));
+        }
+        Scaling::Dynamic { factor } => notes.push(format!(
+            "dynamic rotary scaling (factor {factor}) has no word in GGUF: results are the same up to {} tokens \
+             and differ beyond them",
+            shape.positions
+        )),
+    }
+    if let Some(template) = chat_template(model)? {
+        set("tokenizer.chat_template", Value::String(template));
+    }
+    Ok(metadata)
+}
+
+/// The keys of the vocabulary, with as many tokens as the embedding has rows.
+pub(super) fn vocabulary(
+    model: &HfModel,
+    tensors: &[Tensor],
+    notes: &mut Vec<String>,
+) -> Result<Metadata, LineageError> {
+    let embedding = tensors.iter().find(|tensor| tensor.info.name == "token_embd.weight");
+    let rows = embedding.and_then(|tensor| tensor.info.shape.first().copied()).unwrap_or(0);
+    let read = |name: &str| -> Result<Option<Vec<u8>>, TokenizerError> {
+        if name == "config.json" {
+            return Ok(Some(Json::Object(model.config.clone()).to_string().into_bytes()));
+        }
+        let read = |sidecar: &Sidecar| {
+            let io = |source| TokenizerError::Io { file: sidecar.place(), source };
+            sidecar.content.read().map_err(io)
+        };
+        model.sidecar(name).map(read).transpose()
+    };
+    if let Some(vocabulary) = gguf_vocabulary(&model.path, &read, rows)? {
+        return Ok(vocabulary);
+    }
+    notes.push(
+        "the model has no tokenizer.model and no tokenizer.json: the file has no vocabulary, and programs that need \
+         one refuse it"
+            .to_owned(),
+    );
+    let none = Value::String("no_vocab".into());
+    Ok(Metadata([("tokenizer.ggml.model".to_owned(), none)].into()))
+}
+
+/// The template for plain chats: `chat_template.jinja`, else the one in `tokenizer_config.json`.
+fn chat_template(model: &HfModel) -> Result<Option<String>, LineageError> {
+    let read = |name: &str| model.sidecar(name).map(Sidecar::read).transpose();
+    let template = match read("chat_template.jinja")? {
+        Some(bytes) => String::from_utf8(bytes).ok(),
+        None => {
+            let config: Option<Json> =
+                read("tokenizer_config.json")?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let template = config.as_ref().and_then(|config| config.get("chat_template"));
+            let named = |template: &&Json| template.get("name").and_then(Json::as_str) == Some("default");
+            let default = template.and_then(Json::as_array).and_then(|list| list.iter().find(named));
+            let text = default.and_then(|default| default.get("template")).or(template);
+            text.and_then(Json::as_str).map(str::to_owned)
+        }
+    };
+    Ok(template.filter(|template| template.len() <= MAX_TEMPLATE))
+}

@@ -1,0 +1,291 @@
+//! A Hugging Face model in Meta's form: `consolidated.NN.pth`, `params.json`, `checklist.chk`, `tokenizer.model`.
+//!
+//! Each shard holds a slice of every matrix, as model parallelism needs it. A tensor is read and hashed once and cut for
+//! all shards, which are written side by side; `params.json` comes last, so an interrupted folder is not taken for a
+//! model. Rows of q and k go back to neighbouring pairs, per key-value head where heads are grouped.
+//! Source: the conversion script of `transformers`, read backwards; the axes of `llama/model.py` of Meta.
+
+mod params;
+mod slices;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use md5::{Digest as _, Md5};
+
+use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::progress::{Progress, Unit};
+use crate::forms::context_of;
+use crate::forms::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
+use crate::store::TensorDigest;
+use crate::store::hf_config::LlamaShape;
+use crate::tokenizer::ModelFile;
+use crate::weights::torch::TorchWriter;
+use crate::weights::{Access, Dtype, TensorInfo};
+use slices::{Part, counterpart};
+
+/// Most shards: as many files are open at once.
+const MAX_SHARDS: usize = 64;
+/// Meta's name of the matrix whose rows make the logits.
+const OUTPUT: &str = "output.weight";
+
+/// Shards of the released sizes by width and layers: 13B, Code Llama's 34B, 33B, 65B and 70B. The others have one.
+/// Source: the tables of model-parallel values of Meta's `llama` and `codellama` repositories.
+const RELEASED: [(usize, usize, usize); 4] = [(5120, 40, 2), (6656, 60, 4), (8192, 48, 4), (8192, 80, 8)];
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetaReport {
+    /// File names in the folder.
+    pub files: Vec<String>,
+    /// Digests of the tensors under Hugging Face's names and in its row order, as a reader gives them back.
+    pub tensors: Vec<TensorDigest>,
+    /// What a user should know: what the form could not say.
+    pub notes: Vec<String>,
+}
+
+/// A model whose way into Meta's form is known; nothing of its tensors is read yet.
+pub struct MetaPlan<'a> {
+    model: &'a HfModel,
+    shards: usize,
+    tensors: Vec<Tensor>,
+    tokenizer: Option<Vec<u8>>,
+    params: Vec<u8>,
+    notes: Vec<String>,
+}
+
+impl<'a> MetaPlan<'a> {
+    /// Plans `model` as `shards` files, by default as many as Meta's release of its size has. Element types stay as
+    /// they are.
+    ///
+    /// # Errors
+    /// [`LineageError::Refused`] for a model that is no LLaMA, has biases or lacks tensors, has a rotary scaling that
+    /// Meta's code does not know, or cannot be cut into so many shards; [`LineageError::Tokenizer`] for a damaged
+    /// `tokenizer.model`; [`LineageError::Io`] if that cannot be read.
+    pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, LineageError> {
+        let shape = LlamaShape::of(model, "Meta's form")?;
+        let shards = shards.unwrap_or_else(|| released_shards(&shape));
+        let tensors = plan(model, &shape, shards)?;
+        let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
+        let mut notes = Vec::new();
+        let counted = match &tokenizer {
+            Some(bytes) => Some(ModelFile { place: "tokenizer.model", bytes }.count()?),
+            None => {
+                notes.push(
+                    "the model has no tokenizer.model: put the one of its family beside the weights"
+                        .to_owned(),
+                );
+                None
+            }
+        };
+        if let Some(counted) = counted.filter(|&counted| counted != shape.vocab_size) {
+            notes.push(format!(
+                "tokenizer.model has {counted} pieces and the embedding {} rows: tokens that other files added are not \
+                 known to Meta's code",
+                shape.vocab_size
+            ));
+        }
+        let params = params::params(model, &shape, counted == Some(shape.vocab_size))?;
+        let params = serde_json::Value::Object(params).to_string().into_bytes();
+        if let Some(context) = context_of(&params).filter(|&context| context != shape.positions) {
+            notes.push(format!(
+                "params.json has no length of context: readers will take {context} tokens, and the model has {}",
+                shape.positions
+            ));
+        }
+        Ok(MetaPlan { model, shards, tensors, tokenizer, params, notes })
+    }
+
+    /// Bytes of all tensors.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.iter().map(Tensor::bytes).fold(0, u64::saturating_add)
+    }
+
+    /// Writes the files into the folder `out`. One tensor at a time is in memory, and its slices.
+    ///
+    /// # Errors
+    /// [`LineageError::Weights`] for what the source reports, [`LineageError::Io`].
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<MetaReport, LineageError> {
+        fs::create_dir_all(out).map_err(|e| LineageError::io(out, "create", e))?;
+        let (mut sums, tensors) = self.write_shards(out, progress)?;
+        if let Some(bytes) = &self.tokenizer {
+            write_small(out, "tokenizer.model", bytes)?;
+        }
+        sums.insert("params.json".to_owned(), hex(Md5::new_with_prefix(&self.params)));
+        let lines: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+        write_small(out, "checklist.chk", lines.as_bytes())?;
+        write_small(out, "params.json", &self.params)?;
+
+        let mut files: Vec<String> = sums.into_keys().collect();
+        files.push("checklist.chk".to_owned());
+        files.extend(self.tokenizer.as_ref().map(|_| "tokenizer.model".to_owned()));
+        Ok(MetaReport { files, tensors, notes: self.notes.clone() })
+    }
+
+    /// Writes all `consolidated.NN.pth`; gives their MD5 sums by name, and the digests of the tensors.
+    fn write_shards(
+        &self,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<(BTreeMap<String, String>, Vec<TensorDigest>), LineageError> {
+        let (shards, tensors) = (self.shards, &self.tensors);
+        let names: Vec<String> = (0..shards).map(|shard| format!("consolidated.{shard:02}.pth")).collect();
+        let mut writers = Vec::with_capacity(shards);
+        for (shard, name) in names.iter().enumerate() {
+            let path = out.join(name);
+            let file = AtomicFile::create(&path).map_err(|e| LineageError::io(&path, "create", e))?;
+            let infos = tensors.iter().map(|tensor| TensorInfo {
+                name: tensor.name.clone(),
+                dtype: tensor.info.dtype,
+                shape: tensor.part.shape(&tensor.info.shape, shard, shards),
+            });
+            writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
+        }
+        progress.begin("writing Meta's shards", Some(self.bytes()), Unit::Bytes);
+        let source = &self.model.tensors;
+        let mut digests = Vec::with_capacity(tensors.len());
+        let mut write = || -> Result<(), LineageError> {
+            let mut following = tensors.iter().skip(1);
+            for tensor in tensors {
+                if let Some(next) = following.next() {
+                    source.hint(&next.origin, Access::Soon);
+                }
+                let view = source.tensor(&tensor.origin)?;
+                for (shard, writer) in writers.iter_mut().enumerate() {
+                    writer.write(&tensor.part.cut(&view, shard, shards))?;
+                }
+                digests.push(tensor.digest(&view.data));
+                drop(view);
+                source.hint(&tensor.origin, Access::Done);
+                progress.advance(tensor.bytes());
+            }
+            Ok(())
+        };
+        let result = write();
+        progress.end();
+        result?;
+        let mut sums = BTreeMap::new();
+        for (name, writer) in names.into_iter().zip(writers) {
+            let Summed { inner, sum } = writer.finish()?;
+            inner.commit().map_err(|e| LineageError::io(&out.join(&name), "write", e))?;
+            sums.insert(name, hex(sum));
+        }
+        Ok((sums, digests))
+    }
+}
+
+/// Writes `model` into the folder `out` as `shards` files. Element types stay as they are.
+///
+/// # Errors
+/// Those of [`MetaPlan::new`] and [`MetaPlan::write`].
+pub fn write_meta(
+    model: &HfModel,
+    out: &Path,
+    shards: usize,
+    progress: &dyn Progress,
+) -> Result<MetaReport, LineageError> {
+    MetaPlan::new(model, Some(shards))?.write(out, progress)
+}
+
+/// The number of files that Meta's release of a model of this size has.
+fn released_shards(shape: &LlamaShape) -> usize {
+    let size = (shape.hidden_size, shape.layers);
+    RELEASED.iter().find(|(width, layers, _)| (*width, *layers) == size).map_or(1, |(_, _, shards)| *shards)
+}
+
+/// One tensor of the model and what becomes of it.
+struct Tensor {
+    origin: String,
+    name: String,
+    info: TensorInfo,
+    part: Part,
+}
+
+impl Tensor {
+    /// The length of its data.
+    fn bytes(&self) -> u64 {
+        self.info.dtype.bytes_for(self.info.elements()).unwrap_or(0) as u64
+    }
+
+    /// What a reader gives back under Hugging Face's name. A tied head is a matrix of its own in Meta's form.
+    fn digest(&self, data: &[u8]) -> TensorDigest {
+        let name = if self.name == OUTPUT { "lm_head.weight" } else { &self.origin };
+        TensorDigest::of(name, &self.info, data)
+    }
+}
+
+/// The tensors in Meta's names, in the order of the model.
+fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor>, Box<Refusal>> {
+    let whole = model.path.display().to_string();
+    if shards == 0 || shards > MAX_SHARDS {
+        let expected = format!("1 to {MAX_SHARDS} shards");
+        return Err(Refusal::new(whole, expected, shards.to_string(), "choose another number of shards"));
+    }
+    let mut tensors = Vec::new();
+    for info in model.tensors.tensors() {
+        if is_buffer(&info.name) || (shape.tied && info.name == "lm_head.weight") {
+            continue;
+        }
+        let place = || format!("{whole}: tensor {:?}", info.name);
+        let Some((order, name, part)) = counterpart(&info.name, shape) else {
+            let found = format!("shape {:?} under this name", info.shape);
+            let advice = "Meta's code has no such weight: write this model as safetensors or GGUF";
+            return Err(Refusal::new(place(), "a weight of Meta's LLaMA", found, advice));
+        };
+        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            let (expected, found) = ("F32, F16 or BF16", info.dtype.to_string());
+            return Err(Refusal::new(place(), expected, found, "convert it with --dtype f16"));
+        }
+        part.check(&info.shape, shards).map_err(|expected| {
+            let found = format!("shape {:?}", info.shape);
+            Refusal::new(place(), expected, found, format!("choose another number of shards than {shards}"))
+        })?;
+        tensors.push((order, Tensor { origin: info.name.clone(), name, info: info.clone(), part }));
+    }
+    if shape.tied
+        && let Some((_, embedding)) = tensors.iter().find(|(_, t)| t.name == "tok_embeddings.weight")
+    {
+        let name = OUTPUT.to_owned();
+        let (origin, info, part) = (embedding.origin.clone(), embedding.info.clone(), Part::VOCABULARY);
+        tensors.push(((0, 2), Tensor { origin, name, info, part }));
+    }
+    tensors.sort_by_key(|(order, _)| *order);
+    let expected = 3 + slices::MODULES.len() * shape.layers;
+    if tensors.len() != expected {
+        let expected = format!("{expected} tensors, as {} says", model.config_name);
+        let advice = "fetch the rest of the model, or rebuild it from its parts first";
+        return Err(Refusal::new(whole, expected, tensors.len().to_string(), advice));
+    }
+    Ok(tensors.into_iter().map(|(_, tensor)| tensor).collect())
+}
+
+fn write_small(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LineageError> {
+    let path = folder.join(name);
+    write_atomically(&path, bytes).map_err(|e| LineageError::io(&path, "write", e))
+}
+
+fn hex(sum: Md5) -> String {
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An output whose MD5 is computed on the way.
+struct Summed<W> {
+    inner: W,
+    sum: Md5,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.sum.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,149 @@
+//! Meta's names of the tensors, and how each is cut into shards.
+//!
+//! Matrices whose outputs are shared out among the processes are cut by rows, those whose inputs are by columns, and
+//! norms are in every shard. Rows of q and k are reordered within the heads of a slice, since slices are whole heads.
+//! Source: `ColumnParallelLinear`, `RowParallelLinear` and `ParallelEmbedding` in Meta's `llama/model.py`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::forms::rows::pairs_from_halves;
+use crate::store::hf_config::LlamaShape;
+use crate::weights::TensorView;
+
+/// How a tensor is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Whole in every shard.
+    Replicated,
+    /// By columns; the width is a multiple of the number of shards.
+    Columns,
+    /// By rows in units of `unit` rows. `heads` heads of q and k are reordered. The last slice takes what is left if
+    /// `uneven`.
+    Rows { units: Option<usize>, heads: Option<usize>, uneven: bool },
+}
+
+impl Part {
+    /// The output matrix: rows of the vocabulary, of which the last shard takes the remainder.
+    pub(super) const VOCABULARY: Part = Part::Rows { units: None, heads: None, uneven: true };
+    const ROWS: Part = Part::Rows { units: None, heads: None, uneven: false };
+
+    /// Whether a tensor of this shape can be cut so; otherwise what is needed.
+    pub(super) fn check(self, shape: &[usize], shards: usize) -> Result<(), String> {
+        let axes = if self == Part::Replicated { 1 } else { 2 };
+        if shape.len() != axes {
+            return Err(format!("{axes} axes"));
+        }
+        let rows = shape.first().copied().unwrap_or(0);
+        match self {
+            Part::Replicated => Ok(()),
+            Part::Columns if shape.last().is_some_and(|columns| columns.is_multiple_of(shards)) => Ok(()),
+            Part::Columns => Err(format!("a number of columns that {shards} divides")),
+            Part::Rows { uneven: true, .. } if rows >= shards => Ok(()),
+            Part::Rows { units: Some(units), .. } => {
+                if units.is_multiple_of(shards)
+                    && rows.is_multiple_of(units)
+                    && (rows / units).is_multiple_of(2)
+                {
+                    Ok(())
+                } else {
+                    Err(format!(
+                        "rows of {units} heads of an even width, and a number of heads that {shards} divides"
+                    ))
+                }
+            }
+            Part::Rows { .. } if rows.is_multiple_of(shards) => Ok(()),
+            Part::Rows { .. } => Err(format!("a number of rows that {shards} divides")),
+        }
+    }
+
+    fn rows(self, rows: usize, shard: usize, shards: usize) -> Range<usize> {
+        let each = rows / shards.max(1);
+        let end = if shard + 1 == shards { rows } else { (shard + 1) * each };
+        shard * each..end
+    }
+
+    /// The shape of the slice of a shard.
+    pub(super) fn shape(self, shape: &[usize], shard: usize, shards: usize) -> Vec<usize> {
+        match (self, shape) {
+            (Part::Columns, &[rows, columns]) => vec![rows, columns / shards.max(1)],
+            (Part::Rows { .. }, &[rows, columns]) => vec![self.rows(rows, shard, shards).len(), columns],
+            _ => shape.to_vec(),
+        }
+    }
+
+    /// The data of the slice of a shard.
+    pub(super) fn cut<'a>(self, view: &'a TensorView<'_>, shard: usize, shards: usize) -> Cow<'a, [u8]> {
+        let &[rows, columns] = view.info.shape.as_slice() else { return Cow::Borrowed(&view.data) };
+        let row_bytes = columns.saturating_mul(view.info.dtype.block_bytes());
+        match self {
+            Part::Replicated => Cow::Borrowed(&view.data),
+            Part::Columns if shards == 1 => Cow::Borrowed(&view.data),
+            Part::Columns => {
+                let slice_bytes = row_bytes / shards.max(1);
+                let mut out = vec![0; slice_bytes.saturating_mul(rows)];
+                if slice_bytes > 0 {
+                    let pairs =
+                        out.par_chunks_exact_mut(slice_bytes).zip(view.data.par_chunks_exact(row_bytes));
+                    pairs.with_min_len(256).for_each(|(out, row)| {
+                        if let Some(slice) = row.get(shard * slice_bytes..(shard + 1) * slice_bytes) {
+                            out.copy_from_slice(slice);
+                        }
+                    });
+                }
+                Cow::Owned(out)
+            }
+            Part::Rows { heads, .. } => {
+                let range = self.rows(rows, shard, shards);
+                let count = range.len();
+                let data = view.data.get(range.start * row_bytes..range.end * row_bytes).unwrap_or_default();
+                match heads {
+                    Some(heads) => Cow::Owned(pairs_from_halves(data, count, heads / shards.max(1))),
+                    None => Cow::Borrowed(data),
+                }
+            }
+        }
+    }
+}
+
+/// Modules of a layer in Hugging Face's and in Meta's names.
+pub(super) const MODULES: [(&str, &str); 9] = [
+    ("self_attn.q_proj", "attention.wq"),
+    ("self_attn.k_proj", "attention.wk"),
+    ("self_attn.v_proj", "attention.wv"),
+    ("self_attn.o_proj", "attention.wo"),
+    ("mlp.gate_proj", "feed_forward.w1"),
+    ("mlp.down_proj", "feed_forward.w2"),
+    ("mlp.up_proj", "feed_forward.w3"),
+    ("input_layernorm", "attention_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+];
+
+/// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
+pub(super) fn counterpart(name: &str, shape: &LlamaShape) -> Option<((usize, usize), String, Part)> {
+    match name {
+        "model.embed_tokens.weight" => return Some(((0, 0), "tok_embeddings.weight".into(), Part::Columns)),
+        "model.norm.weight" => return Some(((0, 1), "norm.weight".into(), Part::Replicated)),
+        "lm_head.weight" => return Some(((0, 2), "output.weight".into(), Part::VOCABULARY)),
+        _ => {}
+    }
+    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let number: usize = layer.parse().ok().filter(|&number| number < shape.layers)?;
+    if number.to_string() != layer {
+        return None;
+    }
+    let module = part.strip_suffix(".weight")?;
+    let (index, (_, meta)) = MODULES.iter().enumerate().find(|(_, (hf, _))| *hf == module)?;
+    let (heads, kv_heads) = (Some(shape.heads), Some(shape.kv_heads));
+    let part = match *meta {
+        "attention.wq" => Part::Rows { units: heads, heads, uneven: false },
+        "attention.wk" => Part::Rows { units: kv_heads, heads: kv_heads, uneven: false },
+        "attention.wv" => Part::Rows { units: kv_heads, heads: None, uneven: false },
+        "feed_forward.w1" | "feed_forward.w3" => Part::ROWS,
+        "attention.wo" | "feed_forward.w2" => Part::Columns,
+        _ => Part::Replicated,
+    };
+    Some(((number + 1, index), format!("layers.{number}.{meta}.weight"), part))
+}

@@ -1,0 +1,268 @@
+//! Writing a model: tensor by tensor, restartably, and never something that looks complete and is not.
+//!
+//! All work happens in `.NAME.zoo-partial` beside the target:
+//!
+//! ```text
+//! .NAME.zoo-partial/lock       held while a process works here
+//!                   journal    what the work is, and every tensor that is safely on the disk with its SHA-256
+//!                   model/     becomes the target in one rename, when all of it is on the disk
+//! ```
+//!
+//! A tensor is written down in the journal after its bytes were synced, so a journal is believed after a crash of the
+//! machine too; what it claims is hashed again anyway before it is kept. Headers of safetensors files are written
+//! last, so no part of an unfinished build passes for a model.
+
+mod digest;
+mod gguf_out;
+mod hf_config;
+mod journal;
+mod lock;
+mod meta;
+mod meta_out;
+mod place;
+mod proof;
+mod single;
+mod small;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+pub use self::digest::{TensorDigest, digest_tensors, tensors_sha256};
+pub use self::gguf_out::{GgufFileType, GgufPlan, GgufReport, write_gguf};
+use self::journal::{Journal, Start};
+pub use self::lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
+pub use self::meta::write_meta_folder;
+pub use self::meta_out::{MetaPlan, MetaReport, write_meta};
+use self::place::Place;
+pub use self::place::check_target;
+pub use self::single::{WrittenFile, write_gguf_file};
+use self::stream::Slot;
+use crate::base::progress::{Progress, Unit};
+use crate::forms::{Cast, HfModel, LineageError, WithoutBuffers, hash};
+use crate::rebuild::{InputFile, InputRecord, LineageRecord};
+use crate::weights::safetensors::Layout;
+use crate::weights::{self, Dtype, TensorInfo, TensorSource};
+
+/// The hub's customary limit of one file.
+pub const SHARD_BYTES: u64 = 5_000_000_000;
+/// Finished bytes that are synced and written down at once. A killed build loses at most about as much.
+const SYNC_BYTES: u64 = 64 << 20;
+/// Room for headers, tokenizer and lock, beside the tensors.
+const SMALL_FILES: u64 = 64 << 20;
+/// The key of the digest in the header of every file.
+const DIGEST_KEY: &str = "zoo_tensors_sha256";
+
+/// How a model is written.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The type of float tensors: F32, F16 or BF16; `None` leaves each its own.
+    pub dtype: Option<Dtype>,
+    /// Most bytes of tensors in one file.
+    pub shard_bytes: u64,
+    /// Whether a finished earlier build may be replaced.
+    pub force: bool,
+    /// Finished bytes after which they are synced and written down.
+    pub sync_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { dtype: None, shard_bytes: SHARD_BYTES, force: false, sync_bytes: SYNC_BYTES }
+    }
+}
+
+/// A last look at the tensors of a finished model; an error keeps it from getting its name.
+pub type Check<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), LineageError>;
+
+/// For models that nothing more is known about.
+pub fn no_check(_: &dyn TensorSource) -> Result<(), LineageError> {
+    Ok(())
+}
+
+/// A model that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its lock file.
+    pub lock: Lock,
+    /// Bytes of all its tensors.
+    pub tensor_bytes: u64,
+    /// Tensors that an interrupted build had finished already.
+    pub kept: usize,
+    /// What a user should know: what the form could not say.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Writes `model` as a folder in Hugging Face's layout, with `lineage` in its `zoo.lock.yaml`. Buffers of the rotary
+/// embedding are left out.
+///
+/// At most two tensors are in memory at a time: while one is written and hashed, the next is computed. An interrupted
+/// call is gone on with by the next one that asks for the same work, and started over by one that asks for other
+/// work; both are said as a warning. `check` sees the tensors as they were written, before they get their name.
+///
+/// # Errors
+/// What `check` finds;
+/// [`LineageError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
+/// another process works on it, if the disk has no room, or if a file's name is not one; what the source reports; input
+/// and output errors. What is finished then stays for the next call.
+pub fn write_model(
+    model: &HfModel,
+    out: &Path,
+    options: &StoreOptions,
+    lineage: LineageRecord,
+    check: Check<'_>,
+    progress: &dyn Progress,
+) -> Result<Written, LineageError> {
+    let began = Instant::now();
+    let kept = WithoutBuffers::new(&model.tensors);
+    let source: Box<dyn TensorSource + '_> = match options.dtype {
+        Some(dtype) => Box::new(Cast::new(kept, dtype)?),
+        None => Box::new(kept),
+    };
+    let metadata = |digest: &str| header_metadata(&lineage, digest);
+    let layout = Layout::plan(&in_layers(source.tensors()), options.shard_bytes, &metadata(&"0".repeat(64)))?;
+    let small = small::SmallFiles::of(model, &layout, options.dtype)?;
+    let inputs = locked_inputs(&lineage.inputs)?;
+
+    let place = Place::claim(out, options.force, &lineage.inputs)?;
+    let work = work::describe(&lineage, &layout, &metadata(&"0".repeat(64)))?;
+    let (mut journal, start) = Journal::open(&place, &work)?;
+    start.say(&place.target, layout.files.iter().map(|file| file.tensors.len()).sum());
+
+    // What an interrupted build holds already is room.
+    let size: u64 = layout.files.iter().map(|file| file.size).fold(SMALL_FILES, u64::saturating_add);
+    place::check_room(&place.model, &place.target, size.saturating_sub(place.occupied(&layout)))?;
+    let files = place.open_files(&layout)?;
+    let slots = slots(&layout);
+
+    progress.begin(&format!("writing {}", place.target.display()), Some(layout.total_size), Unit::Bytes);
+    let tensors = (|| {
+        let finished = confirm(start, &slots, &place, &layout, progress)?;
+        let todo: Vec<&Slot> = slots.iter().filter(|slot| !finished.contains_key(&slot.info.name)).collect();
+        let kept = finished.len();
+        let mut tensors: Vec<TensorDigest> = finished.into_values().collect();
+        let paths: Vec<PathBuf> = layout.files.iter().map(|file| place.model.join(&file.name)).collect();
+        let output = stream::Output { files: &files, paths: &paths, sync_bytes: options.sync_bytes };
+        tensors.extend(stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?);
+        Ok::<_, LineageError>((tensors, kept))
+    })();
+    progress.end();
+    let (tensors, kept) = tensors?;
+
+    let notes = metadata(&tensors_sha256(&tensors));
+    for (file, planned) in files.iter().zip(&layout.files) {
+        let path = place.model.join(&planned.name);
+        stream::write_at(file, 0, &planned.header(&notes)?).map_err(|e| place::cannot_write(&path, e))?;
+        file.sync_all().map_err(|e| place::cannot_write(&path, e))?;
+    }
+    let weights =
+        layout.files.iter().map(|file| LockedFile { name: file.name.clone(), size: file.size, sha256: None });
+    let mut listed: Vec<LockedFile> = weights.collect();
+    listed.extend(small.write(&place.model)?);
+    let lock = Lock::new(&lineage, inputs, tensors, listed);
+    small::write_synced(&place.model.join(LOCK_FILE), lock.to_yaml().as_bytes())?;
+    check(weights::open(&place.model)?.as_ref())?;
+    let folder = place.finish()?;
+    let notes = Vec::new();
+    Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
+}
+
+/// The strings in every file's header.
+fn header_metadata(lineage: &LineageRecord, digest: &str) -> BTreeMap<String, String> {
+    let inputs: Vec<String> = lineage.inputs.iter().map(|i| format!("{} {}", i.role, i.name)).collect();
+    let mut metadata: BTreeMap<String, String> = [
+        ("format", "pt".to_owned()),
+        ("zoo_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("zoo_rule", lineage.rule.clone()),
+        ("zoo_inputs", inputs.join(", ")),
+        (DIGEST_KEY, digest.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    if let Some(model) = &lineage.model {
+        metadata.insert("zoo_model".to_owned(), model.clone());
+    }
+    metadata
+}
+
+/// Tensors with the layers in the order of their numbers: then neighbours in the output are neighbours in most
+/// inputs, and the first files hold the first layers.
+fn in_layers(tensors: &[TensorInfo]) -> Vec<TensorInfo> {
+    let mut ordered = tensors.to_vec();
+    ordered.sort_by_cached_key(|info| {
+        let part = |part: &str| (part.parse::<u64>().ok(), part.to_owned());
+        info.name.split('.').map(part).collect::<Vec<_>>()
+    });
+    ordered
+}
+
+fn slots(layout: &Layout) -> Vec<Slot> {
+    let files = layout.files.iter().enumerate();
+    files
+        .flat_map(|(file, planned)| {
+            planned.tensors.iter().map(move |tensor| Slot {
+                file,
+                offset: tensor.offset,
+                bytes: tensor.bytes,
+                info: tensor.info.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Names and sizes of the inputs, for the lock.
+fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, LineageError> {
+    let file = |file: &InputFile| {
+        let about = std::fs::metadata(&file.path).map_err(|e| LineageError::io(&file.path, "read", e))?;
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(LockedFile { name, size: about.len(), sha256: file.sha256.clone() })
+    };
+    let input = |input: &InputRecord| {
+        let files = input.files.iter().map(file).collect::<Result<_, LineageError>>()?;
+        Ok(LockedInput { role: input.role.clone(), name: input.name.clone(), files })
+    };
+    inputs.iter().map(input).collect()
+}
+
+/// The tensors that the journal claims and whose bytes on the disk have the digest that it says, by name.
+fn confirm(
+    start: Start,
+    slots: &[Slot],
+    place: &Place,
+    layout: &Layout,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<String, TensorDigest>, LineageError> {
+    let Start::Resumed(claims) = start else { return Ok(BTreeMap::new()) };
+    let claimed = slots.par_iter().filter_map(|slot| Some((slot, claims.get(&slot.info.name)?)));
+    let confirmed = claimed.map(|(slot, claim)| {
+        let Some(planned) = layout.files.get(slot.file) else { return Ok(None) };
+        let path = place.model.join(&planned.name);
+        let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
+        let bytes = stream::range(file, slot.offset, slot.bytes).map_err(|e| LineageError::io(&path, "read", e))?;
+        // The bytes count when they are known to be good.
+        let silent = crate::base::progress::Silent;
+        let sha256 = hash::sha256(bytes, &silent).map_err(|e| LineageError::io(&path, "read", e))?;
+        if sha256 != *claim {
+            tracing::warn!(
+                "{}: {}: the bytes left by the interrupted build are not those it wrote; they are written again",
+                path.display(),
+                slot.info.name
+            );
+            return Ok(None);
+        }
+        progress.advance(slot.bytes);
+        Ok(Some((slot.info.name.clone(), slot.digest(sha256))))
+    });
+    confirmed.filter_map(Result::transpose).collect()
+}

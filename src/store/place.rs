@@ -1,0 +1,387 @@
+//! Where a build happens: the target's name, the folder beside it, and how one becomes the other.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::base::machine;
+use crate::forms::{LineageError, Refusal};
+use crate::rebuild::InputRecord;
+use crate::store::lock::is_file_name;
+use crate::store::{LOCK_FILE, Lock};
+use crate::weights::WeightsError;
+use crate::weights::safetensors::{Layout, PlannedFile};
+
+/// A target that this process alone works on.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The folder that the model will be.
+    pub(super) target: PathBuf,
+    /// The folder beside it in which everything happens.
+    pub(super) container: PathBuf,
+    /// The folder in the container that becomes the target.
+    pub(super) model: PathBuf,
+    force: bool,
+    /// Held until this is dropped or the process ends.
+    _lock: File,
+}
+
+impl Place {
+    /// Checks the target, makes the folder beside it and locks it.
+    pub(super) fn claim(out: &Path, force: bool, inputs: &[InputRecord]) -> Result<Self, LineageError> {
+        let container = container(out, "folder")?;
+        check_target(out, force)?;
+        refuse_own_inputs(out, inputs)?;
+        let lock = lock(&container, out)?;
+        let model = container.join("model");
+        fs::create_dir_all(&model).map_err(|e| LineageError::io(&model, "create", e))?;
+        Ok(Place { target: out.to_owned(), container, model, force, _lock: lock })
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.container.join("journal")
+    }
+
+    /// Whether there is anything that an earlier call wrote.
+    pub(super) fn has_files(&self) -> bool {
+        fs::read_dir(&self.model).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Removes what an earlier call wrote.
+    pub(super) fn clear(&self) -> Result<(), LineageError> {
+        fs::remove_dir_all(&self.model).map_err(|e| LineageError::io(&self.model, "empty", e))?;
+        fs::create_dir(&self.model).map_err(|e| LineageError::io(&self.model, "create", e))
+    }
+
+    /// Removes what an earlier call wrote, and its journal.
+    pub(super) fn start_over(&self) -> Result<(), LineageError> {
+        match fs::remove_file(self.journal()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(LineageError::io(&self.journal(), "remove", e));
+            }
+            _ => {}
+        }
+        self.clear()
+    }
+
+    /// Bytes on the disk that the planned files hold already.
+    pub(super) fn occupied(&self, layout: &Layout) -> u64 {
+        let about = |name: &str| fs::metadata(self.model.join(name)).ok();
+        let held =
+            layout.files.iter().filter_map(|file| Some(about(&file.name)?.blocks().saturating_mul(512)));
+        held.fold(0, u64::saturating_add)
+    }
+
+    /// Removes what is no planned file, such as the small files of a build that was interrupted at its end.
+    fn remove_others(&self, layout: &Layout) -> Result<(), LineageError> {
+        let entries = fs::read_dir(&self.model).map_err(|e| LineageError::io(&self.model, "list", e))?;
+        for entry in entries.flatten() {
+            if !layout.files.iter().any(|file| *file.name == *entry.file_name()) {
+                fs::remove_file(entry.path()).map_err(|e| LineageError::io(&entry.path(), "remove", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the planned files at their full size; their room on the disk is taken at once where the system can do that.
+    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<File>, LineageError> {
+        self.remove_others(layout)?;
+        let open = |file: &PlannedFile| {
+            let path = self.model.join(&file.name);
+            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let opened = opened.map_err(|e| LineageError::io(&path, "create", e))?;
+            reserve(&opened, file.size).map_err(|e| cannot_write(&path, e))?;
+            Ok(opened)
+        };
+        let files = layout.files.iter().map(open).collect::<Result<_, LineageError>>()?;
+        sync_folder(&self.model)?;
+        Ok(files)
+    }
+
+    /// Gives the finished folder its name and removes what was beside it.
+    pub(super) fn finish(self) -> Result<PathBuf, LineageError> {
+        sync_folder(&self.model)?;
+        // Somebody else may have made it meanwhile.
+        let replaced = check_target(&self.target, self.force)?;
+        match &replaced {
+            None => fs::rename(&self.model, &self.target),
+            Some(_) => exchange(&self.model, &self.target),
+        }
+        .map_err(|e| LineageError::io(&self.target, "move the finished model to", e))?;
+        sync_folder(parent(&self.target))?;
+        if let Some(old) = replaced {
+            self.remove_replaced(&old);
+        }
+        // The model is complete; a rest of the work beside it does no harm.
+        let journal = match fs::remove_file(self.journal()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        let rest = journal
+            .and_then(|()| fs::remove_file(self.container.join("lock")))
+            .and_then(|()| fs::remove_dir(&self.container));
+        if let Err(error) = rest {
+            tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
+        }
+        Ok(self.target)
+    }
+
+    /// Removes all of the work.
+    pub(super) fn abandon(self) {
+        let removed = fs::remove_dir_all(&self.model);
+        for path in [self.journal(), self.container.join("lock")] {
+            // There may be no journal.
+            let _ = fs::remove_file(path);
+        }
+        if let Err(error) = removed.and_then(|()| fs::remove_dir(&self.container)) {
+            tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
+        }
+    }
+
+    /// Removes the files of the build that was replaced, by name: what is not its own is never deleted.
+    fn remove_replaced(&self, old: &Lock) {
+        let names = old.files.iter().map(|file| file.name.as_str()).chain([LOCK_FILE]);
+        for name in names {
+            if let Err(error) = fs::remove_file(self.model.join(name)) {
+                tracing::debug!("{}: {name}: {error}", self.model.display());
+            }
+        }
+        if let Err(error) = fs::remove_dir(&self.model) {
+            tracing::warn!("{}: the old model: cannot be removed: {error}", self.model.display());
+        }
+    }
+}
+
+/// The folder for the work beside a target, whose parents are made. `what` the target is, for errors.
+pub(super) fn container(out: &Path, what: &str) -> Result<PathBuf, LineageError> {
+    let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
+    let Some(name) = name else {
+        let (expected, found) =
+            (format!("the name of a new {what}"), format!("{:?}", out.display().to_string()));
+        return Err(Refusal::new("--out", expected, found, "add a name").into());
+    };
+    Ok(parent(out).join(format!(".{name}.zoo-partial")))
+}
+
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `Ok(None)` for a folder that does not exist or is empty, `Ok(Some)` for an earlier build that may be replaced.
+///
+/// # Errors
+/// [`LineageError::Refused`] for anything else; [`LineageError::Io`].
+pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageError> {
+    let place = || target.display().to_string();
+    let refuse = |found: &str, advice: &str| {
+        Err(LineageError::from(Refusal::new(place(), "a folder that does not exist yet", found, advice)))
+    };
+    let about = match fs::symlink_metadata(target) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LineageError::io(target, "look at", error)),
+    };
+    if !about.is_dir() {
+        return refuse("a file or a link", "choose another name with --out");
+    }
+    let entries = fs::read_dir(target).map_err(|e| LineageError::io(target, "list", e))?;
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let Some(lock) = Lock::find(target)? else {
+        let found = format!("a folder with other files and no {LOCK_FILE}");
+        return refuse(&found, "choose another folder with --out; only zoo's own builds are ever replaced");
+    };
+    if !force {
+        let made = lock.model.as_deref().unwrap_or(&lock.rule);
+        let found =
+            format!("a finished build ({made}, {})", lock.tensors_sha256.get(..12).unwrap_or_default());
+        return refuse(&found, "use it, choose another folder with --out, or replace it with --force");
+    }
+    let own = |name: &str| name == LOCK_FILE || lock.files.iter().any(|file| file.name == name);
+    match names.iter().find(|name| !name.to_str().is_some_and(own)) {
+        Some(other) => {
+            let found = format!("an earlier build with {} in it, which is not its own", other.display());
+            refuse(&found, "move that file away or choose another folder with --out")
+        }
+        None => Ok(Some(lock)),
+    }
+}
+
+/// A model is never replaced by something made from itself.
+pub(super) fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
+    let Ok(target_path) = fs::canonicalize(target) else { return Ok(()) };
+    for file in inputs.iter().flat_map(|input| &input.files) {
+        if fs::canonicalize(&file.path).is_ok_and(|path| path.starts_with(&target_path)) {
+            let found = format!("the place of an input, {}", file.path.display());
+            let place = target.display().to_string();
+            let advice = "choose another name with --out";
+            return Err(Refusal::new(place, "a place that is not read", found, advice).into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes the container, with its parents, and locks it for this process; the system gives the lock back when the process ends.
+pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
+    let beside = parent(container);
+    fs::create_dir_all(beside).map_err(|e| LineageError::io(beside, "create", e))?;
+    // A process that finishes removes the container. Whoever opened the lock file just before then holds a lock on a
+    // file without a name, and has to begin again.
+    const ATTEMPTS: usize = 100;
+    let path = container.join("lock");
+    for _ in 0..ATTEMPTS {
+        match fs::create_dir(container) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(LineageError::io(container, "create", e));
+            }
+            _ => {}
+        }
+        let about = fs::symlink_metadata(container);
+        if about.is_ok_and(|about| !about.is_dir()) {
+            let found = "a file or a link";
+            let place = container.display().to_string();
+            return Err(Refusal::new(place, "a folder for unfinished work", found, "remove it").into());
+        }
+        let file = match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(LineageError::io(&path, "open", e)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Refusal::new(
+                    target.display().to_string(),
+                    "no other process that writes it",
+                    format!("one that holds {}", path.display()),
+                    "wait for it to end, or choose another folder with --out",
+                )
+                .into());
+            }
+            Err(e) => return Err(LineageError::io(&path, "lock", e.into())),
+        }
+        let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        if let (Ok(locked), Ok(named)) = (file.metadata(), fs::metadata(&path))
+            && same(&locked, &named)
+        {
+            return Ok(file);
+        }
+    }
+    Err(LineageError::io(&path, "lock", io::ErrorKind::ResourceBusy.into()))
+}
+
+/// Gives a file its size, and takes its room on the disk where the file system can.
+fn reserve(file: &File, size: u64) -> io::Result<()> {
+    file.set_len(size)?;
+    #[cfg(target_os = "linux")]
+    if size > 0 {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(file, FallocateFlags::empty(), 0, size) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Swaps two folders; in one step where the system can, else the old one moves aside first.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let aside = new.with_extension("replaced");
+    fs::rename(old, &aside)?;
+    fs::rename(new, old)?;
+    fs::rename(aside, new)
+}
+
+/// Gives a file or folder its name unless something has that name already; in one step where the system can.
+pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), LineageError> {
+    let synced = File::open(folder).and_then(|file| file.sync_all());
+    synced.map_err(|e| LineageError::io(folder, "sync", e))
+}
+
+/// An error of writing; a full disk says that what is finished is not lost.
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> LineageError {
+    match error.kind() {
+        kind if is_full(kind) => Refusal::new(
+            path.display().to_string(),
+            "room for the whole model",
+            error.to_string(),
+            "free some space and give the same command again; what is finished is kept",
+        )
+        .into(),
+        _ => LineageError::io(path, "write", error),
+    }
+}
+
+/// Whether the disk, or what the user may have of it, has no room.
+fn is_full(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// The error of work of which nothing is kept: a full disk is said with the name that the user gave.
+pub(super) fn of_target(target: &Path, error: LineageError) -> LineageError {
+    let full = match &error {
+        LineageError::Io { source, .. } | LineageError::Weights(WeightsError::Io { source, .. }) => {
+            is_full(source.kind())
+        }
+        _ => false,
+    };
+    if !full {
+        return error;
+    }
+    Refusal::new(
+        target.display().to_string(),
+        "room for the whole model",
+        "a full disk, or a limit of the size of files",
+        "free some space and give the same command again, or choose another disk with --out; nothing is left behind",
+    )
+    .into()
+}
+
+/// Refuses before the first byte what would end in a full disk.
+pub(super) fn check_room(folder: &Path, target: &Path, needed: u64) -> Result<(), LineageError> {
+    match machine::free_bytes(folder) {
+        Some(free) if free < needed => Err(Refusal::new(
+            target.display().to_string(),
+            format!("room for {:.2} GB more", needed as f64 / 1e9),
+            format!("{:.2} GB free on its disk", free as f64 / 1e9),
+            "free some space, or choose a folder on another disk with --out",
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}

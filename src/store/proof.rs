@@ -1,0 +1,87 @@
+//! A written model, read back: the proof that its reader finds what was meant.
+
+use crate::base::progress::{Progress, Unit};
+use crate::forms::LineageError;
+use crate::store::TensorDigest;
+use crate::weights::{Access, Fault, FaultKind, TensorSource};
+
+/// Reads every tensor of `source` and compares it with what was written. One tensor at a time is in memory.
+///
+/// # Errors
+/// What the reader reports; [`FaultKind::DigestMismatch`] if it gives back another tensor, or more of them.
+pub(super) fn read_back(
+    source: &dyn TensorSource,
+    written: &[TensorDigest],
+    progress: &dyn Progress,
+) -> Result<(), LineageError> {
+    let total = source.tensors().iter().filter_map(|info| info.dtype.bytes_for(info.elements()));
+    progress.begin("reading it back", Some(total.map(|bytes| bytes as u64).sum()), Unit::Bytes);
+    let compared = written.iter().try_for_each(|expected| {
+        let view = source.tensor(&expected.name)?;
+        let found = TensorDigest::of(&expected.name, view.info, &view.data);
+        progress.advance(view.data.len() as u64);
+        drop(view);
+        source.hint(&expected.name, Access::Done);
+        if found == *expected { Ok(()) } else { Err(other(source, expected, &found)) }
+    });
+    progress.end();
+    compared?;
+    let extra = source.tensors().iter().find(|info| !written.iter().any(|digest| digest.name == info.name));
+    match extra {
+        None => Ok(()),
+        Some(info) => {
+            let (expected, found) =
+                (format!("{} tensors", written.len()), source.tensors().len().to_string());
+            Err(fault(source, &info.name, expected, found))
+        }
+    }
+}
+
+fn other(source: &dyn TensorSource, expected: &TensorDigest, found: &TensorDigest) -> LineageError {
+    let say = |digest: &TensorDigest| {
+        format!(
+            "{} {:?} with SHA-256 {}",
+            digest.dtype,
+            digest.shape,
+            digest.sha256.get(..12).unwrap_or_default()
+        )
+    };
+    fault(source, &expected.name, format!("{}, as written", say(expected)), say(found))
+}
+
+fn fault(source: &dyn TensorSource, tensor: &str, expected: String, found: String) -> LineageError {
+    let file = source.files().into_iter().next().unwrap_or_default();
+    let fault = Fault::new(&file, FaultKind::DigestMismatch, expected, found).tensor(tensor);
+    let advice =
+        "disk or memory of this machine change data: try another disk, and do not use what was written";
+    LineageError::Weights(fault.advice(advice).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::progress::Silent;
+    use crate::forms::sample::Memory;
+    use crate::store::digest_tensors;
+    use crate::weights::Dtype;
+
+    #[test]
+    fn another_tensor_or_one_more_is_told() {
+        let source = |last: u8| {
+            Memory::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]).with_bytes(
+                "b",
+                Dtype::U8,
+                &[2],
+                vec![3, last],
+            )
+        };
+        let written = digest_tensors(&source(4), &Silent).unwrap();
+        assert!(read_back(&source(4), &written, &Silent).is_ok());
+        let text = read_back(&source(5), &written, &Silent).unwrap_err().to_string();
+        assert!(text.contains("\"b\"") && text.contains("as written"), "{text}");
+        let text = read_back(&source(4), &written[..1], &Silent).unwrap_err().to_string();
+        assert!(text.contains("\"b\"") && text.contains("expected 1 tensors, found 2"), "{text}");
+        let fewer = Memory::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]);
+        assert!(read_back(&fewer, &written, &Silent).is_err());
+    }
+}
