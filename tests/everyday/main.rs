@@ -5,6 +5,7 @@ mod command_line;
 mod evaluation;
 mod forms;
 mod fuzz_corpus;
+mod house;
 mod hub;
 mod networks;
 mod prompting;

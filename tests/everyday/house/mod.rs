@@ -1,0 +1,257 @@
+//! The house itself: which room may know which, no circles of files, no file too long, and what stands in one place only.
+//! What breaks a rule today is listed here by name, and a list that names what is no longer so fails too: it only shrinks.
+
+mod graph;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use graph::Graph;
+use source::{Source, rust_files};
+
+/// The rooms from the ground up. A room names only those before it.
+const ROOMS: [&str; 26] = [
+    "base",
+    "python",
+    "weights",
+    "config",
+    "tokenizer",
+    "registry",
+    "hub",
+    "prompts",
+    "kernels",
+    "forms",
+    "rebuild",
+    "store",
+    "compare",
+    "verify",
+    "model",
+    "engine",
+    "metrics",
+    "tasks",
+    "records",
+    "evaluate",
+    "report",
+    "run",
+    "bench",
+    "fuzzing",
+    "cli",
+    "lib.rs",
+];
+
+/// Rooms that still name one to their right.
+const TO_THE_RIGHT: [(&str, &str); 2] = [("evaluate", "report"), ("run", "cli")];
+
+/// Circles of files that there are, each with what holds it together. What is found is one of these or a part of one.
+const CIRCLES: [(&str, &[&str]); 15] = [
+    (
+        "a run's options are the program's flags",
+        &[
+            "cli/bench/mod.rs",
+            "cli/eval/mod.rs",
+            "cli/mod.rs",
+            "cli/score/mod.rs",
+            "run/again.rs",
+            "run/against.rs",
+            "run/answers.rs",
+            "run/asked.rs",
+            "run/chat.rs",
+            "run/complete.rs",
+            "run/dry_run.rs",
+            "run/files.rs",
+            "run/harness.rs",
+            "run/output.rs",
+            "run/subject.rs",
+            "run/submission.rs",
+            "run/variants.rs",
+        ],
+    ),
+    (
+        "parts of a build are models",
+        &["cli/build/make.rs", "cli/build/mod.rs", "cli/build/parts.rs", "cli/source.rs"],
+    ),
+    (
+        "two ways to factors",
+        &["compare/spectrum/exact.rs", "compare/spectrum/factor.rs", "compare/spectrum/randomized.rs"],
+    ),
+    ("an error holds what was found", &["evaluate/encode.rs", "evaluate/error.rs"]),
+    ("panels of blocks are panels", &["kernels/block_panels.rs", "kernels/panels.rs"]),
+    ("the network is one of two", &["model/bloom.rs", "model/llama.rs", "model/network.rs"]),
+    (
+        "a template holds the renderings that it is checked with",
+        &[
+            "prompts/encode.rs",
+            "prompts/error.rs",
+            "prompts/golden.rs",
+            "prompts/pattern.rs",
+            "prompts/render.rs",
+            "prompts/template.rs",
+        ],
+    ),
+    ("a configuration and its fields", &["rebuild/lora/config.rs", "rebuild/lora/fields.rs"]),
+    ("records are checked while they are read", &["registry/records.rs", "registry/validate.rs"]),
+    (
+        "a document and its right answer",
+        &["tasks/build.rs", "tasks/gold.rs", "tasks/parts.rs", "tasks/prepare.rs"],
+    ),
+    (
+        "filters are native functions, which filter",
+        &[
+            "tasks/filters/mod.rs",
+            "tasks/filters/regex.rs",
+            "tasks/filters/steps.rs",
+            "tasks/native/bbh.rs",
+            "tasks/native/mod.rs",
+            "tasks/native/programs.rs",
+            "tasks/native/table.rs",
+        ],
+    ),
+    (
+        "parts of a task have a task's values",
+        &["tasks/schema/fewshot.rs", "tasks/schema/metric.rs", "tasks/schema/task.rs"],
+    ),
+    ("one pass over values", &["verify/guard.rs", "verify/pass.rs", "verify/values.rs"]),
+    ("an error holds the type that was found", &["weights/dtype.rs", "weights/error.rs"]),
+    ("an index names files that are opened", &["weights/open.rs", "weights/sharded.rs"]),
+];
+
+/// Most lines of a file.
+const LINES: usize = 450;
+
+/// What a piece of text in the code says, and the files that say it: a second place is a second opinion on the same thing.
+const ONCE: [(&str, fn(&str) -> bool, &[&str]); 1] = [(
+    "the ending of GGUF files",
+    |word| word == "\"gguf\"",
+    &[
+        "cli/convert/form.rs",
+        "cli/source.rs",
+        "forms/open.rs",
+        "hub/model.rs",
+        "model/open.rs",
+        "verify/files.rs",
+        "verify/form.rs",
+        "weights/open.rs",
+    ],
+)];
+
+/// Where `unsafe` may stand.
+const UNSAFE: [&str; 2] = ["kernels/", "weights/mapped.rs"];
+
+static HOUSE: LazyLock<(Source, Graph)> = LazyLock::new(|| {
+    let source = Source::read();
+    let graph = Graph::of(&source);
+    (source, graph)
+});
+
+fn room(name: &str) -> &str {
+    name.split('/').next().expect("a file has a name")
+}
+
+fn floor(name: &str) -> usize {
+    let room = room(name);
+    ROOMS.iter().position(|known| *known == room).unwrap_or_else(|| panic!("{room} is not among ROOMS"))
+}
+
+#[test]
+fn rooms_name_only_those_before_them() {
+    let (source, graph) = &*HOUSE;
+    let name = |file: usize| source.files[file].name.as_str();
+    let mut left: BTreeSet<(&str, &str)> = TO_THE_RIGHT.into_iter().collect();
+    let mut new = Vec::new();
+    for (from, to) in graph.imports.iter().map(|(from, to)| (name(*from), name(*to))) {
+        let rooms = (room(from), room(to));
+        left.remove(&rooms);
+        if floor(from) < floor(to) && !TO_THE_RIGHT.contains(&rooms) {
+            new.push(format!("src/{from} names something of src/{to}"));
+        }
+    }
+    assert!(new.is_empty(), "to the right:\n{}", new.join("\n"));
+    assert!(left.is_empty(), "no longer to the right, take it off the list: {left:?}");
+    assert!(graph.imports.len() > 500, "only {} imports were found", graph.imports.len());
+}
+
+#[test]
+fn files_do_not_go_in_circles() {
+    let (source, graph) = &*HOUSE;
+    let mut seen = [false; CIRCLES.len()];
+    let mut new = Vec::new();
+    for circle in graph.circles() {
+        let names: Vec<&str> = circle.iter().map(|&file| source.files[file].name.as_str()).collect();
+        match CIRCLES.iter().position(|(_, listed)| names.iter().all(|name| listed.contains(name))) {
+            Some(known) => seen[known] = true,
+            None => {
+                let ways = circle.iter().flat_map(|from| {
+                    let to = graph.uses[from].iter().filter(|to| circle.contains(to));
+                    to.map(|to| format!("  {} → {}", source.files[*from].name, source.files[*to].name))
+                });
+                new.push(format!("{}\n{}", names.join(" "), ways.collect::<Vec<_>>().join("\n")));
+            }
+        }
+    }
+    assert!(new.is_empty(), "{} circles:\n{}", new.len(), new.join("\n"));
+    let gone: Vec<&str> =
+        CIRCLES.iter().zip(seen).filter(|(_, seen)| !seen).map(|((reason, _), _)| *reason).collect();
+    assert!(gone.is_empty(), "no longer a circle, take it off the list: {gone:?}");
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<String> = HOUSE
+        .0
+        .files
+        .iter()
+        .filter(|file| file.lines > LINES)
+        .map(|file| format!("{}: {}", file.name, file.lines))
+        .collect();
+    assert!(long.is_empty(), "more than {LINES} lines: {}", long.join(", "));
+}
+
+#[test]
+fn what_is_said_once_stands_in_one_place() {
+    for (what, says, listed) in ONCE {
+        let files = HOUSE.0.files.iter().filter(|file| file.words.iter().any(|word| says(word)));
+        let found: Vec<&str> = files.map(|file| file.name.as_str()).collect();
+        assert_eq!(found, listed, "{what}: where it stands, and where it is listed");
+    }
+    for file in &HOUSE.0.files {
+        let may = UNSAFE.iter().any(|place| file.name.starts_with(place));
+        assert!(may || !file.words.contains("unsafe"), "unsafe in {}", file.name);
+    }
+}
+
+/// A file that no `mod` names is not compiled, and its tests are not run.
+#[test]
+fn every_file_of_tests_is_in_a_binary() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    for file in files {
+        let name = file.file_stem().expect("a file has a name").to_str().expect("UTF-8");
+        if name == "main" {
+            continue;
+        }
+        let folder = file.parent().expect("a file is in a folder");
+        let (module, parent) = if name == "mod" {
+            (
+                folder.file_name().expect("a folder has a name").to_str().expect("UTF-8"),
+                folder.parent().expect("below tests"),
+            )
+        } else {
+            (name, folder)
+        };
+        let parent = [parent.join("mod.rs"), parent.join("main.rs"), root.join("everyday/main.rs")]
+            .into_iter()
+            .find(|path| path.exists())
+            .expect("a root");
+        let text = fs::read_to_string(&parent).expect("a source file can be read");
+        assert!(
+            text.contains(&format!("mod {module};")),
+            "{}: no `mod {module};` in {}",
+            file.display(),
+            parent.display()
+        );
+    }
+}
