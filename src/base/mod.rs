@@ -3,5 +3,8 @@
 pub mod atomic;
 pub mod calendar;
 pub mod digest;
+pub mod fault;
 pub mod machine;
 pub mod progress;
+pub mod zip;
+pub(crate) mod zip_writer;

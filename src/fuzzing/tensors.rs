@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::{accepted, check_config};
+use crate::base::zip_writer::ZipWriter;
 use crate::config::gguf::{self, FromTensors};
 use crate::forms::{GgufAsHf, config_from_gguf};
 use crate::weights::gguf::GgufWriter;
-use crate::weights::torch::ZipWriter;
 use crate::weights::{GgufFile, SafetensorsFile, TensorSource, TorchFile};
 
 /// Elements of a tensor may be gathered up to this many bytes per input; more would only cost time.

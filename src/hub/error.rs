@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::archive::ArchiveError;
+use crate::base::zip::ZipError;
 
 /// Why something could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +190,7 @@ pub enum HubError {
         what: String,
         /// What is wrong with it.
         #[source]
-        source: ArchiveError,
+        source: ZipError,
     },
     /// A place on disk that is not there.
     #[error("{}: expected a model folder or a .gguf file, found {found}", path.display())]

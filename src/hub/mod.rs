@@ -14,7 +14,6 @@
 //! `.part` beside it, which a later run resumes. `.zoo.json` in each folder lists what was fetched. A
 //! lock file keeps two processes from fetching into one folder at the same time.
 
-mod archive;
 mod cache;
 mod config;
 mod dataset;
@@ -29,7 +28,6 @@ mod names;
 mod pip;
 mod select;
 
-pub use archive::ArchiveError;
 pub use config::{HubConfig, Token, zoo_home};
 pub use dataset::{cached_dataset, fetch_dataset, fetch_dataset_configs};
 pub use disk::free_bytes;

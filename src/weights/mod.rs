@@ -23,13 +23,15 @@ mod sharded;
 mod table;
 pub(crate) mod torch;
 
+pub use crate::base::fault::{Fault, FaultKind};
+pub(crate) use crate::base::fault::{quoted, shown};
 pub use digest::FileDigests;
 pub(crate) use digest::hex;
 pub use dtype::Dtype;
-pub use error::{Fault, FaultKind, WeightsError};
-pub(crate) use error::{quoted, shown};
+pub use error::WeightsError;
 pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};
+pub(crate) use mapped::MappedFile;
 pub use meta::{MetaShards, verify_checklist};
 pub use open::{INDEX_FILE, SINGLE_FILE, TORCH_INDEX_FILE, TORCH_SINGLE_FILE, is_hf_layout, open};
 pub use safetensors::SafetensorsFile;

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::error::quoted;
 use super::json::{self, Entries};
 use super::mapped::MappedFile;
 use super::open::open_file;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::base::fault::quoted;
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;

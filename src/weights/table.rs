@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
-use super::error::quoted;
 use super::{Fault, FaultKind, TensorInfo, TensorView, WeightsError};
+use crate::base::fault::quoted;
 
 /// Names, types, shapes and byte ranges. Ranges were checked against the file by the reader that made them.
 #[derive(Debug, Clone, Default)]

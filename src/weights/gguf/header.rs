@@ -9,7 +9,7 @@ use std::path::Path;
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::{tensors, values};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::table::TensorTable;
 use crate::weights::{Fault, FaultKind, WeightsError};
 

@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Metadata, header, tensors, values};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind, TensorInfo, WeightsError};
 
 /// The version that is written.

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::error::quoted;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
+use crate::base::fault::quoted;
 
 mod checklist;
 

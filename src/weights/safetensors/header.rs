@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::json::{self, Entries};
 use crate::weights::table::{TensorTable, checked_elements};
 use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};

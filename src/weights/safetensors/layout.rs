@@ -13,7 +13,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::header::{LENGTH, MAX_HEADER, MAX_RANK, METADATA};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind, INDEX_FILE, SINGLE_FILE, TensorInfo, WeightsError};
 
 /// What the data section is aligned to: the widest element.

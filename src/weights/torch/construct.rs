@@ -4,7 +4,7 @@
 
 use super::cursor::Cursor;
 use super::value::{Global, Object, Objects, StorageRef, TensorRef, Value};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind};
 
 /// Longest name of a storage; PyTorch numbers them.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind};
 
 /// Largest pickle. A thousand tensors take a hundred kilobytes.

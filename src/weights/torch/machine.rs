@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::construct::{self, Made};
 use super::cursor::Cursor;
 use super::value::{Global, Object, Objects, Value};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Dtype, Fault, FaultKind};
 
 /// Most objects of one stream. A tensor takes about ten; the largest models have some thousands of tensors.

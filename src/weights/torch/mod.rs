@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::error::quoted;
 use super::mapped::MappedFile;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::base::fault::quoted;
 use layout::Layout;
 use value::{Objects, Value};
 
@@ -30,11 +30,8 @@ pub(crate) mod testing;
 mod tests;
 mod value;
 mod writer;
-mod zip;
-mod zip_writer;
 
 pub use writer::TorchWriter;
-pub(crate) use zip_writer::ZipWriter;
 
 /// All tensors of a file together may have this many times the bytes of the file, and those of a small file a
 /// mebibyte: views may share storages, but a file that unfolds without end is no model.
@@ -139,6 +136,12 @@ impl TensorSource for TorchFile {
 fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
     const PICKLE: &str = "data.pkl";
     let members = zip::members(file, bytes)?;
+    if let Some((member, method)) = members.iter().find_map(|member| Some((member, member.compression()?))) {
+        let found = format!("{} compressed by {method}", quoted(&member.name));
+        let expected = "members that are stored, as PyTorch writes them";
+        return Err(Fault::new(file, FaultKind::Unsupported, expected, found)
+            .advice("unpack the archive and store it again without compression"));
+    }
     let is_pickle = |name: &str| name.strip_suffix(PICKLE).is_some_and(|p| p.is_empty() || p.ends_with('/'));
     let pickles: Vec<&zip::Member> = members.iter().filter(|member| is_pickle(&member.name)).collect();
     let [pickle] = pickles.as_slice() else {

@@ -11,7 +11,7 @@ use super::layout::storage_bytes;
 use super::pickle::{Unpickled, unpickle};
 use super::value::{Object, Objects, Value};
 use super::{Parsed, Place};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Dtype, Fault, FaultKind};
 
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;

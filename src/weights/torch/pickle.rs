@@ -10,7 +10,7 @@ use std::path::Path;
 use super::cursor::Cursor;
 use super::machine::{Machine, Outcome};
 use super::value::{Object, Objects, Value};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind};
 
 /// Newest protocol there is.

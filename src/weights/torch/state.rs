@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::value::{Object, Objects, TensorRef, Value};
-use crate::weights::error::quoted;
+use crate::base::fault::quoted;
 use crate::weights::{Fault, FaultKind};
 
 /// Most tensors of one file.
