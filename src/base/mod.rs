@@ -6,5 +6,6 @@ pub mod digest;
 pub mod fault;
 pub mod machine;
 pub mod progress;
+pub mod yaml;
 pub mod zip;
 pub(crate) mod zip_writer;

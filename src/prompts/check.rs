@@ -2,10 +2,10 @@
 
 use super::encode::EncodeMode;
 use super::error::PromptError;
-use super::lines::line_of;
 use super::pattern::{Pattern, Piece};
 use super::render::Special;
 use super::template::{BosRule, Kind, PromptTemplate};
+use crate::base::yaml::{FileError, line_of};
 
 /// The longest name.
 const MAX_NAME: usize = 64;
@@ -36,13 +36,9 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn fault<T>(&self, field: &str, expected: &str, found: impl Into<String>) -> Result<T, PromptError> {
         let path: Vec<&str> = field.split('.').collect();
-        Err(PromptError::Field {
-            file: self.file.to_owned(),
-            line: line_of(self.source, &path),
-            field: field.to_owned(),
-            expected: expected.to_owned(),
-            found: found.into(),
-        })
+        let line = line_of(self.source, &path);
+        let (file, field, expected) = (self.file.to_owned(), field.to_owned(), expected.to_owned());
+        Err(FileError::Field { file, line, field, expected, found: found.into() }.into())
     }
 
     fn name(&self, name: &str, stem: &str) -> Result<(), PromptError> {

@@ -3,55 +3,16 @@
 use std::path::PathBuf;
 
 use super::render::Role;
+use crate::base::yaml::FileError;
 use crate::tokenizer::TokenizerError;
 
 /// Why a template cannot be read, or a conversation cannot be rendered or encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptError {
-    /// A file or folder cannot be read.
-    #[error("cannot read {}; expected a readable file or folder of prompt templates", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is larger than any sensible one.
-    #[error("{}: {bytes} bytes, expected at most {limit}", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// Not YAML, or a key that is missing, unknown or of the wrong type; `message` names the key.
-    #[error("{file}:{line}: {message}")]
-    Yaml {
-        /// The template's file.
-        file: String,
-        /// Line, from 1; 0 if the parser does not know it.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// A value that no template can have.
-    #[error("{file}:{line}: {field}: expected {expected}, found {found}")]
-    Field {
-        /// The template's file.
-        file: String,
-        /// Line, from 1; 0 if the key could not be found again in the text.
-        line: usize,
-        /// Dotted path of the field.
-        field: String,
-        /// What is allowed.
-        expected: String,
-        /// What the file says.
-        found: String,
-    },
+    /// A file that cannot be read, is no YAML, or says what no template can have.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Two files define one template.
     #[error("{file}: the prompt template {name:?} is already defined in {other}; rename one of the two")]
     Duplicate {

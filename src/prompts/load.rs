@@ -1,17 +1,14 @@
 //! Templates from text: the embedded files of `zoo/prompts/` and the `prompts` folder of a user's own zoo.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::check::check;
 use super::error::PromptError;
 use super::template::PromptTemplate;
+use crate::base::yaml::{self, MAX_BYTES, stem};
 use crate::registry::embedded;
 
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
 /// How similar two names must be to offer one for the other.
 const SIMILAR: f64 = 0.7;
 
@@ -22,10 +19,7 @@ pub type PromptTemplates = BTreeMap<String, PromptTemplate>;
 ///
 /// Errors: no YAML, unknown or missing keys, values that cannot be, golden texts that do not come out.
 pub fn parse(file: &str, text: &str) -> Result<PromptTemplate, PromptError> {
-    let template: PromptTemplate = serde_yaml::from_str(text).map_err(|error| {
-        let line = error.location().map(|place| place.line()).unwrap_or_default();
-        PromptError::Yaml { file: file.to_owned(), line, message: error.to_string() }
-    })?;
+    let template: PromptTemplate = yaml::parse(file, text)?;
     check(&template, file, stem(file), text)?;
     Ok(template)
 }
@@ -48,8 +42,9 @@ pub fn load(zoo_dir: Option<&Path>) -> Result<PromptTemplates, PromptError> {
     }
     if let Some(folder) = zoo_dir.map(|dir| dir.join("prompts")).filter(|folder| folder.is_dir()) {
         let mut files = BTreeMap::new();
-        for (file, text) in read_folder(&folder)? {
-            let template = parse(&file, &text)?;
+        for path in yaml::files_in(&folder)? {
+            let file = path.display().to_string();
+            let template = parse(&file, &yaml::read_text(&path, MAX_BYTES)?)?;
             let name = template.name.clone();
             if let Some(previous) = templates.insert(name.clone(), template) {
                 let other = files.remove(&name).unwrap_or(format!("zoo/prompts/{}.yaml", previous.name));
@@ -81,51 +76,12 @@ fn embedded_files() -> impl Iterator<Item = (&'static str, &'static str)> {
     embedded::files().iter().filter(|(file, _)| file.starts_with("prompts/")).copied()
 }
 
-/// The name of a file without folders and ending.
-fn stem(file: &str) -> &str {
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(name)
-}
-
-/// The YAML files of a folder in order of name.
-fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, PromptError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| PromptError::Io { path, source }
-    };
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed(folder))? {
-        let path = entry.map_err(failed(folder))?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        if matches!(ending, "yaml" | "yml") && path.is_file() {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let mut files = Vec::new();
-    for path in paths {
-        let text = read_text(&path, MAX_BYTES)?;
-        files.push((path.display().to_string(), text));
-    }
-    Ok(files)
-}
-
-/// A whole text file of at most `limit` bytes.
-pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, PromptError> {
-    let failed = |source| PromptError::Io { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(failed)?;
-    let bytes = file.metadata().map_err(failed)?.len();
-    let mut text = String::new();
-    let read = file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(failed)?;
-    if bytes > limit || read as u64 > limit {
-        return Err(PromptError::TooLarge { path: path.to_owned(), bytes: bytes.max(read as u64), limit });
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::base::yaml::FileError;
 
     #[test]
     fn names_are_the_names_of_the_files() {
@@ -161,8 +117,8 @@ mod tests {
         let message = load(Some(zoo.path())).unwrap_err().to_string();
         assert!(message.contains("prompts/ziya.yaml:1: "), "{message}");
         fs::write(folder.join("ziya.yaml"), vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
-        assert!(matches!(load(Some(zoo.path())), Err(PromptError::TooLarge { .. })));
+        assert!(matches!(load(Some(zoo.path())), Err(PromptError::File(FileError::TooLarge { .. }))));
         fs::write(folder.join("ziya.yaml"), [0xff]).unwrap();
-        assert!(matches!(load(Some(zoo.path())), Err(PromptError::Io { .. })));
+        assert!(matches!(load(Some(zoo.path())), Err(PromptError::File(FileError::Io { .. }))));
     }
 }

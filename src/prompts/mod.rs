@@ -13,7 +13,6 @@ mod check;
 mod encode;
 mod error;
 mod golden;
-mod lines;
 mod load;
 mod parsed;
 mod pattern;

@@ -2,6 +2,7 @@
 
 use super::RegistryError;
 use crate::base::digest::is_hex;
+use crate::base::yaml::FileError;
 
 /// Makes errors with file, line and field.
 pub(super) struct Checker<'a> {
@@ -55,13 +56,8 @@ impl<'a> Checker<'a> {
     /// An error about `field`, a dotted path.
     pub(super) fn wrong(&self, field: &str, expected: impl Into<String>, found: &str) -> RegistryError {
         let key = field.rsplit('.').next().unwrap_or(field);
-        RegistryError::Field {
-            file: self.file.to_owned(),
-            line: self.line(key, found),
-            field: field.to_owned(),
-            expected: expected.into(),
-            found: format!("{found:?}"),
-        }
+        let (file, line, field) = (self.file.to_owned(), self.line(key, found), field.to_owned());
+        FileError::Field { file, line, field, expected: expected.into(), found: format!("{found:?}") }.into()
     }
 
     /// Not zero, if stated.

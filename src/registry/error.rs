@@ -1,54 +1,14 @@
 //! What can be wrong with cards and names, as data: file, line, field, expected, found.
 
-use std::path::PathBuf;
+use crate::base::yaml::FileError;
 
 /// Why the registry cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// A file or folder of cards cannot be read.
-    #[error("cannot read model cards at {}; expected a folder of .yaml files", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A card is larger than any sensible one.
-    #[error("{}: {bytes} bytes, expected a model card of at most {limit}", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// Not YAML, or a key that is missing, unknown or of the wrong type; `message` names the key.
-    #[error("{file}:{line}: {message}")]
-    Yaml {
-        /// The card's file.
-        file: String,
-        /// Line, from 1; 0 if the parser does not know it.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// A value that no model can have.
-    #[error("{file}:{line}: {field}: expected {expected}, found {found}")]
-    Field {
-        /// The card's file.
-        file: String,
-        /// Line, from 1; 0 if the key could not be found again in the text.
-        line: usize,
-        /// Dotted path of the field.
-        field: String,
-        /// What is allowed.
-        expected: String,
-        /// What the card says.
-        found: String,
-    },
+    /// A file that cannot be read, is no YAML, or says what no model can have.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A model that is made from itself.
     #[error("{file}:{line}: base: expected an ancestor, found a circle: {}", circle.join(" → "))]
     Cycle {

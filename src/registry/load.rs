@@ -2,18 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::checker::Checker;
 use super::{ArchitectureRecord, Card, Origin, RegistryError, TokenizerRecord, records, validate};
-
-/// The largest file that is read, in bytes.
-const MAX_CARD_BYTES: u64 = 1 << 20;
+use crate::base::yaml::{self, MAX_BYTES};
 
 /// A value with the file and the text it was read from (needed to name lines later).
 #[derive(Debug, Clone)]
@@ -88,14 +84,8 @@ pub(super) fn card(text: Cow<'static, str>, origin: Origin) -> Result<Loaded<Car
 }
 
 fn read<T: DeserializeOwned>(text: Cow<'static, str>, file: String) -> Result<Loaded<T>, RegistryError> {
-    match serde_yaml::from_str(&text) {
-        Ok(value) => Ok(Loaded { value, file, text }),
-        Err(error) => Err(RegistryError::Yaml {
-            file,
-            line: error.location().map(|place| place.line()).unwrap_or_default(),
-            message: error.to_string(),
-        }),
-    }
+    let value = yaml::parse(&file, &text)?;
+    Ok(Loaded { value, file, text })
 }
 
 /// The cards and records of the binary: the files directly in `zoo/` and in the folders of records.
@@ -122,7 +112,7 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
         if kind != Kind::Card && !place.is_dir() {
             continue;
         }
-        for path in yaml_files(&place)? {
+        for path in yaml::files_in(&place)? {
             items.push(file(kind, &path)?);
         }
     }
@@ -148,7 +138,7 @@ impl Shared {
                 embedded.filter(|path| path.parent() == Some(Path::new(folder))).map(stem).collect();
             let own = user_dir.map(|user_dir| user_dir.join(folder)).filter(|own| own.is_dir());
             if let Some(own) = own {
-                names.extend(yaml_files(&own)?.iter().map(|path| stem(path)));
+                names.extend(yaml::files_in(&own)?.iter().map(|path| stem(path)));
             }
             Ok(names)
         };
@@ -158,35 +148,17 @@ impl Shared {
 
 /// One file on disk.
 pub(super) fn file(kind: Kind, path: &Path) -> Result<Item, RegistryError> {
-    let failed = |source| RegistryError::Io { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(failed)?;
-    let bytes = file.metadata().map_err(failed)?.len();
-    if bytes > MAX_CARD_BYTES {
-        return Err(RegistryError::TooLarge { path: path.to_owned(), bytes, limit: MAX_CARD_BYTES });
-    }
-    let mut text = String::new();
-    file.take(MAX_CARD_BYTES).read_to_string(&mut text).map_err(failed)?;
+    let text = yaml::read_text(path, MAX_BYTES)?;
     let folder = path.parent().map(Path::to_owned);
     parse(kind, Cow::Owned(text), Origin { file: path.display().to_string(), folder })
 }
 
-fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, RegistryError> {
-    let failed = |source| RegistryError::Io { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        if matches!(ending, "yaml" | "yml") && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::base::yaml::FileError;
 
     const CARD: &str = "\
 id: tiny
@@ -301,8 +273,11 @@ sources:
         });
         let ids: Vec<String> = ids.collect();
         assert_eq!(ids, ["a", "b"]);
-        fs::write(folder.path().join("c.yaml"), vec![b'#'; MAX_CARD_BYTES as usize + 1]).unwrap();
-        assert!(matches!(super::folder(folder.path()), Err(RegistryError::TooLarge { .. })));
-        assert!(matches!(super::folder(&folder.path().join("none")), Err(RegistryError::Io { .. })));
+        fs::write(folder.path().join("c.yaml"), vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
+        assert!(matches!(super::folder(folder.path()), Err(RegistryError::File(FileError::TooLarge { .. }))));
+        assert!(matches!(
+            super::folder(&folder.path().join("none")),
+            Err(RegistryError::File(FileError::Io { .. }))
+        ));
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::super::error::PromptError;
-use super::super::load::read_text;
 use super::MAX_TEMPLATE;
+use crate::base::yaml::{FileError, read_text};
 use crate::weights::gguf::Metadata;
 
 /// Bytes of a settings file that are read at most.
@@ -104,10 +104,10 @@ impl ChatTemplates {
         if !folder.is_dir() {
             return Ok(());
         }
-        let failed = |source| PromptError::Io { path: folder.to_owned(), source };
+        let failed = FileError::io(folder);
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        for entry in std::fs::read_dir(folder).map_err(&failed)? {
+            let path = entry.map_err(&failed)?.path();
             if path.extension().is_some_and(|ending| ending == "jinja") {
                 files.push(path);
             }

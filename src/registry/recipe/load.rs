@@ -1,13 +1,12 @@
 //! Recipes from text: the embedded `recipes/*.yaml` and those of a user's folder, checked.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use serde_yaml::Value;
 
 use super::{Recipe, Stage};
+use crate::base::yaml::{self, FileError};
 use crate::registry::{RegistryError, embedded};
 
 /// The largest recipe that is read, in bytes.
@@ -35,37 +34,11 @@ pub fn load(folder: Option<&Path>) -> Result<Recipes, RegistryError> {
         }
     }
     let own = folder.map(|folder| folder.join(FOLDER)).filter(|folder| folder.is_dir());
-    for (file, text) in own.map_or_else(|| Ok(Vec::new()), |folder| read_folder(&folder))? {
-        recipes.add(parse(&text, &file)?);
+    for path in own.map_or_else(|| Ok(Vec::new()), |folder| yaml::files_in(&folder))? {
+        let text = yaml::read_text(&path, MAX_RECIPE_BYTES)?;
+        recipes.add(parse(&text, &path.display().to_string())?);
     }
     Ok(recipes)
-}
-
-fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, RegistryError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RegistryError::Io { path, source }
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed(folder))? {
-        let path = entry.map_err(failed(folder))?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        if matches!(ending, "yaml" | "yml") && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let read = |path: std::path::PathBuf| {
-        let file = fs::File::open(&path).map_err(failed(&path))?;
-        let bytes = file.metadata().map_err(failed(&path))?.len();
-        if bytes > MAX_RECIPE_BYTES {
-            return Err(RegistryError::TooLarge { path, bytes, limit: MAX_RECIPE_BYTES });
-        }
-        let mut text = String::new();
-        file.take(MAX_RECIPE_BYTES).read_to_string(&mut text).map_err(failed(&path))?;
-        Ok((path.display().to_string(), text))
-    };
-    files.into_iter().map(read).collect()
 }
 
 impl Recipes {
@@ -101,18 +74,14 @@ impl Recipes {
 
 /// Reads and checks one recipe; `file` is for messages.
 pub(super) fn parse(text: &str, file: &str) -> Result<Recipe, RegistryError> {
-    let recipe: Recipe = serde_yaml::from_str(text).map_err(|error| RegistryError::Yaml {
-        file: file.to_owned(),
-        line: error.location().map(|place| place.line()).unwrap_or_default(),
-        message: error.to_string(),
-    })?;
+    let recipe: Recipe = yaml::parse(file, text)?;
     let check = Check { file, text };
     let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     check.require(recipe.name == stem, "name", "the file's name without its ending", &recipe.name)?;
     check.require(!recipe.stages.is_empty(), "stages", "at least one stage", "none")?;
     recipe.stages.iter().try_for_each(|stage| check.stage(stage))?;
     for id in recipe.models.keys() {
-        let own = recipe.for_model(id).map_err(|message| RegistryError::Yaml {
+        let own = recipe.for_model(id).map_err(|message| FileError::Syntax {
             file: file.to_owned(),
             line: check.line(id, ""),
             message: format!("models.{id}: {message}"),
@@ -168,13 +137,14 @@ impl Check<'_> {
         if ok {
             return Ok(());
         }
-        Err(RegistryError::Field {
+        Err(FileError::Field {
             file: self.file.to_owned(),
             line: self.line(field.rsplit('.').next().unwrap_or(field), found),
             field: field.to_owned(),
             expected: expected.to_owned(),
             found: format!("{found:?}"),
-        })
+        }
+        .into())
     }
 
     fn positive(&self, field: &str, value: Option<f64>) -> Result<(), RegistryError> {
@@ -225,6 +195,8 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const RECIPE: &str = "\

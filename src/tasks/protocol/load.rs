@@ -1,35 +1,19 @@
 //! Protocols from their files: the embedded ones, or a file of one's own.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use super::Protocol;
+use crate::base::yaml::{self, FileError, MAX_BYTES};
 use crate::tasks::embedded;
 use crate::tasks::error::nearest;
-
-/// Larger files are refused.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// Why there is no such protocol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A file that cannot be read.
-    #[error("{file}: {source}; expected a readable protocol file of at most 1 MiB")]
-    Io {
-        /// The file.
-        file: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file that is no protocol.
-    #[error("{file}: {message}; the files of evals/protocols show what a protocol has")]
-    File {
-        /// The file.
-        file: String,
-        /// What is wrong, with line and key.
-        message: String,
-    },
+    /// A file that cannot be read or is no protocol.
+    #[error("{0}; the files of evals/protocols show what a protocol has")]
+    File(FileError),
     /// No protocol of that name.
     #[error("no protocol is named {name:?}{}; known are {known}, or give a .yaml file of your own",
         near.as_ref().map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default())]
@@ -61,14 +45,7 @@ pub fn protocols() -> Result<Vec<Protocol>, ProtocolError> {
 /// An unknown name, with the nearest one; a file that cannot be read or is no protocol.
 pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
     if name.ends_with(".yaml") {
-        let io = |source| ProtocolError::Io { file: name.to_owned(), source };
-        let file = std::fs::File::open(Path::new(name)).map_err(io)?;
-        let mut text = String::new();
-        let read = file.take(MAX_BYTES.saturating_add(1)).read_to_string(&mut text).map_err(io)?;
-        if read as u64 > MAX_BYTES {
-            return Err(io(std::io::Error::other("the file is larger")));
-        }
-        return parse(name, &text);
+        return parse(name, &yaml::read_text(Path::new(name), MAX_BYTES).map_err(ProtocolError::File)?);
     }
     let all = protocols()?;
     let names: Vec<String> = all.iter().map(|protocol| protocol.name.clone()).collect();
@@ -80,23 +57,23 @@ pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
 }
 
 fn parse(file: &str, text: &str) -> Result<Protocol, ProtocolError> {
-    let wrong = |message: String| ProtocolError::File { file: file.to_owned(), message };
-    let protocol: Protocol = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let stem =
-        Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let protocol: Protocol = yaml::parse(file, text).map_err(ProtocolError::File)?;
+    let wrong = |field: &str, expected: String, found: String| {
+        let (file, field) = (file.to_owned(), field.to_owned());
+        let line = yaml::line_of(text, &[&field]);
+        Err(ProtocolError::File(FileError::Field { file, line, field, expected, found }))
+    };
+    let stem = yaml::stem(file);
     if protocol.name != stem {
-        return Err(wrong(format!(
-            "protocol: expected the name of the file, {stem:?}, found {:?}",
-            protocol.name
-        )));
+        return wrong("protocol", format!("the name of the file, {stem:?}"), format!("{:?}", protocol.name));
     }
     for (key, text) in [("description", &protocol.description), ("source", &protocol.source)] {
         if text.trim().is_empty() {
-            return Err(wrong(format!("{key}: expected a text, found none")));
+            return wrong(key, "a text".to_owned(), "none".to_owned());
         }
     }
     if protocol.only_listed && protocol.tasks.is_empty() {
-        return Err(wrong("only_listed: expected at least one entry in tasks, found none".to_owned()));
+        return wrong("only_listed", "at least one entry in tasks".to_owned(), "none".to_owned());
     }
     Ok(protocol)
 }

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde_yaml::Value;
 
 use super::lenient;
+use crate::base::yaml::{self, FileError};
 use crate::tasks::error::TaskError;
 
 /// Larger task files are refused; the largest of the reference harness is below 1 MiB.
@@ -230,15 +231,10 @@ fn read(at: &Location) -> Result<String, TaskError> {
             let text = files.iter().find(|(name, _)| name == path).map(|(_, text)| (*text).to_owned());
             text.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
         }
-        Location::Disk(path) => {
-            let size = std::fs::metadata(path).map_err(io)?.len();
-            if size > MAX_FILE_BYTES {
-                let message =
-                    format!("{size} bytes, more than the {MAX_FILE_BYTES} of the largest task file");
-                return Err(TaskError::Yaml { file: at.display(), message });
-            }
-            std::fs::read_to_string(path).map_err(io)
-        }
+        Location::Disk(path) => yaml::read_text(path, MAX_FILE_BYTES).map_err(|error| match error {
+            FileError::Io { reason, .. } => io(reason),
+            other => TaskError::Yaml { file: at.display(), message: other.to_string() },
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value};
+use zoo::base::yaml::FileError;
 use zoo::registry::{Registry, RegistryError};
 
 /// A whole model with its network inside of the card.
@@ -354,8 +355,7 @@ fn complaint(files: &Files, expected: &str) -> Option<String> {
     if !message.contains(expected) {
         return Some(format!("expected {expected:?} in {message:?}"));
     }
-    let (RegistryError::Yaml { file, line, .. }
-    | RegistryError::Field { file, line, .. }
+    let (RegistryError::File(FileError::Syntax { file, line, .. } | FileError::Field { file, line, .. })
     | RegistryError::Cycle { file, line, .. }
     | RegistryError::Duplicate { file, line, .. }) = &error
     else {
@@ -365,7 +365,8 @@ fn complaint(files: &Files, expected: &str) -> Option<String> {
     if !ours || !message.starts_with(&format!("{file}:{line}: ")) {
         return Some(format!("no place in {message:?}"));
     }
-    let has_field = matches!(&error, RegistryError::Field { field, .. } if !field.is_empty());
+    let has_field =
+        matches!(&error, RegistryError::File(FileError::Field { field, .. }) if !field.is_empty());
     (*line == 0 && !has_field).then(|| format!("neither line nor field in {message:?}:\n{text}"))
 }
 
