@@ -1,7 +1,6 @@
 //! The ground floor: tools that know nothing of models and that every room may use.
 
 pub mod atomic;
-pub mod calendar;
 pub mod digest;
 pub mod fault;
 pub mod machine;
