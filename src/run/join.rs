@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::digest::sha256;
 use crate::cli::exit::Usage;
 use crate::records::{Answer, AnswerFile};
 use crate::tasks::{PreparedDoc, PreparedTask, Task};
@@ -101,10 +102,9 @@ pub fn of_task(
 
 /// Refuses an answer to another prompt than the one of this document.
 fn check_prompt(task: &str, doc: &PreparedDoc, file: &AnswerFile, answer: &Answer) -> anyhow::Result<()> {
-    use sha2::{Digest, Sha256};
     let Some(asked) = &answer.prompt_sha256 else { return Ok(()) };
     let context = doc.requests.first().map_or("", |request| &request.context);
-    let own: String = Sha256::digest(context.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let own = sha256(context);
     anyhow::ensure!(
         *asked == own,
         "{}, line {}: task {task}, document {}: an answer to another prompt (sha256 {asked}, here {own}); check \

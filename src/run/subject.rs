@@ -4,9 +4,9 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
 use super::asked::AskedTask;
+use crate::base::digest::sha256;
 use crate::base::machine::Memory;
 use crate::base::progress::Progress;
 use crate::cli::build::{Given, given_for};
@@ -180,8 +180,7 @@ impl Subject {
     /// Digest of shape and constants as they were read: the weights' digest does not cover `config.json`.
     fn config_sha256(&self) -> String {
         // Every field, numbers with all digits that tell them apart.
-        let text = format!("{:?}", self.checkpoint.config);
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(format!("{:?}", self.checkpoint.config))
     }
 
     /// The model: its weights, or, where `ledger` knows every answer, nothing but that.

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::shared::kit;
 use crate::support::tiny::{stderr, zoo};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::store::Lock;
 use zoo::weights;
 
@@ -34,10 +34,6 @@ const CASES: [Case; 10] = [
         &[("adapter", "lora/zh-llama-plus"), ("adapter", "lora/zh-alpaca-plus")],
     ),
 ];
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn build(kit: &Path, rule: &str, parts: &[(&str, &str)], out: &Path) -> std::process::Output {
     let given = parts.iter().map(|(name, path)| format!("{name}={}", kit.join(path).display()));

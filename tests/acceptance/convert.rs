@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::shared::{kit, shared};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::HfModel;
 use zoo::rebuild::{Facts, LineageRecord, Parts, Released, derive};
@@ -18,10 +18,6 @@ use zoo::weights::{self, TensorSource, TorchFile, verify_checklist};
 
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs `zoo convert FROM --out OUT` with more flags.

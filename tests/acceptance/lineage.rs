@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::shared::shared;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::{HfModel, LineageError, SidecarContent};
 use zoo::rebuild::{Derived, Facts, Parts, PublishedSum, Released, derive};
@@ -16,10 +16,6 @@ use zoo::weights::{GgufFile, SafetensorsFile, TensorSource};
 
 /// Bytes of LLaMA's trainer and normaliser settings, at most.
 const SETTINGS: usize = 400;
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn merged(folder: &Path, base: &str, other: &str, added: &[&str]) -> Vec<u8> {
     let read = |name: &str| fs::read(folder.join(name)).unwrap();

@@ -9,18 +9,14 @@ use std::path::PathBuf;
 
 use crate::support::shared::shared;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::tasks::{DataStore, Index, PrepareOptions, PreparedDoc, PreparedTask, Suite, prepare};
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Everything that the reference says about one document; a sentence for the first thing that differs.
 fn compare(doc: &PreparedDoc, reference: &Value) -> Result<(), String> {
     let differ =
         |what: &str, ours: &str, theirs: &Value| Err(format!("{what}: ours {ours:?}, reference {theirs}"));
-    let first = doc.requests.first().map(|r| sha256(&r.context)).unwrap_or_default();
+    let first = doc.requests.first().map(|r| sha256(r.context.as_bytes())).unwrap_or_default();
     if reference["prompt_sha256"] != *first {
         return differ("prompt_sha256", &first, &reference["prompt_sha256"]);
     }
@@ -38,7 +34,7 @@ fn compare(doc: &PreparedDoc, reference: &Value) -> Result<(), String> {
         return differ("text_sha256", &scored, &reference["text_sha256"]);
     }
     for (request, choice) in doc.requests.iter().zip(choices) {
-        let ours = sha256(&request.context);
+        let ours = sha256(request.context.as_bytes());
         if choice.get("prompt_sha256").is_some_and(|theirs| *theirs != *ours) {
             return differ("prompt_sha256 of a choice", &ours, &choice["prompt_sha256"]);
         }

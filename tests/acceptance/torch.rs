@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::alone::alone;
 use crate::support::shared::kit;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::{HfModel, MetaAsHf, SidecarContent};
 use zoo::weights::{
@@ -31,7 +31,7 @@ fn assert_equal(source: &dyn TensorSource, case: &Value, what: &str) {
         let view = source.tensor(name).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(view.info.dtype.name(), tensor["dtype"].as_str().unwrap(), "{what} {name}");
         assert_eq!(serde_json::json!(view.info.shape), tensor["shape"], "{what} {name}");
-        let digest: String = Sha256::digest(&view.data).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(&view.data);
         assert_eq!(tensor["sha256"], digest.as_str(), "{what} {name}");
     }
     let kept = source.tensors().iter().filter(|info| !info.name.ends_with("rotary_emb.inv_freq"));
@@ -134,7 +134,7 @@ fn assert_equal_when_narrowed(source: &dyn TensorSource, case: &Value, what: &st
         let values = source.tensor(name).unwrap().to_f32().unwrap();
         let mut bytes = vec![0; values.len() * 2];
         Dtype::F16.narrow(&values, &mut bytes).unwrap();
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(&bytes);
         assert_eq!(tensor["sha256"], digest.as_str(), "{what} {name}");
     }
 }
@@ -167,8 +167,7 @@ fn the_base_is_the_same_model_in_every_form() {
             let names: Vec<&str> = model.sidecars.iter().map(|sidecar| sidecar.name.as_str()).collect();
             assert_eq!(names, ["tokenizer.model", "tokenizer_config.json"], "{input}");
             let SidecarContent::File(path) = &model.sidecars[0].content else { panic!("{input}") };
-            let digest = Sha256::digest(std::fs::read(path).unwrap());
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = sha256(std::fs::read(path).unwrap());
             assert_eq!(case["tokenizer_files"]["tokenizer.model"], digest.as_str());
             assert_eq!(verify_checklist(&kit.join(input).join("checklist.chk"), &Silent).unwrap(), {
                 if input.contains("2shard") { 3 } else { 2 }
@@ -194,7 +193,7 @@ fn other_pytorch_releases_of_the_folder_open() {
         // Some releases of BLOOM leave the prefix out.
         let bare = name.strip_prefix("transformer.").unwrap_or(name);
         let view = tied.tensor(name).or_else(|_| tied.tensor(bare)).unwrap();
-        let digest: String = Sha256::digest(&view.data).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(&view.data);
         assert_eq!(tensor["sha256"], digest.as_str(), "{}", tensor["name"]);
     }
 }

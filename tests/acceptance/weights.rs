@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::alone::alone;
 use crate::support::shared::shared;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::forms::GgufAsHf;
 use zoo::weights::{
     self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource, WeightsError,
@@ -133,7 +133,7 @@ fn the_base_has_the_published_digests_in_every_type() {
             let name = tensor["name"].as_str().unwrap();
             let view = source.tensor(name).unwrap();
             assert_eq!(serde_json::json!(view.info.shape), tensor["shape"], "{case} {name}");
-            let digest: String = Sha256::digest(&view.data).iter().map(|b| format!("{b:02x}")).collect();
+            let digest = sha256(&view.data);
             assert_eq!(tensor["sha256"], digest.as_str(), "{case} {name}");
         }
         let extra =

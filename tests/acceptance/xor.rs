@@ -7,16 +7,12 @@ use std::process::Command;
 
 use crate::support::shared::shared;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
+use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::LineageError;
 use zoo::rebuild::{decrypt_folder, key_fits};
 use zoo::tokenizer::Tokenizer;
 use zoo::weights::FaultKind;
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn kit(shared: &Path) -> PathBuf {
     shared.join("lineage-kit")

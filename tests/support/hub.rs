@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+pub use zoo::base::digest::sha256;
 use zoo::hub::{HubConfig, Token};
 
 /// One request as the server saw it; header names in lower case.
@@ -106,10 +106,6 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
     // Wait for the client to close, so that nothing unread resets the connection.
     let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
     let _ = reader.read(&mut [0; 64]);
-}
-
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

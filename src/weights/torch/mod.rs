@@ -3,7 +3,7 @@
 //! Such a file is a pickle, a program for Python, with the numbers beside it. It is read without Python and without
 //! running anything: the pickle is followed by a machine that knows tensors and containers only
 //! (`pickle`), and the tensors are slices of the mapped file, or gathered from it where they are strided.
-//! Read are the zip container of PyTorch 1.6 and later (`zip`) and the one before it (`old`).
+//! Read are the zip container of PyTorch 1.6 and later (`base::zip`) and the one before it (`old`).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::mapped::MappedFile;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
 use crate::base::fault::quoted;
+use crate::base::zip;
 use layout::Layout;
 use value::{Objects, Value};
 

@@ -92,7 +92,7 @@ fn drop_shots_takes_examples_from_the_front() {
     assert!(rows.iter().any(|row| &row[2] == "dropped-examples" && &row[5] == "2"), "{rows:?}");
     // What is left is the description, the second example and the question.
     let prompt = format!("About things.\ntrain 1 {}? no\n\n{}?", "x".repeat(20), "w".repeat(90));
-    assert_eq!(lines[2]["prompt_sha256"], sha256(&prompt));
+    assert_eq!(lines[2]["prompt_sha256"], zoo::base::digest::sha256(&prompt));
     // Where no number of examples suffices, all go, and the rest is cut.
     let output = eval(folder.path(), &["--max-length", "60", "--overlong", "drop-shots"]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -185,9 +185,4 @@ fn a_dry_run_plans_memory_and_time_and_names_tasks() {
     assert_eq!((cells[1], cells[2]), ("4", "8"));
     assert!(cells[3].parse::<u64>().unwrap() > cells[4].parse::<u64>().unwrap(), "{line}");
     assert!(!folder.path().join("run").exists());
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -193,11 +193,8 @@ fn written_answers_are_cut_filtered_and_graded() {
 
 #[test]
 fn the_reference_harness_s_own_files_are_read() {
-    use sha2::{Digest, Sha256};
     let place = Place::new();
-    let hash = |text: &str| -> String {
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hash = |text: &str| zoo::base::digest::sha256(text);
     let line = |doc: usize, prompt: &str, text: &str, filter: &str| {
         json!({"doc_id": doc, "doc": {}, "target": "2", "resps": [[text]], "filtered_resps": ["x"], "filter": filter,
                "prompt_hash": hash(prompt), "metrics": ["exact_match"]})
