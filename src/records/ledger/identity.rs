@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{Digest, Sha256, hex};
+use crate::base::journal::checksum;
 use crate::engine::ScoreRequest;
 
 /// Everything besides a request's tokens that its score depends on. Two models of one identity give the same
@@ -84,7 +85,7 @@ impl Seed {
 
     /// The checksum of a line, which no line of another identity's ledger has.
     pub fn check(&self, line: &str) -> String {
-        hex(&Sha256::new().chain_update(self.0).chain_update(line.as_bytes()).finalize()[..8])
+        checksum(&[&self.0, line.as_bytes()])
     }
 
     /// The beginning of the digest, for the file's name.

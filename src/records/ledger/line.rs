@@ -8,7 +8,8 @@
 //! A log-probability has the shortest decimal digits that give its bits back.
 
 use super::identity::{Identity, Key, Seed};
-use crate::base::digest::{Digest, Sha256, hex};
+use crate::base::digest::hex;
+use crate::base::journal::checksum;
 use crate::engine::Score;
 
 /// How the first line begins; the number is the version of the format.
@@ -52,7 +53,7 @@ pub(super) fn read_header(line: &[u8]) -> Header {
 }
 
 fn plain_seed(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes())[..8])
+    checksum(&[text.as_bytes()])
 }
 
 /// The line of a score, with its end.

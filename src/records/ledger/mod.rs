@@ -11,10 +11,10 @@ mod identity;
 mod line;
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contents::{Contents, Refused};
 pub use error::LedgerError;
@@ -22,6 +22,7 @@ pub use identity::Identity;
 use identity::{Key, Seed};
 
 use super::file_name;
+use crate::base::journal::LineFile;
 use crate::engine::{Journal, JournalError, Score, ScoreRequest};
 
 /// The folder of the ledgers in a run's folder.
@@ -32,17 +33,12 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 /// The ledger of one model, open for reading and appending.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
     identity: Identity,
     seed: Seed,
     max_length: usize,
     scores: HashMap<Key, Score>,
     notes: Vec<String>,
-    /// Bytes of whole lines.
-    length: u64,
-    /// Opened with the first new score.
-    file: Option<File>,
-    synced: Instant,
+    file: LineFile,
 }
 
 impl Ledger {
@@ -63,18 +59,8 @@ impl Ledger {
         let contents =
             Contents::read(&bytes, &identity, &seed).map_err(|refused| refusal(&path, &identity, refused))?;
         let notes = contents.notes().into_iter().map(|note| format!("{}: {note}", path.display())).collect();
-        let (length, synced) = (contents.whole as u64, Instant::now());
-        Ok(Self {
-            path,
-            identity,
-            seed,
-            max_length,
-            scores: contents.scores,
-            notes,
-            length,
-            file: None,
-            synced,
-        })
+        let file = LineFile::after(&path, contents.whole as u64, SYNC_EVERY);
+        Ok(Self { identity, seed, max_length, scores: contents.scores, notes, file })
     }
 
     /// Takes over the scores that the ledgers of another run hold of this model, for `requests`; returns how many
@@ -141,9 +127,7 @@ impl Ledger {
 
     /// Sees to it that everything recorded is on the disk.
     pub fn sync(&mut self) -> Result<(), LedgerError> {
-        let result = self.file.as_ref().map_or(Ok(()), File::sync_data);
-        self.synced = Instant::now();
-        result.map_err(|error| LedgerError::Append(self.cannot_append(&error)))
+        self.file.sync().map_err(|error| LedgerError::Append(self.cannot_append(&error)))
     }
 
     fn key(&self, request: &ScoreRequest) -> Key {
@@ -152,42 +136,18 @@ impl Ledger {
 
     /// Adds whole lines, or nothing.
     fn append(&mut self, text: &str) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                if let Some(folder) = self.path.parent() {
-                    fs::create_dir_all(folder)?;
-                }
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                // A line that was cut would run into the next one.
-                file.set_len(self.length)?;
-                self.file.insert(file)
-            }
-        };
-        let mut bytes = Vec::new();
-        if self.length == 0 {
-            bytes.extend(line::header(&self.identity).map_err(io::Error::other)?.as_bytes());
-            bytes.push(b'\n');
+        let mut lines = String::new();
+        if self.file.is_empty() {
+            lines = line::header(&self.identity).map_err(io::Error::other)? + "\n";
         }
-        bytes.extend(text.as_bytes());
-        if let Err(error) = file.write_all(&bytes) {
-            // If this fails too, the piece is a cut line, which the next reader knows about.
-            let _ = file.set_len(self.length);
-            return Err(error);
-        }
-        self.length += bytes.len() as u64;
-        if self.synced.elapsed() >= SYNC_EVERY {
-            file.sync_data()?;
-            self.synced = Instant::now();
-        }
-        Ok(())
+        self.file.append((lines + text).as_bytes())
     }
 
     fn cannot_append(&self, error: &io::Error) -> JournalError {
         JournalError(format!(
             "{}: cannot add scores: {error}; the {} that are in it stay valid: free some space, or see to it that the \
              folder can be written to, and give the same command with --resume to go on from there",
-            self.path.display(),
+            self.file.path().display(),
             self.scores.len()
         ))
     }

@@ -37,10 +37,10 @@ fn a_request_has_one_line() {
     let mut ledger = filled(run.path(), 1);
     let asked = request(&[0], &[1]);
     ledger.record(&[(&asked, score(-1.0)), (&asked, score(-1.0))]).unwrap();
-    assert_eq!(fs::read_to_string(&ledger.path).unwrap().lines().count(), 2);
+    assert_eq!(fs::read_to_string(ledger.file.path()).unwrap().lines().count(), 2);
     let new = request(&[7], &[1]);
     ledger.record(&[(&new, score(-1.0)), (&new, score(-1.0))]).unwrap();
-    assert_eq!(fs::read_to_string(&ledger.path).unwrap().lines().count(), 3);
+    assert_eq!(fs::read_to_string(ledger.file.path()).unwrap().lines().count(), 3);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn after_a_cut_line_new_ones_stand_by_themselves() {
     let run = tempfile::tempdir().unwrap();
     let whole = {
         let ledger = filled(run.path(), 3);
-        fs::read(&ledger.path).unwrap()
+        fs::read(ledger.file.path()).unwrap()
     };
     for length in 0..whole.len() {
         let path = open(run.path(), "a").path;
