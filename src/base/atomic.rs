@@ -26,7 +26,7 @@ impl AtomicFile {
 
     /// Flushes everything to the disk and moves the file to its place.
     pub fn commit(mut self) -> io::Result<()> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let writer = self.writer.take().expect("a file is committed once");
         let file = writer.into_inner().map_err(|e| at(&self.target, e.into_error()))?;
         file.sync_all().map_err(|e| at(&self.target, e))?;
         drop(file);

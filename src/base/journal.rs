@@ -36,6 +36,12 @@ impl LineFile {
         Self { path: path.to_owned(), length, sync_every, file: None, synced: Instant::now() }
     }
 
+    /// The same, written to another file.
+    #[cfg(test)]
+    pub(crate) fn into_file(self, file: File) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -100,7 +106,7 @@ mod tests {
         let full = Path::new("/dev/full");
         if full.exists() {
             let file = OpenOptions::new().write(true).open(full).unwrap();
-            let mut journal = LineFile { file: Some(file), ..LineFile::after(full, 0, Duration::ZERO) };
+            let mut journal = LineFile::after(full, 0, Duration::ZERO).into_file(file);
             assert!(journal.append(b"line\n").is_err() && journal.is_empty());
         }
     }

@@ -185,7 +185,7 @@ impl Archive<'_> {
             let expected = "the directory of a zip archive at the end";
             Fault::new(self.file, FaultKind::Truncated, expected, "no end-of-directory record")
         })?;
-        let record = self.fields(end, END_BYTES).unwrap_or_default();
+        let record = self.fields(end, END_BYTES).expect("the end record was found whole");
         let mut count = u64::from(u16_at(record, 10));
         let mut size = u64::from(u32_at(record, 12));
         let mut start = u64::from(u32_at(record, 16));
@@ -203,7 +203,7 @@ impl Archive<'_> {
             count = u64_at(record, 32);
             size = u64_at(record, 40);
             start = u64_at(record, 48);
-            before = usize::try_from(place).unwrap_or(0).min(locator);
+            before = locator.min(place as usize);
         } else if count == u64::from(SEE_64.0) || [size, start].contains(&u64::from(SEE_64.1)) {
             let found = "none before the end record, which refers to it";
             return Err(self.inconsistent("a zip64 end record", found).at(format!("byte {end}")));
@@ -252,8 +252,8 @@ impl Archive<'_> {
             if next > directory.end {
                 return Err(wrong(format!("entry {number} reaching beyond it")));
             }
-            let name = self.name(self.bytes.get(name).unwrap_or_default(), place)?;
-            entries.push(self.entry(entry, name, self.bytes.get(extra).unwrap_or_default())?);
+            let name = self.name(&self.bytes[name], place)?;
+            entries.push(self.entry(entry, name, &self.bytes[extra])?);
             place = next;
         }
         if place != directory.end {
@@ -381,7 +381,7 @@ fn zip64_values(mut extra: &[u8]) -> impl Iterator<Item = u64> {
                 field = content;
                 break;
             }
-            Some(_) => extra = extra.get(4 + length..).unwrap_or_default(),
+            Some(_) => extra = &extra[4 + length..],
             None => break,
         }
     }
@@ -399,17 +399,21 @@ fn method_name(method: u16) -> String {
     }
 }
 
-/// Little-endian numbers at places that the caller has bounded; 0 beyond the end.
+/// Little-endian numbers at places that the caller has bounded.
 fn u16_at(bytes: &[u8], place: usize) -> u16 {
-    bytes.get(place..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u16::from_le_bytes(*chunk))
+    u16::from_le_bytes(chunk_at(bytes, place))
 }
 
 fn u32_at(bytes: &[u8], place: usize) -> u32 {
-    bytes.get(place..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u32::from_le_bytes(*chunk))
+    u32::from_le_bytes(chunk_at(bytes, place))
 }
 
 fn u64_at(bytes: &[u8], place: usize) -> u64 {
-    bytes.get(place..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u64::from_le_bytes(*chunk))
+    u64::from_le_bytes(chunk_at(bytes, place))
+}
+
+fn chunk_at<const N: usize>(bytes: &[u8], place: usize) -> [u8; N] {
+    *bytes[place..].first_chunk().expect("a record was taken whole")
 }
 
 #[cfg(test)]

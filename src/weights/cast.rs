@@ -88,16 +88,17 @@ impl<'a> TensorView<'a> {
                 || vec![0.0f32; PIECE],
                 |buffer, (piece, (out, data))| {
                     let count = PIECE.min(out.len() / to.block_bytes() * to.block_size());
-                    let values = buffer.get_mut(..count).unwrap_or_default();
+                    let values = &mut buffer[..count];
                     from.widen(data, values)?;
                     // The loop without a branch runs at the speed of memory; almost no piece needs the search.
                     if !values.iter().fold(true, |all, &x| all & to.holds(x)) {
-                        let place = values.iter().position(|&x| !to.holds(x)).unwrap_or(0);
+                        let place =
+                            values.iter().position(|&x| !to.holds(x)).expect("one of them is not held");
                         return Err(WeightsError::OutOfRange {
                             tensor: self.info.name.clone(),
                             dtype: to,
                             element: piece * PIECE + place,
-                            found: values.get(place).copied().unwrap_or(f32::NAN),
+                            found: values[place],
                         });
                     }
                     if to.is_quantizable() { to.quantize(values, out) } else { to.narrow(values, out) }

@@ -33,7 +33,7 @@ impl TensorView<'_> {
         let mut count = NonFinite::default();
         for bytes in self.data.chunks(batch_bytes) {
             let elements = bytes.len() / dtype.block_bytes() * dtype.block_size();
-            let Some(values) = batch.get_mut(..elements) else { continue };
+            let values = &mut batch[..elements];
             dtype.widen(bytes, values)?;
             for value in values.iter().filter(|value| !value.is_finite()) {
                 if value.is_nan() { count.nan += 1 } else { count.infinite += 1 }

@@ -102,7 +102,9 @@ impl ShardedWeights {
 
     fn compare_total_size(&mut self, metadata: Option<&serde_json::Map<String, serde_json::Value>>) {
         let Some(announced) = metadata.and_then(|m| m.get("total_size")) else { return };
-        let bytes = |info: &TensorInfo| info.dtype.bytes_for(info.elements()).unwrap_or(0) as u64;
+        let bytes = |info: &TensorInfo| {
+            info.dtype.bytes_for(info.elements()).expect("a reader counts its bytes") as u64
+        };
         let sum: u64 = self.infos.iter().map(bytes).sum();
         // Some writers store a float.
         if announced.as_u64() != Some(sum) && announced.as_f64() != Some(sum as f64) {

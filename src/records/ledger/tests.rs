@@ -95,7 +95,7 @@ fn a_full_disk_is_said_with_what_to_do() {
     }
     let run = tempfile::tempdir().unwrap();
     let mut ledger = filled(run.path(), 2);
-    ledger.file = Some(OpenOptions::new().append(true).open(full).unwrap());
+    ledger.file = ledger.file.into_file(OpenOptions::new().append(true).open(full).unwrap());
     let new = request(&[9], &[1]);
     let error = ledger.record(&[(&new, score(-1.0))]).unwrap_err().to_string();
     for word in ["ledger", "the 2 that are in it stay valid", "free some space", "--resume"] {

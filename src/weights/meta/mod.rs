@@ -136,7 +136,7 @@ impl TensorSource for MetaShards {
                 let views: Vec<TensorView> =
                     shards.iter().map(|shard| shard.tensor(name)).collect::<Result<_, _>>()?;
                 let parts: Vec<&[u8]> = views.iter().map(|view| view.data.as_ref()).collect();
-                let rows = if join == Join::Rows { 1 } else { info.shape.first().copied().unwrap_or(0) };
+                let rows = if join == Join::Rows { 1 } else { info.shape[0] };
                 Cow::Owned(side_by_side(&parts, rows))
             }
         };
@@ -235,11 +235,10 @@ fn joined(
             let expected = format!("shape {:?}{fits}, as in {}", part.shape, file_name(first));
             return Err(fault(expected, format!("{:?}", info.shape)));
         }
-        if let Some(axis) = axis
-            && let (Some(sum), Some(more)) = (whole.shape.get_mut(axis), info.shape.get(axis))
-        {
+        if let Some(axis) = axis {
             // Every part is a slice of a file, or limited by its size.
-            *sum = sum.saturating_add(*more);
+            whole.shape[axis] =
+                whole.shape[axis].checked_add(info.shape[axis]).expect("parts fit into files");
         }
     }
     Ok(whole)

@@ -77,7 +77,7 @@ impl Layout {
             total_size = total_size.checked_add(bytes).ok_or_else(|| too_large(info))?;
             match groups.last_mut() {
                 Some((sum, group)) if sum.checked_add(bytes).is_some_and(|sum| sum <= max_file_bytes) => {
-                    *sum = sum.saturating_add(bytes);
+                    *sum += bytes;
                     group.push((info, bytes));
                 }
                 _ => groups.push((bytes, vec![(info, bytes)])),
@@ -98,7 +98,7 @@ impl Layout {
             group.sort_by_key(|(info, _)| std::cmp::Reverse(info.dtype.block_bytes()));
             let name = match count {
                 1 => SINGLE_FILE.to_owned(),
-                _ => format!("model-{:05}-of-{count:05}.safetensors", i.saturating_add(1)),
+                _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
             };
             PlannedFile::new(name, group, metadata)
         });
@@ -144,10 +144,10 @@ impl PlannedFile {
                 .advice("write smaller files")
                 .into());
         }
-        file.data_start = length.saturating_add(LENGTH as u64);
-        file.size = file.size.saturating_add(file.data_start);
+        file.data_start = length + LENGTH as u64;
+        file.size = file.size.checked_add(file.data_start).expect("no file has 16 EiB");
         for tensor in &mut file.tensors {
-            tensor.offset = tensor.offset.saturating_add(file.data_start);
+            tensor.offset += file.data_start;
         }
         Ok(file)
     }
@@ -159,7 +159,7 @@ impl PlannedFile {
     /// the same length never are.
     pub fn header(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, WeightsError> {
         let text = self.text(metadata);
-        let room = usize::try_from(self.data_start).unwrap_or(usize::MAX).saturating_sub(LENGTH);
+        let room = self.data_start as usize - LENGTH;
         if text.len() > room {
             let (expected, found) = (format!("a header of at most {room} bytes"), text.len().to_string());
             let fault = Fault::new(Path::new(&self.name), FaultKind::InconsistentHeader, expected, found);
@@ -167,7 +167,7 @@ impl PlannedFile {
         }
         let mut header = (room as u64).to_le_bytes().to_vec();
         header.extend_from_slice(text.as_bytes());
-        header.resize(room.saturating_add(LENGTH), b' ');
+        header.resize(room + LENGTH, b' ');
         Ok(header)
     }
 
@@ -178,8 +178,8 @@ impl PlannedFile {
             header.insert(METADATA.to_owned(), json!(metadata));
         }
         for tensor in &self.tensors {
-            let begin = tensor.offset.saturating_sub(self.data_start);
-            let end = begin.saturating_add(tensor.bytes);
+            let begin = tensor.offset.checked_sub(self.data_start).expect("data lie behind the header");
+            let end = begin + tensor.bytes;
             let entry = json!({
                 "dtype": tensor.info.dtype.name(), "shape": tensor.info.shape, "data_offsets": [begin, end]
             });

@@ -105,7 +105,7 @@ impl<'a> Machine<'a> {
     /// The depth of a container of these items.
     pub(super) fn depth_above(&self, items: &[Value]) -> Outcome<u16> {
         let depth = |value: &Value| match value {
-            Value::Object(number) => self.depths.get(*number as usize).copied().unwrap_or(0),
+            Value::Object(number) => self.depths[*number as usize],
             _ => 0,
         };
         let depth = items.iter().map(depth).max().unwrap_or(0) + 1;
@@ -256,7 +256,7 @@ impl<'a> Machine<'a> {
     pub(super) fn persistent(&mut self, id: Value) -> Outcome {
         let storage = construct::storage(&self.objects, id).map_err(|wrong| wrong.at(&self.cursor))?;
         let now = (storage.dtype, storage.elements);
-        let key = self.objects.text(storage.key).unwrap_or_default();
+        let key = self.objects.text(storage.key).expect("a storage is made with a text as its key");
         let Some(&known) = self.storages.get(key) else {
             self.storages.insert(key.into(), now);
             return self.push_object(Object::Storage(Box::new(storage)), 0);

@@ -156,7 +156,7 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
         return Err(Fault::new(file, kind, format!("one {PICKLE} in the archive"), found)
             .advice("only archives of torch.save are read: save the model's state_dict() with it"));
     };
-    let prefix = pickle.name.strip_suffix(PICKLE).unwrap_or_default();
+    let prefix = pickle.name.strip_suffix(PICKLE).expect("it was found by this ending");
     let within = |member: &zip::Member| member.name.strip_prefix(prefix).map(str::to_owned);
 
     let script = |name: &str| name == "constants.pkl" || name.starts_with("code/");
@@ -166,7 +166,7 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
             .advice("load it in PyTorch and save the model's state_dict()"));
     }
     for member in &members {
-        let content = bytes.get(member.data.clone()).unwrap_or_default();
+        let content = &bytes[member.data.clone()];
         if within(member).as_deref() == Some("byteorder") && content != b"little" {
             let found = format!("byteorder {}", quoted(&String::from_utf8_lossy(content)));
             let expected = "numbers in little-endian order";
@@ -175,7 +175,7 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
     }
 
     // A slice that ends with the pickle, so that places in messages are those of the file.
-    let upto = bytes.get(..pickle.data.end).unwrap_or_default();
+    let upto = &bytes[..pickle.data.end];
     let what = format!("member {}", quoted(&pickle.name));
     let unpickled = pickle::unpickle(file, &what, upto, pickle.data.start)?;
     let left = pickle.data.len() - unpickled.length;
@@ -203,7 +203,7 @@ fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<(Vec<TensorInfo
     for (name, tensor) in state::named_tensors(file, objects, *root)? {
         let about = |fault: Box<Fault>| fault.tensor(&name);
         let storage = tensor.storage;
-        let key = objects.text(storage.key).unwrap_or_default();
+        let key = objects.text(storage.key).expect("a storage is made with a text as its key");
         let Some(place) = storages.get(key) else {
             let (expected, found) = (format!("storage {}", quoted(key)), "no such storage in the file");
             return Err(about(
