@@ -54,25 +54,35 @@ impl LineFile {
 
     /// Adds whole lines, or nothing.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                if let Some(folder) = self.path.parent() {
-                    fs::create_dir_all(folder)?;
-                }
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                // A line that was cut would run into the next one.
-                file.set_len(self.length)?;
-                self.file.insert(file)
-            }
-        };
+        let length = self.length;
+        let file = self.opened()?;
         if let Err(error) = file.write_all(lines) {
             // If this fails too, the piece is a torn line, which the next reader knows about.
-            let _ = file.set_len(self.length);
+            let _ = file.set_len(length);
             return Err(error);
         }
         self.length += lines.len() as u64;
         if self.synced.elapsed() >= self.sync_every { self.sync() } else { Ok(()) }
+    }
+
+    /// Cuts the file behind its good bytes now, before anything is appended.
+    pub fn cut(&mut self) -> io::Result<()> {
+        self.opened().map(|_| ())
+    }
+
+    fn opened(&mut self) -> io::Result<&mut File> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            closed => {
+                if let Some(folder) = self.path.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+                // A line that was torn would run into the next one.
+                file.set_len(self.length)?;
+                Ok(closed.insert(file))
+            }
+        }
     }
 
     /// Sees to it that everything appended is on the disk.

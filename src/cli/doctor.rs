@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Global, models};
-use crate::base::machine::{Memory, cpu_name};
-use crate::hub::{HubConfig, cached_model, free_bytes};
+use crate::base::machine::{Memory, cpu_name, free_bytes};
+use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
 
 /// Say what this machine can do.

@@ -9,7 +9,6 @@ mod cast;
 mod error;
 pub mod gguf;
 mod gguf_config;
-pub(crate) mod hash;
 mod lookup;
 mod meta;
 mod model;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::HubError;
-pub use crate::base::machine::free_bytes;
+use crate::base::machine::free_bytes;
 
 /// An error if the disk of `folder` has no room for `needed` more bytes.
 pub(super) fn check(folder: &Path, needed: u64) -> Result<(), HubError> {

@@ -30,7 +30,6 @@ mod select;
 
 pub use config::{HubConfig, Token, zoo_home};
 pub use dataset::{cached_dataset, fetch_dataset, fetch_dataset_configs};
-pub use disk::free_bytes;
 pub use error::HubError;
 pub use listing::RepoKind;
 pub use model::{ModelLocation, cached_model, cached_source, fetch_model};

@@ -12,10 +12,10 @@
 
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
+use crate::base::digest::sha256;
 use crate::base::progress::Progress;
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError, hex};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
 
 /// A tensor and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct TensorDigest {
 impl TensorDigest {
     /// The digest of `data` in the type and shape of `info`, under the name `name`.
     pub(crate) fn of(name: &str, info: &TensorInfo, data: &[u8]) -> Self {
-        let sha256 = hex(Sha256::new_with_prefix(data));
+        let sha256 = sha256(data);
         TensorDigest { name: name.to_owned(), dtype: info.dtype, shape: info.shape.clone(), sha256 }
     }
 }
@@ -44,13 +44,12 @@ impl TensorDigest {
 pub fn tensors_sha256(tensors: &[TensorDigest]) -> String {
     let mut sorted: Vec<&TensorDigest> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut hasher = Sha256::new();
-    for tensor in sorted {
+    let line = |tensor: &TensorDigest| {
         let shape: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
         let (sha256, dtype, name) = (&tensor.sha256, tensor.dtype.name(), &tensor.name);
-        hasher.update(format!("{sha256} {dtype} [{}] {name}\n", shape.join(",")));
-    }
-    hex(hasher)
+        format!("{sha256} {dtype} [{}] {name}\n", shape.join(","))
+    };
+    sha256(sorted.into_iter().map(line).collect::<String>())
 }
 
 /// Digests of all tensors of a source, in the order of their names. Reads everything, on all threads; `progress` is
@@ -71,11 +70,6 @@ pub fn digest_tensors(
         Ok(digest)
     };
     source.tensors().par_iter().map(digest).collect()
-}
-
-/// Whether a text is a SHA-256 as it is written here.
-pub(crate) fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 pub(crate) fn dtype_name<S: Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
@@ -105,7 +99,7 @@ mod tests {
         let mut digests = digest_tensors(&source, &Silent).unwrap();
         let lines = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb U8 [] a\n\
                      ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad U8 [3,1] b\n";
-        let expected = hex(Sha256::new_with_prefix(lines));
+        let expected = sha256(lines);
         assert_eq!(tensors_sha256(&digests), expected);
         digests.reverse();
         assert_eq!(tensors_sha256(&digests), expected);

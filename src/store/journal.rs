@@ -5,18 +5,18 @@
 //! whatever a crash leaves behind is only ever too short.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::place::{Place, cannot_write, sync_folder};
 use super::work::difference;
+use crate::base::journal::{LineFile, checksum};
 use crate::forms::LineageError;
-use crate::weights::hex;
 
 /// Digits of a line's checksum.
 const CHECK: usize = 16;
@@ -60,34 +60,33 @@ struct Line {
 
 /// The open journal.
 #[derive(Debug)]
-pub(super) struct Journal {
-    path: PathBuf,
-    file: File,
-}
+pub(super) struct Journal(LineFile);
 
 impl Journal {
     /// Opens the journal of a place for `work`, and says what it holds. Other work is removed from the place.
     pub(super) fn open(place: &Place, work: &Value) -> Result<(Self, Start), LineageError> {
         let path = place.journal();
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = options.map_err(|e| LineageError::io(&path, "open", e))?;
         let mut text = Vec::new();
-        (&mut file).take(MAX_BYTES).read_to_end(&mut text).map_err(|e| LineageError::io(&path, "read", e))?;
+        match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(LineageError::io(&path, "read", error));
+            }
+            _ => {}
+        }
         let (found, claims, good) = read(&text);
         let start = match found {
             Some(found) if found == *work && place.has_files() => Start::Resumed(claims),
             Some(found) if found != *work => Start::Over(difference(&found, work)),
             _ => Start::Fresh,
         };
-        let mut journal = Journal { path, file };
-        match start {
-            Start::Resumed(_) => journal.cut(good)?,
-            _ => {
-                journal.cut(0)?;
-                place.clear()?;
-                journal.append(&[work.to_string()])?;
-                sync_folder(&place.container)?;
-            }
+        let resumed = matches!(start, Start::Resumed(_));
+        let mut file = LineFile::after(&path, if resumed { good as u64 } else { 0 }, Duration::ZERO);
+        file.cut().map_err(|e| cannot_write(&path, e))?;
+        let mut journal = Journal(file);
+        if !resumed {
+            place.clear()?;
+            journal.append(&[work.to_string()])?;
+            sync_folder(&place.container)?;
         }
         Ok((journal, start))
     }
@@ -96,23 +95,15 @@ impl Journal {
     pub(super) fn finished(&mut self, tensors: &[(String, String)]) -> Result<(), LineageError> {
         let line = |(tensor, sha256): &(String, String)| {
             let line = Line { tensor: tensor.clone(), sha256: sha256.clone() };
-            // Two strings always serialise.
-            serde_json::to_string(&line).unwrap_or_default()
+            serde_json::to_string(&line).expect("two strings always serialise")
         };
         self.append(&tensors.iter().map(line).collect::<Vec<_>>())
     }
 
     fn append(&mut self, lines: &[String]) -> Result<(), LineageError> {
-        let text: String = lines.iter().map(|line| format!("{} {line}\n", check(line.as_bytes()))).collect();
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
-        written.map_err(|e| cannot_write(&self.path, e))
-    }
-
-    /// Cuts the file after its good lines; the next append follows them.
-    fn cut(&mut self, good: usize) -> Result<(), LineageError> {
-        let good = good as u64;
-        let cut = self.file.set_len(good).and_then(|()| self.file.seek(SeekFrom::Start(good)));
-        cut.map(|_| ()).map_err(|e| cannot_write(&self.path, e))
+        let line = |line: &String| format!("{} {line}\n", checksum(&[line.as_bytes()]));
+        let text: String = lines.iter().map(line).collect();
+        self.0.append(text.as_bytes()).map_err(|e| cannot_write(self.0.path(), e))
     }
 }
 
@@ -137,13 +128,7 @@ fn read(text: &[u8]) -> (Option<Value>, BTreeMap<String, String>, usize) {
 fn checked(line: &[u8]) -> Option<&[u8]> {
     let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(CHECK)?;
     let json = json.strip_prefix(b" ")?;
-    (check(json).as_bytes() == sum).then_some(json)
-}
-
-fn check(json: &[u8]) -> String {
-    let mut digits = hex(Sha256::new_with_prefix(json));
-    digits.truncate(CHECK);
-    digits
+    (checksum(&[json]).as_bytes() == sum).then_some(json)
 }
 
 #[cfg(test)]
@@ -154,7 +139,7 @@ mod tests {
 
     fn line(json: &Value) -> Vec<u8> {
         let json = json.to_string();
-        format!("{} {json}\n", check(json.as_bytes())).into_bytes()
+        format!("{} {json}\n", checksum(&[json.as_bytes()])).into_bytes()
     }
 
     #[test]

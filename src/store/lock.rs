@@ -10,9 +10,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::digest::is_hex;
 use crate::forms::prevailing;
 use crate::forms::{LineageError, Refusal};
-use crate::store::digest::{dtype_called, dtype_name, is_sha256};
+use crate::store::digest::{dtype_called, dtype_name};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
 
@@ -214,7 +215,7 @@ impl Lock {
         let digests = lock.tensors.iter().map(|tensor| tensor.sha256.as_str());
         let input_files = lock.inputs.iter().flat_map(|input| &input.files);
         let file_digests = lock.files.iter().chain(input_files).filter_map(|file| file.sha256.as_deref());
-        if let Some(bad) = digests.chain(file_digests).find(|text| !is_sha256(text)) {
+        if let Some(bad) = digests.chain(file_digests).find(|text| !is_hex(text, 64)) {
             return Err(("sha256", "64 hexadecimal digits".to_owned(), shortened(format!("{bad:?}"))));
         }
         let mut names = BTreeSet::new();

@@ -3,14 +3,15 @@
 //! The lock has the digests of the tensors under Hugging Face's names and in its row order: then one digest tells the
 //! model in both forms. Work that is interrupted is not gone on with: the next call starts over.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use super::place::{Place, check_room, of_target};
 use super::{SMALL_FILES, Written, locked_inputs, proof, small};
+use crate::base::digest::sha256_of_file;
 use crate::base::progress::{Progress, Silent};
-use crate::forms::{HfModel, LineageError, MetaAsHf, hash};
+use crate::forms::{HfModel, LineageError, MetaAsHf};
 use crate::rebuild::LineageRecord;
 use crate::store::meta_out::MetaPlan;
 use crate::store::{LOCK_FILE, Lock, LockedFile};
@@ -64,10 +65,7 @@ fn locked(folder: &Path, name: &str) -> Result<LockedFile, LineageError> {
     let path = folder.join(name);
     let read = |e| LineageError::io(&path, "read", e);
     let size = fs::metadata(&path).map_err(read)?.len();
-    let sha256 = if SMALL.contains(&name) {
-        Some(hash::sha256(File::open(&path).map_err(read)?, &Silent).map_err(read)?)
-    } else {
-        None
-    };
+    let sha256 =
+        if SMALL.contains(&name) { Some(sha256_of_file(&path, &Silent).map_err(read)?) } else { None };
     Ok(LockedFile { name: name.to_owned(), size, sha256 })
 }

@@ -45,8 +45,9 @@ use self::place::Place;
 pub use self::place::check_target;
 pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::Slot;
+use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{Cast, HfModel, LineageError, WithoutBuffers, hash};
+use crate::forms::{Cast, HfModel, LineageError, WithoutBuffers};
 use crate::rebuild::{InputFile, InputRecord, LineageRecord};
 use crate::weights::safetensors::Layout;
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
@@ -251,8 +252,7 @@ fn confirm(
         let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
         let bytes = stream::range(file, slot.offset, slot.bytes).map_err(|e| LineageError::io(&path, "read", e))?;
         // The bytes count when they are known to be good.
-        let silent = crate::base::progress::Silent;
-        let sha256 = hash::sha256(bytes, &silent).map_err(|e| LineageError::io(&path, "read", e))?;
+        let sha256 = of_reader::<Sha256>(bytes, &crate::base::progress::Silent).map_err(|e| LineageError::io(&path, "read", e))?;
         if sha256 != *claim {
             tracing::warn!(
                 "{}: {}: the bytes left by the interrupted build are not those it wrote; they are written again",

@@ -1,11 +1,9 @@
 //! Where a build happens: the target's name, the folder beside it, and how one becomes the other.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::base::machine;
 use crate::forms::{LineageError, Refusal};
@@ -252,9 +250,9 @@ pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(LineageError::io(&path, "open", e)),
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(TryLockError::WouldBlock) => {
                 return Err(Refusal::new(
                     target.display().to_string(),
                     "no other process that writes it",
@@ -263,7 +261,7 @@ pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError
                 )
                 .into());
             }
-            Err(e) => return Err(LineageError::io(&path, "lock", e.into())),
+            Err(TryLockError::Error(e)) => return Err(LineageError::io(&path, "lock", e)),
         }
         let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
         if let (Ok(locked), Ok(named)) = (file.metadata(), fs::metadata(&path))

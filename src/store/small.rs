@@ -6,14 +6,14 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::place::cannot_write;
+use crate::base::digest::sha256;
 use crate::forms::{HfModel, LineageError, Refusal, Sidecar, SidecarContent};
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, LockedFile};
 use crate::weights::safetensors::Layout;
-use crate::weights::{Dtype, INDEX_FILE, hex};
+use crate::weights::{Dtype, INDEX_FILE};
 
 const CONFIG_FILE: &str = "config.json";
 
@@ -75,7 +75,7 @@ impl<'a> SmallFiles<'a> {
 
 fn write_one(folder: &Path, name: &str, bytes: &[u8]) -> Result<LockedFile, LineageError> {
     write_synced(&folder.join(name), bytes)?;
-    let sha256 = hex(Sha256::new_with_prefix(bytes));
+    let sha256 = sha256(bytes);
     Ok(LockedFile { name: name.to_owned(), size: bytes.len() as u64, sha256: Some(sha256) })
 }
 

@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
-use sha2::{Digest, Sha256};
-
 use super::journal::Journal;
 use super::place::cannot_write;
+use crate::base::digest::sha256;
 use crate::base::progress::Progress;
 use crate::forms::{LineageError, Refusal};
 use crate::store::TensorDigest;
-use crate::weights::{Access, TensorInfo, TensorSource, TensorView, hex};
+use crate::weights::{Access, TensorInfo, TensorSource, TensorView};
 
 /// Bytes written with one call.
 const BLOCK: usize = 8 << 20;
@@ -92,7 +91,7 @@ pub(super) fn run(
         let hashed = events.clone();
         scope.spawn(move || {
             for (i, tensor) in hasher_input {
-                let sha256 = hex(Sha256::new_with_prefix(&tensor.view.data));
+                let sha256 = sha256(&tensor.view.data);
                 drop(tensor);
                 if hashed.send(Event::Hashed(i, sha256)).is_err() {
                     return;

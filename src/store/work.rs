@@ -5,11 +5,10 @@ use std::fs;
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::base::digest::{Digest as _, Sha256, hex};
 use crate::forms::LineageError;
 use crate::rebuild::{InputFile, InputRecord, LineageRecord};
-use crate::weights::hex;
 use crate::weights::safetensors::Layout;
 
 /// Version of the journal.
@@ -35,7 +34,7 @@ pub(super) fn describe(
         "rule": lineage.rule,
         "arithmetic": lineage.arithmetic,
         "inputs": inputs,
-        "layout": hex(hasher),
+        "layout": hex(hasher.finalize()),
     }))
 }
 

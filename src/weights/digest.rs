@@ -9,7 +9,7 @@ use tracing::debug;
 
 use self::stamp::Stamp;
 use crate::base::atomic::write_atomically;
-use crate::base::digest::{self, Digest, Sha256, is_hex, sha256, sha256_of_file};
+use crate::base::digest::{is_hex, sha256, sha256_of_file};
 use crate::base::progress::Silent;
 
 /// Digests of files, and a folder that remembers those of large ones as long as the files stay as they are.
@@ -161,11 +161,6 @@ mod stamp {
             Ok(())
         }
     }
-}
-
-/// What was hashed, as lower-case hexadecimal digits.
-pub(crate) fn hex(hasher: Sha256) -> String {
-    digest::hex(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ pub(crate) mod torch;
 pub use crate::base::fault::{Fault, FaultKind};
 pub(crate) use crate::base::fault::{quoted, shown};
 pub use digest::FileDigests;
-pub(crate) use digest::hex;
 pub use dtype::Dtype;
 pub use error::WeightsError;
 pub use finite::NonFinite;

@@ -1,9 +1,9 @@
 //! What a model's card knows about its release, as far as putting it together needs it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
+use crate::base::digest::sha256_of_file;
 use crate::base::progress::Progress;
 use crate::forms::LineageError;
 use crate::registry::{Card, FileDigest};
@@ -83,7 +83,7 @@ pub fn check_digests(
             _ => continue,
         };
         progress.begin(&format!("hashing {name}"), Some(bytes), crate::base::progress::Unit::Bytes);
-        let digest = File::open(&path).and_then(|file| crate::forms::hash::sha256(file, progress));
+        let digest = sha256_of_file(&path, progress);
         progress.end();
         let digest = digest.map_err(|e| LineageError::io(&path, "read", e))?;
         facts.check_digest(&path, name, &digest)?;

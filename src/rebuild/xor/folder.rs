@@ -6,17 +6,15 @@
 //! file that is already there with the right digest is kept, so that a stopped run goes on where it was.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest as _, Sha256};
 
 use super::name::EncryptedName;
 use super::{BLOCK, Key, combine};
+use crate::base::digest::{Digest as _, Sha256, hex, sha256_of_file};
+use crate::base::machine::free_bytes;
 use crate::base::progress::{Progress, Unit};
-use crate::forms::hash::{hex, sha256};
 use crate::forms::{LineageError, Refusal};
-use crate::hub::free_bytes;
 use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Bytes of the digest that a file begins with.
@@ -137,7 +135,7 @@ pub fn key_fits(release: &Path, key: &Path) -> Result<bool, LineageError> {
     while source.next(&mut key, &mut block)? {
         hasher.update(&block);
     }
-    Ok(hex(&hasher.finalize()) == file.name.sha256)
+    Ok(hex(hasher.finalize()) == file.name.sha256)
 }
 
 /// The encrypted files, those first that tell most about the key for the least work; and the names of the others.
@@ -199,7 +197,7 @@ fn check_space(files: &[Encrypted], out: &Path) -> Result<(), LineageError> {
 /// Compares the key's digest.
 fn check_key(key: &Key, expected: &str, progress: &dyn Progress) -> Result<(), LineageError> {
     progress.begin("hashing the key", Some(key.length), Unit::Bytes);
-    let digest = file_sha256(&key.path, progress);
+    let digest = sha256_of_file(&key.path, progress);
     progress.end();
     let digest = digest.map_err(|e| LineageError::io(&key.path, "read", e))?;
     if digest.eq_ignore_ascii_case(expected) {
@@ -227,7 +225,7 @@ impl<'a> Source<'a> {
         let mut reader = File::open(&file.path).map_err(|e| LineageError::io(&file.path, "open", e))?;
         let mut digest = [0; DIGEST];
         reader.read_exact(&mut digest).map_err(|e| LineageError::io(&file.path, "read", e))?;
-        let inside = hex(&digest);
+        let inside = hex(digest);
         if inside != file.name.sha256 {
             let expected =
                 format!("the digest of the file's name in its first 32 bytes, {}", file.name.sha256);
@@ -280,7 +278,7 @@ fn one(
     };
     let mut source = Source::open(file)?;
     if target.exists() {
-        let found = file_sha256(&target, progress).map_err(|e| LineageError::io(&target, "read", e))?;
+        let found = sha256_of_file(&target, progress).map_err(|e| LineageError::io(&target, "read", e))?;
         if found == file.name.sha256 {
             return Ok(plain(true));
         }
@@ -341,11 +339,7 @@ fn stream(
         more = read?;
         std::mem::swap(&mut ready, &mut next);
     }
-    Ok(hex(&hasher.finalize()))
-}
-
-fn file_sha256(path: &Path, progress: &dyn Progress) -> io::Result<String> {
-    sha256(File::open(path)?, progress)
+    Ok(hex(hasher.finalize()))
 }
 
 /// Puts the names themselves on the disk; where folders cannot be synced, nothing is lost but a little safety.

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
+use crate::base::digest::{Digest as _, Sha256, sha256};
 use crate::base::progress::Silent;
 use crate::weights::{FaultKind, WeightsError};
 
@@ -16,10 +15,6 @@ fn bytes(seed: u64, count: usize) -> Vec<u8> {
         (state >> 56) as u8
     };
     (0..count).map(|_| next()).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The cipher byte by byte, as the rule says it.
@@ -50,7 +45,7 @@ impl Case {
         for (name, plain) in files {
             let digest = Sha256::digest(plain);
             let content = [digest.as_slice(), &encrypted(plain, key)].concat();
-            fs::write(case.enc.join(format!("{name}.{}.enc", hex(plain))), content).unwrap();
+            fs::write(case.enc.join(format!("{name}.{}.enc", sha256(plain))), content).unwrap();
         }
         case
     }
@@ -129,9 +124,9 @@ fn a_published_digest_of_the_key_comes_first() {
     let case = Case::new(&key, &[("a", bytes(2, 500))]);
     let decrypt = |digest: &str| decrypt_folder(&case.enc, &case.key, &case.out, Some(digest), &Silent);
     let text = decrypt(&"0".repeat(64)).unwrap_err().to_string();
-    assert!(text.contains(&hex(&key)) && text.contains("consolidated.00.pth"), "{text}");
+    assert!(text.contains(&sha256(&key)) && text.contains("consolidated.00.pth"), "{text}");
     assert!(!case.out.exists());
-    decrypt(&hex(&key).to_uppercase()).unwrap();
+    decrypt(&sha256(&key).to_uppercase()).unwrap();
 }
 
 #[test]

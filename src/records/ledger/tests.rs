@@ -1,3 +1,5 @@
+use std::fs::OpenOptions;
+
 use super::identity::tests::{identity, request};
 use super::*;
 
@@ -51,7 +53,7 @@ fn after_a_cut_line_new_ones_stand_by_themselves() {
         fs::read(ledger.file.path()).unwrap()
     };
     for length in 0..whole.len() {
-        let path = open(run.path(), "a").path;
+        let path = open(run.path(), "a").file.path().to_owned();
         fs::write(&path, &whole[..length]).unwrap();
         let mut ledger = filled(run.path(), 3);
         assert_eq!(ledger.len(), 3);
@@ -80,8 +82,8 @@ fn scores_are_taken_over_from_a_run_of_the_same_model_only() {
 #[test]
 fn a_ledger_under_another_s_name_is_refused() {
     let run = tempfile::tempdir().unwrap();
-    let (own, other) = (filled(run.path(), 1).path, open(run.path(), "b").path);
-    fs::rename(own, &other).unwrap();
+    let (own, other) = (filled(run.path(), 1), open(run.path(), "b"));
+    fs::rename(own.file.path(), other.file.path()).unwrap();
     let error = Ledger::open(run.path(), "tiny", identity("b"), 8).unwrap_err();
     assert!(error.to_string().contains("another model (weights a, not b)"), "{error}");
 }

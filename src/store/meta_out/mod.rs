@@ -15,9 +15,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use md5::{Digest as _, Md5};
-
 use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::digest::{Digest as _, Md5, hex, md5};
 use crate::base::progress::{Progress, Unit};
 use crate::forms::context_of;
 use crate::forms::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
@@ -115,7 +114,7 @@ impl<'a> MetaPlan<'a> {
         if let Some(bytes) = &self.tokenizer {
             write_small(out, "tokenizer.model", bytes)?;
         }
-        sums.insert("params.json".to_owned(), hex(Md5::new_with_prefix(&self.params)));
+        sums.insert("params.json".to_owned(), md5(&self.params));
         let lines: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
         write_small(out, "checklist.chk", lines.as_bytes())?;
         write_small(out, "params.json", &self.params)?;
@@ -172,7 +171,7 @@ impl<'a> MetaPlan<'a> {
         for (name, writer) in names.into_iter().zip(writers) {
             let Summed { inner, sum } = writer.finish()?;
             inner.commit().map_err(|e| LineageError::io(&out.join(&name), "write", e))?;
-            sums.insert(name, hex(sum));
+            sums.insert(name, hex(sum.finalize()));
         }
         Ok((sums, digests))
     }
@@ -268,10 +267,6 @@ fn write_small(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LineageErr
     write_atomically(&path, bytes).map_err(|e| LineageError::io(&path, "write", e))
 }
 
-fn hex(sum: Md5) -> String {
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// An output whose MD5 is computed on the way.
 struct Summed<W> {
     inner: W,
@@ -281,7 +276,7 @@ struct Summed<W> {
 impl<W: Write> Write for Summed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.sum.update(bytes.get(..written).unwrap_or_default());
+        self.sum.update(&bytes[..written]);
         Ok(written)
     }
 
