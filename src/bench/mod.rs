@@ -18,7 +18,7 @@ mod speed;
 pub use disk::read_speed;
 pub use error::BenchError;
 pub use goes::Goes;
-pub use line::{Key, Line, compare, lines_csv, read_lines};
+pub use line::{Line, compare, measurements, read_lines};
 pub use network::{Loaded, Subject};
 pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::goes::seconds;
-use super::{BenchError, Goes, Key, Line, Loaded, Peaks};
+use super::{BenchError, Goes, Line, Loaded, Peaks};
 use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
@@ -33,10 +33,9 @@ pub fn prefill(
         Ok::<(), BenchError>(())
     })?;
     let least = least_seconds(work(&plan, config), precision, peaks);
-    let key =
-        Key { what: "prefill".to_owned(), precision: precision.name().to_owned(), tokens: Some(tokens) };
     let rates = Goes::rates(tokens as f64, &seconds);
-    Ok(rates.map(|rates| Line::of_peak(key, peaks.threads, rates, "tokens/s", tokens as f64 / least)))
+    let (what, peak) = (("prefill", precision.name()), tokens as f64 / least);
+    Ok(rates.map(|rates| Line::of_tokens(what, peaks.threads, tokens, rates, peak)))
 }
 
 /// One token through all products of the model, the output matrix included, `goes` times; there is no attention in it.
@@ -66,13 +65,9 @@ pub fn decode(
         Ok::<(), BenchError>(())
     })?;
     let most = peaks.memory.max / (bytes.max(1) as f64);
-    let key = Key {
-        what: "decode without attention".to_owned(),
-        precision: precision.name().to_owned(),
-        tokens: Some(1),
-    };
+    let what = ("decode without attention", precision.name());
     let rates = Goes::rates(1.0, &seconds);
-    Ok(rates.map(|rates| Line::of_peak(key, peaks.threads, rates, "tokens/s", most)))
+    Ok(rates.map(|rates| Line::of_tokens(what, peaks.threads, 1, rates, most)))
 }
 
 /// A plan of one sequence, of which the last row is read.
@@ -155,7 +150,7 @@ mod tests {
             for line in [prefill, decode] {
                 assert!(line.value > 0.0 && line.value.is_finite(), "{line:?}");
                 assert!(line.min <= line.value && line.value <= line.max, "{line:?}");
-                assert_eq!((line.unit.as_str(), line.key.precision.as_str()), ("tokens/s", precision.name()));
+                assert_eq!((line.unit.as_str(), line.precision.as_str()), ("tokens/s", precision.name()));
                 assert_eq!(line.fraction, line.peak.map(|peak| line.value / peak));
             }
         }

@@ -1,6 +1,5 @@
 //! `zoo card check`: is a new card right, before it goes into a folder?
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -8,6 +7,7 @@ use clap::Subcommand;
 
 use super::{Global, models};
 use crate::registry::{Card, Registry};
+use crate::report::numbers::short_count;
 
 /// Work on model cards.
 #[derive(Debug, clap::Args)]
@@ -51,29 +51,26 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     }
     for fault in &faults {
-        let cause = std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let cause = std::error::Error::source(fault).map_or_else(String::new, |cause| format!(": {cause}"));
         eprintln!("{fault}{cause}");
     }
     let Some(registry) = registry else {
         bail!("{} of {} files failed the check", faults.len(), files.len());
     };
-    let mut out = io::stdout().lock();
-    for file in files {
+    let line = |file: &PathBuf| {
         let name = file.display().to_string();
         match registry.cards().iter().find(|card| card.origin.file == name) {
-            Some(card) => writeln!(out, "{name}: card {}", summary(card))?,
-            None => writeln!(out, "{name}: record")?,
+            Some(card) => format!("{name}: card {}\n", summary(card)),
+            None => format!("{name}: record\n"),
         }
-    }
-    writeln!(out, "all right")?;
-    out.flush()?;
-    Ok(())
+    };
+    models::deliver(&(files.iter().map(line).collect::<String>() + "all right\n"), None)
 }
 
 /// What stands after the checks, so that a slip in a number is seen.
 fn summary(card: &Card) -> String {
     let mut facts = vec![card.id.clone()];
-    facts.extend(card.parameters.map(|n| format!("{} parameters", models::short_count(n))));
+    facts.extend(card.parameters.map(|n| format!("{} parameters", short_count(n))));
     facts.extend(card.context.map(|n| format!("context {n}")));
     facts.push(format!("release {}", card.release.kind.as_str()));
     facts.extend(card.base.as_ref().map(|base| format!("from {base}")));

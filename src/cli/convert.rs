@@ -2,8 +2,8 @@
 
 mod form;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use self::form::{Form, Type};
 use super::size::ByteSize;
@@ -11,6 +11,7 @@ use super::source::Named;
 use super::{Global, bar, models};
 use crate::forms::HfModel;
 use crate::rebuild::{InputRecord, LineageRecord};
+use crate::report::numbers::short_bytes;
 use crate::store::{
     SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check, write_gguf_file, write_meta_folder,
     write_model,
@@ -71,13 +72,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let inputs = vec![InputRecord::of("source", &name, model.tensors.as_ref())];
     let progress = bar(global);
-    let mut out = io::stdout().lock();
-    let notes = match form {
+    let (text, notes) = match form {
         Form::Gguf => {
             let file_type = args.dtype.of_gguf(&model, &args.model)?;
             let written = write_gguf_file(&model, &args.out, file_type, args.force, &inputs, &progress)?;
-            written.print(&mut out)?;
-            written.notes
+            (written.summary(), written.notes)
         }
         Form::Hf | Form::Meta => {
             let dtype = args.dtype.of_folder(&model, &args.model)?;
@@ -93,11 +92,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 let options = StoreOptions { dtype, shard_bytes, force: args.force, ..Default::default() };
                 write_model(&model, &args.out, &options, lineage, &no_check, &progress)?
             };
-            written.print(&mut out)?;
-            written.notes
+            (written.summary(), written.notes)
         }
     };
-    out.flush()?;
+    models::deliver(&text, None)?;
     for note in notes {
         models::note(global, &format!("note: {note}"));
     }
@@ -118,37 +116,34 @@ fn record(dtype: Option<Dtype>, inputs: Vec<InputRecord>) -> LineageRecord {
 
 impl Written {
     /// What was written, and what to do with it.
-    pub(super) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (folder, lock) = (self.folder.display(), &self.lock);
+    pub(super) fn summary(&self) -> String {
+        let Self { folder, lock, tensor_bytes, elapsed, .. } = self;
         let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".pth");
-        let weights = lock.files.iter().filter(|file| is_weights(&file.name)).count();
-        writeln!(
-            out,
-            "{folder}: {} tensors, mostly {}, {} in {weights} {} after {:.1} s",
-            lock.tensors.len(),
-            lock.dtype,
-            models::short_bytes(self.tensor_bytes),
-            if weights == 1 { "file" } else { "files" },
-            self.elapsed.as_secs_f64()
-        )?;
-        writeln!(out, "tensors_sha256 {}", lock.tensors_sha256)?;
-        writeln!(out, "next: zoo eval {folder} --suite basics")
+        let files = lock.files.iter().filter(|file| is_weights(&file.name)).count();
+        let plural = if files == 1 { "" } else { "s" };
+        let size = format!("{} in {files} file{plural}", short_bytes(*tensor_bytes));
+        summary(folder, lock.tensors.len(), lock.dtype, &size, *elapsed, &lock.tensors_sha256)
     }
 }
 
 impl WrittenFile {
-    /// What was written, and what to do with it.
-    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let file = self.file.display();
-        writeln!(
-            out,
-            "{file}: {} tensors, mostly {}, {} after {:.1} s",
-            self.tensors.len(),
-            self.dtype,
-            models::short_bytes(self.tensor_bytes),
-            self.elapsed.as_secs_f64()
-        )?;
-        writeln!(out, "tensors_sha256 {}", self.tensors_sha256)?;
-        writeln!(out, "next: zoo eval {file} --suite basics")
+    fn summary(&self) -> String {
+        let Self { file, tensors, dtype, tensor_bytes, elapsed, tensors_sha256, .. } = self;
+        summary(file, tensors.len(), *dtype, &short_bytes(*tensor_bytes), *elapsed, tensors_sha256)
     }
+}
+
+fn summary(
+    path: &Path,
+    tensors: usize,
+    dtype: Dtype,
+    size: &str,
+    elapsed: Duration,
+    tensors_sha256: &str,
+) -> String {
+    let (path, seconds) = (path.display(), elapsed.as_secs_f64());
+    format!(
+        "{path}: {tensors} tensors, mostly {dtype}, {size} after {seconds:.1} s\n\
+         tensors_sha256 {tensors_sha256}\nnext: zoo eval {path} --suite basics\n"
+    )
 }

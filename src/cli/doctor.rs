@@ -1,11 +1,10 @@
 //! `zoo doctor`: what this machine can do, and whether the numerical libraries work on it.
 
-use std::io::{self, Write};
-
 use super::{Global, models};
 use crate::base::machine::{Memory, cpu_name, free_bytes};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
+use crate::report::numbers::{short_bytes, short_count};
 
 /// Say what this machine can do.
 #[derive(Debug, clap::Args)]
@@ -26,11 +25,8 @@ pub fn run(_args: &Args, global: &Global) -> anyhow::Result<()> {
     let words = lapack.as_ref().map_or_else(|wrong| format!("WRONG: {wrong}"), |&fine| fine.to_owned());
     facts.push(("LAPACK", words));
     facts.extend(cache(&models::registry(global)?));
-    let mut out = io::stdout().lock();
-    for (name, value) in facts {
-        writeln!(out, "{name:<14}  {value}")?;
-    }
-    out.flush()?;
+    let text: String = facts.iter().map(|(name, value)| format!("{name:<14}  {value}\n")).collect();
+    models::deliver(&text, None)?;
     lapack.map(|_| ()).map_err(|wrong| anyhow::anyhow!("LAPACK gives wrong numbers: {wrong}"))
 }
 
@@ -84,11 +80,11 @@ fn memory(memory: Option<Memory>) -> Vec<(&'static str, String)> {
     let Some(Memory { total, available, limit }) = memory else {
         return vec![("memory", "unknown on this system".to_owned())];
     };
-    let (total, free) = (models::short_bytes(total), models::short_bytes(available));
-    let limited = limit
-        .map_or(String::new(), |limit| format!(", this process may have {}", models::short_bytes(limit)));
+    let (total, free) = (short_bytes(total), short_bytes(available));
+    let limited =
+        limit.map_or(String::new(), |limit| format!(", this process may have {}", short_bytes(limit)));
     // Weights of 16 bits are held as such; a gibibyte is for everything else.
-    let fits = models::short_count(available.saturating_sub(1 << 30) / 2);
+    let fits = short_count(available.saturating_sub(1 << 30) / 2);
     vec![
         ("memory", format!("{total}, {free} available{limited}")),
         (
@@ -139,7 +135,7 @@ fn cache(registry: &Registry) -> Vec<(&'static str, String)> {
     };
     let home = config.home.display();
     let state = if config.home.is_dir() { "" } else { " (not created yet)" };
-    let free = free_bytes(&config.home).map_or_else(|| "unknown".to_owned(), models::short_bytes);
+    let free = free_bytes(&config.home).map_or_else(|| "unknown".to_owned(), short_bytes);
     let here: Vec<&str> = registry
         .cards()
         .iter()

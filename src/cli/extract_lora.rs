@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diff::numbers::{digits, percent};
+use clap::builder::PossibleValue;
+
+use super::diff::short_name;
 use super::exit::Usage;
+use super::format::{formats, one_of};
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::compare::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, Plan};
 use crate::compare::spectrum::{AVAILABLE, without_lapack};
 use crate::compare::{CompareOptions, Comparison, compare};
-use crate::report::{plain_table, render, terminal_width};
+use crate::report::numbers::{digits, percent};
+use crate::report::table::{Cell, number, text};
+use crate::report::{Format, Table, terminal_width};
 use crate::verify::norms_of_a_difference;
 use crate::weights::Dtype;
 
@@ -37,8 +42,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The type of the updates
-    #[arg(long, value_enum, default_value = "f16")]
-    dtype: FloatType,
+    #[arg(long, default_value = "f16", value_parser = one_of([
+        (Dtype::F16, PossibleValue::new("f16").help("Half precision")),
+        (Dtype::F32, PossibleValue::new("f32").help("Single precision")),
+    ]))]
+    dtype: Dtype,
     /// Only these linear layers, by name or end of name [default: all that changed]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     targets: Option<Vec<String>>,
@@ -49,32 +57,18 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     base_name: Option<String>,
     /// How to print what was kept
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, default_value = "table", value_parser = formats([
+        (Format::Table, "Columns for reading"),
+        (Format::Csv, "Comma-separated values, one line to a tensor that changed"),
+        (Format::Json, "An array of objects"),
+    ]))]
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum FloatType {
-    /// Half precision
-    F16,
-    /// Single precision
-    F32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Columns for reading
-    Table,
-    /// Comma-separated values, one line to a tensor that changed
-    Csv,
-    /// An array of objects
-    Json,
-}
-
 /// What became of one tensor.
-#[derive(Debug, serde::Serialize)]
-struct Line {
-    tensor: String,
+#[derive(Debug)]
+struct Line<'c> {
+    tensor: &'c str,
     /// `lora`, `saved` or `left out`.
     part: &'static str,
     /// Of the change over the rows that both models have.
@@ -112,10 +106,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let options = ExtractOptions {
         rank: args.rank,
-        dtype: match args.dtype {
-            FloatType::F16 => Dtype::F16,
-            FloatType::F32 => Dtype::F32,
-        },
+        dtype: args.dtype,
         targets: args.targets.clone(),
         save_norms: args.save_norms,
         base_model: args.base_name.clone().unwrap_or(a.reference),
@@ -127,12 +118,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let plan = Plan::new(&found, &options)?;
     let done = plan.write(from, to, &options, &args.out, &progress)?;
     let lines = lines(&found, &plan, &done);
-    let text = match args.format {
-        Format::Table => table(&lines, terminal_width()),
-        Format::Csv => super::lines::csv(&lines)?,
-        Format::Json => super::lines::json(&lines)?,
-    };
-    models::deliver(&text, None)?;
+    models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
     for sentence in sentences(&plan, &done, &found, args) {
         models::note(global, &sentence);
     }
@@ -144,14 +130,14 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// One line to a tensor that changed, in order of names.
-fn lines(found: &Comparison, plan: &Plan, done: &Extraction) -> Vec<Line> {
+fn lines<'c>(found: &'c Comparison, plan: &Plan, done: &Extraction) -> Vec<Line<'c>> {
     let mut lines = Vec::new();
     for change in &found.changes {
         let module = change.name.strip_suffix(".weight").unwrap_or(&change.name);
         let delta_norm = change.moments.delta_squared.sqrt();
         let norm = change.moments.b_squared.sqrt();
         let line = |part, energy, residual_norm, note: String| Line {
-            tensor: change.name.clone(),
+            tensor: &change.name,
             part,
             delta_norm,
             energy,
@@ -160,8 +146,7 @@ fn lines(found: &Comparison, plan: &Plan, done: &Extraction) -> Vec<Line> {
             note,
         };
         if let Some(report) = done.modules.iter().find(|report| report.module == module) {
-            let method = format!("{:?}", report.method).to_lowercase();
-            lines.push(line("lora", report.energy, report.residual_norm, method));
+            lines.push(line("lora", report.energy, report.residual_norm, report.method.as_str().to_owned()));
         } else if plan.saved.iter().any(|saved| saved == module) {
             let [a, b] = [&change.shape_a, &change.shape_b].map(|s| s.first().copied().unwrap_or(0));
             let note = if a == b { String::new() } else { format!("{a} rows, now {b}") };
@@ -173,27 +158,17 @@ fn lines(found: &Comparison, plan: &Plan, done: &Extraction) -> Vec<Line> {
     lines
 }
 
-fn table(lines: &[Line], width: usize) -> String {
-    use comfy_table::{Cell, CellAlignment};
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let mut table = plain_table(width);
-    let head = ["‖Δ‖", "kept", "residual", "of ‖B‖"].map(|title| right(title.to_owned()));
-    table.set_header(
-        [Cell::new("tensor"), Cell::new("part")].into_iter().chain(head).chain([Cell::new("note")]),
-    );
-    for line in lines {
-        let name = line.tensor.strip_prefix("model.").unwrap_or(&line.tensor);
-        table.add_row([
-            Cell::new(name.strip_suffix(".weight").unwrap_or(name)),
-            Cell::new(line.part),
-            right(digits(line.delta_norm)),
-            right(percent(line.energy)),
-            right(digits(line.residual_norm)),
-            right(line.residual_relative.map_or_else(|| "–".to_owned(), digits)),
-            Cell::new(&line.note),
-        ]);
-    }
-    render(&mut table, &[6])
+fn table<'a>(lines: &'a [Line<'a>]) -> Table<&'a Line<'a>> {
+    Table::of(lines)
+        .column(text("tensor"), |line| Cell::from(line.tensor).short(short_name(line.tensor)))
+        .column(text("part"), |line| line.part)
+        .column(number("delta_norm").titled("‖Δ‖"), |line| Cell::written(line.delta_norm, digits))
+        .column(number("energy").titled("kept"), |line| Cell::written(line.energy, percent))
+        .column(number("residual_norm").titled("residual"), |line| Cell::written(line.residual_norm, digits))
+        .column(number("residual_relative").titled("of ‖B‖"), |line| {
+            Cell::written(line.residual_relative, digits).or_dash()
+        })
+        .column(text("note").wraps(), |line| &line.note)
 }
 
 /// The result in words.

@@ -16,7 +16,7 @@ pub(crate) mod exit;
 mod extract_lora;
 mod family;
 mod filter;
-mod lines;
+mod format;
 mod list;
 mod log;
 pub(crate) mod models;
@@ -30,7 +30,6 @@ pub(crate) mod source;
 mod suites;
 mod tree;
 mod verify;
-mod words;
 
 pub use progress::bar;
 

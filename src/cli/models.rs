@@ -59,44 +59,9 @@ pub(crate) fn note(global: &Global, text: &str) {
     }
 }
 
-/// A count as people write it: `135M`, `6.74B`.
-pub(crate) fn short_count(n: u64) -> String {
-    let scaled = |unit: u64, suffix: &str| {
-        let value = n as f64 / unit as f64;
-        let decimals = if value >= 100.0 { 0 } else { 2 };
-        format!("{value:.decimals$}{suffix}")
-    };
-    match n {
-        999_500_000.. => scaled(1_000_000_000, "B"),
-        999_500.. => scaled(1_000_000, "M"),
-        1000.. => scaled(1000, "K"),
-        _ => n.to_string(),
-    }
-}
-
-/// Bytes in decimal units: `98.4 MB`.
-pub(crate) fn short_bytes(n: u64) -> String {
-    let scaled = |unit: f64, suffix: &str| format!("{:.1} {suffix}", n as f64 / unit);
-    match n {
-        1_000_000_000.. => scaled(1e9, "GB"),
-        1_000_000.. => scaled(1e6, "MB"),
-        1000.. => scaled(1e3, "kB"),
-        _ => format!("{n} B"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_and_sizes_are_short() {
-        let counts = [999, 260_000, 134_515_008, 999_700_000, 6_738_415_616, 174_000_000_000];
-        let texts: Vec<String> = counts.into_iter().map(short_count).collect();
-        assert_eq!(texts, ["999", "260K", "135M", "1.00B", "6.74B", "174B"]);
-        let texts: Vec<String> = [7, 1500, 98_362_432, 13_476_939_516].into_iter().map(short_bytes).collect();
-        assert_eq!(texts, ["7 B", "1.5 kB", "98.4 MB", "13.5 GB"]);
-    }
 
     #[test]
     fn a_folder_that_is_named_must_exist() {

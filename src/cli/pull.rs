@@ -43,10 +43,7 @@ fn model(name: &str, global: &Global) -> anyhow::Result<()> {
         models::note(global, &format!("{} is here already", card.id));
     }
     let location = fetch_model(card, &config, &bar(global))?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", location.path().display())?;
-    out.flush()?;
-    Ok(())
+    models::deliver(&format!("{}\n", location.path().display()), None)
 }
 
 /// Fetches the data of every task of a suite; one data set that fails does not keep the others back.

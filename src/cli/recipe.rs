@@ -6,9 +6,10 @@ mod table;
 use std::path::PathBuf;
 
 use super::exit::Usage;
+use super::format::formats;
 use super::{Global, models};
 use crate::registry::recipe::{Recipe, Schedule};
-use crate::report::terminal_width;
+use crate::report::{Format, terminal_width};
 
 /// Show how a model was trained, and its learning rate as CSV or a plot.
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,12 @@ pub struct Args {
     /// A registry id or alias
     model: String,
     /// How to print [default: table; csv with --steps or --points]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = formats([
+        (Format::Table, "What is known, and where it is known from"),
+        (Format::Csv, "The learning rate, one line to a step"),
+        (Format::Svg, "A plot of the learning rate"),
+        (Format::Json, "The recipe as an object"),
+    ]))]
     format: Option<Format>,
     /// The learning rate at these steps, counted from 0
     #[arg(long, value_delimiter = ',', value_name = "N,N…", conflicts_with = "points")]
@@ -39,18 +45,6 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// What is known, and where it is known from
-    Table,
-    /// The learning rate, one line to a step
-    Csv,
-    /// A plot of the learning rate
-    Svg,
-    /// The recipe as an object
-    Json,
-}
-
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
     let card = models::find(&registry, &args.model)?;
@@ -60,23 +54,21 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     })?;
     let asked = !args.steps.is_empty() || args.points.is_some();
     let text = match args.format.unwrap_or(if asked { Format::Csv } else { Format::Table }) {
-        Format::Table => {
-            if asked {
-                return Err(Usage("--steps and --points go with --format csv or svg".to_owned()).into());
-            }
-            table::text(card, registry.base_of(card), &recipe, terminal_width())
-        }
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&recipe)?),
         Format::Csv => {
             let (stage, schedule) = find_schedule(&recipe, args.stage)?;
             let points = args.points.map_or(101, |points| points as usize);
             let steps = if args.steps.is_empty() { schedule.steps(points) } else { args.steps.clone() };
-            curve::csv(&recipe, stage, &schedule, &steps)?
+            curve::table(&recipe, stage, &schedule, &steps).csv()
         }
         Format::Svg => {
             let (stage, schedule) = find_schedule(&recipe, args.stage)?;
             curve::svg(card, &recipe, stage, &schedule, args.points.map_or(400, |points| points as usize))
         }
+        _ if asked => {
+            return Err(Usage("--steps and --points go with --format csv or svg".to_owned()).into());
+        }
+        _ => table::text(card, registry.base_of(card), &recipe, terminal_width()),
     };
     models::deliver(&text, args.out.as_deref())
 }
@@ -149,7 +141,7 @@ mod tests {
         let (_, recipe) = load("llama-2-7b");
         let (stage, schedule) = find_schedule(&recipe, None).unwrap();
         let steps = [0, 1000, 2000, 251_000, 500_000];
-        let text = curve::csv(&recipe, stage, &schedule, &steps).unwrap();
+        let text = curve::table(&recipe, stage, &schedule, &steps).csv();
         assert_eq!(
             text,
             "stage,step,tokens,learning_rate\n1,0,0,0\n1,1000,4000000000,0.00015\n1,2000,8000000000,0.0003\n\

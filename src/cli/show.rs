@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::format::formats;
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model, cached_source};
 use crate::model::Checkpoint;
 use crate::registry::{Card, Registry, Source};
-use crate::report::terminal_width;
+use crate::report::{Format, terminal_width};
 use crate::tokenizer::Tokenizer;
 
 use page::Page;
@@ -28,19 +29,14 @@ pub struct Args {
     /// A registry id or alias
     model: String,
     /// How to print
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, default_value = "text", value_parser = formats([
+        (Format::Text, "For reading"),
+        (Format::Json, "The card as an object, with lineage and recipe"),
+    ]))]
     format: Format,
     /// A model folder or .gguf file whose tokenizer encodes the prompt [default: that of the model, if it is here]
     #[arg(long, value_name = "PATH")]
     tokenizer: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    /// For reading
-    Text,
-    /// The card as an object, with lineage and recipe
-    Json,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -81,7 +77,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 None => page,
             }
         }
-        Format::Json => {
+        _ => {
             let mut object = serde_json::to_value(card)?;
             if let Some(map) = object.as_object_mut() {
                 let line: Vec<&str> = registry.lineage(card).iter().map(|card| card.id.as_str()).collect();

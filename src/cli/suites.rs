@@ -3,15 +3,16 @@
 mod protocols;
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, Width};
 use rayon::prelude::*;
 
+use super::format::formats;
 use super::{Global, models};
-use crate::report::{plain_table, render, terminal_width};
+use crate::report::table::{Cell, data, number, text};
+use crate::report::{Format, Table, terminal_width};
 use crate::tasks::{DataStore, DatasetRef, Index, Suite, Task};
 
 /// List the suites.
@@ -27,7 +28,11 @@ pub struct Args {
     /// Only suites whose name, task or data set contains this text
     filter: Option<String>,
     /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, default_value = "table", value_parser = formats([
+        (Format::Table, "Columns for reading"),
+        (Format::Csv, "Comma-separated values with a header line"),
+        (Format::Json, "An array of objects"),
+    ]))]
     format: Format,
     /// Also groups and tasks inside of groups, and tags
     #[arg(long)]
@@ -43,18 +48,8 @@ pub struct Args {
     data_dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    /// Columns for reading
-    Table,
-    /// Comma-separated values with a header line
-    Csv,
-    /// An array of objects
-    Json,
-}
-
 /// One line of the list.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug)]
 struct Line {
     suite: String,
     /// `task`, `group` or `tag`.
@@ -80,17 +75,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for problem in index.problems().iter().map(ToString::to_string).chain(problems) {
         models::note(global, &problem);
     }
-    let mut out = io::stdout().lock();
-    match args.format {
-        Format::Table => {
-            // Nothing is folded for a pipe, so that each suite stays one line.
-            let width = if out.is_terminal() { terminal_width() } else { usize::from(u16::MAX) };
-            out.write_all(table(&lines, width).as_bytes())?;
-        }
-        Format::Csv => out.write_all(super::lines::csv(&lines)?.as_bytes())?,
-        Format::Json => out.write_all(super::lines::json(&lines)?.as_bytes())?,
-    }
-    out.flush()?;
+    // Nothing is folded for a pipe, so that each suite stays one line.
+    let width = if io::stdout().is_terminal() { terminal_width() } else { usize::from(u16::MAX) };
+    models::deliver(&args.format.draw(&table(&lines), width), None)?;
     if lines.is_empty()
         && let Some(filter) = &args.filter
     {
@@ -151,7 +138,7 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
             }
         }
         if seen.iter().all(|value| value.parse::<usize>().is_ok()) {
-            seen.sort_by_key(|value| value.parse::<usize>().unwrap_or_default());
+            seen.sort_by_key(|value| value.parse::<usize>().expect("all are numbers"));
         }
         seen.join(" ")
     };
@@ -192,29 +179,18 @@ fn short(words: &str) -> String {
     }
 }
 
-fn table(lines: &[Line], width: usize) -> String {
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let mut table = plain_table(width);
-    let mut titles = vec![Cell::new("suite"), right("tasks".into()), Cell::new("type")];
-    titles.push(right("shots".into()));
-    titles.extend(["metrics", "data", "local"].map(Cell::new));
-    table.set_header(titles);
-    for line in lines {
-        table.add_row(vec![
-            Cell::new(&line.suite),
-            right(line.tasks.to_string()),
-            Cell::new(short(&line.output_type)),
-            right(short(&line.num_fewshot)),
-            Cell::new(short(&line.metrics)),
-            Cell::new(short(&line.dataset)),
-            Cell::new(&line.local),
-        ]);
-    }
-    // Long names of suites leave these two columns at least this much.
-    for column in table.column_iter_mut().filter(|column| matches!(column.index, 4 | 5)) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(16)));
-    }
-    render(&mut table, &[4, 5])
+/// Long names of suites leave the metrics and the data sets at least 16 columns of text.
+fn table(lines: &[Line]) -> Table<&Line> {
+    let few = |words: &String| Cell::from(words).short(short(words));
+    Table::of(lines)
+        .column(text("suite"), |line| &line.suite)
+        .column(data("kind"), |line| line.kind)
+        .column(number("tasks"), |line| line.tasks)
+        .column(text("output_type").titled("type"), |line| few(&line.output_type))
+        .column(number("num_fewshot").titled("shots"), |line| few(&line.num_fewshot))
+        .column(text("metrics").wraps_from(16), |line| few(&line.metrics))
+        .column(text("dataset").titled("data").wraps_from(16), |line| few(&line.dataset))
+        .column(text("local"), |line| &line.local)
 }
 
 #[cfg(test)]
@@ -264,6 +240,6 @@ mod tests {
         let (lines, _) = lines(&Index::load(&[]).unwrap(), &DataStore::default(), false, Some("a"));
         let wanted = ["arc_challenge", "hellaswag", "winogrande", "mmlu"];
         let lines: Vec<Line> = lines.into_iter().filter(|l| wanted.contains(&l.suite.as_str())).collect();
-        insta::assert_snapshot!(table(&lines, 120));
+        insta::assert_snapshot!(table(&lines).text(120));
     }
 }

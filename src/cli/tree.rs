@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::format::formats;
 use super::{Global, family, models};
 use crate::report::figure::{dot, mermaid, tree_svg};
-use crate::report::terminal_width;
+use crate::report::{Format, terminal_width};
 
 /// Draw the family tree: what was made from what, how and with which data.
 #[derive(Debug, clap::Args)]
@@ -18,23 +19,16 @@ pub struct Args {
     /// Only this model, what it was made from and what was made from it: a registry id or alias
     model: Option<String>,
     /// How to print
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, default_value = "text", value_parser = formats([
+        (Format::Text, "Lines and names, as wide as the terminal"),
+        (Format::Dot, "For Graphviz"),
+        (Format::Mermaid, "For Markdown pages"),
+        (Format::Svg, "A drawing"),
+    ]))]
     format: Format,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Lines and names, as wide as the terminal
-    Text,
-    /// For Graphviz
-    Dot,
-    /// For Markdown pages
-    Mermaid,
-    /// A drawing
-    Svg,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -45,10 +39,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         None => family::whole(&registry, &recipes),
     };
     let text = match args.format {
-        Format::Text => forest.text(terminal_width()),
         Format::Dot => dot(&forest),
         Format::Mermaid => mermaid(&forest),
         Format::Svg => tree_svg(&forest),
+        _ => forest.text(terminal_width()),
     };
     models::deliver(&text, args.out.as_deref())
 }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use comfy_table::Cell;
 
 use super::exit::Usage;
+use super::format::formats;
 use super::{Global, bar, models};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
-use crate::report::{plain_table, render, terminal_width};
-use crate::verify::{Finding, Level, Options, Report, verify};
+use crate::report::table::text;
+use crate::report::{Format, Table, terminal_width};
+use crate::verify::{Level, Options, Report, verify};
 
 /// Check a model: form, names and shapes, vocabulary, digests, values.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,11 @@ pub struct Args {
     #[arg(long = "as", value_name = "ID")]
     card: Option<String>,
     /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, default_value = "table", value_parser = formats([
+        (Format::Table, "A table for each model"),
+        (Format::Json, "An array with an object for each model"),
+        (Format::Md, "Markdown tables"),
+    ]))]
     format: Format,
     /// Read headers only: no values, no digests
     #[arg(long)]
@@ -40,16 +45,6 @@ pub struct Args {
     /// Let warnings fail too
     #[arg(long)]
     strict: bool,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    /// A table for each model
-    Table,
-    /// An array with an object for each model
-    Json,
-    /// Markdown tables
-    Md,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -62,17 +57,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         reports.push(verify(model, &path, options, &bar(global)));
     }
     let text = match args.format {
-        Format::Table => {
-            reports.iter().map(|report| table(report, terminal_width())).collect::<Vec<_>>().join("\n")
-        }
-        Format::Md => reports.iter().map(markdown).collect::<Vec<_>>().join("\n"),
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&objects(&reports)?)?),
+        format => {
+            let page = |report| page(report, format, terminal_width());
+            reports.iter().map(page).collect::<Vec<_>>().join("\n")
+        }
     };
     models::deliver(&text, None)?;
     let failed: Vec<&Report> = reports.iter().filter(|report| !report.passes(args.strict)).collect();
     if let Some(first) = failed.first() {
         let worst = first.findings.iter().max_by_key(|finding| finding.level);
-        let why = worst.map(Finding::text).unwrap_or_default();
+        let why = worst.expect("a report that does not pass has a finding").text();
         let many = if reports.len() > 1 {
             format!(" ({} of {} models)", failed.len(), reports.len())
         } else {
@@ -134,36 +129,23 @@ fn objects(reports: &[Report]) -> anyhow::Result<Vec<serde_json::Value>> {
 
 /// The head line of a report.
 fn title(report: &Report) -> String {
-    let card = report.card.as_ref().map(|card| format!(" as {card}")).unwrap_or_default();
+    let card = report.card.as_ref().map_or_else(String::new, |card| format!(" as {card}"));
     let path = report.path.display().to_string();
     if path == report.model { format!("{path}{card}") } else { format!("{} ({path}){card}", report.model) }
 }
 
-/// Verdict and advice, the last line of a report.
-fn last(report: &Report) -> String {
-    format!("{}: {}", report.verdict(), report.next())
-}
-
-fn table(report: &Report, width: usize) -> String {
-    let mut table = plain_table(width);
-    table.set_header([Cell::new("check"), Cell::new("result"), Cell::new("detail")]);
-    for finding in &report.findings {
-        let cells =
-            [finding.check.as_str(), finding.level.as_str(), &printable(&finding.text())].map(Cell::new);
-        table.add_row(cells);
+/// Head line, findings, and verdict with advice.
+fn page(report: &Report, format: Format, width: usize) -> String {
+    let title = printable(&title(report));
+    let table = Table::of(&report.findings)
+        .column(text("check"), |finding| finding.check.as_str())
+        .column(text("result"), |finding| finding.level.as_str())
+        .column(text("detail").wraps(), |finding| printable(&finding.text()));
+    let last = format!("{}: {}", report.verdict(), report.next());
+    match format {
+        Format::Md => format!("**{title}**\n\n{}\n{last}\n", table.markdown()),
+        _ => format!("{title}\n{}{last}\n", table.text(width)),
     }
-    format!("{}\n{}{}\n", printable(&title(report)), render(&mut table, &[2]), last(report))
-}
-
-fn markdown(report: &Report) -> String {
-    let mut text =
-        format!("**{}**\n\n| check | result | detail |\n|---|---|---|\n", printable(&title(report)));
-    for finding in &report.findings {
-        let detail = printable(&finding.text()).replace('|', "\\|");
-        text.push_str(&format!("| {} | {} | {detail} |\n", finding.check.as_str(), finding.level.as_str()));
-    }
-    text.push_str(&format!("\n{}\n", last(report)));
-    text
 }
 
 /// Text without the control characters that a file's names could bring to the terminal.
@@ -174,7 +156,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::{Check, Kind};
+    use crate::verify::{Check, Finding, Kind};
 
     fn report() -> Report {
         Report {
@@ -198,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_report_for_reading_and_for_programs() {
-        insta::assert_snapshot!("table", table(&report(), 100));
-        insta::assert_snapshot!("markdown", markdown(&report()));
+        insta::assert_snapshot!("table", page(&report(), Format::Table, 100));
+        insta::assert_snapshot!("markdown", page(&report(), Format::Md, 100));
         let objects = objects(&[report()]).unwrap();
         insta::assert_snapshot!("json", serde_json::to_string_pretty(&objects).unwrap());
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 /// What a tensor does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TensorKind {
     /// Token embeddings.
     Embed,

@@ -10,7 +10,7 @@ const PIECE: usize = 1 << 16;
 /// Sums over the elements of two tensors A and B, and of the difference B − A.
 ///
 /// Elements that are no finite number in one of them are counted and left out of the sums.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Moments {
     /// Elements compared.
     pub elements: u64,

@@ -1,18 +1,19 @@
-//! One row model, many exporters: CSV (long and wide), Markdown, the terminal, JSON.
+//! Answers for people and programs: one table that every form draws, pictures, and the row that results are made of.
 
-mod csv;
+mod comparison;
 pub mod figure;
-mod json;
-mod markdown;
+mod format;
+pub mod numbers;
+mod results;
 mod row;
 mod style;
-mod terminal;
+pub mod table;
 mod wide;
+pub mod words;
 
-pub use csv::{comparison_csv, read_results, results_csv};
-pub use json::rows_json;
-pub use markdown::comparison_markdown;
+pub use comparison::{comparison_csv, comparison_markdown, terminal_table};
+pub use format::Format;
+pub use results::{read_results, results};
 pub use row::{Row, TaskKind};
-pub use style::{plain_table, render, terminal_width};
-pub use terminal::terminal_table;
-pub use wide::{Wide, WideRow};
+pub use style::{plain_table, render, results_csv, rows_json};
+pub use table::{Table, terminal_width};

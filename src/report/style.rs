@@ -1,6 +1,8 @@
-//! How every table on the terminal looks: a line under the head, nothing else.
+//! Drawing by hand, for those who have no [`Table`](super::Table) yet.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::Row;
 
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -23,7 +25,12 @@ pub fn render(table: &mut Table, flexible: &[usize]) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The width to draw for: the terminal's, or 100 columns when there is none.
-pub fn terminal_width() -> usize {
-    Table::new().width().map_or(100, usize::from)
+/// `results.csv`.
+pub fn results_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    Ok(super::results(rows).csv().into_bytes())
+}
+
+/// The same as JSON.
+pub fn rows_json(rows: &[Row]) -> serde_json::Result<String> {
+    Ok(super::results(rows).json())
 }

@@ -44,9 +44,8 @@ impl<'a> Wide<'a> {
                 wide.push(WideRow { first: row, cells: vec![None; models.len()] });
                 wide.len() - 1
             });
-            if let Some(column) = columns.iter().position(|column| *column == column_of(row)) {
-                wide[place].cells[column] = Some(row);
-            }
+            let column = columns.iter().position(|column| *column == column_of(row));
+            wide[place].cells[column.expect("every row has added its column")] = Some(row);
         }
         Self { models, rows: wide }
     }

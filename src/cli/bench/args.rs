@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::cli::eval::at_least_one;
+use crate::cli::format::formats;
 use crate::kernels::Precision;
+use crate::report::Format;
 
 /// Measure this machine's peaks, and how much of them a model reaches.
 ///
@@ -57,7 +59,11 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<usize>,
     /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, default_value = "table", value_parser = formats([
+        (Format::Table, "Columns for reading"),
+        (Format::Csv, "Comma-separated values"),
+        (Format::Json, "An array of objects"),
+    ]))]
     pub format: Format,
     /// Write the measurements to this CSV file too
     #[arg(short, long, value_name = "FILE")]
@@ -65,15 +71,4 @@ pub struct Args {
     /// Compare with the CSV file of another run or machine
     #[arg(long, value_name = "FILE")]
     pub vs: Option<PathBuf>,
-}
-
-/// Forms of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Columns for reading
-    Table,
-    /// Comma-separated values
-    Csv,
-    /// An array of objects
-    Json,
 }

@@ -8,22 +8,21 @@ use std::path::Path;
 use anyhow::Context;
 
 pub use args::Args;
-use args::Format;
 
 use super::eval::set_threads;
 use super::exit::Usage;
 use super::source::Named;
-use super::{Global, bar, lines, models};
+use super::{Global, bar, models};
 use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit};
 use crate::bench::{
-    Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, lines_csv, prefill, read_lines, read_speed,
-    shape,
+    Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, measurements, prefill, read_lines,
+    read_speed, shape,
 };
 use crate::config::{self, ModelConfig};
 use crate::kernels::Precision;
 use crate::model::Checkpoint;
-use crate::report::terminal_width;
+use crate::report::{Format, terminal_width};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // What is wrong with the other table is said before anything is measured.
@@ -50,12 +49,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         models::note(global, &format!("{}: none of its lines is one of this run", path.display()));
     }
     if let Some(path) = &args.out {
-        write_atomically(path, lines_csv(&measured)?.as_bytes())?;
+        write_atomically(path, measurements(&measured).csv().as_bytes())?;
     }
     let text = match args.format {
-        Format::Table => table::table(&subject, &measured, &peaks, args, terminal_width()),
-        Format::Csv => lines_csv(&measured)?,
-        Format::Json => lines::json(&measured)?,
+        Format::Table => table::page(&subject, &measured, &peaks, args, terminal_width()),
+        format => format.draw(&measurements(&measured), terminal_width()),
     };
     models::deliver(&text, None)
 }

@@ -1,17 +1,14 @@
 //! The table of `zoo bench`.
 
-use comfy_table::{Cell, CellAlignment};
-
 use super::Args;
 use crate::base::machine::cpu_name;
-use crate::bench::{Line, Peaks, Subject};
+use crate::bench::{Line, Peaks, Subject, measurements};
 use crate::kernels::{Isa, Precision};
-use crate::report::{plain_table, render};
 
 /// Head, measurements and what has to be known to read them.
-pub fn table(subject: &Subject, lines: &[Line], peaks: &Peaks, args: &Args, width: usize) -> String {
+pub fn page(subject: &Subject, lines: &[Line], peaks: &Peaks, args: &Args, width: usize) -> String {
     let head = title(subject, args.model.is_none(), peaks);
-    let mut text = format!("{head}\n{}", measurements(lines, width));
+    let mut text = format!("{head}\n{}", measurements(lines).text(width));
     for note in notes(lines, args.layers.is_some(), &args.precision) {
         text.push_str(&format!("{note}\n"));
     }
@@ -28,50 +25,6 @@ fn title(subject: &Subject, random: bool, peaks: &Peaks) -> String {
     format!("{}, {layers}{random}\n{}, {threads} thread{plural}, {isa}", subject.name, cpu_name())
 }
 
-fn measurements(lines: &[Line], width: usize) -> String {
-    let compared = lines.iter().any(|line| line.ratio.is_some());
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let number = |number: Option<f64>| right(number.map(short).unwrap_or_default());
-    let mut table = plain_table(width);
-    let mut head = vec![Cell::new("what"), Cell::new("precision")];
-    head.extend(["threads", "tokens", "value"].map(|name| right(name.to_owned())));
-    head.push(Cell::new("unit"));
-    head.extend(["min", "max", "peak", "of peak"].map(|name| right(name.to_owned())));
-    if compared {
-        head.push(right("ratio".to_owned()));
-    }
-    table.set_header(head);
-    for line in lines {
-        let mut cells = vec![
-            Cell::new(&line.key.what),
-            Cell::new(&line.key.precision),
-            right(line.threads.to_string()),
-            right(line.key.tokens.map(|tokens| tokens.to_string()).unwrap_or_default()),
-            number(Some(line.value)),
-            Cell::new(&line.unit),
-            number(Some(line.min)),
-            number(Some(line.max)),
-            number(line.peak),
-            right(line.fraction.map(|fraction| format!("{:.0} %", 100.0 * fraction)).unwrap_or_default()),
-        ];
-        if compared {
-            cells.push(right(line.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default()));
-        }
-        table.add_row(cells);
-    }
-    render(&mut table, &[0])
-}
-
-/// Three digits that count, or all before the point.
-fn short(number: f64) -> String {
-    let decimals = match number.abs() {
-        100.0.. => 0,
-        10.0.. => 1,
-        _ => 2,
-    };
-    format!("{number:.decimals$}")
-}
-
 fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
     let mut notes = vec![
         "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
@@ -85,9 +38,7 @@ fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if lines
-        .iter()
-        .any(|line| line.key.tokens == Some(1) && line.fraction.is_some_and(|fraction| fraction > 1.0))
+    if lines.iter().any(|line| line.tokens == Some(1) && line.fraction.is_some_and(|fraction| fraction > 1.0))
     {
         notes.push("Decode is faster than memory where weights stay in the processor's caches.".to_owned());
     }
@@ -108,26 +59,21 @@ fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{Goes, Key};
+    use crate::bench::Goes;
 
     fn lines() -> Vec<Line> {
-        let key = |what: &str, precision: &str, tokens| Key {
-            what: what.to_owned(),
-            precision: precision.to_owned(),
-            tokens: Some(tokens),
-        };
         let goes = |median: f64| Goes { median, min: median / 2.0, max: median * 1.25 };
         vec![
             Line::of_disk(goes(1.5e9)),
-            Line::of_peak(key("prefill", "exact", 512), 8, goes(1234.5), "tokens/s", 2000.0),
-            Line::of_peak(key("decode without attention", "int8", 1), 8, goes(61.25), "tokens/s", 50.0),
+            Line::of_tokens(("prefill", "exact"), 8, 512, goes(1234.5), 2000.0),
+            Line::of_tokens(("decode without attention", "int8"), 8, 1, goes(61.25), 50.0),
         ]
     }
 
     #[test]
     fn a_table_for_reading() {
         let mut lines = lines();
-        let text = measurements(&lines, 120);
+        let text = measurements(&lines).text(120);
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows[0][..4], ["what", "precision", "threads", "tokens"]);
         assert_eq!(rows[2], ["disk", "read", "1", "1.50", "GB/s", "0.75", "1.88"]);
@@ -137,7 +83,7 @@ mod tests {
         );
         assert!(!text.contains("ratio"));
         lines[1].ratio = Some(1.2345);
-        let text = measurements(&lines, 120);
+        let text = measurements(&lines).text(120);
         assert!(text.contains("ratio") && text.contains("1.23\n"), "{text}");
     }
 

@@ -3,7 +3,6 @@
 mod make;
 mod parts;
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,7 +13,7 @@ use super::{Global, bar, models};
 use crate::base::progress::Progress;
 use crate::hub::HubConfig;
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
-use crate::store::{LOCK_FILE, Lock, SHARD_BYTES, StoreOptions, Written};
+use crate::store::{LOCK_FILE, Lock, StoreOptions, Written};
 use make::{Known, make};
 pub use parts::{Given, given_for};
 use parts::{Parts, Places};
@@ -51,7 +50,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Most bytes of tensors in one file, such as 5GB or 500MB
-    #[arg(long, default_value_t = ByteSize(SHARD_BYTES), value_name = "SIZE")]
+    #[arg(long, default_value = "5GB", value_name = "SIZE")]
     shard_size: ByteSize,
     /// Replace an earlier build in that folder
     #[arg(long)]
@@ -87,9 +86,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             make(&parts, &Known::default(), out, &options, &progress)?
         }
     };
-    let mut out = io::stdout().lock();
-    written.print(&mut out)?;
-    Ok(out.flush()?)
+    models::deliver(&written.summary(), None)
 }
 
 /// Finds the parts of a card's release and builds the model.

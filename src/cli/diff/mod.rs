@@ -1,21 +1,23 @@
 //! `zoo diff`: what changed between two models, tensor by tensor.
 
 mod export;
-pub(super) mod numbers;
 mod picture;
 mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::builder::{PossibleValue, TypedValueParser};
 use regex::Regex;
 
 use super::exit::Usage;
+use super::format::{formats, one_of};
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::compare::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
 use crate::compare::{CompareOptions, Comparison, compare};
-use crate::report::terminal_width;
+use crate::report::{Format, terminal_width};
+pub(super) use table::short_name;
 
 /// The ranks whose share of the change is reported, as far as they are known.
 const RANKS: [usize; 5] = [1, 4, 8, 16, 64];
@@ -39,7 +41,12 @@ pub struct Args {
     /// The model that was made of it
     b: String,
     /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, default_value = "table", value_parser = formats([
+        (Format::Table, "Columns for reading"),
+        (Format::Csv, "Comma-separated values, one line to a tensor"),
+        (Format::Json, "One object"),
+        (Format::Md, "Markdown tables"),
+    ]))]
     format: Format,
     /// How many of the most changed tensors the table shows; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -48,8 +55,8 @@ pub struct Args {
     #[arg(long, value_name = "R", default_value_t = 64, value_parser = parse_rank)]
     rank: usize,
     /// How singular values are found
-    #[arg(long, value_enum, default_value = "auto")]
-    method: MethodName,
+    #[arg(long, default_value = "auto", value_parser = methods())]
+    method: Method,
     /// No singular values: only norms and distances, as fast as files are read
     #[arg(long, conflicts_with_all = ["spectrum", "rank", "method"])]
     fast: bool,
@@ -68,30 +75,6 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Columns for reading
-    Table,
-    /// Comma-separated values, one line to a tensor
-    Csv,
-    /// One object
-    Json,
-    /// Markdown tables
-    Md,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum MethodName {
-    /// svd up to 768 rows or columns, randomized above
-    Auto,
-    /// All of them, by LAPACK; slow for large matrices
-    Svd,
-    /// All of them, from the smaller Gram matrix; small ones are not exact
-    Gram,
-    /// The R largest, from a random projection with a fixed seed
-    Randomized,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Measure {
     /// ‖B − A‖ / ‖A‖
     Change,
@@ -101,6 +84,16 @@ enum Measure {
     StableRank,
     /// The exponential of the entropy of the squared singular values
     EffectiveRank,
+}
+
+fn methods() -> impl TypedValueParser<Value = Method> + Clone {
+    let helps = [
+        (Method::Auto, "svd up to 768 rows or columns, randomized above"),
+        (Method::Svd, "All of them, by LAPACK; slow for large matrices"),
+        (Method::Gram, "All of them, from the smaller Gram matrix; small ones are not exact"),
+        (Method::Randomized, "The R largest, from a random projection with a fixed seed"),
+    ];
+    one_of(helps.map(|(method, help)| (method, PossibleValue::new(method.as_str()).help(help))))
 }
 
 pub(super) fn parse_rank(text: &str) -> Result<usize, String> {
@@ -132,13 +125,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let pattern = args.tensors.as_deref().map(glob).transpose()?;
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
     let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
-    let method = match args.method {
-        MethodName::Auto => Method::Auto,
-        MethodName::Svd => Method::Svd,
-        MethodName::Gram => Method::Gram,
-        MethodName::Randomized => Method::Randomized,
-    };
-    let spectrum = (!args.fast).then_some(SpectrumOptions { method, rank: args.rank });
+    let spectrum = (!args.fast).then_some(SpectrumOptions { method: args.method, rank: args.rank });
     let options = CompareOptions { spectrum };
     let (from, to) = (a.tensors()?, b.tensors()?);
     let found = compare(from.as_ref(), to.as_ref(), &wanted, &options, &bar(global))?;
@@ -146,16 +133,15 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let names = [a.name.as_str(), b.name.as_str()];
     let report = Report { names, found: &found, spectra: !args.fast, rank: args.rank };
     if let Some(file) = &args.spectrum {
-        write(file, &export::spectra(&found)?)?;
+        write(file, export::spectra(&found).csv().as_bytes())?;
     }
     if let Some(file) = &args.svg {
         write(file, picture::heat_map(&report, args.measure).svg().as_bytes())?;
     }
     let text = match args.format {
-        Format::Table => table::text(&report, args.top, terminal_width()),
-        Format::Md => table::markdown(&report, args.top),
-        Format::Csv => export::csv(&report)?,
-        Format::Json => export::json(&report)?,
+        Format::Csv => export::tensors(&found).csv(),
+        Format::Json => export::json(&report),
+        format => table::page(&report, args.top, format, terminal_width()),
     };
     models::deliver(&text, None)
 }

@@ -1,9 +1,9 @@
 //! The comparison as a heat map of layers × kinds.
 
-use super::numbers::{digits, percent};
 use super::{Measure, Report};
 use crate::compare::{TensorChange, TensorKind};
 use crate::report::figure::{HeatCell, HeatMap};
+use crate::report::numbers::{digits, percent};
 
 /// What a cell says when several tensors share it: the one that says most.
 fn cell<'a>(changes: impl Iterator<Item = &'a TensorChange>, measure: Measure, rank: usize) -> HeatCell {

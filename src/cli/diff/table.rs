@@ -3,61 +3,33 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment};
-
 use super::Report;
-use super::numbers::{digits, percent};
-use crate::cli::models::short_count;
-use crate::compare::spectrum::Method;
+use crate::compare::spectrum::{Method, Spectrum};
 use crate::compare::{Group, TensorChange, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
-use crate::report::{plain_table, render};
+use crate::report::numbers::{digits, percent, short_count};
+use crate::report::table::{Cell, number, text};
+use crate::report::{Format, Table};
 use crate::weights::TensorInfo;
 
-/// Head and cells; the first column is text, the others are numbers.
-struct Grid {
-    title: String,
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-/// All of it, for `width` columns.
-pub(super) fn text(report: &Report<'_>, top: usize, width: usize) -> String {
+/// All of it, as Markdown or on a terminal of `width` columns of text.
+pub(super) fn page(report: &Report<'_>, top: usize, format: Format, width: usize) -> String {
     let mut out = headline(report);
-    for grid in grids(report, top, width) {
-        let _ = write!(out, "\n{}\n", grid.title);
-        let mut table = plain_table(width);
-        let right = |text: &String| Cell::new(text).set_alignment(CellAlignment::Right);
-        let cells = |row: &[String]| {
-            let mut cells: Vec<Cell> = row.iter().map(right).collect();
-            if let (Some(cell), Some(first)) = (cells.first_mut(), row.first()) {
-                *cell = Cell::new(first);
-            }
-            cells
-        };
-        table.set_header(cells(&grid.head));
-        for row in &grid.rows {
-            table.add_row(cells(row));
-        }
-        out.push_str(&render(&mut table, &[]));
+    if report.found.is_identical() {
+        return out;
     }
-    out
-}
-
-/// The same as Markdown.
-pub(super) fn markdown(report: &Report<'_>, top: usize) -> String {
-    let mut out = headline(report);
-    for grid in grids(report, top, usize::MAX) {
-        let _ = write!(out, "\n## {}\n\n", grid.title);
-        let line = |row: &[String]| {
-            let cells: Vec<String> =
-                row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
-            format!("| {} |\n", cells.join(" | "))
-        };
-        out.push_str(&line(&grid.head));
-        let _ = writeln!(out, "|---|{}", "--:|".repeat(grid.head.len().saturating_sub(1)));
-        for row in &grid.rows {
-            out.push_str(&line(row));
-        }
+    let mut add = |title: String, table: String| {
+        out.push_str(&match format {
+            Format::Md => format!("\n## {title}\n\n{table}"),
+            _ => format!("\n{title}\n{table}"),
+        });
+    };
+    let (title, table) = most_changed(report, top);
+    add(title, format.draw(&table, width));
+    let title = "Relative change by layer and kind (= is equal)".to_owned();
+    add(title, format.draw(&layers(report), width));
+    if report.spectra {
+        let groups = by_kind(&report.found.changes, report.rank);
+        add(kinds_title(report), format.draw(&kinds(report, &groups), width));
     }
     out
 }
@@ -129,67 +101,8 @@ fn names(infos: &[TensorInfo]) -> Option<String> {
     }
 }
 
-fn grids(report: &Report<'_>, top: usize, width: usize) -> Vec<Grid> {
-    if report.found.is_identical() {
-        return Vec::new();
-    }
-    let mut grids = vec![most_changed(report, top, width)];
-    grids.push(layers(report));
-    if report.spectra {
-        grids.push(kinds(report));
-    }
-    grids
-}
-
-/// Title, from which width on it is shown, whether it needs singular values, its text.
-type Column = (String, usize, bool, Box<dyn Fn(&TensorChange) -> String>);
-
-fn columns(rank: usize) -> Vec<Column> {
-    let column = |title: &str, from, spectrum, text: Box<dyn Fn(&TensorChange) -> String>| -> Column {
-        (title.to_owned(), from, spectrum, text)
-    };
-    let energy = |r: usize, from: usize| -> Column {
-        let text = move |c: &TensorChange| optional(c.spectrum.as_ref().and_then(|s| s.energy(r)), percent);
-        (format!("top {r}"), from, true, Box::new(text))
-    };
-    let mut columns = vec![
-        column("change", 0, false, Box::new(|c| optional(c.moments.relative_change(), digits))),
-        column("‖Δ‖", 90, false, Box::new(|c| digits(c.moments.delta_squared.sqrt()))),
-        column("max |Δ|", 108, false, Box::new(|c| digits(c.moments.delta_max))),
-        column("cosine", 120, false, Box::new(|c| optional(c.moments.cosine(), |x| format!("{x:.5}")))),
-        column("equal", 72, false, Box::new(|c| percent(c.moments.equal_share()))),
-        column(
-            "σ₁",
-            100,
-            true,
-            Box::new(|c| optional(c.spectrum.as_ref().and_then(|s| s.values.first().copied()), digits)),
-        ),
-        column(
-            "stable",
-            80,
-            true,
-            Box::new(|c| optional(c.spectrum.as_ref().and_then(|s| s.stable_rank()), digits)),
-        ),
-        column("effective", 0, true, Box::new(effective)),
-    ];
-    let mut ranks: Vec<(usize, usize)> = vec![(1, 0), (8, 0), (16, 130), (rank, 0)];
-    ranks.retain(|&(r, _)| r <= rank);
-    ranks.sort_unstable();
-    ranks.dedup_by_key(|(r, _)| *r);
-    columns.extend(ranks.into_iter().map(|(r, from)| energy(r, from)));
-    columns
-}
-
-/// The effective rank, as an interval where it is not known better.
-fn effective(change: &TensorChange) -> String {
-    let Some((low, high)) = change.spectrum.as_ref().and_then(|s| s.effective_rank()) else {
-        return "–".to_owned();
-    };
-    let (low, high) = (digits(low), digits(high));
-    if low == high { low } else { format!("{low}–{high}") }
-}
-
-fn most_changed(report: &Report<'_>, top: usize, width: usize) -> Grid {
+/// The title and the most changed tensors.
+fn most_changed<'r>(report: &Report<'r>, top: usize) -> (String, Table<&'r TensorChange>) {
     let mut changes: Vec<&TensorChange> =
         report.found.changes.iter().filter(|c| !c.moments.is_equal()).collect();
     // What was 0 and is not any more has changed most.
@@ -199,91 +112,111 @@ fn most_changed(report: &Report<'_>, top: usize, width: usize) -> Grid {
     if top > 0 {
         changes.truncate(top);
     }
-    let columns: Vec<Column> = columns(report.rank)
-        .into_iter()
-        .filter(|(_, from, spectrum, _)| width >= *from && (report.spectra || !spectrum))
-        .collect();
     let title = match (changes.len(), all) {
         (0, _) => "No tensor changed in the part that both have".to_owned(),
         (shown, all) if shown == all => "Changed tensors, most changed first".to_owned(),
         (shown, all) => format!("The {shown} most changed of {all} tensors (--top 0 shows all)"),
     };
-    let mut head = vec!["tensor".to_owned()];
-    head.extend(columns.iter().map(|(title, ..)| title.clone()));
-    let rows = changes.iter().map(|change| {
-        let mut row = vec![short_name(&change.name)];
-        row.extend(columns.iter().map(|(.., text)| text(change)));
-        row
-    });
-    Grid { title, head, rows: rows.collect() }
+    let optional = |value: Option<f64>, text: fn(f64) -> String| Cell::written(value, text).or_dash();
+    let mut table = Table::of(changes)
+        .column(text("tensor"), |c| short_name(&c.name))
+        .column(number("change"), |c| optional(c.moments.relative_change(), digits))
+        .column(number("‖Δ‖").from_width(90), |c| digits(c.moments.delta_squared.sqrt()))
+        .column(number("max |Δ|").from_width(108), |c| digits(c.moments.delta_max))
+        .column(number("cosine").from_width(120), |c| optional(c.moments.cosine(), |x| format!("{x:.5}")))
+        .column(number("equal").from_width(72), |c| percent(c.moments.equal_share()));
+    if !report.spectra {
+        return (title, table);
+    }
+    let of = |c: &TensorChange, value: &dyn Fn(&Spectrum) -> Option<f64>, text| {
+        optional(c.spectrum.as_ref().and_then(value), text)
+    };
+    table = table
+        .column(number("σ₁").from_width(100), |c| of(c, &|s| s.values.first().copied(), digits))
+        .column(number("stable").from_width(80), |c| of(c, &|s| s.stable_rank(), digits))
+        .column(number("effective"), |c| effective(c));
+    let mut ranks: Vec<(usize, usize)> = vec![(1, 0), (8, 0), (16, 130), (report.rank, 0)];
+    ranks.retain(|&(r, _)| r <= report.rank);
+    ranks.sort_unstable();
+    ranks.dedup_by_key(|(r, _)| *r);
+    for (r, from) in ranks {
+        let heading = number(format!("top {r}")).from_width(from);
+        table = table.column(heading, |c| of(c, &|s| s.energy(r), percent));
+    }
+    (title, table)
 }
 
-/// Relative changes, one row to a layer and one column to a kind.
-fn layers(report: &Report<'_>) -> Grid {
+/// The effective rank, as an interval where it is not known better.
+fn effective(change: &TensorChange) -> Cell {
+    let interval = change.spectrum.as_ref().and_then(|s| s.effective_rank());
+    let words = interval.map(|(low, high)| match (digits(low), digits(high)) {
+        (low, high) if low == high => low,
+        (low, high) => format!("{low}–{high}"),
+    });
+    Cell::from(words).or_dash()
+}
+
+/// Relative changes, one row to a layer and one column to a kind; `None` is the row of all layers.
+fn layers(report: &Report<'_>) -> Table<Option<Option<u32>>> {
     let changes = &report.found.changes;
     let cells = by_layer_and_kind(changes, report.rank);
-    let (rows, columns) = (by_layer(changes, report.rank), by_kind(changes, report.rank));
-    let kinds: Vec<TensorKind> =
-        TensorKind::ALL.into_iter().filter(|kind| columns.contains_key(kind)).collect();
-    let mut head = vec!["layer".to_owned()];
-    head.extend(kinds.iter().map(TensorKind::to_string));
-    head.push("all".to_owned());
-    let mut grid =
-        Grid { title: "Relative change by layer and kind (= is equal)".to_owned(), head, rows: Vec::new() };
+    let (layers, columns) = (by_layer(changes, report.rank), by_kind(changes, report.rank));
+    let whole = all(changes);
     // What belongs to no layer comes after the layers.
-    let order =
-        rows.keys().filter(|layer| layer.is_some()).chain(rows.keys().filter(|layer| layer.is_none()));
-    for layer in order {
-        let mut row = vec![layer.map_or_else(|| "none".to_owned(), |layer| layer.to_string())];
-        row.extend(kinds.iter().map(|kind| cell(cells.get(&(*layer, *kind)))));
-        row.push(cell(rows.get(layer)));
-        grid.rows.push(row);
+    let layered = layers.keys().filter(|layer| layer.is_some());
+    let order = layered.chain(layers.keys().filter(|layer| layer.is_none()));
+    let mut table =
+        Table::of(order.map(|layer| Some(*layer)).chain([None])).column(text("layer"), |row| match row {
+            Some(Some(layer)) => layer.to_string(),
+            Some(None) => "none".to_owned(),
+            None => "all".to_owned(),
+        });
+    for kind in TensorKind::ALL.into_iter().filter(|kind| columns.contains_key(kind)) {
+        table = table.column(number(kind.as_str()), |row| match row {
+            Some(layer) => cells.get(&(layer, kind)).map(change),
+            None => columns.get(&kind).map(change),
+        });
     }
-    let mut row = vec!["all".to_owned()];
-    row.extend(kinds.iter().map(|kind| cell(columns.get(kind))));
-    row.push(cell(Some(&all(changes))));
-    grid.rows.push(row);
-    grid
+    table.column(number("all"), |row| change(row.map_or(&whole, |layer| &layers[&layer])))
 }
 
-fn cell(group: Option<&Group>) -> String {
-    match group {
-        None => String::new(),
-        Some(group) if group.moments.is_equal() => "=".to_owned(),
-        Some(group) => optional(group.moments.relative_change(), digits),
+fn change(group: &Group) -> Cell {
+    if group.moments.is_equal() {
+        return Cell::from("=");
+    }
+    Cell::written(group.moments.relative_change(), digits).or_dash()
+}
+
+fn kinds_title(report: &Report<'_>) -> String {
+    let spectra = report.found.changes.iter().filter_map(|c| c.spectrum.as_ref());
+    match spectra.filter(|s| s.method == Method::Randomized).count() {
+        0 => "By kind".to_owned(),
+        n => format!("By kind (singular values of {n} matrices are randomised: shares are lower bounds)"),
     }
 }
 
 /// What the spectra of each kind of matrix have in common.
-fn kinds(report: &Report<'_>) -> Grid {
-    let groups: BTreeMap<TensorKind, Group> = by_kind(&report.found.changes, report.rank);
-    let energy = format!("top {}", report.rank);
-    let head =
-        ["kind", "tensors", "changed", "change", "stable rank, mean", &energy].map(str::to_owned).to_vec();
-    let randomized = report.found.changes.iter().filter_map(|c| c.spectrum.as_ref());
-    let randomized = randomized.filter(|s| s.method == Method::Randomized).count();
-    let title = if randomized > 0 {
-        format!("By kind (singular values of {randomized} matrices are randomised: shares are lower bounds)")
-    } else {
-        "By kind".to_owned()
-    };
-    let rows = groups.iter().map(|(kind, group)| {
-        vec![
-            kind.to_string(),
-            group.tensors.to_string(),
-            group.changed.to_string(),
-            cell(Some(group)),
-            optional(group.mean_stable_rank(), digits),
-            optional(group.mean_energy(), percent),
-        ]
-    });
-    Grid { title, head, rows: rows.collect() }
+fn kinds<'g>(
+    report: &Report<'_>,
+    groups: &'g BTreeMap<TensorKind, Group>,
+) -> Table<(&'g TensorKind, &'g Group)> {
+    Table::of(groups)
+        .column(text("kind"), |(kind, _)| kind.as_str())
+        .column(number("tensors"), |(_, group)| group.tensors)
+        .column(number("changed"), |(_, group)| group.changed)
+        .column(number("change"), |(_, group)| change(group))
+        .column(number("stable rank, mean"), |(_, group)| {
+            Cell::written(group.mean_stable_rank(), digits).or_dash()
+        })
+        .column(number(format!("top {}", report.rank)), |(_, group)| {
+            Cell::written(group.mean_energy(), percent).or_dash()
+        })
 }
 
 /// A tensor's name without what all names share.
-fn short_name(name: &str) -> String {
+pub(in crate::cli) fn short_name(name: &str) -> &str {
     let name = name.strip_prefix("model.").unwrap_or(name);
-    name.strip_suffix(".weight").unwrap_or(name).to_owned()
+    name.strip_suffix(".weight").unwrap_or(name)
 }
 
 /// A value, or a dash.

@@ -53,9 +53,9 @@ fn report(found: &Comparison, spectra: bool) -> Report<'_> {
 fn the_tables() {
     let found = found(true);
     let report = report(&found, true);
-    insta::assert_snapshot!("table_100", table::text(&report, 3, 100));
-    insta::assert_snapshot!("table_160", table::text(&report, 0, 160));
-    insta::assert_snapshot!("markdown", table::markdown(&report, 2));
+    insta::assert_snapshot!("table_100", table::page(&report, 3, Format::Table, 100));
+    insta::assert_snapshot!("table_160", table::page(&report, 0, Format::Table, 160));
+    insta::assert_snapshot!("markdown", table::page(&report, 2, Format::Md, 80));
 }
 
 #[cfg(feature = "openblas")]
@@ -63,10 +63,10 @@ fn the_tables() {
 fn for_other_programs() {
     let found = found(true);
     let report = report(&found, true);
-    let csv = export::csv(&report).unwrap();
+    let csv = export::tensors(&found).csv();
     assert_eq!(csv.lines().count(), 1 + 10, "{csv}");
     insta::assert_snapshot!("csv_head", csv.lines().next().unwrap());
-    let json: serde_json::Value = serde_json::from_str(&export::json(&report).unwrap()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&export::json(&report)).unwrap();
     assert_eq!(json["identical"], false);
     assert_eq!(json["kinds"]["q"]["changed"], 0);
     let energy = json["kinds"]["v"]["energy"].as_f64().unwrap();
@@ -78,7 +78,7 @@ fn for_other_programs() {
     assert_eq!(status("lm_head.weight"), "only in B");
     assert_eq!(status("model.embed_tokens.weight"), "changed");
     assert_eq!(status("model.layers.0.self_attn.q_proj.weight"), "equal");
-    let spectra = String::from_utf8(export::spectra(&found).unwrap()).unwrap();
+    let spectra = export::spectra(&found).csv();
     // Four matrices changed, and all 24 values of each are known.
     assert_eq!(spectra.lines().count(), 1 + 4 * HIDDEN, "{spectra}");
 }
@@ -100,13 +100,13 @@ fn the_pictures() {
 #[test]
 fn without_singular_values() {
     let found = found(false);
-    insta::assert_snapshot!("fast_100", table::text(&report(&found, false), 20, 100));
+    insta::assert_snapshot!("fast_100", table::page(&report(&found, false), 20, Format::Table, 100));
 }
 
 #[test]
 fn identical_models_are_said_to_be() {
     let found = compare(&model(true), &model(true), &|_| true, &CompareOptions::default(), &Silent).unwrap();
-    let text = table::text(&report(&found, false), 20, 100);
+    let text = table::page(&report(&found, false), 20, Format::Table, 100);
     assert_eq!(text, "base and tuned are identical: 10 tensors with equal values.\n");
 }
 

@@ -1,12 +1,11 @@
 //! A recipe as a table: what, how much, and where it is known from.
 
-use comfy_table::Cell;
-
-use super::curve::{rate, spaced};
-use crate::cli::words::paragraph;
 use crate::registry::Card;
 use crate::registry::recipe::{LearningRate, Recipe, Stage};
-use crate::report::{plain_table, render};
+use crate::report::Table;
+use crate::report::numbers::{rate, spaced};
+use crate::report::table;
+use crate::report::words::paragraph;
 
 /// What, value, source.
 type Row = (&'static str, String, Option<String>);
@@ -20,7 +19,7 @@ pub fn text(card: &Card, base: Option<&Card>, recipe: &Recipe, width: usize) -> 
     for (position, stage) in recipe.stages.iter().enumerate() {
         out.push('\n');
         if recipe.stages.len() > 1 {
-            let name = stage.name.as_deref().map(|name| format!(": {name}")).unwrap_or_default();
+            let name = stage.name.as_ref().map_or_else(String::new, |name| format!(": {name}"));
             out.push_str(&format!("Stage {}{name}\n", position + 1));
         }
         out.push_str(&stage_table(stage, recipe.src.as_deref(), width));
@@ -44,18 +43,16 @@ fn doubts(recipe: &Recipe) -> Vec<&str> {
 }
 
 fn stage_table(stage: &Stage, recipe_src: Option<&str>, width: usize) -> String {
-    let mut table = plain_table(width);
-    table.set_header(["", "value", "source"].map(Cell::new));
-    let mut last = String::new();
-    for (what, value, src) in rows(stage) {
-        let src = src.or_else(|| stage.src.clone()).or_else(|| recipe_src.map(str::to_owned));
-        let src = src.unwrap_or_default();
+    let rows = rows(stage);
+    let source = |row: usize| rows[row].2.as_deref().or(stage.src.as_deref()).or(recipe_src);
+    Table::of(0..rows.len())
+        .column(table::text(""), |row| rows[row].0)
+        .column(table::text("value").wraps(), |row| &rows[row].1)
         // A source is said once for the rows that share it.
-        let shown = if src == last { String::new() } else { src.clone() };
-        last = src;
-        table.add_row(vec![Cell::new(what), Cell::new(value), Cell::new(shown)]);
-    }
-    render(&mut table, &[1, 2])
+        .column(table::text("source").wraps(), |row| {
+            if row > 0 && source(row - 1) == source(row) { None } else { source(row) }
+        })
+        .text(width)
 }
 
 fn rows(stage: &Stage) -> Vec<Row> {
@@ -107,7 +104,7 @@ fn rows(stage: &Stage) -> Vec<Row> {
         add("gradient clipping", clip, src);
     }
     if let Some(lora) = &stage.lora {
-        let dropout = lora.dropout.map(|x| format!(", dropout {x}")).unwrap_or_default();
+        let dropout = lora.dropout.map_or_else(String::new, |x| format!(", dropout {x}"));
         let text = format!("rank {}, alpha {}{dropout}", lora.rank, lora.alpha);
         add("adapters", Some(text), &lora.src);
         add("adapters on", list(&lora.targets), &lora.src);

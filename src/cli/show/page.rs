@@ -1,14 +1,14 @@
 //! The page of one model, section by section, for a width of columns.
 
-use comfy_table::{Cell, CellAlignment};
-
 use super::prompt;
-use crate::cli::words::{fact, paragraph};
-use crate::cli::{family, models};
+use crate::cli::family;
 use crate::prompts::PromptTemplates;
 use crate::registry::recipe::Recipes;
 use crate::registry::{ArchitectureRecord, Card, Registry, Release, Source};
-use crate::report::{plain_table, render};
+use crate::report::Table;
+use crate::report::numbers::{short_bytes, short_count};
+use crate::report::table::{Cell, number, text};
+use crate::report::words::{fact, paragraph};
 use crate::tokenizer::Tokenizer;
 
 /// What a page is made from.
@@ -85,7 +85,7 @@ impl Page<'_> {
             ("aliases", list(&card.aliases)),
             ("family", Some(card.family.clone())),
             ("base", card.base.clone()),
-            ("parameters", card.parameters.map(|n| format!("{n} ({})", models::short_count(n)))),
+            ("parameters", card.parameters.map(|n| format!("{n} ({})", short_count(n)))),
             ("context", card.context.map(|n| format!("{n} tokens"))),
             ("licence", Some(card.license.clone())),
             ("languages", list(&card.languages)),
@@ -144,7 +144,7 @@ impl Page<'_> {
             out.push_str(&format!("  {}. {source}\n", position + 1));
             match source {
                 Source::Pip(pip) => {
-                    let size = pip.size.map(|size| format!(", {}", models::short_bytes(size)));
+                    let size = pip.size.map(|size| format!(", {}", short_bytes(size)));
                     out.push_str(&format!("     {}{}\n", pip.member, size.unwrap_or_default()));
                     out.push_str(&format!("     sha256 {}\n", pip.sha256));
                 }
@@ -224,27 +224,19 @@ impl Page<'_> {
         if card.published.is_empty() {
             return String::new();
         }
-        let mut table = plain_table(self.width.saturating_sub(1));
-        let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
-        let head =
-            [Cell::new("suite"), Cell::new("metric"), right("shots"), right("value"), Cell::new("source")];
-        table.set_header(head);
-        for score in &card.published {
-            let protocol = score.protocol.as_deref().map(|text| format!("; {text}")).unwrap_or_default();
-            let memory = score.src.as_deref().is_some_and(from_memory);
-            let memory = if memory { " (from memory)" } else { "" };
-            let shots = score.num_fewshot.map_or_else(|| "–".to_owned(), |n| n.to_string());
-            table.add_row(vec![
-                Cell::new(&score.suite),
-                Cell::new(&score.metric),
-                right(&shots),
-                right(&score.value.to_string()),
-                Cell::new(format!("{}{protocol}{memory}", score.source)),
-            ]);
-        }
         // Names of suites and metrics are long words: they are only broken where they must be.
-        let flexible: &[usize] = if self.width < 120 { &[0, 1, 4] } else { &[4] };
-        indented_by(&render(&mut table, flexible), 1)
+        let name = |key| if self.width < 120 { text(key).wraps() } else { text(key) };
+        let table = Table::of(&card.published)
+            .column(name("suite"), |score| &score.suite)
+            .column(name("metric"), |score| &score.metric)
+            .column(number("shots"), |score| Cell::from(score.num_fewshot).or_dash())
+            .column(number("value"), |score| score.value)
+            .column(text("source").wraps(), |score| {
+                let protocol = score.protocol.as_ref().map_or_else(String::new, |text| format!("; {text}"));
+                let memory = score.src.as_deref().is_some_and(from_memory);
+                format!("{}{protocol}{}", score.source, if memory { " (from memory)" } else { "" })
+            });
+        indented_by(&table.text(self.width.saturating_sub(1)), 1)
     }
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::cli::words::{fact, paragraph};
 use crate::prompts::chat_template::{ChatTemplates, compare};
 use crate::prompts::{self, PromptTemplates, Sample};
 use crate::registry::Card;
+use crate::report::words::{fact, paragraph};
 use crate::tokenizer::Tokenizer;
 
 /// Template, sample, tokens and stop rules; nothing for a card that names no template.

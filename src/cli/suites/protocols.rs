@@ -1,61 +1,48 @@
 //! `zoo suites --protocols`: by whose rules suites can be asked, from the files of `evals/protocols/`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
-use super::Format;
-use crate::cli::lines;
-use crate::cli::words::{fact, paragraph};
-use crate::report::terminal_width;
+use crate::cli::models;
+use crate::report::table::data;
+use crate::report::words::{fact, paragraph};
+use crate::report::{Format, Table, terminal_width};
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, protocols};
 
 /// Columns where there is no terminal.
 const WIDTH: usize = 100;
 
-/// One protocol as data.
-#[derive(serde::Serialize)]
-struct Line<'a> {
-    protocol: &'a str,
-    default: bool,
-    changes: String,
-    description: &'a str,
-    source: &'a str,
-}
-
 /// Prints all protocols.
 pub fn print(format: Format) -> anyhow::Result<()> {
     let all = protocols()?;
-    let lines: Vec<Line<'_>> = all.iter().map(line).collect();
-    let mut out = io::stdout().lock();
-    match format {
-        Format::Table => {
-            let width = if out.is_terminal() { terminal_width() } else { WIDTH };
-            let pages: Vec<String> = lines.iter().map(|line| page(line, width)).collect();
-            out.write_all(pages.join("\n").as_bytes())?;
-        }
-        Format::Csv => out.write_all(lines::csv(&lines)?.as_bytes())?,
-        Format::Json => out.write_all(lines::json(&lines)?.as_bytes())?,
-    }
-    out.flush()?;
-    Ok(())
+    let width = if io::stdout().is_terminal() { terminal_width() } else { WIDTH };
+    let text = match format {
+        Format::Table => pages(&all, width),
+        format => format.draw(&table(&all), width),
+    };
+    models::deliver(&text, None)
 }
 
-fn line(protocol: &Protocol) -> Line<'_> {
-    Line {
-        protocol: &protocol.name,
-        default: protocol.name == DEFAULT_PROTOCOL,
-        changes: protocol.changes().join("; "),
-        description: protocol.description.trim(),
-        source: protocol.source.trim(),
-    }
+fn table(all: &[Protocol]) -> Table<&Protocol> {
+    Table::of(all)
+        .column(data("protocol"), |protocol| &protocol.name)
+        .column(data("default"), |protocol| protocol.name == DEFAULT_PROTOCOL)
+        .column(data("changes"), |protocol| protocol.changes().join("; "))
+        .column(data("description"), |protocol| protocol.description.trim())
+        .column(data("source"), |protocol| protocol.source.trim())
 }
 
-fn page(line: &Line<'_>, width: usize) -> String {
-    let mark = if line.default { " (default)" } else { "" };
-    let mut page = format!("{}{mark}\n{}", line.protocol, paragraph(line.description, 2, width));
-    if !line.changes.is_empty() {
-        page.push_str(&fact("changes", &line.changes, width));
+fn pages(all: &[Protocol], width: usize) -> String {
+    all.iter().map(|protocol| page(protocol, width)).collect::<Vec<_>>().join("\n")
+}
+
+fn page(protocol: &Protocol, width: usize) -> String {
+    let mark = if protocol.name == DEFAULT_PROTOCOL { " (default)" } else { "" };
+    let mut page = format!("{}{mark}\n{}", protocol.name, paragraph(protocol.description.trim(), 2, width));
+    let changes = protocol.changes().join("; ");
+    if !changes.is_empty() {
+        page.push_str(&fact("changes", &changes, width));
     }
-    page + &fact("source", line.source, width)
+    page + &fact("source", protocol.source.trim(), width)
 }
 
 #[cfg(test)]
@@ -64,8 +51,6 @@ mod tests {
 
     #[test]
     fn the_pages() {
-        let all = protocols().unwrap();
-        let pages: Vec<String> = all.iter().map(|protocol| page(&line(protocol), WIDTH)).collect();
-        insta::assert_snapshot!(pages.join("\n"));
+        insta::assert_snapshot!(pages(&protocols().unwrap(), WIDTH));
     }
 }

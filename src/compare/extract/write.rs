@@ -42,7 +42,7 @@ pub struct Extraction {
 }
 
 /// One update of low rank.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Extracted {
     /// Path of the linear layer.
     pub module: String,

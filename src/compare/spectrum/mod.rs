@@ -37,8 +37,7 @@ pub const AVAILABLE: bool = cfg!(feature = "openblas");
 pub const EXACT_SIDE: usize = 768;
 
 /// How singular values are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// [`Method::Svd`] if the smaller side is at most [`EXACT_SIDE`], else [`Method::Randomized`].
     Auto,
@@ -49,6 +48,18 @@ pub enum Method {
     Gram,
     /// The largest only, by a random projection with power iterations, and the exact sum of all squares.
     Randomized,
+}
+
+impl Method {
+    /// Its name in tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Svd => "svd",
+            Self::Gram => "gram",
+            Self::Randomized => "randomized",
+        }
+    }
 }
 
 /// What is asked of [`spectrum`].

@@ -3,7 +3,7 @@
 use super::Method;
 
 /// The singular values of a difference, all or the largest.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spectrum {
     /// Largest first.
     pub values: Vec<f64>,

@@ -33,10 +33,11 @@ pub fn dot(forest: &Forest) -> String {
 pub fn mermaid(forest: &Forest) -> String {
     let families = forest.families();
     let nodes = forest.nodes();
-    let number = |id: &str| nodes.iter().position(|node| node.id == id).unwrap_or_default();
+    let number = |id: &str| nodes.iter().position(|node| node.id == id).expect("an edge joins two nodes");
     let mut out = String::from("graph LR\n");
     for (position, node) in nodes.iter().enumerate() {
-        let family = families.iter().position(|family| *family == node.family).unwrap_or_default();
+        let family = families.iter().position(|family| *family == node.family);
+        let family = family.expect("the families are those of all nodes");
         let tag =
             if node.tag.is_empty() { String::new() } else { format!("<br/>{}", mermaid_text(&node.tag)) };
         let _ = writeln!(out, "  n{position}[\"{}{tag}\"]:::f{family}", mermaid_text(&node.id));

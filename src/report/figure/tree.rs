@@ -52,8 +52,8 @@ const PALETTE: [Colors; 14] = [
 
 /// The colours of one family among all.
 pub(super) fn colors(families: &[&str], family: &str) -> Colors {
-    let position = families.iter().position(|known| *known == family).unwrap_or_default();
-    PALETTE.get(position % PALETTE.len()).copied().unwrap_or(pair("#ffffff", "#000000", "#000000"))
+    let position = families.iter().position(|known| *known == family);
+    PALETTE[position.expect("the families are those of all nodes") % PALETTE.len()]
 }
 
 /// The forest as an SVG document: left to right, one row to a leaf, as wide and as high as it needs.
@@ -74,7 +74,7 @@ pub fn tree_svg(forest: &Forest) -> String {
         svg.text(MARGIN + chip.x + 20.0, 69.5 + chip.y, chip.family, Style::new(12.0, SOFT));
     }
     let middle = |row: f64| top + row * ROW + ROW / 2.0;
-    let column = |depth: usize| columns.get(depth).copied().unwrap_or_default();
+    let column = |depth: usize| columns[depth];
     for place in &placed {
         let Some(parent) = place.parent.and_then(|position| placed.get(position)) else { continue };
         let from_column = column(parent.depth);

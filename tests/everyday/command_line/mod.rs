@@ -1,5 +1,6 @@
 //! The program as a user meets it: help, listing and fetching models, measuring speed.
 
 mod bench;
+mod formats;
 mod help;
 mod models;

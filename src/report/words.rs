@@ -1,8 +1,8 @@
-//! Paragraphs that keep to a width.
+//! Paragraphs and facts that keep to a width.
 
 /// The text in lines of at most `width` columns, each `indent` columns in; a word longer than that has a
 /// line of its own. Line breaks in the text count as spaces.
-pub(super) fn paragraph(text: &str, indent: usize, width: usize) -> String {
+pub fn paragraph(text: &str, indent: usize, width: usize) -> String {
     let margin = " ".repeat(indent);
     let mut out = String::new();
     let mut column = 0;
@@ -32,7 +32,7 @@ pub(super) fn paragraph(text: &str, indent: usize, width: usize) -> String {
 const VALUE: usize = 24;
 
 /// `name  value`, with the further lines of a long value below its first one.
-pub(super) fn fact(name: &str, value: &str, width: usize) -> String {
+pub fn fact(name: &str, value: &str, width: usize) -> String {
     let wrapped = paragraph(value, VALUE, width.max(VALUE + 16));
     let first = format!("  {name:<width$}", width = VALUE - 2);
     format!("{first}{}", wrapped.get(VALUE..).unwrap_or("\n"))

@@ -1,0 +1,70 @@
+//! The long form of results: `results.csv` and the same as JSON.
+
+use super::table::{data, number, text};
+use super::{Row, Table};
+
+/// One line per model, task, metric and filter. Values have all the digits that tell one number from the next.
+pub fn results(rows: &[Row]) -> Table<&Row> {
+    Table::of(rows)
+        .column(text("model"), |row| &row.model)
+        .column(text("suite"), |row| &row.suite)
+        .column(text("task"), |row| &row.task)
+        .column(number("num_fewshot"), |row| row.num_fewshot)
+        .column(text("metric"), |row| &row.metric)
+        .column(text("filter"), |row| &row.filter)
+        .column(number("value"), |row| row.value)
+        .column(number("stderr"), |row| row.stderr)
+        .column(number("n"), |row| row.n)
+        .column(number("published"), |row| row.published)
+        .column(text("published_source"), |row| row.published_source.as_ref())
+        .column(text("protocol"), |row| &row.protocol)
+        .column(data("weights_sha256"), |row| &row.weights_sha256)
+        .column(data("data_sha256"), |row| &row.data_sha256)
+}
+
+/// Reads `results.csv` back. Where a row stands in its suite is not in the file.
+pub fn read_results(bytes: &[u8]) -> Result<Vec<Row>, csv::Error> {
+    csv::Reader::from_reader(bytes).deserialize().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::row::tests::rows;
+
+    #[test]
+    fn the_long_form_is_read_back() {
+        let written = results(&rows()).csv();
+        let read = read_results(written.as_bytes()).unwrap();
+        assert_eq!(results(&read).csv(), written);
+        assert_eq!(
+            (read[0].value, &read[0].published_source),
+            (rows()[0].value, &rows()[0].published_source)
+        );
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_has_a_head() {
+        let head = results(&[]).csv();
+        assert_eq!(head.lines().next(), results(&rows()).csv().lines().next());
+        assert!(read_results(head.as_bytes()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_long_form() {
+        insta::assert_snapshot!(results(&rows()).csv());
+    }
+
+    #[test]
+    fn for_programs() {
+        insta::assert_snapshot!(results(&rows()[..2]).json());
+    }
+
+    #[test]
+    fn keys_are_the_columns() {
+        let value: serde_json::Value = serde_json::from_str(&results(&rows()).json()).unwrap();
+        let keys: Vec<&str> = value[0].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(Some(keys.join(",").as_str()), results(&[]).csv().lines().next());
+        assert_eq!(value[3]["stderr"], serde_json::Value::Null);
+    }
+}

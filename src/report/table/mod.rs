@@ -1,0 +1,78 @@
+//! The one table of every answer: typed cells under headings, drawn by the terminal, Markdown, CSV and JSON.
+//!
+//! A table is made column by column over its rows: a [`Heading`] says who sees the column, how it is named and where it
+//! stands, a closure makes its [`Cell`]s. People (terminal, Markdown) and programs (CSV, JSON) so read the same values,
+//! people with few digits and programs with all.
+
+mod cell;
+mod draw;
+mod heading;
+
+pub use cell::Cell;
+pub use draw::terminal_width;
+pub use heading::{Heading, data, number, people, text};
+
+/// Rows of `R`, usually references, and what columns say of them.
+#[derive(Debug, Clone)]
+pub struct Table<R> {
+    rows: Vec<R>,
+    columns: Vec<Column>,
+    decimal_floats: bool,
+}
+
+/// A heading with a cell for every row.
+#[derive(Debug, Clone)]
+struct Column {
+    heading: Heading,
+    cells: Vec<Cell>,
+}
+
+impl<R: Copy> Table<R> {
+    /// A table over these rows, as yet without columns.
+    pub fn of(rows: impl IntoIterator<Item = R>) -> Self {
+        Self { rows: rows.into_iter().collect(), columns: Vec::new(), decimal_floats: false }
+    }
+
+    /// Puts a column to the right of those that are there.
+    pub fn column<C: Into<Cell>>(mut self, heading: Heading, cell: impl Fn(R) -> C) -> Self {
+        let cells = self.rows.iter().map(|&row| cell(row).into()).collect();
+        self.columns.push(Column { heading, cells });
+        self
+    }
+
+    /// CSV then has `1` and `0.0000001` in place of `1.0` and `1e-7`.
+    pub fn decimal_floats(self) -> Self {
+        Self { decimal_floats: true, ..self }
+    }
+}
+
+impl<R> Table<R> {
+    /// For a terminal of `width` columns of text, without colour; columns that it has no room for are left out.
+    pub fn text(&self, width: usize) -> String {
+        draw::text(&self.columns, self.rows.len(), width)
+    }
+
+    /// A Markdown table.
+    pub fn markdown(&self) -> String {
+        draw::markdown(&self.columns, self.rows.len())
+    }
+
+    /// A head line with the columns' keys, and a line for each row.
+    pub fn csv(&self) -> String {
+        draw::csv(&self.columns, self.rows.len(), self.decimal_floats)
+    }
+
+    /// A JSON array with an object for each row.
+    pub fn json(&self) -> String {
+        let objects = serde_json::Value::from(self.objects());
+        format!("{objects:#}\n")
+    }
+
+    /// An object for each row, with the columns' keys.
+    pub fn objects(&self) -> Vec<serde_json::Value> {
+        draw::objects(&self.columns, self.rows.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;
