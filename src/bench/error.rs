@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, gibibytes};
 use crate::model::ModelError;
 
 /// An error of the bench room.
@@ -19,7 +19,7 @@ pub enum BenchError {
     #[error(
         "{name} needs {} of memory in precision {precision} with {tokens} tokens, and {} are free; take fewer layers \
          (--layers), shorter sequences (--tokens) or a smaller model",
-        gibibytes(*needed), gibibytes(*available)
+        gibibytes(*needed), gibibytes((*available).into())
     )]
     TooLarge {
         /// The model.
@@ -29,7 +29,7 @@ pub enum BenchError {
         /// The longest sequence.
         tokens: usize,
         /// Bytes for all of it.
-        needed: u64,
+        needed: u128,
         /// Bytes that are free.
         available: u64,
     },
@@ -47,8 +47,4 @@ pub enum BenchError {
         /// What was found.
         reason: String,
     },
-}
-
-fn gibibytes(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }

@@ -6,21 +6,20 @@
 
 mod disk;
 mod error;
-mod first_layers;
 mod goes;
 mod line;
-mod network;
 mod peaks;
 mod random;
 mod shapes;
 mod speed;
+mod subject;
 
 pub use disk::read_speed;
 pub use error::BenchError;
 pub use goes::Goes;
 pub use line::{Line, compare, measurements, read_lines};
-pub use network::{Loaded, Subject};
 pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;
 pub use shapes::{SHAPES, shape};
 pub use speed::{decode, prefill};
+pub use subject::Subject;

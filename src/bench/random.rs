@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::config::LlamaConfig;
+use crate::config::Shape;
 use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Bytes that one seed is for.
@@ -13,7 +13,7 @@ const PIECE: usize = 1 << 16;
 /// 1 in bf16.
 const ONE: u16 = 0x3f80;
 
-/// A LLaMA of random bf16 weights under Hugging Face's names. A tensor has the same values each time.
+/// Random bf16 weights of a network under Hugging Face's names. A tensor has the same values each time.
 #[derive(Debug)]
 pub struct RandomTensors {
     /// Sorted by name.
@@ -22,40 +22,9 @@ pub struct RandomTensors {
 
 impl RandomTensors {
     /// The tensors that a network of this shape reads.
-    pub fn new(config: &LlamaConfig) -> Self {
-        let (hidden, inner, vocab) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-        let queries = config.num_attention_heads * config.head_dim;
-        let keys = config.num_key_value_heads * config.head_dim;
-        let mut infos = Vec::new();
-        let mut add = |name: String, shape: &[usize]| {
-            infos.push(TensorInfo { name, dtype: Dtype::BF16, shape: shape.to_vec() });
-        };
-        add("model.embed_tokens.weight".to_owned(), &[vocab, hidden]);
-        add("model.norm.weight".to_owned(), &[hidden]);
-        if !config.tie_word_embeddings {
-            add("lm_head.weight".to_owned(), &[vocab, hidden]);
-        }
-        for layer in 0..config.num_hidden_layers {
-            let name = |part: &str| format!("model.layers.{layer}.{part}");
-            let linear = [
-                ("self_attn.q_proj", queries, hidden, config.attention_bias),
-                ("self_attn.k_proj", keys, hidden, config.attention_bias),
-                ("self_attn.v_proj", keys, hidden, config.attention_bias),
-                ("self_attn.o_proj", hidden, queries, config.attention_bias),
-                ("mlp.gate_proj", inner, hidden, config.mlp_bias),
-                ("mlp.up_proj", inner, hidden, config.mlp_bias),
-                ("mlp.down_proj", hidden, inner, config.mlp_bias),
-            ];
-            for (part, out, input, bias) in linear {
-                add(name(&format!("{part}.weight")), &[out, input]);
-                if bias {
-                    add(name(&format!("{part}.bias")), &[out]);
-                }
-            }
-            for norm in ["input_layernorm", "post_attention_layernorm"] {
-                add(name(&format!("{norm}.weight")), &[hidden]);
-            }
-        }
+    pub fn new(shape: &Shape) -> Self {
+        let info = |(name, shape)| TensorInfo { name, dtype: Dtype::BF16, shape };
+        let mut infos: Vec<TensorInfo> = shape.tensors().map(info).collect();
         infos.sort_by(|a, b| a.name.cmp(&b.name));
         Self { infos }
     }
@@ -108,25 +77,27 @@ fn values(count: usize, columns: usize, seed: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LlamaConfig;
     use crate::config::tests::smollm2_135m;
 
     #[test]
     fn the_tensors_are_those_of_the_shape() {
         let config = LlamaConfig { num_hidden_layers: 2, vocab_size: 64, ..smollm2_135m() };
-        let source = RandomTensors::new(&config);
+        let source = RandomTensors::new(&config.shape());
         let elements: usize = source.tensors().iter().map(TensorInfo::elements).sum();
-        assert_eq!(elements as u64, config.parameters());
+        assert_eq!(elements as u64, config.shape().parameters());
         assert!(source.tensor("lm_head.weight").is_err());
         let untied =
             LlamaConfig { tie_word_embeddings: false, attention_bias: true, mlp_bias: true, ..config };
-        let elements: usize = RandomTensors::new(&untied).tensors().iter().map(TensorInfo::elements).sum();
-        assert_eq!(elements as u64, untied.parameters());
+        let elements: usize =
+            RandomTensors::new(&untied.shape()).tensors().iter().map(TensorInfo::elements).sum();
+        assert_eq!(elements as u64, untied.shape().parameters());
     }
 
     #[test]
     fn values_are_small_and_of_both_signs_and_the_same_again() {
         let config = LlamaConfig { num_hidden_layers: 1, vocab_size: 64, ..smollm2_135m() };
-        let source = RandomTensors::new(&config);
+        let source = RandomTensors::new(&config.shape());
         let values = source.tensor("model.layers.0.mlp.down_proj.weight").unwrap().to_f32().unwrap();
         assert_eq!(values.len(), 576 * 1536);
         assert!(values.iter().all(|value| (1.0 / 64.0..0.125).contains(&value.abs())), "{:?}", &values[..8]);

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn shapes_have_the_published_numbers_of_parameters() {
-        let parameters = SHAPES.map(|name| shape(name).unwrap().parameters());
+        let parameters = SHAPES.map(|name| shape(name).unwrap().shape().parameters());
         assert_eq!(parameters, [134_515_008, 1_100_048_384, 6_738_415_616]);
         assert!(SHAPES.iter().all(|name| shape(name).unwrap().check(name).is_ok()));
         assert_eq!(shape("llama-8b"), None);

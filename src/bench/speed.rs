@@ -5,11 +5,11 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::goes::seconds;
-use super::{BenchError, Goes, Line, Loaded, Peaks};
+use super::{BenchError, Goes, Line, Peaks};
 use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
-use crate::model::Kept;
+use crate::model::{Kept, Network};
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -18,7 +18,7 @@ const STRIDE: usize = 7919;
 
 /// One sequence of `tokens` tokens through the whole network, with the logits of its last row.
 pub fn prefill(
-    model: &Loaded,
+    model: &Network,
     config: &ModelConfig,
     precision: Precision,
     tokens: usize,
@@ -27,9 +27,8 @@ pub fn prefill(
     let plan = sequence(config, tokens)?;
     let wave = &plan.waves.first().expect("a sequence takes a wave").wave;
     let seconds = seconds(PREFILLS, || {
-        let hidden = model.network().forward(wave, Kept::All, &mut || {})?;
-        let last = hidden.nrows() - 1;
-        std::hint::black_box(model.network().logits(hidden.slice(s![last.., ..])));
+        let hidden = model.forward(wave, Kept::All, &mut || {})?;
+        std::hint::black_box(model.logits(hidden.slice(s![-1.., ..])));
         Ok::<(), BenchError>(())
     })?;
     let least = least_seconds(work(&plan, config), precision, peaks);
@@ -42,7 +41,7 @@ pub fn prefill(
 ///
 /// What it could be at most is how often the weights can be read from memory.
 pub fn decode(
-    model: &Loaded,
+    model: &Network,
     precision: Precision,
     goes: usize,
     peaks: &Peaks,
@@ -64,7 +63,7 @@ pub fn decode(
         std::hint::black_box(&y);
         Ok::<(), BenchError>(())
     })?;
-    let most = peaks.memory.max / (bytes.max(1) as f64);
+    let most = peaks.memory.max / bytes as f64;
     let what = ("decode without attention", precision.name());
     let rates = Goes::rates(1.0, &seconds);
     Ok(rates.map(|rates| Line::of_tokens(what, peaks.threads, 1, rates, most)))
@@ -72,10 +71,10 @@ pub fn decode(
 
 /// A plan of one sequence, of which the last row is read.
 fn sequence(config: &ModelConfig, tokens: usize) -> Result<Plan, BenchError> {
-    let vocabulary = config.vocab_size().max(1);
+    let vocabulary = config.vocab_size();
     let context: Arc<[u32]> = (0..tokens).map(|i| (i * STRIDE % vocabulary) as u32).collect();
     let request = ScoreRequest { context, continuation: vec![0] };
-    Ok(Plan::new(&[request], Limits::new(config, Some(tokens), Some(tokens)))?)
+    Ok(Plan::new(&[request], Limits::new(config, Some(tokens), tokens))?)
 }
 
 /// Seconds of this work at the peak. In less than exact precision attention multiplies numbers of bf16.

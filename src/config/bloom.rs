@@ -37,17 +37,6 @@ impl BloomConfig {
         4 * self.hidden_size
     }
 
-    /// Number of parameters, tied embeddings counted once.
-    pub fn parameters(&self) -> u64 {
-        let [vocab, hidden, layers] =
-            [self.vocab_size, self.hidden_size, self.num_hidden_layers].map(|n| n as u64);
-        let norm = 2 * hidden;
-        let attention = 4 * hidden * hidden + 4 * hidden;
-        let mlp = 8 * hidden * hidden + 5 * hidden;
-        let embeddings = vocab * hidden * if self.tie_word_embeddings { 1 } else { 2 };
-        embeddings + norm + layers * (attention + mlp + 2 * norm) + norm
-    }
-
     /// Checks that the numbers fit together; `source` names the file in errors.
     pub fn check(&self, source: &str) -> Result<(), ConfigError> {
         limits::check(
@@ -101,7 +90,7 @@ pub(crate) mod tests {
 
     #[test]
     fn parameters_match_the_published_count() {
-        assert_eq!(bloom_7b().parameters(), 7_069_016_064);
+        assert_eq!(bloom_7b().shape().parameters(), 7_069_016_064);
         assert_eq!((bloom_7b().head_dim(), bloom_7b().intermediate_size()), (128, 16_384));
     }
 

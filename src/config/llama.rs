@@ -71,26 +71,6 @@ impl LlamaConfig {
         self.num_attention_heads / self.num_key_value_heads
     }
 
-    /// Number of parameters, tied embeddings counted once.
-    pub fn parameters(&self) -> u64 {
-        let [vocab, hidden, inner, layers, heads, kv_heads, head_dim] = [
-            self.vocab_size,
-            self.hidden_size,
-            self.intermediate_size,
-            self.num_hidden_layers,
-            self.num_attention_heads,
-            self.num_key_value_heads,
-            self.head_dim,
-        ]
-        .map(|n| n as u64);
-        let attention = 2 * hidden * head_dim * (heads + kv_heads);
-        let attention_bias = if self.attention_bias { head_dim * (heads + 2 * kv_heads) + hidden } else { 0 };
-        let mlp = 3 * hidden * inner;
-        let mlp_bias = if self.mlp_bias { 2 * inner + hidden } else { 0 };
-        let embeddings = vocab * hidden * if self.tie_word_embeddings { 1 } else { 2 };
-        embeddings + layers * (attention + attention_bias + mlp + mlp_bias + 2 * hidden) + hidden
-    }
-
     /// Checks that the numbers fit together; `source` names the file in errors.
     pub fn check(&self, source: &str) -> Result<(), ConfigError> {
         let fail = |field: &str, expected: String, found: String| {
@@ -186,7 +166,7 @@ pub(crate) mod tests {
 
     #[test]
     fn parameters_match_the_published_counts() {
-        assert_eq!(smollm2_135m().parameters(), 134_515_008);
+        assert_eq!(smollm2_135m().shape().parameters(), 134_515_008);
         let llama_7b = LlamaConfig {
             vocab_size: 32000,
             hidden_size: 4096,
@@ -198,7 +178,7 @@ pub(crate) mod tests {
             tie_word_embeddings: false,
             ..smollm2_135m()
         };
-        assert_eq!(llama_7b.parameters(), 6_738_415_616);
+        assert_eq!(llama_7b.shape().parameters(), 6_738_415_616);
     }
 
     #[test]

@@ -12,12 +12,14 @@ mod limits;
 mod llama;
 mod model;
 mod rope_factors;
+mod shape;
 
 pub use bloom::BloomConfig;
 pub use error::ConfigError;
 pub use llama::{LlamaConfig, RopeScaling};
-pub use model::{ModelConfig, Widths};
+pub use model::ModelConfig;
 pub use rope_factors::Llama3Rule;
+pub use shape::{HEAD, Part, Shape};
 
 #[cfg(test)]
 pub(crate) mod tests {

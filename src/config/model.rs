@@ -2,7 +2,7 @@
 //!
 //! Whoever plans, loads or counts asks [`ModelConfig`] and never which kind it is.
 
-use super::{BloomConfig, LlamaConfig, RopeScaling};
+use super::{BloomConfig, LlamaConfig, RopeScaling, Shape};
 
 /// Shape and constants of a model of any kind that runs here.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,9 +56,14 @@ impl ModelConfig {
 
     /// Number of parameters, tied embeddings counted once.
     pub fn parameters(&self) -> u64 {
+        self.shape().parameters()
+    }
+
+    /// What a network of this configuration is made of.
+    pub fn shape(&self) -> Shape {
         match self {
-            ModelConfig::Llama(config) => config.parameters(),
-            ModelConfig::Bloom(config) => config.parameters(),
+            ModelConfig::Llama(config) => config.shape(),
+            ModelConfig::Bloom(config) => config.shape(),
         }
     }
 
@@ -69,38 +74,6 @@ impl ModelConfig {
             ModelConfig::Llama(config) => matches!(config.rope_scaling, RopeScaling::Dynamic { .. })
                 .then_some(config.max_position_embeddings),
             ModelConfig::Bloom(_) => None,
-        }
-    }
-
-    /// Widths of a token's activations.
-    pub fn widths(&self) -> Widths {
-        match self {
-            ModelConfig::Llama(config) => Widths {
-                hidden: config.hidden_size,
-                queries: config.num_attention_heads * config.head_dim,
-                keys: config.num_key_value_heads * config.head_dim,
-                inner: 2 * config.intermediate_size,
-                widest_input: (config.num_attention_heads * config.head_dim)
-                    .max(config.hidden_size)
-                    .max(config.intermediate_size),
-                angles: config.head_dim,
-            },
-            ModelConfig::Bloom(config) => Widths {
-                hidden: config.hidden_size,
-                queries: config.hidden_size,
-                keys: config.hidden_size,
-                inner: config.intermediate_size(),
-                widest_input: config.intermediate_size().max(config.hidden_size),
-                angles: 0,
-            },
-        }
-    }
-
-    /// Whether the output matrix is the embedding.
-    pub fn ties_ends(&self) -> bool {
-        match self {
-            ModelConfig::Llama(config) => config.tie_word_embeddings,
-            ModelConfig::Bloom(config) => config.tie_word_embeddings,
         }
     }
 }
@@ -115,21 +88,4 @@ impl From<BloomConfig> for ModelConfig {
     fn from(config: BloomConfig) -> Self {
         ModelConfig::Bloom(config)
     }
-}
-
-/// Numbers for one token.
-#[derive(Debug, Clone, Copy)]
-pub struct Widths {
-    /// The residual stream.
-    pub hidden: usize,
-    /// All query heads.
-    pub queries: usize,
-    /// All key heads; as many for values.
-    pub keys: usize,
-    /// Inside the MLP, all matrices together.
-    pub inner: usize,
-    /// What the widest product reads.
-    pub widest_input: usize,
-    /// Cosines and sines.
-    pub angles: usize,
 }

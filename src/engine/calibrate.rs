@@ -17,28 +17,17 @@ const WIDTH: usize = 4096;
 const TIME: Duration = Duration::from_millis(250);
 /// Keys of a measured product of attention.
 const KEYS: usize = 512;
-/// The width of a head, for models that do not say.
-const HEAD: usize = 64;
-
 /// Measures products as wide as the model's on all threads of the pool.
 pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
-    let hidden = config.hidden_size().clamp(1, WIDTH);
-    let x = Array2::from_shape_vec((ROWS, hidden), numbers(ROWS * hidden)).unwrap_or_default();
+    let shape = config.shape();
+    let (hidden, head) = (shape.hidden_size.min(WIDTH), shape.head_dim.min(WIDTH));
+    let x = Array2::from_shape_vec((ROWS, hidden), numbers(ROWS * hidden)).expect("rows of the hidden size");
     let mut y = Array2::zeros((ROWS, hidden));
-    let linear = match StoredMatrix::from_f32(hidden, hidden, &numbers(hidden * hidden)) {
-        Ok(w) => {
-            let w = matmul.prepare(&w);
-            speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
-                multiply(w.as_ref(), x.view(), y.view_mut(), Store::Overwrite);
-            })
-        }
-        Err(_) => 0.0,
-    };
-    let head = match config {
-        ModelConfig::Llama(config) => config.head_dim,
-        ModelConfig::Bloom(config) => config.head_dim(),
-    };
-    let head = if head == 0 { HEAD } else { head.min(WIDTH) };
+    let w = StoredMatrix::from_f32(hidden, hidden, &numbers(hidden * hidden)).expect("a square of numbers");
+    let w = matmul.prepare(&w);
+    let linear = speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
+        multiply(w.as_ref(), x.view(), y.view_mut(), Store::Overwrite);
+    });
     let (q, k) = (numbers(ROWS * head), numbers(head * KEYS));
     let mut scores: Vec<Vec<f32>> = vec![vec![0.0; ROWS * KEYS]; rayon::current_num_threads()];
     let each = 2.0 * ROWS as f64 * head as f64 * KEYS as f64;

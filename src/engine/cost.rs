@@ -28,9 +28,9 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Everything together.
     pub fn total(self) -> u64 {
-        [self.weights, self.wave, self.buffers, self.logits, self.tokens]
-            .iter()
-            .fold(0, |sum, part| sum.saturating_add(*part))
+        let parts = [self.weights, self.wave, self.buffers, self.logits, self.tokens];
+        let total = parts.into_iter().try_fold(0u64, u64::checked_add);
+        total.expect("a model that was placed, and tokens that are in memory")
     }
 }
 
@@ -59,34 +59,6 @@ pub struct Speed {
     pub attention: f64,
 }
 
-/// The widths that costs are made of.
-struct Widths {
-    /// Weights of one block's linear layers.
-    block: u64,
-    /// Query heads times the width of a head.
-    queries: u64,
-}
-
-impl Widths {
-    fn of(config: &ModelConfig) -> Self {
-        let wide = |n: usize| n as u64;
-        match config {
-            ModelConfig::Llama(config) => {
-                let hidden = wide(config.hidden_size);
-                let queries = wide(config.num_attention_heads).saturating_mul(wide(config.head_dim));
-                let keys = wide(config.num_key_value_heads).saturating_mul(wide(config.head_dim));
-                let heads = queries.saturating_add(keys).saturating_mul(2);
-                let mlp = wide(config.intermediate_size).saturating_mul(3);
-                Self { block: hidden.saturating_mul(heads.saturating_add(mlp)), queries }
-            }
-            ModelConfig::Bloom(config) => {
-                let hidden = wide(config.hidden_size);
-                Self { block: hidden.saturating_mul(hidden).saturating_mul(12), queries: hidden }
-            }
-        }
-    }
-}
-
 /// The memory that scoring `requests` by `plan` takes, with the model placed as it is.
 pub fn memory(
     plan: &Plan,
@@ -97,7 +69,7 @@ pub fn memory(
 ) -> MemoryPlan {
     let largest = plan.waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
     let rows = plan.waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
-    let floats = |numbers: u64| numbers.saturating_mul(4);
+    let floats = |numbers: u64| product(numbers, size_of::<f32>() as u64);
     // A context is one list for all continuations of a document.
     let mut contexts = std::collections::HashSet::new();
     let listed = requests.iter().map(|request| {
@@ -107,26 +79,32 @@ pub fn memory(
     let listed: u64 = listed.sum();
     MemoryPlan {
         weights: placement.weights,
-        wave: largest.saturating_mul(footprint.per_token),
-        keys_and_values: largest.saturating_mul(footprint.keys_and_values_per_token),
+        wave: product(largest, footprint.per_token),
+        keys_and_values: product(largest, footprint.keys_and_values_per_token),
         buffers: footprint.buffers,
         // Before and after the norm.
-        logits: floats(rows.saturating_mul(2 * config.hidden_size() as u64)),
-        tokens: floats(listed.saturating_add(plan.tokens.computed)),
+        logits: floats(product(rows, 2 * config.hidden_size() as u64)),
+        tokens: floats(listed + plan.tokens.computed),
     }
+}
+
+/// Of tokens that are in memory, and what one of them takes.
+fn product(tokens: u64, each: u64) -> u64 {
+    tokens.checked_mul(each).expect("configurations have limits")
 }
 
 /// The arithmetic of a plan.
 pub fn work(plan: &Plan, config: &ModelConfig) -> Work {
-    let widths = Widths::of(config);
-    let layers = config.num_hidden_layers() as f64;
+    let shape = config.shape();
+    let layers = shape.num_hidden_layers as f64;
     let rows: u64 = plan.waves.iter().map(rows_scored).sum();
-    let output = config.vocab_size() as f64 * config.hidden_size() as f64;
+    let output = shape.vocab_size as f64 * shape.hidden_size as f64;
     let seen: f64 = plan.waves.iter().map(|planned| positions_seen(&planned.wave)).sum();
     Work {
-        linear: 2.0 * (plan.tokens.computed as f64 * layers * widths.block as f64 + rows as f64 * output),
+        linear: 2.0
+            * (plan.tokens.computed as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
         // Each query meets each key it sees, and each value.
-        attention: 4.0 * seen * layers * widths.queries as f64,
+        attention: 4.0 * seen * layers * shape.queries() as f64,
     }
 }
 
@@ -174,7 +152,7 @@ mod tests {
         let config = config();
         // One sequence of 3 inputs, read twice at its end; one of 2 inputs that shares the first token.
         let requests = [request(&[1, 2, 3], &[4]), request(&[1, 2, 3], &[5]), request(&[1], &[6, 7])];
-        let plan = Plan::new(&requests, Limits::new(&config, None, None)).unwrap();
+        let plan = Plan::new(&requests, Limits::new(&config, None, 1000)).unwrap();
         assert_eq!((plan.tokens.asked, plan.tokens.computed), (8, 4));
         let block = 8 * (2 * 8 + 2 * 4 + 3 * 16);
         // Positions seen: 1, then 2 and 3 on one branch and 2 on the other. Rows scored: the third, the first and the last.

@@ -10,13 +10,13 @@ use crate::model::{Kept, Network};
 
 /// A [`Network`] and how it is run.
 pub struct LocalModel {
-    model: Box<dyn Network>,
+    model: Network,
     limits: Limits,
 }
 
 impl LocalModel {
     /// A model that works in waves of these limits.
-    pub fn new(model: Box<dyn Network>, limits: Limits) -> Self {
+    pub fn new(model: Network, limits: Limits) -> Self {
         Self { model, limits }
     }
 
@@ -27,7 +27,7 @@ impl LocalModel {
         scores: &mut [Score],
         progress: &dyn Progress,
     ) -> Result<(), EngineError> {
-        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.num_hidden_layers() as u64);
+        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.layers.len() as u64);
         let mut layer = 0;
         let rows = planned.scored_rows();
         let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut || {
@@ -35,7 +35,7 @@ impl LocalModel {
             layer += 1;
         });
         let hidden = hidden.map_err(|error| EngineError::Model { reason: error.to_string() })?;
-        score_targets(self.model.as_ref(), hidden.view(), &planned.targets, scores)
+        score_targets(&self.model, hidden.view(), &planned.targets, scores)
     }
 }
 

@@ -25,6 +25,7 @@ pub use encode::{EncodedPair, PairEncoder};
 pub use journal::{Journal, JournalError, NoJournal};
 pub use local::LocalModel;
 pub use paired::{Divergence, PairedModel};
+pub(crate) use placement::gibibytes;
 pub use placement::{Placement, TooLarge};
 pub use plan::{Limits, Plan, PlannedWave, Target};
 pub use recorded::Recorded;
@@ -53,7 +54,7 @@ impl ScoreRequest {
     ///
     /// The last token is never an input, so one more than `max_length` fit.
     pub fn truncated(&self, max_length: usize) -> usize {
-        (self.context.len() + self.continuation.len()).saturating_sub(max_length.saturating_add(1))
+        self.inputs().saturating_sub(max_length)
     }
 }
 

@@ -57,15 +57,15 @@ fn mean_and_error([sum, squares]: [f64; 2], count: u64) -> (f64, Option<f64>) {
 
 /// Answers as the candidate, and keeps what the reference says to the same requests.
 pub struct PairedModel {
-    candidate: Box<dyn Network>,
-    reference: Box<dyn Network>,
+    candidate: Network,
+    reference: Network,
     limits: Limits,
     outcome: Mutex<(Vec<Score>, Divergence)>,
 }
 
 impl PairedModel {
     /// Two networks of one vocabulary, in waves of these limits.
-    pub fn new(candidate: Box<dyn Network>, reference: Box<dyn Network>, limits: Limits) -> Self {
+    pub fn new(candidate: Network, reference: Network, limits: Limits) -> Self {
         Self { candidate, reference, limits, outcome: Mutex::default() }
     }
 
@@ -91,8 +91,8 @@ impl PairedModel {
         let candidate = self.candidate.forward(&planned.wave, kept, &mut || {}).map_err(model)?;
         progress.advance(tokens - tokens / 2);
         let [of_candidate, of_reference] = scores;
-        score_targets(self.candidate.as_ref(), candidate.view(), &planned.targets, of_candidate)?;
-        score_targets(self.reference.as_ref(), reference.view(), &planned.targets, of_reference)?;
+        score_targets(&self.candidate, candidate.view(), &planned.targets, of_candidate)?;
+        score_targets(&self.reference, reference.view(), &planned.targets, of_reference)?;
         let [of_reference, of_candidate] =
             [&reference, &candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
         for (reference, candidate) in of_reference.zip(of_candidate) {
@@ -117,6 +117,7 @@ fn compare(p: ArrayView1<f32>, q: ArrayView1<f32>) -> (f64, bool) {
         let sum: f64 = row.iter().map(|&logit| f64::from(logit - highest).exp()).sum();
         (best, f64::from(highest) + sum.ln())
     };
+    assert_eq!(p.len(), q.len(), "one vocabulary");
     let ((best_p, log_p), (best_q, log_q)) = (summary(p), summary(q));
     let kl = p.iter().zip(q).map(|(&a, &b)| {
         let (a, b) = (f64::from(a) - log_p, f64::from(b) - log_q);

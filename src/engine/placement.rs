@@ -6,9 +6,10 @@ use crate::model::{Footprint, Residence};
 const REST: u64 = 192 << 20;
 /// Activations of a wave whose model is in memory; larger waves gain nothing.
 const RESIDENT_WAVE: u64 = 512 << 20;
-/// Bounds of the default wave in tokens, for a model in memory and for one that is read for every wave.
-const RESIDENT_TOKENS: std::ops::RangeInclusive<u64> = 512..=16_384;
-const STREAMED_TOKENS: std::ops::RangeInclusive<u64> = 512..=65_536;
+/// The smallest default wave in tokens, and the largest for a model in memory and for one that is read for every wave.
+const LEAST_TOKENS: u64 = 512;
+const RESIDENT_TOKENS: u64 = 16_384;
+const STREAMED_TOKENS: u64 = 65_536;
 
 /// The decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +29,11 @@ pub struct Placement {
 #[error(
     "the model needs {} of memory even when its layers are read from the disk for every pass, and {} may be used; \
      close other programs, raise --memory, or take smaller waves (--batch-tokens) or a smaller model",
-    gibibytes(*needed), gibibytes(*available)
+    gibibytes(*needed), gibibytes((*available).into())
 )]
 pub struct TooLarge {
     /// The least that would do.
-    pub needed: u64,
+    pub needed: u128,
     /// What may be used.
     pub available: u64,
 }
@@ -46,55 +47,59 @@ impl Placement {
         wave_tokens: Option<usize>,
         residence: Option<Residence>,
     ) -> Result<Self, TooLarge> {
-        let resident = Self::with(footprint, available, wave_tokens, Residence::Memory);
-        let streamed = Self::with(footprint, available, wave_tokens, Residence::Disk);
-        let chosen = match residence {
-            Some(Residence::Memory) => resident,
-            Some(Residence::Disk) => streamed,
-            None if resident.total <= available => resident,
-            None => streamed,
-        };
-        if chosen.total > available {
-            return Err(TooLarge { needed: chosen.total, available });
+        let with = |residence| Self::with(footprint, available, wave_tokens, residence);
+        match residence {
+            Some(residence) => with(residence),
+            None => with(Residence::Memory).or_else(|_| with(Residence::Disk)),
         }
-        Ok(chosen)
     }
 
-    fn with(footprint: &Footprint, available: u64, wave_tokens: Option<usize>, residence: Residence) -> Self {
+    fn with(
+        footprint: &Footprint,
+        available: u64,
+        wave_tokens: Option<usize>,
+        residence: Residence,
+    ) -> Result<Self, TooLarge> {
+        let wide = u128::from;
         let weights = match residence {
-            Residence::Memory => footprint.layers.saturating_add(footprint.ends),
-            Residence::Disk => footprint
-                .largest_layer
-                .saturating_mul(2)
-                .saturating_add(footprint.largest_tensor)
-                .saturating_add(footprint.ends),
+            Residence::Memory => wide(footprint.layers),
+            Residence::Disk => 2 * wide(footprint.largest_layer) + wide(footprint.largest_tensor),
         };
-        let fixed = weights.saturating_add(footprint.buffers).saturating_add(REST);
-        let per_token = footprint.per_token.max(1);
-        let room = available.saturating_sub(fixed);
-        let fitting = match residence {
-            Residence::Memory => {
-                (room.min(RESIDENT_WAVE) / per_token).clamp(*RESIDENT_TOKENS.start(), *RESIDENT_TOKENS.end())
+        let weights = weights + wide(footprint.ends);
+        let fixed = weights + wide(footprint.buffers) + wide(REST);
+        // Nothing, where what is fixed takes all of it.
+        let room = wide(available).saturating_sub(fixed) as u64;
+        let wave_tokens = wave_tokens.unwrap_or_else(|| wave_tokens_in(room, footprint.per_token, residence));
+        let total = fixed + wide(footprint.per_token) * wave_tokens as u128;
+        match (u64::try_from(weights), u64::try_from(total)) {
+            (Ok(weights), Ok(total)) if total <= available => {
+                Ok(Self { residence, wave_tokens, weights, total })
             }
-            // A tenth stays free: scored rows of the output, answers on their way.
-            Residence::Disk => (room - room / 10)
-                .checked_div(per_token)
-                .unwrap_or(0)
-                .clamp(*STREAMED_TOKENS.start(), *STREAMED_TOKENS.end()),
-        };
-        let wave_tokens = wave_tokens.unwrap_or(fitting as usize);
-        let total = fixed.saturating_add(per_token.saturating_mul(wave_tokens as u64));
-        Self { residence, wave_tokens, weights, total }
+            _ => Err(TooLarge { needed: total, available }),
+        }
     }
 }
 
-fn gibibytes(bytes: u64) -> String {
+/// Distinct tokens of a wave by default, where activations of so many bytes for each may take `room` bytes.
+fn wave_tokens_in(room: u64, per_token: u64, residence: Residence) -> usize {
+    let tokens = match residence {
+        Residence::Memory => (room.min(RESIDENT_WAVE) / per_token).clamp(LEAST_TOKENS, RESIDENT_TOKENS),
+        // A tenth stays free: scored rows of the output, answers on their way.
+        Residence::Disk => ((room - room / 10) / per_token).clamp(LEAST_TOKENS, STREAMED_TOKENS),
+    };
+    tokens as usize
+}
+
+/// Bytes in the unit of memories.
+pub(crate) fn gibibytes(bytes: u128) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ModelConfig;
+    use crate::kernels;
 
     const GIB: u64 = 1 << 30;
 
@@ -128,6 +133,33 @@ mod tests {
         let asked = Placement::decide(&thirteen(), 4 * GIB, Some(700), Some(Residence::Disk)).unwrap();
         assert_eq!(asked.wave_tokens, 700);
         assert!(Placement::decide(&thirteen(), 4 * GIB, Some(700), Some(Residence::Memory)).is_err());
+    }
+
+    #[test]
+    fn the_default_wave_fits_its_memory() {
+        let small = crate::config::tests::smollm2_135m();
+        let large = crate::config::LlamaConfig {
+            hidden_size: 4096,
+            intermediate_size: 11008,
+            num_attention_heads: 32,
+            num_key_value_heads: 32,
+            head_dim: 128,
+            ..small.clone()
+        };
+        let tokens = |config: ModelConfig| {
+            let footprint = Footprint::new(&[], &config, kernels::default().as_ref()).unwrap();
+            Placement::decide(&footprint, 64 * GIB, None, None).unwrap().wave_tokens
+        };
+        assert_eq!(tokens(small.into()), 16_384);
+        assert!((7000..9000).contains(&tokens(large.into())));
+        assert!((7000..9000).contains(&tokens(crate::config::tests::bloom_7b().into())));
+    }
+
+    #[test]
+    fn sizes_beyond_a_word_are_refused() {
+        let footprint = Footprint { layers: u64::MAX, ends: 1, ..thirteen() };
+        assert!(Placement::decide(&footprint, u64::MAX, None, Some(Residence::Memory)).is_err());
+        assert!(Placement::decide(&thirteen(), u64::MAX, Some(usize::MAX), None).is_err());
     }
 
     #[test]

@@ -74,23 +74,14 @@ pub struct Limits {
     pub length_dependent_beyond: Option<usize>,
 }
 
-/// What the activations of a wave may take by default, in bytes.
-const WAVE_BYTES: usize = 512 << 20;
-/// Bounds of the default wave size in tokens.
-const WAVE_TOKENS: std::ops::RangeInclusive<usize> = 512..=16_384;
-
 impl Limits {
-    /// The limits of a model; `max_length` defaults to its positions, `wave_tokens` to what half a
-    /// gibibyte of activations holds.
-    pub fn new(config: &ModelConfig, max_length: Option<usize>, wave_tokens: Option<usize>) -> Self {
-        let widths = config.widths();
-        let numbers = widths.hidden + widths.queries + 2 * widths.keys + widths.angles;
-        let fitting = WAVE_BYTES / (4 * numbers.max(1));
+    /// The limits of a model; `max_length` defaults to its positions. How large waves are decides a
+    /// [`Placement`](super::Placement).
+    pub fn new(config: &ModelConfig, max_length: Option<usize>, wave_tokens: usize) -> Self {
         Self {
             max_length: max_length.unwrap_or(config.max_position_embeddings()),
             vocab_size: config.vocab_size(),
-            wave_tokens: wave_tokens
-                .unwrap_or_else(|| fitting.clamp(*WAVE_TOKENS.start(), *WAVE_TOKENS.end())),
+            wave_tokens,
             length_dependent_beyond: config.length_dependent_beyond(),
         }
     }
@@ -201,7 +192,7 @@ fn wave(inputs: &[Input]) -> PlannedWave {
     branches.reverse();
     while let Some((from, to, depth, parent)) = branches.pop() {
         let group = &inputs[from..to];
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let (first, last) = (&group[0], &group[group.len() - 1]);
         let agreed = common(&first.tokens, &last.tokens);
         let segment = match parent {
             _ if agreed > depth => {
@@ -211,8 +202,8 @@ fn wave(inputs: &[Input]) -> PlannedWave {
         };
         // Only the first input of a sorted group can end where they all agree: inputs are distinct.
         let ends_here = first.tokens.len() == agreed;
-        if let (true, Some(segment)) = (ends_here, segment) {
-            add_targets(&mut planned, segment, first);
+        if ends_here {
+            add_targets(&mut planned, segment.expect("inputs have tokens"), first);
         }
         let mut start = from + usize::from(ends_here);
         let mut children = Vec::new();
@@ -233,9 +224,8 @@ fn add_targets(planned: &mut PlannedWave, segment: usize, input: &Input) {
     for (request, continuation) in &input.readers {
         let first = input.tokens.len() - continuation.len();
         for (offset, &token) in continuation.iter().enumerate() {
-            if let Some(row) = planned.wave.row(segment, first + offset) {
-                planned.targets.push(Target { row, token, request: *request });
-            }
+            let row = planned.wave.row(segment, first + offset).expect("a row for every token of an input");
+            planned.targets.push(Target { row, token, request: *request });
         }
     }
 }
@@ -244,24 +234,6 @@ fn add_targets(planned: &mut PlannedWave, segment: usize, input: &Input) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn the_default_wave_fits_its_memory() {
-        let small = crate::config::tests::smollm2_135m();
-        let large = crate::config::LlamaConfig {
-            hidden_size: 4096,
-            intermediate_size: 11008,
-            num_attention_heads: 32,
-            num_key_value_heads: 32,
-            head_dim: 128,
-            ..small.clone()
-        };
-        let (small, large, bloom) = (small.into(), large.into(), crate::config::tests::bloom_7b().into());
-        assert_eq!(Limits::new(&small, None, None).wave_tokens, 16_384);
-        assert!((7000..9000).contains(&Limits::new(&large, None, None).wave_tokens));
-        assert!((7000..9000).contains(&Limits::new(&bloom, None, None).wave_tokens));
-        assert_eq!(Limits::new(&small, Some(100), Some(7)).max_length, 100);
-    }
 
     fn request(context: &[u32], continuation: &[u32]) -> ScoreRequest {
         ScoreRequest { context: context.into(), continuation: continuation.to_vec() }

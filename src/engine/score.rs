@@ -25,19 +25,20 @@ struct Block {
 /// Folds the logits of all targets into `scores`; targets are sorted by row, and `hidden: [rows, hidden]` has one for each of
 /// theirs.
 pub(super) fn score_targets(
-    model: &dyn Network,
+    model: &Network,
     hidden: ArrayView2<f32>,
     targets: &[Target],
     scores: &mut [Score],
 ) -> Result<(), EngineError> {
     let by_row: Vec<&[Target]> = targets.chunk_by(|a, b| a.row == b.row).collect();
+    assert_eq!(by_row.len(), hidden.nrows(), "a hidden state for every scored row");
     for (rows, hidden) in by_row.chunks(LOGIT_ROWS).zip(hidden.axis_chunks_iter(Axis(0), LOGIT_ROWS)) {
         let found = Mutex::new((Vec::<Block>::new(), Vec::<(usize, usize, f32)>::new()));
         model.visit_logits(hidden, &|block_rows, tokens, logits| {
             let mut blocks = Vec::with_capacity(block_rows.len());
             let mut picked = Vec::new();
             for (row, logits) in block_rows.zip(logits.rows()) {
-                let Some(logits) = logits.as_slice() else { continue };
+                let logits = logits.as_slice().expect("logits of a row are neighbours");
                 blocks.push(Block { row, first_token: tokens.start, summary: summarize(logits) });
                 for (at, target) in rows[row].iter().enumerate() {
                     if tokens.contains(&(target.token as usize)) {

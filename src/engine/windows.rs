@@ -1,7 +1,5 @@
 //! A whole text → windows that predict each of its tokens exactly once, by the rule of lm-evaluation-harness 0.4.13.
 
-use std::sync::Arc;
-
 use super::ScoreRequest;
 
 /// Windows of at most `max_length` inputs.
@@ -14,26 +12,21 @@ use super::ScoreRequest;
 /// ```text
 /// max_length 4, tokens 0…9:   [prefix]→0123   [3]→4567   [5 6 7]→89
 /// ```
+///
+/// # Panics
+/// If `max_length` is 0.
 pub fn windows(tokens: &[u32], prefix: Option<u32>, max_length: usize) -> Vec<ScoreRequest> {
-    let length = max_length.max(1);
-    let (first, mut rest) = tokens.split_at(length.min(tokens.len()));
-    let mut windows = Vec::new();
-    if first.is_empty() {
-        return windows;
-    }
-    let context: Arc<[u32]> = prefix.into_iter().collect();
-    windows.push(ScoreRequest { context, continuation: first.to_vec() });
-    let mut done = first.len();
-    while !rest.is_empty() {
-        let (next, later) = rest.split_at(length.min(rest.len()));
-        // The inputs are the last `length` tokens but the very last one, which is only predicted.
-        let seen = length.saturating_add(1).saturating_sub(next.len());
-        let context = tokens.get(done.saturating_sub(seen)..done).unwrap_or_default();
-        windows.push(ScoreRequest { context: context.into(), continuation: next.to_vec() });
+    let mut done = 0;
+    let window = |next: &[u32]| {
+        let context = match done {
+            0 => prefix.into_iter().collect(),
+            // The inputs are the last `max_length` tokens but the very last one, which is only predicted.
+            _ => tokens[done + next.len() - 1 - max_length..done].into(),
+        };
         done += next.len();
-        rest = later;
-    }
-    windows
+        ScoreRequest { context, continuation: next.to_vec() }
+    };
+    tokens.chunks(max_length).map(window).collect()
 }
 
 #[cfg(test)]

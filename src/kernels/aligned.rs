@@ -40,12 +40,12 @@ impl<T: bytemuck::Pod> Aligned<T> {
 
     /// The numbers.
     pub fn as_slice(&self) -> &[T] {
-        bytemuck::cast_slice::<Line, T>(&self.lines).get(..self.length).unwrap_or_default()
+        &bytemuck::cast_slice::<Line, T>(&self.lines)[..self.length]
     }
 
     /// The numbers.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        bytemuck::cast_slice_mut::<Line, T>(&mut self.lines).get_mut(..self.length).unwrap_or_default()
+        &mut bytemuck::cast_slice_mut::<Line, T>(&mut self.lines)[..self.length]
     }
 }
 

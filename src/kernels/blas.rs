@@ -63,15 +63,13 @@ impl MatMul for Blas {
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
         let mut wide = Array2::zeros((matrix.rows(), matrix.columns()));
         wide.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut out)| {
-            if let Some(out) = out.as_slice_mut() {
-                matrix.widen_row(row, out);
-            }
+            matrix.widen_row(row, out.as_slice_mut().expect("numbers of a row are neighbours"));
         });
         Box::new(Dense(wide))
     }
 
-    fn prepared_bytes(&self, _: Dtype, rows: usize, columns: usize) -> u64 {
-        (rows as u64).saturating_mul(columns as u64).saturating_mul(size_of::<f32>() as u64)
+    fn prepared_bytes(&self, _: Dtype, rows: usize, columns: usize) -> Option<u64> {
+        (rows as u64).checked_mul(columns as u64)?.checked_mul(size_of::<f32>() as u64)
     }
 }
 

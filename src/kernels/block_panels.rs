@@ -41,10 +41,9 @@ impl BlockPanels {
         dtype.block_size() > 1
     }
 
-    /// Bytes in memory of a matrix of blocks.
-    pub fn bytes_of(dtype: Dtype, rows: usize, columns: usize, width: usize) -> u64 {
-        let row = dtype.bytes_for(columns).unwrap_or(usize::MAX);
-        (rows.next_multiple_of(width) as u64).saturating_mul(row as u64)
+    /// Bytes in memory of a matrix of blocks; `None` for rows of no whole blocks, and for more than can be counted.
+    pub fn bytes_of(dtype: Dtype, rows: usize, columns: usize, width: usize) -> Option<u64> {
+        (rows.checked_next_multiple_of(width)? as u64).checked_mul(dtype.bytes_for(columns)? as u64)
     }
 
     /// Brings the rows of every panel together, piece by piece.
@@ -93,8 +92,7 @@ impl BlockPanels {
         WIDE.with_borrow_mut(|Wide { rows, piece }| {
             let rows = &mut rows.reserve(self.width * count)[..self.width * count];
             // Rows of whole blocks follow each other, so they are widened as one.
-            let widened = self.dtype.widen(stored, rows);
-            debug_assert!(widened.is_ok(), "{widened:?}");
+            self.dtype.widen(stored, rows).expect("whole blocks of a type that can be widened");
             let piece = &mut piece.reserve(self.width * count)[..self.width * count];
             transpose(rows, count, self.width, Order::Straight, piece);
             work(piece)
@@ -120,7 +118,7 @@ mod tests {
                 let bytes: Vec<u8> = (0..count).map(|i| (i * 37 % 113) as u8 & 0x3b).collect();
                 let matrix = StoredMatrix::new(dtype, rows, columns, bytes).unwrap();
                 let panels = BlockPanels::new(&matrix, width);
-                assert_eq!(panels.bytes() as u64, BlockPanels::bytes_of(dtype, rows, columns, width));
+                assert_eq!(Some(panels.bytes() as u64), BlockPanels::bytes_of(dtype, rows, columns, width));
                 let mut expected = vec![0.0; columns];
                 for row in 0..rows {
                     matrix.widen_row(row, &mut expected);

@@ -42,6 +42,7 @@ pub fn exp<const FUSED: bool>(x: f32) -> f32 {
 on_widest! {
     /// `gate[i] = silu(gate[i]) * up[i]`, silu(x) = x / (1 + e⁻ˣ).
     pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+        assert_eq!(gate.len(), up.len(), "rows of one length");
         for (gate, up) in gate.iter_mut().zip(up) {
             *gate = *gate / (1.0 + exp::<FUSED>(-*gate)) * up;
         }

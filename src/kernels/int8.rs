@@ -64,12 +64,13 @@ const PART: usize = 512;
 const OFFSET: i32 = 128;
 
 impl Int8Panels {
-    /// Bytes in memory of a matrix in this form.
-    pub(super) fn bytes_of(rows: usize, columns: usize, isa: Isa) -> u64 {
+    /// Bytes in memory of a matrix in this form; `None` for more than can be counted.
+    pub(super) fn bytes_of(rows: usize, columns: usize, isa: Isa) -> Option<u64> {
         let form = Form::of(isa);
-        let (rows, blocks) = (rows.next_multiple_of(form.panel) as u64, columns.div_ceil(BLOCK) as u64);
+        let rows = rows.checked_next_multiple_of(form.panel)? as u64;
         let starts = if form.group == 4 { size_of::<i32>() } else { 0 };
-        rows.saturating_mul(blocks).saturating_mul((BLOCK + size_of::<f32>() + starts) as u64)
+        let block = (BLOCK + size_of::<f32>() + starts) as u64;
+        rows.checked_mul(columns.div_ceil(BLOCK) as u64)?.checked_mul(block)
     }
 
     pub(super) fn new(matrix: &StoredMatrix<'_>, isa: Isa) -> Self {
@@ -169,9 +170,8 @@ impl Int8Rows {
             let x = x.as_standard_layout();
             let rows = quants.as_mut_slice().par_chunks_exact_mut(depth).zip(scales.axis_iter_mut(Axis(0)));
             rows.zip(x.axis_iter(Axis(0))).for_each(|((quants, mut scales), row)| {
-                if let (Some(row), Some(scales)) = (row.as_slice(), scales.as_slice_mut()) {
-                    quantize(row, quants, scales);
-                }
+                let row = row.as_slice().expect("numbers of a row are neighbours");
+                quantize(row, quants, scales.as_slice_mut().expect("scales of a row are neighbours"));
             });
         }
         // A row of `depth` numbers for each of `rows`.
@@ -243,7 +243,7 @@ impl Weight for Int8Panels {
                     a_scales: a_scales.as_ptr(),
                     b: b[from * panel..].as_ptr(),
                     b_scales: b_scales[block * panel..].as_ptr(),
-                    starts: starts.get(block * panel..).unwrap_or_default().as_ptr(),
+                    starts: if group == 4 { starts[block * panel..].as_ptr() } else { starts.as_ptr() },
                     c: sums.as_mut_ptr(),
                 };
                 // SAFETY: the parts of `a` hold whole tiles of `blocks` blocks, as many as `count` rows take, in the form of

@@ -68,8 +68,9 @@ pub trait MatMul: Send + Sync {
     /// Brings a weight into the form that it multiplies with, on all threads.
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight>;
 
-    /// [`Weight::bytes`] of a weight of this type and shape, without making it.
-    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> u64;
+    /// [`Weight::bytes`] of a weight of this type and shape, without making it; `None` for more than can be counted, and for
+    /// rows that are no whole blocks.
+    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> Option<u64>;
 }
 
 /// A weight `[out, in]` in the form that an implementation multiplies with.

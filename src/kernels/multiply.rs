@@ -42,7 +42,8 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
     }
     let Some(first) = products.first().filter(|_| x.nrows() > 0) else { return };
     let activations = first.weight.activations(x);
-    let rows = products.iter().map(|product| product.weight.rows_of_block()).max().unwrap_or(ROWS);
+    let rows = products.iter().map(|product| product.weight.rows_of_block()).max();
+    let rows = rows.expect("there is a first product");
     let row_blocks = x.nrows().div_ceil(rows);
     let wanted = (BLOCKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
     let outputs: usize = products.iter().map(|product| product.weight.rows()).sum();

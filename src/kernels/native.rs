@@ -69,7 +69,7 @@ impl MatMul for Native {
         }
     }
 
-    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> u64 {
+    fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> Option<u64> {
         match self.precision {
             Precision::Exact => Panels::exact_bytes(dtype, rows, columns, self.isa.panel_width()),
             Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, self.isa.panel_width()),
@@ -161,7 +161,7 @@ impl Weight for PackedWeight {
                     let a: &[u8] = match x {
                         Activations::Tiled(x) => bytemuck::cast_slice(x.part(rows.start, from)),
                         Activations::Bf16Pairs(x) => bytemuck::cast_slice(x.part(rows.start, from)),
-                        _ => &[],
+                        _ => unreachable!("activations of another form"),
                     };
                     let k = if pairs { part / 2 } else { part };
                     let tiles = count.next_multiple_of(self.isa.tile_rows());

@@ -14,6 +14,7 @@ pub fn multiplies_pairs() -> bool {
 
 /// Pairs of neighbours in a row, the first in the lower half: a left factor. Rows have an even number of columns.
 pub fn pair_columns(x: &[f32], pairs: &mut Vec<u32>) {
+    assert!(x.len().is_multiple_of(2), "pairs of columns");
     pairs.resize(x.len() / 2, 0);
     #[cfg(target_arch = "x86_64")]
     if multiplies_pairs() {

@@ -65,13 +65,13 @@ impl Panels {
         Self { rows: matrix.rows(), columns, width, numbers }
     }
 
-    /// Bytes in memory of a matrix that is packed exactly.
-    pub fn exact_bytes(dtype: Dtype, rows: usize, columns: usize, width: usize) -> u64 {
+    /// Bytes in memory of a matrix that is packed exactly; `None` for more than can be counted.
+    pub fn exact_bytes(dtype: Dtype, rows: usize, columns: usize, width: usize) -> Option<u64> {
         if BlockPanels::takes(dtype) {
             return BlockPanels::bytes_of(dtype, rows, columns, width);
         }
         let number = if matches!(dtype, Dtype::F16 | Dtype::BF16) { 2 } else { 4 };
-        (rows.next_multiple_of(width) as u64).saturating_mul(columns as u64).saturating_mul(number)
+        (rows.checked_next_multiple_of(width)? as u64).checked_mul(columns as u64)?.checked_mul(number)
     }
 
     /// Bytes in memory.

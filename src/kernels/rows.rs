@@ -19,6 +19,7 @@ on_widest! {
         }
         let mean_square = (sums.iter().sum::<f32>() + rest) / x.len() as f32;
         let scale = 1.0 / (mean_square + eps).sqrt();
+        assert!(x.len() == weight.len() && x.len() == out.len(), "rows of one length");
         for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
             *out = weight * (x * scale);
         }
@@ -28,6 +29,7 @@ on_widest! {
 on_widest! {
     /// Turns the pairs `(low[i], high[i])` by the angles with these cosines and sines.
     pub fn rotate(low: &mut [f32], high: &mut [f32], cosines: &[f32], sines: &[f32]) {
+        assert!([high.len(), cosines.len(), sines.len()] == [low.len(); 3], "an angle for every pair");
         for (((a, b), cos), sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
             (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
         }

@@ -38,6 +38,8 @@ on_widest! {
         out: &mut [f32],
         out_width: usize,
     ) {
+        let lengths = [scores.len() / width, out.len() / out_width, rows.len()];
+        assert!(lengths == [seen.len(); 3], "a row of scores, of sums and of the softmax for each");
         let all = scores.chunks_exact_mut(width).zip(out.chunks_exact_mut(out_width)).zip(rows).zip(seen);
         for (((scores, out), row), &seen) in all {
             if seen < width {

@@ -66,12 +66,14 @@ impl<'a> StoredMatrix<'a> {
         self.columns
     }
 
-    /// The bytes of one row; empty beyond the last.
+    /// The bytes of one row.
+    ///
+    /// # Panics
+    /// If `row` is none of the rows.
     pub fn row(&self, row: usize) -> &[u8] {
-        let width = self.data.len().checked_div(self.rows).unwrap_or(0);
-        row.checked_mul(width)
-            .and_then(|start| self.data.get(start..start.checked_add(width)?))
-            .unwrap_or(&[])
+        assert!(row < self.rows, "a row of the matrix");
+        let width = self.data.len() / self.rows;
+        &self.data[row * width..][..width]
     }
 
     /// Widens one row into `out`, which has `columns` numbers.
@@ -79,10 +81,8 @@ impl<'a> StoredMatrix<'a> {
     /// # Panics
     /// If `row` is none of the rows or `out` has another length.
     pub fn widen_row(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.rows && out.len() == self.columns, "a row of the matrix");
-        // Cannot fail: `new` has checked type and length of every row.
-        let widened = self.dtype.widen(self.row(row), out);
-        debug_assert!(widened.is_ok(), "{widened:?}");
+        assert_eq!(out.len(), self.columns, "a row of the matrix");
+        self.dtype.widen(self.row(row), out).expect("`new` has checked type and length of every row");
     }
 
     /// The rows of these numbers, in their order.
@@ -90,7 +90,6 @@ impl<'a> StoredMatrix<'a> {
     /// # Panics
     /// If one is none of the rows.
     pub fn select(&self, rows: &[usize]) -> StoredMatrix<'static> {
-        assert!(rows.iter().all(|&row| row < self.rows), "rows of the matrix");
         let data: Vec<u8> = rows.iter().flat_map(|&row| self.row(row)).copied().collect();
         StoredMatrix { dtype: self.dtype, rows: rows.len(), columns: self.columns, data: data.into() }
     }

@@ -42,8 +42,8 @@ impl<T: bytemuck::Pod + Send + Sync> Tiled<T> {
                     let first = index * tile;
                     let places = out.as_chunks_mut::<GROUP>().0;
                     let row = |lane: usize| {
-                        let row = x.row(first + lane).to_slice();
-                        row.unwrap_or_default()[from..][..part].as_chunks::<GROUP>().0
+                        let row = x.row(first + lane).to_slice().expect("numbers of a row are neighbours");
+                        row[from..][..part].as_chunks::<GROUP>().0
                     };
                     match (tile, rows - first) {
                         (12, 12..) => fill::<_, _, GROUP, 12>(std::array::from_fn(row), places, &map),

@@ -11,7 +11,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::{Wave, alibi};
+use super::{Wave, positions, rows};
 use crate::kernels::{
     RunningSoftmax, Shape, column_step, multiplies_pairs, multiply_pairs, multiply_small, pair_columns,
     pair_rows, take_block,
@@ -95,8 +95,10 @@ pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2
         let mut own: Vec<_> =
             unit.runs.iter().map(|&run| (run, std::mem::take(&mut pieces[run]).into_iter())).collect();
         for head in 0..heads.keys {
-            let queries: Vec<_> = own.iter_mut().filter_map(|(run, all)| Some((*run, all.next()?))).collect();
-            work.push((unit, head, queries));
+            let next = |(run, all): &mut (usize, std::vec::IntoIter<_>)| {
+                (*run, all.next().expect("queries for every key-value head"))
+            };
+            work.push((unit, head, own.iter_mut().map(next).collect::<Vec<_>>()));
         }
     }
     work.into_par_iter().for_each(|(unit, head, pieces)| {
@@ -200,10 +202,7 @@ impl Piece<'_> {
         scratch.q.clear();
         for (_, piece) in &pieces {
             for row in piece.rows() {
-                match row.as_slice() {
-                    Some(row) => scratch.q.extend_from_slice(row),
-                    None => scratch.q.extend(row.iter()),
-                }
+                scratch.q.extend_from_slice(row.as_slice().expect("numbers of a head are neighbours"));
             }
         }
         if self.heads.in_pairs() {
@@ -215,10 +214,8 @@ impl Piece<'_> {
         scratch.state.resize(rows, RunningSoftmax::default());
 
         for block in 0..self.unit.shared_blocks {
-            if let Some((run, _)) = pieces.first() {
-                self.gather(&self.runs[*run], block, scratch);
-                self.take(block, 0..rows, None, scratch);
-            }
+            self.gather(&self.runs[self.unit.runs[0]], block, scratch);
+            self.take(block, 0..rows, None, scratch);
         }
         let mut first = 0;
         for (run, piece) in &pieces {
@@ -237,10 +234,9 @@ impl Piece<'_> {
         for (_, mut piece) in pieces {
             for mut row in piece.rows_mut() {
                 for mut head in row.exact_chunks_mut(width) {
-                    if let Some((out, state)) = stacked.next() {
-                        let inverse = 1.0 / state.sum;
-                        head.iter_mut().zip(out).for_each(|(o, x)| *o = x * inverse);
-                    }
+                    let (out, state) = stacked.next().expect("a stacked row for every query and head");
+                    let inverse = 1.0 / state.sum;
+                    head.iter_mut().zip(out).for_each(|(o, x)| *o = x * inverse);
                 }
             }
         }
@@ -266,13 +262,11 @@ impl Piece<'_> {
             let to = end.min(segment.start + segment.rows.len());
             for position in from..to {
                 let (row, lane) = (segment.rows.start + position - segment.start, position % KEYS);
-                let (keys, values) = (self.k.row(row), self.v.row(row));
-                let (Some(keys), Some(values)) = (keys.as_slice(), values.as_slice()) else { continue };
-                for (column, key) in scratch.keys.chunks_exact_mut(KEYS).zip(&keys[columns.clone()]) {
+                let [keys, values] = [&self.k, &self.v].map(|all| &rows::row(all, row)[columns.clone()]);
+                for (column, key) in scratch.keys.chunks_exact_mut(KEYS).zip(keys) {
                     column[lane] = *key;
                 }
-                scratch.values[lane * padded..lane * padded + width]
-                    .copy_from_slice(&values[columns.clone()]);
+                scratch.values[lane * padded..][..width].copy_from_slice(values);
             }
             next = if segment.start > block * KEYS { segment.parent } else { None };
         }
@@ -305,9 +299,10 @@ impl Piece<'_> {
         }
         let position = |row: usize| start.map(|start| start + row / group);
         seen.clear();
-        seen.extend((0..count).map(|row| {
-            position(row).map_or(KEYS, |position| (position + 1).saturating_sub(block * KEYS).min(KEYS))
-        }));
+        seen.extend(
+            (0..count)
+                .map(|row| position(row).map_or(KEYS, |position| (position + 1 - block * KEYS).min(KEYS))),
+        );
         let mut scale = 1.0 / (width as f32).sqrt();
         if let Some(slopes) = self.heads.slopes {
             scores.iter_mut().for_each(|score| *score *= scale);
@@ -345,7 +340,7 @@ impl Piece<'_> {
             }
         };
         for (row, scores) in scores.chunks_exact_mut(KEYS).enumerate() {
-            alibi::bias(scores, own[row % group], block * KEYS, positions[row / group]);
+            positions::bias(scores, own[row % group], block * KEYS, positions[row / group]);
         }
     }
 }

@@ -40,6 +40,15 @@ pub enum ModelError {
         /// What asks for it.
         config: String,
     },
+    /// Tensors of more bytes than can be counted.
+    #[error(
+        "up to tensor {tensor:?}, the sizes add up to more bytes than can be counted; no model comes near, so the header is \
+         damaged: fetch the file again"
+    )]
+    Uncountable {
+        /// The tensor that is too much.
+        tensor: String,
+    },
     /// The system gives no threads.
     #[error(
         "cannot start the threads that read weights: {reason}; close other programs or raise the limit (ulimit -u)"
@@ -58,6 +67,7 @@ impl ModelError {
     pub fn class(&self) -> Option<FaultKind> {
         match self {
             ModelError::Config(error) => error.class(),
+            ModelError::Uncountable { .. } => Some(FaultKind::LimitExceeded),
             ModelError::Shape { .. } => Some(FaultKind::ShapeMismatch),
             ModelError::MissingTensor { .. } | ModelError::Weights(WeightsError::MissingTensor { .. }) => {
                 Some(FaultKind::MissingData)

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ModelConfig;
-use super::chunks::CHUNK_TOKENS;
+use super::ModelError;
+use super::network::CHUNK_TOKENS;
+use crate::config::{ModelConfig, Shape};
 use crate::kernels::MatMul;
 use crate::weights::{Dtype, TensorInfo};
 
@@ -28,52 +29,65 @@ pub struct Footprint {
 
 impl Footprint {
     /// Of the tensors that these headers name, multiplied by `matmul`.
-    pub fn new(tensors: &[TensorInfo], config: &ModelConfig, matmul: &dyn MatMul) -> Self {
-        let mut layers: BTreeMap<usize, u64> = BTreeMap::new();
-        let (mut ends, mut largest_tensor) = (0u64, 0);
-        for info in tensors {
-            let elements = info.elements();
-            let stored = info.dtype.bytes_for(elements).unwrap_or(usize::MAX) as u64;
-            largest_tensor = stored.max(largest_tensor);
-            let prepared = match (info.shape.as_slice(), layer_of(&info.name)) {
-                (&[rows, columns], _) => matmul.prepared_bytes(info.dtype, rows, columns),
-                _ => Dtype::F32.bytes_for(elements).unwrap_or(usize::MAX) as u64,
-            };
-            match layer_of(&info.name) {
-                Some(layer) => {
-                    let sum = layers.entry(layer).or_default();
-                    *sum = sum.saturating_add(prepared);
-                }
-                // The embedding stays as it is stored; the output matrix may be made of it.
-                None if info.name.contains("embed") => {
-                    ends = ends.saturating_add(stored).saturating_add(if config.ties_ends() {
-                        prepared
-                    } else {
-                        0
-                    });
-                }
-                None => ends = ends.saturating_add(prepared),
-            }
-        }
-        let floats = |numbers: usize| numbers.saturating_mul(size_of::<f32>()) as u64;
-        let widths = config.widths();
-        Self {
-            layers: layers.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
-            largest_layer: layers.values().copied().max().unwrap_or(0),
-            largest_tensor,
-            ends,
-            per_token: floats(widths.hidden + widths.queries + 2 * widths.keys + widths.angles),
-            keys_and_values_per_token: floats(2 * widths.keys),
+    ///
+    /// # Errors
+    /// Sizes that add up to more bytes than can be counted.
+    pub fn new(
+        tensors: &[TensorInfo],
+        config: &ModelConfig,
+        matmul: &dyn MatMul,
+    ) -> Result<Self, ModelError> {
+        let mut shape = config.shape();
+        shape.name_as_in(tensors);
+        let floats = |numbers: usize| numbers as u64 * size_of::<f32>() as u64;
+        let angles = if shape.is_rotary { shape.head_dim } else { 0 };
+        let inner = shape.intermediate_size * if shape.is_gated { 2 } else { 1 };
+        let mut all = Self {
+            per_token: floats(shape.hidden_size + shape.queries() + 2 * shape.keys() + angles),
+            keys_and_values_per_token: floats(2 * shape.keys()),
             // Beside the block's own buffers, a copy of what a product reads, in the order of its tiles.
-            buffers: floats(CHUNK_TOKENS.saturating_mul(widths.hidden + widths.inner + widths.widest_input)),
+            buffers: floats(CHUNK_TOKENS * (shape.hidden_size + inner + shape.widest_input())),
+            ..Self::default()
+        };
+        let mut blocks = BTreeMap::new();
+        for info in tensors {
+            all.add(info, &shape, matmul, &mut blocks)
+                .ok_or_else(|| ModelError::Uncountable { tensor: info.name.clone() })?;
         }
+        all.largest_layer = blocks.into_values().max().unwrap_or(0);
+        Ok(all)
     }
-}
 
-/// The number of the layer that a tensor belongs to; `None` if it belongs to none.
-pub fn layer_of(name: &str) -> Option<usize> {
-    let rest = name.split_once("layers.").or_else(|| name.split_once("h."))?.1;
-    rest.split('.').next()?.parse().ok()
+    /// Counts one more tensor; `blocks` are the sums over each block. `None` for more than can be counted.
+    fn add(
+        &mut self,
+        info: &TensorInfo,
+        shape: &Shape,
+        matmul: &dyn MatMul,
+        blocks: &mut BTreeMap<usize, u64>,
+    ) -> Option<()> {
+        let elements = info.elements();
+        let stored = info.dtype.bytes_for(elements)? as u64;
+        let prepared = match *info.shape {
+            [rows, columns] => matmul.prepared_bytes(info.dtype, rows, columns)?,
+            _ => Dtype::F32.bytes_for(elements)? as u64,
+        };
+        self.largest_tensor = stored.max(self.largest_tensor);
+        match shape.block_of(&info.name) {
+            Some(index) => {
+                let block = blocks.entry(index).or_default();
+                *block = block.checked_add(prepared)?;
+                self.layers = self.layers.checked_add(prepared)?;
+            }
+            // The embedding stays as it is stored; the output matrix may be made of it.
+            None if info.name.contains("embed") => {
+                let head = if shape.tie_word_embeddings { prepared } else { 0 };
+                self.ends = self.ends.checked_add(stored)?.checked_add(head)?;
+            }
+            None => self.ends = self.ends.checked_add(prepared)?,
+        }
+        Some(())
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +102,8 @@ mod tests {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case);
             let checkpoint = Checkpoint::open(&folder).unwrap();
             let matmul = Native::new(Precision::Exact);
-            let footprint = Footprint::new(checkpoint.weights.tensors(), &checkpoint.config, &matmul);
+            let footprint =
+                Footprint::new(checkpoint.weights.tensors(), &checkpoint.config, &matmul).unwrap();
             assert!(footprint.layers > footprint.largest_layer && footprint.largest_layer > 0, "{case}");
             let layers = checkpoint.config.num_hidden_layers() as u64;
             assert_eq!(footprint.layers, layers * footprint.largest_layer, "{case}: blocks are alike");
@@ -98,15 +113,5 @@ mod tests {
             assert!(all > parameters && all < 8 * parameters, "{case}: {all} for {parameters}");
             assert!(checkpoint.load(Box::new(matmul), Residence::Disk).is_ok());
         }
-    }
-
-    #[test]
-    fn blocks_are_told_by_their_names() {
-        assert_eq!(layer_of("model.layers.12.mlp.up_proj.weight"), Some(12));
-        assert_eq!(layer_of("transformer.h.3.ln.weight"), Some(3));
-        assert_eq!(
-            (layer_of("h.0.x"), layer_of("lm_head.weight"), layer_of("model.norm.weight")),
-            (Some(0), None, None)
-        );
     }
 }

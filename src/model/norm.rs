@@ -1,71 +1,77 @@
 //! RMSNorm (Zhang & Sennrich 2019) and LayerNorm (Ba et al. 2016), in f32.
 
-use ndarray::{Array1, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, Zip};
-use rayon::prelude::*;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Zip};
 
-use crate::kernels as rows;
+use super::rows::{for_rows, row};
+use crate::kernels;
 
-/// The number of rows that one task of the thread pool normalises.
-const ROWS: usize = 64;
-
-/// `out[t] = weight * x[t] / sqrt(mean(x[t]²) + eps)` for `x: [tokens, hidden]`, `weight: [hidden]`.
-pub fn rms_norm(x: ArrayView2<f32>, weight: &Array1<f32>, eps: f64, out: ArrayViewMut2<f32>) {
-    for_rows(x, out, |x, mut out| {
-        if let (Some(x), Some(weight), Some(out)) = (x.as_slice(), weight.as_slice(), out.as_slice_mut()) {
-            rows::rms_norm(x, weight, eps as f32, out);
-        }
-    });
-}
-
-/// A LayerNorm's weight and bias.
+/// A norm of the rows of `x: [tokens, hidden]`.
 #[derive(Debug, Clone)]
-pub struct LayerNorm {
-    /// `[hidden]`.
-    pub weight: Array1<f32>,
-    /// `[hidden]`.
-    pub bias: Array1<f32>,
+pub enum Norm {
+    /// `weight * x / sqrt(mean(x²) + eps)`.
+    Rms {
+        /// `[hidden]`.
+        weight: Array1<f32>,
+        /// What keeps the root above zero.
+        eps: f32,
+    },
+    /// `weight * (x − mean(x)) / sqrt(variance(x) + eps) + bias`.
+    Layer {
+        /// `[hidden]`.
+        weight: Array1<f32>,
+        /// `[hidden]`.
+        bias: Array1<f32>,
+        /// What keeps the root above zero.
+        eps: f32,
+    },
 }
 
-impl LayerNorm {
-    /// `out[t] = weight * (x[t] − mean(x[t])) / sqrt(variance(x[t]) + eps) + bias` for `x: [tokens, hidden]`.
-    pub fn apply(&self, x: ArrayView2<f32>, eps: f64, out: ArrayViewMut2<f32>) {
-        let width = x.ncols() as f32;
-        for_rows(x, out, |x, mut out| {
-            let mean = x.sum() / width;
-            out.zip_mut_with(&x, |o, &x| *o = x - mean);
-            // From the differences: the mean of squares less the squared mean loses digits.
-            let variance = out.dot(&out) / width;
-            let scale = 1.0 / (variance + eps as f32).sqrt();
-            Zip::from(out).and(&self.weight).and(&self.bias).for_each(|o, &w, &b| *o = w * (*o * scale) + b);
-        });
+impl Norm {
+    /// Overwrites `out` with the norm of `x`.
+    ///
+    /// # Panics
+    /// If the shapes do not agree.
+    pub fn apply(&self, x: ArrayView2<f32>, out: ArrayViewMut2<f32>) {
+        let (Norm::Rms { weight, .. } | Norm::Layer { weight, .. }) = self;
+        assert_eq!((x.dim(), x.ncols()), (out.dim(), weight.len()), "shapes of a norm");
+        match self {
+            Norm::Rms { weight, eps } => {
+                let weight = weight.as_slice().expect("numbers of a vector are neighbours");
+                for_rows(out, |index, out| kernels::rms_norm(row(&x, index), weight, *eps, out));
+            }
+            Norm::Layer { weight, bias, eps } => {
+                for_rows(out, |index, out| layer_norm(x.row(index), [weight, bias], *eps, out.into()));
+            }
+        }
+    }
+
+    /// The norm of `x`, in memory of its own.
+    pub fn of(&self, x: ArrayView2<f32>) -> Array2<f32> {
+        let mut out = Array2::zeros(x.raw_dim());
+        self.apply(x, out.view_mut());
+        out
     }
 }
 
-/// Calls `norm` with every row of `x` and of `out`, in parallel.
-fn for_rows(
-    x: ArrayView2<f32>,
-    mut out: ArrayViewMut2<f32>,
-    norm: impl Fn(ArrayView1<f32>, ArrayViewMut1<f32>) + Sync,
-) {
-    out.axis_chunks_iter_mut(Axis(0), ROWS).into_par_iter().zip(x.axis_chunks_iter(Axis(0), ROWS)).for_each(
-        |(mut out, x)| {
-            for (out, x) in out.rows_mut().into_iter().zip(x.rows()) {
-                norm(x, out);
-            }
-        },
-    );
+fn layer_norm(x: ArrayView1<f32>, [weight, bias]: [&Array1<f32>; 2], eps: f32, mut out: ArrayViewMut1<f32>) {
+    let width = x.len() as f32;
+    let mean = x.sum() / width;
+    out.zip_mut_with(&x, |o, &x| *o = x - mean);
+    // From the differences: the mean of squares less the squared mean loses digits.
+    let variance = out.dot(&out) / width;
+    let scale = 1.0 / (variance + eps).sqrt();
+    Zip::from(out).and(weight).and(bias).for_each(|o, &w, &b| *o = w * (*o * scale) + b);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     #[test]
     fn rows_are_scaled_to_unit_mean_square() {
-        let x = array![[3.0, -4.0], [0.0, 0.0]];
-        let mut out = Array2::zeros((2, 2));
-        rms_norm(x.view(), &array![1.0, 2.0], 1e-12, out.view_mut());
+        let norm = Norm::Rms { weight: array![1.0, 2.0], eps: 1e-12 };
+        let out = norm.of(array![[3.0, -4.0], [0.0, 0.0]].view());
         let scale = 1.0 / 12.5f32.sqrt();
         assert!((out[[0, 0]] - 3.0 * scale).abs() < 1e-6 && (out[[0, 1]] + 8.0 * scale).abs() < 1e-6);
         assert_eq!(out.row(1).to_vec(), [0.0, 0.0]);
@@ -73,10 +79,8 @@ mod tests {
 
     #[test]
     fn layers_have_mean_zero_and_variance_one_before_weight_and_bias() {
-        let norm = LayerNorm { weight: array![1.0, 2.0, 1.0], bias: array![0.0, 10.0, 0.0] };
-        let x = array![[1001.0, 1002.0, 1003.0], [5.0, 5.0, 5.0]];
-        let mut out = Array2::zeros((2, 3));
-        norm.apply(x.view(), 1e-12, out.view_mut());
+        let norm = Norm::Layer { weight: array![1.0, 2.0, 1.0], bias: array![0.0, 10.0, 0.0], eps: 1e-12 };
+        let out = norm.of(array![[1001.0, 1002.0, 1003.0], [5.0, 5.0, 5.0]].view());
         let step = 1.5f32.sqrt();
         for (found, expected) in out.row(0).iter().zip([-step, 10.0, step]) {
             assert!((found - expected).abs() < 1e-6, "{out}");

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Footprint, ModelConfig, ModelError, Network, Residence};
+use super::{Footprint, ModelError, Network, Residence};
+use crate::config::ModelConfig;
 use crate::config::gguf::{self, FromTensors};
 use crate::config::hf;
 use crate::forms::{GgufAsHf, HfModel};
@@ -87,16 +88,12 @@ impl Checkpoint {
     }
 
     /// The network, with its blocks in memory or on the disk.
-    pub fn load(
-        &self,
-        matmul: Box<dyn MatMul>,
-        residence: Residence,
-    ) -> Result<Box<dyn Network>, ModelError> {
-        super::load(Arc::clone(&self.weights), &self.config, &self.config_name, matmul, residence)
+    pub fn load(&self, matmul: Box<dyn MatMul>, residence: Residence) -> Result<Network, ModelError> {
+        Network::load(Arc::clone(&self.weights), &self.config, &self.config_name, matmul, residence)
     }
 
     /// What it takes in memory when `matmul` multiplies; nothing but headers is read.
-    pub fn footprint(&self, matmul: &dyn MatMul) -> Footprint {
+    pub fn footprint(&self, matmul: &dyn MatMul) -> Result<Footprint, ModelError> {
         Footprint::new(self.weights.tensors(), &self.config, matmul)
     }
 }

@@ -1,12 +1,14 @@
 //! Named tensors → linear layers, norms and embeddings, every shape checked before a value is read.
+//!
+//! What a tensor is called and which shape it has says the [`Shape`]; `llama` and `bloom` ask for parts by name.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ndarray::Array1;
 
-use super::norm::LayerNorm;
-use super::{Linear, ModelError, Residence};
+use super::{Layer, Layers, Linear, ModelError, Norm, Residence};
+use crate::config::{HEAD, ModelConfig, Part, Shape};
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
 
@@ -15,17 +17,37 @@ const IGNORED_SUFFIXES: [&str; 1] = ["rotary_emb.inv_freq"];
 
 /// Reads the tensors of one model.
 pub struct Reader {
-    /// The tensors, under Hugging Face's names.
-    pub source: Arc<dyn TensorSource>,
-    /// Where the expected shapes come from, for errors.
-    pub config_name: String,
+    /// Names and shapes.
+    pub shape: Shape,
     /// How linear layers are multiplied.
     pub matmul: Box<dyn MatMul>,
-    /// Where layers are between two passes.
-    pub residence: Residence,
+    source: Arc<dyn TensorSource>,
+    config_name: String,
+    residence: Residence,
+}
+
+/// The tensors whose names begin alike: those of one block, or all outside of them.
+pub struct Block<'a> {
+    /// Reads them.
+    pub reader: &'a Reader,
+    prefix: String,
 }
 
 impl Reader {
+    /// Reads the tensors of `source`, under Hugging Face's names, in the shapes of a configuration. `config_name` says in
+    /// errors where these come from.
+    pub fn new(
+        source: Arc<dyn TensorSource>,
+        config: &ModelConfig,
+        config_name: &str,
+        matmul: Box<dyn MatMul>,
+        residence: Residence,
+    ) -> Self {
+        let mut shape = config.shape();
+        shape.name_as_in(source.tensors());
+        Self { shape, matmul, source, config_name: config_name.to_owned(), residence }
+    }
+
     /// The tensor `name`, whose shape is checked before a value is read.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorView<'_>, ModelError> {
         let tensor = self.source.tensor(name).map_err(|error| match error {
@@ -48,17 +70,34 @@ impl Reader {
         Ok(tensor)
     }
 
-    /// Asks for the bytes of all tensors whose names begin so.
-    pub fn read_ahead(&self, prefix: &str) {
+    /// The tensors outside of the blocks.
+    pub fn outside(&self) -> Block<'_> {
+        Block { reader: self, prefix: self.shape.prefix.to_owned() }
+    }
+
+    /// The tensors of block number `index`, whose bytes are asked for.
+    pub fn block(&self, index: usize) -> Block<'_> {
+        let prefix = self.shape.prefix_of(index);
         let infos = self.source.tensors();
-        let first = infos.partition_point(|info| info.name.as_str() < prefix);
-        for info in infos[first..].iter().take_while(|info| info.name.starts_with(prefix)) {
+        let first = infos.partition_point(|info| info.name < prefix);
+        for info in infos[first..].iter().take_while(|info| info.name.starts_with(&prefix)) {
             self.source.hint(&info.name, Access::Soon);
         }
+        Block { reader: self, prefix }
+    }
+
+    /// All blocks, each read by `read`.
+    pub fn layers(
+        self,
+        read: impl Fn(&Reader, usize) -> Result<Layer, ModelError> + Send + Sync + 'static,
+    ) -> Result<Layers<Layer>, ModelError> {
+        self.warn_about_leftovers();
+        let (count, residence) = (self.shape.num_hidden_layers, self.residence);
+        Layers::new(count, residence, Box::new(move |index| read(&self, index)))
     }
 
     /// Gives the bytes of a tensor back.
-    pub fn done(&self, name: &str) {
+    fn done(&self, name: &str) {
         let access = match self.residence {
             Residence::Memory => Access::Done,
             Residence::Disk => Access::Forget,
@@ -66,52 +105,35 @@ impl Reader {
         self.source.hint(name, access);
     }
 
-    /// The tensor `name` of shape `[rows, columns]`, as it is stored; [`done`](Self::done) when it has been used.
-    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<StoredMatrix<'_>, ModelError> {
+    /// The matrix `name`, as it is stored; [`done`](Self::done) when it has been used.
+    fn matrix(&self, name: &str, part: Part) -> Result<StoredMatrix<'_>, ModelError> {
+        let (rows, columns) = (part.out, part.input.expect("a linear layer"));
         let TensorView { info, data } = self.tensor(name, &[rows, columns])?;
         Ok(StoredMatrix::new(info.dtype, rows, columns, data)?)
     }
 
-    /// The tensor `name` of shape `[length]`.
-    pub fn vector(&self, name: &str, length: usize) -> Result<Array1<f32>, ModelError> {
+    /// The vector `name`.
+    fn vector(&self, name: &str, length: usize) -> Result<Array1<f32>, ModelError> {
         let values = self.tensor(name, &[length])?.to_f32()?;
         self.done(name);
         Ok(Array1::from_vec(values))
     }
 
-    /// `name.weight` of shape `[out, input]`, and `name.bias` of shape `[out]` if there is to be one.
-    pub fn linear(&self, name: &str, [out, input]: [usize; 2], bias: bool) -> Result<Linear, ModelError> {
-        let weight = format!("{name}.weight");
-        let bias = if bias { Some(self.vector(&format!("{name}.bias"), out)?) } else { None };
-        let linear = Linear::new(self.matmul.as_ref(), &self.matrix(&weight, out, input)?, bias);
-        self.done(&weight);
-        Ok(linear)
-    }
-
-    /// `name.weight` and `name.bias`, both of shape `[length]`.
-    pub fn layer_norm(&self, name: &str, length: usize) -> Result<LayerNorm, ModelError> {
-        Ok(LayerNorm {
-            weight: self.vector(&format!("{name}.weight"), length)?,
-            bias: self.vector(&format!("{name}.bias"), length)?,
-        })
-    }
-
-    /// The token embedding `name` of shape `[vocab, hidden]`, and the output matrix of the same shape, made of the
-    /// embedding if they are tied.
-    pub fn ends(
-        &self,
-        name: &str,
-        [vocab, hidden]: [usize; 2],
-        tied: bool,
-    ) -> Result<(StoredMatrix<'static>, Linear), ModelError> {
-        let embedding = self.matrix(name, vocab, hidden)?.into_owned();
-        let head = if tied {
-            self.warn_about_other_head(name);
+    /// The token embedding `[vocab, hidden]`, and the output matrix of the same shape, made of the embedding if they are tied.
+    pub fn ends(&self) -> Result<(StoredMatrix<'static>, Linear), ModelError> {
+        let part = self.shape.embedding;
+        let name = format!("{}{}.weight", self.shape.prefix, part.name);
+        let embedding = self.matrix(&name, part)?.into_owned();
+        let head = if self.shape.tie_word_embeddings {
+            self.warn_about_other_head(&name);
             Linear::new(self.matmul.as_ref(), &embedding, None)
         } else {
-            self.linear("lm_head", [vocab, hidden], false)?
+            let name = format!("{HEAD}.weight");
+            let head = Linear::new(self.matmul.as_ref(), &self.matrix(&name, self.shape.head())?, None);
+            self.done(&name);
+            head
         };
-        self.done(name);
+        self.done(&name);
         Ok((embedding, head))
     }
 
@@ -141,16 +163,16 @@ impl Reader {
         }
     }
 
-    /// Notes tensors `PREFIX.N.…` of layers that the configuration does not have.
-    pub fn warn_about_leftovers(&self, prefix: &str, layers: usize) {
+    /// Notes tensors of blocks that the configuration does not have.
+    fn warn_about_leftovers(&self) {
+        let layers = self.shape.num_hidden_layers;
         let beyond: BTreeSet<&str> = self
             .source
             .tensors()
             .iter()
             .map(|info| info.name.as_str())
             .filter(|name| {
-                let layer = name.strip_prefix(prefix).and_then(|rest| rest.split('.').next());
-                layer.and_then(|n| n.parse().ok()).is_some_and(|n: usize| n >= layers)
+                self.shape.block_of(name).is_some_and(|index| index >= layers)
                     && !IGNORED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
             })
             .collect();
@@ -166,11 +188,51 @@ impl Reader {
     }
 }
 
+impl Block<'_> {
+    /// Calls `work` with a matrix as it is stored, and its bias if there is one.
+    pub fn with_matrix<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&dyn MatMul, &StoredMatrix<'_>, Option<Array1<f32>>) -> T,
+    ) -> Result<T, ModelError> {
+        let Self { reader, prefix } = self;
+        let part = reader.shape.part(name);
+        let weight = format!("{prefix}{name}.weight");
+        let bias = match part.bias {
+            true => Some(reader.vector(&format!("{prefix}{name}.bias"), part.out)?),
+            false => None,
+        };
+        let made = work(reader.matmul.as_ref(), &reader.matrix(&weight, part)?, bias);
+        reader.done(&weight);
+        Ok(made)
+    }
+
+    /// A linear layer.
+    pub fn linear(&self, name: &str) -> Result<Linear, ModelError> {
+        self.with_matrix(name, Linear::new)
+    }
+
+    fn vector(&self, name: &str, end: &str) -> Result<Array1<f32>, ModelError> {
+        self.reader.vector(&format!("{}{name}.{end}", self.prefix), self.reader.shape.part(name).out)
+    }
+
+    /// An RMSNorm.
+    pub fn rms_norm(&self, name: &str, eps: f32) -> Result<Norm, ModelError> {
+        Ok(Norm::Rms { weight: self.vector(name, "weight")?, eps })
+    }
+
+    /// A LayerNorm.
+    pub fn layer_norm(&self, name: &str, eps: f32) -> Result<Norm, ModelError> {
+        Ok(Norm::Layer { weight: self.vector(name, "weight")?, bias: self.vector(name, "bias")?, eps })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use crate::model::{BloomConfig, Checkpoint, ModelConfig, ModelError, Residence};
+    use crate::config::{BloomConfig, ModelConfig};
+    use crate::model::{Checkpoint, ModelError, Residence};
     use crate::weights::FaultKind;
 
     fn checkpoint() -> Checkpoint {

@@ -239,7 +239,7 @@ mod tests {
              attention_bias: true, mlp_bias: true}",
         );
         assert_eq!(bloom.count_parameters(), Some(7_069_016_064));
-        assert_eq!(bloom.count_parameters(), Some(crate::config::tests::bloom_7b().parameters()));
+        assert_eq!(bloom.count_parameters(), Some(crate::config::tests::bloom_7b().shape().parameters()));
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             attention_bias: true,
             mlp_bias: true,
         };
-        assert_eq!(tiny.count_parameters(), Some(config.parameters()));
+        assert_eq!(tiny.count_parameters(), Some(config.shape().parameters()));
     }
 
     #[test]

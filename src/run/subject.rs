@@ -103,7 +103,7 @@ impl Subject {
             refuse_difference(&path, &checkpoint)?;
         }
         let matmul = matmul(args)?;
-        let footprint = checkpoint.footprint(matmul.as_ref());
+        let footprint = checkpoint.footprint(matmul.as_ref())?;
         let memory_budget = budget(args);
         let residence = args.layers.map(Into::into);
         let placement = Placement::decide(&footprint, memory_budget, args.batch_tokens, residence)?;
@@ -112,7 +112,7 @@ impl Subject {
         let weights_sha256 = digests
             .of(&checkpoint.weights.files())
             .with_context(|| format!("cannot read the weights of {name}"))?;
-        let limits = Limits::new(&checkpoint.config, args.max_length, Some(placement.wave_tokens));
+        let limits = Limits::new(&checkpoint.config, args.max_length, placement.wave_tokens);
         let matmul = matmul.name();
         let (precision, tokenizer) = (args.precision.into(), OnceCell::new());
         Ok(Self {
@@ -202,7 +202,7 @@ impl Subject {
     }
 
     /// Reads the weights for products of a precision.
-    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> anyhow::Result<Box<dyn Network>> {
+    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> anyhow::Result<Network> {
         let matmul = kernels::by_name(self.matmul, precision).context("no matrix products")?;
         progress.begin(&format!("reading {}", self.name), None, crate::base::progress::Unit::Items);
         let network = self.checkpoint.load(matmul, self.placement.residence);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Check, Finding};
-use crate::config::{BloomConfig, LlamaConfig, ModelConfig};
+use crate::config::ModelConfig;
 use crate::weights::{TensorInfo, TensorSource};
 
 /// Buffers that checkpoints carry and the forward pass computes itself.
@@ -101,70 +101,11 @@ fn types(source: &dyn TensorSource) -> Option<Finding> {
 }
 
 fn expected(config: &ModelConfig, source: &dyn TensorSource) -> Expected {
-    match config {
-        ModelConfig::Llama(config) => llama(config),
-        ModelConfig::Bloom(config) => {
-            let bare = source.tensors().iter().any(|info| info.name == "word_embeddings.weight");
-            bloom(config, if bare { "" } else { "transformer." })
-        }
-    }
-}
-
-/// Source: `transformers`' LlamaForCausalLM.
-fn llama(config: &LlamaConfig) -> Expected {
-    let (hidden, inner, vocab) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-    let queries = config.num_attention_heads.saturating_mul(config.head_dim);
-    let keys = config.num_key_value_heads.saturating_mul(config.head_dim);
-    let mut all = Expected::new();
-    for layer in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("model.layers.{layer}.{part}");
-        for (part, out, input, bias) in [
-            ("self_attn.q_proj", queries, hidden, config.attention_bias),
-            ("self_attn.k_proj", keys, hidden, config.attention_bias),
-            ("self_attn.v_proj", keys, hidden, config.attention_bias),
-            ("self_attn.o_proj", hidden, queries, config.attention_bias),
-            ("mlp.gate_proj", inner, hidden, config.mlp_bias),
-            ("mlp.up_proj", inner, hidden, config.mlp_bias),
-            ("mlp.down_proj", hidden, inner, config.mlp_bias),
-        ] {
-            all.insert(name(&format!("{part}.weight")), (vec![out, input], false));
-            if bias {
-                all.insert(name(&format!("{part}.bias")), (vec![out], false));
-            }
-        }
-        for norm in ["input_layernorm.weight", "post_attention_layernorm.weight"] {
-            all.insert(name(norm), (vec![hidden], false));
-        }
-    }
-    all.insert("model.embed_tokens.weight".into(), (vec![vocab, hidden], false));
-    all.insert("model.norm.weight".into(), (vec![hidden], false));
-    all.insert("lm_head.weight".into(), (vec![vocab, hidden], config.tie_word_embeddings));
-    all
-}
-
-/// Source: `transformers`' BloomForCausalLM; `prefix` is absent in files of the bare BloomModel.
-fn bloom(config: &BloomConfig, prefix: &str) -> Expected {
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size());
-    let mut all = Expected::new();
-    let mut layer = |name: String, out: usize, input: Option<usize>| {
-        let shape = std::iter::once(out).chain(input).collect();
-        all.insert(format!("{name}.weight"), (shape, false));
-        all.insert(format!("{name}.bias"), (vec![out], false));
-    };
-    for index in 0..config.num_hidden_layers {
-        let name = |part: &str| format!("{prefix}h.{index}.{part}");
-        layer(name("input_layernorm"), hidden, None);
-        layer(name("self_attention.query_key_value"), hidden.saturating_mul(3), Some(hidden));
-        layer(name("self_attention.dense"), hidden, Some(hidden));
-        layer(name("post_attention_layernorm"), hidden, None);
-        layer(name("mlp.dense_h_to_4h"), inner, Some(hidden));
-        layer(name("mlp.dense_4h_to_h"), hidden, Some(inner));
-    }
-    layer(format!("{prefix}word_embeddings_layernorm"), hidden, None);
-    layer(format!("{prefix}ln_f"), hidden, None);
-    all.insert(format!("{prefix}word_embeddings.weight"), (vec![config.vocab_size, hidden], false));
-    all.insert("lm_head.weight".into(), (vec![config.vocab_size, hidden], config.tie_word_embeddings));
-    all
+    let mut shape = config.shape();
+    shape.name_as_in(source.tensors());
+    let needed = shape.tensors().map(|(name, shape)| (name, (shape, false)));
+    let head = shape.tie_word_embeddings.then(|| shape.head().tensors("")).into_iter().flatten();
+    needed.chain(head.map(|(name, shape)| (name, (shape, true)))).collect()
 }
 
 /// Names that differ from the expected ones by what stands before them.
@@ -196,51 +137,6 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RopeScaling;
-
-    fn config() -> LlamaConfig {
-        LlamaConfig {
-            vocab_size: 10,
-            hidden_size: 8,
-            intermediate_size: 12,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 2,
-            max_position_embeddings: 64,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::None,
-            tie_word_embeddings: false,
-            attention_bias: true,
-            mlp_bias: true,
-        }
-    }
-
-    #[test]
-    fn the_shapes_add_up_to_the_number_of_parameters() {
-        let sum = |all: &Expected| -> u64 {
-            let needed = all.values().filter(|(_, optional)| !optional);
-            needed.map(|(shape, _)| shape.iter().product::<usize>() as u64).sum()
-        };
-        assert_eq!(sum(&llama(&config())), config().parameters());
-        let tied =
-            LlamaConfig { tie_word_embeddings: true, attention_bias: false, mlp_bias: false, ..config() };
-        assert_eq!(sum(&llama(&tied)), tied.parameters());
-        let config = BloomConfig {
-            vocab_size: 10,
-            hidden_size: 8,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            max_position_embeddings: 64,
-            layer_norm_epsilon: 1e-5,
-            residual_after_norm: false,
-            tie_word_embeddings: true,
-        };
-        assert_eq!(sum(&bloom(&config, "transformer.")), config.parameters());
-        assert!(bloom(&config, "").contains_key("h.1.mlp.dense_4h_to_h.bias"));
-    }
-
     #[test]
     fn lists_are_short_and_names_are_escaped() {
         assert_eq!(listed(&["a", "b\n"]), r#""a", "b\n""#);

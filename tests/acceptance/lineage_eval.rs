@@ -30,13 +30,15 @@ const COARSE: (&str, &str, &str) = ("lora-zh-llama-r16", "blas", "1.5e-4");
 const GREEDY: usize = 16;
 /// No text is longer.
 const LONGEST: usize = 1024;
+/// Distinct tokens of a wave.
+const WAVE: usize = 16_384;
 
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// The logits of one full forward pass, row by row.
-fn logits(network: &dyn Network, ids: &[u32]) -> Vec<Vec<f32>> {
+fn logits(network: &Network, ids: &[u32]) -> Vec<Vec<f32>> {
     let hidden = network.forward(&Wave::sequence(ids), Kept::All, &mut || {}).unwrap();
     network.logits(hidden.view()).axis_iter(Axis(0)).map(|row| row.to_vec()).collect()
 }
@@ -69,11 +71,11 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
     let load = || checkpoint.load(products(), Residence::Memory).unwrap();
     let network = load();
     // The reference cuts nothing: dynamic scaling is for texts beyond the trained context.
-    let limits = Limits::new(&checkpoint.config, Some(LONGEST), None);
+    let limits = Limits::new(&checkpoint.config, Some(LONGEST), WAVE);
     let scorer = LocalModel::new(load(), limits);
     let prompt = |prompt: &Value| {
         let ids = token_ids(&prompt["ids"]);
-        let rows = logits(network.as_ref(), &ids);
+        let rows = logits(&network, &ids);
         let next: Vec<f64> = rows.iter().zip(&ids[1..]).map(|(row, &id)| log_probability(row, id)).collect();
         let texts: Vec<Vec<u32>> =
             prompt["continuations"].as_array().unwrap().iter().map(|text| token_ids(&text["ids"])).collect();
@@ -88,7 +90,7 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
             .collect();
         let mut greedy = ids.clone();
         for _ in 0..GREEDY {
-            let last = logits(network.as_ref(), &greedy).pop().unwrap();
+            let last = logits(&network, &greedy).pop().unwrap();
             greedy.push(first_of_the_highest(&last));
         }
         json!({

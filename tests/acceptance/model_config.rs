@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::shared::shared;
 use serde_json::Value;
 use zoo::config;
-use zoo::model::{self, ModelError, Residence};
+use zoo::model::{ModelError, Network, Residence};
 use zoo::{kernels, weights};
 
 /// Where the notes of a run are collected.
@@ -39,7 +39,7 @@ fn load(config: &Path, weights: &Path) -> (Result<(), ModelError>, String) {
         let checked = config::hf::read(config)?;
         let source = weights::open(weights)?;
         let (name, matmul) = (config.display().to_string(), kernels::default());
-        model::load(source.into(), &checked, &name, matmul, Residence::Memory).map(|_| ())
+        Network::load(source.into(), &checked, &name, matmul, Residence::Memory).map(|_| ())
     });
     let notes = String::from_utf8(notes.0.lock().unwrap().clone()).unwrap();
     (result, notes)

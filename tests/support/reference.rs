@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2};
 use zoo::config;
 use zoo::kernels::{self, Precision};
-use zoo::model::{self, Kept, Network, Residence, Wave};
+use zoo::model::{Kept, Network, Residence, Wave};
 use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
@@ -22,11 +22,11 @@ impl Cases {
     }
 
     /// The configuration of `case` over the weights of `weights_of`.
-    pub fn load(&self, case: &str, weights_of: &str, matmul: &str) -> Box<dyn Network> {
+    pub fn load(&self, case: &str, weights_of: &str, matmul: &str) -> Network {
         let config = config::hf::read(&self.folder(case).join("config.json")).unwrap();
         let weights = SafetensorsFile::open(self.folder(weights_of).join("model.safetensors")).unwrap();
         let matmul = kernels::by_name(matmul, Precision::Exact).unwrap();
-        model::load(Arc::new(weights), &config, "config.json", matmul, Residence::Memory).unwrap()
+        Network::load(Arc::new(weights), &config, "config.json", matmul, Residence::Memory).unwrap()
     }
 
     /// Ids and logits of every sequence of a case.

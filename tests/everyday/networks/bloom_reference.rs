@@ -1,9 +1,8 @@
 //! BLOOM's logits against PyTorch's, f32 against f32. `tests/fixtures/bloom/make.py` made the references.
 
 use crate::support::reference::{Cases, LOGIT_TOLERANCE, largest_difference};
-use zoo::config::ModelConfig;
 use zoo::kernels;
-use zoo::model::{Bloom, Checkpoint, Kept, Network, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Positions, Residence, Wave};
 
 const BLOOM: Cases = Cases("bloom");
 
@@ -31,11 +30,9 @@ fn packed_sequences_with_a_shared_beginning_score_as_they_do_alone() {
 #[test]
 fn missing_linear_biases_would_be_noticed() {
     let checkpoint = Checkpoint::open(&BLOOM.folder("heads-4")).unwrap();
-    let ModelConfig::Bloom(config) = checkpoint.config else { panic!("{:?}", checkpoint.config) };
-    let matmul = kernels::default();
-    let mut model =
-        Bloom::load(checkpoint.weights, config, "config.json", matmul, Residence::Memory).unwrap();
-    model.slopes.fill(0.0);
+    let mut model = checkpoint.load(kernels::default(), Residence::Memory).unwrap();
+    let Positions::Alibi(slopes) = &mut model.positions else { panic!("{:?}", model.positions) };
+    slopes.fill(0.0);
     let (ids, expected) = BLOOM.references("heads-4").swap_remove(0);
     let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
     let logits = model.logits(hidden.view());

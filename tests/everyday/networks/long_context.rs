@@ -5,7 +5,7 @@
 use ndarray::Array1;
 use zoo::config::{LlamaConfig, RopeScaling};
 use zoo::kernels::{self, StoredMatrix};
-use zoo::model::{Kept, Layer, Layers, Linear, Llama, Network, Wave};
+use zoo::model::{Activation, Kept, Layer, Layers, Linear, Mlp, Network, Norm, Positions, Wave};
 
 const TOKENS: usize = 16_384;
 const THREADS: usize = 2;
@@ -26,7 +26,7 @@ fn numbers(rows: usize, columns: usize) -> StoredMatrix<'static> {
 }
 
 /// One layer with two heads over one key-value head, scaled as the 16k models of the family are.
-fn model() -> Llama {
+fn model() -> Network {
     let config = LlamaConfig {
         vocab_size: 32,
         hidden_size: 8,
@@ -45,20 +45,31 @@ fn model() -> Llama {
     };
     let matmul = kernels::default();
     let linear = |out, input| Linear::new(matmul.as_ref(), &numbers(out, input), None);
+    let norm = || Norm::Rms { weight: Array1::ones(8), eps: 1e-5 };
     let layer = Layer {
-        input_norm: Array1::ones(8),
+        input_norm: norm(),
         q: linear(8, 8),
         k: linear(4, 8),
         v: linear(4, 8),
         o: linear(8, 8),
-        post_attention_norm: Array1::ones(8),
-        gate: linear(12, 8),
-        up: linear(12, 8),
-        down: linear(8, 12),
+        post_attention_norm: norm(),
+        mlp: Mlp {
+            activation: Activation::SwiGlu { gate: linear(12, 8) },
+            up: linear(12, 8),
+            down: linear(8, 12),
+        },
     };
-    let (layers, norm) = (Layers::Resident(vec![layer]), Array1::ones(8));
-    let (embedding, head) = (numbers(32, 8), linear(32, 8));
-    Llama { config, embedding, layers, norm, head, precision: matmul.precision() }
+    Network {
+        shape: config.shape(),
+        embedding: numbers(32, 8),
+        embedding_norm: None,
+        positions: Positions::Rotary(config),
+        layers: Layers::Resident(vec![layer]),
+        residual_after_norm: false,
+        norm: norm(),
+        head: linear(32, 8),
+        precision: matmul.precision(),
+    }
 }
 
 #[test]

@@ -1,19 +1,50 @@
-//! Rotary position embeddings in HF's layout: element `i` of a head turns with element `i + head_dim/2`.
+//! How a network knows where a token stands: queries and keys are turned, or scores lowered by distance.
 //!
-//! Su et al. 2021 (RoFormer); the scalings are those of transformers' `rope_type`s `linear`, `dynamic`
-//! and `llama3`. Frequencies and angles are rounded to f32 where the reference rounds them.
+//! Rotary embeddings (Su et al. 2021, RoFormer) in HF's layout: element `i` of a head turns with element `i + head_dim/2`.
+//! The scalings are those of transformers' `rope_type`s `linear`, `dynamic` and `llama3`. Frequencies and angles are rounded
+//! to f32 where the reference rounds them.
+//!
+//! Attention with linear biases (ALiBi, Press et al. 2022): a key counts less the farther it is behind its query, by a slope
+//! of each head. Implementations often add slope × position of the key instead of −slope × distance; the two differ by one
+//! number per query, which softmax does not see. Distances keep the sums small, and make it plain that a shared prefix gives
+//! the same numbers in every sequence.
 
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 
-use ndarray::{Array2, ArrayViewMut2, Axis};
-use rayon::prelude::*;
+use ndarray::{Array2, ArrayViewMut2};
 
-use super::{LlamaConfig, RopeScaling, Wave};
+use super::Wave;
+use super::rows::{for_rows, row};
+use crate::config::{LlamaConfig, RopeScaling};
 use crate::kernels::rotate;
 
-/// The number of rows that one task of the thread pool turns, at least.
-const ROWS: usize = 64;
+/// The kind of a network's positions, with its constants.
+#[derive(Debug, Clone)]
+pub enum Positions {
+    /// Rotary, by this configuration.
+    Rotary(LlamaConfig),
+    /// Linear biases: one slope per query head.
+    Alibi(Vec<f32>),
+}
+
+impl Positions {
+    /// What turns the queries and keys of a wave, where they are turned.
+    pub fn rotation(&self, wave: &Wave) -> Option<Rotation> {
+        match self {
+            Positions::Rotary(config) => Some(Rotation::new(config, wave)),
+            Positions::Alibi(_) => None,
+        }
+    }
+
+    /// The slopes by which scores are lowered, where they are.
+    pub fn slopes(&self) -> Option<&[f32]> {
+        match self {
+            Positions::Rotary(_) => None,
+            Positions::Alibi(slopes) => Some(slopes),
+        }
+    }
+}
 
 /// Inverse frequencies of a model for sequences of `length` tokens, `head_dim / 2` of them.
 pub fn inverse_frequencies(config: &LlamaConfig, length: usize) -> Vec<f32> {
@@ -81,24 +112,37 @@ impl Rotation {
     }
 
     /// Turns all heads of `x: [tokens, heads * head_dim]` in place, the tokens of the wave's rows from `first` on.
-    pub fn apply(&self, first: usize, mut x: ArrayViewMut2<f32>) {
-        let half = self.cosines.ncols();
-        if half == 0 {
-            return;
-        }
-        x.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(ROWS).enumerate().for_each(
-            |(offset, mut row)| {
-                let (cosines, sines) = (self.cosines.row(first + offset), self.sines.row(first + offset));
-                if let (Some(row), Some(cosines), Some(sines)) =
-                    (row.as_slice_mut(), cosines.as_slice(), sines.as_slice())
-                {
-                    for head in row.chunks_exact_mut(2 * half) {
-                        let (low, high) = head.split_at_mut(half);
-                        rotate(low, high, cosines, sines);
-                    }
-                }
-            },
-        );
+    pub fn apply(&self, first: usize, x: ArrayViewMut2<f32>) {
+        let (cosines, sines) = (self.cosines.view(), self.sines.view());
+        let half = cosines.ncols();
+        for_rows(x, |index, heads| {
+            let (cosines, sines) = (row(&cosines, first + index), row(&sines, first + index));
+            for head in heads.chunks_exact_mut(2 * half) {
+                let (low, high) = head.split_at_mut(half);
+                rotate(low, high, cosines, sines);
+            }
+        });
+    }
+}
+
+/// One slope per head: powers of two for a power of two of heads, `2^(-8i/n)`.
+///
+/// Any other number takes the slopes of the power of two below it, and then every second one of the next
+/// power of two.
+pub fn slopes(heads: usize) -> Vec<f32> {
+    // `heads` is limited by the configuration's check, so the next power of two exists.
+    let below = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
+    let slope = |i: usize, n: usize| (-8.0 * i as f64 / n as f64).exp2() as f32;
+    let own = (1..=below).map(|i| slope(i, below));
+    let between = (0..heads - below).map(|i| slope(2 * i + 1, 2 * below));
+    own.chain(between).collect()
+}
+
+/// `scores[j] -= slope · distance`, for keys at positions from `first_key` on and a query at `query`, not before them.
+pub fn bias(scores: &mut [f32], slope: f32, first_key: usize, query: usize) {
+    // Keys behind the query are seen by none: they stay as they are.
+    for (key, score) in (first_key..=query).zip(scores) {
+        *score -= slope * (query - key) as f32;
     }
 }
 
@@ -143,5 +187,30 @@ mod tests {
         let scaled = inverse_frequencies(&config, 1);
         assert_eq!(scaled[0], plain[0]);
         assert!((scaled[31] * 8.0 - plain[31]).abs() < 1e-9 * 8.0);
+    }
+
+    #[test]
+    fn slopes_fall_by_a_constant_factor() {
+        assert_eq!(slopes(8), [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]);
+        assert_eq!(slopes(1), [0.00390625]);
+    }
+
+    #[test]
+    fn other_numbers_of_heads_fill_up_between() {
+        // Four heads, then the first and third of eight.
+        assert_eq!(slopes(6), [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+        // BLOOM-176B has 112 heads.
+        let many = slopes(112);
+        assert_eq!(many.len(), 112);
+        assert_eq!(many[..64], slopes(64)[..]);
+        assert_eq!(many[64..], slopes(128).into_iter().step_by(2).take(48).collect::<Vec<_>>()[..]);
+    }
+
+    #[test]
+    fn the_query_s_own_key_is_not_lowered() {
+        let mut scores = [1.0, 2.0, 3.0];
+        bias(&mut scores, 0.25, 5, 7);
+        assert_eq!(scores, [0.5, 1.75, 3.0]);
+        bias(&mut [], 1.0, 0, 1);
     }
 }

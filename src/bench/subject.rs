@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::first_layers::FirstLayers;
 use super::{BenchError, RandomTensors};
 use crate::base::machine::Memory;
 use crate::config::{LlamaConfig, ModelConfig};
-use crate::kernels::{MatMul, Native, Precision};
-use crate::model::{Bloom, Checkpoint, Footprint, Linear, Llama, ModelError, Network, Residence};
-use crate::weights::TensorSource;
+use crate::engine::{Placement, TooLarge};
+use crate::kernels::{Native, Precision};
+use crate::model::{Checkpoint, Footprint, Network, Residence};
+use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// A model to be measured.
 pub struct Subject {
@@ -23,22 +23,15 @@ pub struct Subject {
     config_name: String,
 }
 
-/// A model in the form that products of one precision take.
-pub enum Loaded {
-    /// A LLaMA.
-    Llama(Llama),
-    /// A BLOOM.
-    Bloom(Bloom),
-}
-
 impl Subject {
     /// Random weights of a shape.
     pub fn random(name: &str, config: LlamaConfig) -> Self {
+        let config = ModelConfig::from(config);
         Self {
             name: name.to_owned(),
-            all_layers: config.num_hidden_layers,
-            source: Arc::new(RandomTensors::new(&config)),
-            config: config.into(),
+            all_layers: config.num_hidden_layers(),
+            source: Arc::new(RandomTensors::new(&config.shape())),
+            config,
             config_name: name.to_owned(),
         }
     }
@@ -61,7 +54,11 @@ impl Subject {
             ModelConfig::Llama(config) => config.num_hidden_layers = layers,
             ModelConfig::Bloom(config) => config.num_hidden_layers = layers,
         }
-        self.source = Arc::new(FirstLayers::new(Arc::clone(&self.source), layers));
+        let mut shape = self.config.shape();
+        shape.name_as_in(self.source.tensors());
+        let is_kept = |info: &&TensorInfo| shape.block_of(&info.name).is_none_or(|index| index < layers);
+        let kept = self.source.tensors().iter().filter(is_kept).cloned().collect();
+        self.source = Arc::new(FirstLayers { all: Arc::clone(&self.source), kept });
     }
 
     /// The largest file of weights; random ones have none.
@@ -71,66 +68,43 @@ impl Subject {
     }
 
     /// Loads it for products of `precision`, if it fits into memory beside a pass of `tokens` tokens.
-    pub fn load(&self, precision: Precision, tokens: usize) -> Result<Loaded, BenchError> {
+    pub fn load(&self, precision: Precision, tokens: usize) -> Result<Network, BenchError> {
         let matmul = Native::new(precision);
-        let footprint = Footprint::new(self.source.tensors(), &self.config, &matmul);
-        let needed = [
-            footprint.layers,
-            footprint.ends,
-            footprint.largest_tensor,
-            footprint.buffers,
-            footprint.per_token.saturating_mul(tokens as u64),
-        ];
-        let needed = needed.into_iter().fold(0u64, u64::saturating_add);
+        let footprint = Footprint::new(self.source.tensors(), &self.config, &matmul)?;
         let available = Memory::read().map_or(u64::MAX, |memory| memory.available);
-        if needed > available {
-            let name = self.name.clone();
-            return Err(BenchError::TooLarge { name, precision, tokens, needed, available });
-        }
-        Ok(self.load_with(Box::new(matmul))?)
-    }
-
-    fn load_with(&self, matmul: Box<dyn MatMul>) -> Result<Loaded, ModelError> {
+        Placement::decide(&footprint, available, Some(tokens), Some(Residence::Memory)).map_err(
+            |TooLarge { needed, available }| {
+                let name = self.name.clone();
+                BenchError::TooLarge { name, precision, tokens, needed, available }
+            },
+        )?;
         let (source, name) = (Arc::clone(&self.source), self.config_name.as_str());
-        Ok(match &self.config {
-            ModelConfig::Llama(config) => {
-                Loaded::Llama(Llama::load(source, config.clone(), name, matmul, Residence::Memory)?)
-            }
-            ModelConfig::Bloom(config) => {
-                Loaded::Bloom(Bloom::load(source, config.clone(), name, matmul, Residence::Memory)?)
-            }
-        })
+        Ok(Network::load(source, &self.config, name, Box::new(matmul), Residence::Memory)?)
     }
 }
 
-impl Loaded {
-    /// The network.
-    pub fn network(&self) -> &dyn Network {
-        match self {
-            Loaded::Llama(model) => model,
-            Loaded::Bloom(model) => model,
-        }
+/// A model without its later layers, as if it had no others.
+struct FirstLayers {
+    all: Arc<dyn TensorSource>,
+    /// Sorted by name, as all are.
+    kept: Vec<TensorInfo>,
+}
+
+impl TensorSource for FirstLayers {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.kept
     }
 
-    /// Calls `work` with every linear layer that a token passes, the output matrix last.
-    pub fn for_each_linear(&self, mut work: impl FnMut(&Linear)) -> Result<(), ModelError> {
-        match self {
-            Loaded::Llama(model) => {
-                model.layers.for_each(|layer| {
-                    let all = [&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down];
-                    all.into_iter().for_each(&mut work);
-                })?;
-                work(&model.head);
-            }
-            Loaded::Bloom(model) => {
-                model.layers.for_each(|layer| {
-                    let all = [&layer.q, &layer.k, &layer.v, &layer.dense, &layer.up, &layer.down];
-                    all.into_iter().for_each(&mut work);
-                })?;
-                work(&model.head);
-            }
-        }
-        Ok(())
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        self.all.tensor(name)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.all.files()
+    }
+
+    fn hint(&self, name: &str, access: Access) {
+        self.all.hint(name, access);
     }
 }
 
@@ -146,14 +120,15 @@ mod tests {
             assert!(subject.largest_file().is_some(), "{case}");
             subject.cut(1);
             let loaded = subject.load(Precision::Exact, 8).unwrap();
-            assert_eq!((loaded.network().num_hidden_layers(), subject.all_layers > 1), (1, true), "{case}");
+            assert_eq!((loaded.layers.len(), subject.all_layers > 1), (1, true), "{case}");
             let (mut count, mut rows) = (0, 0);
-            let see = |linear: &Linear| (count, rows) = (count + 1, linear.weight.rows());
+            let see = |linear: &crate::model::Linear| (count, rows) = (count + 1, linear.weight.rows());
             loaded.for_each_linear(see).unwrap();
             let expected = if case.starts_with("llama") { 8 } else { 7 };
             assert_eq!((count, rows), (expected, subject.config.vocab_size()), "{case}");
             let footprint =
-                Footprint::new(subject.source.tensors(), &subject.config, &Native::new(Precision::Exact));
+                Footprint::new(subject.source.tensors(), &subject.config, &Native::new(Precision::Exact))
+                    .unwrap();
             assert_eq!(footprint.layers, footprint.largest_layer, "{case}: one layer is left");
         }
     }
