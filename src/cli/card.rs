@@ -21,11 +21,11 @@ enum Verb {
     Check(Check),
 }
 
-/// Check cards, architectures and tokenizers of your own.
+/// Check cards, architectures, tokenizers and recipes of your own.
 ///
 /// Each file is checked by itself and against all others: names, ancestors, shapes, vocabularies. A file
-/// stands in for the built-in one of the same name. Files in folders named architectures or tokenizers
-/// are records, others are cards.
+/// stands in for the built-in one of the same name. Files in folders named architectures,
+/// tokenizers or recipes are records, others are cards.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::registry::recipe::{Recipe, Recipes};
+use crate::registry::recipe::Recipe;
 use crate::registry::{Card, Registry};
 use crate::report::figure::{Forest, Node};
 
 /// All models; families with several roots stand under a heading.
-pub(super) fn whole(registry: &Registry, recipes: &Recipes) -> Forest {
+pub(super) fn whole(registry: &Registry) -> Forest {
     let mut roots: Vec<Node> = Vec::new();
     for card in registry.cards().iter().filter(|card| registry.base_of(card).is_none()) {
-        let node = subtree(registry, recipes, card, &mut BTreeSet::new());
+        let node = subtree(registry, card, &mut BTreeSet::new());
         match roots.iter_mut().find(|root| root.family == node.family) {
             Some(root) if root.heading => root.children.push(node),
             Some(root) => {
@@ -29,16 +29,16 @@ pub(super) fn whole(registry: &Registry, recipes: &Recipes) -> Forest {
 }
 
 /// One model with what it was made from, and with all that was made from it.
-pub(super) fn around(registry: &Registry, recipes: &Recipes, card: &Card) -> Forest {
-    let mut node = subtree(registry, recipes, card, &mut BTreeSet::new());
+pub(super) fn around(registry: &Registry, card: &Card) -> Forest {
+    let mut node = subtree(registry, card, &mut BTreeSet::new());
     node.marked = true;
-    let root = above(registry, recipes, card, node);
+    let root = above(registry, card, node);
     Forest { title: format!("{} in its family", card.name), roots: vec![root] }
 }
 
 /// One model with what it was made from only.
-pub(super) fn lineage(registry: &Registry, recipes: &Recipes, card: &Card) -> Forest {
-    let mut root = above(registry, recipes, card, node(recipes, card));
+pub(super) fn lineage(registry: &Registry, card: &Card) -> Forest {
+    let mut root = above(registry, card, node(registry, card));
     let mut at = Some(&mut root);
     while let Some(node) = at {
         if node.tag.is_empty() {
@@ -50,28 +50,22 @@ pub(super) fn lineage(registry: &Registry, recipes: &Recipes, card: &Card) -> Fo
 }
 
 /// Hangs a node below the ancestors of its card.
-fn above(registry: &Registry, recipes: &Recipes, card: &Card, below: Node) -> Node {
+fn above(registry: &Registry, card: &Card, below: Node) -> Node {
     let ancestors = registry.lineage(card).into_iter().rev().skip(1);
-    ancestors.fold(below, |child, base| Node { children: vec![child], ..node(recipes, base) })
+    ancestors.fold(below, |child, base| Node { children: vec![child], ..node(registry, base) })
 }
 
 /// `seen` keeps a loop, which the registry forbids, from having no end.
-fn subtree<'a>(
-    registry: &'a Registry,
-    recipes: &Recipes,
-    card: &'a Card,
-    seen: &mut BTreeSet<&'a str>,
-) -> Node {
-    let mut node = node(recipes, card);
+fn subtree<'a>(registry: &'a Registry, card: &'a Card, seen: &mut BTreeSet<&'a str>) -> Node {
+    let mut node = node(registry, card);
     if seen.insert(&card.id) {
-        node.children =
-            registry.children(card).map(|child| subtree(registry, recipes, child, seen)).collect();
+        node.children = registry.children(card).map(|child| subtree(registry, child, seen)).collect();
     }
     node
 }
 
-fn node(recipes: &Recipes, card: &Card) -> Node {
-    let edge = recipes.of_card(card).map(|recipe| edge_label(&recipe)).unwrap_or_default();
+fn node(registry: &Registry, card: &Card) -> Node {
+    let edge = registry.recipe_of(card).map_or_else(String::new, edge_label);
     let mut tag = card.release.kind.as_str().to_owned();
     if tag == "full" {
         // Whole weights are the ordinary case, and need no word.

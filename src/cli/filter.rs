@@ -1,11 +1,10 @@
 //! Which models a list is about: the filters of `zoo list`.
 
-use super::models;
-use crate::registry::{Card, Registry};
+use clap::builder::PossibleValuesParser;
 
-/// The words of `--method`.
-const METHODS: [&str; 7] =
-    ["pretraining", "continued-pretraining", "long-context", "sft", "lora", "rlhf", "gptq"];
+use super::models;
+use crate::registry::recipe::Tag;
+use crate::registry::{Card, Registry};
 
 /// Filters; a model must fit all that are given, and any value of each.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -17,7 +16,7 @@ pub struct Filter {
     #[arg(long, value_name = "MODEL")]
     pub base: Option<String>,
     /// Only models trained in this way
-    #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = METHODS, ignore_case = true)]
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = PossibleValuesParser::new(Tag::ALL.map(Tag::as_str)), ignore_case = true)]
     pub method: Vec<String>,
     /// Only models of this language: an ISO 639-1 code
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
@@ -70,17 +69,12 @@ impl Wanted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::recipe::Recipe;
 
     fn ids(filter: Filter) -> Vec<String> {
         let registry = Registry::load(None).unwrap();
         let wanted = filter.resolve(&registry).unwrap();
-        let methods = |card: &Card| -> Vec<&str> {
-            card.training
-                .iter()
-                .flat_map(|training| &training.methods)
-                .map(|method| method.as_str())
-                .collect()
-        };
+        let methods = |card: &Card| registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
         let fits = |card: &&Card| wanted.fits(card, &registry, &methods(card), card.is_available());
         registry.cards().iter().filter(fits).map(|card| card.id.clone()).collect()
     }

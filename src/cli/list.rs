@@ -5,7 +5,7 @@ use super::format::formats;
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Card;
-use crate::registry::recipe::Recipes;
+use crate::registry::recipe::Recipe;
 use crate::report::numbers::short_count;
 use crate::report::table::{Cell, data, number, text};
 use crate::report::{Format, Table, terminal_width};
@@ -44,7 +44,6 @@ struct Line<'r> {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
-    let recipes = models::recipes(global)?;
     let config = HubConfig::from_env();
     if let Err(error) = &config {
         models::note(global, &format!("whether models are here is not known: {error}"));
@@ -54,7 +53,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let wanted = args.filter.resolve(&registry)?;
     let mut lines = Vec::new();
     for card in registry.cards() {
-        let methods = methods(card, &recipes);
+        let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
         let local = is_local(card);
         if wanted.fits(card, &registry, &methods, card.is_available() || local) {
             lines.push(Line { card, method: methods.join(" "), local });
@@ -65,24 +64,6 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         models::note(global, "no model fits; `zoo list` without filters shows all");
     }
     Ok(())
-}
-
-/// The words for how a model was trained: those of its card and those of its recipe.
-fn methods(card: &Card, recipes: &Recipes) -> Vec<&'static str> {
-    let mut words: Vec<&'static str> =
-        card.training.iter().flat_map(|t| &t.methods).map(|m| m.as_str()).collect();
-    if let Some(recipe) = recipes.of_card(card) {
-        words.extend(recipe.method_tags());
-    }
-    let mut seen = Vec::new();
-    for word in words {
-        // Two names for rounding to few bits.
-        let word = if word == "quantization" { "gptq" } else { word };
-        if !seen.contains(&word) {
-            seen.push(word);
-        }
-    }
-    seen
 }
 
 /// The methods for a narrow column.
@@ -135,11 +116,11 @@ fn table<'a>(lines: &'a [Line<'a>]) -> Table<&'a Line<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Registry, recipe};
+    use crate::registry::Registry;
 
     fn lines(registry: &Registry) -> Vec<Line<'_>> {
-        let recipes = recipe::load(None).unwrap();
-        let line = |card| Line { card, method: methods(card, &recipes).join(" "), local: false };
+        let methods = |card| registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
+        let line = |card| Line { card, method: methods(card).join(" "), local: false };
         registry.cards().iter().map(line).collect()
     }
 

@@ -9,17 +9,11 @@ use super::Global;
 use super::exit::Usage;
 use crate::hub::zoo_home;
 use crate::prompts::{self, PromptTemplates};
-use crate::registry::recipe::{self, Recipes};
 use crate::registry::{Card, Registry};
 
 /// The embedded cards and the user's own: from `--zoo-dir`, else from `$ZOO_HOME/zoo` if there is one.
 pub(crate) fn registry(global: &Global) -> anyhow::Result<Registry> {
     Registry::load(own_folder(global).as_deref()).context("the model cards cannot be loaded")
-}
-
-/// The embedded training recipes and the user's own.
-pub(crate) fn recipes(global: &Global) -> anyhow::Result<Recipes> {
-    recipe::load(own_folder(global).as_deref()).context("the training recipes cannot be loaded")
 }
 
 /// The embedded prompt templates and the user's own.

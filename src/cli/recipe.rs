@@ -5,6 +5,8 @@ mod table;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+
 use super::exit::Usage;
 use super::format::formats;
 use super::{Global, models};
@@ -48,27 +50,26 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
     let card = models::find(&registry, &args.model)?;
-    let recipe = models::recipes(global)?.of_card(card).ok_or_else(|| {
-        let file = &card.origin.file;
-        anyhow::anyhow!("no recipe is known for {}; add `recipe:` or `training:` to {file}", card.id)
+    let recipe = registry.recipe_of(card).with_context(|| {
+        format!("no recipe is known for {}; add `recipe:` to {}", card.id, card.origin.file)
     })?;
     let asked = !args.steps.is_empty() || args.points.is_some();
     let text = match args.format.unwrap_or(if asked { Format::Csv } else { Format::Table }) {
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(&recipe)?),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(recipe)?),
         Format::Csv => {
-            let (stage, schedule) = find_schedule(&recipe, args.stage)?;
+            let (stage, schedule) = find_schedule(recipe, args.stage)?;
             let points = args.points.map_or(101, |points| points as usize);
             let steps = if args.steps.is_empty() { schedule.steps(points) } else { args.steps.clone() };
-            curve::table(&recipe, stage, &schedule, &steps).csv()
+            curve::table(recipe, stage, &schedule, &steps).csv()
         }
         Format::Svg => {
-            let (stage, schedule) = find_schedule(&recipe, args.stage)?;
-            curve::svg(card, &recipe, stage, &schedule, args.points.map_or(400, |points| points as usize))
+            let (stage, schedule) = find_schedule(recipe, args.stage)?;
+            curve::svg(card, recipe, stage, &schedule, args.points.map_or(400, |points| points as usize))
         }
         _ if asked => {
             return Err(Usage("--steps and --points go with --format csv or svg".to_owned()).into());
         }
-        _ => table::text(card, registry.base_of(card), &recipe, terminal_width()),
+        _ => table::text(card, registry.base_of(card), recipe, terminal_width()),
     };
     models::deliver(&text, args.out.as_deref())
 }
@@ -96,11 +97,11 @@ fn find_schedule(recipe: &Recipe, stage: Option<usize>) -> anyhow::Result<(usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Registry, recipe};
+    use crate::registry::Registry;
 
     fn load(name: &str) -> (Registry, Recipe) {
         let registry = Registry::load(None).unwrap();
-        let recipe = recipe::load(None).unwrap().of_card(registry.find(name).unwrap()).unwrap();
+        let recipe = registry.recipe_of(registry.find(name).unwrap()).unwrap().clone();
         (registry, recipe)
     }
 
@@ -125,11 +126,10 @@ mod tests {
     #[test]
     fn every_recipe_fits_its_width() {
         let registry = Registry::load(None).unwrap();
-        let recipes = recipe::load(None).unwrap();
         for card in registry.cards() {
-            let Some(recipe) = recipes.of_card(card) else { continue };
+            let Some(recipe) = registry.recipe_of(card) else { continue };
             for width in [80, 160] {
-                let text = table::text(card, registry.base_of(card), &recipe, width);
+                let text = table::text(card, registry.base_of(card), recipe, width);
                 let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
                 assert!(longest <= width, "{}: {longest} columns\n{text}", card.id);
             }

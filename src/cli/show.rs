@@ -41,7 +41,6 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
-    let recipes = models::recipes(global)?;
     let card = models::find(&registry, &args.model)?;
     let text = match args.format {
         Format::Text => {
@@ -61,7 +60,6 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let templates = models::prompts(global)?;
             let page = Page {
                 registry: &registry,
-                recipes: &recipes,
                 templates: &templates,
                 tokenizer: tokenizer.as_ref(),
                 place: &place,
@@ -83,7 +81,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 let line: Vec<&str> = registry.lineage(card).iter().map(|card| card.id.as_str()).collect();
                 map.insert("lineage".to_owned(), line.into());
                 map.insert("to_bring".to_owned(), card.to_bring().into());
-                map.insert("recipe_in_full".to_owned(), serde_json::to_value(recipes.of_card(card))?);
+                map.insert("recipe_in_full".to_owned(), serde_json::to_value(registry.recipe_of(card))?);
             }
             format!("{}\n", serde_json::to_string_pretty(&object)?)
         }

@@ -33,10 +33,9 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
-    let recipes = models::recipes(global)?;
     let forest = match &args.model {
-        Some(name) => family::around(&registry, &recipes, models::find(&registry, name)?),
-        None => family::whole(&registry, &recipes),
+        Some(name) => family::around(&registry, models::find(&registry, name)?),
+        None => family::whole(&registry),
     };
     let text = match args.format {
         Format::Dot => dot(&forest),
@@ -50,16 +49,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Registry, recipe};
-
-    fn load() -> (Registry, recipe::Recipes) {
-        (Registry::load(None).unwrap(), recipe::load(None).unwrap())
-    }
+    use crate::registry::Registry;
 
     #[test]
     fn the_whole_family_at_two_widths() {
-        let (registry, recipes) = load();
-        let forest = family::whole(&registry, &recipes);
+        let registry = Registry::load(None).unwrap();
+        let forest = family::whole(&registry);
         insta::assert_snapshot!("tree_80", forest.text(80));
         insta::assert_snapshot!("tree_160", forest.text(160));
         for width in [80, 160] {
@@ -71,15 +66,15 @@ mod tests {
 
     #[test]
     fn a_model_stands_between_its_base_and_its_children() {
-        let (registry, recipes) = load();
+        let registry = Registry::load(None).unwrap();
         let card = registry.find("ziya-llama-13b-pretrain-v1").unwrap();
-        insta::assert_snapshot!(family::around(&registry, &recipes, card).text(100));
+        insta::assert_snapshot!(family::around(&registry, card).text(100));
     }
 
     #[test]
     fn every_format_names_every_model() {
-        let (registry, recipes) = load();
-        let forest = family::whole(&registry, &recipes);
+        let registry = Registry::load(None).unwrap();
+        let forest = family::whole(&registry);
         for text in [dot(&forest), mermaid(&forest), tree_svg(&forest)] {
             for card in registry.cards() {
                 assert!(text.contains(&card.id), "{}", card.id);

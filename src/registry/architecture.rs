@@ -3,13 +3,10 @@
 //! LLaMA: pre-norm with RMSNorm, rotary positions on queries and keys, SwiGLU (Touvron et al. 2023).
 //! BLOOM: LayerNorm with biases, one more after the embedding, ALiBi, GELU (Le Scao et al. 2022).
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// Shape and constants of a network.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArchitectureRecord {
@@ -28,29 +25,22 @@ pub struct ArchitectureRecord {
     /// Number of query heads.
     pub num_attention_heads: u64,
     /// Number of key and value heads, a divisor of the number of query heads; as many if not stated.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub num_key_value_heads: Option<u64>,
     /// Width of a head; `hidden_size / num_attention_heads` if not stated.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<u64>,
     /// Rows of the embedding matrix.
     pub vocab_size: u64,
     /// The longest text in tokens that the model can be used for.
     pub max_context: u64,
     /// What `config.json` says under this name, where it is not `max_context`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_position_embeddings: Option<u64>,
     /// Added to the mean square in RMSNorm; LLaMA has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rms_norm_eps: Option<f64>,
     /// Added to the variance in LayerNorm; BLOOM has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub layer_norm_epsilon: Option<f64>,
     /// Base of the rotary frequencies; LLaMA has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
     /// How positions are stretched beyond the training context.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<RopeScalingRecord>,
     /// Whether the output layer is the embedding matrix.
     #[serde(default)]
@@ -62,7 +52,6 @@ pub struct ArchitectureRecord {
     #[serde(default)]
     pub mlp_bias: bool,
     /// Number of parameters, a shared embedding counted once; checked against the shapes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
     /// Whether the checkpoint's configuration asks for code of its own repository.
     #[serde(default)]
@@ -74,7 +63,6 @@ pub struct ArchitectureRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// Where it was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
 }
 
@@ -132,17 +120,8 @@ pub enum ModelType {
     Bloom,
 }
 
-impl ModelType {
-    /// The word used in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ModelType::Llama => "llama",
-            ModelType::Bloom => "bloom",
-        }
-    }
-}
-
 /// How positions are stretched beyond the training context.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RopeScalingRecord {
@@ -152,10 +131,8 @@ pub struct RopeScalingRecord {
     /// How much the context grows.
     pub factor: f64,
     /// The context before stretching, in tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub original_max_position_embeddings: Option<u64>,
     /// Whether the model was trained with the stretched positions.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub finetuned: Option<bool>,
 }
 
@@ -171,51 +148,6 @@ pub enum RopeScalingKind {
     Yarn,
     /// LLaMA 3.1's ramp between kept and divided frequencies.
     Llama3,
-}
-
-impl RopeScalingKind {
-    /// The word used in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RopeScalingKind::Linear => "linear",
-            RopeScalingKind::Dynamic => "dynamic",
-            RopeScalingKind::Yarn => "yarn",
-            RopeScalingKind::Llama3 => "llama3",
-        }
-    }
-}
-
-/// What a card says under `architecture:`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum ArchitectureRef {
-    /// The name of a record.
-    Named(String),
-    /// The record itself.
-    Inline(Box<ArchitectureRecord>),
-}
-
-impl<'de> Deserialize<'de> for ArchitectureRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrRecord;
-        impl<'de> Visitor<'de> for NameOrRecord {
-            type Value = ArchitectureRef;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an architecture record, or a map with its fields")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<ArchitectureRef, E> {
-                Ok(ArchitectureRef::Named(name.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ArchitectureRef, A::Error> {
-                let record = ArchitectureRecord::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ArchitectureRef::Inline(Box::new(record)))
-            }
-        }
-        deserializer.deserialize_any(NameOrRecord)
-    }
 }
 
 #[cfg(test)]
@@ -272,15 +204,5 @@ mod tests {
         let text = "{hidden_size: 18446744073709551615, intermediate_size: 3, num_hidden_layers: 3, \
                     num_attention_heads: 1, vocab_size: 17, max_context: 64}";
         assert_eq!(record(text).count_parameters(), None);
-    }
-
-    #[test]
-    fn a_reference_is_a_name_or_a_record() {
-        let named: ArchitectureRef = serde_yaml::from_str("llama-7b").unwrap();
-        assert_eq!(named, ArchitectureRef::Named("llama-7b".to_owned()));
-        let error = serde_yaml::from_str::<ArchitectureRef>("{hidden_size: 8}").unwrap_err();
-        assert!(error.to_string().contains("missing field `intermediate_size`"), "{error}");
-        let error = serde_yaml::from_str::<ArchitectureRef>("7").unwrap_err();
-        assert!(error.to_string().contains("expected the name of an architecture record"), "{error}");
     }
 }

@@ -6,10 +6,13 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_yaml::Mapping;
 
-use super::{ArchitectureRef, HubSource, Published, Release, ReleaseKind, Rule, Source, Training};
+use super::recipe::Recipe;
+use super::{ArchitectureRecord, HubSource, Published, Reference, Release, ReleaseKind, Rule, Source};
 
 /// One model of the zoo.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -23,23 +26,17 @@ pub struct Card {
     /// The branch of the family: `llama`, `vicuna`, `smollm2`, …
     pub family: String,
     /// What it is, in a sentence or two.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The id of the model it was trained from. The released files may need another one:
     /// see [`Release::base`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
     /// Number of parameters, shared ones counted once; taken from the architecture if not stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
     /// The shape of the network: the name of a record, or the record itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub architecture: Option<ArchitectureRef>,
+    pub architecture: Option<Reference<ArchitectureRecord>>,
     /// The name of a tokenizer record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
     /// The longest context in tokens that it was trained for; taken from the architecture if not stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u64>,
     /// The licence of the weights, an SPDX id where there is one.
     pub license: String,
@@ -54,17 +51,15 @@ pub struct Card {
     /// Where the files of `release` can be had, best first.
     #[serde(default, with = "serde_yaml::with::singleton_map_recursive")]
     pub sources: Vec<Source>,
-    /// How it was trained, as far as it is its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub training: Option<Training>,
-    /// The name of the training recipe that it shares with others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipe: Option<String>,
+    /// How it was trained: the name of a recipe that it shares with others, or the recipe itself.
+    pub recipe: Option<Reference<Recipe>>,
+    /// What its training has different from that recipe: keys of a [`Stage`](super::recipe::Stage), and under
+    /// `stage` which one, counted from 1, if it is not the first.
+    #[serde(default, skip_serializing_if = "Mapping::is_empty")]
+    pub training: Mapping,
     /// The name of the prompt template that it was tuned with; `none` for a model of plain text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// What ends an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
     /// Whether a BOS token goes before a text.
     #[serde(default)]
@@ -77,7 +72,6 @@ pub struct Card {
     )]
     pub published: Vec<Published>,
     /// How the authors let users check the rebuilt weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<Integrity>,
     /// What a user should know, one paragraph each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,7 +80,6 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// Where the facts were read, unless a group of them has its own mark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
     /// The file the card was read from.
     #[serde(skip)]
@@ -178,19 +171,6 @@ pub enum Bos {
     EachMessage,
     /// Never.
     Never,
-}
-
-impl Bos {
-    /// The word used in cards.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Bos::Tokenizer => "tokenizer",
-            Bos::Always => "always",
-            Bos::EachTurn => "each-turn",
-            Bos::EachMessage => "each-message",
-            Bos::Never => "never",
-        }
-    }
 }
 
 /// A check on rebuilt weights that the authors published.

@@ -35,7 +35,7 @@ impl<'a> Checker<'a> {
         }
         let Some(first) = first else { return 0 };
         let indent = |line: &str| line.len() - line.trim_start().len();
-        let depth = self.text.lines().nth(first).map(indent).unwrap_or_default();
+        let depth = self.text.lines().nth(first).map(indent).expect("the line was found");
         let mut block = self.text.lines().enumerate().skip(first + 1).take_while(|(_, line)| {
             line.trim().is_empty() || indent(line) > depth || line.trim_start().starts_with("- ")
         });
@@ -80,6 +80,16 @@ impl<'a> Checker<'a> {
         match value {
             Some(x) if !(x.is_finite() && x > 0.0) => {
                 Err(self.wrong(field, "a positive number", &x.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// From 0 to below 1, if stated.
+    pub(super) fn fraction(&self, field: &str, value: Option<f64>) -> Result<(), RegistryError> {
+        match value {
+            Some(x) if !(0.0..1.0).contains(&x) => {
+                Err(self.wrong(field, "a fraction from 0 to below 1", &x.to_string()))
             }
             _ => Ok(()),
         }

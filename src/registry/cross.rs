@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::load::{Loaded, Shared};
+use super::load::Loaded;
 use super::{
-    ArchitectureRecord, ArchitectureRef, Card, RegistryError, Release, ReleaseKind, TokenizerRecord,
-    VocabularyRule,
+    ArchitectureRecord, Card, Reference, RegistryError, Release, ReleaseKind, TokenizerRecord, VocabularyRule,
 };
 
 /// Everything that names can refer to.
@@ -15,7 +14,8 @@ pub(super) struct Names<'a> {
     pub cards: BTreeMap<String, &'a Loaded<Card>>,
     pub architectures: BTreeMap<&'a str, &'a Loaded<ArchitectureRecord>>,
     pub tokenizers: BTreeMap<&'a str, &'a Loaded<TokenizerRecord>>,
-    pub shared: &'a Shared,
+    /// Names of prompt templates.
+    pub prompts: &'a BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
@@ -25,8 +25,8 @@ impl<'a> Names<'a> {
 
     fn architecture(&self, card: &'a Card) -> Option<&'a ArchitectureRecord> {
         match card.architecture.as_ref()? {
-            ArchitectureRef::Named(name) => Some(&self.architectures.get(name.as_str())?.value),
-            ArchitectureRef::Inline(record) => Some(record),
+            Reference::Named(name) => Some(&self.architectures.get(name.as_str())?.value),
+            Reference::Inline(record) => Some(record),
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a> Names<'a> {
         if let Some(base) = &card.base {
             model("base", base)?;
         }
-        if let Some(ArchitectureRef::Named(name)) = &card.architecture {
+        if let Some(Reference::Named(name)) = &card.architecture {
             let ok = self.architectures.contains_key(name.as_str());
             checker.require(ok, "architecture", "the name of an architecture record", name)?;
         }
@@ -82,17 +82,9 @@ impl<'a> Names<'a> {
             let ok = self.tokenizers.contains_key(name.as_str());
             checker.require(ok, "tokenizer", "the name of a tokenizer record", name)?;
         }
-        for (field, name, known) in
-            [("prompt", &card.prompt, &self.shared.prompts), ("recipe", &card.recipe, &self.shared.recipes)]
-        {
-            if let Some(name) = name {
-                checker.require(
-                    known.contains(name),
-                    field,
-                    format!("the name of a file in {field}s"),
-                    name,
-                )?;
-            }
+        if let Some(name) = &card.prompt {
+            let ok = self.prompts.contains(name);
+            checker.require(ok, "prompt", "the name of a file in prompts", name)?;
         }
         for release in card.releases() {
             if let Some(base) = &release.base {

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::checker::Checker;
+use super::recipe::{self, Recipe};
 use super::{ArchitectureRecord, Card, Origin, RegistryError, TokenizerRecord, records, validate};
-use crate::base::yaml::{self, MAX_BYTES};
+use crate::base::yaml::{self, FileError, MAX_BYTES};
 
 /// A value with the file and the text it was read from (needed to name lines later).
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ pub(super) enum Item {
     Card(Box<Loaded<Card>>),
     Architecture(Box<Loaded<ArchitectureRecord>>),
     Tokenizer(Box<Loaded<TokenizerRecord>>),
+    Recipe(Box<Loaded<Recipe>>),
 }
 
 /// Which kind of file a folder holds.
@@ -40,18 +43,27 @@ pub(super) enum Kind {
     Card,
     Architecture,
     Tokenizer,
+    Recipe,
 }
 
 impl Kind {
     /// The kinds with the subfolders that hold them.
-    const ALL: [(Kind, &'static str); 3] =
-        [(Kind::Card, ""), (Kind::Architecture, "architectures"), (Kind::Tokenizer, "tokenizers")];
+    const ALL: [(Kind, &'static str); 4] = [
+        (Kind::Card, ""),
+        (Kind::Architecture, "architectures"),
+        (Kind::Tokenizer, "tokenizers"),
+        (Kind::Recipe, "recipes"),
+    ];
 
     /// Of a file on disk, by the folder it is in.
     pub fn of_file(path: &Path) -> Kind {
         let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let folder = full.parent().and_then(Path::file_name).unwrap_or_default();
-        Kind::ALL.into_iter().find(|(_, name)| folder == *name).map_or(Kind::Card, |(kind, _)| kind)
+        Kind::of_folder(folder).unwrap_or(Kind::Card)
+    }
+
+    fn of_folder(folder: &OsStr) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|(_, name)| folder == *name).map(|(kind, _)| kind)
     }
 }
 
@@ -72,6 +84,11 @@ pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: Origin) -> Resu
             records::tokenizer(&loaded.checker(), &loaded.value)?;
             Item::Tokenizer(Box::new(loaded))
         }
+        Kind::Recipe => {
+            let loaded: Loaded<Recipe> = read(text, origin.file)?;
+            recipe::check::file(&loaded.checker(), &loaded.file, &loaded.value)?;
+            Item::Recipe(Box::new(loaded))
+        }
     })
 }
 
@@ -84,16 +101,47 @@ pub(super) fn card(text: Cow<'static, str>, origin: Origin) -> Result<Loaded<Car
 }
 
 fn read<T: DeserializeOwned>(text: Cow<'static, str>, file: String) -> Result<Loaded<T>, RegistryError> {
-    let value = yaml::parse(&file, &text)?;
+    let value = yaml::parse(&file, &text).map_err(|error| match error {
+        FileError::Syntax { file, line, message } => {
+            FileError::Syntax { file, line, message: advised(message) }
+        }
+        other => other,
+    })?;
     Ok(Loaded { value, file, text })
+}
+
+/// What the parser says of keys that once had another name, place or form, and what they are now.
+const MOVED: [(&str, &str); 16] = [
+    ("unknown field `models`", "what a model has of its own now stands under `training` in its card"),
+    ("unknown field `rank`", "it is now `r`"),
+    ("unknown field `targets`", "it is now `target_modules`"),
+    ("unknown field `dtype`", "it now stands under `release`"),
+    ("unknown field `methods`", "now the recipe's name under `recipe`, or `recipe: {stages: [{method: …}]}`"),
+    ("unknown field `batch_size`", "it is now `batch: {sequences: …}`"),
+    ("unknown field `max_length`", "it is now `sequence_length`"),
+    ("unknown field `schedule`", "it is now `learning_rate: {schedule: …}`"),
+    ("unknown field `warmup_ratio`", "it is now `learning_rate: {warmup_ratio: …}`"),
+    ("unknown field `warmup_steps`", "it is now `learning_rate: {warmup_steps: …}`"),
+    ("unknown field `weight_decay`", "it is now `optimizer: {weight_decay: …}`"),
+    ("unknown field `grad_clip`", "it is now `optimizer: {gradient_clipping: …}`"),
+    ("unknown field `details`", "they are now `notes: […]`"),
+    ("expected struct Data", "it is now `data: {name: …}`"),
+    ("expected struct LearningRate", "it is now `learning_rate: {peak: …}`"),
+    ("expected struct Optimizer", "it is now `optimizer: {name: …}`"),
+];
+
+/// The parser's message, with the new place of a key that has moved.
+pub(super) fn advised(message: String) -> String {
+    match MOVED.iter().find(|(complaint, _)| message.contains(complaint)) {
+        Some((_, now)) => format!("{message}; {now}"),
+        None => message,
+    }
 }
 
 /// The cards and records of the binary: the files directly in `zoo/` and in the folders of records.
 pub(super) fn embedded() -> Result<Vec<Item>, RegistryError> {
-    let kind_of = |name: &str| {
-        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-        Kind::ALL.into_iter().find(|(_, of_kind)| *of_kind == folder).map(|(kind, _)| kind)
-    };
+    let kind_of =
+        |name: &str| Kind::of_folder(name.rsplit_once('/').map_or("", |(folder, _)| folder).as_ref());
     super::embedded::files()
         .par_iter()
         .filter_map(|(name, text)| Some((kind_of(name)?, name, text)))
@@ -119,31 +167,16 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
     Ok(items)
 }
 
-/// Names of files that cards refer to and that other rooms read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shared {
-    /// The files of `prompts/`, without ending.
-    pub prompts: BTreeSet<String>,
-    /// The files of `recipes/`, without ending.
-    pub recipes: BTreeSet<String>,
-}
-
-impl Shared {
-    /// Those of the binary and of a user's folder.
-    pub fn find(user_dir: Option<&Path>) -> Result<Self, RegistryError> {
-        let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let names = |folder: &str| -> Result<BTreeSet<String>, RegistryError> {
-            let embedded = super::embedded::files().iter().map(|(name, _)| Path::new(*name));
-            let mut names: BTreeSet<String> =
-                embedded.filter(|path| path.parent() == Some(Path::new(folder))).map(stem).collect();
-            let own = user_dir.map(|user_dir| user_dir.join(folder)).filter(|own| own.is_dir());
-            if let Some(own) = own {
-                names.extend(yaml::files_in(&own)?.iter().map(|path| stem(path)));
-            }
-            Ok(names)
-        };
-        Ok(Shared { prompts: names("prompts")?, recipes: names("recipes")? })
+/// The prompt templates of the binary and of a user's folder, which another room reads: their names.
+pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, RegistryError> {
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let embedded = super::embedded::files().iter().map(|(name, _)| Path::new(*name));
+    let mut names: BTreeSet<String> =
+        embedded.filter(|path| path.parent() == Some(Path::new("prompts"))).map(stem).collect();
+    if let Some(own) = user_dir.map(|user_dir| user_dir.join("prompts")).filter(|own| own.is_dir()) {
+        names.extend(yaml::files_in(&own)?.iter().map(|path| stem(path)));
     }
+    Ok(names)
 }
 
 /// One file on disk.

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::cross::Names;
-use super::load::{self, Item, Kind, Loaded, Shared};
+use super::load::{self, Item, Kind, Loaded};
+use super::recipe::Recipe;
 use super::{
-    ArchitectureRecord, ArchitectureRef, Card, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
+    ArchitectureRecord, Card, Reference, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
+    trained,
 };
 
 /// How many near names an error offers at most.
@@ -23,36 +25,41 @@ pub struct Registry {
     names: BTreeMap<String, usize>,
     architectures: BTreeMap<String, ArchitectureRecord>,
     tokenizers: BTreeMap<String, TokenizerRecord>,
+    /// Those that cards can name.
+    recipes: BTreeMap<String, Recipe>,
+    /// Id of a card → its recipe, with what is the card's own in it.
+    trained: BTreeMap<String, Recipe>,
 }
 
 impl Registry {
-    /// Loads the embedded files and those of `user_dir`.
+    /// Loads the embedded files and those of `user_dir`; a recipe of the user's takes the place of the embedded
+    /// one of its name.
     ///
     /// Errors name file, line and field: a file that cannot be read, a value that cannot be, a name
     /// taken twice (also a user's card that takes an embedded one's name), a name that leads nowhere, a
     /// model that is its own ancestor, numbers of parameters or of tokens that do not agree.
     pub fn load(user_dir: Option<&Path>) -> Result<Self, RegistryError> {
-        let mut items = load::embedded()?;
-        if let Some(folder) = user_dir {
-            items.extend(load::folder(folder)?);
-        }
-        Self::from_items(items, &Shared::find(user_dir)?)
+        Self::load_with(Vec::new(), user_dir)
     }
 
     /// Loads the registry with these files in it, each in the place of the card or record of its name:
     /// what `zoo card check` does with a file before it is put into a folder. Files in a folder named
-    /// `architectures` or `tokenizers` are records, others are cards.
+    /// `architectures`, `tokenizers` or `recipes` are records, others are cards.
     pub fn check_files(files: &[PathBuf], user_dir: Option<&Path>) -> Result<Self, RegistryError> {
         let checked: Vec<Item> =
             files.iter().map(|path| load::file(Kind::of_file(path), path)).collect::<Result<_, _>>()?;
+        Self::load_with(checked, user_dir)
+    }
+
+    /// The embedded files and those of `user_dir`, with these items in the place of those of their names.
+    fn load_with(checked: Vec<Item>, user_dir: Option<&Path>) -> Result<Self, RegistryError> {
         let mut items = load::embedded()?;
-        if let Some(folder) = user_dir {
-            items.extend(load::folder(folder)?);
-        }
-        let names: BTreeSet<(u8, String)> = checked.iter().map(name_of).collect();
-        items.retain(|item| !names.contains(&name_of(item)));
-        items.extend(checked);
-        Self::from_items(items, &Shared::find(user_dir)?)
+        let own = user_dir.map_or_else(|| Ok(Vec::new()), load::folder)?;
+        let (recipes, others) = own.into_iter().partition(|item| matches!(item, Item::Recipe(_)));
+        put(&mut items, recipes);
+        items.extend::<Vec<Item>>(others);
+        put(&mut items, checked);
+        Self::from_items(items, &load::prompt_names(user_dir)?)
     }
 
     /// What is wrong with each of these files by itself.
@@ -60,20 +67,22 @@ impl Registry {
         files.iter().filter_map(|path| load::file(Kind::of_file(path), path).err()).collect()
     }
 
-    fn from_items(items: Vec<Item>, shared: &Shared) -> Result<Self, RegistryError> {
-        let (mut cards, mut architectures, mut tokenizers) = (Vec::new(), Vec::new(), Vec::new());
+    fn from_items(items: Vec<Item>, prompts: &BTreeSet<String>) -> Result<Self, RegistryError> {
+        let (mut cards, mut architectures, mut tokenizers, mut recipes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match item {
                 Item::Card(card) => cards.push(*card),
                 Item::Architecture(record) => architectures.push(*record),
                 Item::Tokenizer(record) => tokenizers.push(*record),
+                Item::Recipe(recipe) => recipes.push(*recipe),
             }
         }
         let mut names = Names {
             cards: BTreeMap::new(),
             architectures: by_name(&architectures, |record| &record.name)?,
             tokenizers: by_name(&tokenizers, |record| &record.name)?,
-            shared,
+            prompts,
         };
         for loaded in &cards {
             let card = &loaded.value;
@@ -88,10 +97,16 @@ impl Registry {
             }
         }
         names.check()?;
-        let records = |loaded: Loaded<ArchitectureRecord>| (loaded.value.name.clone(), loaded.value);
-        let architectures = architectures.into_iter().map(records).collect();
-        let records = |loaded: Loaded<TokenizerRecord>| (loaded.value.name.clone(), loaded.value);
-        let tokenizers = tokenizers.into_iter().map(records).collect();
+        let shared = by_name(&recipes, |recipe| &recipe.name)?;
+        let mut trained = BTreeMap::new();
+        for loaded in &mut cards {
+            let recipe = trained::recipe_of(loaded, &shared)?;
+            trained::adapters(loaded, recipe.as_ref())?;
+            trained.extend(recipe.map(|recipe| (loaded.value.id.clone(), recipe)));
+        }
+        let architectures = values_by_name(architectures, |record| &record.name);
+        let tokenizers = values_by_name(tokenizers, |record| &record.name);
+        let recipes = values_by_name(recipes, |recipe| &recipe.name);
         let mut cards: Vec<Card> = cards.into_iter().map(|loaded| loaded.value).collect();
         cards.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
         let mut names = BTreeMap::new();
@@ -99,7 +114,7 @@ impl Registry {
             names.insert(card.id.to_lowercase(), position);
             names.extend(card.aliases.iter().map(|alias| (alias.to_lowercase(), position)));
         }
-        let mut registry = Registry { cards, names, architectures, tokenizers };
+        let mut registry = Registry { cards, names, architectures, tokenizers, recipes, trained };
         registry.fill();
         Ok(registry)
     }
@@ -159,8 +174,8 @@ impl Registry {
     /// The shape of a card's network, be it named or part of the card.
     pub fn architecture_of<'a>(&'a self, card: &'a Card) -> Option<&'a ArchitectureRecord> {
         match card.architecture.as_ref()? {
-            ArchitectureRef::Named(name) => self.architecture(name),
-            ArchitectureRef::Inline(record) => Some(record),
+            Reference::Named(name) => self.architecture(name),
+            Reference::Inline(record) => Some(record),
         }
     }
 
@@ -177,6 +192,16 @@ impl Registry {
     /// The tokenizer of a card.
     pub fn tokenizer_of(&self, card: &Card) -> Option<&TokenizerRecord> {
         self.tokenizer(card.tokenizer.as_deref()?)
+    }
+
+    /// All recipes that cards can name, sorted by name.
+    pub fn recipes(&self) -> impl Iterator<Item = &Recipe> {
+        self.recipes.values()
+    }
+
+    /// How the model of a card was trained: the recipe that it names or has, with its own changes in it.
+    pub fn recipe_of(&self, card: &Card) -> Option<&Recipe> {
+        self.trained.get(&card.id)
     }
 
     /// The model that a card was trained from.
@@ -202,13 +227,25 @@ impl Registry {
     }
 }
 
+/// Puts the new items in the place of those of their names.
+fn put(items: &mut Vec<Item>, new: Vec<Item>) {
+    let names: BTreeSet<(u8, String)> = new.iter().map(name_of).collect();
+    items.retain(|item| !names.contains(&name_of(item)));
+    items.extend(new);
+}
+
 /// Kind and name of what a file holds.
 fn name_of(item: &Item) -> (u8, String) {
     match item {
         Item::Card(loaded) => (0, loaded.value.id.to_lowercase()),
         Item::Architecture(loaded) => (1, loaded.value.name.clone()),
         Item::Tokenizer(loaded) => (2, loaded.value.name.clone()),
+        Item::Recipe(loaded) => (3, loaded.value.name.clone()),
     }
+}
+
+fn values_by_name<T>(loaded: Vec<Loaded<T>>, name: impl Fn(&T) -> &str) -> BTreeMap<String, T> {
+    loaded.into_iter().map(|one| (name(&one.value).to_owned(), one.value)).collect()
 }
 
 fn by_name<T>(
@@ -277,25 +314,25 @@ mod tests {
     #[test]
     fn a_name_taken_twice_is_an_error_with_both_files() {
         let twice = [card("one", "uno", ""), card("two", "UNO", "")];
-        let error = Registry::from_items(twice.into(), &Shared::default()).unwrap_err().to_string();
+        let error = Registry::from_items(twice.into(), &BTreeSet::new()).unwrap_err().to_string();
         assert_eq!(error, "two.yaml:3: the name \"uno\" is already taken by one.yaml; rename one of the two");
         let twice = [card("one", "", ""), card("two", "one", "")];
         assert!(matches!(
-            Registry::from_items(twice.into(), &Shared::default()),
+            Registry::from_items(twice.into(), &BTreeSet::new()),
             Err(RegistryError::Duplicate { .. })
         ));
     }
 
     #[test]
     fn a_base_must_be_a_card() {
-        let error = Registry::from_items(vec![card("one", "", "base: zero\n")], &Shared::default())
+        let error = Registry::from_items(vec![card("one", "", "base: zero\n")], &BTreeSet::new())
             .unwrap_err()
             .to_string();
         assert_eq!(error, "one.yaml:7: base: expected the id of another card, found \"zero\"");
         assert!(
             Registry::from_items(
                 vec![card("one", "", "base: zero\n"), card("zero", "", "")],
-                &Shared::default()
+                &BTreeSet::new()
             )
             .is_ok()
         );

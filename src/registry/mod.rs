@@ -1,8 +1,8 @@
 //! Model cards: the family as data.
 //!
-//! A card is one YAML file that says what a model is (architecture, licence, languages, published
-//! scores), in what form it was released and where its files come from. What several models share has
-//! its own file: the shape of a network, a tokenizer. The files in `zoo/` are part of the binary; a
+//! A card is one YAML file that says what a model is (architecture, licence, languages, published scores), how it
+//! was trained, in what form it was released and where its files come from. What several models share has its own
+//! file: the shape of a network, a tokenizer, a training recipe. The files in `zoo/` are part of the binary; a
 //! folder of the user's own is read beside them. This room knows names and facts, and no tensors.
 
 mod architecture;
@@ -16,18 +16,20 @@ mod lookup;
 mod published;
 pub mod recipe;
 mod records;
+mod reference;
 mod release;
 mod source;
 mod tokenizer;
-mod training;
+mod trained;
 mod validate;
+mod words;
 
-pub use architecture::{ArchitectureRecord, ArchitectureRef, ModelType, RopeScalingKind, RopeScalingRecord};
+pub use architecture::{ArchitectureRecord, ModelType, RopeScalingKind, RopeScalingRecord};
 pub use card::{Bos, Card, Integrity, Origin, Stop};
 pub use error::{RegistryError, UnknownModel};
 pub use lookup::Registry;
 pub use published::Published;
+pub use reference::Reference;
 pub use release::{Digests, FileDigest, Key, Lora, Release, ReleaseKind, Rule, Vocabulary, VocabularyRule};
 pub use source::{HubSource, PipSource, Source};
 pub use tokenizer::{TokenizerKind, TokenizerRecord};
-pub use training::{Method, ScheduleShape, Training};

@@ -17,6 +17,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One score from a paper, a model card or a leaderboard.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
@@ -25,17 +26,14 @@ pub struct Published {
     /// The metric's name: `acc`, `acc_norm`, `exact_match`, …
     pub metric: String,
     /// Number of examples in the prompt, if it was stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_fewshot: Option<u32>,
     /// The score in the metric's own unit (fractions, not percent, for accuracies).
     pub value: f64,
     /// Where it was published.
     pub source: String,
     /// How it was measured, where that differs from what this program does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// Where it was read, a provenance mark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
 }
 

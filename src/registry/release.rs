@@ -6,58 +6,45 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// One released form.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// Whole weights or something that needs a base.
     pub kind: ReleaseKind,
     /// File format: `safetensors`, `gguf`, `consolidated.NN.pth`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Element type of the released weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
     /// Number of files that the weights are cut into.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
     /// The folder's name in the authors' download.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
     /// The hub repository, for a form whose files are not those of the card's `sources`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<String>,
     /// How the weights are rebuilt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
     /// The id of the model that the files are applied to, where it is not the card's `base`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
     /// The ids of the cards whose adapters are merged, in this order; the last is the card's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merge_order: Vec<String>,
-    /// The adapter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The adapter; that of the recipe if not stated.
     pub lora: Option<Lora>,
     /// The key of encrypted files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
     /// What becomes of the rows of the embedding and of the output layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<Vocabulary>,
     /// Known digests of the files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<Digests>,
     /// Revisions of the repository that hold another network than `main`: revision → architecture.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<String, String>,
     /// What a user must bring before the model can run, where it is not obvious from the kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bring: Option<String>,
     /// What to know about this form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Where it was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
 }
 
@@ -80,18 +67,6 @@ pub enum ReleaseKind {
 }
 
 impl ReleaseKind {
-    /// The word used in cards.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ReleaseKind::Full => "full",
-            ReleaseKind::Delta => "delta",
-            ReleaseKind::Diff => "diff",
-            ReleaseKind::Xor => "xor",
-            ReleaseKind::Lora => "lora",
-            ReleaseKind::Unreleased => "unreleased",
-        }
-    }
-
     /// For sentences.
     pub(super) fn phrase(self) -> &'static str {
         match self {
@@ -137,19 +112,6 @@ impl Rule {
         Rule::PeftLora,
     ];
 
-    /// The word used in cards.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Rule::AlpacaDiff => "alpaca_diff",
-            Rule::VicunaDelta => "vicuna_delta",
-            Rule::VicunaDeltaV0 => "vicuna_delta_v0",
-            Rule::ZiyaDelta => "ziya_delta",
-            Rule::BelleXor => "belle_xor",
-            Rule::ChineseLora => "chinese_lora",
-            Rule::PeftLora => "peft_lora",
-        }
-    }
-
     /// The kind of release that it rebuilds.
     pub fn kind(self) -> ReleaseKind {
         match self {
@@ -162,6 +124,7 @@ impl Rule {
 }
 
 /// A low-rank adapter: each target's weight grows by `alpha / r · B A`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lora {
@@ -169,15 +132,14 @@ pub struct Lora {
     pub r: u32,
     /// Numerator of the scale.
     pub alpha: f64,
-    /// Dropout during training.
+    /// Dropout before the first factor, in training.
     pub dropout: Option<f64>,
     /// Projections that have an update.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_modules: Vec<String>,
-    /// Modules that were trained whole and replace those of the base.
-    #[serde(default)]
+    /// Modules that are trained and saved whole, and replace those of the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules_to_save: Vec<String>,
-    /// Element type of the adapter's file.
-    pub dtype: Option<String>,
     /// Where it was read.
     pub src: Option<String>,
 }
@@ -237,16 +199,14 @@ pub struct Digests {
 }
 
 /// Digests and size of one file.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileDigest {
     /// SHA-256, 64 lower-case hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// MD5, 32 lower-case hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
     /// Size in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }

@@ -18,6 +18,7 @@ pub enum Source {
 }
 
 /// A file inside a wheel.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PipSource {
@@ -30,11 +31,11 @@ pub struct PipSource {
     /// SHA-256 of the file, 64 lower-case hexadecimal digits.
     pub sha256: String,
     /// Size of the file in bytes, if the card states it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }
 
 /// A repository of a hub.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubSource {
@@ -47,7 +48,6 @@ pub struct HubSource {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Whose copy it is and where that was read, if it is not the authors' own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

@@ -82,13 +82,3 @@ pub enum TokenizerKind {
     /// Pairs of byte strings merged by rank.
     ByteLevelBpe,
 }
-
-impl TokenizerKind {
-    /// The word used in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TokenizerKind::SentencepieceBpe => "sentencepiece-bpe",
-            TokenizerKind::ByteLevelBpe => "byte-level-bpe",
-        }
-    }
-}

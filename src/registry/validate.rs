@@ -2,9 +2,8 @@
 //! become file names, URLs or arguments of another program.
 
 use super::checker::{Checker, is_id, is_relative, is_repo, is_word};
-use super::{
-    ArchitectureRef, Card, Digests, Lora, Published, RegistryError, Release, ReleaseKind, Source, Training,
-};
+use super::recipe::check;
+use super::{Card, Digests, Lora, Published, Reference, RegistryError, Release, ReleaseKind, Source};
 
 /// ISO 639-1.
 const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu \
@@ -32,12 +31,7 @@ pub(super) fn card(checker: &Checker<'_>, card: &Card) -> Result<(), RegistryErr
     for (field, value) in [("name", &card.name), ("family", &card.family), ("license", &card.license)] {
         checker.require(!value.trim().is_empty(), field, "some text", value)?;
     }
-    for (field, value) in [
-        ("base", &card.base),
-        ("tokenizer", &card.tokenizer),
-        ("prompt", &card.prompt),
-        ("recipe", &card.recipe),
-    ] {
+    for (field, value) in [("base", &card.base), ("tokenizer", &card.tokenizer), ("prompt", &card.prompt)] {
         if let Some(value) = value {
             checker.require(is_id(value), field, "a name of the registry", value)?;
         }
@@ -49,18 +43,26 @@ pub(super) fn card(checker: &Checker<'_>, card: &Card) -> Result<(), RegistryErr
         checker.require(ok, "languages", "ISO 639-1 codes such as en and zh", code)?;
     }
     match &card.architecture {
-        Some(ArchitectureRef::Named(name)) => {
+        Some(Reference::Named(name)) => {
             checker.require(is_id(name), "architecture", "the name of a record", name)?;
         }
-        Some(ArchitectureRef::Inline(record)) => {
-            super::records::architecture(checker, "architecture.", record)?
+        Some(Reference::Inline(record)) => super::records::architecture(checker, "architecture.", record)?,
+        None => {}
+    }
+    match &card.recipe {
+        Some(Reference::Named(name)) => {
+            checker.require(is_id(name), "recipe", "a name of the registry", name)?;
+        }
+        Some(Reference::Inline(recipe)) => {
+            let named = recipe.name.is_empty() || recipe.name == card.id;
+            checker.require(named, "recipe.name", "no name, or the card's id", &recipe.name)?;
+            check::stages(checker, "recipe.", recipe)?;
         }
         None => {}
     }
     checker.require(card.release.hub.is_none(), "release.hub", "the repository under sources", "hub")?;
     card.releases().try_for_each(|one| release(checker, card, one))?;
     card.sources.iter().try_for_each(|one| source(checker, card, one))?;
-    card.training.iter().try_for_each(|one| training(checker, one))?;
     card.published.iter().try_for_each(|one| score(checker, one))?;
     if let Some(integrity) = &card.integrity {
         let ok = integrity.sum.is_finite();
@@ -98,15 +100,14 @@ fn release(checker: &Checker<'_>, card: &Card, release: &Release) -> Result<(), 
     )?;
     let chained = release.merge_order.is_empty() || is_lora;
     checker.require(chained, "release.merge_order", "kind lora with it", kind.as_str())?;
-    if is_lora && release.lora.is_none() {
-        return Err(checker.wrong("release.lora", "rank, alpha and target modules", "nothing"));
-    }
     checker.within("release.shards", release.shards.map(u64::from), 10_000)?;
     if let Some(hub) = &release.hub {
         checker.require(is_repo(hub), "other_releases.hub", "organisation/name", hub)?;
     }
     if let Some(lora) = &release.lora {
-        self::lora(checker, lora)?;
+        self::lora(checker, "release.lora", lora)?;
+        let some = !lora.target_modules.is_empty();
+        checker.require(some, "release.lora.target_modules", "at least one projection", "none")?;
     }
     if let Some(key) = &release.key {
         checker.require(is_relative(&key.file), "release.key.file", "a file name", &key.file)?;
@@ -121,23 +122,19 @@ fn release(checker: &Checker<'_>, card: &Card, release: &Release) -> Result<(), 
     }
 }
 
-fn lora(checker: &Checker<'_>, lora: &Lora) -> Result<(), RegistryError> {
-    checker.within("release.lora.r", Some(lora.r.into()), 65_536)?;
-    checker.positive_float("release.lora.alpha", Some(lora.alpha))?;
-    if let Some(dropout) = lora.dropout {
-        let ok = (0.0..1.0).contains(&dropout);
-        checker.require(ok, "release.lora.dropout", "a fraction below 1", &dropout.to_string())?;
-    }
-    if lora.target_modules.is_empty() {
-        return Err(checker.wrong("release.lora.target_modules", "at least one projection", "none"));
-    }
+/// An adapter; `field` is the name of the map that it is read from.
+pub(super) fn lora(checker: &Checker<'_>, field: &str, lora: &Lora) -> Result<(), RegistryError> {
+    let field = |name: &str| format!("{field}.{name}");
+    checker.within(&field("r"), Some(lora.r.into()), 65_536)?;
+    checker.positive_float(&field("alpha"), Some(lora.alpha))?;
+    checker.fraction(&field("dropout"), lora.dropout)?;
     for module in &lora.target_modules {
         let ok = PROJECTIONS.contains(&module.as_str()) || module == "query_key_value";
-        checker.require(ok, "release.lora.target_modules", format!("some of {PROJECTIONS:?}"), module)?;
+        checker.require(ok, &field("target_modules"), format!("some of {PROJECTIONS:?}"), module)?;
     }
     for module in &lora.modules_to_save {
         let ok = matches!(module.as_str(), "embed_tokens" | "lm_head");
-        checker.require(ok, "release.lora.modules_to_save", "embed_tokens and lm_head", module)?;
+        checker.require(ok, &field("modules_to_save"), "embed_tokens and lm_head", module)?;
     }
     Ok(())
 }
@@ -156,30 +153,6 @@ pub(super) fn digests(checker: &Checker<'_>, field: &str, digests: &Digests) -> 
         checker.positive(&format!("{field}.files.size"), digest.size)?;
         let some = digest.sha256.is_some() || digest.md5.is_some();
         checker.require(some, &format!("{field}.files"), "a sha256 or an md5", file)?;
-    }
-    Ok(())
-}
-
-fn training(checker: &Checker<'_>, training: &Training) -> Result<(), RegistryError> {
-    for (field, value) in [
-        ("training.batch_size", training.batch_size),
-        ("training.steps", training.steps),
-        ("training.max_length", training.max_length),
-    ] {
-        checker.positive(field, value)?;
-    }
-    for (field, value) in [
-        ("training.learning_rate", training.learning_rate),
-        ("training.epochs", training.epochs),
-        ("training.grad_clip", training.grad_clip),
-    ] {
-        checker.positive_float(field, value)?;
-    }
-    for (field, value) in
-        [("training.weight_decay", training.weight_decay), ("training.warmup_ratio", training.warmup_ratio)]
-    {
-        let ok = value.is_none_or(|x| (0.0..1.0).contains(&x));
-        checker.require(ok, field, "a fraction from 0 to below 1", &value.unwrap_or_default().to_string())?;
     }
     Ok(())
 }

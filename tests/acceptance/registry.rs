@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::support::facts::{Comparison, entries, facts, records, text, texts};
 use serde_yaml::Value;
-use zoo::registry::{Card, Registry, ReleaseKind, VocabularyRule, recipe};
+use zoo::registry::{Card, Registry, ReleaseKind, VocabularyRule};
 
 /// Words in a fact, without punctuation around them.
 fn words(fact: &str) -> BTreeSet<&str> {
@@ -123,7 +123,7 @@ fn every_record_is_a_card() {
         }
         release(&mut c, id, card, fact);
         hub(&mut c, id, card, &fact["hub"]);
-        recipe_of(&mut c, id, card, fact);
+        recipe_of(&mut c, &registry, id, card, fact);
         doubts(&mut c, id, card, fact);
     }
     c.finish("cards", 77 * 10);
@@ -230,9 +230,8 @@ fn hub(c: &mut Comparison, id: &str, card: &Card, fact: &Value) {
 }
 
 /// The numbers of the facts' sentence on training are those of the recipe's stages.
-fn recipe_of(c: &mut Comparison, id: &str, card: &Card, fact: &Value) {
-    let recipes = recipe::load(None).unwrap();
-    let Some(recipe) = recipes.of_card(card) else { panic!("{id}: no recipe") };
+fn recipe_of(c: &mut Comparison, registry: &Registry, id: &str, card: &Card, fact: &Value) {
+    let Some(recipe) = registry.recipe_of(card) else { panic!("{id}: no recipe") };
     c.holds(&format!("{id}: the recipe is named"), card.recipe.is_some());
     let hyper = fact["hyper"].as_str().unwrap_or_default();
     // One sentence for two stages: the first rate is that of base models, the second that of tuned ones.

@@ -105,9 +105,9 @@ fn rows(stage: &Stage) -> Vec<Row> {
     }
     if let Some(lora) = &stage.lora {
         let dropout = lora.dropout.map_or_else(String::new, |x| format!(", dropout {x}"));
-        let text = format!("rank {}, alpha {}{dropout}", lora.rank, lora.alpha);
+        let text = format!("rank {}, alpha {}{dropout}", lora.r, lora.alpha);
         add("adapters", Some(text), &lora.src);
-        add("adapters on", list(&lora.targets), &lora.src);
+        add("adapters on", list(&lora.target_modules), &lora.src);
         add("trained whole", list(&lora.modules_to_save), &lora.src);
     }
     if let Some(ppo) = &stage.ppo {

@@ -3,7 +3,6 @@
 use super::prompt;
 use crate::cli::family;
 use crate::prompts::PromptTemplates;
-use crate::registry::recipe::Recipes;
 use crate::registry::{ArchitectureRecord, Card, Registry, Release, Source};
 use crate::report::Table;
 use crate::report::numbers::{short_bytes, short_count};
@@ -14,7 +13,6 @@ use crate::tokenizer::Tokenizer;
 /// What a page is made from.
 pub struct Page<'a> {
     pub registry: &'a Registry,
-    pub recipes: &'a Recipes,
     pub templates: &'a PromptTemplates,
     /// For the tokens of the prompt.
     pub tokenizer: Option<&'a Tokenizer>,
@@ -36,8 +34,7 @@ impl Page<'_> {
             self.section(&mut out, "To run it", paragraph(&capitalised(&text), 2, self.width));
         }
         if card.base.is_some() {
-            let lineage =
-                family::lineage(self.registry, self.recipes, card).text(self.width.saturating_sub(2));
+            let lineage = family::lineage(self.registry, card).text(self.width.saturating_sub(2));
             self.section(&mut out, "Lineage (release form, training)", indented(&lineage));
         }
         for (position, release) in card.releases().enumerate() {
@@ -97,9 +94,8 @@ impl Page<'_> {
 
     fn release(&self, card: &Card, release: &Release) -> String {
         let vocabulary = release.vocabulary.as_ref().map(|vocabulary| {
-            let rule = serde_yaml::to_string(&vocabulary.rule).unwrap_or_default();
             let rows = vocabulary.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
-            format!("{}{rows}", rule.trim())
+            format!("{}{rows}", vocabulary.rule.as_str())
         });
         let lora = release.lora.as_ref().map(|lora| {
             let saved = if lora.modules_to_save.is_empty() {
@@ -210,7 +206,7 @@ impl Page<'_> {
     }
 
     fn training(&self, card: &Card) -> String {
-        let Some(recipe) = self.recipes.of_card(card) else { return String::new() };
+        let Some(recipe) = self.registry.recipe_of(card) else { return String::new() };
         let mut out = self.table(&[
             ("recipe", Some(format!("{}: {}", recipe.name, recipe.title))),
             ("method", Some(recipe.method_label())),
@@ -241,7 +237,7 @@ impl Page<'_> {
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
     fn doubts(&self, card: &Card) -> Vec<String> {
-        let recipe = self.recipes.of_card(card);
+        let recipe = self.registry.recipe_of(card);
         let network = self.registry.architecture_of(card).map(|network| network.doubts.as_slice());
         let tokenizer = self.registry.tokenizer_of(card).map(|record| record.doubts.as_slice());
         let shared = [("architecture", network), ("tokenizer", tokenizer)];
@@ -283,14 +279,14 @@ fn indented_by(text: &str, columns: usize) -> String {
 mod tests {
     use super::*;
     use crate::prompts;
-    use crate::registry::{self, recipe};
+    use crate::registry;
 
     fn page(name: &str, width: usize, place: &dyn Fn(&Source) -> Option<String>) -> String {
         let registry = Registry::load(None).unwrap();
-        let (recipes, templates) = (recipe::load(None).unwrap(), prompts::load(None).unwrap());
+        let templates = prompts::load(None).unwrap();
         let card = registry.find(name).unwrap();
-        let (registry, recipes, templates) = (&registry, &recipes, &templates);
-        Page { registry, recipes, templates, tokenizer: None, place, width }.text(card)
+        let (registry, templates) = (&registry, &templates);
+        Page { registry, templates, tokenizer: None, place, width }.text(card)
     }
 
     #[test]
@@ -311,10 +307,10 @@ mod tests {
     #[test]
     fn every_page_keeps_to_its_width() {
         let registry = Registry::load(None).unwrap();
-        let (recipes, templates) = (recipe::load(None).unwrap(), prompts::load(None).unwrap());
+        let templates = prompts::load(None).unwrap();
         for width in [80, 160] {
-            let (registry, recipes, templates) = (&registry, &recipes, &templates);
-            let page = Page { registry, recipes, templates, tokenizer: None, place: &|_| None, width };
+            let (registry, templates) = (&registry, &templates);
+            let page = Page { registry, templates, tokenizer: None, place: &|_| None, width };
             for card in registry.cards() {
                 let text = page.text(card);
                 for line in text.lines() {

@@ -20,17 +20,6 @@ pub enum Decay {
     Constant,
 }
 
-impl Decay {
-    /// The word used in recipes.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Decay::Cosine => "cosine",
-            Decay::Linear => "linear",
-            Decay::Constant => "constant",
-        }
-    }
-}
-
 /// A learning-rate curve with all its numbers known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Schedule {
@@ -62,8 +51,7 @@ impl Schedule {
         if step >= self.total_steps {
             return last;
         }
-        let progress =
-            (step - self.warmup_steps) as f64 / self.total_steps.saturating_sub(self.warmup_steps) as f64;
+        let progress = (step - self.warmup_steps) as f64 / (self.total_steps - self.warmup_steps) as f64;
         let height = match self.decay {
             Decay::Cosine => 0.5 * (1.0 + (PI * progress).cos()),
             Decay::Linear => 1.0 - progress,
@@ -75,10 +63,10 @@ impl Schedule {
 
     /// `points` steps from 0 to the last one, evenly spread and without repetition; both ends are in it.
     pub fn steps(&self, points: usize) -> Vec<u64> {
-        let gaps = points.saturating_sub(1).max(1) as u128;
-        let mut steps: Vec<u64> = (0..=gaps)
-            .filter_map(|i| u64::try_from((i * u128::from(self.total_steps) + gaps / 2) / gaps).ok())
-            .collect();
+        let gaps = points.max(2) as u128 - 1;
+        let step = |i| (i * u128::from(self.total_steps) + gaps / 2) / gaps;
+        let mut steps: Vec<u64> =
+            (0..=gaps).map(|i| u64::try_from(step(i)).expect("no step is beyond the last")).collect();
         steps.dedup();
         steps
     }

@@ -1,73 +1,93 @@
-//! The family as a whole: cards and recipes say the same things, and both lead somewhere.
+//! The family as a whole: every card leads to a recipe, every recipe to a card, and what both say is said once.
 
-use zoo::registry::recipe::{self, Method, Stage, Trainable};
-use zoo::registry::{Method as CardMethod, Registry};
+use std::collections::BTreeSet;
+
+use zoo::registry::recipe::{Decay, Schedule};
+use zoo::registry::{Reference, Registry, ReleaseKind};
 
 #[test]
-fn every_member_of_the_family_has_a_recipe_that_lists_it() {
-    let (registry, recipes) = (Registry::load(None).unwrap(), recipe::load(None).unwrap());
-    let mut named = Vec::new();
+fn every_member_of_the_family_names_a_recipe_and_every_recipe_is_named() {
+    let registry = Registry::load(None).unwrap();
+    let mut named = BTreeSet::new();
     for card in registry.cards().iter().filter(|card| card.family != "smollm2") {
-        let name = card.recipe.as_deref().unwrap_or_else(|| panic!("{} names no recipe", card.id));
-        let shared = recipes.get(name).unwrap_or_else(|| panic!("{}: no recipe {name}", card.id));
-        assert!(shared.models.contains_key(&card.id), "{name} does not list {}", card.id);
-        named.push(name);
+        let Some(Reference::Named(name)) = &card.recipe else { panic!("{} names no recipe", card.id) };
+        assert_eq!(&registry.recipe_of(card).unwrap().name, name);
+        named.insert(name.as_str());
     }
-    for recipe in recipes.iter() {
-        assert!(named.contains(&recipe.name.as_str()), "no card names {}", recipe.name);
-        for id in recipe.models.keys() {
-            assert!(registry.card(id).is_some_and(|card| card.id == *id), "{}: {id}", recipe.name);
-        }
+    let all: BTreeSet<&str> = registry.recipes().map(|recipe| recipe.name.as_str()).collect();
+    assert_eq!(named, all);
+    for recipe in registry.recipes() {
+        let sources = recipe.stages.iter().all(|stage| stage.src.is_some());
+        assert!(recipe.src.is_some() || sources, "{}: no src", recipe.name);
     }
 }
 
 #[test]
-fn adapters_are_the_same_in_card_and_recipe() {
-    let (registry, recipes) = (Registry::load(None).unwrap(), recipe::load(None).unwrap());
+fn a_released_adapter_is_the_one_of_the_recipe() {
+    let registry = Registry::load(None).unwrap();
     let mut compared = 0;
     for card in registry.cards() {
-        let Some(recipe) = recipes.of_card(card) else { continue };
-        let trained = recipe.stages.iter().filter_map(|stage| stage.lora.as_ref()).next_back();
-        let released = card.releases().find_map(|release| release.lora.as_ref());
-        let (Some(trained), Some(released)) = (trained, released) else { continue };
-        compared += 1;
-        assert_eq!(trained.rank, u64::from(released.r), "{}: rank", card.id);
-        assert_eq!(trained.alpha, released.alpha, "{}: alpha", card.id);
-        assert_eq!(trained.dropout, released.dropout, "{}: dropout", card.id);
-        let sorted = |words: &[String]| {
-            let mut words = words.to_vec();
-            words.sort();
-            words
-        };
-        assert_eq!(sorted(&trained.targets), sorted(&released.target_modules), "{}: targets", card.id);
-        assert_eq!(sorted(&trained.modules_to_save), sorted(&released.modules_to_save), "{}", card.id);
+        for release in card.releases().filter(|release| release.kind == ReleaseKind::Lora) {
+            let stages = &registry.recipe_of(card).unwrap().stages;
+            let trained = stages.iter().rev().find_map(|stage| stage.lora.as_ref());
+            assert!(trained.is_some() && release.lora.as_ref() == trained, "{}", card.id);
+            compared += 1;
+        }
     }
     // Alpaca-LoRA, 15 of Chinese-LLaMA-Alpaca 1, 10 of 2, two of Llama2-Chinese.
     assert_eq!(compared, 28);
 }
 
 #[test]
-fn methods_are_the_same_in_card_and_recipe() {
-    let (registry, recipes) = (Registry::load(None).unwrap(), recipe::load(None).unwrap());
+fn models_are_found_by_how_they_were_trained() {
+    let registry = Registry::load(None).unwrap();
+    let tags = |id: &str| registry.recipe_of(registry.find(id).unwrap()).unwrap().tags().join(" ");
+    for (id, expected) in [
+        ("llama-7b", "pretraining"),
+        ("alpaca-7b", "sft"),
+        ("alpaca-lora-7b", "sft lora"),
+        ("chinese-llama-2-7b-64k", "continued-pretraining long-context lora"),
+        ("chinese-alpaca-2-7b", "sft lora"),
+        ("chinese-alpaca-2-7b-16k", "long-context sft lora"),
+        ("chinese-alpaca-2-7b-rlhf", "sft rlhf"),
+        ("belle-llama-7b-2m-gptq", "sft gptq"),
+        ("belle-llama-ext-13b", "continued-pretraining sft"),
+        ("chatllama", "sft rlhf lora"),
+    ] {
+        assert_eq!(tags(id), expected, "{id}");
+    }
     for card in registry.cards() {
-        let (Some(recipe), Some(training)) = (recipes.of_card(card), &card.training) else { continue };
-        for method in &training.methods {
-            let fits = |stage: &Stage| match method {
-                CardMethod::Pretraining => stage.method == Method::Pretraining,
-                CardMethod::ContinuedPretraining => stage.method == Method::ContinuedPretraining,
-                CardMethod::LongContext => stage.notes.iter().any(|note| note.starts_with("Positions are")),
-                CardMethod::Sft => stage.method == Method::Sft,
-                CardMethod::Lora => stage.trainable == Trainable::Lora,
-                CardMethod::Rlhf => stage.method.is_rlhf(),
-                CardMethod::Gptq => stage.method == Method::Quantization,
-            };
-            assert!(
-                recipe.stages.iter().any(fits),
-                "{}: {} is not in {}",
-                card.id,
-                method.as_str(),
-                recipe.name
-            );
+        for stage in registry.recipe_of(card).iter().flat_map(|recipe| &recipe.stages) {
+            let stretched = stage.notes.iter().any(|note| note.starts_with("Positions are"));
+            assert_eq!(stage.long_context, stretched, "{}", card.id);
         }
     }
+}
+
+#[test]
+fn the_llama_recipes_are_those_of_the_papers() {
+    let registry = Registry::load(None).unwrap();
+    let sizes = [
+        ("llama-7b", 3e-4, 250_000),
+        ("llama-13b", 3e-4, 250_000),
+        ("llama-33b", 1.5e-4, 350_000),
+        ("llama-65b", 1.5e-4, 350_000),
+        ("llama-2-7b", 3e-4, 500_000),
+        ("llama-2-13b", 3e-4, 500_000),
+        ("llama-2-70b", 1.5e-4, 500_000),
+    ];
+    for (id, peak, total_steps) in sizes {
+        let recipe = registry.recipe_of(registry.find(id).unwrap()).unwrap();
+        let schedule = recipe.schedule(1).unwrap();
+        let decay = Decay::Cosine;
+        let expected = Schedule { peak, decay, warmup_steps: 2000, total_steps, final_fraction: 0.1 };
+        assert_eq!(schedule, expected, "{id}");
+        let optimizer = recipe.stages[0].optimizer.clone().unwrap();
+        assert_eq!((optimizer.beta1, optimizer.beta2), (Some(0.9), Some(0.95)));
+        assert_eq!((optimizer.weight_decay, optimizer.gradient_clipping), (Some(0.1), Some(1.0)));
+    }
+    // 52 000 / 128 = 406, five times.
+    let alpaca = registry.recipe_of(registry.find("alpaca-13b").unwrap()).unwrap();
+    let schedule = alpaca.schedule(1).unwrap();
+    assert_eq!((schedule.peak, schedule.total_steps), (1e-5, 2030));
 }
