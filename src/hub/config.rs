@@ -144,12 +144,12 @@ fn token_from(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Token>, H
         let home = get("HF_HOME").map(PathBuf::from);
         home.or_else(|| cache_from(get).map(|cache| cache.join("huggingface"))).map(|home| home.join("token"))
     });
-    let Some(text) = file.as_deref().and_then(read_small) else { return Ok(None) };
+    let Some(file) = file else { return Ok(None) };
+    let Some(text) = read_small(&file) else { return Ok(None) };
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let place = file.unwrap_or_default().display().to_string();
-    Token::new(&text, &place).map(Some)
+    Token::new(&text, &file.display().to_string()).map(Some)
 }
 
 /// The text of a small file; none if it is missing, unreadable or large: a token is a convenience.

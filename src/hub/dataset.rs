@@ -206,7 +206,14 @@ fn choose<'f>(
     };
     let data: Vec<&RemoteFile> = files.iter().filter(|file| is_data(&file.path)).collect();
     let patterns = front.find(config_name).map(ConfigEntry::patterns).unwrap_or_default();
-    let globs: Vec<Regex> = patterns.iter().filter_map(|pattern| glob(pattern)).collect();
+    let read = |pattern: &String| {
+        glob(pattern).ok_or_else(|| HubError::BadAnswer {
+            what: format!("data set {repo}, {README}"),
+            expected: "patterns of file names under data_files".to_owned(),
+            found: pattern.chars().take(100).collect(),
+        })
+    };
+    let globs: Vec<Regex> = patterns.iter().map(read).collect::<Result<_, _>>()?;
     let by_pattern = |file: &&&RemoteFile| globs.iter().any(|glob| glob.is_match(&file.path));
     let mut chosen: Vec<&RemoteFile> = data.iter().filter(by_pattern).copied().collect();
     if chosen.is_empty() {
@@ -263,7 +270,7 @@ fn glob(pattern: &str) -> Option<Regex> {
             rest = after;
             continue;
         }
-        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        rest = &rest[c.len_utf8()..];
         match c {
             '*' => expression.push_str("[^/]*"),
             '?' => expression.push_str("[^/]"),

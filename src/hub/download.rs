@@ -62,7 +62,7 @@ impl Part {
                 part.reset()?;
                 break;
             }
-            part.digests.update(buffer.get(..n).unwrap_or_default());
+            part.digests.update(&buffer[..n]);
             part.length += n as u64;
         }
         Ok(part)
@@ -242,9 +242,8 @@ fn attempt(
         StatusCode::OK => {
             let length =
                 answer.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-            if length.is_some_and(|length| length != part.size) {
-                let found = format!("{} bytes", length.unwrap_or_default());
-                return Err(bad(&format!("the listed {} bytes", part.size), found));
+            if let Some(length) = length.filter(|length| *length != part.size) {
+                return Err(bad(&format!("the listed {} bytes", part.size), format!("{length} bytes")));
             }
             part.restart(progress)?;
             part.remember(answer.headers().get(ETAG))?;
@@ -297,7 +296,7 @@ fn receive(
                 found: "more".to_owned(),
             });
         }
-        part.append(buffer.get(..n).unwrap_or_default())?;
+        part.append(&buffer[..n])?;
         progress.advance(n as u64);
     }
 }
@@ -316,7 +315,7 @@ fn already_there(path: &Path, file: &RemoteFile) -> Result<Option<Entry>, HubErr
         if n == 0 {
             break;
         }
-        digests.update(buffer.get(..n).unwrap_or_default());
+        digests.update(&buffer[..n]);
     }
     let (sha256, git) = digests.finish();
     let right = match &file.digest {

@@ -37,8 +37,9 @@ pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, Tokeni
 }
 
 fn token(meta: &Metadata, id: Option<u32>) -> Result<Option<&str>, TokenizerError> {
-    let tokens = meta.strings("tokenizer.ggml.tokens")?.unwrap_or_default();
-    Ok(id.and_then(|id| tokens.get(id as usize)).map(String::as_str))
+    let Some(id) = id else { return Ok(None) };
+    let tokens = meta.strings("tokenizer.ggml.tokens")?.expect("ids were read beside the tokens");
+    Ok(Some(tokens.get(id as usize).expect("ids were checked against the number of tokens")))
 }
 
 fn config(meta: &Metadata, ids: SpecialIds, added: Added, class: &str) -> Result<Value, TokenizerError> {

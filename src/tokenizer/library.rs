@@ -67,11 +67,13 @@ impl Library {
         }
         for (token, id) in tokens {
             let got = self.inner.token_to_id(&token.text);
-            if id.is_some() && got != *id {
+            if let Some(id) = id
+                && got != Some(*id)
+            {
                 return Err(TokenizerError::field(
                     &self.place,
                     format!("added token {:?}", token.text),
-                    format!("id {}, as the folder's settings state", id.unwrap_or_default()),
+                    format!("id {id}, as the folder's settings state"),
                     got.map_or("no id".to_owned(), |got| format!("id {got}")),
                 ));
             }

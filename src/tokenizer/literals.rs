@@ -50,9 +50,9 @@ impl Literals {
 
     /// All occurrences in `text`, from left to right, without overlap.
     pub fn find_all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Found> + 'a {
-        self.matcher.find_iter(text).filter_map(|found| {
-            let id = self.ids.get(found.as_str()).copied()?;
-            Some(Found { start: found.start(), end: found.end(), id })
+        self.matcher.find_iter(text).map(|found| {
+            let id = *self.ids.get(found.as_str()).expect("a match is one of the texts");
+            Found { start: found.start(), end: found.end(), id }
         })
     }
 }

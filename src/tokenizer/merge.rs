@@ -95,7 +95,8 @@ fn symbols(vocabulary: &Vocabulary, text: &str) -> Vec<Symbol> {
 }
 
 fn push_characters(text: &str, range: Range<usize>, symbols: &mut Vec<Symbol>) {
-    for (at, character) in text.get(range.clone()).unwrap_or_default().char_indices() {
+    let part = text.get(range.clone()).expect("pieces begin and end between characters");
+    for (at, character) in part.char_indices() {
         let start = range.start + at;
         push_symbol(start..start + character.len_utf8(), false, symbols);
     }
@@ -123,7 +124,7 @@ impl<'a> Merging<'a> {
     }
 
     fn slice(&self, start: u32, end: u32) -> &'a str {
-        self.text.get(start as usize..end as usize).unwrap_or_default()
+        self.text.get(start as usize..end as usize).expect("symbols are ranges of the text")
     }
 
     fn run(&mut self) {

@@ -57,8 +57,8 @@ pub fn merge_models(
     let (base_pieces, end) = pieces(base.place, base.bytes)?;
     let (other_pieces, _) = pieces(other.place, other.bytes)?;
     let known: HashSet<&str> = base_pieces.iter().map(|piece| piece.text.as_str()).collect();
-    let (head, tail) = base.bytes.split_at_checked(end).unwrap_or((base.bytes, &[]));
-    let mut file = Vec::with_capacity(base.bytes.len().saturating_add(other.bytes.len()));
+    let (head, tail) = base.bytes.split_at(end);
+    let mut file = Vec::with_capacity(base.bytes.len() + other.bytes.len());
     file.extend_from_slice(head);
     for piece in other_pieces.iter().filter(|piece| !known.contains(piece.text.as_str())) {
         let score = match score {

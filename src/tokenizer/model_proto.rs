@@ -265,7 +265,7 @@ fn text_of(field: &WireField<'_>) -> Result<String, WireError> {
         kind: FaultKind::InconsistentHeader,
         offset: field.offset + error.valid_up_to(),
         expected: "UTF-8 text",
-        found: format!("byte 0x{:02x}", bytes.get(error.valid_up_to()).copied().unwrap_or_default()),
+        found: format!("byte 0x{:02x}", bytes[error.valid_up_to()]),
     })
 }
 

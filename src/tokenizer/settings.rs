@@ -154,7 +154,7 @@ pub type ReadFile<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, TokenizerError> 
 
 /// The content of a JSON file; null if there is no such file.
 fn read_json(file: &Path, read: &ReadFile<'_>) -> Result<Value, TokenizerError> {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = file.file_name().and_then(|name| name.to_str()).expect("files of settings have plain names");
     match read(name)? {
         None => Ok(Value::Null),
         Some(bytes) => serde_json::from_slice(&bytes)

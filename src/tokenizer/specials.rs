@@ -73,9 +73,8 @@ impl SpecialTokens {
             }
         };
         for found in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
-            let Some(token) = self.tokens.get(&found.id) else { continue };
-            let before = text.get(..found.start).unwrap_or_default();
-            let after = text.get(found.end..).unwrap_or_default();
+            let token = self.tokens.get(&found.id).expect("the literals are those of the tokens");
+            let (before, after) = (&text[..found.start], &text[found.end..]);
             let touches_word =
                 before.chars().next_back().is_some_and(is_word) || after.chars().next().is_some_and(is_word);
             if token.single_word && touches_word {

@@ -124,7 +124,7 @@ fn with_added(
         kind: PieceKind::Unused,
     }));
     for (&id, token) in added {
-        let Some(piece) = pieces.get_mut(id as usize) else { continue };
+        let piece = pieces.get_mut(id as usize).expect("there are rows for all added tokens");
         let kind = if token.special { PieceKind::Control } else { PieceKind::UserDefined };
         if id as usize >= first_new {
             *piece = Piece { text: token.text.clone(), score: ADDED_SCORE, kind };
@@ -189,9 +189,7 @@ fn byte_level(
     let mut pieces = with_added(&place, pieces, &added, rows)?;
     for (&id, token) in &added {
         // An id without a piece of its own has a placeholder until here.
-        if let Some(piece) = pieces.get_mut(id as usize) {
-            piece.text = token.text.clone();
-        }
+        pieces[id as usize].text = token.text.clone();
     }
 
     let mut keys = Keys::default();

@@ -204,7 +204,7 @@ fn all_bytes(place: &str, ids: &[Option<u32>; 256]) -> Result<[u32; 256], Tokeni
         ));
     }
     for (slot, id) in all.iter_mut().zip(ids) {
-        *slot = id.unwrap_or_default();
+        *slot = id.expect("no byte piece is missing");
     }
     Ok(all)
 }
