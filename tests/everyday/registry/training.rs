@@ -38,6 +38,20 @@ fn a_released_adapter_is_the_one_of_the_recipe() {
     assert_eq!(compared, 28);
 }
 
+/// A comma in a list of YAML cuts a sentence that is not in quotes.
+#[test]
+fn notes_and_doubts_are_whole_sentences() {
+    let registry = Registry::load(None).unwrap();
+    let recipes = registry.cards().iter().filter_map(|card| registry.recipe_of(card));
+    let of_stages = recipes.clone().flat_map(|recipe| &recipe.stages).flat_map(|stage| &stage.notes);
+    let said = recipes.clone().flat_map(|recipe| recipe.notes.iter().map(String::as_str));
+    let said =
+        said.chain(of_stages.map(String::as_str)).chain(recipes.flat_map(|recipe| recipe.all_doubts()));
+    for text in said {
+        assert!(!text.starts_with(char::is_lowercase) && text.trim_end().ends_with('.'), "{text}");
+    }
+}
+
 #[test]
 fn models_are_found_by_how_they_were_trained() {
     let registry = Registry::load(None).unwrap();
