@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::text::without_underscores;
+
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 64;
 
@@ -30,7 +32,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn rest(&self) -> &str {
-        self.text.get(self.at..).unwrap_or_default()
+        &self.text[self.at..]
     }
 
     fn peek(&self) -> Option<char> {
@@ -157,7 +159,9 @@ impl Reader<'_> {
                 !(c.is_ascii_digit() || matches!(c, '.' | '_' | 'e' | 'E') || after_exponent)
             })
             .map_or(self.rest().len(), |(i, _)| i);
-        let written = self.rest().get(..length).unwrap_or_default().replace('_', "");
+        let written = without_underscores(&self.rest()[..length]);
+        let written =
+            written.ok_or_else(|| self.expected("a number with underscores only between digits"))?;
         let unsigned = written.trim_start_matches(['-', '+']);
         let leading_zero =
             unsigned.len() > 1 && unsigned.starts_with('0') && !unsigned.contains(['.', 'e', 'E']);
@@ -250,7 +254,7 @@ impl Reader<'_> {
     }
 
     fn code(&mut self, digits: usize, radix: u32) -> Result<char, String> {
-        let written = self.rest().get(..digits).unwrap_or_default();
+        let written = self.rest().get(..digits).ok_or_else(|| self.expected("the code of a character"))?;
         let code = u32::from_str_radix(written, radix).ok().filter(|_| !written.starts_with('+'));
         let c = code.and_then(char::from_u32).ok_or_else(|| self.expected("the code of a character"))?;
         self.at += digits;
@@ -297,7 +301,7 @@ mod tests {
 
         #[test]
         fn printed_lists_read_back(items in prop::collection::vec(any::<String>(), 0..4)) {
-            let shown = super::super::repr::repr(&crate::python::jinja::to_value(&json!(items)));
+            let shown = crate::python::print::repr_data(&json!(items));
             prop_assert_eq!(parse(&shown).unwrap(), json!(items));
         }
     }

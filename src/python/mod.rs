@@ -1,12 +1,17 @@
 //! What of Python the world's task files, chat templates and result files rely on, to the last byte.
 //!
-//! Printing ([`repr`], [`json`]), white space and methods of text ([`text`]), literals read back
-//! ([`literal`]), regular expressions ([`regex`]), `random` ([`random`]) and Jinja ([`jinja`]).
+//! Printing ([`print`]), methods of text ([`text`]), literals read back ([`literal`]), regular expressions
+//! ([`regex`]), `random` ([`random`]) and Jinja ([`jinja`]). Python's own answers are recorded in
+//! `tests/fixtures/python`, made by the `make.py` there.
 
 pub mod jinja;
-pub mod json;
 pub mod literal;
+pub mod print;
 pub mod random;
 pub mod regex;
-pub mod repr;
 pub mod text;
+
+mod methods;
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,6 @@
-//! Methods of Python's text and lists that templates call, with Python's meaning of white space.
+//! Methods of Python's `str`, on text.
 //!
-//! Source: the Python library reference, "Text Sequence Type" and "Common Sequence Operations".
-
-use minijinja::value::{ValueKind, from_args};
-use minijinja::{Error, ErrorKind, State, Value};
-use minijinja_contrib::pycompat;
+//! Source: the Python library reference, "Text Sequence Type"; character classes are those of Unicode.
 
 /// Whether Python's `str.isspace` holds: Unicode white space and the four ASCII separators.
 pub fn is_space(c: char) -> bool {
@@ -16,13 +12,57 @@ pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
+/// `str.split()`: runs of white space separate, and empty pieces vanish; at most `limit` cuts.
+pub(super) fn split(text: &str, limit: usize) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        if pieces.len() == limit {
+            pieces.push(rest);
+            break;
+        }
+        let (piece, tail) = rest.split_once(is_space).unwrap_or((rest, ""));
+        pieces.push(piece);
+        rest = tail.trim_start_matches(is_space);
+    }
+    pieces
+}
+
+/// `str.splitlines(keepends)`.
+pub(super) fn split_lines(text: &str, keep_ends: bool) -> Vec<&str> {
+    let ends = |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(ends).unwrap_or(rest.len());
+        let mark = if rest[end..].starts_with("\r\n") {
+            2
+        } else {
+            rest[end..].chars().next().map_or(0, char::len_utf8)
+        };
+        lines.push(if keep_ends { &rest[..end + mark] } else { &rest[..end] });
+        rest = &rest[end + mark..];
+    }
+    lines
+}
+
+/// A number without the underscores that may stand between its digits; nothing if one stands elsewhere.
+pub(super) fn without_underscores(number: &str) -> Option<String> {
+    let digit = |c: &u8| c.is_ascii_digit();
+    let between = |at: usize, bytes: &[u8]| {
+        at > 0 && bytes.get(at - 1).is_some_and(digit) && bytes.get(at + 1).is_some_and(digit)
+    };
+    let bytes = number.as_bytes();
+    (0..bytes.len()).all(|at| bytes[at] != b'_' || between(at, bytes)).then(|| number.replace('_', ""))
+}
+
 /// How many pieces `re.split(r"\s+", text)` gives: runs of white space separate, empty pieces count.
 pub fn count_split_by_space(text: &str) -> usize {
-    let mut pieces = 1usize;
+    let mut pieces = 1;
     let mut inside = false;
     for c in text.chars() {
         let space = is_space(c);
-        pieces = pieces.saturating_add(usize::from(space && !inside));
+        pieces += usize::from(space && !inside);
         inside = space;
     }
     pieces
@@ -30,14 +70,47 @@ pub fn count_split_by_space(text: &str) -> usize {
 
 /// `str.capitalize()`: the first character in title case, all others in lower case.
 pub fn capitalize(text: &str) -> String {
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else { return String::new() };
+    let Some(first) = text.chars().next() else { return String::new() };
     // Lower-cased as a whole, since a final sigma depends on what stands before it.
     let lower_first: usize = first.to_lowercase().map(char::len_utf8).sum();
-    let lower = text.to_lowercase();
-    let mut out = titlecase(first);
-    out.push_str(lower.get(lower_first..).unwrap_or_default());
+    titlecase(first) + &text.to_lowercase()[lower_first..]
+}
+
+/// `str.title()`: letters in title case where none stands before them, all others in lower case.
+pub(super) fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut after_letter = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if !after_letter => out.push_str(&titlecase(c)),
+            // Whether a sigma is a final one depends on the text around it.
+            'Σ' => out.push(if final_sigma(text, at) { 'ς' } else { 'σ' }),
+            c => out.extend(c.to_lowercase()),
+        }
+        after_letter = is_cased(c);
+    }
     out
+}
+
+/// Whether a capital sigma at a place ends a word, by the way the standard library lower-cases a whole text.
+fn final_sigma(text: &str, at: usize) -> bool {
+    let before: usize = text[..at].chars().flat_map(char::to_lowercase).map(char::len_utf8).sum();
+    text.to_lowercase()[before..].starts_with('ς')
+}
+
+/// Letters in title case (Unicode category Lt).
+fn is_title(c: char) -> bool {
+    let greek = matches!(c, 'ᾈ'..='ᾏ' | 'ᾘ'..='ᾟ' | 'ᾨ'..='ᾯ' | 'ᾼ' | 'ῌ' | 'ῼ');
+    greek || matches!(c, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ')
+}
+
+fn is_cased(c: char) -> bool {
+    c.is_lowercase() || c.is_uppercase() || is_title(c)
+}
+
+/// `str.islower()` and `str.isupper()`: a letter of that case, and none of another.
+pub(super) fn is_case(text: &str, case: fn(char) -> bool) -> bool {
+    text.chars().any(case) && text.chars().all(|c| case(c) || !is_cased(c))
 }
 
 /// Title case of one character: upper case, but of several letters only the first is upper.
@@ -47,113 +120,26 @@ fn titlecase(c: char) -> String {
         'Ǉ'..='ǉ' => return "ǈ".into(),
         'Ǌ'..='ǌ' => return "ǋ".into(),
         'Ǳ'..='ǳ' => return "ǲ".into(),
+        // Letters with an iota below keep it there in title case.
+        'ᾀ'..='ᾯ' if !is_title(c) => return char::from_u32(u32::from(c) | 8).into_iter().collect(),
+        'ᾳ' => return "ᾼ".into(),
+        'ῃ' => return "ῌ".into(),
+        'ῳ' => return "ῼ".into(),
         // Georgian letters have capitals but no title case.
         '\u{10d0}'..='\u{10ff}' => return c.into(),
+        c if is_title(c) => return c.into(),
         _ => {}
     }
     let mut upper = c.to_uppercase();
-    let first = upper.next().unwrap_or(c);
+    if "ᾲᾴᾷῂῄῇῲῴῷ".contains(c) {
+        return upper.map(|part| if part == 'Ι' { '\u{345}' } else { part }).collect();
+    }
+    let first = upper.next().expect("every character has an upper case, itself at least");
     let rest: String = upper.collect();
     if first.is_uppercase() && rest.chars().all(char::is_alphabetic) {
         return format!("{first}{}", rest.to_lowercase());
     }
     format!("{first}{rest}")
-}
-
-/// Called for every method that a value does not have by itself.
-///
-/// # Errors
-/// Unknown methods and wrong arguments, as template errors.
-pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    let handled = match value.kind() {
-        ValueKind::String => text_method(value.as_str().unwrap_or_default(), name, args)?,
-        ValueKind::Seq | ValueKind::Iterable if name == "index" => Some(list_index(value, args)?),
-        _ => None,
-    };
-    match handled {
-        Some(result) => Ok(result),
-        None => pycompat::unknown_method_callback(state, value, name, args),
-    }
-}
-
-fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
-    Ok(Some(match name {
-        "strip" | "lstrip" | "rstrip" => {
-            let (set,): (Option<&str>,) = from_args(args)?;
-            let cut = |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c));
-            Value::from(match name {
-                "strip" => text.trim_matches(cut),
-                "lstrip" => text.trim_start_matches(cut),
-                _ => text.trim_end_matches(cut),
-            })
-        }
-        "split" => {
-            let (separator, limit): (Option<&str>, Option<i64>) = from_args(args)?;
-            let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-            Value::from(split(text, separator, limit)?)
-        }
-        "capitalize" => {
-            let () = from_args(args)?;
-            Value::from(capitalize(text))
-        }
-        "index" => {
-            let (what,): (&str,) = from_args(args)?;
-            let at = text.find(what).and_then(|at| text.get(..at));
-            let at = at.ok_or_else(|| invalid(format!("{what:?} does not occur in the text")))?;
-            Value::from(at.chars().count())
-        }
-        "isspace" => {
-            let () = from_args(args)?;
-            Value::from(!text.is_empty() && text.chars().all(is_space))
-        }
-        "join" => {
-            let (items,): (&Value,) = from_args(args)?;
-            let mut parts = Vec::new();
-            for item in items.try_iter()?.checked() {
-                let item = item?;
-                let part = item.as_str().ok_or_else(|| invalid("join takes only texts"))?;
-                parts.push(part.to_owned());
-            }
-            Value::from(parts.join(text))
-        }
-        _ => return Ok(None),
-    }))
-}
-
-/// `str.split`: without a separator, runs of white space separate and empty pieces vanish.
-fn split(text: &str, separator: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
-    if let Some(separator) = separator {
-        if separator.is_empty() {
-            return Err(invalid("split needs a separator that is not empty"));
-        }
-        return Ok(text.splitn(limit.saturating_add(1), separator).map(str::to_owned).collect());
-    }
-    let mut pieces = Vec::new();
-    let mut rest = text.trim_start_matches(is_space);
-    while !rest.is_empty() {
-        if pieces.len() == limit {
-            pieces.push(rest.to_owned());
-            break;
-        }
-        let (piece, tail) = rest.split_once(is_space).unwrap_or((rest, ""));
-        pieces.push(piece.to_owned());
-        rest = tail.trim_start_matches(is_space);
-    }
-    Ok(pieces)
-}
-
-fn list_index(list: &Value, args: &[Value]) -> Result<Value, Error> {
-    let (what,): (&Value,) = from_args(args)?;
-    for (i, item) in list.try_iter()?.checked().enumerate() {
-        if item? == *what {
-            return Ok(Value::from(i));
-        }
-    }
-    Err(invalid(format!("{} is not in the list {}", super::repr::repr(what), super::repr::repr(list))))
-}
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message)
 }
 
 #[cfg(test)]
@@ -177,12 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn split_with_and_without_separator() {
-        assert_eq!(split(" a  b ", Some(" "), usize::MAX).unwrap(), ["", "a", "", "b", ""]);
-        assert_eq!(split(" a \u{1c} b ", None, usize::MAX).unwrap(), ["a", "b"]);
-        assert_eq!(split(" a b  c ", None, 1).unwrap(), ["a", "b  c "]);
-        assert_eq!(split("a,b,c", Some(","), 1).unwrap(), ["a", "b,c"]);
-        assert!(split("a", Some(""), 1).is_err());
+    fn splitting_at_white_space() {
+        assert_eq!(split(" a \u{1c} b ", usize::MAX), ["a", "b"]);
+        assert_eq!(split(" a b  c ", 1), ["a", "b  c "]);
     }
 
     #[test]

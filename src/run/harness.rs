@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::output::Outcome;
 use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::digest::sha256;
 use crate::evaluate::TaskResult;
-use crate::evaluate::harness::{RunFacts, dumps, results, samples, sanitized, sha256};
+use crate::evaluate::harness::{RunFacts, results, samples, sanitized};
+use crate::python::print::dumps;
 use crate::records::{RunRecord, Timestamp, file_name};
 use crate::tasks::{Limit, PreparedTask, Suite};
 use crate::tokenizer::Tokenizer;

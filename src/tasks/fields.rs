@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::error::TaskError;
 use super::native::{self, Document, FieldFn};
 use super::schema::Field;
-use crate::python::jinja::{self as template, Template};
-use crate::python::{literal, repr};
+use crate::python::jinja::{Options, Template, describe};
+use crate::python::literal;
+use crate::python::print::{repr_data, to_value};
 
 /// A document with its fields as template variables, converted once.
 #[derive(Debug, Clone)]
@@ -24,7 +25,8 @@ pub struct Doc<'d> {
 impl<'d> Doc<'d> {
     /// Prepares a document for templates.
     pub fn new(columns: &'d Document) -> Self {
-        Self { columns, variables: template::document_value(columns) }
+        let variables = columns.iter().map(|(key, value)| (key.as_str(), to_value(value)));
+        Self { columns, variables: TemplateValue::from_pairs(variables) }
     }
 }
 
@@ -57,12 +59,13 @@ impl Maker {
 
     /// A template that is one even if a column has its name.
     fn template(text: &str, place: &Place<'_>) -> Result<Self, TaskError> {
-        Template::new(text).map(|t| Self::Template(Box::new(t))).map_err(|message| TaskError::Field {
+        let template = Template::new(text, Options::LM_EVAL).map_err(|error| TaskError::Field {
             file: place.file.to_owned(),
             line: None,
             key: place.key.to_owned(),
-            message: format!("not a readable template: {message}"),
-        })
+            message: format!("not a readable template: {}", describe(&error)),
+        });
+        template.map(|template| Self::Template(Box::new(template)))
     }
 
     /// The raw value of the field.
@@ -70,8 +73,8 @@ impl Maker {
         match self {
             Self::Column(name) => doc.columns.get(name).cloned().ok_or_else(|| missing(name, doc.columns)),
             Self::Template(template) => {
-                let filled = template.render(&doc.variables);
-                filled.map(Value::String).map_err(|e| format!("{e}; columns: {}", names(doc.columns)))
+                let wrong = |e| format!("{}; columns: {}", describe(&e), names(doc.columns));
+                template.render(&doc.variables).map(Value::String).map_err(wrong)
             }
             Self::Constant(value) => Ok(value.clone()),
             Self::Native(call) => call(doc.columns),
@@ -178,7 +181,7 @@ impl Part {
         match self {
             Self::Text(text) => text.clone(),
             Self::Index(index) => index.to_string(),
-            Self::List(items) => repr::repr(&template::to_value(&Value::Array(items.clone()))),
+            Self::List(items) => repr_data(&Value::Array(items.clone())),
             Self::Null => "None".into(),
         }
     }
@@ -220,14 +223,9 @@ fn missing(name: &str, columns: &Document) -> String {
     format!("the document has no column {name:?}; it has {}", names(columns))
 }
 
-/// A value as Python prints it.
-pub(super) fn python_text(value: &Value) -> String {
-    repr::repr(&template::to_value(value))
-}
-
 /// A value in a message, cut to a readable length.
 pub(super) fn shown(value: &Value) -> String {
-    repr::repr(&template::to_value(value)).chars().take(80).collect()
+    repr_data(value).chars().take(80).collect()
 }
 
 #[cfg(test)]

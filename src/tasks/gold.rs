@@ -1,8 +1,9 @@
 //! The right answer of a document, from what `doc_to_target` gives.
 
 use super::build::Wrong;
-use super::fields::{Part, python_text};
+use super::fields::Part;
 use crate::metrics::Gold;
+use crate::python::print::repr_data;
 
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.
@@ -24,7 +25,7 @@ pub(super) fn written(target: Part, choices: Option<&[String]>, several: bool) -
         Part::List(items) if several => {
             let text = |item: &serde_json::Value| match item {
                 serde_json::Value::String(text) => text.clone(),
-                other => python_text(other),
+                other => repr_data(other),
             };
             Gold::Texts(items.iter().map(text).collect())
         }

@@ -9,7 +9,6 @@ mod samples;
 use super::{TaskMetric, TaskResult};
 use crate::tasks::OutputType;
 
-pub use crate::python::json::{dumps, sha256};
 pub use config::task_config;
 pub use results::{RunFacts, results, sanitized};
 pub use samples::{Sample, samples};

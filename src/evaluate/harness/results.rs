@@ -84,7 +84,7 @@ fn provenance(facts: &RunFacts) -> Value {
         _ => json!([null, "None"]),
     };
     let end = facts.special_tokens.get(1).and_then(|token| token.as_ref().map(|(_, id)| *id));
-    let digest = |text: &Option<String>| text.as_deref().map(crate::python::json::sha256);
+    let digest = |text: &Option<String>| text.as_deref().map(crate::base::digest::sha256);
     json!({
         "config": {
             "model": "zoo",
@@ -125,7 +125,7 @@ fn provenance(facts: &RunFacts) -> Value {
         "fewshot_as_multiturn": facts.fewshot_as_multiturn,
         "chat_template": facts.chat_template,
         "chat_template_sha": digest(&facts.chat_template),
-        "total_evaluation_time_seconds": crate::python::json::float(facts.seconds),
+        "total_evaluation_time_seconds": crate::python::print::float(facts.seconds),
     })
 }
 
@@ -224,7 +224,7 @@ impl Book {
         let version = group.version.as_ref().map_or_else(
             || "N/A".to_owned(),
             |version| {
-                version.as_str().map_or_else(|| crate::python::json::dumps(version, None), str::to_owned)
+                version.as_str().map_or_else(|| crate::python::print::dumps(version, None), str::to_owned)
             },
         );
         self.versions.insert(group.name.clone(), version.into());

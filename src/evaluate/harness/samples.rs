@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::base::digest::sha256;
 use crate::evaluate::{NO_FILTER, TaskResult};
-use crate::python::json as python;
-use crate::python::repr;
+use crate::python::print as python;
 use crate::records::{ChoiceLine, SampleLine};
 use crate::tasks::{DocValue, OutputType, PreparedDoc, PreparedTask, TextRequest};
 
@@ -61,8 +61,8 @@ fn sample(
         _ => &request.context,
     });
     let document = Value::Object(doc.doc.clone());
-    let doc_hash = python::sha256(&python::dumps(&document, Some(2)));
-    let (prompt_hash, target_hash) = (python::sha256(first), python::sha256(&doc.target_text));
+    let doc_hash = sha256(&python::dumps(&document, Some(2)));
+    let (prompt_hash, target_hash) = (sha256(first), sha256(&doc.target_text));
     let mut metrics = super::metrics(result);
     metrics.retain(|metric| metric.filter == filter);
     let names: Vec<&str> = metrics.iter().map(|metric| metric.metric.as_str()).collect();
@@ -134,8 +134,7 @@ fn as_texts(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(as_texts).collect(),
         Value::String(text) => text.clone().into(),
-        Value::Number(number) if number.is_f64() => python::float(number.as_f64().unwrap_or_default()).into(),
-        other => repr::repr(&crate::python::jinja::to_value(other)).into(),
+        other => python::repr_data(other).into(),
     }
 }
 

@@ -7,24 +7,22 @@
 
 mod clock;
 mod compare;
-mod environment;
 mod files;
-mod print;
 
 use std::time::SystemTime;
 
-use minijinja::{Error, Value, context};
+use minijinja::{Error, ErrorKind, Value, context};
+use regex::Regex;
 
 pub use compare::{Comparison, compare};
 pub use files::{ChatTemplate, ChatTemplates};
 
 use super::error::PromptError;
 use super::render::Message;
+use crate::python::jinja::{Options, Template};
 
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 const MAX_TEMPLATE: usize = 1 << 20;
-/// The name under which an environment holds its one template.
-const NAME: &str = "chat_template";
 
 /// What a chat template is rendered with besides the messages.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +66,7 @@ pub fn render(source: &str, messages: &[Message], options: &ChatOptions<'_>) -> 
         return Err(fault(format!("expected at most {MAX_TEMPLATE} bytes, found {}", source.len())));
     }
     let now = options.now.unwrap_or_else(SystemTime::now);
-    let env = environment::new(source, now).map_err(|error| described(&error))?;
+    let template = compiled(source, now).map_err(|error| described(&error))?;
     let messages_value: Vec<Value> = messages
         .iter()
         .map(|message| context! { role => message.role.to_string(), content => message.content.as_str() })
@@ -81,12 +79,31 @@ pub fn render(source: &str, messages: &[Message], options: &ChatOptions<'_>) -> 
         eos_token => options.eos_token,
         add_generation_prompt => options.add_generation_prompt,
     };
-    let template = env.get_template(NAME).map_err(|error| described(&error))?;
-    let rendered = template.render(context).map_err(|error| described(&error))?;
+    let rendered = template.render(&context).map_err(|error| described(&error))?;
     match messages.last() {
         Some(last) if options.continue_final_message => continued(rendered, &last.content),
         _ => Ok(rendered),
     }
+}
+
+/// The template with the functions that transformers gives it.
+fn compiled(source: &str, now: SystemTime) -> Result<Template, Error> {
+    let refused = |message| Error::new(ErrorKind::InvalidOperation, message);
+    let mut template = Template::new(&without_generation_tags(source), Options::TRANSFORMERS)?;
+    let env = template.environment();
+    env.add_function("raise_exception", move |message: String| -> Result<Value, Error> {
+        Err(refused(message))
+    });
+    env.add_function("strftime_now", move |format: &str| clock::strftime(format, now).map_err(refused));
+    Ok(template)
+}
+
+/// The template without the `{% generation %}` tags, which mark the trained text and print nothing. What they trim
+/// around them stays trimmed.
+fn without_generation_tags(source: &str) -> String {
+    let tag = |name| Regex::new(&format!(r"\{{%([-+]?)\s*{name}\s*([-+]?)%\}}")).expect("a tag's pattern");
+    let opened = tag("generation").replace_all(source, "{%$1 if true $2%}");
+    tag("endgeneration").replace_all(&opened, "{%$1 endif $2%}").into_owned()
 }
 
 /// The text up to the end of the last message's content, by the rule of transformers.
@@ -96,9 +113,9 @@ fn continued(mut rendered: String, content: &str) -> Result<String, PromptError>
             "expected the content of the last message in the rendered text to go on after it, found none";
         return Err(fault(said.to_owned()));
     };
-    let tail = rendered.get(at..).unwrap_or_default();
-    let kept = if tail.starts_with(content.trim_start()) { content.trim_start() } else { content.trim() };
-    rendered.truncate(at.saturating_add(kept.len()));
+    let kept =
+        if rendered[at..].starts_with(content.trim_start()) { content.trim_start() } else { content.trim() };
+    rendered.truncate(at + kept.len());
     Ok(rendered)
 }
 
@@ -108,7 +125,7 @@ fn fault(message: String) -> PromptError {
 
 fn described(error: &Error) -> PromptError {
     let message = match error.detail() {
-        Some(detail) if error.kind() == minijinja::ErrorKind::InvalidOperation => detail.to_owned(),
+        Some(detail) if error.kind() == ErrorKind::InvalidOperation => detail.to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };

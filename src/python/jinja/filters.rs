@@ -1,124 +1,117 @@
-//! Template filters with the meaning they have in Python's Jinja, and `regex_replace`.
+//! Template filters with the meaning they have in Python's Jinja, and lm-evaluation-harness's `regex_replace`.
 
-use minijinja::value::{Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use crate::python::repr::to_str;
-use crate::python::text::{capitalize, strip};
-
-/// A compiled pattern may take this much memory.
-const REGEX_BYTES: usize = 1 << 20;
+use super::{invalid, text_of};
+use crate::python::print::{Json, json};
+use crate::python::regex::PyRegex;
+use crate::python::text::{capitalize, is_space, strip, without_underscores};
 
 /// Adds the filters to an environment.
-pub fn install(env: &mut Environment<'static>) {
-    env.add_filter("string", |value: &Value| to_str(value));
-    env.add_filter("trim", |value: &Value| strip(&to_str(value)).to_owned());
-    env.add_filter("capitalize", |value: &Value| capitalize(&to_str(value)));
+pub fn install(env: &mut Environment<'static>, html_json: bool) {
+    env.add_filter("string", text_of);
+    env.add_filter("trim", trim);
+    env.add_filter("capitalize", |state: &State<'_, '_>, value: &Value| {
+        text_of(state, value).map(|text| capitalize(&text))
+    });
     env.add_filter("join", join);
     env.add_filter("int", int);
     env.add_filter("regex_replace", regex_replace);
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message)
-}
-
-fn join(items: &Value, separator: Option<&str>) -> Result<String, Error> {
-    let mut out = String::new();
-    for (i, item) in items.try_iter()?.checked().enumerate() {
-        let item = item?;
-        if item.is_undefined() {
-            return Err(Error::new(ErrorKind::UndefinedError, "join over an undefined value"));
-        }
-        if i > 0 {
-            out.push_str(separator.unwrap_or_default());
-        }
-        out.push_str(&to_str(&item));
+    if html_json {
+        env.add_filter("tojson", html_tojson);
+    } else {
+        env.add_filter("tojson", tojson);
     }
-    Ok(out)
+}
+
+fn trim(state: &State<'_, '_>, value: &Value, chars: Option<&str>) -> Result<String, Error> {
+    let text = text_of(state, value)?;
+    let cut = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
+    Ok(text.trim_matches(cut).to_owned())
+}
+
+fn join(
+    state: &State<'_, '_>,
+    items: &Value,
+    separator: Option<String>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    if items.is_none() || items.is_undefined() && state.undefined_behavior() == UndefinedBehavior::Strict {
+        return Err(Error::new(ErrorKind::UndefinedError, "join over an undefined value"));
+    }
+    // Nothing stands between the items unless something is given.
+    let separator = separator.or(options.get("d")?).unwrap_or_default();
+    options.assert_all_used()?;
+    let texts = items.try_iter()?.checked().map(|item| text_of(state, &item?));
+    Ok(texts.collect::<Result<Vec<_>, _>>()?.join(&separator))
 }
 
 /// A whole number, or the default (0) if the value is none.
-fn int(value: &Value, default: Option<&Value>) -> Result<Value, Error> {
-    let fallback = || default.cloned().unwrap_or_else(|| Value::from(0));
-    Ok(match value.kind() {
-        ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
-        ValueKind::Bool => Value::from(i64::from(value.is_true())),
-        ValueKind::Number if value.is_integer() => value.clone(),
-        ValueKind::Number => f64::try_from(value.clone()).ok().map_or_else(fallback, truncated),
-        ValueKind::String => {
-            let text = strip(value.as_str().unwrap_or_default());
-            match text.parse::<i64>() {
-                Ok(number) => Value::from(number),
-                Err(_) => text.parse::<f64>().ok().filter(|f| f.is_finite()).map_or_else(fallback, truncated),
-            }
-        }
-        _ => fallback(),
+fn int(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
+    options.assert_all_used()?;
+    let read = match (value.kind(), value.as_str()) {
+        (ValueKind::Undefined, _) => return Err(Error::from(ErrorKind::UndefinedError)),
+        (ValueKind::Bool, _) => Some(Value::from(i64::from(value.is_true()))),
+        (ValueKind::Number, _) if value.is_integer() => Some(value.clone()),
+        (ValueKind::Number, _) => f64::try_from(value.clone()).ok().and_then(truncated),
+        (_, Some(text)) => without_underscores(strip(text)).and_then(|plain| {
+            let whole = plain.parse::<i64>().map(Value::from).ok();
+            whole.or_else(|| plain.parse::<f64>().ok().and_then(truncated))
+        }),
+        _ => None,
+    };
+    Ok(read.unwrap_or(default))
+}
+
+/// The whole part of a number that has one.
+fn truncated(number: f64) -> Option<Value> {
+    number.is_finite().then(|| {
+        #[allow(clippy::cast_possible_truncation)] // saturates at the ends of 128 bits
+        Value::from(number.trunc() as i128)
     })
 }
 
-#[allow(clippy::cast_possible_truncation)] // saturates at the ends of 64 bits
-fn truncated(number: f64) -> Value {
-    Value::from(number.trunc() as i64)
-}
-
 /// `re.sub(pattern, replacement, text, count)`.
-fn regex_replace(text: &Value, pattern: &str, replacement: &str, rest: Rest<Value>) -> Result<String, Error> {
-    let count = rest.first().and_then(Value::as_usize).unwrap_or(0);
-    let regex = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).build().map_err(|e| {
-        invalid(format!("regex_replace: {e} (look-around and back-references are not supported)"))
-    })?;
-    let text = to_str(text);
-    let expand = |found: &regex::Captures<'_>| expand(replacement, found);
-    // The replacement is checked on the first match, where its groups are known.
-    if let Some(found) = regex.captures(&text) {
-        expand(&found).map_err(invalid)?;
-    }
-    Ok(regex
-        .replacen(&text, count, |found: &regex::Captures<'_>| expand(found).unwrap_or_default())
-        .into_owned())
+fn regex_replace(
+    state: &State<'_, '_>,
+    text: &Value,
+    pattern: &str,
+    replacement: &str,
+    rest: Rest<Value>,
+) -> Result<String, Error> {
+    let (count, options): (Option<usize>, Kwargs) = from_args(&rest)?;
+    let count = count.or(options.get("count")?).unwrap_or(0);
+    options.assert_all_used()?;
+    let replaced = PyRegex::new(pattern).and_then(|regex| {
+        let text = text_of(state, text).map_err(|error| error.to_string())?;
+        regex.sub(replacement, &text, count)
+    });
+    replaced.map_err(|error| invalid(format!("regex_replace: {error}")))
 }
 
-/// Python's replacement syntax: `\1`, `\g<1>`, `\g<name>`, `\n`, `\\`.
-fn expand(replacement: &str, found: &regex::Captures<'_>) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = replacement;
-    while let Some(at) = rest.find('\\') {
-        let (before, tail) = rest.split_at(at);
-        out.push_str(before);
-        let tail = tail.get(1..).unwrap_or_default();
-        let c = tail.chars().next().ok_or("regex_replace: the replacement ends in a single \\")?;
-        let (group, used) = match c {
-            'g' => {
-                let name = tail.strip_prefix("g<").and_then(|t| t.split_once('>')).map(|(name, _)| name);
-                let name = name.ok_or("regex_replace: expected \\g<name> in the replacement")?;
-                (name.to_owned(), name.len() + 3)
-            }
-            '1'..='9' => {
-                let digits: String = tail.chars().take(2).take_while(char::is_ascii_digit).collect();
-                let used = digits.len();
-                (digits, used)
-            }
-            'n' | 't' | 'r' | '\\' => {
-                out.push(match c {
-                    'n' => '\n',
-                    't' => '\t',
-                    'r' => '\r',
-                    _ => '\\',
-                });
-                rest = tail.get(1..).unwrap_or_default();
-                continue;
-            }
-            other => return Err(format!("regex_replace: \\{other} is not known in a replacement")),
-        };
-        let known = match group.parse::<usize>() {
-            Ok(number) => (number < found.len()).then(|| found.get(number)),
-            Err(_) => found.name(&group).map(Some),
-        };
-        let text = known.ok_or_else(|| format!("regex_replace: the pattern has no group {group}"))?;
-        out.push_str(text.map(|m| m.as_str()).unwrap_or_default());
-        rest = tail.get(used..).unwrap_or_default();
+/// Jinja's own `tojson`: safe inside of HTML.
+fn html_tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
+    let indent = indent.or(options.get("indent")?);
+    options.assert_all_used()?;
+    let style = Json { ensure_ascii: true, sort_keys: true, ..Json::new(indent) };
+    let mut text = json(value, &style).map_err(invalid)?;
+    for (from, to) in [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027")] {
+        text = text.replace(from, to);
     }
-    out.push_str(rest);
-    Ok(out)
+    Ok(text)
+}
+
+/// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
+    let mut style = Json::new(options.get("indent")?);
+    if let Some(pair) = options.get::<Option<Value>>("separators")? {
+        let part = |i: usize| pair.get_item(&Value::from(i)).map(|part| part.to_string());
+        (style.item, style.key) = (part(0)?, part(1)?);
+    }
+    style.ensure_ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    style.sort_keys = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    options.assert_all_used()?;
+    json(value, &style).map_err(invalid)
 }

@@ -4,11 +4,14 @@
 //! bound on its steps. Matches that are empty follow Python 3.7 and later: one may stand right behind a
 //! match, and no two at one place.
 
+mod replacement;
 mod translate;
 
 use std::sync::OnceLock;
 
-use fancy_regex::{Captures, Regex as Engine, RegexBuilder};
+use fancy_regex::{Captures, Match, Regex as Engine, RegexBuilder};
+
+use replacement::Piece;
 
 /// Steps of one search before it counts as too slow.
 const BACKTRACKS: usize = 1_000_000;
@@ -65,7 +68,7 @@ impl PyRegex {
     /// A search that takes too many steps, in words.
     pub fn find_all(&self, text: &str) -> Result<Vec<Found>, String> {
         let mut found = Vec::new();
-        self.each(text, |captures| {
+        self.each(text, usize::MAX, |captures, _| {
             let group = |i: usize| captures.get(i).map_or_else(String::new, |m| m.as_str().to_owned());
             found.push(match captures.len() {
                 1 => Found::Text(group(0)),
@@ -101,19 +104,46 @@ impl PyRegex {
     pub fn replace(
         &self,
         text: &str,
+        replacement: impl FnMut(&[&str]) -> Result<String, String>,
+    ) -> Result<String, String> {
+        self.replace_up_to(usize::MAX, text, replacement)
+    }
+
+    /// `re.sub(pattern, replacement, text, count)`; a count of 0 stands for all.
+    ///
+    /// # Errors
+    /// As [`PyRegex::find_all`], and a replacement that Python refuses.
+    pub fn sub(&self, replacement: &str, text: &str, count: usize) -> Result<String, String> {
+        let names: Vec<Option<&str>> = self.engine.capture_names().collect();
+        let pieces = replacement::parse(replacement, &names)?;
+        self.replace_up_to(if count == 0 { usize::MAX } else { count }, text, |groups| {
+            let mut out = String::new();
+            for piece in &pieces {
+                match piece {
+                    Piece::Text(c) => out.push(*c),
+                    Piece::Group(group) => out.push_str(groups[*group]),
+                }
+            }
+            Ok(out)
+        })
+    }
+
+    pub(super) fn replace_up_to(
+        &self,
+        most: usize,
+        text: &str,
         mut replacement: impl FnMut(&[&str]) -> Result<String, String>,
     ) -> Result<String, String> {
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
-        self.each(text, |captures| {
-            let Some(whole) = captures.get(0) else { return Ok(()) };
-            out.push_str(text.get(end..whole.start()).unwrap_or_default());
+        self.each(text, most, |captures, whole| {
+            out.push_str(&text[end..whole.start()]);
             let groups: Vec<&str> = captures.iter().map(|m| m.map_or("", |m| m.as_str())).collect();
             out.push_str(&replacement(&groups)?);
             end = whole.end();
             Ok(())
         })?;
-        out.push_str(text.get(end..).unwrap_or_default());
+        out.push_str(&text[end..]);
         Ok(out)
     }
 
@@ -125,20 +155,21 @@ impl PyRegex {
         self.replace(text, |_| Ok(String::new()))
     }
 
-    /// Calls `see` for every match, in order.
+    /// Calls `see` with the groups and the whole of every match, in order, `most` times at most.
     fn each(
         &self,
         text: &str,
-        mut see: impl FnMut(&Captures<'_>) -> Result<(), String>,
+        most: usize,
+        mut see: impl FnMut(&Captures<'_>, Match<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
         let (mut at, mut must_advance) = (0, false);
-        while at <= text.len() {
+        for _ in 0..most {
             let engine = if must_advance { self.advancing()? } else { &self.engine };
             let Some(captures) = engine.captures_from_pos(text, at).map_err(|e| self.slow(&e))? else {
                 break;
             };
-            let Some(whole) = captures.get(0) else { break };
-            see(&captures)?;
+            let whole = captures.get(0).expect("a match has a whole");
+            see(&captures, whole)?;
             must_advance = whole.start() == whole.end();
             at = whole.end();
         }
@@ -232,7 +263,9 @@ mod tests {
 
     #[test]
     fn bad_and_runaway_patterns_are_errors() {
-        for pattern in ["(", "[a", r"\y", "(?x)a b", "a\\", r"\x1", "[b-a]"] {
+        for pattern in
+            ["(", ")", "[a", r"\y", "(?x)a b", "a\\", r"\x1", "[b-a]", "a(?i)b", "(?<n>a)", "a**", "^*"]
+        {
             assert!(PyRegex::new(pattern).unwrap_err().contains("pattern"), "{pattern}");
         }
         let slow = PyRegex::new(r"(a|aa)+(?<=b)$").unwrap();

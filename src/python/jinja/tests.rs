@@ -1,0 +1,106 @@
+//! Templates of task files, in the constructs that they use.
+
+use super::*;
+use serde_json::json;
+
+fn render(template: &str, document: serde_json::Value) -> Result<String, String> {
+    let template = Template::new(template, Options::LM_EVAL).map_err(|error| describe(&error))?;
+    template.render(&print::to_value(&document)).map_err(|error| describe(&error))
+}
+
+#[test]
+fn prompts_of_the_known_suites() {
+    let document = json!({"question": " What? ", "choices": ["a", "b"], "answer": 1});
+    let template = "{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nAnswer:";
+    assert_eq!(render(template, document).unwrap(), "What?\nA. a\nB. b\nAnswer:");
+    let arc = json!({"choices": {"text": ["x", "it's"], "label": ["A", "B"]}, "answerKey": "B "});
+    assert_eq!(render("{{choices.text}}", arc.clone()).unwrap(), "['x', \"it's\"]");
+    assert_eq!(render("{{choices.label.index(answerKey.rstrip())}}", arc.clone()).unwrap(), "1");
+    assert!(render("{{choices.label.index('Z')}}", arc).unwrap_err().contains("not in the list"));
+    let lambada = json!({"text": "one two three"});
+    assert_eq!(render("{{text.split(' ')[:-1]|join(' ')}}", lambada.clone()).unwrap(), "one two");
+    assert_eq!(render("{{' '+text.split(' ')[-1]}}", lambada).unwrap(), " three");
+    assert_eq!(render("{{ (label|int) - 1 }}", json!({"label": "3"})).unwrap(), "2");
+    assert_eq!(render("{{['A', 'B'].index(a)}}", json!({"a": "B"})).unwrap(), "1");
+    assert_eq!(render("{{[s1, s2]}}", json!({"s1": "a\n", "s2": "b"})).unwrap(), "['a\\n', 'b']");
+}
+
+#[test]
+fn white_space_and_line_ends() {
+    assert_eq!(render("a\r\n{% if true %}\nb\n{% endif %}\n", json!({})).unwrap(), "a\n\nb\n\n");
+    assert_eq!(render("{{x}}\n", json!({"x": "1\r\n"})).unwrap(), "1\r\n\n");
+}
+
+#[test]
+fn values_print_as_python() {
+    let document = json!({"a": true, "b": null, "c": 1.0, "d": {"k": [1]}});
+    assert_eq!(render("{{a}} {{b}} {{c}} {{d}}", document.clone()).unwrap(), "True None 1.0 {'k': [1]}");
+    assert_eq!(render("{{a|string + d|string}}", document).unwrap(), "True{'k': [1]}");
+    assert_eq!(render("{{(1, 'a')}} {{range(3)|list}}", json!({})).unwrap(), "(1, 'a') [0, 1, 2]");
+}
+
+#[test]
+fn undefined_names_are_errors_but_can_be_asked_for() {
+    assert!(render("{{nothing}}", json!({})).is_err());
+    assert!(render("{{a.b}}", json!({"a": {}})).is_err());
+    let template = "{% if x is defined %}yes{% elif y is none %}no{% endif %}";
+    assert_eq!(render(template, json!({"y": null})).unwrap(), "no");
+    assert_eq!(render("{{'a' if x is undefined else 'b'}}", json!({})).unwrap(), "a");
+}
+
+#[test]
+fn constructs_of_the_census() {
+    let document = json!({"n": 3, "s": "1-2", "l": ["b", "a"], "k": "2"});
+    for (template, wanted) in [
+        ("{% for i in range(n) %}{{loop.index}}{% if not loop.last %},{% endif %}{% endfor %}", "1,2,3"),
+        ("{% set x = l|length %}{{x - 1}}", "1"),
+        ("{{s.split('-')[1]}}{{s[0]}}{{s[:1]}}{{s[-1]}}{{l[1:]}}", "2112['a']"),
+        ("{{'ABCD'[k|int - 1]}}", "B"),
+        ("{{'x' if k in '123' else 'y'}}", "x"),
+        ("{{l|map('upper')|join('/')}}", "B/A"),
+        ("{{s|replace('-', '+')|trim}}", "1+2"),
+        ("{{s|regex_replace('(\\\\d)-', '\\\\1~')}}", "1~2"),
+        ("{{'%s' % n if false else n|string}}", "3"),
+        ("{{'abc'|int}}{{'3.7'|int}}{{', '.join(l)}}", "03b, a"),
+    ] {
+        assert_eq!(render(template, document.clone()).unwrap(), wanted, "{template}");
+    }
+}
+
+#[test]
+fn runaway_templates_stop() {
+    let said =
+        render("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", json!({}));
+    assert!(said.unwrap_err().contains("fuel"));
+}
+
+#[test]
+fn filters_take_an_undefined_value_as_the_program_says() {
+    for filter in ["trim", "string", "capitalize", "join('-')", "int", "tojson"] {
+        assert!(render(&format!("{{{{ nothing|{filter} }}}}"), json!({})).is_err(), "{filter}");
+    }
+    let lenient = Template::new("[{{ nothing|trim }}{{ nothing }}]", Options::TRANSFORMERS).unwrap();
+    assert_eq!(lenient.render(&Value::from_pairs([("a", 1)])).unwrap(), "[]");
+}
+
+/// Each is what Jinja 3.1 in Python makes of it.
+#[test]
+fn filters_have_python_s_arguments() {
+    let document = json!({"s": " x- ", "d": {"b": [1, "<é>"], "a": 1.0}, "l": [1, null, "y"]});
+    for (template, wanted) in [
+        ("{{ s|trim(' -') }}", "x"),
+        ("{{ 'a'|int(default=7) }}{{ '1_000'|int }}{{ 'a'|int(2) }}{{ none|int }}", "7100020"),
+        ("{{ l|join(d=' ') }}", "1 None y"),
+        ("{{ d|tojson }}", "{\"a\": 1.0, \"b\": [1, \"\\u003c\\u00e9\\u003e\"]}"),
+        ("{{ 'a1b22'|regex_replace('[0-9]+', '<\\\\g<0>>', count=1) }}", "a<1>b22"),
+        ("{{ 'ab'|regex_replace('(?<=a)b', 'c') }}", "ac"),
+        ("{{ 'it\\'s a-b'.title() }}|{{ 'a\\x1cb'.splitlines()|length }}", "It'S A-B|2"),
+    ] {
+        assert_eq!(render(template, document.clone()).as_deref(), Ok(wanted), "{template}");
+    }
+    for template in
+        ["{{ 'a'|regex_replace('(', '') }}", "{{ 'a'|regex_replace('a', '\\\\1') }}", "{{ s|trim(x=1) }}"]
+    {
+        assert!(render(template, document.clone()).is_err(), "{template}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Methods that templates call on texts and lists, with Python's meaning.
+//!
+//! What is the same in Python and in Rust is left to `minijinja_contrib::pycompat`.
+
+use std::sync::LazyLock;
+
+use minijinja::value::{ValueKind, from_args};
+use minijinja::{Error, ErrorKind, State, Value};
+use minijinja_contrib::pycompat;
+use regex::Regex;
+
+use super::print;
+use super::text::{capitalize, is_case, is_space, split, split_lines, title};
+
+/// Called for every method that a value does not have by itself.
+///
+/// # Errors
+/// Unknown methods and wrong arguments, as template errors.
+pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    let handled = match (value.as_str(), value.kind()) {
+        (Some(text), _) => text_method(text, name, args)?,
+        (None, ValueKind::Seq | ValueKind::Iterable) if name == "index" => Some(list_index(value, args)?),
+        _ => None,
+    };
+    match handled {
+        Some(result) => Ok(result),
+        None => pycompat::unknown_method_callback(state, value, name, args),
+    }
+}
+
+fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+    Ok(Some(match name {
+        "strip" | "lstrip" | "rstrip" => {
+            let (set,): (Option<&str>,) = from_args(args)?;
+            let cut = |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c));
+            Value::from(match name {
+                "strip" => text.trim_matches(cut),
+                "lstrip" => text.trim_start_matches(cut),
+                _ => text.trim_end_matches(cut),
+            })
+        }
+        "split" => {
+            let (separator, limit): (Option<&str>, Option<i64>) = from_args(args)?;
+            // A negative number stands for no limit.
+            let limit = limit.and_then(|n| usize::try_from(n).ok());
+            match (separator, limit) {
+                (Some(""), _) => return Err(invalid("split needs a separator that is not empty")),
+                (Some(separator), Some(limit)) => text.splitn(limit + 1, separator).collect(),
+                (Some(separator), None) => text.split(separator).collect(),
+                (None, limit) => split(text, limit.unwrap_or(usize::MAX)).into_iter().collect(),
+            }
+        }
+        "splitlines" => {
+            let (keep_ends,): (Option<bool>,) = from_args(args)?;
+            split_lines(text, keep_ends.unwrap_or(false)).into_iter().collect()
+        }
+        "capitalize" | "title" => {
+            let () = from_args(args)?;
+            Value::from(if name == "title" { title(text) } else { capitalize(text) })
+        }
+        "index" => {
+            let (what,): (&str,) = from_args(args)?;
+            let at = text.find(what);
+            let at = at.ok_or_else(|| invalid(format!("{what:?} does not occur in the text")))?;
+            Value::from(text[..at].chars().count())
+        }
+        "isspace" => {
+            let () = from_args(args)?;
+            Value::from(!text.is_empty() && text.chars().all(is_space))
+        }
+        "islower" | "isupper" => {
+            let () = from_args(args)?;
+            Value::from(is_case(
+                text,
+                if name == "islower" { char::is_lowercase } else { char::is_uppercase },
+            ))
+        }
+        "isalpha" | "isalnum" | "isdecimal" | "isdigit" => {
+            let () = from_args(args)?;
+            let class = CLASSES.iter().find(|(known, _)| *known == name).map(|(_, class)| class);
+            Value::from(class.expect("each of these methods has a class").is_match(text))
+        }
+        "isnumeric" if !text.is_ascii() => return Err(invalid("isnumeric is known for ASCII texts only")),
+        "join" => {
+            let (items,): (&Value,) = from_args(args)?;
+            let mut parts = Vec::new();
+            for item in items.try_iter()?.checked() {
+                let item = item?;
+                let part = item.as_str().ok_or_else(|| invalid("join takes only texts"))?;
+                parts.push(part.to_owned());
+            }
+            Value::from(parts.join(text))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Which characters a text must have only, and at least one of, for a method to say yes. Digits that are no decimal
+/// ones (Unicode's numeric type "digit") are listed.
+static CLASSES: LazyLock<[(&str, Regex); 4]> = LazyLock::new(|| {
+    let class = |set: &str| Regex::new(&format!("^[{set}]+$")).expect("a class of characters");
+    let digits = "²³¹፩-፱᧚⁰⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒𐩀-𐩃𐹠-𐹨𑁒-𑁚🄀-🄊";
+    [
+        ("isalpha", class(r"\p{L}")),
+        ("isalnum", class(r"\p{L}\p{N}")),
+        ("isdecimal", class(r"\p{Nd}")),
+        ("isdigit", class(&format!(r"\p{{Nd}}{digits}"))),
+    ]
+});
+
+fn list_index(list: &Value, args: &[Value]) -> Result<Value, Error> {
+    let (what,): (&Value,) = from_args(args)?;
+    for (i, item) in list.try_iter()?.checked().enumerate() {
+        if item? == *what {
+            return Ok(Value::from(i));
+        }
+    }
+    let shown = |value| print::repr(value).map_err(invalid);
+    Err(invalid(format!("{} is not in the list {}", shown(what)?, shown(list)?)))
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
