@@ -36,6 +36,10 @@ pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
 /// * `brier_score`: squared distance between the distribution over choices and the truth.
 pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
     let ChoiceDocument { choices, scores, tokens, whole, unconditional, gold } = document;
+    assert!(
+        scores.len() == choices.len() && tokens.len() == choices.len(),
+        "a document has one score and one number of tokens for each of its choices"
+    );
     let logprobs = scores.iter().map(|s| s.logprob);
     let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
     let right = |values: Vec<f64>| f64::from(u8::from(is_right(gold, first_highest(&values))));
@@ -48,7 +52,7 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
         "acc_mutual_info" => (unconditional.len() == scores.len())
             .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
         "exact_match" => {
-            let greedy = |index: &usize| scores.get(*index).is_some_and(|s| s.is_greedy);
+            let greedy = |index: &usize| scores[*index].is_greedy;
             Some(f64::from(u8::from(match gold {
                 Gold::Index(index) => greedy(index),
                 Gold::Indices(indices) => indices.iter().any(greedy),

@@ -26,8 +26,8 @@ pub enum DocValue {
     Pair(String, String),
 }
 
-/// The place of the highest value, the first among equals; 0 if there is none. As numpy's `argmax`, it takes
-/// the first value that is no number for the highest.
+/// The place of the highest of one or more values, the first among equals. As numpy's `argmax`, it takes the first
+/// NaN for the highest.
 pub fn first_highest(values: &[f64]) -> usize {
     let mut best: Option<(usize, f64)> = None;
     for (at, value) in values.iter().copied().enumerate() {
@@ -38,5 +38,5 @@ pub fn first_highest(values: &[f64]) -> usize {
             best = Some((at, value));
         }
     }
-    best.map_or(0, |(at, _)| at)
+    best.expect("one value at least").0
 }

@@ -33,9 +33,11 @@ impl ExactMatch {
                 "ignore_punctuation" => metric.ignore_punctuation = flag()?,
                 "ignore_numbers" => metric.ignore_numbers = flag()?,
                 "regexes_to_ignore" => {
-                    let listed = value.as_array().map(Vec::as_slice).unwrap_or_default();
-                    let texts: Option<Vec<&str>> = listed.iter().map(Value::as_str).collect();
-                    let texts = texts.filter(|_| value.is_array() || value.is_null());
+                    let texts: Option<Vec<&str>> = match value {
+                        Value::Null => Some(Vec::new()),
+                        Value::Array(listed) => listed.iter().map(Value::as_str).collect(),
+                        _ => None,
+                    };
                     let texts =
                         texts.ok_or_else(|| format!("{key}: expected a list of texts, found {value}"))?;
                     metric.regexes = texts.into_iter().map(PyRegex::new).collect::<Result<_, _>>()?;

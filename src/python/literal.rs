@@ -170,6 +170,7 @@ impl Reader<'_> {
         }
         let number = match written.parse::<i64>() {
             Ok(integer) => Some(Number::from(integer)),
+            Err(_) if written.parse::<u64>().is_ok() => written.parse::<u64>().ok().map(Number::from),
             Err(_) if written.contains(['.', 'e', 'E']) => {
                 written.parse::<f64>().ok().and_then(Number::from_f64)
             }
@@ -244,6 +245,7 @@ impl Reader<'_> {
                 let digits = self.rest().chars().take(3).take_while(|d| d.is_digit(8)).count();
                 self.code(digits, 8)?
             }
+            'N' => return Err(self.expected("an escape without the name of a character")),
             other => {
                 out.push('\\');
                 other

@@ -13,5 +13,14 @@ pub mod text;
 
 mod methods;
 
+/// The place in a sequence of `length` that Python's index means; a negative one counts from the end.
+pub fn place(index: i64, length: usize) -> Option<usize> {
+    let at = match usize::try_from(index.unsigned_abs()).ok()? {
+        back if index < 0 => length.checked_sub(back)?,
+        at => at,
+    };
+    (at < length).then_some(at)
+}
+
 #[cfg(test)]
 mod tests;

@@ -247,6 +247,7 @@ fn json_scalar(value: &Value) -> String {
     match value.kind() {
         ValueKind::None => "null".into(),
         ValueKind::Number => number(value, true),
+        ValueKind::Bool => if value.is_true() { "true" } else { "false" }.into(),
         _ => value.to_string(),
     }
 }

@@ -131,10 +131,11 @@ impl PyRandom {
         let mut set_size = 21usize;
         if k > 5 {
             let mut power = 1usize;
-            while power < k.saturating_mul(3) {
-                power = power.saturating_mul(4);
+            // A population that fits memory is far from the end of the numbers.
+            while power < k * 3 {
+                power *= 4;
             }
-            set_size = set_size.saturating_add(power);
+            set_size += power;
         }
         let mut taken = Vec::with_capacity(k);
         if n <= set_size {

@@ -7,7 +7,7 @@ use super::error::TaskError;
 use super::fields::{Doc, Maker, Part, Place};
 use super::gold::{gold, written};
 use super::prepare::TextRequest;
-use super::prompt::{Message, Turn, plain, system};
+use super::prompt::{Delimited, Turn, plain, system};
 use super::schema::{Field, OutputType};
 use super::suite::Task;
 use crate::metrics::Gold;
@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The messages before the examples. The first call decides whether choices stand in the context.
-    pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Message>, Wrong> {
+    pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         if self.multiple_input.is_none() {
             let text = self.question.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
             self.multiple_input = Some(self.has_choices() && matches!(text, Part::Index(_)));
@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The messages of an example.
-    pub fn example(&self, doc: &Doc<'_>) -> Result<Vec<Message>, Wrong> {
+    pub fn example(&self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         let makers = &self.example;
         let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
         let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
@@ -175,7 +175,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The requests of the evaluated document, after the messages that stand before it.
-    pub fn requests(&self, doc: &Doc<'_>, before: Vec<Message>) -> Result<Built, Wrong> {
+    pub fn requests(&self, doc: &Doc<'_>, before: Vec<Delimited>) -> Result<Built, Wrong> {
         let makers = &self.question;
         let target = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
         if self.task.config.output_type == OutputType::LoglikelihoodRolling {

@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use super::prompt::{Message, Role, plain};
-use crate::prompts::{self, ChatFormat, End, Segment, Written};
+use super::prompt::{Delimited, plain};
+use crate::prompts::{self, ChatFormat, End, Message, Role, Segment, Written};
 
 /// How the prompts of a run are written as conversations.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// As segments, of a card's template.
     segments: Option<Arc<[Segment]>>,
     /// The messages it was made from.
-    messages: Vec<prompts::Message>,
+    messages: Vec<Message>,
     /// Whether the template refused the system text, so that it is missing.
     pub without_system: bool,
 }
@@ -58,13 +58,13 @@ impl Chat {
     ///
     /// # Errors
     /// What the template says, in words.
-    pub(super) fn context(&self, messages: &[Message]) -> Result<Context, String> {
+    pub(super) fn context(&self, messages: &[Delimited]) -> Result<Context, String> {
         let mut messages = if self.multiturn { turns(messages) } else { one_turn(messages) };
         let end = match messages.last() {
-            Some(last) if last.role == prompts::Role::Assistant => End::Open,
+            Some(last) if last.role == Role::Assistant => End::Open,
             _ => End::Answer,
         };
-        let has_system = messages.first().is_some_and(|first| first.role == prompts::Role::System);
+        let has_system = messages.first().is_some_and(|first| first.role == Role::System);
         let (written, without_system) = match self.format.write(&messages, end) {
             Err(_) if has_system => {
                 messages.remove(0);
@@ -88,8 +88,8 @@ impl Chat {
         let Some(segments) = &context.segments else { return Ok((answer.to_owned(), None)) };
         let mut messages = context.messages.clone();
         match messages.last_mut() {
-            Some(last) if last.role == prompts::Role::Assistant => last.content.push_str(answer),
-            _ => messages.push(prompts::Message::assistant(answer.trim_start())),
+            Some(last) if last.role == Role::Assistant => last.content.push_str(answer),
+            _ => messages.push(Message::assistant(answer.trim_start())),
         }
         let whole = self.format.write(&messages, End::Open).map_err(|error| error.to_string())?;
         let (joined, answer) =
@@ -119,30 +119,25 @@ fn after(prompt: &[Segment], whole: &[Segment]) -> Option<(bool, Vec<Segment>)> 
     Some((true, std::iter::once(first).chain(rest.iter().cloned()).collect()))
 }
 
-fn turns(messages: &[Message]) -> Vec<prompts::Message> {
-    let role = |role: Role| match role {
-        Role::System => prompts::Role::System,
-        Role::User => prompts::Role::User,
-        Role::Assistant => prompts::Role::Assistant,
-    };
-    messages.iter().map(|m| prompts::Message::new(role(m.role), m.content.as_str())).collect()
+fn turns(messages: &[Delimited]) -> Vec<Message> {
+    messages.iter().map(|delimited| delimited.message.clone()).collect()
 }
 
 /// The system text, one message of the user with all else, and an answer that has begun.
-fn one_turn(messages: &[Message]) -> Vec<prompts::Message> {
+fn one_turn(messages: &[Delimited]) -> Vec<Message> {
+    let is = |message: &Delimited, role| message.message.role == role;
     let (system, rest) = match messages.split_first() {
-        Some((first, rest)) if first.role == Role::System => (Some(first), rest),
+        Some((first, rest)) if is(first, Role::System) => (Some(first), rest),
         _ => (None, messages),
     };
     let (begun, rest) = match rest.split_last() {
-        Some((last, rest)) if last.role == Role::Assistant => (Some(last), rest),
+        Some((last, rest)) if is(last, Role::Assistant) => (Some(last), rest),
         _ => (None, rest),
     };
-    let user = rest.split_last().map(|(last, before)| plain(before) + &last.content).unwrap_or_default();
-    let mut one = turns(system.map(std::slice::from_ref).unwrap_or_default());
-    one.push(prompts::Message::user(user));
-    one.extend(begun.map(|begun| prompts::Message::assistant(begun.content.as_str())));
-    one
+    let (last, before) = rest.split_last().expect("a prompt has a question");
+    let user = Message::user(plain(before) + &last.message.content);
+    let begun = begun.map(|begun| begun.message.clone());
+    system.map(|system| system.message.clone()).into_iter().chain([user]).chain(begun).collect()
 }
 
 #[cfg(test)]
@@ -150,14 +145,14 @@ mod tests {
     use super::*;
     use crate::prompts::load;
 
-    fn messages(prefix: Option<&str>) -> Vec<Message> {
+    fn messages(prefix: Option<&str>) -> Vec<Delimited> {
         let mut messages = vec![
-            Message::new(Role::System, "Sums.", ""),
-            Message::new(Role::User, "1+1?", " "),
-            Message::new(Role::Assistant, "2", "\n\n"),
-            Message::new(Role::User, "1+2?", if prefix.is_some() { " " } else { "" }),
+            Delimited::new(Role::System, "Sums.", ""),
+            Delimited::new(Role::User, "1+1?", " "),
+            Delimited::new(Role::Assistant, "2", "\n\n"),
+            Delimited::new(Role::User, "1+2?", if prefix.is_some() { " " } else { "" }),
         ];
-        messages.extend(prefix.map(|prefix| Message::new(Role::Assistant, prefix, "")));
+        messages.extend(prefix.map(|prefix| Delimited::new(Role::Assistant, prefix, "")));
         messages
     }
 

@@ -66,7 +66,7 @@ impl<'p> Sampler<'p> {
                 if first.len() == n { Ok(first) } else { Err(too_few(n)) }
             }
             Strategy::Random => {
-                let drawn = n.saturating_add(usize::from(exclude));
+                let drawn = n.checked_add(usize::from(exclude)).ok_or_else(|| too_few(n))?;
                 let mut taken = self.random.sample(pool.len(), drawn).ok_or_else(|| too_few(drawn))?;
                 taken.retain(other);
                 taken.truncate(n);
@@ -76,7 +76,7 @@ impl<'p> Sampler<'p> {
                 // The pool holds the document more than once: draw again among all others.
                 let others: Vec<usize> = (0..pool.len()).filter(other).collect();
                 let again = self.random.sample(others.len(), n).ok_or_else(|| too_few(n))?;
-                Ok(again.into_iter().filter_map(|at| others.get(at).copied()).collect())
+                Ok(again.into_iter().map(|at| others[at]).collect())
             }
         }
     }

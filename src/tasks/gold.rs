@@ -3,7 +3,7 @@
 use super::build::Wrong;
 use super::fields::Part;
 use crate::metrics::Gold;
-use crate::python::print::repr_data;
+use crate::python::{place, print::repr_data};
 
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.
@@ -15,8 +15,7 @@ pub(super) fn written(target: Part, choices: Option<&[String]>, several: bool) -
                 format!("expected the number of a choice, found {}", target.shown()),
             ));
         };
-        let from_end = usize::try_from(index.unsigned_abs()).ok().and_then(|n| choices.len().checked_sub(n));
-        let choice = usize::try_from(index).ok().or(from_end).and_then(|at| choices.get(at)).cloned();
+        let choice = place(index, choices.len()).map(|at| choices[at].clone());
         let wrong =
             || ("doc_to_target", format!("the answer is choice {index}, and there are {}", choices.len()));
         return choice.map(Gold::Text).ok_or_else(wrong);

@@ -15,7 +15,7 @@ pub mod index;
 pub mod native;
 pub mod parts;
 pub mod prepare;
-pub mod prompt;
+mod prompt;
 pub mod protocol;
 pub mod schema;
 pub mod suite;

@@ -35,20 +35,18 @@ impl Parts {
 
     /// System instruction and description.
     pub fn opening<'t>(&self, context: &'t str) -> &'t str {
-        context.get(..self.opening).unwrap_or_default()
+        &context[..self.opening]
     }
 
     /// Everything before the question.
     pub fn before_question<'t>(&self, context: &'t str) -> &'t str {
-        let end = self.examples.iter().fold(self.opening, |end, own| end.saturating_add(*own));
-        context.get(..end).unwrap_or_default()
+        &context[..self.opening + self.examples.iter().sum::<usize>()]
     }
 
     /// A context without its first `count` examples.
     pub fn without_first(&self, context: &str, count: usize) -> String {
         let dropped: usize = self.examples.iter().take(count).sum();
-        let after = context.get(self.opening.saturating_add(dropped)..).unwrap_or_default();
-        [self.opening(context), after].concat()
+        [self.opening(context), &context[self.opening + dropped..]].concat()
     }
 
     /// The parts of such contexts.

@@ -17,7 +17,7 @@ use super::fields::Doc;
 use super::filters::Pipeline;
 use super::native::{self, Document};
 use super::parts::Parts;
-use super::prompt::{Message, plain};
+use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
@@ -159,7 +159,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let chat = options.chat.clone();
     let mut builder =
         Builder::new(task, &evaluated.columns, options.system_instruction.as_deref(), chat.as_ref())?;
-    let mut turns: HashMap<usize, Vec<Message>> = HashMap::new();
+    let mut turns: HashMap<usize, Vec<Delimited>> = HashMap::new();
     let mut docs = Vec::with_capacity(taken);
     let (mut out_of_range, mut empty_choice, mut without_system) = (Vec::new(), Vec::new(), Vec::new());
     named(task, evaluated.documents.iter().take(taken))?;
@@ -172,7 +172,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         let (mut examples, mut meets_itself) = (Vec::with_capacity(num_fewshot), false);
         let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
         for shot in drawn {
-            let Some(example) = pool.documents.get(shot) else { continue };
+            let example = &pool.documents[shot];
             let turn = match turns.entry(shot) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {

@@ -6,40 +6,26 @@
 use serde_json::Value;
 
 use super::fields::Part;
+use crate::prompts::{Message, Role};
+use crate::python::place;
 use crate::python::text::is_space;
 
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Instructions.
-    System,
-    /// A question.
-    User,
-    /// An answer.
-    Assistant,
-}
-
-/// One message, with the text that follows it when all are written as one.
+/// A message with the text that follows it when all are written as one: a delimiter, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-    /// What follows in plain text: a delimiter, or nothing.
+pub struct Delimited {
+    pub message: Message,
     pub suffix: String,
 }
 
-impl Message {
-    /// A message.
+impl Delimited {
     pub fn new(role: Role, content: impl Into<String>, suffix: impl Into<String>) -> Self {
-        Self { role, content: content.into(), suffix: suffix.into() }
+        Self { message: Message::new(role, content), suffix: suffix.into() }
     }
 }
 
 /// All messages as one text.
-pub fn plain(messages: &[Message]) -> String {
-    messages.iter().flat_map(|m| [m.content.as_str(), m.suffix.as_str()]).collect()
+pub fn plain(messages: &[Delimited]) -> String {
+    messages.iter().flat_map(|m| [m.message.content.as_str(), m.suffix.as_str()]).collect()
 }
 
 /// Whether neither side of a join is white space already.
@@ -54,9 +40,9 @@ pub fn maybe_delimit(before: &str, delimiter: &str, after: &str) -> String {
 }
 
 /// The message that stands before all others: a system instruction and the task's description.
-pub fn system(instruction: Option<&str>, fewshot_delimiter: &str, description: &str) -> Option<Message> {
+pub fn system(instruction: Option<&str>, fewshot_delimiter: &str, description: &str) -> Option<Delimited> {
     let text = maybe_delimit(instruction.unwrap_or_default(), fewshot_delimiter, description);
-    (!text.is_empty()).then(|| Message::new(Role::System, text, ""))
+    (!text.is_empty()).then(|| Delimited::new(Role::System, text, ""))
 }
 
 /// A question, and for an example its answer.
@@ -81,7 +67,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// An answer that is no text, in words.
-    pub fn messages(&self) -> Result<Vec<Message>, String> {
+    pub fn messages(&self) -> Result<Vec<Delimited>, String> {
         let answer = self.answer_text()?;
         let prefix = self.gen_prefix.filter(|prefix| !prefix.is_empty());
         let delimited = match prefix {
@@ -89,13 +75,13 @@ impl Turn<'_> {
             Some(prefix) => !self.question.is_empty() && needs_delimiter(self.question, prefix),
         };
         let suffix = if delimited { self.target_delimiter } else { "" };
-        let mut messages = vec![Message::new(Role::User, self.question, suffix)];
+        let mut messages = vec![Delimited::new(Role::User, self.question, suffix)];
         match (answer, prefix) {
             (Some(answer), prefix) => {
                 let text = maybe_delimit(prefix.unwrap_or_default(), " ", &answer);
-                messages.push(Message::new(Role::Assistant, text, self.fewshot_delimiter));
+                messages.push(Delimited::new(Role::Assistant, text, self.fewshot_delimiter));
             }
-            (None, Some(prefix)) => messages.push(Message::new(Role::Assistant, prefix, "")),
+            (None, Some(prefix)) => messages.push(Delimited::new(Role::Assistant, prefix, "")),
             (None, None) => {}
         }
         Ok(messages)
@@ -106,11 +92,7 @@ impl Turn<'_> {
             (Part::Null, _) => Ok(None),
             (Part::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
             (Part::Index(index), Some(choices)) if !choices.is_empty() => {
-                // As in Python, a negative index counts from the end.
-                let from_end =
-                    choices.len().checked_sub(usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX));
-                let at = usize::try_from(*index).ok().or(from_end);
-                let choice = at.and_then(|at| choices.get(at)).cloned();
+                let choice = place(*index, choices.len()).map(|at| choices[at].clone());
                 let wrong = || format!("the answer is choice {index}, and there are {}", choices.len());
                 choice.map(Some).ok_or_else(wrong)
             }
@@ -169,6 +151,6 @@ mod tests {
         assert_eq!(maybe_delimit("", "-", "b"), "b");
         assert_eq!(maybe_delimit("a", "-", ""), "a");
         assert_eq!(system(None, "\n\n", ""), None);
-        assert_eq!(system(Some("S"), "\n\n", "D\n").unwrap().content, "S\n\nD\n");
+        assert_eq!(system(Some("S"), "\n\n", "D\n").unwrap().message.content, "S\n\nD\n");
     }
 }

@@ -25,7 +25,8 @@ pub enum BleuTokenizer {
 type Rules = Vec<(Regex, &'static str)>;
 
 fn rules(rules: &[(&str, &'static str)]) -> Rules {
-    rules.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
+    let compile = |pattern| Regex::new(pattern).expect("each rule of a tokenizer compiles");
+    rules.iter().map(|(pattern, to)| (compile(pattern), *to)).collect()
 }
 
 static INTERNATIONAL: LazyLock<Rules> = LazyLock::new(|| {

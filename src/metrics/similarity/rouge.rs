@@ -17,17 +17,20 @@ pub struct Rouge {
     pub rouge_lsum: f64,
 }
 
-/// Tables of a longer product of line lengths than this are not made; such a line counts as without match.
+/// Tables of a longer product of line lengths than this are not made.
 const MAX_TABLE: usize = 1 << 26;
 
 /// How alike a reference and an answer are.
-pub fn rouge(reference: &str, answer: &str) -> Rouge {
+///
+/// # Errors
+/// Lines that are too long to be compared, in words.
+pub fn rouge(reference: &str, answer: &str) -> Result<Rouge, String> {
     let (r, a) = (tokens(reference), tokens(answer));
-    Rouge {
+    Ok(Rouge {
         rouge1: by_ngrams(&r, &a, 1),
         rouge2: by_ngrams(&r, &a, 2),
-        rouge_lsum: by_lines(reference, answer),
-    }
+        rouge_lsum: by_lines(reference, answer)?,
+    })
 }
 
 fn tokens(text: &str) -> Vec<String> {
@@ -56,14 +59,14 @@ fn by_ngrams(reference: &[String], answer: &[String], n: usize) -> f64 {
     f_measure(hits, count(answer), count(reference))
 }
 
-fn by_lines(reference: &str, answer: &str) -> f64 {
+fn by_lines(reference: &str, answer: &str) -> Result<f64, String> {
     let lines = |text: &str| -> Vec<Vec<String>> {
         text.split('\n').filter(|line| !line.is_empty()).map(tokens).collect()
     };
     let (reference, answer) = (lines(reference), lines(answer));
     let (m, n) = (reference.iter().map(Vec::len).sum(), answer.iter().map(Vec::len).sum());
     if m == 0 || n == 0 {
-        return 0.0;
+        return Ok(0.0);
     }
     let count = |lines: &[Vec<String>]| {
         let mut counts: HashMap<String, usize> = HashMap::new();
@@ -73,56 +76,57 @@ fn by_lines(reference: &str, answer: &str) -> f64 {
     let (mut left_reference, mut left_answer) = (count(&reference), count(&answer));
     let mut hits = 0;
     for line in &reference {
-        let union: BTreeSet<usize> =
-            answer.iter().flat_map(|other| common_subsequence(line, other)).collect();
-        for token in union.into_iter().filter_map(|at| line.get(at)) {
-            let (Some(a), Some(r)) = (left_answer.get_mut(token), left_reference.get_mut(token)) else {
-                continue;
-            };
-            if *a > 0 && *r > 0 {
-                (*a, *r) = (*a - 1, *r - 1);
+        let mut union = BTreeSet::new();
+        for other in &answer {
+            union.extend(common_subsequence(line, other)?);
+        }
+        for token in union.into_iter().map(|at| &line[at]) {
+            let left = left_reference.get_mut(token).expect("a token of the reference is counted");
+            if let Some(a) = left_answer.get_mut(token).filter(|a| **a > 0 && *left > 0) {
+                (*a, *left) = (*a - 1, *left - 1);
                 hits += 1;
             }
         }
     }
-    f_measure(hits, n, m)
+    Ok(f_measure(hits, n, m))
 }
 
 /// The positions in `reference` of one longest common subsequence; which one of several is part of the
 /// definition.
-fn common_subsequence(reference: &[String], other: &[String]) -> Vec<usize> {
+fn common_subsequence(reference: &[String], other: &[String]) -> Result<Vec<usize>, String> {
     let columns = other.len() + 1;
-    let Some(cells) = columns.checked_mul(reference.len() + 1).filter(|cells| *cells <= MAX_TABLE) else {
-        return Vec::new();
-    };
+    let cells = columns.checked_mul(reference.len() + 1).filter(|cells| *cells <= MAX_TABLE);
+    let cells = cells.ok_or_else(|| {
+        let (r, o) = (reference.len(), other.len());
+        format!(
+            "ROUGE-Lsum: lines of {r} and {o} words are too long to be compared; at most {MAX_TABLE} pairs"
+        )
+    })?;
     // Lengths of the subsequences of the first i and the first j tokens, row by row.
     let mut table = vec![0u32; cells];
-    let cell = |table: &[u32], i: usize, j: usize| table.get(i * columns + j).copied().unwrap_or(0);
+    let at = |i: usize, j: usize| i * columns + j;
     for (i, r) in (1..).zip(reference) {
         for (j, o) in (1..).zip(other) {
-            let value = if r == o {
-                cell(&table, i - 1, j - 1) + 1
+            table[at(i, j)] = if r == o {
+                table[at(i - 1, j - 1)] + 1
             } else {
-                cell(&table, i - 1, j).max(cell(&table, i, j - 1))
+                table[at(i - 1, j)].max(table[at(i, j - 1)])
             };
-            if let Some(place) = table.get_mut(i * columns + j) {
-                *place = value;
-            }
         }
     }
     let (mut i, mut j) = (reference.len(), other.len());
     let mut found = Vec::new();
     while i > 0 && j > 0 {
-        if reference.get(i - 1) == other.get(j - 1) {
+        if reference[i - 1] == other[j - 1] {
             found.push(i - 1);
             (i, j) = (i - 1, j - 1);
-        } else if cell(&table, i, j - 1) > cell(&table, i - 1, j) {
+        } else if table[at(i, j - 1)] > table[at(i - 1, j)] {
             j -= 1;
         } else {
             i -= 1;
         }
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -133,11 +137,17 @@ mod tests {
     #[test]
     fn scores_are_those_of_rouge_score() {
         for (reference, answer, wanted) in GOLDEN {
-            let ours = rouge(reference, answer);
+            let ours = rouge(reference, answer).unwrap();
             for (ours, wanted) in [ours.rouge1, ours.rouge2, ours.rouge_lsum].into_iter().zip(wanted) {
                 assert!((ours - wanted).abs() < 1e-12, "{answer}: {ours} {wanted}");
             }
         }
+    }
+
+    #[test]
+    fn lines_that_are_too_long_are_refused() {
+        let long = "a ".repeat(1 << 13);
+        assert!(rouge(&long, &long).unwrap_err().contains("8192 words"));
     }
 
     const GOLDEN: [(&str, &str, [f64; 3]); 6] = [

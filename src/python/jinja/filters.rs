@@ -1,6 +1,6 @@
 //! Template filters with the meaning they have in Python's Jinja, and lm-evaluation-harness's `regex_replace`.
 
-use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
 use super::{invalid, text_of};
@@ -75,19 +75,16 @@ fn truncated(number: f64) -> Option<Value> {
 
 /// `re.sub(pattern, replacement, text, count)`.
 fn regex_replace(
-    state: &State<'_, '_>,
     text: &Value,
     pattern: &str,
     replacement: &str,
-    rest: Rest<Value>,
+    count: Option<usize>,
+    options: Kwargs,
 ) -> Result<String, Error> {
-    let (count, options): (Option<usize>, Kwargs) = from_args(&rest)?;
     let count = count.or(options.get("count")?).unwrap_or(0);
     options.assert_all_used()?;
-    let replaced = PyRegex::new(pattern).and_then(|regex| {
-        let text = text_of(state, text).map_err(|error| error.to_string())?;
-        regex.sub(replacement, &text, count)
-    });
+    let text = text.as_str().ok_or_else(|| invalid("regex_replace: expected a text".into()))?;
+    let replaced = PyRegex::new(pattern).and_then(|regex| regex.sub(replacement, text, count));
     replaced.map_err(|error| invalid(format!("regex_replace: {error}")))
 }
 

@@ -4,6 +4,8 @@
 //! bound on its steps. Matches that are empty follow Python 3.7 and later: one may stand right behind a
 //! match, and no two at one place.
 
+mod escapes;
+mod group;
 mod replacement;
 mod translate;
 
@@ -12,6 +14,7 @@ use std::sync::OnceLock;
 use fancy_regex::{Captures, Match, Regex as Engine, RegexBuilder};
 
 use replacement::Piece;
+use translate::Translated;
 
 /// Steps of one search before it counts as too slow.
 const BACKTRACKS: usize = 1_000_000;
@@ -24,7 +27,7 @@ const MAX_PATTERN: usize = 1 << 20;
 #[derive(Debug)]
 pub struct PyRegex {
     engine: Engine,
-    translated: String,
+    translated: Translated,
     /// The pattern where it must not match the empty text at the place of the search; made when needed.
     advancing: OnceLock<Result<Engine, String>>,
 }
@@ -58,8 +61,13 @@ impl PyRegex {
             return Err(format!("the pattern has {} bytes, more than {MAX_PATTERN}", pattern.len()));
         }
         let translated = translate::translate(pattern).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
-        let engine = compile(&translated).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
+        let engine = compile(&translated.pattern).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
         Ok(Self { engine, translated, advancing: OnceLock::new() })
+    }
+
+    /// Compiles a pattern of this program.
+    pub fn ours(pattern: &str) -> Self {
+        Self::new(pattern).expect("this program's own patterns compile")
     }
 
     /// `re.findall`.
@@ -114,8 +122,7 @@ impl PyRegex {
     /// # Errors
     /// As [`PyRegex::find_all`], and a replacement that Python refuses.
     pub fn sub(&self, replacement: &str, text: &str, count: usize) -> Result<String, String> {
-        let names: Vec<Option<&str>> = self.engine.capture_names().collect();
-        let pieces = replacement::parse(replacement, &names)?;
+        let pieces = replacement::parse(replacement, self.engine.captures_len(), &self.translated.names)?;
         self.replace_up_to(if count == 0 { usize::MAX } else { count }, text, |groups| {
             let mut out = String::new();
             for piece in &pieces {
@@ -178,7 +185,7 @@ impl PyRegex {
 
     fn advancing(&self) -> Result<&Engine, String> {
         // `\G` is the place where a search began: a match that ends there is empty.
-        let made = self.advancing.get_or_init(|| compile(&format!(r"(?:{})(?!\G)", self.translated)));
+        let made = self.advancing.get_or_init(|| compile(&format!(r"(?:{})(?!\G)", self.translated.pattern)));
         made.as_ref().map_err(Clone::clone)
     }
 

@@ -1,16 +1,27 @@
 //! The replacement of `re.sub`: text with `\1`, `\g<1>`, `\g<name>` and escapes.
 
+use std::collections::HashMap;
+
 /// A piece of a replacement.
 pub(super) enum Piece {
     Text(char),
     Group(usize),
 }
 
-/// Reads a replacement; `names` are those of the pattern's groups, by number.
+/// Reads a replacement for a pattern with so many groups, the whole included, some of which have names.
 ///
 /// # Errors
 /// What Python refuses, in words.
-pub(super) fn parse(replacement: &str, names: &[Option<&str>]) -> Result<Vec<Piece>, String> {
+pub(super) fn parse(
+    replacement: &str,
+    groups: usize,
+    names: &HashMap<String, usize>,
+) -> Result<Vec<Piece>, String> {
+    let group = |name: &str| {
+        let by_number = name.parse::<usize>().ok().filter(|number| *number < groups);
+        let found = by_number.or_else(|| names.get(name).copied());
+        found.ok_or_else(|| format!("the pattern has no group {name}"))
+    };
     let mut pieces = Vec::new();
     let mut rest = replacement;
     while let Some(c) = rest.chars().next() {
@@ -26,7 +37,7 @@ pub(super) fn parse(replacement: &str, names: &[Option<&str>]) -> Result<Vec<Pie
             'g' => {
                 let name = rest.strip_prefix("g<").and_then(|t| t.split_once('>')).map(|(name, _)| name);
                 let name = name.ok_or("expected \\g<name> in the replacement")?;
-                (Piece::Group(group(name, names)?), name.len() + 3)
+                (Piece::Group(group(name)?), name.len() + 3)
             }
             // Octal digits: after a 0, or three of them.
             '0' | '1'..='7' if c == '0' || digits(3, 8) == 3 => {
@@ -36,7 +47,7 @@ pub(super) fn parse(replacement: &str, names: &[Option<&str>]) -> Result<Vec<Pie
             }
             '1'..='9' => {
                 let used = digits(2, 10);
-                (Piece::Group(group(&rest[..used], names)?), used)
+                (Piece::Group(group(&rest[..used])?), used)
             }
             'a' => (Piece::Text('\u{7}'), 1),
             'b' => (Piece::Text('\u{8}'), 1),
@@ -54,11 +65,4 @@ pub(super) fn parse(replacement: &str, names: &[Option<&str>]) -> Result<Vec<Pie
         rest = &rest[used..];
     }
     Ok(pieces)
-}
-
-/// A group by number or name.
-fn group(name: &str, names: &[Option<&str>]) -> Result<usize, String> {
-    let by_number = name.parse::<usize>().ok().filter(|number| *number < names.len());
-    let found = by_number.or_else(|| names.iter().position(|known| *known == Some(name)));
-    found.ok_or_else(|| format!("the pattern has no group {name}"))
 }

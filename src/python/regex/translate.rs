@@ -7,33 +7,31 @@
 
 use std::collections::HashMap;
 
-/// What Python's `\w` matches: letters, numbers and the underscore, but no combining marks.
-const WORD: &str = r"\p{L}\p{N}_";
-/// What Python's `\s` matches: Unicode white space and the four information separators.
-const SPACE: &str = r"\s\x{1c}-\x{1f}";
-/// Without regard to case, Python takes these four for one letter.
-const I: &str = "iIİı";
+use super::escapes::{I, push_literal};
+use super::group::{Flags, Kind, Open, Width};
+
+/// A pattern for this engine.
+#[derive(Debug)]
+pub(super) struct Translated {
+    pub pattern: String,
+    /// The numbers of the groups that had names; here they have none.
+    pub names: HashMap<String, usize>,
+}
 
 /// The pattern for this engine.
 ///
 /// # Errors
 /// What Python refuses, and constructs that have no counterpart; in words.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    let mut reader = Reader { chars: pattern.chars().collect(), ..Reader::default() };
+pub(super) fn translate(pattern: &str) -> Result<Translated, String> {
+    let mut reader =
+        Reader { chars: pattern.chars().collect(), open: vec![Open::default()], ..Reader::default() };
     while let Some(c) = reader.take() {
         reader.piece(c)?;
     }
-    match reader.open.pop() {
-        None => Ok(reader.out),
-        Some(_) => Err("a ( has no )".into()),
+    if reader.open.len() > 1 {
+        return Err("a ( has no )".into());
     }
-}
-
-/// The flags that change what is written here.
-#[derive(Debug, Clone, Copy, Default)]
-struct Flags {
-    multi_line: bool,
-    ignore_case: bool,
+    Ok(Translated { pattern: reader.out, names: reader.names })
 }
 
 /// What stands before a place, for a repetition there.
@@ -45,55 +43,42 @@ enum Before {
     Repetition,
 }
 
-/// A `(` that has no `)` yet.
-struct Open {
-    /// The flags outside of it.
-    flags: Flags,
-    /// Its number, if it is a capturing one.
-    group: Option<usize>,
-}
-
+/// Reads a pattern and writes it anew.
 #[derive(Default)]
-struct Reader {
-    chars: Vec<char>,
-    at: usize,
-    out: String,
-    flags: Flags,
+pub(super) struct Reader {
+    pub(super) chars: Vec<char>,
+    pub(super) at: usize,
+    pub(super) out: String,
+    pub(super) flags: Flags,
     before: Before,
     /// Whether anything but flags and comments has been read.
     begun: bool,
+    /// The whole pattern first.
     open: Vec<Open>,
-    /// Whether each capturing group is closed, from group 1.
-    closed: Vec<bool>,
+    /// The width of each capturing group that is closed, from group 1.
+    groups: Vec<Option<Width>>,
     names: HashMap<String, usize>,
 }
 
-/// An item of a class.
-enum Item {
-    One(char),
-    /// A ready piece of a class, such as `\d`.
-    Set(String),
-}
-
 impl Reader {
-    fn take(&mut self) -> Option<char> {
+    pub(super) fn take(&mut self) -> Option<char> {
         let c = self.peek();
         self.at += usize::from(c.is_some());
         c
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
 
-    fn eat(&mut self, c: char) -> bool {
+    pub(super) fn eat(&mut self, c: char) -> bool {
         let found = self.peek() == Some(c);
         self.at += usize::from(found);
         found
     }
 
     /// The next characters that are of a kind, `most` at most.
-    fn take_while(&mut self, most: usize, kind: impl Fn(char) -> bool) -> String {
+    pub(super) fn take_while(&mut self, most: usize, kind: impl Fn(char) -> bool) -> String {
         let found: String = self.chars[self.at..].iter().take(most).take_while(|c| kind(**c)).collect();
         self.at += found.chars().count();
         found
@@ -103,39 +88,77 @@ impl Reader {
         let begun = std::mem::replace(&mut self.begun, true);
         match c {
             '(' => return self.group(begun),
-            '*' | '+' | '?' => return self.repetition(&c.to_string()),
-            '{' => match self.counts() {
-                Some(counts) => return self.repetition(&counts),
+            '*' => return self.repetition("*", (0, None)),
+            '+' => return self.repetition("+", (1, None)),
+            '?' => return self.repetition("?", (0, Some(1))),
+            '{' => match self.counts()? {
+                Some((written, counts)) => return self.repetition(&written, counts),
                 None => self.out.push_str(r"\{"),
             },
             '\\' => return self.escape(),
             '$' if !self.flags.multi_line => return self.place(r"(?=\n?\z)"),
-            '|' | '^' | '$' => return self.place(c.encode_utf8(&mut [0; 4])),
-            ')' => {
-                let open = self.open.pop().ok_or("a ) has no (")?;
-                self.flags = open.flags;
-                if let Some(group) = open.group {
-                    self.closed[group - 1] = true;
-                }
-                self.out.push(')');
+            '^' | '$' => return self.place(c.encode_utf8(&mut [0; 4])),
+            '|' => {
+                self.innermost().end_alternative()?;
+                return self.place("|");
             }
+            ')' => return self.close(),
             '[' => self.class()?,
             '.' => self.out.push('.'),
             c => self.literal(c),
         }
+        self.atom(Width::ONE, false)
+    }
+
+    fn innermost(&mut self) -> &mut Open {
+        self.open.last_mut().expect("the whole pattern is never closed")
+    }
+
+    /// Notes what was written: how wide it is, and whether there are capturing groups in it.
+    pub(super) fn atom(&mut self, width: Width, captures: bool) -> Result<(), String> {
         self.before = Before::Atom;
+        let open = self.innermost();
+        open.width = open.width.then(open.last)?;
+        (open.last, open.captures) = (width, captures);
         Ok(())
     }
 
+    /// After `)`.
+    fn close(&mut self) -> Result<(), String> {
+        let mut open = self.open.pop().expect("the whole pattern is never closed");
+        if self.open.is_empty() {
+            return Err("a ) has no (".into());
+        }
+        open.end_alternative()?;
+        let width = open.before.expect("an alternative has just ended");
+        let width = match open.kind {
+            Kind::LooksBehind if width.max != Some(width.min) => {
+                return Err("look-behind needs a fixed number of characters".into());
+            }
+            Kind::LooksAhead | Kind::LooksBehind => Width::NOTHING,
+            Kind::Chooses if open.alternatives > 2 => return Err("(?(…) has more than two branches".into()),
+            Kind::Chooses if open.alternatives == 1 => width.or(Width::NOTHING),
+            Kind::Captures(group) => {
+                self.groups[group - 1] = Some(width);
+                width
+            }
+            Kind::Chooses | Kind::Plain => width,
+        };
+        self.flags = open.flags;
+        self.out.push(')');
+        let captures = self.groups.len() > open.groups;
+        self.atom(width, captures)
+    }
+
     /// What matches no character, and cannot be repeated.
-    fn place(&mut self, written: &str) -> Result<(), String> {
+    pub(super) fn place(&mut self, written: &str) -> Result<(), String> {
         self.out.push_str(written);
         self.before = Before::Nothing;
         Ok(())
     }
 
     /// A character that stands for itself.
-    fn literal(&mut self, c: char) {
+    pub(super) fn literal(&mut self, c: char) {
         if self.flags.ignore_case && I.contains(c) {
             self.out.push_str(&format!("[{I}]"));
         } else {
@@ -144,13 +167,21 @@ impl Reader {
     }
 
     /// A repetition with what makes it lazy or possessive.
-    fn repetition(&mut self, counts: &str) -> Result<(), String> {
+    fn repetition(&mut self, written: &str, counts: (usize, Option<usize>)) -> Result<(), String> {
         match self.before {
             Before::Atom => self.before = Before::Repetition,
-            Before::Nothing => return Err(format!("nothing stands before {counts} that could be repeated")),
-            Before::Repetition => return Err(format!("{counts} repeats a repetition")),
+            Before::Nothing => return Err(format!("nothing stands before {written} that could be repeated")),
+            Before::Repetition => return Err(format!("{written} repeats a repetition")),
         }
-        self.out.push_str(counts);
+        let open = self.innermost();
+        // What such a group holds in the end depends on how the engine stops.
+        if open.captures && open.last.min == 0 && counts.1.is_none_or(|most| most > 1) {
+            return Err(format!(
+                "{written} repeats a group that can match nothing; write it without ( ) or as (?:…)"
+            ));
+        }
+        open.last = open.last.times(counts)?;
+        self.out.push_str(written);
         if let Some(kind @ ('?' | '+')) = self.peek() {
             self.at += 1;
             self.out.push(kind);
@@ -159,26 +190,30 @@ impl Reader {
     }
 
     /// After `{`: the repetition if it has that form, else nothing.
-    fn counts(&mut self) -> Option<String> {
+    #[allow(clippy::type_complexity)]
+    fn counts(&mut self) -> Result<Option<(String, (usize, Option<usize>))>, String> {
         let start = self.at;
         let low = self.take_while(usize::MAX, |c| c.is_ascii_digit());
         let high = self.eat(',').then(|| self.take_while(usize::MAX, |c| c.is_ascii_digit()));
-        match (self.eat('}'), low.as_str(), high) {
-            (true, low, Some(high)) => Some(format!("{{{},{high}}}", if low.is_empty() { "0" } else { low })),
-            (true, low, None) if !low.is_empty() => Some(format!("{{{low}}}")),
-            _ => {
-                self.at = start;
-                None
-            }
+        if !self.eat('}') || low.is_empty() && high.is_none() {
+            self.at = start;
+            return Ok(None);
         }
+        let number =
+            |digits: &str| digits.parse::<usize>().map_err(|e| format!("the repetition {digits}: {e}"));
+        let least = if low.is_empty() { 0 } else { number(&low)? };
+        Ok(Some(match high.as_deref() {
+            None => (format!("{{{least}}}"), (least, Some(least))),
+            Some("") => (format!("{{{least},}}"), (least, None)),
+            Some(high) => (format!("{{{least},{high}}}"), (least, Some(number(high)?))),
+        }))
     }
 
     /// After `(`. `begun`: whether anything stands before it.
     fn group(&mut self, begun: bool) -> Result<(), String> {
-        let mut open = Open { flags: self.flags, group: None };
+        let mut open = Open { flags: self.flags, groups: self.groups.len(), ..Open::default() };
         if !self.eat('?') {
-            self.out.push('(');
-            open.group = Some(self.new_group());
+            open.kind = self.capture();
         } else {
             match self.take().ok_or("the pattern ends in (?")? {
                 '#' => {
@@ -186,17 +221,23 @@ impl Reader {
                     self.begun = begun;
                     return Ok(());
                 }
-                kind @ (':' | '=' | '!' | '>') => self.out.push_str(&format!("(?{kind}")),
+                kind @ (':' | '>') => self.out.push_str(&format!("(?{kind}")),
+                kind @ ('=' | '!') => {
+                    self.out.push_str(&format!("(?{kind}"));
+                    open.kind = Kind::LooksAhead;
+                }
                 '<' if matches!(self.peek(), Some('=' | '!')) => {
                     let kind = self.take().expect("it was seen");
                     self.out.push_str(&format!("(?<{kind}"));
+                    open.kind = Kind::LooksBehind;
                 }
                 'P' if self.eat('<') => {
                     let name = self.until('>')?;
-                    self.out.push_str(&format!("(?P<{name}>"));
-                    let group = self.new_group();
-                    open.group = Some(group);
-                    if self.names.insert(name.clone(), group).is_some() {
+                    if name.starts_with(|c: char| c.is_ascii_digit()) {
+                        return Err(format!("{name:?} names no group"));
+                    }
+                    open.kind = self.capture();
+                    if self.names.insert(name.clone(), self.groups.len()).is_some() {
                         return Err(format!("two groups are named {name}"));
                     }
                 }
@@ -208,6 +249,7 @@ impl Reader {
                     let name = self.until(')')?;
                     let group = self.known_group(&name)?;
                     self.out.push_str(&format!("(?({group})"));
+                    open.kind = Kind::Chooses;
                 }
                 c if c.is_ascii_alphabetic() || c == '-' => {
                     self.at -= 1;
@@ -223,9 +265,11 @@ impl Reader {
         Ok(())
     }
 
-    fn new_group(&mut self) -> usize {
-        self.closed.push(false);
-        self.closed.len()
+    /// Opens a capturing group.
+    fn capture(&mut self) -> Kind {
+        self.out.push('(');
+        self.groups.push(None);
+        Kind::Captures(self.groups.len())
     }
 
     fn until(&mut self, end: char) -> Result<String, String> {
@@ -238,20 +282,18 @@ impl Reader {
     fn known_group(&self, name: &str) -> Result<usize, String> {
         let group = name.parse().ok().or_else(|| self.names.get(name).copied());
         group
-            .filter(|group| (1..=self.closed.len()).contains(group))
+            .filter(|group| (1..=self.groups.len()).contains(group))
             .ok_or_else(|| format!("there is no group {name}"))
     }
 
     /// What a group matched, once more.
-    fn reference(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn reference(&mut self, name: &str) -> Result<(), String> {
         let group = self.known_group(name)?;
-        if !self.closed[group - 1] {
-            return Err(format!("group {name} is still open where it is asked for"));
-        }
+        let width = self.groups[group - 1];
+        let width = width.ok_or_else(|| format!("group {name} is still open where it is asked for"))?;
         // In a group of its own, so that a digit behind it stays one.
         self.out.push_str(&format!("(?:\\{group})"));
-        self.before = Before::Atom;
-        Ok(())
+        self.atom(width, false)
     }
 
     /// After `(?`: flags, for the whole pattern (then true), or for the group that begins.
@@ -271,6 +313,9 @@ impl Reader {
         if let Some(flag) = on.chars().chain(off.chars()).find(|c| !"imsu".contains(*c)) {
             return Err(format!("the flag {flag} is not supported; i, m, s and u are"));
         }
+        if let Some(flag) = off.chars().find(|c| on.contains(*c)) {
+            return Err(format!("the flag {flag} is set and unset"));
+        }
         for (flags, set) in [(&on, true), (&off, false)] {
             self.flags.multi_line = if flags.contains('m') { set } else { self.flags.multi_line };
             self.flags.ignore_case = if flags.contains('i') { set } else { self.flags.ignore_case };
@@ -285,142 +330,5 @@ impl Reader {
         }
         self.begun = begun || !whole;
         Ok(whole)
-    }
-
-    fn escape(&mut self) -> Result<(), String> {
-        let place = match self.peek() {
-            Some('b') => {
-                // A place with a letter on exactly one side.
-                format!("(?:(?<=[{WORD}])(?![{WORD}])|(?<![{WORD}])(?=[{WORD}]))")
-            }
-            // On both sides or on none; the empty text has no such place.
-            Some('B') => format!(r"(?:(?<=[{WORD}])(?=[{WORD}])|(?!\A\z)(?<![{WORD}])(?![{WORD}]))"),
-            Some('A') => r"\A".into(),
-            Some('Z') => r"\z".into(),
-            Some('1'..='9') => return self.number(),
-            _ => {
-                match self.item_after_backslash()? {
-                    Item::One(c) => self.literal(c),
-                    Item::Set(set) => self.out.push_str(&format!("[{set}]")),
-                }
-                self.before = Before::Atom;
-                return Ok(());
-            }
-        };
-        self.at += 1;
-        self.place(&place)
-    }
-
-    /// A number after a backslash: a group of up to two digits, or three octal ones as a character.
-    fn number(&mut self) -> Result<(), String> {
-        let start = self.at;
-        let octal = self.take_while(3, |c| matches!(c, '0'..='7'));
-        if octal.len() == 3 {
-            self.literal(octal_char(&octal)?);
-            self.before = Before::Atom;
-            return Ok(());
-        }
-        self.at = start;
-        let group = self.take_while(2, |c| c.is_ascii_digit());
-        self.reference(&group)
-    }
-
-    /// What an escape means wherever it stands.
-    fn item_after_backslash(&mut self) -> Result<Item, String> {
-        let c = self.take().ok_or("the pattern ends in a single \\")?;
-        Ok(match c {
-            'd' | 'D' => Item::Set(format!("\\{c}")),
-            'w' => Item::Set(WORD.into()),
-            'W' => Item::Set(format!("[^{WORD}]")),
-            's' => Item::Set(SPACE.into()),
-            'S' => Item::Set(format!("[^{SPACE}]")),
-            'n' => Item::One('\n'),
-            'r' => Item::One('\r'),
-            't' => Item::One('\t'),
-            'f' => Item::One('\u{c}'),
-            'v' => Item::One('\u{b}'),
-            'a' => Item::One('\u{7}'),
-            '0' => Item::One(octal_char(&format!("0{}", self.take_while(2, |c| matches!(c, '0'..='7'))))?),
-            'x' => self.code(2)?,
-            'u' => self.code(4)?,
-            'U' => self.code(8)?,
-            c if c.is_ascii_alphanumeric() => return Err(format!("the escape \\{c} is not known")),
-            c => Item::One(c),
-        })
-    }
-
-    fn code(&mut self, digits: usize) -> Result<Item, String> {
-        let text = self.take_while(digits, |c| c.is_ascii_hexdigit());
-        let code = u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == digits);
-        let c = code.and_then(char::from_u32);
-        c.map(Item::One).ok_or_else(|| format!("expected {digits} hexadecimal digits, found {text:?}"))
-    }
-
-    /// The next item of a class; nothing at its end.
-    fn class_item(&mut self, may_end: bool) -> Result<Option<Item>, String> {
-        Ok(match self.take().ok_or("a [ has no ]")? {
-            ']' if may_end => None,
-            '\\' => Some(match self.peek() {
-                Some('b') => {
-                    self.at += 1;
-                    Item::One('\u{8}')
-                }
-                Some('1'..='7') => Item::One(octal_char(&self.take_while(3, |c| matches!(c, '0'..='7')))?),
-                _ => self.item_after_backslash()?,
-            }),
-            c => Some(Item::One(c)),
-        })
-    }
-
-    fn class(&mut self) -> Result<(), String> {
-        self.out.push('[');
-        if self.eat('^') {
-            self.out.push('^');
-        }
-        let mut may_end = false;
-        while let Some(low) = self.class_item(may_end)? {
-            may_end = true;
-            let is_range = self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']');
-            let high = if is_range {
-                self.at += 1;
-                self.class_item(false)?
-            } else {
-                None
-            };
-            match (low, high) {
-                (Item::One(low), None) => self.range(low, low),
-                (Item::One(low), Some(Item::One(high))) if low <= high => self.range(low, high),
-                (Item::Set(set), None) => self.out.push_str(&set),
-                _ => return Err("a range in a class has no proper start and end".into()),
-            }
-        }
-        self.out.push(']');
-        Ok(())
-    }
-
-    /// A range inside a class. Each end is spelled by its code, so that none makes an operator.
-    fn range(&mut self, low: char, high: char) {
-        push_literal(&mut self.out, low);
-        if low != high {
-            self.out.push('-');
-            push_literal(&mut self.out, high);
-        }
-        if self.flags.ignore_case && I.chars().any(|i| (low..=high).contains(&i)) {
-            self.out.push_str(I);
-        }
-    }
-}
-
-fn octal_char(digits: &str) -> Result<char, String> {
-    let code =
-        u8::from_str_radix(digits, 8).map_err(|_| format!("the octal escape \\{digits} is above \\377"))?;
-    Ok(char::from(code))
-}
-
-fn push_literal(out: &mut String, c: char) {
-    if c.is_alphanumeric() {
-        out.push(c);
-    } else {
-        out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
     }
 }

@@ -162,8 +162,9 @@ fn build(step: &FilterStep) -> Result<Option<Box<dyn Filter>>, Unbuilt> {
         "majority_vote" => plain(args, Box::new(steps::MajorityVote)),
         "map" => steps::Table::new(args).map(|f| Some(Box::new(f) as Box<dyn Filter>)),
         "take_first_k" => match args.integer("k") {
-            Ok(Some(k)) if k > 0 => {
-                plain(args, Box::new(steps::TakeFirstK(usize::try_from(k).unwrap_or(usize::MAX))))
+            Ok(k) if k.is_some_and(|k| k > 0) => {
+                let k = k.and_then(|k| usize::try_from(k).ok()).expect("it is above 0");
+                plain(args, Box::new(steps::TakeFirstK(k)))
             }
             Ok(_) => Err("k: expected a whole number above 0".into()),
             Err(message) => Err(message),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Filter;
 use super::args::Args;
+use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
 use crate::python::text as python;
 use crate::tasks::native::Document;
@@ -18,7 +19,7 @@ const DEFAULT_PATTERN: &str = r"#### (\-?[0-9\.\,]+)";
 const FALLBACK: &str = "[invalid]";
 
 /// Unicode punctuation (categories P*).
-static PUNCTUATION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\p{P}").ok());
+static PUNCTUATION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\p{P}").expect("a class of characters"));
 
 /// What a text loses before it is searched.
 #[derive(Debug, Default)]
@@ -46,8 +47,8 @@ impl Ignores {
         if self.case {
             text = text.to_lowercase();
         }
-        if let Some(punctuation) = PUNCTUATION.as_ref().filter(|_| self.punctuation) {
-            text = punctuation.replace_all(&text, "").into_owned();
+        if self.punctuation {
+            text = PUNCTUATION.replace_all(&text, "").into_owned();
         }
         Ok(text)
     }
@@ -69,10 +70,7 @@ impl Select {
     /// The chosen match, stripped; negative numbers count from the last one.
     pub(crate) fn find(&self, regex: &PyRegex, text: &str) -> Result<Option<String>, String> {
         let mut found = regex.find_all(text)?;
-        let from_end =
-            usize::try_from(self.group_select.unsigned_abs()).ok().and_then(|n| found.len().checked_sub(n));
-        let at = usize::try_from(self.group_select).ok().or(from_end);
-        let chosen = at.filter(|at| *at < found.len()).map(|at| found.swap_remove(at));
+        let chosen = place(self.group_select, found.len()).map(|at| found.swap_remove(at));
         Ok(chosen.and_then(Found::first_text).map(|text| python::strip(&text).to_owned()))
     }
 }
@@ -142,7 +140,8 @@ impl Filter for MultiChoice {
         let mut by_text = HashMap::new();
         let mut by_letter = HashMap::new();
         for (choice, code) in (self.choices)(document)?.iter().zip(u32::from('A')..) {
-            let letter = char::from_u32(code).unwrap_or('?').to_string();
+            let letter =
+                char::from_u32(code).ok_or("a question has too many choices for letters")?.to_string();
             let choice = self.ignores.apply(python::strip(choice))?;
             patterns.push(escape(&choice));
             by_text.insert(choice, format!("({letter})"));

@@ -38,7 +38,7 @@ impl Filter for MajorityVote {
         let mut counts: Vec<(Value, usize)> = Vec::new();
         for answer in answers {
             match counts.iter_mut().find(|(known, _)| *known == answer) {
-                Some((_, count)) => *count = count.saturating_add(1),
+                Some((_, count)) => *count += 1,
                 None => counts.push((answer, 1)),
             }
         }
@@ -81,7 +81,8 @@ impl Table {
     pub fn new(mut args: Args) -> Result<Self, String> {
         let filter = Self {
             table: args.map("mapping_dict")?,
-            default: args.value("default_value").unwrap_or_default(),
+            // Nothing (`null`) where none is named.
+            default: args.value("default_value").unwrap_or(Value::Null),
         };
         args.done().map(|()| filter)
     }
@@ -118,29 +119,25 @@ struct Spans {
     entities: PyRegex,
 }
 
-static SPANS: LazyLock<Result<Spans, String>> = LazyLock::new(|| {
-    let label = |(word, label): &(&str, &str)| {
-        PyRegex::new(&format!(r"\b{word}\s*:")).map(|regex| (regex, format!("{label}:")))
-    };
-    Ok(Spans {
-        labels: LABELS.iter().map(label).collect::<Result<_, _>>()?,
-        entities: PyRegex::new(r"\b(PER|LOC|ORG|DATE):\s*([^$]+)")?,
-    })
+static SPANS: LazyLock<Spans> = LazyLock::new(|| {
+    let label =
+        |(word, label): &(&str, &str)| (PyRegex::ours(&format!(r"\b{word}\s*:")), format!("{label}:"));
+    let entities = PyRegex::ours(r"\b(PER|LOC|ORG|DATE):\s*([^$]+)");
+    Spans { labels: LABELS.iter().map(label).collect(), entities }
 });
 
 /// `format_span`: named entities as `label: name $ label: name`, those called "none" left out.
 pub(super) fn format_span(text: &str) -> Result<String, String> {
-    let spans = SPANS.as_ref().map_err(Clone::clone)?;
     let mut text = text.to_lowercase();
-    for (regex, label) in &spans.labels {
+    for (regex, label) in &SPANS.labels {
         text = regex.replace(&text, |_| Ok(label.clone()))?;
     }
     let text = text.replace("$$", "$");
     let text = text.trim_end_matches('$').replace('\n', "$");
     let mut entities = Vec::new();
-    for found in spans.entities.find_all(python::strip(&text))? {
-        let Found::Groups(groups) = found else { continue };
-        let [label, names] = &groups[..] else { continue };
+    for found in SPANS.entities.find_all(python::strip(&text))? {
+        let Found::Groups(groups) = found else { unreachable!("the pattern has two groups") };
+        let (label, names) = (&groups[0], &groups[1]);
         let names = names.split(',').map(python::strip).filter(|name| name.to_lowercase() != "none");
         entities.extend(names.map(|name| format!("{}: {name}", label.to_lowercase())));
     }

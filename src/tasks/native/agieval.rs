@@ -15,9 +15,10 @@ pub fn process_results_mcqa(document: &Document, logprobs: &[f64]) -> Result<Val
         items.ok_or_else(|| format!("column {column:?} holds no list"))
     };
     let gold = list("gold")?;
-    let lengths: Vec<f64> =
-        list("choices")?.iter().map(|c| c.as_str().unwrap_or_default().chars().count() as f64).collect();
-    if lengths.len() != logprobs.len() {
+    let length = |choice: &Value| choice.as_str().map(|text| text.chars().count() as f64);
+    let lengths: Option<Vec<f64>> = list("choices")?.iter().map(length).collect();
+    let lengths = lengths.ok_or("column \"choices\" holds what is no text")?;
+    if lengths.len() != logprobs.len() || logprobs.is_empty() {
         return Err(format!("{} choices and {} scores", lengths.len(), logprobs.len()));
     }
     let right = |values: &[f64]| {

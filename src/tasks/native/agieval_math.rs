@@ -12,9 +12,8 @@ use super::latex::{Quotient, last_boxed, normal_form};
 use super::{DocValue, Document, Values, text};
 use crate::python::regex::{Found, PyRegex};
 
-static BETWEEN_DOLLARS: LazyLock<Result<PyRegex, String>> = LazyLock::new(|| PyRegex::new(r"\$(.*)\$"));
-static NUMBER: LazyLock<Result<PyRegex, String>> =
-    LazyLock::new(|| PyRegex::new(r"(?:\$)?\d+(?:\.\d+)?(?![\w\d])"));
+static BETWEEN_DOLLARS: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\$(.*)\$"));
+static NUMBER: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?:\$)?\d+(?:\.\d+)?(?![\w\d])"));
 
 /// `acc`: whether the answer equals the one in the document.
 pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
@@ -53,9 +52,8 @@ fn after_equals(text: &str) -> String {
     text.rsplit_once('=').map_or(text, |(_, after)| after.trim_start_matches(' ')).to_owned()
 }
 
-fn last(pattern: &Result<PyRegex, String>, text: &str) -> Result<Option<String>, String> {
-    let found = pattern.as_ref().map_err(Clone::clone)?.find_all(text)?;
-    Ok(found.into_iter().next_back().and_then(Found::first_text))
+fn last(pattern: &PyRegex, text: &str) -> Result<Option<String>, String> {
+    Ok(pattern.find_all(text)?.into_iter().next_back().and_then(Found::first_text))
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use crate::tasks::filters::{Args, Filter, Ignores, MultiChoice, Select, text_of}
 type Built = Result<Box<dyn Filter>, String>;
 
 /// A choice of a question: what follows its letter, up to the end of the line or the next bracket.
-static CHOICE: LazyLock<Result<PyRegex, String>> = LazyLock::new(|| PyRegex::new(r"\([A-Z]\)([^\n^(]*)"));
+static CHOICE: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\([A-Z]\)([^\n^(]*)"));
 
 /// Number words that read as one number; the last of them must be whole.
-static NUMBER_WORDS: LazyLock<Result<PyRegex, String>> = LazyLock::new(|| {
+static NUMBER_WORDS: LazyLock<PyRegex> = LazyLock::new(|| {
     let ones = "zero|one|two|three|four|five";
     let stems = "(?:twen|thir|for|fif|six|seven|nine)";
     let larger = "ten|eleven|twelve|fourteen|hundred|thousand|(?:m|b|tr)illion";
@@ -27,7 +27,7 @@ static NUMBER_WORDS: LazyLock<Result<PyRegex, String>> = LazyLock::new(|| {
     let first = format!("{ones}|{stems}(?:teen|ty)|eight(?:|een|y)|{larger}");
     let inner = format!("{ones}|{stems}(?:|teen|ty)|eight(?:een|y)|{larger}");
     let between = r"[^\S\r\n]|,|and|&";
-    PyRegex::new(&format!("((?:(?:{first})(?:{inner}|{between})+)?(?:{whole}))"))
+    PyRegex::ours(&format!("((?:(?:{first})(?:{inner}|{between})+)?(?:{whole}))"))
 });
 
 /// Choices that stand in the question, by letter or text.
@@ -36,7 +36,7 @@ pub fn multi_choice(args: Args) -> Built {
 }
 
 fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
-    let found = CHOICE.as_ref().map_err(Clone::clone)?.find_all(text(document, "input")?)?;
+    let found = CHOICE.find_all(text(document, "input")?)?;
     Ok(found.into_iter().filter_map(Found::first_text).collect())
 }
 
@@ -58,12 +58,11 @@ pub fn number_parse(mut args: Args) -> Built {
 
 impl Filter for NumberParse {
     fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let words = NUMBER_WORDS.as_ref().map_err(Clone::clone)?;
         let one = |answer: &Value| -> Result<Value, String> {
             let answer = text_of(answer);
             let mut found = self.select.find(&self.regex, answer)?.filter(|text| !text.is_empty());
             if found.is_none() {
-                let spelled = self.select.find(words, &answer.to_lowercase())?;
+                let spelled = self.select.find(&NUMBER_WORDS, &answer.to_lowercase())?;
                 found = spelled.and_then(|words| number_words::read(&words)).map(|number| number.to_string());
             }
             Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))

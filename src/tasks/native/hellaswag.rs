@@ -4,14 +4,14 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::{Document, NativeError, text};
+use crate::python::regex::PyRegex;
 use crate::python::text as python;
 
 /// Marks in square brackets, within a line.
-static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\[.*?\]").ok());
+static MARKUP: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\[.*?\]"));
 
 /// Adds `query`, `choices` and `gold` to every document.
 pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
@@ -21,13 +21,13 @@ pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeErr
 fn process(mut document: Document) -> Result<Document, String> {
     let second = python::capitalize(text(&document, "ctx_b")?);
     let label = text(&document, "activity_label")?;
-    let query = clean(&format!("{label}: {} {second}", text(&document, "ctx_a")?));
+    let query = clean(&format!("{label}: {} {second}", text(&document, "ctx_a")?))?;
     let endings =
         document.get("endings").and_then(Value::as_array).ok_or("no column \"endings\" with a list")?;
     let choices: Vec<Value> = endings
         .iter()
-        .map(|ending| ending.as_str().map(|text| Value::String(clean(text))).ok_or("an ending is no text"))
-        .collect::<Result<_, _>>()?;
+        .map(|ending| Ok(clean(ending.as_str().ok_or("an ending is no text")?)?.into()))
+        .collect::<Result<_, String>>()?;
     let gold = match document.get("label") {
         Some(Value::Number(number)) => number.as_i64(),
         Some(Value::String(text)) => python::strip(text).parse().ok(),
@@ -41,13 +41,9 @@ fn process(mut document: Document) -> Result<Document, String> {
 }
 
 /// Strips, turns ` [title]` into a full stop, drops marks, and halves double spaces once.
-fn clean(text: &str) -> String {
+fn clean(text: &str) -> Result<String, String> {
     let text = python::strip(text).replace(" [title]", ". ");
-    let text = match MARKUP.as_ref() {
-        Some(markup) => markup.replace_all(&text, "").into_owned(),
-        None => text,
-    };
-    text.replace("  ", " ")
+    Ok(MARKUP.remove(&text)?.replace("  ", " "))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) fn right_answer(document: &Document) -> Result<&str, String> {
 pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
     let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
     let inside = match (answer.find('$'), answer.rfind('$')) {
-        (Some(first), Some(last)) if first < last => answer.get(first.saturating_add(1)..last),
+        (Some(first), Some(last)) if first < last => Some(&answer[first + 1..last]),
         _ => None,
     };
     let (ours, right) = (inside.unwrap_or(answer), right_answer(document)?);

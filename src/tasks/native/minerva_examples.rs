@@ -8,8 +8,7 @@ use super::Document;
 /// The examples.
 pub fn samples() -> Vec<Document> {
     let sample = |(problem, solution): &(&str, &str)| {
-        let sample = json!({"problem": problem, "solution": solution, "few_shot": "1"});
-        sample.as_object().cloned().unwrap_or_default()
+        super::document(json!({"problem": problem, "solution": solution, "few_shot": "1"}))
     };
     EXAMPLES.iter().map(sample).collect()
 }

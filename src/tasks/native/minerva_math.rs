@@ -85,24 +85,24 @@ struct Patterns {
     last_sentence: PyRegex,
 }
 
-static PATTERNS: LazyLock<Result<Patterns, String>> = LazyLock::new(|| {
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let words = REMOVED.iter().filter(|word| is_word(word));
-    Ok(Patterns {
-        words: words.map(|word| PyRegex::new(&format!(r"(?<!\\)\b{word}\b"))).collect::<Result<_, _>>()?,
-        command: PyRegex::new(r"\\[a-zA-Z]+")?,
+    Patterns {
+        words: words.map(|word| PyRegex::ours(&format!(r"(?<!\\)\b{word}\b"))).collect(),
+        command: PyRegex::ours(r"\\[a-zA-Z]+"),
         unwrapped: vec![
-            (PyRegex::new(r"(.*?)(\$)(.*?)(\$)(.*)")?, 3, true),
-            (PyRegex::new(r"(\\text\{)(.*?)(\})")?, 2, false),
-            (PyRegex::new(r"(\\textbf\{)(.*?)(\})")?, 2, false),
-            (PyRegex::new(r"(\\overline\{)(.*?)(\})")?, 2, false),
-            (PyRegex::new(r"(\\boxed\{)(.*)(\})")?, 2, false),
+            (PyRegex::ours(r"(.*?)(\$)(.*?)(\$)(.*)"), 3, true),
+            (PyRegex::ours(r"(\\text\{)(.*?)(\})"), 2, false),
+            (PyRegex::ours(r"(\\textbf\{)(.*?)(\})"), 2, false),
+            (PyRegex::ours(r"(\\overline\{)(.*?)(\})"), 2, false),
+            (PyRegex::ours(r"(\\boxed\{)(.*)(\})"), 2, false),
         ],
-        fraction: PyRegex::new(r"(frac)([^{])(.)")?,
-        indexed_root: PyRegex::new(r"(sqrt)(\[[^\]]*\])(\w)")?,
-        root: PyRegex::new(r"(sqrt)(?!\[)([^{])")?,
-        thousands: PyRegex::new(r"\A-?\d{1,3}(,\d{3})+\Z")?,
-        last_sentence: PyRegex::new(r"Final Answer: The final answer is(.*?). I hope it is correct.")?,
-    })
+        fraction: PyRegex::ours(r"(frac)([^{])(.)"),
+        indexed_root: PyRegex::ours(r"(sqrt)(\[[^\]]*\])(\w)"),
+        root: PyRegex::ours(r"(sqrt)(?!\[)([^{])"),
+        thousands: PyRegex::ours(r"\A-?\d{1,3}(,\d{3})+\Z"),
+        last_sentence: PyRegex::ours(r"Final Answer: The final answer is(.*?). I hope it is correct."),
+    }
 });
 
 fn is_word(text: &str) -> bool {
@@ -128,7 +128,7 @@ pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeErr
 /// `exact_match`.
 pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
     let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
-    let patterns = PATTERNS.as_ref().map_err(Clone::clone)?;
+    let patterns = &*PATTERNS;
     // An answer that was cut short may still lack its last words.
     let found = patterns.last_sentence.search(&format!("{answer}I hope it is correct."))?;
     let stated = found.and_then(|groups| groups.into_iter().nth(1).flatten());
@@ -141,7 +141,7 @@ pub fn process_results(document: &Document, answer: &Value) -> Result<Values, St
 
 /// The normal form of an answer.
 fn normal_form(answer: &str) -> Result<String, String> {
-    let patterns = PATTERNS.as_ref().map_err(Clone::clone)?;
+    let patterns = &*PATTERNS;
     let mut text = answer.rsplit('=').next().unwrap_or(answer).to_owned();
     for word in &patterns.words {
         text = word.remove(&text)?;
@@ -158,14 +158,13 @@ fn normal_form(answer: &str) -> Result<String, String> {
     }
     for (pattern, group, dollars) in &patterns.unwrapped {
         text = pattern.replace(&text, |groups| {
-            let inner = groups.get(*group).copied().unwrap_or_default();
+            let inner = groups[*group];
             Ok(if *dollars { format!("${inner}$") } else { inner.to_owned() })
         })?;
     }
-    let group = |groups: &[&str], i: usize| groups.get(i).copied().unwrap_or_default().to_owned();
-    text = patterns.fraction.replace(&text, |g| Ok(format!("frac{{{}}}{{{}}}", group(g, 2), group(g, 3))))?;
-    text = patterns.indexed_root.replace(&text, |g| Ok(format!("sqrt{}{{{}}}", group(g, 2), group(g, 3))))?;
-    text = patterns.root.replace(&text, |g| Ok(format!("sqrt{{{}}}", group(g, 2))))?;
+    text = patterns.fraction.sub(r"frac{\2}{\3}", &text, 0)?;
+    text = patterns.indexed_root.sub(r"sqrt\2{\3}", &text, 0)?;
+    text = patterns.root.sub(r"sqrt{\2}", &text, 0)?;
     text = text.replace('$', "");
     if patterns.thousands.is_match(&text)? {
         text = text.replace(',', "");
@@ -178,14 +177,14 @@ fn outside_commands(command: &PyRegex, text: &str, word: &str) -> Result<String,
     const MARK: char = '\0';
     let mut commands = Vec::new();
     let plain = command.replace(&text.replace(MARK, ""), |groups| {
-        commands.push(groups.first().copied().unwrap_or_default().to_owned());
+        commands.push(groups[0].to_owned());
         Ok(MARK.to_string())
     })?;
     let mut commands = commands.into_iter();
     let mut out = String::with_capacity(text.len());
     for (i, piece) in plain.split(MARK).enumerate() {
         if i > 0 {
-            out.push_str(&commands.next().unwrap_or_default());
+            out.push_str(&commands.next().expect("each mark stands for a command"));
         }
         out.push_str(&piece.replace(word, ""));
     }

@@ -101,7 +101,7 @@ pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
         .find(|(ours, theirs, _)| function.name == *ours || theirs.contains(&in_folder.as_str()));
     found.map(|(_, _, native)| *native).ok_or_else(|| TaskError::Native {
         file: function.origin.location.display(),
-        line: function.origin.line(function.key.split(['.', '[']).next().unwrap_or_default()),
+        line: function.line(),
         key: function.key.clone(),
         function: function.name.as_str().into(),
         looked_for: format!("{}, {in_folder}", function.name).into(),
@@ -109,76 +109,35 @@ pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
     })
 }
 
-/// The function as one over documents.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn documents(function: &FunctionRef) -> Result<DocumentsFn, TaskError> {
-    match find(function)? {
-        Native::Documents(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
+/// Functions that find the native counterpart of one kind.
+macro_rules! finders {
+    ($($what:literal $name:ident: $kind:ident -> $function:ty;)*) => {$(
+        #[doc = concat!("The function as ", $what, ".")]
+        ///
+        /// # Errors
+        /// As [`find`]; also if the function is of another kind.
+        pub fn $name(function: &FunctionRef) -> Result<$function, TaskError> {
+            match find(function)? {
+                Native::$kind(call) => Ok(call),
+                other => Err(wrong_place(function, other)),
+            }
+        }
+    )*};
 }
 
-/// The function as one that makes a field.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn field(function: &FunctionRef) -> Result<FieldFn, TaskError> {
-    match find(function)? {
-        Native::Field(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
-}
-
-/// The function as one that lists examples.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn samples(function: &FunctionRef) -> Result<SamplesFn, TaskError> {
-    match find(function)? {
-        Native::Samples(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
-}
-
-/// The function as one that grades log-likelihoods.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn score_results(function: &FunctionRef) -> Result<ScoreResultsFn, TaskError> {
-    match find(function)? {
-        Native::ScoreResults(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
-}
-
-/// The function as one that grades written answers.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn answer_results(function: &FunctionRef) -> Result<AnswerResultsFn, TaskError> {
-    match find(function)? {
-        Native::AnswerResults(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
-}
-
-/// The function as a step of a filter.
-///
-/// # Errors
-/// As [`find`]; also if the function is of another kind.
-pub fn filter(function: &FunctionRef) -> Result<FilterFn, TaskError> {
-    match find(function)? {
-        Native::Filter(call) => Ok(call),
-        other => Err(wrong_place(function, other)),
-    }
+finders! {
+    "one over documents" documents: Documents -> DocumentsFn;
+    "one that makes a field" field: Field -> FieldFn;
+    "one that lists examples" samples: Samples -> SamplesFn;
+    "one that grades log-likelihoods" score_results: ScoreResults -> ScoreResultsFn;
+    "one that grades written answers" answer_results: AnswerResults -> AnswerResultsFn;
+    "a step of a filter" filter: Filter -> FilterFn;
 }
 
 fn wrong_place(function: &FunctionRef, found: Native) -> TaskError {
     TaskError::Field {
         file: function.origin.location.display(),
-        line: function.origin.line(function.key.split(['.', '[']).next().unwrap_or_default()),
+        line: function.line(),
         key: function.key.clone(),
         message: format!("!function {} {}", function.name, found.place()),
     }
@@ -191,6 +150,14 @@ fn each(
 ) -> Result<Vec<Document>, NativeError> {
     let one = |(doc, document)| process(document).map_err(|message| NativeError { doc, message });
     documents.into_iter().enumerate().map(one).collect()
+}
+
+/// An object of this program's own as a document.
+fn document(object: Value) -> Document {
+    match object {
+        Value::Object(columns) => columns,
+        other => panic!("an example is an object, not {other}"),
+    }
 }
 
 /// A text column of a document.

@@ -57,7 +57,7 @@ pub(super) fn read(text: &str) -> Option<u64> {
             return None;
         }
         total = total.checked_add(group(before)?.checked_mul(large)?)?;
-        rest = after.get(1..).unwrap_or_default();
+        rest = &after[1..];
         if rest.is_empty() {
             return Some(total);
         }

@@ -9,13 +9,12 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use super::{Document, text};
-use crate::python::regex::PyRegex;
+use crate::python::regex::{Found, PyRegex};
 use crate::tasks::filters::{Args, Filter, text_of};
 
 type Built = Result<Box<dyn Filter>, String>;
 
-static BLOCK: LazyLock<Result<PyRegex, String>> =
-    LazyLock::new(|| PyRegex::new(r"(?s)```(?:\w+)?\n?(.*?)\n?```"));
+static BLOCK: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?s)```(?:\w+)?\n?(.*?)\n?```"));
 
 /// The prompt with the answer behind it.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Filter for AfterPrompt {
         let one = |answer: &Value| {
             let answer = text_of(answer);
             let end = answer.find("```").filter(|_| self.to_fence).unwrap_or(answer.len());
-            Value::String(format!("{prompt}{}", answer.get(..end).unwrap_or_default()))
+            Value::String(format!("{prompt}{}", &answer[..end]))
         };
         Ok(answers.iter().map(one).collect())
     }
@@ -60,17 +59,17 @@ pub fn extract_code(args: Args) -> Built {
 
 impl Filter for CodeBlock {
     fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let block = BLOCK.as_ref().map_err(Clone::clone)?;
         let first = |text: &str| -> Result<Option<String>, String> {
-            Ok(block.find_all(text)?.into_iter().next().map(|found| found.first_text().unwrap_or_default()))
+            Ok(BLOCK.find_all(text)?.into_iter().next().and_then(Found::first_text))
         };
         let one = |answer: &Value| -> Result<Value, String> {
             let answer = text_of(answer);
             let found = match first(&format!("```{answer}"))? {
-                Some(found) => found,
-                None => first(&answer.replace("```python", "```"))?.unwrap_or_default(),
+                Some(found) => Some(found),
+                None => first(&answer.replace("```python", "```"))?,
             };
-            Ok(found.into())
+            // Without a block of code the program is empty.
+            Ok(found.unwrap_or_default().into())
         };
         answers.iter().map(one).collect()
     }
@@ -79,9 +78,9 @@ impl Filter for CodeBlock {
 /// The three examples of MBPP, tasks 2 to 4 of its prompt split.
 pub fn mbpp_samples() -> Vec<Document> {
     let sample = |id: u8, text: &str, code: &str, tests: [&str; 3]| {
-        let sample =
-            json!({"task_id": id, "text": text, "code": code, "test_list": tests, "is_fewshot": true});
-        sample.as_object().cloned().unwrap_or_default()
+        super::document(
+            json!({"task_id": id, "text": text, "code": code, "test_list": tests, "is_fewshot": true}),
+        )
     };
     vec![
         sample(

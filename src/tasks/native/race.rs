@@ -27,11 +27,13 @@ fn problem(value: &Value) -> Result<Problem, String> {
     let field = |key: &str| value.get(key).ok_or_else(|| format!("a problem has no {key:?}"));
     let question = field("question")?.as_str().ok_or("a question is no text")?.to_owned();
     let options = field("options")?.as_array().ok_or("the options are no list")?;
-    let options: Vec<String> = options.iter().filter_map(Value::as_str).map(str::to_owned).take(4).collect();
+    let options: Option<Vec<String>> =
+        options.iter().take(4).map(|o| o.as_str().map(str::to_owned)).collect();
+    let options = options.ok_or("an option is no text")?;
     if options.len() < 4 {
         return Err(format!("expected 4 options that are texts, found {}", options.len()));
     }
-    let letter = field("answer")?.as_str().unwrap_or_default();
+    let letter = field("answer")?.as_str().ok_or("an answer is no text")?;
     let answer = ["A", "B", "C", "D"].iter().position(|known| *known == letter);
     let answer = answer.ok_or_else(|| format!("expected an answer from A to D, found {letter:?}"))?;
     Ok(Problem { question, options, answer })
@@ -47,7 +49,7 @@ pub fn doc_to_text(document: &Document) -> Result<Value, String> {
     let problems = problems(document)?;
     let (open, answered) = problems.split_last().ok_or("column \"problems\" is empty")?;
     for problem in answered {
-        let answer = problem.options.get(problem.answer).map(String::as_str).unwrap_or_default();
+        let answer = &problem.options[problem.answer];
         match problem.question.strip_suffix(" _  .").filter(|before| before.ends_with(' ')) {
             Some(before) => out.push_str(&format!("{before}{answer}\n")),
             None => out.push_str(&format!("Question: {}\nAnswer: {answer}\n", problem.question)),

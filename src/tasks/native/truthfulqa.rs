@@ -30,10 +30,9 @@ pub fn process_results_mc2(document: &Document, logprobs: &[f64]) -> Result<Valu
 pub fn process_docs_gen(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
     super::each(documents, |mut document| {
         let answers = |column: &str| -> Result<Vec<String>, String> {
-            let listed = document.get(column).and_then(Value::as_array);
-            let listed = listed.ok_or_else(|| format!("column {column:?} holds no list"))?;
-            let texts = listed.iter().filter_map(Value::as_str).map(python::strip).filter(|t| !t.is_empty());
-            Ok(texts.map(|t| if t.ends_with('.') { t.to_owned() } else { format!("{t}.") }).collect())
+            let answers = texts(&document, column)?;
+            let stripped = answers.into_iter().map(python::strip).filter(|t| !t.is_empty());
+            Ok(stripped.map(|t| if t.ends_with('.') { t.to_owned() } else { format!("{t}.") }).collect())
         };
         let wrong = answers("incorrect_answers")?;
         let mut right = answers("correct_answers")?;
@@ -48,15 +47,21 @@ pub fn process_docs_gen(documents: Vec<Document>) -> Result<Vec<Document>, Nativ
     })
 }
 
+/// The texts of a column that lists them.
+fn texts<'d>(document: &'d Document, column: &str) -> Result<Vec<&'d str>, String> {
+    let listed = document.get(column).and_then(Value::as_array);
+    let texts = listed.and_then(|listed| listed.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    texts.ok_or_else(|| format!("column {column:?} holds no list of texts"))
+}
+
 /// BLEU and ROUGE against every reference: the best over true ones, how far it is above the best over
 /// false ones, and whether it is.
 pub fn process_results_gen(document: &Document, answer: &Value) -> Result<Values, String> {
     let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
     let references = |column: &str| -> Result<Vec<[f64; 4]>, String> {
-        let listed = document.get(column).and_then(Value::as_array);
-        let listed = listed.ok_or_else(|| format!("column {column:?} holds no list"))?;
-        let texts = listed.iter().filter_map(Value::as_str);
-        let scores: Vec<[f64; 4]> = texts.map(|reference| likeness(reference, answer)).collect();
+        let references = texts(document, column)?;
+        let scores = references.into_iter().map(|reference| likeness(reference, answer));
+        let scores = scores.collect::<Result<Vec<_>, _>>()?;
         if scores.is_empty() { Err(format!("column {column:?} is empty")) } else { Ok(scores) }
     };
     let (right, wrong) = (references("correct_answers")?, references("incorrect_answers")?);
@@ -68,8 +73,7 @@ pub fn process_results_gen(document: &Document, answer: &Value) -> Result<Values
     ];
     let mut values = Vec::with_capacity(12);
     for (kind, [max, acc, diff]) in names.into_iter().enumerate() {
-        let best =
-            |scores: &[[f64; 4]]| scores.iter().filter_map(|s| s.get(kind).copied()).fold(0.0, f64::max);
+        let best = |scores: &[[f64; 4]]| scores.iter().map(|s| s[kind]).fold(0.0, f64::max);
         let (near, far) = (best(&right), best(&wrong));
         values.push((max, DocValue::Number(near)));
         values.push((acc, DocValue::Number(f64::from(u8::from(near > far)))));
@@ -79,12 +83,12 @@ pub fn process_results_gen(document: &Document, answer: &Value) -> Result<Values
 }
 
 /// BLEU, ROUGE-1, ROUGE-2 and ROUGE-Lsum, each up to 100.
-fn likeness(reference: &str, answer: &str) -> [f64; 4] {
+fn likeness(reference: &str, answer: &str) -> Result<[f64; 4], String> {
     let bleu = sentence_bleu(reference, answer, BleuTokenizer::International);
     // ROUGE-Lsum goes by lines; a full stop between spaces ends one.
     let lines = |text: &str| text.replace(" . ", ".\n");
-    let rouge = rouge(&lines(reference), &lines(answer));
-    [bleu, rouge.rouge1 * 100.0, rouge.rouge2 * 100.0, rouge.rouge_lsum * 100.0]
+    let rouge = rouge(&lines(reference), &lines(answer))?;
+    Ok([bleu, rouge.rouge1 * 100.0, rouge.rouge2 * 100.0, rouge.rouge_lsum * 100.0])
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::{DocValue, Document, Values, text};
+use crate::python::regex::{PyRegex, escape};
 use crate::python::text::count_split_by_space;
 
 /// Marks of numbers and punctuation that stand between spaces.
@@ -36,39 +36,27 @@ const LATER: [(&str, &str); 8] = [
     (" 's", "'s"),
 ];
 
-/// White space just inside of brackets and quotes: pattern, opening, closing.
-static BRACKETS: LazyLock<Vec<(Regex, char, char)>> = LazyLock::new(|| {
-    // Python's white space has four characters more than the engine's.
-    let space = r"[\s\x1c-\x1f]*";
-    [('(', ')'), ('[', ']'), ('{', '}'), ('"', '"'), ('\'', '\'')]
-        .into_iter()
-        .filter_map(|(open, close)| {
-            let (o, c) = (regex::escape(&open.to_string()), regex::escape(&close.to_string()));
-            let pattern = Regex::new(&format!("{o}{space}([^{c}]*?){space}{c}")).ok()?;
-            Some((pattern, open, close))
-        })
-        .collect()
+/// White space just inside of brackets and quotes, and what stands there without it.
+static BRACKETS: LazyLock<Vec<(PyRegex, String)>> = LazyLock::new(|| {
+    let inside = |(open, close): (char, char)| {
+        let [o, c] = [open, close].map(|mark| escape(&mark.to_string()));
+        (PyRegex::ours(&format!(r"{o}\s*([^{c}]*?)\s*{c}")), format!(r"{open}\1{close}"))
+    };
+    [('(', ')'), ('[', ']'), ('{', '}'), ('"', '"'), ('\'', '\'')].map(inside).into()
 });
 
 /// A place where the harness's pattern for years puts its own replacement text in; slashes and all.
-static SLASHES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"/' [0-9]/").ok());
+static SLASHES: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"/' [0-9]/"));
 
 /// The page as running text.
 pub fn wikitext_detokenizer(document: &Document) -> Result<Value, String> {
     let mut page = text(document, "page")?.replace("s '", "s'");
-    if let Some(slashes) = SLASHES.as_ref() {
-        page = slashes.replace_all(&page, "/'[0-9]/").into_owned();
-    }
+    page = SLASHES.sub("/'[0-9]/", &page, 0)?;
     for (from, to) in PLAIN {
         page = page.replace(from, to);
     }
-    for (pattern, open, close) in BRACKETS.iter() {
-        page = pattern
-            .replace_all(&page, |found: &regex::Captures<'_>| {
-                let inner = found.get(1).map(|m| m.as_str()).unwrap_or_default();
-                format!("{open}{inner}{close}")
-            })
-            .into_owned();
+    for (pattern, inside) in BRACKETS.iter() {
+        page = pattern.sub(inside, &page, 0)?;
     }
     for (from, to) in LATER {
         page = page.replace(from, to);

@@ -20,10 +20,20 @@ pub struct FunctionRef {
 }
 
 impl FunctionRef {
+    /// The line of the key with the tag, where the file has it.
+    pub fn line(&self) -> Option<usize> {
+        line_of(&self.origin, &self.key)
+    }
+
     /// The last part of the name: `process_docs`.
     pub fn function(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
     }
+}
+
+/// The line of the top-level key that a path of keys begins with.
+fn line_of(origin: &Origin, key: &str) -> Option<usize> {
+    origin.line(key.split(['.', '[']).next().expect("a split gives one part at least"))
 }
 
 /// A value on its way into a typed field: it knows where it stands.
@@ -48,7 +58,7 @@ impl<'a> Slot<'a> {
     }
 
     fn line(&self) -> Option<usize> {
-        self.origin.line(self.key.split(['.', '[']).next().unwrap_or_default())
+        line_of(self.origin, &self.key)
     }
 
     /// The error that this value cannot be used.
