@@ -97,7 +97,7 @@ impl<'a> Splits<'a> {
         let split = configured.or_else(|| fallback.into_iter().flatten().next().map(String::as_str));
         let split = split.ok_or_else(|| self.missing("fewshot_split", "no split to draw examples from"))?;
         let pool_process = match configured {
-            Some(_) if own.has_process_docs => own.process_docs.as_ref(),
+            Some(_) if own.process_docs.is_some() => own.process_docs.as_ref().and_then(Option::as_ref),
             _ => process,
         };
         let is_evaluated = split == evaluated.split;

@@ -53,7 +53,7 @@ pub fn task_config(task: &Task, num_fewshot: usize) -> Value {
 /// How the examples are written, with what they inherit from the task.
 fn fewshot(config: &TaskConfig) -> Value {
     let own = &config.fewshot_config;
-    let process = if own.has_process_docs { &own.process_docs } else { &config.process_docs };
+    let process = own.process_docs.as_ref().unwrap_or(&config.process_docs);
     let samples = own.samples.as_ref().map(|samples| match samples {
         Samples::Listed(documents) => documents.iter().cloned().map(Value::Object).collect(),
         Samples::Function(named) => function(named),

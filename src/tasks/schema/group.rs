@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use serde_yaml::Value as Yaml;
 
+use super::keys::FromSlot;
 use super::source::{Entry, Fields};
 use super::value::Slot;
 use crate::tasks::error::TaskError;
@@ -47,9 +48,6 @@ pub struct GroupConfig {
     pub overrides: Fields,
 }
 
-/// The keys that belong to a group itself.
-pub const GROUP_KEYS: [&str; 5] = ["group", "group_alias", "task", "aggregate_metric_list", "metadata"];
-
 impl GroupConfig {
     /// Reads the merged keys of a group file.
     ///
@@ -68,11 +66,10 @@ impl GroupConfig {
             let slot = Slot::new(key, entry);
             match key.as_str() {
                 "group" => config.group = slot.string()?,
-                "group_alias" => config.group_alias = slot.optional_string()?,
+                "group_alias" => config.group_alias = FromSlot::from_slot(&slot)?,
                 "task" => config.members = members(&slot, entry)?,
                 "aggregate_metric_list" => config.aggregates = Aggregate::read_list(&slot)?,
-                "metadata" if slot.value.is_null() => {}
-                "metadata" => config.metadata = slot.json_map()?,
+                "metadata" => config.metadata = slot.optional_map()?,
                 "tag" | "include" | "task_list" => {}
                 _ => {
                     config.overrides.insert(key.clone(), entry.clone());
@@ -126,10 +123,7 @@ impl Aggregate {
         let mut aggregate = Self { metric: String::new(), filters: None, weight_by_size: true };
         for (key, slot) in slot.pairs()? {
             match key {
-                "metric" => {
-                    let name = slot.function().map(|f| f.function().to_owned());
-                    aggregate.metric = name.map_or_else(|| slot.string(), Ok)?;
-                }
+                "metric" => aggregate.metric = slot.name()?,
                 "filter_list" if slot.value.is_null() => {}
                 "filter_list" => aggregate.filters = Some(slot.strings()?),
                 "weight_by_size" => aggregate.weight_by_size = slot.bool()?,

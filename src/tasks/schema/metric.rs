@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::keys::FromSlot;
 use super::task::OutputType;
 use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
@@ -107,41 +108,27 @@ impl MetricConfig {
             kwargs: self.kwargs.clone(),
         }
     }
+}
 
-    pub(super) fn read_list(slot: &Slot<'_>) -> Result<Option<Vec<Self>>, TaskError> {
-        if slot.value.is_null() {
-            return Ok(None);
-        }
-        slot.items()?.iter().map(Self::read).collect::<Result<_, _>>().map(Some)
-    }
-
-    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
-        let mut metric = None;
-        let mut function = None;
-        let mut config = (None, None, false);
-        let mut kwargs = Map::new();
+impl FromSlot for MetricConfig {
+    fn from_slot(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let mut config = Self::named("");
         for (key, slot) in slot.pairs()? {
             match key {
-                "metric" => {
-                    function = slot.function();
-                    let name = function.as_ref().map(|f| f.function().to_owned());
-                    metric = Some(name.map_or_else(|| slot.string(), Ok)?);
-                }
-                "aggregation" => {
-                    let name = slot.function().map(|f| f.function().to_owned());
-                    config.0 = name.map_or_else(|| slot.optional_string(), |name| Ok(Some(name)))?;
-                }
-                "higher_is_better" if slot.value.is_null() => {}
-                "higher_is_better" => config.1 = Some(slot.bool()?),
-                "hf_evaluate" => config.2 = slot.bool()?,
+                "metric" => (config.metric, config.function) = (slot.name()?, slot.function()),
+                "aggregation" if slot.value.is_null() => {}
+                "aggregation" => config.aggregation = Some(slot.name()?),
+                "higher_is_better" => config.higher_is_better = FromSlot::from_slot(&slot)?,
+                "hf_evaluate" => config.hf_evaluate = slot.bool()?,
                 other => {
-                    kwargs.insert(other.to_owned(), slot.json()?);
+                    config.kwargs.insert(other.to_owned(), slot.json()?);
                 }
             }
         }
-        let (aggregation, higher_is_better, hf_evaluate) = config;
-        let metric = metric.ok_or_else(|| slot.error("a metric needs the key `metric` with its name"))?;
-        Ok(Self { metric, function, aggregation, higher_is_better, hf_evaluate, kwargs })
+        if config.metric.is_empty() {
+            return Err(slot.error("a metric needs the key `metric` with its name"));
+        }
+        Ok(config)
     }
 }
 
@@ -165,23 +152,13 @@ pub struct FilterStep {
     pub kwargs: Map<String, Value>,
 }
 
-impl FilterConfig {
-    pub(super) fn read_list(slot: &Slot<'_>) -> Result<Option<Vec<Self>>, TaskError> {
-        if slot.value.is_null() {
-            return Ok(None);
-        }
-        slot.items()?.iter().map(Self::read).collect::<Result<_, _>>().map(Some)
-    }
-
-    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
-        let mut name = None;
-        let mut steps = Vec::new();
+impl FromSlot for FilterConfig {
+    fn from_slot(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let (mut name, mut steps) = (None, Vec::new());
         for (key, slot) in slot.pairs()? {
             match key {
                 "name" => name = Some(slot.string()?),
-                "filter" => {
-                    steps = slot.items()?.iter().map(FilterStep::read).collect::<Result<_, _>>()?;
-                }
+                "filter" => steps = FromSlot::from_slot(&slot)?,
                 other => return Err(slot.unknown(other, ["name", "filter"])),
             }
         }
@@ -190,11 +167,9 @@ impl FilterConfig {
     }
 }
 
-impl FilterStep {
-    fn read(slot: &Slot<'_>) -> Result<Self, TaskError> {
-        let mut function = None;
-        let mut native = None;
-        let mut kwargs = Map::new();
+impl FromSlot for FilterStep {
+    fn from_slot(slot: &Slot<'_>) -> Result<Self, TaskError> {
+        let (mut function, mut native, mut kwargs) = (None, None, Map::new());
         for (key, slot) in slot.pairs()? {
             match key {
                 "function" => {
@@ -230,7 +205,7 @@ mod tests {
         let entry = entry(
             "[{metric: perplexity}, {metric: acc, aggregation: nanmean, x: 1}, {metric: !function u.own}]",
         );
-        let list = MetricConfig::read_list(&Slot::new("metric_list", &entry)).unwrap().unwrap();
+        let list = Vec::<MetricConfig>::from_slot(&Slot::new("metric_list", &entry)).unwrap();
         let specs: Vec<MetricSpec> = list.iter().map(MetricConfig::spec).collect();
         let short = |s: &MetricSpec| (s.name.clone(), s.aggregation.clone(), s.higher_is_better);
         assert_eq!(short(&specs[0]), ("perplexity".into(), "perplexity".into(), false));
@@ -251,9 +226,9 @@ mod tests {
     fn filters_have_names_and_steps() {
         let read = |yaml: &str| {
             let entry = entry(yaml);
-            FilterConfig::read_list(&Slot::new("filter_list", &entry))
+            Vec::<FilterConfig>::from_slot(&Slot::new("filter_list", &entry))
         };
-        let list = read("[{name: strict, filter: [{function: regex, group_select: -1}]}]").unwrap().unwrap();
+        let list = read("[{name: strict, filter: [{function: regex, group_select: -1}]}]").unwrap();
         assert_eq!(list[0].steps[0].kwargs.get("group_select"), Some(&Value::from(-1)));
         let said = read("[{name: x, filters: []}]").unwrap_err().to_string();
         assert!(said.contains("filter_list[0].filters") && said.contains("\"filter\""), "{said}");

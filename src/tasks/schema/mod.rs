@@ -4,6 +4,7 @@
 pub mod fewshot;
 pub mod generation;
 pub mod group;
+mod keys;
 mod lenient;
 pub mod metric;
 pub mod source;

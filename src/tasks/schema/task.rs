@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::fewshot::FewshotConfig;
+use super::keys::{FromSlot, keys};
 use super::metric::{FilterConfig, MetricConfig, MetricSpec};
 use super::source::Fields;
 use super::submission::Submission;
@@ -58,182 +59,103 @@ pub enum Field {
     Function(FunctionRef),
 }
 
-impl Field {
-    pub(super) fn read(slot: &Slot<'_>) -> Result<Option<Self>, TaskError> {
+impl FromSlot for Field {
+    fn from_slot(slot: &Slot<'_>) -> Result<Self, TaskError> {
         if let Some(function) = slot.function() {
-            return Ok(Some(Self::Function(function)));
+            return Ok(Self::Function(function));
         }
         Ok(match slot.json()? {
-            Value::Null => None,
-            Value::String(text) => Some(Self::Template(text)),
-            other => Some(Self::Constant(other)),
+            Value::String(text) => Self::Template(text),
+            other => Self::Constant(other),
         })
     }
 }
 
-/// A task file, read: every key with its default filled in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskConfig {
-    /// The name under which the task is asked for.
-    pub task: String,
-    /// The name in tables, if another one.
-    pub task_alias: Option<String>,
-    /// Names that stand for this task together with others.
-    pub tag: Vec<String>,
-    /// The data set on a hub, or `json`, `csv`, `parquet` for files of one's own.
-    pub dataset_path: Option<String>,
-    /// The configuration of the data set.
-    pub dataset_name: Option<String>,
-    /// More about the data set; `data_files` names files of one's own.
-    pub dataset_kwargs: Map<String, Value>,
-    /// A function that makes the data.
-    pub custom_dataset: Option<FunctionRef>,
-    /// The split named as training data.
-    pub training_split: Option<String>,
-    /// The split that is scored if there is no test split.
-    pub validation_split: Option<String>,
-    /// The split that is scored.
-    pub test_split: Option<String>,
-    /// The split that examples are drawn from.
-    pub fewshot_split: Option<String>,
-    /// A function over every split that is read.
-    pub process_docs: Option<FunctionRef>,
-    /// The question.
-    pub doc_to_text: Option<Field>,
-    /// The answer: a text, an index into the choices, or a list of either.
-    pub doc_to_target: Option<Field>,
-    /// The choices.
-    pub doc_to_choice: Option<Field>,
-    /// Pictures of the document.
-    pub doc_to_image: Option<Field>,
-    /// Sounds of the document.
-    pub doc_to_audio: Option<Field>,
-    /// Whether grading runs code that a model wrote.
-    pub unsafe_code: bool,
-    /// A function in place of the metrics.
-    pub process_results: Option<Field>,
-    /// A prompt of another library.
-    pub use_prompt: Option<String>,
-    /// A template that stands before everything else; carries its own line ends.
-    pub description: Option<String>,
-    /// Between question and answer.
-    pub target_delimiter: String,
-    /// Between examples.
-    pub fewshot_delimiter: String,
-    /// Where examples come from and how they are written.
-    pub fewshot_config: FewshotConfig,
-    /// How many examples; 0 cannot be overridden.
-    pub num_fewshot: Option<usize>,
-    /// The metrics as listed; none means the defaults of the output type.
-    pub metric_list: Option<Vec<MetricConfig>>,
-    /// What is asked of the model.
-    pub output_type: OutputType,
-    /// How text is generated.
-    pub generation_kwargs: Option<Map<String, Value>>,
-    /// How often each request is run.
-    pub repeats: usize,
-    /// Pipelines over answers; none means the first answer as it is.
-    pub filter_list: Option<Vec<FilterConfig>>,
-    /// Read and kept; the reference harness does nothing with it.
-    pub should_decontaminate: bool,
-    /// Read and kept; the reference harness does nothing with it.
-    pub doc_to_decontamination_query: Option<Field>,
-    /// A template of the text that the answer begins with.
-    pub gen_prefix: Option<String>,
-    /// Free-form facts; `version` is printed.
-    pub metadata: Map<String, Value>,
-    /// `metadata.submission`: the file for answers whose right ones are not public.
-    pub submission: Option<Submission>,
-    /// Set for a task that is written in Python.
-    pub class: Option<String>,
+keys! {
+    /// A task file, read: every key with its default filled in.
+    pub struct TaskConfig {
+        /// The name under which the task is asked for.
+        task: String,
+        /// The name in tables, if another one.
+        task_alias: Option<String>,
+        /// Names that stand for this task together with others.
+        tag: Vec<String> => Slot::strings,
+        /// The data set on a hub, or `json`, `csv`, `parquet` for files of one's own.
+        dataset_path: Option<String>,
+        /// The configuration of the data set.
+        dataset_name: Option<String>,
+        /// More about the data set; `data_files` names files of one's own.
+        dataset_kwargs: Map<String, Value>,
+        /// A function that makes the data.
+        custom_dataset: Option<FunctionRef>,
+        /// The split named as training data.
+        training_split: Option<String>,
+        /// The split that is scored if there is no test split.
+        validation_split: Option<String>,
+        /// The split that is scored.
+        test_split: Option<String>,
+        /// The split that examples are drawn from.
+        fewshot_split: Option<String>,
+        /// A function over every split that is read.
+        process_docs: Option<FunctionRef>,
+        /// The question.
+        doc_to_text: Option<Field>,
+        /// The answer: a text, an index into the choices, or a list of either.
+        doc_to_target: Option<Field>,
+        /// The choices.
+        doc_to_choice: Option<Field>,
+        /// Pictures of the document.
+        doc_to_image: Option<Field>,
+        /// Sounds of the document.
+        doc_to_audio: Option<Field>,
+        /// Whether grading runs code that a model wrote.
+        unsafe_code: bool,
+        /// A function in place of the metrics.
+        process_results: Option<Field>,
+        /// A prompt of another library.
+        use_prompt: Option<String>,
+        /// A template that stands before everything else; carries its own line ends.
+        description: Option<String>,
+        /// Between question and answer.
+        target_delimiter: String = " ".into(),
+        /// Between examples.
+        fewshot_delimiter: String = "\n\n".into(),
+        /// Where examples come from and how they are written.
+        fewshot_config: FewshotConfig,
+        /// How many examples; 0 cannot be overridden.
+        num_fewshot: Option<usize>,
+        /// The metrics as listed; none means the defaults of the output type.
+        metric_list: Option<Vec<MetricConfig>>,
+        /// What is asked of the model.
+        output_type: OutputType = OutputType::GenerateUntil => OutputType::parse,
+        /// How text is generated.
+        generation_kwargs: Option<Map<String, Value>>,
+        /// How often each request is run.
+        repeats: usize = 1,
+        /// Pipelines over answers; none means the first answer as it is.
+        filter_list: Option<Vec<FilterConfig>>,
+        /// Read and kept; the reference harness does nothing with it.
+        should_decontaminate: bool,
+        /// Read and kept; the reference harness does nothing with it.
+        doc_to_decontamination_query: Option<Field>,
+        /// A template of the text that the answer begins with.
+        gen_prefix: Option<String>,
+        /// Free-form facts; `version` is printed.
+        metadata: Map<String, Value>,
+        /// Set for a task that is written in Python.
+        class: Option<String> => class,
+    }
+    known ["group", "task_list", "include"];
+    suggested ["group_alias", "aggregate_metric_list", "fewshot_as_multiturn"];
+    also {
+        /// `metadata.submission`: the file for answers whose right ones are not public.
+        submission: Option<Submission>,
+    }
 }
 
-/// Every key of a task file.
-pub const TASK_KEYS: [&str; 41] = [
-    "task",
-    "task_alias",
-    "tag",
-    "dataset_path",
-    "dataset_name",
-    "dataset_kwargs",
-    "custom_dataset",
-    "training_split",
-    "validation_split",
-    "test_split",
-    "fewshot_split",
-    "process_docs",
-    "doc_to_text",
-    "doc_to_target",
-    "doc_to_choice",
-    "doc_to_image",
-    "doc_to_audio",
-    "unsafe_code",
-    "process_results",
-    "use_prompt",
-    "description",
-    "target_delimiter",
-    "fewshot_delimiter",
-    "fewshot_config",
-    "num_fewshot",
-    "metric_list",
-    "output_type",
-    "generation_kwargs",
-    "repeats",
-    "filter_list",
-    "should_decontaminate",
-    "doc_to_decontamination_query",
-    "gen_prefix",
-    "metadata",
-    "class",
-    "group",
-    "task_list",
-    "include",
-    "group_alias",
-    "aggregate_metric_list",
-    "fewshot_as_multiturn",
-];
-
-impl Default for TaskConfig {
-    fn default() -> Self {
-        Self {
-            task: String::new(),
-            task_alias: None,
-            tag: Vec::new(),
-            dataset_path: None,
-            dataset_name: None,
-            dataset_kwargs: Map::new(),
-            custom_dataset: None,
-            training_split: None,
-            validation_split: None,
-            test_split: None,
-            fewshot_split: None,
-            process_docs: None,
-            doc_to_text: None,
-            doc_to_target: None,
-            doc_to_choice: None,
-            doc_to_image: None,
-            doc_to_audio: None,
-            unsafe_code: false,
-            process_results: None,
-            use_prompt: None,
-            description: None,
-            target_delimiter: " ".into(),
-            fewshot_delimiter: "\n\n".into(),
-            fewshot_config: FewshotConfig::default(),
-            num_fewshot: None,
-            metric_list: None,
-            output_type: OutputType::GenerateUntil,
-            generation_kwargs: None,
-            repeats: 1,
-            filter_list: None,
-            should_decontaminate: false,
-            doc_to_decontamination_query: None,
-            gen_prefix: None,
-            metadata: Map::new(),
-            submission: None,
-            class: None,
-        }
-    }
+/// A class in Python, by its tag or its name.
+fn class(slot: &Slot<'_>) -> Result<Option<String>, TaskError> {
+    slot.function().map_or_else(|| FromSlot::from_slot(slot), |function| Ok(Some(function.name)))
 }
 
 impl TaskConfig {
@@ -244,64 +166,17 @@ impl TaskConfig {
     pub fn read(fields: &Fields) -> Result<Self, TaskError> {
         let mut config = Self::default();
         for (key, entry) in fields {
-            match config.set(key, &Slot::new(key, entry)) {
+            let slot = Slot::new(key, entry);
+            match config.set(key, &slot) {
                 // A task written in Python has keys of its own.
                 Err(TaskError::UnknownKey { .. }) if fields.contains_key("class") => {}
                 other => other?,
             }
+            if key == "metadata" {
+                config.submission = Submission::read(&slot)?;
+            }
         }
         Ok(config)
-    }
-
-    fn set(&mut self, key: &str, slot: &Slot<'_>) -> Result<(), TaskError> {
-        let null = slot.value.is_null();
-        match key {
-            "task" => self.task = slot.string()?,
-            "task_alias" => self.task_alias = slot.optional_string()?,
-            "tag" => self.tag = slot.strings()?,
-            "dataset_path" => self.dataset_path = slot.optional_string()?,
-            "dataset_name" => self.dataset_name = slot.optional_string()?,
-            "dataset_kwargs" if !null => self.dataset_kwargs = slot.json_map()?,
-            "custom_dataset" => self.custom_dataset = slot.optional_function()?,
-            "training_split" => self.training_split = slot.optional_string()?,
-            "validation_split" => self.validation_split = slot.optional_string()?,
-            "test_split" => self.test_split = slot.optional_string()?,
-            "fewshot_split" => self.fewshot_split = slot.optional_string()?,
-            "process_docs" => self.process_docs = slot.optional_function()?,
-            "doc_to_text" => self.doc_to_text = Field::read(slot)?,
-            "doc_to_target" => self.doc_to_target = Field::read(slot)?,
-            "doc_to_choice" => self.doc_to_choice = Field::read(slot)?,
-            "doc_to_image" => self.doc_to_image = Field::read(slot)?,
-            "doc_to_audio" => self.doc_to_audio = Field::read(slot)?,
-            "unsafe_code" => self.unsafe_code = slot.bool()?,
-            "process_results" => self.process_results = Field::read(slot)?,
-            "use_prompt" => self.use_prompt = slot.optional_string()?,
-            "description" => self.description = slot.optional_string()?,
-            "target_delimiter" => self.target_delimiter = slot.string()?,
-            "fewshot_delimiter" => self.fewshot_delimiter = slot.string()?,
-            "fewshot_config" => self.fewshot_config = FewshotConfig::read(slot)?,
-            "num_fewshot" if !null => self.num_fewshot = Some(slot.usize()?),
-            "metric_list" => self.metric_list = MetricConfig::read_list(slot)?,
-            "output_type" => self.output_type = OutputType::parse(slot)?,
-            "generation_kwargs" if !null => self.generation_kwargs = Some(slot.json_map()?),
-            "repeats" => self.repeats = slot.usize()?,
-            "filter_list" => self.filter_list = FilterConfig::read_list(slot)?,
-            "should_decontaminate" => self.should_decontaminate = slot.bool()?,
-            "doc_to_decontamination_query" => self.doc_to_decontamination_query = Field::read(slot)?,
-            "gen_prefix" => self.gen_prefix = slot.optional_string()?,
-            "metadata" if !null => {
-                self.metadata = slot.json_map()?;
-                self.submission = Submission::read(slot)?;
-            }
-            "class" => {
-                let function = slot.function().map(|f| f.name);
-                self.class = function.map_or_else(|| slot.optional_string(), |name| Ok(Some(name)))?;
-            }
-            "dataset_kwargs" | "num_fewshot" | "generation_kwargs" | "metadata" => {}
-            "group" | "task_list" | "include" => {}
-            other => return Err(slot.unknown(other, TASK_KEYS)),
-        }
-        Ok(())
     }
 
     /// `metadata.version` as written, if given.

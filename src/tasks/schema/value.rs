@@ -95,13 +95,14 @@ impl<'a> Slot<'a> {
         Some(FunctionRef { name, origin: Arc::clone(self.origin), key: self.key.clone() })
     }
 
-    /// A function, or nothing for `null`.
-    pub fn optional_function(&self) -> Result<Option<FunctionRef>, TaskError> {
-        match self.function() {
-            Some(function) => Ok(Some(function)),
-            None if self.value.is_null() => Ok(None),
-            None => Err(self.expected("`!function module.name`")),
-        }
+    /// A function; anything else is an error.
+    pub fn a_function(&self) -> Result<FunctionRef, TaskError> {
+        self.function().ok_or_else(|| self.expected("`!function module.name`"))
+    }
+
+    /// The name of a function by its last part, or a text.
+    pub fn name(&self) -> Result<String, TaskError> {
+        self.function().map_or_else(|| self.string(), |function| Ok(function.function().to_owned()))
     }
 
     /// A text; numbers are taken as they are written by Python.
@@ -173,6 +174,11 @@ impl<'a> Slot<'a> {
                 None => return Err(self.error(format!("tag {} is not known; !function is", tagged.tag))),
             },
         })
+    }
+
+    /// A map as JSON, empty for `null`.
+    pub fn optional_map(&self) -> Result<Map<String, serde_json::Value>, TaskError> {
+        if self.value.is_null() { Ok(Map::new()) } else { self.json_map() }
     }
 
     /// A map as JSON; keys that are numbers become their text.
