@@ -134,7 +134,7 @@ fn every_pure_task_is_read_and_its_templates_compile() {
             match Template::new(&text, Options::LM_EVAL) {
                 Ok(_) => compiled += 1,
                 Err(error) => {
-                    failures.insert(format!("{name}: {key}"), error);
+                    failures.insert(format!("{name}: {key}"), error.to_string());
                 }
             }
         }
