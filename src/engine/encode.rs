@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ScoreRequest;
+use crate::python::text::is_space;
 use crate::tokenizer::{AddSpecials, Tokenizer, TokenizerError};
 
 /// Tokens of a pair before any cut.
@@ -59,7 +60,7 @@ impl<'a> PairEncoder<'a> {
         if context.is_empty() {
             return continuations.iter().map(|c| self.after_nothing(c)).collect();
         }
-        let trimmed = context.trim_end_matches(is_python_space);
+        let trimmed = context.trim_end_matches(is_space);
         let moved = &context[trimmed.len()..];
         let own: Arc<[u32]> = self.encode_text(trimmed)?.into();
         continuations
@@ -88,11 +89,6 @@ impl<'a> PairEncoder<'a> {
         let n_context_tokens = context.len();
         Ok(EncodedPair { request: ScoreRequest { context, continuation: tokens }, n_context_tokens, cut: 0 })
     }
-}
-
-/// What Python's `str.rstrip` removes: Unicode white space and the four information separators.
-fn is_python_space(c: char) -> bool {
-    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub(super) fn score_targets(
         let (mut blocks, mut picked) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         blocks.sort_by_key(|block| (block.row, block.first_token));
         let totals: Vec<Total> = blocks.chunk_by(|a, b| a.row == b.row).map(Total::of).collect();
+        let asked: usize = rows.iter().map(|targets| targets.len()).sum();
+        assert_eq!(picked.len(), asked, "a logit for every target");
         // In the order of the targets: a request's tokens are summed in theirs.
         picked.sort_by_key(|&(row, at, _)| (row, at));
         for (row, at, logit) in picked {

@@ -114,4 +114,17 @@ mod tests {
             assert!(checkpoint.load(Box::new(matmul), Residence::Disk).is_ok());
         }
     }
+
+    #[test]
+    fn sizes_beyond_counting_are_refused() {
+        let info =
+            |name: &str, rows| TensorInfo { name: name.to_owned(), dtype: Dtype::BF16, shape: vec![rows, 1] };
+        let config = crate::config::tests::smollm2_135m().into();
+        let matmul = Native::new(Precision::Exact);
+        let count = |tensors: &[TensorInfo]| Footprint::new(tensors, &config, &matmul);
+        assert!(count(&[info("lm_head.weight", 1 << 61)]).is_ok());
+        let half = || info("model.norm.weight", 1 << 62);
+        let message = count(&[half(), half()]).unwrap_err().to_string();
+        assert!(message.contains("model.norm.weight") && message.contains("damaged"), "{message}");
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ndarray::Array1;
 
-use super::{Layer, Layers, Linear, ModelError, Norm, Residence};
+use super::{Layers, Linear, ModelError, Norm, Residence};
 use crate::config::{HEAD, ModelConfig, Part, Shape};
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
@@ -87,10 +87,10 @@ impl Reader {
     }
 
     /// All blocks, each read by `read`.
-    pub fn layers(
+    pub fn layers<L: Send + Sync>(
         self,
-        read: impl Fn(&Reader, usize) -> Result<Layer, ModelError> + Send + Sync + 'static,
-    ) -> Result<Layers<Layer>, ModelError> {
+        read: impl Fn(&Reader, usize) -> Result<L, ModelError> + Send + Sync + 'static,
+    ) -> Result<Layers<L>, ModelError> {
         self.warn_about_leftovers();
         let (count, residence) = (self.shape.num_hidden_layers, self.residence);
         Layers::new(count, residence, Box::new(move |index| read(&self, index)))
