@@ -8,4 +8,3 @@ pub mod machine;
 pub mod progress;
 pub mod yaml;
 pub mod zip;
-pub(crate) mod zip_writer;

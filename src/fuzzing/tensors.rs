@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::{accepted, check_config};
-use crate::base::zip_writer::ZipWriter;
+use crate::base::zip::ZipWriter;
 use crate::config::gguf::{self, FromTensors};
 use crate::forms::{GgufAsHf, config_from_gguf};
 use crate::weights::gguf::GgufWriter;

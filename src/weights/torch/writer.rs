@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::base::zip_writer::ZipWriter;
+use crate::base::zip::ZipWriter;
 use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};
 
 /// A file of `torch.save` that is being written to `W`, with its pickle done.

@@ -177,7 +177,7 @@ fn put_field(out: &mut Vec<u8>, id: u16, content: &[u8]) {
 mod tests {
     use std::path::Path;
 
-    use super::super::zip;
+    use super::super::members;
     use super::*;
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
                 writer.store(name, data).unwrap();
             }
             let bytes = writer.finish().unwrap();
-            let members = zip::members(Path::new("t.zip"), &bytes).unwrap();
+            let members = members(Path::new("t.zip"), &bytes).unwrap();
             assert_eq!(members.len(), files.len());
             for (member, (name, data)) in members.iter().zip(files) {
                 assert_eq!((member.name.as_str(), &bytes[member.data.clone()]), (name, data));
