@@ -145,6 +145,51 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// One thing that is not as it should be: where, what should be there, what is there, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// File or folder, and the tensor or field in it.
+    pub place: String,
+    /// What is needed there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// What to do; empty where what was expected says it.
+    pub advice: String,
+}
+
+impl Refusal {
+    /// A refusal; every part is a piece of one sentence.
+    pub fn new(
+        place: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Box<Self> {
+        let (place, expected) = (shown(place), shown(expected));
+        Box::new(Self { place, expected, found: shown(found), advice: advice.into() })
+    }
+
+    /// A field of a file with a value that it cannot have.
+    pub fn of_field(
+        file: &str,
+        field: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Box<Self> {
+        Self::new(format!("{file}: {field}"), expected, found, "")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}, found {}", self.place, self.expected, self.found)?;
+        if self.advice.is_empty() { Ok(()) } else { write!(f, "; {}", self.advice) }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// Most characters of a part of a message.
 const MAX_SHOWN: usize = 600;
 

@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
+use crate::base::fault::Refusal;
 
 /// Shape and constants of a BLOOM model (Scao et al. 2022); names as in [`LlamaConfig`](super::LlamaConfig)
 /// where they mean the same.
@@ -50,8 +51,7 @@ impl BloomConfig {
             ],
         )?;
         let fail = |field: &str, expected: String, found: String| {
-            let (source_file, field) = (source.to_owned(), field.to_owned());
-            Err(ConfigError::Value { source_file, field, expected, found })
+            Err(Refusal::of_field(source, field, expected, found).into())
         };
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return fail(

@@ -1,5 +1,6 @@
 //! Why a configuration is none that runs here.
 
+use crate::base::fault::Refusal;
 use crate::weights::{FaultKind, MetadataKindError};
 
 /// A configuration that cannot be read, or that no model has.
@@ -7,17 +8,8 @@ use crate::weights::{FaultKind, MetadataKindError};
 #[non_exhaustive]
 pub enum ConfigError {
     /// A configuration value that is missing, of the wrong kind or impossible.
-    #[error("{source_file}: {field}: expected {expected}, found {found}")]
-    Value {
-        /// The file (or metadata section) with the value.
-        source_file: String,
-        /// The key.
-        field: String,
-        /// What a valid file has there.
-        expected: String,
-        /// What this one has.
-        found: String,
-    },
+    #[error(transparent)]
+    Value(#[from] Box<Refusal>),
     /// A configuration value beyond that of any model; nothing is allocated for it.
     #[error(
         "{source_file}: {field}: expected at most {limit}, found {found}; no model comes near, so the file is \
@@ -62,7 +54,7 @@ impl ConfigError {
     /// What kind of fault in the model's files this is; `None` for errors that are not the files' fault.
     pub fn class(&self) -> Option<FaultKind> {
         match self {
-            ConfigError::Value { .. } | ConfigError::Metadata(_) => Some(FaultKind::InvalidConfig),
+            ConfigError::Value(_) | ConfigError::Metadata(_) => Some(FaultKind::InvalidConfig),
             ConfigError::Limit { .. } => Some(FaultKind::LimitExceeded),
             ConfigError::Unsupported { .. } => Some(FaultKind::Unsupported),
             ConfigError::Unreadable { .. } => None,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::base::fault::Refusal;
 use crate::weights::shown;
 
 /// Characters of a value that a message shows.
@@ -78,12 +79,7 @@ impl<'a> Fields<'a> {
     ///
     /// What was found is shortened, since a file can hold megabytes there.
     pub fn wrong(&self, key: &str, expected: &str, found: &str) -> ConfigError {
-        ConfigError::Value {
-            source_file: self.file.to_owned(),
-            field: self.key(key),
-            expected: expected.to_owned(),
-            found: short(found),
-        }
+        Refusal::of_field(self.file, &self.key(key), expected, short(found)).into()
     }
 
     /// An error: the value of a key belongs to a model that is not run here.

@@ -3,6 +3,7 @@
 //! Keys are those that llama.cpp writes: `llama.block_count`, `llama.embedding_length`, …
 
 use super::ConfigError;
+use crate::base::fault::Refusal;
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::weights::gguf::Metadata;
 use crate::weights::quoted;
@@ -20,11 +21,8 @@ pub struct FromTensors {
 
 /// Reads and checks the configuration; `file` names the source in errors.
 pub fn read(metadata: &Metadata, tensors: FromTensors, file: &str) -> Result<LlamaConfig, ConfigError> {
-    let wrong = |field: &str, expected: &str, found: String| ConfigError::Value {
-        source_file: file.to_owned(),
-        field: field.to_owned(),
-        expected: expected.to_owned(),
-        found,
+    let wrong = |field: &str, expected: &str, found: String| {
+        ConfigError::from(Refusal::of_field(file, field, expected, found))
     };
     match metadata.string("general.architecture")? {
         Some("llama") => {}

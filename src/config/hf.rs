@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::fields::Fields;
+use crate::base::fault::Refusal;
 use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
@@ -31,12 +32,8 @@ pub fn read(path: &Path) -> Result<ModelConfig, ConfigError> {
 
 /// Checks the text of a `config.json`; `file` says in errors where it is from.
 pub fn from_bytes(bytes: &[u8], file: &str) -> Result<ModelConfig, ConfigError> {
-    let not_an_object = |found: String| ConfigError::Value {
-        source_file: file.to_owned(),
-        field: "the whole file".to_owned(),
-        expected: "a JSON object".to_owned(),
-        found,
-    };
+    let not_an_object =
+        |found: String| ConfigError::from(Refusal::of_field(file, "the whole file", "a JSON object", found));
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(map)) => from_map(&map, file),
         Ok(_) => Err(not_an_object("other JSON".to_owned())),

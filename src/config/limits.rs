@@ -4,6 +4,7 @@
 //! products of a few of them stay within a machine word and nothing is allocated for a damaged file.
 
 use super::ConfigError;
+use crate::base::fault::Refusal;
 
 /// Blocks of a network; no released model comes near.
 pub const MAX_LAYERS: usize = 1024;
@@ -18,12 +19,7 @@ pub const MAX_POSITIONS: usize = 1 << 24;
 pub fn check(source: &str, fields: &[(&str, usize, usize)]) -> Result<(), ConfigError> {
     for &(field, value, limit) in fields {
         if value == 0 {
-            return Err(ConfigError::Value {
-                source_file: source.to_owned(),
-                field: field.to_owned(),
-                expected: format!("1 to {limit}"),
-                found: "0".to_owned(),
-            });
+            return Err(Refusal::of_field(source, field, format!("1 to {limit}"), "0").into());
         }
         if value > limit {
             return Err(ConfigError::Limit {

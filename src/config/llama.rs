@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
+use crate::base::fault::Refusal;
 
 /// How rotary frequencies are stretched beyond the training context.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,12 +75,7 @@ impl LlamaConfig {
     /// Checks that the numbers fit together; `source` names the file in errors.
     pub fn check(&self, source: &str) -> Result<(), ConfigError> {
         let fail = |field: &str, expected: String, found: String| {
-            Err(ConfigError::Value {
-                source_file: source.to_owned(),
-                field: field.to_owned(),
-                expected,
-                found,
-            })
+            Err(Refusal::of_field(source, field, expected, found).into())
         };
         limits::check(
             source,

@@ -18,8 +18,9 @@ pub(crate) mod rows;
 pub(crate) mod sample;
 mod sidecar;
 
+pub use crate::base::fault::Refusal;
 pub use cast::{Cast, WithoutBuffers, is_buffer};
-pub use error::{LineageError, Refusal};
+pub use error::LineageError;
 pub use gguf::GgufAsHf;
 pub use gguf_config::config_from_gguf;
 pub(crate) use lookup::find;

@@ -1,8 +1,7 @@
 //! What can go wrong with templates, conversations and their tokens, as data.
 
-use std::path::PathBuf;
-
 use super::render::Role;
+use crate::base::fault::Refusal;
 use crate::base::yaml::FileError;
 use crate::tokenizer::TokenizerError;
 
@@ -92,17 +91,8 @@ pub enum PromptError {
         message: String,
     },
     /// A checkpoint's settings file is not what it should be.
-    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
-    Settings {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        field: String,
-        /// What is allowed.
-        expected: &'static str,
-        /// What the file says.
-        found: String,
-    },
+    #[error(transparent)]
+    Settings(#[from] Box<Refusal>),
 }
 
 fn nearest_words(nearest: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::base::fault::Refusal;
 use crate::weights::gguf::MetadataKindError;
 use crate::weights::{FaultKind, shown};
 
@@ -66,17 +67,8 @@ pub enum TokenizerError {
         found: String,
     },
     /// A field has a value that no usable tokenizer has.
-    #[error("{place}: {field}: expected {expected}, found {found}")]
-    Field {
-        /// File or metadata.
-        place: String,
-        /// The field, key or piece.
-        field: String,
-        /// What is needed.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
+    #[error(transparent)]
+    Field(#[from] Box<Refusal>),
     /// A valid tokenizer of a kind that is not implemented.
     #[error("{place}: {field}: {found} is not supported; supported: {supported}")]
     Unsupported {
@@ -121,12 +113,7 @@ impl TokenizerError {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> TokenizerError {
-        TokenizerError::Field {
-            place: place.to_owned(),
-            field: shown(field),
-            expected: shown(expected),
-            found: shown(found),
-        }
+        Refusal::of_field(place, &shown(field), expected, found).into()
     }
 
     /// A [`TokenizerError::Unsupported`] from anything printable.

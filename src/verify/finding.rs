@@ -156,12 +156,10 @@ impl Finding {
     pub(crate) fn of_config(check: Check, error: &ConfigError) -> Self {
         let class = error.class().unwrap_or(FaultKind::MissingData).to_string();
         match error {
-            ConfigError::Value { source_file, field, expected, found } => {
-                Self::failure(check, class, found.clone())
-                    .at(format!("{source_file}: {field}"))
-                    .expected(expected.clone())
-                    .advice("compare the configuration with the publisher's")
-            }
+            ConfigError::Value(refusal) => Self::failure(check, class, refusal.found.clone())
+                .at(refusal.place.clone())
+                .expected(refusal.expected.clone())
+                .advice("compare the configuration with the publisher's"),
             // The others say in their own sentence what to do.
             _ => Self::failure(check, class, error.to_string()),
         }

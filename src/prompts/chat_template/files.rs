@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::super::error::PromptError;
 use super::MAX_TEMPLATE;
+use crate::base::fault::Refusal;
 use crate::base::yaml::{FileError, read_text};
 use crate::weights::gguf::Metadata;
 
@@ -74,11 +75,8 @@ impl ChatTemplates {
                 },
                 None => continue,
             };
-            let source = metadata.string(key).map_err(|error| PromptError::Settings {
-                path: file.to_owned(),
-                field: key.clone(),
-                expected: "a text",
-                found: error.found.to_owned(),
+            let source = metadata.string(key).map_err(|error| {
+                Refusal::of_field(&file.display().to_string(), key, "a text", error.found)
             })?;
             found.push(name, source.unwrap_or_default(), file);
         }
@@ -121,11 +119,8 @@ impl ChatTemplates {
     }
 
     fn read_settings(&mut self, file: &Path) -> Result<(), PromptError> {
-        let fault = |field: &str, expected: &'static str, found: String| PromptError::Settings {
-            path: file.to_owned(),
-            field: field.to_owned(),
-            expected,
-            found,
+        let fault = |field: &str, expected: &str, found: String| {
+            PromptError::from(Refusal::of_field(&file.display().to_string(), field, expected, found))
         };
         let text = read_text(file, MAX_SETTINGS)?;
         let settings: Value =
