@@ -5,6 +5,7 @@ pub mod digest;
 pub mod fault;
 pub mod journal;
 pub mod machine;
+pub mod names;
 pub mod progress;
 pub mod yaml;
 pub mod zip;

@@ -2,6 +2,7 @@
 
 use super::render::Role;
 use crate::base::fault::Refusal;
+use crate::base::names::nearest_words;
 use crate::base::yaml::FileError;
 use crate::tokenizer::TokenizerError;
 
@@ -93,10 +94,6 @@ pub enum PromptError {
     /// A checkpoint's settings file is not what it should be.
     #[error(transparent)]
     Settings(#[from] Box<Refusal>),
-}
-
-fn nearest_words(nearest: &[String]) -> String {
-    if nearest.is_empty() { String::new() } else { format!(" (nearest: {})", nearest.join(", ")) }
 }
 
 fn line_words(line: Option<usize>) -> String {

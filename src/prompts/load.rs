@@ -6,6 +6,7 @@ use std::path::Path;
 use super::check::check;
 use super::error::PromptError;
 use super::template::PromptTemplate;
+use crate::base::names::nearest;
 use crate::base::yaml::{self, MAX_BYTES, stem};
 use crate::registry::embedded;
 
@@ -61,13 +62,7 @@ pub fn load(zoo_dir: Option<&Path>) -> Result<PromptTemplates, PromptError> {
 /// Errors: an unknown name, with the nearest ones.
 pub fn find<'a>(templates: &'a PromptTemplates, name: &str) -> Result<&'a PromptTemplate, PromptError> {
     templates.get(name).ok_or_else(|| {
-        let mut near: Vec<(f64, &String)> = templates
-            .keys()
-            .map(|key| (strsim::jaro_winkler(name, key), key))
-            .filter(|(similarity, _)| *similarity >= SIMILAR)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let nearest = near.into_iter().take(3).map(|(_, key)| key.clone()).collect();
+        let nearest = nearest(name, templates.keys().map(String::as_str), SIMILAR);
         PromptError::Unknown { name: name.to_owned(), nearest }
     })
 }

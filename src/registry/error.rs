@@ -1,5 +1,6 @@
 //! What can be wrong with cards and names, as data: file, line, field, expected, found.
 
+use crate::base::names::nearest_words;
 use crate::base::yaml::FileError;
 
 /// Why the registry cannot be loaded.
@@ -41,8 +42,4 @@ pub struct UnknownModel {
     pub name: String,
     /// The nearest known names, best first; empty if none is near.
     pub nearest: Vec<String>,
-}
-
-fn nearest_words(nearest: &[String]) -> String {
-    if nearest.is_empty() { String::new() } else { format!(" (nearest: {})", nearest.join(", ")) }
 }

@@ -10,9 +10,8 @@ use super::{
     ArchitectureRecord, Card, Reference, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
     trained,
 };
+use crate::base::names::nearest;
 
-/// How many near names an error offers at most.
-const MAX_NEAREST: usize = 3;
 /// Jaro–Winkler similarity (0 to 1) from which a name counts as near.
 const NEAR: f64 = 0.75;
 
@@ -150,14 +149,7 @@ impl Registry {
             return Ok(card);
         }
         let wanted = name.trim().to_lowercase();
-        let mut near: Vec<(f64, &String)> = self
-            .names
-            .keys()
-            .map(|known| (strsim::jaro_winkler(&wanted, known), known))
-            .filter(|(similarity, _)| *similarity >= NEAR)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        let nearest = near.into_iter().take(MAX_NEAREST).map(|(_, known)| known.clone()).collect();
+        let nearest = nearest(&wanted, self.names.keys().map(String::as_str), NEAR);
         Err(UnknownModel { name: name.to_owned(), nearest })
     }
 

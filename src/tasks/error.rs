@@ -174,12 +174,7 @@ fn config_name(config: Option<&str>) -> String {
 
 /// The candidate that is spelled most like `name`, if any is near enough to be meant.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.to_owned())
+    crate::base::names::nearest(name, candidates, 0.8).into_iter().next()
 }
 
 #[cfg(test)]

@@ -1,0 +1,33 @@
+//! Names that a person may have meant by one that is not known.
+
+/// Most names that are offered.
+const OFFERED: usize = 3;
+
+/// The known names that are spelled most like `name`, the best first, those only whose Jaro–Winkler similarity is at
+/// least `likeness` (from 0 to 1).
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, likeness: f64) -> Vec<String> {
+    let mut near: Vec<(f64, &str)> =
+        known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known)).collect();
+    near.retain(|(found, _)| *found >= likeness);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    near.into_iter().take(OFFERED).map(|(_, known)| known.to_owned()).collect()
+}
+
+/// ` (nearest: a, b)`, or nothing.
+pub fn nearest_words(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!(" (nearest: {})", nearest.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_come_first_and_strangers_not_at_all() {
+        let known = ["alpaca-13b", "alpaca-7b", "vicuna-7b", "alpaca-70b", "alpaca-x"];
+        let found = nearest("alpaca-7", known, 0.7);
+        assert_eq!((found.len(), found[0].as_str()), (3, "alpaca-7b"));
+        assert_eq!(nearest_words(&nearest("zzz", known, 0.7)), "");
+        assert_eq!(nearest_words(&["a".to_owned(), "b".to_owned()]), " (nearest: a, b)");
+    }
+}
