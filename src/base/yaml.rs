@@ -12,19 +12,14 @@ pub const MAX_BYTES: u64 = 1 << 20;
 /// Why a file of a person's cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum FileError {
     /// A file or folder cannot be read.
     #[error("cannot read {}: {reason}; expected a readable text file, or a folder of .yaml files", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
-    },
+    Io { path: PathBuf, reason: io::Error },
     /// A file is larger than any sensible one.
     #[error("{}: {bytes} bytes, expected at most {limit}", path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
         /// How many there are, or were read at least.
         bytes: u64,
@@ -34,25 +29,20 @@ pub enum FileError {
     /// Not YAML, or a key that is missing, unknown or of the wrong type; `message` names the key.
     #[error("{file}:{line}: {message}")]
     Syntax {
-        /// The file as messages name it.
         file: String,
         /// From 1; 0 if the parser does not know it.
         line: usize,
-        /// What the parser says.
         message: String,
     },
     /// A value that parsed but cannot be.
     #[error("{file}:{line}: {field}: expected {expected}, found {found}")]
     Field {
-        /// The file as messages name it.
         file: String,
         /// From 1; 0 if the key could not be found again in the text.
         line: usize,
         /// Dotted path of the key.
         field: String,
-        /// What is allowed.
         expected: String,
-        /// What the file says.
         found: String,
     },
 }

@@ -8,6 +8,7 @@ use crate::model::ModelError;
 /// An error of the bench room.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum BenchError {
     /// The model cannot be made or run.
     #[error(transparent)]
@@ -22,9 +23,7 @@ pub enum BenchError {
         gibibytes(*needed), gibibytes((*available).into())
     )]
     TooLarge {
-        /// The model.
         name: String,
-        /// What is multiplied.
         precision: crate::kernels::Precision,
         /// The longest sequence.
         tokens: usize,
@@ -35,16 +34,8 @@ pub enum BenchError {
     },
     /// A file that cannot be read for measuring.
     #[error("{}: cannot read: {source}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Read { file: PathBuf, source: std::io::Error },
     /// A file that is no table of measurements.
     #[error("expected a table that zoo bench wrote (--out or --format csv), {reason}")]
-    Table {
-        /// What was found.
-        reason: String,
-    },
+    Table { reason: String },
 }

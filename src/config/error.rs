@@ -6,6 +6,7 @@ use crate::weights::{FaultKind, MetadataKindError};
 /// A configuration that cannot be read, or that no model has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum ConfigError {
     /// A configuration value that is missing, of the wrong kind or impossible.
     #[error(transparent)]
@@ -15,36 +16,13 @@ pub enum ConfigError {
         "{source_file}: {field}: expected at most {limit}, found {found}; no model comes near, so the file is \
          damaged: fetch it again"
     )]
-    Limit {
-        /// The file with the value.
-        source_file: String,
-        /// The key.
-        field: String,
-        /// The largest value that is accepted.
-        limit: u64,
-        /// The value.
-        found: u64,
-    },
+    Limit { source_file: String, field: String, limit: u64, found: u64 },
     /// A model of another kind than this program runs.
     #[error("{source_file}: {field} is {found}, which zoo does not run; it runs {supported}")]
-    Unsupported {
-        /// The file that says so.
-        source_file: String,
-        /// The key.
-        field: String,
-        /// Its value.
-        found: String,
-        /// What would work.
-        supported: String,
-    },
+    Unsupported { source_file: String, field: String, found: String, supported: String },
     /// A configuration file that the operating system does not give.
     #[error("{file}: {reason}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// What happened.
-        reason: String,
-    },
+    Unreadable { file: String, reason: String },
     /// GGUF metadata of the wrong kind.
     #[error(transparent)]
     Metadata(#[from] MetadataKindError),

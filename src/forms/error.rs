@@ -10,6 +10,7 @@ use crate::weights::WeightsError;
 /// An error of the lineage room.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum LineageError {
     /// The weights' files themselves.
     #[error(transparent)]
@@ -22,11 +23,9 @@ pub enum LineageError {
     /// The operating system refused.
     #[error("{}: cannot {action}: {source}", file.display())]
     Io {
-        /// The file or folder.
         file: PathBuf,
         /// What was attempted, as a verb ("read", "create").
         action: &'static str,
-        /// The system's answer.
         source: io::Error,
     },
 

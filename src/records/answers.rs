@@ -46,23 +46,17 @@ pub struct AnswerFile {
 /// Why a file of answers cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum AnswersError {
     /// The file itself.
     #[error("{}: cannot read the answers: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A line.
     #[error("{}, line {line}: {reason}", path.display())]
     Line {
-        /// The file.
         path: PathBuf,
         /// From 1.
         line: usize,
-        /// What was expected and found.
         reason: String,
     },
 }

@@ -9,24 +9,18 @@ use crate::base::fault::{Fault, FaultKind};
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum WeightsError {
     /// No tensor of that name.
     #[error("{}: no tensor named {name:?}", file.display())]
-    MissingTensor {
-        /// The file or folder that was searched.
-        file: PathBuf,
-        /// The name asked for.
-        name: String,
-    },
+    MissingTensor { file: PathBuf, name: String },
 
     /// The operating system refused.
     #[error("{}: cannot {action}: {source}", file.display())]
     Io {
-        /// The file or folder.
         file: PathBuf,
         /// What was attempted, as a verb ("open", "list").
         action: &'static str,
-        /// The system's answer.
         source: io::Error,
     },
 
@@ -37,7 +31,6 @@ pub enum WeightsError {
     /// The bytes given for widening do not fit the number of elements.
     #[error("{dtype} data for {elements} elements: expected {expected}, found {found} bytes")]
     WidenLength {
-        /// The element type.
         dtype: Dtype,
         /// The number of elements asked for.
         elements: usize,
@@ -49,10 +42,7 @@ pub enum WeightsError {
 
     /// The type is known, but its values are not exactly numbers of f32.
     #[error("{dtype} tensors are not widened to f32: expected a float, a block format or a small integer")]
-    NotWidenable {
-        /// The element type.
-        dtype: Dtype,
-    },
+    NotWidenable { dtype: Dtype },
 
     /// A value that the other type has no number for.
     #[error(
@@ -60,13 +50,10 @@ pub enum WeightsError {
          choose bf16 or f32, whose range is larger, or fetch the weights again if they are damaged"
     )]
     OutOfRange {
-        /// The tensor.
         tensor: String,
-        /// The type it was to become.
         dtype: Dtype,
         /// Index of the first such element in row-major order.
         element: usize,
-        /// Its value.
         found: f32,
     },
 
@@ -76,21 +63,11 @@ pub enum WeightsError {
          store it as F16 or F32",
         dtype.block_size()
     )]
-    NotWholeBlocks {
-        /// The tensor.
-        tensor: String,
-        /// The type it was to become.
-        dtype: Dtype,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
+    NotWholeBlocks { tensor: String, dtype: Dtype, shape: Vec<usize> },
 
     /// Values of this type are not made here.
     #[error("{dtype} tensors are not written from f32: expected F32, F16, BF16, Q8_0 or Q4_0")]
-    NotNarrowable {
-        /// The element type.
-        dtype: Dtype,
-    },
+    NotNarrowable { dtype: Dtype },
 }
 
 impl WeightsError {
