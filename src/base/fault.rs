@@ -138,8 +138,7 @@ impl fmt::Display for Fault {
         if let Some(place) = &self.place {
             write!(f, ": {place}")?;
         }
-        write!(f, ": expected {}, found {}", self.expected, self.found)?;
-        write!(f, "; {}", self.advice.as_deref().unwrap_or(self.kind.advice()))
+        ending(f, &self.expected, &self.found, self.advice.as_deref().unwrap_or(self.kind.advice()))
     }
 }
 
@@ -183,12 +182,18 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, found {}", self.place, self.expected, self.found)?;
-        if self.advice.is_empty() { Ok(()) } else { write!(f, "; {}", self.advice) }
+        f.write_str(&self.place)?;
+        ending(f, &self.expected, &self.found, &self.advice)
     }
 }
 
 impl std::error::Error for Refusal {}
+
+/// What follows the place in every such message.
+fn ending(f: &mut fmt::Formatter<'_>, expected: &str, found: &str, advice: &str) -> fmt::Result {
+    write!(f, ": expected {expected}, found {found}")?;
+    if advice.is_empty() { Ok(()) } else { write!(f, "; {advice}") }
+}
 
 /// Most characters of a part of a message.
 const MAX_SHOWN: usize = 600;
