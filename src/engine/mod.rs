@@ -110,26 +110,20 @@ pub trait LanguageModel: Sync {
 /// Why requests cannot be answered. `request` is an index into the requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum EngineError {
     /// Nothing to score.
     #[error("request {request}: the continuation has no tokens of its own")]
-    EmptyContinuation {
-        /// Which request.
-        request: usize,
-    },
+    EmptyContinuation { request: usize },
     /// Nothing to score it after.
     #[error("request {request}: the context has no tokens; expected at least BOS or EOS")]
-    EmptyContext {
-        /// Which request.
-        request: usize,
-    },
+    EmptyContext { request: usize },
     /// A continuation that does not fit by itself.
     #[error(
         "request {request}: the continuation has {found} tokens, but the model has {max_length} positions; leave such \
          documents out with --overlong skip, or allow more positions with --max-length where the model has them"
     )]
     ContinuationTooLong {
-        /// Which request.
         request: usize,
         /// Tokens of the continuation.
         found: usize,
@@ -142,9 +136,7 @@ pub enum EngineError {
          tokenizer and weights do not belong together"
     )]
     UnknownToken {
-        /// Which request.
         request: usize,
-        /// The id.
         token: u32,
         /// Rows of the embedding.
         vocab_size: usize,
@@ -154,22 +146,13 @@ pub enum EngineError {
         "request {request}: the model's logits are not finite; the weights are damaged or not yet a model \
          (a delta, perhaps)"
     )]
-    NotFinite {
-        /// Which request.
-        request: usize,
-    },
+    NotFinite { request: usize },
     /// A request that was to be answered from the journal alone.
     #[error("request {request}: no score of it was recorded")]
-    NotRecorded {
-        /// Which request.
-        request: usize,
-    },
+    NotRecorded { request: usize },
     /// Weights that are read while the model runs.
     #[error("{reason}")]
-    Model {
-        /// What the model's room says.
-        reason: String,
-    },
+    Model { reason: String },
     /// Answers that cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),

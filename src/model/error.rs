@@ -6,6 +6,7 @@ use crate::weights::{FaultKind, WeightsError};
 /// An error of the model room.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum ModelError {
     /// The configuration.
     #[error(transparent)]
@@ -18,7 +19,6 @@ pub enum ModelError {
     Shape {
         /// File or folder of the weights.
         file: String,
-        /// The tensor.
         tensor: String,
         /// Where the expectation comes from.
         config: String,
@@ -35,9 +35,7 @@ pub enum ModelError {
     MissingTensor {
         /// File or folder of the weights.
         file: String,
-        /// The tensor.
         tensor: String,
-        /// What asks for it.
         config: String,
     },
     /// Tensors of more bytes than can be counted.
@@ -45,18 +43,12 @@ pub enum ModelError {
         "up to tensor {tensor:?}, the sizes add up to more bytes than can be counted; no model comes near, so the header is \
          damaged: fetch the file again"
     )]
-    Uncountable {
-        /// The tensor that is too much.
-        tensor: String,
-    },
+    Uncountable { tensor: String },
     /// The system gives no threads.
     #[error(
         "cannot start the threads that read weights: {reason}; close other programs or raise the limit (ulimit -u)"
     )]
-    Threads {
-        /// What it says.
-        reason: String,
-    },
+    Threads { reason: String },
     /// The weights themselves.
     #[error(transparent)]
     Weights(#[from] WeightsError),
