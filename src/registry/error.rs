@@ -6,6 +6,7 @@ use crate::base::yaml::FileError;
 /// Why the registry cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum RegistryError {
     /// A file that cannot be read, is no YAML, or says what no model can have.
     #[error(transparent)]
@@ -13,7 +14,6 @@ pub enum RegistryError {
     /// A model that is made from itself.
     #[error("{file}:{line}: base: expected an ancestor, found a circle: {}", circle.join(" → "))]
     Cycle {
-        /// The card's file.
         file: String,
         /// Line of the base.
         line: usize,
@@ -23,7 +23,6 @@ pub enum RegistryError {
     /// Two cards answer to one name.
     #[error("{file}:{line}: the name {name:?} is already taken by {other}; rename one of the two")]
     Duplicate {
-        /// The second card's file.
         file: String,
         /// Line of the name in the second file.
         line: usize,

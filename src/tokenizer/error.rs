@@ -9,25 +9,18 @@ use crate::weights::{FaultKind, shown};
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum TokenizerError {
     /// A file could not be read.
     #[error("{}: cannot be read: {source}", file.display())]
-    Io {
-        /// The file.
-        file: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
+    Io { file: PathBuf, source: std::io::Error },
     /// A folder has no tokenizer.
     #[error(
         "{}: expected tokenizer.json or tokenizer.model, found neither; \
          fetch the tokenizer files of the model into this folder",
         folder.display()
     )]
-    Missing {
-        /// The folder that was searched.
-        folder: PathBuf,
-    },
+    Missing { folder: PathBuf },
     /// A file, list or text is larger than any real one.
     #[error(
         "{place}: {what} expected to be at most {limit}, found {found}; the file is damaged or not a tokenizer"
@@ -45,7 +38,6 @@ pub enum TokenizerError {
     /// A JSON file is not JSON, or a value in it has the wrong type.
     #[error("{}: {source}", file.display())]
     Json {
-        /// The file.
         file: PathBuf,
         /// Line, column and reason.
         source: serde_json::Error,
@@ -55,15 +47,11 @@ pub enum TokenizerError {
         "{place}: byte {offset}: expected {expected}, found {found}; the file is cut or damaged: fetch it again"
     )]
     Wire {
-        /// The class of the fault.
         kind: FaultKind,
-        /// The file.
         place: String,
         /// Offset from the start of the file.
         offset: usize,
-        /// What the format asks for.
         expected: &'static str,
-        /// What is there.
         found: String,
     },
     /// A field has a value that no usable tokenizer has.
@@ -76,9 +64,7 @@ pub enum TokenizerError {
         place: String,
         /// The field or key that selects the kind.
         field: String,
-        /// The kind found.
         found: String,
-        /// What could be used.
         supported: String,
     },
     /// A GGUF metadata value has the wrong type.
@@ -89,7 +75,6 @@ pub enum TokenizerError {
     Library {
         /// File or metadata.
         place: String,
-        /// The library's reason.
         message: String,
     },
 }
