@@ -1,7 +1,14 @@
-//! Names that a person may have meant by one that is not known.
+//! Names: those of the values of enums, and those that a person may have meant by one that is not known.
+
+use serde::Serialize;
 
 /// Most names that are offered.
 const OFFERED: usize = 3;
+
+/// The name by which serde writes a value of an enum.
+pub fn name_of<T: Serialize>(value: &T) -> &'static str {
+    serde_variant::to_variant_name(value).expect("a value without fields has the name of its variant")
+}
 
 /// The known names that are spelled most like `name`, the best first, those only whose Jaro–Winkler similarity is at
 /// least `likeness` (from 0 to 1).

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
+use crate::base::names::name_of;
+
 /// What a tensor does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TensorKind {
     /// Token embeddings.
     Embed,
@@ -49,21 +54,8 @@ impl TensorKind {
     ];
 
     /// Its name in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            TensorKind::Embed => "embed",
-            TensorKind::Q => "q",
-            TensorKind::K => "k",
-            TensorKind::V => "v",
-            TensorKind::Qkv => "qkv",
-            TensorKind::O => "o",
-            TensorKind::Gate => "gate",
-            TensorKind::Up => "up",
-            TensorKind::Down => "down",
-            TensorKind::Norm => "norm",
-            TensorKind::Head => "head",
-            TensorKind::Other => "other",
-        }
+    pub fn as_str(self) -> &'static str {
+        name_of(&self)
     }
 }
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{EncodedDoc, EncodedTask, EvaluateError, TaskResult};
+use crate::base::names::name_of;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -73,8 +74,8 @@ impl Check {
     }
 
     /// The name in tables: `own-example`, …
-    pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    pub fn name(self) -> &'static str {
+        name_of(&self)
     }
 }
 

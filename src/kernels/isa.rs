@@ -2,10 +2,14 @@
 
 use std::sync::OnceLock;
 
+use serde::Serialize;
+
 use super::tile::{self, Bf16, F16, F32, PanelFn};
+use crate::base::names::name_of;
 
 /// An instruction set for which there are kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Isa {
     /// Plain Rust, whatever the processor.
     Plain,
@@ -52,13 +56,7 @@ impl Isa {
 
     /// The name in tables.
     pub fn name(self) -> &'static str {
-        match self {
-            Isa::Plain => "plain",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-            Isa::Avx512Vnni => "avx512-vnni",
-            Isa::Avx512Bf16 => "avx512-bf16",
-        }
+        name_of(&self)
     }
 
     /// Columns of a panel.

@@ -40,6 +40,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
+use serde::Serialize;
 
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
@@ -55,6 +56,7 @@ pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
 pub use tiled::Tiled;
 
+use crate::base::names::name_of;
 use crate::weights::Dtype;
 
 /// A way to multiply activations with the weights of linear layers.
@@ -159,7 +161,8 @@ pub enum Store {
 }
 
 /// What is multiplied. Sums are f32 in all of them, but for the exact integers inside a block.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Weights as they are stored, activations f32.
     #[default]
@@ -175,12 +178,8 @@ impl Precision {
     pub const ALL: [Precision; 3] = [Precision::Exact, Precision::Bf16, Precision::Int8];
 
     /// The name as `--precision` takes it and tables print it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Precision::Exact => "exact",
-            Precision::Bf16 => "bf16",
-            Precision::Int8 => "int8",
-        }
+    pub fn name(self) -> &'static str {
+        name_of(&self)
     }
 }
 

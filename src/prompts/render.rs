@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::PromptError;
 use super::pattern::{Pattern, Piece};
 use super::template::{EmptySystem, InputWhen, Kind, PromptTemplate};
+use crate::base::names::name_of;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,11 +26,7 @@ pub enum Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        })
+        f.write_str(name_of(self))
     }
 }
 

@@ -8,7 +8,7 @@ macro_rules! words {
         impl $kind {
             /// The word in files and tables.
             pub fn as_str(self) -> &'static str {
-                serde_variant::to_variant_name(&self).expect("a value without fields has the name of its variant")
+                crate::base::names::name_of(&self)
             }
         }
     )+};

@@ -88,7 +88,7 @@ fn findings_csv(models: &[Outcome]) -> anyhow::Result<Vec<u8>> {
         let mut record = vec![
             model.identity.name.clone(),
             found.task.clone(),
-            found.check.name(),
+            found.check.name().to_owned(),
             found.documents.to_string(),
             found.of.to_string(),
             first.join(" "),

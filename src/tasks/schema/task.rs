@@ -3,6 +3,7 @@
 //! All keys are read and kept, also those that only generation or pictures need, so that a file for the
 //! harness is a file for `zoo`.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::fewshot::FewshotConfig;
@@ -11,10 +12,12 @@ use super::metric::{FilterConfig, MetricConfig, MetricSpec};
 use super::source::Fields;
 use super::submission::Submission;
 use super::value::{FunctionRef, Slot};
+use crate::base::names::name_of;
 use crate::tasks::error::TaskError;
 
 /// What a task asks of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OutputType {
     /// Text written by the model after each prompt.
     GenerateUntil,
@@ -29,12 +32,7 @@ pub enum OutputType {
 impl OutputType {
     /// The name in task files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::GenerateUntil => "generate_until",
-            Self::Loglikelihood => "loglikelihood",
-            Self::LoglikelihoodRolling => "loglikelihood_rolling",
-            Self::MultipleChoice => "multiple_choice",
-        }
+        name_of(&self)
     }
 
     fn parse(slot: &Slot<'_>) -> Result<Self, TaskError> {
