@@ -9,6 +9,7 @@ use crate::tokenizer::TokenizerError;
 /// Why a template cannot be read, or a conversation cannot be rendered or encoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum PromptError {
     /// A file that cannot be read, is no YAML, or says what no template can have.
     #[error(transparent)]
@@ -16,9 +17,7 @@ pub enum PromptError {
     /// Two files define one template.
     #[error("{file}: the prompt template {name:?} is already defined in {other}; rename one of the two")]
     Duplicate {
-        /// The second file.
         file: String,
-        /// The template's name.
         name: String,
         /// The first file.
         other: String,
@@ -26,7 +25,6 @@ pub enum PromptError {
     /// No template of that name.
     #[error("no prompt template named {name:?}{}", nearest_words(.nearest))]
     Unknown {
-        /// The name asked for.
         name: String,
         /// The nearest known names, best first.
         nearest: Vec<String>,
@@ -34,13 +32,10 @@ pub enum PromptError {
     /// A conversation that the template has no form for.
     #[error("prompt template {template}: message {index}: expected {expected}, found {found}")]
     Conversation {
-        /// The template.
         template: String,
         /// Position of the message, from 1; one past the last if one is missing.
         index: usize,
-        /// What could stand there.
         expected: String,
-        /// What stands there.
         found: String,
     },
     /// A message holds a text that the template keeps for itself.
@@ -49,38 +44,28 @@ pub enum PromptError {
          remove it from the message"
     )]
     Forbidden {
-        /// The template.
         template: String,
         /// Position of the message, from 1.
         index: usize,
-        /// Who says it.
         role: Role,
-        /// The text.
         text: String,
     },
     /// A special token that the vocabulary does not have.
     #[error(
         "the vocabulary has no token {token}; use the tokenizer of the model that the template belongs to"
     )]
-    NoToken {
-        /// The token as text.
-        token: String,
-    },
+    NoToken { token: String },
     /// A text cannot be encoded.
     #[error("cannot encode the prompt: {0}")]
     Tokenizer(#[from] TokenizerError),
     /// A golden conversation renders differently.
     #[error("prompt template {template}: golden {index}: {what}: expected {expected}, found {found}")]
     Golden {
-        /// The template.
         template: String,
         /// Position in the list, from 1.
         index: usize,
-        /// What was compared.
         what: &'static str,
-        /// What the file says.
         expected: String,
-        /// What rendering gives.
         found: String,
     },
     /// A checkpoint's Jinja template fails.
@@ -88,7 +73,6 @@ pub enum PromptError {
     ChatTemplate {
         /// Line of the Jinja text, from 1, where known.
         line: Option<usize>,
-        /// What is wrong.
         message: String,
     },
     /// A checkpoint's settings file is not what it should be.

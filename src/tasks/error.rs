@@ -5,37 +5,24 @@ use std::path::PathBuf;
 /// Why a suite cannot be found, read or turned into requests.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum TaskError {
     /// A file or folder could not be read.
     #[error("{file}: cannot be read: {source}")]
-    Io {
-        /// The file or folder.
-        file: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Io { file: String, source: std::io::Error },
     /// A file is not the YAML that a task or group file must be.
     #[error("{file}: not a readable YAML file: {message}")]
     Yaml {
-        /// The file.
         file: String,
         /// What the parser found, with line and column where it knows them.
         message: String,
     },
     /// An `include` leads nowhere, in a circle, or too deep.
     #[error("{file}: include {include:?}: {message}")]
-    Include {
-        /// The file that includes.
-        file: String,
-        /// The value of the key.
-        include: String,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    Include { file: String, include: String, message: String },
     /// A key that the task schema does not know.
     #[error("{}: unknown key {key:?}{}", at(file, *line), did_you_mean(nearest.as_deref()))]
     UnknownKey {
-        /// The file.
         file: String,
         /// The line of the key, from 1, where it could be found.
         line: Option<usize>,
@@ -47,19 +34,16 @@ pub enum TaskError {
     /// A key whose value cannot be used.
     #[error("{}: {key}: {message}", at(file, *line))]
     Field {
-        /// The file.
         file: String,
         /// The line of the key, from 1, where it could be found.
         line: Option<usize>,
         /// The key, with the keys above it.
         key: String,
-        /// What was expected and what was found.
         message: String,
     },
     /// No task, group or tag has this name.
     #[error("no suite is named {name:?}{}; `zoo suites --all` lists them{note}", did_you_mean(nearest.as_deref()))]
     UnknownSuite {
-        /// The name asked for.
         name: String,
         /// The known name that is spelled most like it.
         nearest: Option<String>,
@@ -68,14 +52,7 @@ pub enum TaskError {
     },
     /// Groups that contain themselves, or that nest too deep.
     #[error("{file}: group {group:?} {message}")]
-    Group {
-        /// The file of the group.
-        file: String,
-        /// Its name.
-        group: String,
-        /// What is wrong.
-        message: String,
-    },
+    Group { file: String, group: String, message: String },
     /// The data of a task is not on this machine.
     #[error(
         "data set {dataset}{}, split {split:?} was not found; searched:{}\n  to do: {advice}",
@@ -87,29 +64,23 @@ pub enum TaskError {
         dataset: String,
         /// `dataset_name` of the task, if it has one.
         config: Option<String>,
-        /// The split asked for.
         split: Box<str>,
         /// Every place that was searched, and what was there.
         searched: Vec<String>,
-        /// What to do.
         advice: Box<str>,
     },
     /// A data file, or the card of a data set, cannot be read.
     #[error("{}{}: {message}", file.display(), row.map(|r| format!(", row {r}")).unwrap_or_default())]
     Data {
-        /// The file.
         file: PathBuf,
         /// The row, from 0, where it is known.
         row: Option<usize>,
-        /// What was expected and what was found.
         message: String,
     },
     /// One document cannot be turned into a prompt.
     #[error("{file}: task {task:?}, {set} document {doc}, {field}: {message}")]
     Document {
-        /// The task file.
         file: String,
-        /// The name of the task.
         task: String,
         /// `evaluated` or `few-shot`: which documents `doc` counts.
         set: &'static str,
@@ -117,15 +88,12 @@ pub enum TaskError {
         doc: usize,
         /// The field of the task (`doc_to_text`, …).
         field: String,
-        /// What is wrong.
         message: String,
     },
     /// The task is understood but this version does not run its kind.
     #[error("{file}: task {task:?} cannot be run: {message}")]
     NotRunnable {
-        /// The task file.
         file: String,
-        /// The name of the task.
         task: String,
         /// What it asks for and what works instead.
         message: String,
@@ -137,27 +105,18 @@ pub enum TaskError {
         at(file, *line)
     )]
     Native {
-        /// The file with the tag.
         file: String,
         /// The line of the key, from 1, where it could be found.
         line: Option<usize>,
-        /// The key that holds it.
         key: String,
-        /// The function as written.
         function: Box<str>,
         /// The names under which it was looked for.
         looked_for: Box<str>,
-        /// The names of all native functions.
         known: Box<str>,
     },
     /// Options that contradict the task or its data.
     #[error("task {task:?}: {message}")]
-    Options {
-        /// The name of the task.
-        task: String,
-        /// What is wrong and what to do.
-        message: String,
-    },
+    Options { task: String, message: String },
 }
 
 fn at(file: &str, line: Option<usize>) -> String {
