@@ -1,13 +1,14 @@
 //! What the processor and its memory do at most.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::Goes;
 use crate::base::machine::{Memory, last_cache_bytes};
 use crate::base::progress::Progress;
+use crate::engine::rates;
 use crate::kernels::{Isa, Precision, peaks};
 
 /// How long each peak is measured.
@@ -47,18 +48,18 @@ impl Peaks {
         let (isa, threads) = (Isa::best(), rayon::current_num_threads());
         let everywhere = |kernel: fn(Isa, u64) -> u64| {
             let work = || rayon::broadcast(|_| kernel(isa, ROUNDS)).iter().sum::<u64>() as f64;
-            let goes = rates(work);
+            let goes = goes(work);
             progress.advance(1);
             goes
         };
         let multiply_add = everywhere(peaks::multiply_adds);
         let integer = everywhere(peaks::integer_products);
         let bf16 = isa.has_bf16_products().then(|| everywhere(peaks::bf16_products));
-        let one_thread = rates(|| peaks::multiply_adds(isa, ROUNDS) as f64);
+        let one_thread = goes(|| peaks::multiply_adds(isa, ROUNDS) as f64);
         progress.advance(1);
         let numbers = buffer();
         let part = numbers.len().div_ceil(threads).max(1);
-        let memory = rates(|| {
+        let memory = goes(|| {
             let sum: u64 = numbers.par_chunks(part).map(peaks::sum).reduce(|| 0, u64::wrapping_add);
             black_box(sum);
             size_of_val(numbers.as_slice()) as f64
@@ -88,20 +89,9 @@ fn buffer() -> Vec<u64> {
     numbers
 }
 
-/// Amounts a second, of work that returns how much it did.
-fn rates(mut work: impl FnMut() -> f64) -> Goes {
-    let begun = Instant::now();
-    work();
-    let mut all = Vec::new();
-    loop {
-        let start = Instant::now();
-        let amount = work();
-        all.push(amount / start.elapsed().as_secs_f64().max(1e-9));
-        if begun.elapsed() > TIME {
-            break;
-        }
-    }
-    Goes::new(all).expect("one go at least")
+/// What all goes of some work come to.
+fn goes(work: impl FnMut() -> f64) -> Goes {
+    Goes::new(rates(TIME, work)).expect("one go at least")
 }
 
 #[cfg(test)]

@@ -42,17 +42,25 @@ pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
 
 /// Operations a second of work of so many operations: the best of several goes, since what disturbs only slows.
 fn speed(operations: f64, mut work: impl FnMut()) -> f64 {
-    let begun = Instant::now();
-    let mut best = Duration::MAX;
-    work();
-    loop {
-        let start = Instant::now();
+    let measured = || {
         work();
-        best = best.min(start.elapsed());
-        if begun.elapsed() > TIME {
-            return operations / best.as_secs_f64().max(1e-9);
-        }
+        operations
+    };
+    rates(TIME, measured).into_iter().fold(0.0, f64::max)
+}
+
+/// Amounts a second of work that returns how much it did, again and again for `time`, after a first go that warms up.
+pub(crate) fn rates(time: Duration, mut work: impl FnMut() -> f64) -> Vec<f64> {
+    let begun = Instant::now();
+    work();
+    let mut all = Vec::new();
+    while all.is_empty() || begun.elapsed() <= time {
+        let start = Instant::now();
+        let amount = work();
+        // Clocks have a resolution; nothing takes no time.
+        all.push(amount / start.elapsed().as_secs_f64().max(1e-9));
     }
+    all
 }
 
 fn numbers(count: usize) -> Vec<f32> {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::base::progress::Progress;
 
 pub use calibrate::calibrate;
+pub(crate) use calibrate::rates;
 pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
 pub use journal::{Journal, JournalError, NoJournal};
