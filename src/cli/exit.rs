@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use crate::run::RunError;
+
 /// A mistake in what the user asked for, not in the work: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -17,7 +19,16 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("error: {}", text(&error));
-    if error.chain().any(|cause| cause.is::<Usage>()) { ExitCode::from(2) } else { ExitCode::from(1) }
+    if is_usage(&error) { ExitCode::from(2) } else { ExitCode::from(1) }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(RunError::Usage(_))))
+}
+
+/// An error of the command line as one of a run, in whose midst it happens.
+pub fn run_error(error: anyhow::Error) -> RunError {
+    if is_usage(&error) { RunError::Usage(text(&error)) } else { RunError::Room(error.into()) }
 }
 
 /// The error and its causes in one line. What an error says of its cause already is not said twice.

@@ -1,6 +1,6 @@
 //! A model as the user names it, found on disk or fetched.
 
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, PathBuf};
 
 use anyhow::Context;
 
@@ -10,6 +10,7 @@ use super::{Global, bar, models};
 use crate::forms::HfModel;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, ReleaseKind, Source};
+pub(crate) use crate::run::name_of;
 use crate::weights::{self, TensorSource};
 
 /// Where a model is.
@@ -85,13 +86,6 @@ pub(crate) fn locate(
     let location = hub::fetch_model(card, &config, &bar(global))
         .with_context(|| format!("cannot get the weights of {}", card.id))?;
     Ok(location.path().to_owned())
-}
-
-/// A folder's name, or a file's without its ending.
-pub(crate) fn name_of(path: &Path) -> String {
-    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
-    name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The repository that a card's weights come from.

@@ -1,9 +1,9 @@
 //! What is known of the answers before the work, and where new ones come to rest while it goes on.
 //!
-//! A run that is killed has lost nothing but the wave it was in: every model hands over its answers as they
-//! come, and asks for those that are there already.
+//! A run that is killed has lost nothing but the wave it was in: the model hands over its answers as they come, and asks
+//! for those that are there already.
 
-use super::{Score, ScoreRequest};
+use super::{EngineError, Limits, Plan, Score, ScoreRequest, Scored, TokenCounts};
 
 /// A memory of answered requests.
 pub trait Journal {
@@ -34,4 +34,20 @@ impl Journal for NoJournal {
     fn record(&mut self, _: &[(&ScoreRequest, Score)]) -> Result<(), JournalError> {
         Ok(())
     }
+}
+
+/// The answers to all requests from `journal` alone, so that no weights have to be read; `None` if it lacks one.
+///
+/// # Errors
+/// Requests that a model of these limits refuses.
+pub fn recall(
+    requests: &[ScoreRequest],
+    limits: Limits,
+    journal: &dyn Journal,
+) -> Result<Option<Scored>, EngineError> {
+    let known: Option<Vec<Score>> = requests.iter().map(|request| journal.known(request)).collect();
+    let Some(scores) = known else { return Ok(None) };
+    // Requests are checked, and tokens counted, as by a model that computes.
+    let tokens = TokenCounts { computed: 0, ..Plan::new(requests, limits)?.tokens };
+    Ok(Some(Scored { known: scores.len(), scores, tokens }))
 }

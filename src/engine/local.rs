@@ -1,10 +1,8 @@
-//! A model in memory behind [`LanguageModel`].
+//! A model on this machine, wave by wave.
 
 use super::plan::Limits;
 use super::score::score_targets;
-use super::{
-    EngineError, Journal, LanguageModel, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts,
-};
+use super::{EngineError, Journal, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts};
 use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -37,14 +35,15 @@ impl LocalModel {
         let hidden = hidden.map_err(|error| EngineError::Model { reason: error.to_string() })?;
         score_targets(&self.model, hidden.view(), &planned.targets, scores)
     }
-}
 
-impl LanguageModel for LocalModel {
-    fn max_length(&self) -> usize {
-        self.limits.max_length
-    }
-
-    fn score(
+    /// Answers all requests, in their order: from `journal` what it knows, else computed and recorded there as they come.
+    ///
+    /// The bits are those of a journal that knew nothing, however much it knows now: a run that was killed and goes on ends in
+    /// the same numbers.
+    ///
+    /// # Errors
+    /// Requests that cannot be scored, weights that cannot be read, and answers that cannot be kept.
+    pub fn score(
         &self,
         requests: &[ScoreRequest],
         journal: &mut dyn Journal,

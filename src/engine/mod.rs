@@ -1,7 +1,4 @@
-//! Token requests → log-likelihoods: a plan that computes shared prefixes once, and models that run it.
-//!
-//! [`LanguageModel`] is the seam between benchmarks and whatever computes: the model in memory
-//! ([`LocalModel`]), later also a server.
+//! Token requests → log-likelihoods: a plan that computes shared prefixes once, and the model on this machine that runs it.
 
 mod calibrate;
 mod cost;
@@ -11,25 +8,23 @@ mod local;
 mod paired;
 mod placement;
 mod plan;
-mod recorded;
 mod score;
 mod windows;
 
 use std::sync::Arc;
 
-use crate::base::progress::Progress;
+use serde::{Deserialize, Serialize};
 
 pub use calibrate::calibrate;
 pub(crate) use calibrate::rates;
 pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
-pub use journal::{Journal, JournalError, NoJournal};
+pub use journal::{Journal, JournalError, NoJournal, recall};
 pub use local::LocalModel;
-pub use paired::{Divergence, PairedModel};
+pub use paired::{Divergence, Paired, score_twice};
 pub(crate) use placement::gibibytes;
 pub use placement::{Placement, TooLarge};
 pub use plan::{Limits, Plan, PlannedWave, Target};
-pub use recorded::Recorded;
 pub use windows::windows;
 
 /// Counts the changes of the bits of scores: with every change of the arithmetic that moves last bits, this
@@ -69,7 +64,7 @@ pub struct Score {
 }
 
 /// What was asked and what it took, in tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
     /// Inputs of all requests, each counted by itself.
     pub asked: u64,
@@ -90,39 +85,23 @@ pub struct Scored {
     pub tokens: TokenCounts,
 }
 
-/// Something that can say how likely a continuation is.
-pub trait LanguageModel: Sync {
-    /// The number of positions; longer requests lose tokens on the left.
-    fn max_length(&self) -> usize;
-
-    /// Answers all requests, in their order: from `journal` what it knows, else computed and recorded there
-    /// as they come.
-    ///
-    /// The bits must be those of a journal that knew nothing, however much it knows now: a run that was killed
-    /// and goes on ends in the same numbers.
-    fn score(
-        &self,
-        requests: &[ScoreRequest],
-        journal: &mut dyn Journal,
-        progress: &dyn Progress,
-    ) -> Result<Scored, EngineError>;
-}
-
 /// Why requests cannot be answered. `request` is an index into the requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum EngineError {
     /// Nothing to score.
-    #[error("request {request}: the continuation has no tokens of its own")]
+    #[error(
+        "the continuation is empty once encoded after its context (an empty choice, or a token spans the join)"
+    )]
     EmptyContinuation { request: usize },
     /// Nothing to score it after.
-    #[error("request {request}: the context has no tokens; expected at least BOS or EOS")]
+    #[error("the context is empty and the vocabulary has neither BOS nor EOS")]
     EmptyContext { request: usize },
     /// A continuation that does not fit by itself.
     #[error(
-        "request {request}: the continuation has {found} tokens, but the model has {max_length} positions; leave such \
-         documents out with --overlong skip, or allow more positions with --max-length where the model has them"
+        "the continuation alone has {found} tokens; the model has {max_length} positions; leave such documents out with \
+         --overlong skip, or allow more positions with --max-length where the model has them"
     )]
     ContinuationTooLong {
         request: usize,
@@ -133,8 +112,7 @@ pub enum EngineError {
     },
     /// A token id that the model has no row for.
     #[error(
-        "request {request}: token id {token}, but the model's vocabulary has {vocab_size} entries; \
-         tokenizer and weights do not belong together"
+        "token id {token} is beyond the {vocab_size} rows of the embedding; tokenizer and weights do not belong together"
     )]
     UnknownToken {
         request: usize,
@@ -144,17 +122,27 @@ pub enum EngineError {
     },
     /// The model's output is no number.
     #[error(
-        "request {request}: the model's logits are not finite; the weights are damaged or not yet a model \
-         (a delta, perhaps)"
+        "the logits are not finite; the weights are damaged or not a model by themselves (a delta, perhaps)"
     )]
     NotFinite { request: usize },
-    /// A request that was to be answered from the journal alone.
-    #[error("request {request}: no score of it was recorded")]
-    NotRecorded { request: usize },
     /// Weights that are read while the model runs.
     #[error("{reason}")]
     Model { reason: String },
     /// Answers that cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+impl EngineError {
+    /// The request that it is about, by index; `None` if it is about none.
+    pub fn request(&self) -> Option<usize> {
+        match *self {
+            Self::EmptyContinuation { request }
+            | Self::EmptyContext { request }
+            | Self::ContinuationTooLong { request, .. }
+            | Self::UnknownToken { request, .. }
+            | Self::NotFinite { request } => Some(request),
+            Self::Model { .. } | Self::Journal(_) => None,
+        }
+    }
 }

@@ -1,12 +1,10 @@
 //! Two networks on the same tokens: how far the faster arithmetic of one is from the other's.
 
-use std::sync::{Mutex, PoisonError};
-
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
 use super::score::score_targets;
-use super::{EngineError, Journal, LanguageModel, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored};
+use super::{EngineError, Journal, Limits, Plan, Score, ScoreRequest, Scored};
 use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -55,54 +53,60 @@ fn mean_and_error([sum, squares]: [f64; 2], count: u64) -> (f64, Option<f64>) {
     (mean, (count > 1).then(|| (variance / n).sqrt()))
 }
 
-/// Answers as the candidate, and keeps what the reference says to the same requests.
-pub struct PairedModel {
-    candidate: Network,
-    reference: Network,
-    limits: Limits,
-    outcome: Mutex<(Vec<Score>, Divergence)>,
+/// What two networks answered to the same requests.
+#[derive(Debug, Clone)]
+pub struct Paired {
+    /// The candidate's answers.
+    pub candidate: Scored,
+    /// The reference's, in the same order.
+    pub reference: Vec<Score>,
+    /// How far the candidate is from it.
+    pub divergence: Divergence,
 }
 
-impl PairedModel {
-    /// Two networks of one vocabulary, in waves of these limits.
-    pub fn new(candidate: Network, reference: Network, limits: Limits) -> Self {
-        Self { candidate, reference, limits, outcome: Mutex::default() }
-    }
-
-    /// What the last [`score`](LanguageModel::score) found: the reference's answers in the order of the requests, and how far
-    /// the candidate is from them.
-    pub fn take_outcome(&self) -> (Vec<Score>, Divergence) {
-        std::mem::take(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn run(
-        &self,
-        planned: &PlannedWave,
-        scores: [&mut [Score]; 2],
-        divergence: &mut Divergence,
-        progress: &dyn Progress,
-    ) -> Result<(), EngineError> {
-        let model = |error: crate::model::ModelError| EngineError::Model { reason: error.to_string() };
-        let tokens = planned.wave.tokens.len() as u64;
-        let rows = planned.scored_rows();
-        let kept = Kept::Rows(&rows);
-        let reference = self.reference.forward(&planned.wave, kept, &mut || {}).map_err(model)?;
-        progress.advance(tokens / 2);
-        let candidate = self.candidate.forward(&planned.wave, kept, &mut || {}).map_err(model)?;
-        progress.advance(tokens - tokens / 2);
-        let [of_candidate, of_reference] = scores;
-        score_targets(&self.candidate, candidate.view(), &planned.targets, of_candidate)?;
-        score_targets(&self.reference, reference.view(), &planned.targets, of_reference)?;
-        let [of_reference, of_candidate] =
-            [&reference, &candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
-        for (reference, candidate) in of_reference.zip(of_candidate) {
-            let (p, q) = (self.reference.logits(reference), self.candidate.logits(candidate));
+/// Computes all requests by a candidate and by a reference, networks of one vocabulary, in waves of `limits`. The
+/// candidate's answers are recorded in `journal`; nothing is taken from it, since the divergence is of all positions.
+///
+/// # Errors
+/// As [`LocalModel::score`](super::LocalModel::score).
+pub fn score_twice(
+    [candidate, reference]: [&Network; 2],
+    limits: Limits,
+    requests: &[ScoreRequest],
+    journal: &mut dyn Journal,
+    progress: &dyn Progress,
+) -> Result<Paired, EngineError> {
+    let plan = Plan::new(requests, limits)?;
+    let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
+    let (mut scores, mut others) = (blank.clone(), blank);
+    let mut divergence = Divergence::default();
+    progress.begin("scoring twice", Some(plan.tokens.computed), Unit::Tokens);
+    let result = plan.waves.iter().try_for_each(|wave| {
+        let (tokens, rows) = (wave.wave.tokens.len() as u64, wave.scored_rows());
+        let forward = |network: &Network, share: u64| {
+            let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut || {});
+            progress.advance(share);
+            hidden.map_err(|error| EngineError::Model { reason: error.to_string() })
+        };
+        let of_reference = forward(reference, tokens / 2)?;
+        let of_candidate = forward(candidate, tokens - tokens / 2)?;
+        score_targets(candidate, of_candidate.view(), &wave.targets, &mut scores)?;
+        score_targets(reference, of_reference.view(), &wave.targets, &mut others)?;
+        let [p, q] = [&of_reference, &of_candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
+        for (p, q) in p.zip(q) {
+            let (p, q) = (reference.logits(p), candidate.logits(q));
             let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
             let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
             found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));
         }
-        Ok(())
-    }
+        let answers: Vec<_> =
+            wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
+        journal.record(&answers).map_err(EngineError::from)
+    });
+    progress.end();
+    result?;
+    let candidate = Scored { scores, known: 0, tokens: plan.tokens };
+    Ok(Paired { candidate, reference: others, divergence })
 }
 
 /// KL(p ‖ q) in nats of two rows of logits, and whether their first highest are at one place.
@@ -125,35 +129,6 @@ fn compare(p: ArrayView1<f32>, q: ArrayView1<f32>) -> (f64, bool) {
     });
     // Rounding can leave a negative zero of 1e-17.
     (kl.sum::<f64>().max(0.0), best_p == best_q)
-}
-
-impl LanguageModel for PairedModel {
-    fn max_length(&self) -> usize {
-        self.limits.max_length
-    }
-
-    fn score(
-        &self,
-        requests: &[ScoreRequest],
-        journal: &mut dyn Journal,
-        progress: &dyn Progress,
-    ) -> Result<Scored, EngineError> {
-        let plan = Plan::new(requests, self.limits)?;
-        let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
-        let (mut scores, mut reference) = (blank.clone(), blank);
-        let mut divergence = Divergence::default();
-        progress.begin("scoring twice", Some(plan.tokens.computed), Unit::Tokens);
-        let result = plan.waves.iter().try_for_each(|wave| {
-            self.run(wave, [&mut scores, &mut reference], &mut divergence, progress)?;
-            let answers: Vec<_> =
-                wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
-            journal.record(&answers).map_err(EngineError::from)
-        });
-        progress.end();
-        result?;
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = (reference, divergence);
-        Ok(Scored { scores, known: 0, tokens: plan.tokens })
-    }
 }
 
 #[cfg(test)]

@@ -37,14 +37,11 @@ pub struct EncodedTask {
 }
 
 impl EncodedTask {
-    /// Encodes the documents of `task` for a model with `max_length` positions.
+    /// Encodes the documents of `task`, whose continuations are to be scored, for a model with `max_length` positions.
     ///
     /// # Errors
-    /// A task whose answers are written, and texts that cannot be encoded.
+    /// Texts that cannot be encoded, and choices that the task's protocol cannot compare.
     pub fn new(tokenizer: &Tokenizer, task: &PreparedTask, max_length: usize) -> Result<Self, EvaluateError> {
-        if task.task.config.output_type == OutputType::GenerateUntil {
-            return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
-        }
         let one = |doc: &PreparedDoc| Self::document(tokenizer, task, doc, max_length);
         Ok(Self { docs: task.docs.par_iter().map(one).collect::<Result<_, _>>()? })
     }
@@ -61,11 +58,12 @@ impl EncodedTask {
             Marks::None => PairEncoder::new(tokenizer).without_marks(),
         };
         let name = || task.task.name.clone();
-        let refuse = |source| match source {
-            PromptError::Tokenizer(source) => {
-                EvaluateError::Tokenizer { task: name(), doc_id: doc.doc_id, source: Box::new(source) }
-            }
-            source => EvaluateError::Prompt { task: name(), doc_id: doc.doc_id, source: Box::new(source) },
+        let refuse = |source| {
+            let source: Box<dyn std::error::Error + Send + Sync> = match source {
+                PromptError::Tokenizer(source) => Box::new(source),
+                source => Box::new(source),
+            };
+            EvaluateError::Text { task: name(), doc_id: doc.doc_id, source }
         };
         if task.task.config.output_type == OutputType::LoglikelihoodRolling {
             return encode_whole(encoder, tokenizer, doc, max_length).map_err(refuse);
@@ -85,28 +83,6 @@ impl EncodedTask {
             .iter()
             .flat_map(|doc| doc.requests.iter().chain(&doc.unconditional))
             .map(|pair| &pair.request)
-    }
-
-    /// The number of requests.
-    pub fn len(&self) -> usize {
-        self.docs.iter().map(|doc| doc.requests.len() + doc.unconditional.len()).sum()
-    }
-
-    /// Whether nothing is asked.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The document and choice of the task's `request`-th request.
-    pub fn place(&self, mut request: usize) -> Option<(usize, usize)> {
-        for (index, doc) in self.docs.iter().enumerate() {
-            let own = doc.requests.len() + doc.unconditional.len();
-            if request < own {
-                return Some((index, request % doc.requests.len().max(1)));
-            }
-            request -= own;
-        }
-        None
     }
 }
 

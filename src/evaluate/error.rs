@@ -1,11 +1,8 @@
 //! Why an evaluation stops, said in terms of tasks and documents.
 
-use super::EncodedTask;
 use crate::engine::EngineError;
 use crate::metrics::Aggregation;
-use crate::prompts::PromptError;
-use crate::tasks::{PreparedTask, TaskError};
-use crate::tokenizer::TokenizerError;
+use crate::tasks::TaskError;
 
 /// An error of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -13,23 +10,13 @@ use crate::tokenizer::TokenizerError;
 pub enum EvaluateError {
     /// A text that cannot be encoded.
     #[error("task {task}, document {doc_id}: {source}")]
-    Tokenizer {
+    Text {
         /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
-        /// The tokenizer's reason.
-        source: Box<TokenizerError>,
-    },
-    /// A prompt in segments that cannot be encoded.
-    #[error("task {task}, document {doc_id}: {source}")]
-    Prompt {
-        /// The task.
-        task: String,
-        /// Row of the evaluation split.
-        doc_id: usize,
-        /// What the template and the vocabulary disagree about.
-        source: Box<PromptError>,
+        /// The reason of the tokenizer, or what template and vocabulary disagree about.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Choices that a protocol cannot compare.
     #[error("task {task}, document {doc_id}: {reason}; choose another --protocol for this task")]
@@ -162,48 +149,4 @@ pub enum EvaluateError {
         /// The task.
         task: String,
     },
-}
-
-impl EvaluateError {
-    /// Names the document that the engine refused.
-    pub(super) fn from_engine(error: EngineError, tasks: &[(&PreparedTask, &EncodedTask)]) -> Self {
-        let (mut request, reason) = match &error {
-            EngineError::EmptyContinuation { request } => (
-                *request,
-                "the continuation is empty once encoded after its context (an empty choice, or a token spans \
-                 the join)"
-                    .to_owned(),
-            ),
-            EngineError::EmptyContext { request } => {
-                (*request, "the context is empty and the vocabulary has neither BOS nor EOS".to_owned())
-            }
-            EngineError::ContinuationTooLong { request, found, max_length } => (
-                *request,
-                format!("the continuation alone has {found} tokens; the model has {max_length} positions"),
-            ),
-            EngineError::UnknownToken { request, token, vocab_size } => (
-                *request,
-                format!(
-                    "token id {token} is beyond the {vocab_size} rows of the embedding; tokenizer and weights do \
-                     not belong together"
-                ),
-            ),
-            EngineError::NotFinite { request } => (
-                *request,
-                "the logits are not finite; the weights are damaged or not a model by themselves (a delta, \
-                 perhaps)"
-                    .to_owned(),
-            ),
-            EngineError::NotRecorded { request } => (*request, "no score of it was recorded".to_owned()),
-            EngineError::Journal(_) | EngineError::Model { .. } => return Self::Engine(error),
-        };
-        for (task, encoded) in tasks {
-            if let Some((doc, choice)) = encoded.place(request) {
-                let doc_id = task.docs.get(doc).map_or(doc, |doc| doc.doc_id);
-                return Self::Request { task: task.task.name.clone(), doc_id, choice, reason };
-            }
-            request -= encoded.len();
-        }
-        Self::Engine(error)
-    }
 }

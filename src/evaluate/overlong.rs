@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
 use super::encode::{EncodedDoc, EncodedTask};
@@ -17,75 +18,74 @@ use crate::tokenizer::Tokenizer;
 const NAMED: usize = 5;
 
 /// What to do with a document that is too long.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Overlong {
     /// Cut tokens from the left, as the reference harness does.
     #[default]
     Left,
     /// Leave out examples from the front until it fits; what still does not fit is cut from the left.
-    DropExamples,
+    DropShots,
     /// Leave the document out.
     Skip,
     /// Compute nothing.
     Error,
 }
 
-/// Tasks after a policy.
-#[derive(Debug, Default)]
-pub struct Fitted {
-    /// The tasks, where any changed.
-    pub tasks: Option<Vec<PreparedTask>>,
-    /// What was done, by task.
-    pub findings: Vec<Finding>,
+impl Overlong {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Left, Self::DropShots, Self::Skip, Self::Error];
+
+    /// The name as `--overlong` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::DropShots => "drop-shots",
+            Self::Skip => "skip",
+            Self::Error => "error",
+        }
+    }
 }
 
-/// Applies a policy to the documents of `tasks` that lose tokens with `max_length` positions. `encoded` holds their
-/// tokens and changes with them.
+/// Applies a policy to the documents of `task` that lose tokens with `max_length` positions. `encoded` holds their
+/// tokens and changes with them. What was done comes back.
 ///
 /// # Errors
-/// With [`Overlong::Error`] the documents that are too long; with [`Overlong::DropExamples`] prompts whose
-/// examples cannot be told apart.
-pub fn fit(
+/// With [`Overlong::Error`] the documents that are too long; with [`Overlong::DropShots`] prompts whose examples cannot be
+/// told apart.
+pub(super) fn fit(
     tokenizer: &Tokenizer,
-    tasks: &[PreparedTask],
-    encoded: &mut [EncodedTask],
+    task: &mut Arc<PreparedTask>,
+    encoded: &mut EncodedTask,
     max_length: usize,
     policy: Overlong,
-) -> Result<Fitted, EvaluateError> {
-    let mut fitted = Fitted::default();
-    if policy == Overlong::Left {
-        return Ok(fitted);
+) -> Result<Option<Finding>, EvaluateError> {
+    if task.task.config.output_type == OutputType::LoglikelihoodRolling {
+        return Ok(None);
     }
-    for (at, own) in encoded.iter_mut().enumerate() {
-        let Some(task) = tasks.get(at) else { continue };
-        let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
-        let is_long = |doc: &EncodedDoc| !whole && doc.truncated(max_length) > 0;
-        let long: Vec<usize> =
-            own.docs.iter().enumerate().filter(|(_, doc)| is_long(doc)).map(|(index, _)| index).collect();
-        if long.is_empty() {
-            continue;
-        }
-        if policy == Overlong::Error {
-            return Err(too_long(task, own, &long, max_length));
-        }
-        let changed = fitted.tasks.get_or_insert_with(|| tasks.to_vec());
-        let Some(task) = changed.get_mut(at) else { continue };
-        let of = task.docs.len();
-        let (check, documents) = if policy == Overlong::Skip {
-            (Check::Skipped, skip(task, own, &long))
-        } else {
-            (Check::DroppedExamples, drop_examples(tokenizer, task, own, &long, max_length)?)
-        };
-        fitted.findings.extend(Finding::new(&task.task.name, check, of, documents));
+    let long = |(index, doc): (usize, &EncodedDoc)| (doc.truncated(max_length) > 0).then_some(index);
+    let long: Vec<usize> = encoded.docs.iter().enumerate().filter_map(long).collect();
+    if long.is_empty() {
+        return Ok(None);
     }
-    Ok(fitted)
+    let of = task.docs.len();
+    let (check, documents) = match policy {
+        Overlong::Left => return Ok(None),
+        Overlong::Error => return Err(too_long(task, encoded, &long, max_length)),
+        Overlong::Skip => (Check::Skipped, skip(Arc::make_mut(task), encoded, &long)),
+        Overlong::DropShots => {
+            let changed = drop_examples(tokenizer, Arc::make_mut(task), encoded, &long, max_length)?;
+            (Check::DroppedExamples, changed)
+        }
+    };
+    Ok(Finding::new(&task.task.name, check, of, documents))
 }
 
 fn too_long(task: &PreparedTask, encoded: &EncodedTask, long: &[usize], max_length: usize) -> EvaluateError {
-    let shown = long.iter().take(NAMED).filter_map(|index| {
-        let (doc, tokens) = (task.docs.get(*index)?, encoded.docs.get(*index)?);
-        let longest = tokens.requests.iter().map(|pair| pair.request.inputs()).max()?;
-        Some(format!("{} ({longest} tokens)", doc.doc_id))
+    let shown = long.iter().take(NAMED).map(|&index| {
+        let inputs = encoded.docs[index].requests.iter().map(|pair| pair.request.inputs());
+        let longest = inputs.max().expect("a document that is too long asks something");
+        format!("{} ({longest} tokens)", task.docs[index].doc_id)
     });
     EvaluateError::TooLong {
         task: task.task.name.clone(),
@@ -98,12 +98,13 @@ fn too_long(task: &PreparedTask, encoded: &EncodedTask, long: &[usize], max_leng
 
 /// Leaves documents out; their numbers come back.
 fn skip(task: &mut PreparedTask, encoded: &mut EncodedTask, long: &[usize]) -> Vec<usize> {
-    let ids = long.iter().filter_map(|index| task.docs.get(*index)).map(|doc| doc.doc_id).collect();
-    let keep = |index: usize| long.binary_search(&index).is_err();
-    let mut index = 0usize..;
-    task.docs.retain(|_| index.next().is_some_and(keep));
-    let mut index = 0usize..;
-    encoded.docs.retain(|_| index.next().is_some_and(keep));
+    fn retain<T>(items: &mut Vec<T>, long: &[usize]) {
+        let mut index = 0..items.len();
+        items.retain(|_| long.binary_search(&index.next().expect("an index for each item")).is_err());
+    }
+    let ids = long.iter().map(|&index| task.docs[index].doc_id).collect();
+    retain(&mut task.docs, long);
+    retain(&mut encoded.docs, long);
     ids
 }
 
@@ -115,18 +116,14 @@ fn drop_examples(
     long: &[usize],
     max_length: usize,
 ) -> Result<Vec<usize>, EvaluateError> {
-    let shorter = |index: &usize| -> Result<Option<(usize, PreparedDoc, EncodedDoc)>, EvaluateError> {
-        let found = task.docs.get(*index).zip(encoded.docs.get(*index));
-        let Some((doc, tokens)) = found else { return Ok(None) };
-        let shorter = shortened(tokenizer, task, doc, tokens, max_length)?;
-        Ok(shorter.map(|(doc, tokens)| (*index, doc, tokens)))
-    };
+    let shorter =
+        |&index: &usize| shortened(tokenizer, task, &task.docs[index], &encoded.docs[index], max_length);
     let shorter: Vec<_> = long.par_iter().map(shorter).collect::<Result<_, _>>()?;
     let mut changed = Vec::new();
-    for (index, doc, tokens) in shorter.into_iter().flatten() {
-        changed.push(doc.doc_id);
-        if let (Some(old), Some(old_tokens)) = (task.docs.get_mut(index), encoded.docs.get_mut(index)) {
-            (*old, *old_tokens) = (doc, tokens);
+    for (&index, shorter) in long.iter().zip(shorter) {
+        if let Some((doc, tokens)) = shorter {
+            changed.push(doc.doc_id);
+            (task.docs[index], encoded.docs[index]) = (doc, tokens);
         }
     }
     Ok(changed)
@@ -145,10 +142,9 @@ fn shortened(
     };
     let mut best = None;
     for count in 1..=parts.examples() {
-        let mut candidate = without(doc, count);
+        let candidate = without_examples(doc, count);
         let own = EncodedTask::document(tokenizer, task, &candidate, max_length)?;
         let lost = own.truncated(max_length);
-        candidate.dropped_examples = count;
         best = (lost < tokens.truncated(max_length)).then_some((candidate, own));
         if lost == 0 {
             break;
@@ -157,8 +153,8 @@ fn shortened(
     Ok(best)
 }
 
-/// A document without its first `count` examples.
-fn without(doc: &PreparedDoc, count: usize) -> PreparedDoc {
+/// A document without its first `count` examples; as it is where they cannot be told apart.
+pub(super) fn without_examples(doc: &PreparedDoc, count: usize) -> PreparedDoc {
     let mut shorter = doc.clone();
     let Some(parts) = &mut shorter.parts else { return shorter };
     let mut last: Option<(Arc<str>, Arc<str>)> = None;
@@ -171,5 +167,6 @@ fn without(doc: &PreparedDoc, count: usize) -> PreparedDoc {
         last = Some((std::mem::replace(&mut request.context, context.clone()), context));
     }
     parts.drop_first(count);
+    shorter.dropped_examples = count;
     shorter
 }

@@ -95,10 +95,10 @@ pub struct Cut {
 impl Cut {
     fn and(self, other: Self) -> Self {
         Self {
-            bos: self.bos.saturating_add(other.bos),
-            description: self.description.saturating_add(other.description),
-            examples: self.examples.saturating_add(other.examples),
-            question: self.question.saturating_add(other.question),
+            bos: self.bos + other.bos,
+            description: self.description + other.description,
+            examples: self.examples + other.examples,
+            question: self.question + other.question,
         }
     }
 
@@ -116,7 +116,7 @@ impl Cut {
     fn of(mut tokens: usize, bos: usize, description: usize, examples: usize) -> Self {
         let mut take = |most: usize| {
             let taken = tokens.min(most);
-            tokens = tokens.saturating_sub(taken);
+            tokens -= taken;
             taken
         };
         Self { bos: take(bos), description: take(description), examples: take(examples), question: tokens }
@@ -152,22 +152,22 @@ impl Finding {
     /// One line: `arc_easy: 3 of 500 documents lost tokens on the left (…); documents 4, 17, 90`.
     pub fn line(&self) -> String {
         let Self { task, check, documents, of, first, .. } = self;
-        let cut = self.cut.map(|Cut { bos, description, examples, question }| {
-            let parts =
-                [(bos, "BOS"), (description, "description"), (examples, "examples"), (question, "question")];
-            let parts = parts.iter().filter(|(tokens, _)| *tokens > 0);
-            let parts: Vec<String> = parts.map(|(tokens, part)| format!("{tokens} of {part}")).collect();
-            format!(" (tokens: {})", parts.join(", "))
-        });
         let shown: Vec<String> = first.iter().map(usize::to_string).collect();
         let more = if *documents > shown.len() { ", …" } else { "" };
         format!(
             "{task}: {documents} of {of} documents {}{}; see {}{more}",
             check.words(),
-            cut.unwrap_or_default(),
+            self.cut.map(Cut::words).unwrap_or_default(),
             shown.join(", ")
         )
     }
+}
+
+/// The findings of several tasks: what was done to documents before what was seen of them.
+pub fn ordered(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = findings.collect();
+    findings.sort_by_key(|finding| !matches!(finding.check, Check::Skipped | Check::DroppedExamples));
+    findings
 }
 
 /// The lines of findings; a check that found something in many tasks has one line for all of them.
@@ -203,7 +203,7 @@ pub fn summary(findings: &[Finding]) -> Vec<String> {
 ///
 /// # Errors
 /// A text that cannot be encoded.
-pub fn inspect(
+pub(super) fn inspect(
     tokenizer: &Tokenizer,
     task: &PreparedTask,
     encoded: &EncodedTask,
@@ -220,7 +220,7 @@ pub fn inspect(
     let mut truncated = among(Check::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
     if let Some(finding) = &mut truncated {
         let cut = |(doc, tokens): (&PreparedDoc, &EncodedDoc)| {
-            look.cut(doc, tokens).map_err(|source| EvaluateError::Tokenizer {
+            look.cut(doc, tokens).map_err(|source| EvaluateError::Text {
                 task: task.task.name.clone(),
                 doc_id: doc.doc_id,
                 source: Box::new(source),
@@ -255,7 +255,7 @@ pub fn unparsed(result: &TaskResult) -> Option<Finding> {
     let lost = |value: &serde_json::Value| value == INVALID;
     let lines = result.samples.iter().filter(|line| line.filtered.values().any(lost));
     let ids = lines.map(|line| line.doc_id).collect();
-    Finding::new(&result.task.name, Check::Unparsed, result.samples.len(), ids)
+    Finding::new(result.name(), Check::Unparsed, result.samples.len(), ids)
 }
 
 /// Context and continuation of every request; a context that the first one shares is left out.

@@ -19,13 +19,15 @@ pub(super) fn recut(
 ) -> Result<Vec<EncodedPair>, String> {
     match scored {
         Scored::Continuation => Ok(pairs),
-        Scored::OneToken => match pairs.iter().position(|pair| pair.request.continuation.len() != 1) {
-            None => Ok(pairs),
-            Some(choice) => {
-                let found = pairs.get(choice).map_or(0, |pair| pair.request.continuation.len());
-                Err(format!("expected choices of one token each, found {found} in choice {choice}"))
+        Scored::OneToken => {
+            let mut lengths = pairs.iter().map(|pair| pair.request.continuation.len()).enumerate();
+            match lengths.find(|(_, length)| *length != 1) {
+                None => Ok(pairs),
+                Some((choice, found)) => {
+                    Err(format!("expected choices of one token each, found {found} in choice {choice}"))
+                }
             }
-        },
+        }
         Scored::AfterCommonPrefix => after_common_prefix(pairs),
         Scored::Whole => pairs.into_iter().map(|pair| whole(pair, max_length)).collect(),
     }
@@ -35,23 +37,23 @@ pub(super) fn recut(
 /// keeps its last.
 fn after_common_prefix(pairs: Vec<EncodedPair>) -> Result<Vec<EncodedPair>, String> {
     let all: Vec<Vec<u32>> = pairs.iter().map(|pair| tokens(&pair.request)).collect();
-    let Some((first, others)) = all.split_first() else { return Ok(pairs) };
+    let (first, others) = all.split_first().expect("a document has choices");
     let same = |other: &Vec<u32>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let shortest = all.iter().map(Vec::len).min().unwrap_or_default();
-    let cut = others.iter().map(same).min().unwrap_or(first.len()).min(shortest.saturating_sub(1));
-    let own = pairs.first().map(|pair| Arc::clone(&pair.request.context)).unwrap_or_default();
-    let prompt = pairs.iter().map(|pair| pair.n_context_tokens).max().unwrap_or_default();
+    let shared = others.iter().map(same).min().unwrap_or(first.len());
+    let shortest = all.iter().map(Vec::len).min().expect("a document has choices");
+    let cut = shared.min(shortest.max(1) - 1);
+    let prompt = pairs.iter().map(|pair| pair.n_context_tokens).max().expect("a document has choices");
     // A token may span the join of prompt and choice, but choices after different prompts share less.
-    if cut == 0 || cut.saturating_add(1) < prompt {
+    if cut == 0 || cut + 1 < prompt {
         return Err(format!(
             "expected choices after one prompt of {prompt} tokens, found {cut} tokens that all of them share"
         ));
     }
-    let context: Arc<[u32]> =
-        if own.len() == cut { own } else { first.get(..cut).unwrap_or_default().into() };
+    let own = &pairs[0].request.context;
+    let context: Arc<[u32]> = if own.len() == cut { Arc::clone(own) } else { first[..cut].into() };
     let recut = |(pair, tokens): (EncodedPair, Vec<u32>)| {
-        let continuation = tokens.get(cut..).unwrap_or_default().to_vec();
-        EncodedPair { request: ScoreRequest { context: Arc::clone(&context), continuation }, ..pair }
+        let request = ScoreRequest { context: Arc::clone(&context), continuation: tokens[cut..].to_vec() };
+        EncodedPair { request, ..pair }
     };
     Ok(pairs.into_iter().zip(all).map(recut).collect())
 }
@@ -59,9 +61,8 @@ fn after_common_prefix(pairs: Vec<EncodedPair>) -> Result<Vec<EncodedPair>, Stri
 /// All tokens but the first; of a text that is too long, the last `max_length` tokens.
 fn whole(pair: EncodedPair, max_length: usize) -> Result<EncodedPair, String> {
     let tokens = tokens(&pair.request);
-    let cut = tokens.len().saturating_sub(max_length);
-    let kept = tokens.get(cut..).unwrap_or_default();
-    match kept.split_first() {
+    let cut = tokens.len() - tokens.len().min(max_length);
+    match tokens[cut..].split_first() {
         Some((first, rest)) if !rest.is_empty() => {
             let request = ScoreRequest { context: Arc::from([*first]), continuation: rest.to_vec() };
             Ok(EncodedPair { request, cut, ..pair })

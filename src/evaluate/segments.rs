@@ -25,6 +25,7 @@ pub(super) fn encode_segments(
     let own = template.encode(&context, tokenizer)?;
     let mut whole = template.encode(&whole, tokenizer)?;
     let n_context_tokens = own.len();
+    // A token may span the join, so that the whole has fewer tokens than the context alone.
     let continuation = whole.split_off(n_context_tokens.min(whole.len()));
     let context: Arc<[u32]> = whole.into();
     Ok(EncodedPair { request: ScoreRequest { context, continuation }, n_context_tokens, cut: 0 })

@@ -14,8 +14,7 @@ mod time;
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
 pub use ledger::{Identity, Ledger, LedgerError};
 pub use run::{
-    BuiltRecord, ChatRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, TokenRecord,
-    file_name,
+    BuiltRecord, ChatRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, file_name,
 };
 pub use sample::{ChoiceLine, Header, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};

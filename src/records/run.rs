@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Options;
+use crate::engine::TokenCounts;
 
 /// One model of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct ModelRecord {
     /// Seconds spent on reading weights, and on scoring.
     pub seconds: BTreeMap<String, f64>,
     /// Tokens over all its suites and ways of asking; of those that share a pass the first has all.
-    pub tokens: TokenRecord,
+    pub tokens: TokenCounts,
     /// Where its scores came from.
     #[serde(default)]
     pub requests: RequestRecord,
@@ -81,17 +82,6 @@ pub struct ChatRecord {
     pub sha256: Option<String>,
     /// Whether examples were turns of their own.
     pub fewshot_as_multiturn: bool,
-}
-
-/// Tokens asked for, distinct and computed.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// Over all requests, each by itself.
-    pub asked: u64,
-    /// Shared prefixes once.
-    pub distinct: u64,
-    /// Through the model.
-    pub computed: u64,
 }
 
 /// One task of a run.

@@ -104,25 +104,30 @@ pub fn write_samples(path: &Path, header: &Header, lines: &[SampleLine]) -> io::
     file.commit()
 }
 
-/// Reads the lines of a samples file, without its header.
+/// Reads a samples file: how many documents it says that it has, and its lines.
 ///
 /// # Errors
-/// A file that cannot be read, and a line that is not one of samples, by its number.
-pub fn read_samples(path: &Path) -> io::Result<Vec<SampleLine>> {
+/// A file that cannot be read, one without its first line, and a line that is not one of samples, by its number.
+pub fn read_samples(path: &Path) -> io::Result<(usize, Vec<SampleLine>)> {
+    /// What is read of a header.
+    #[derive(Deserialize)]
+    struct Documents {
+        n: usize,
+    }
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = BufReader::new(std::fs::File::open(path).map_err(at)?);
-    let mut lines = Vec::new();
-    for (number, line) in (1..).zip(file.lines()) {
-        let line = line.map_err(at)?;
-        let damaged = |error| {
-            let text = format!("{}, line {number}: expected a line of samples: {error}", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
-        let value: serde_json::Value = serde_json::from_str(&line).map_err(damaged)?;
-        if number == 1 && value.get("kind").is_some() {
-            continue;
-        }
-        lines.push(serde_json::from_value(value).map_err(damaged)?);
+    let damaged = |number: usize, what: &str, error: serde_json::Error| {
+        let text = format!("{}, line {number}: expected {what}: {error}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    };
+    let mut lines = file.lines();
+    let first = lines.next().transpose().map_err(at)?.unwrap_or_default();
+    let header = serde_json::from_str(&first).map_err(|error| damaged(1, "the header of samples", error));
+    let Documents { n } = header?;
+    let mut samples = Vec::new();
+    for (number, line) in (2..).zip(lines) {
+        let sample = serde_json::from_str(&line.map_err(at)?);
+        samples.push(sample.map_err(|error| damaged(number, "a line of samples", error))?);
     }
-    Ok(lines)
+    Ok((n, samples))
 }

@@ -1,161 +1,160 @@
-//! `zoo score RUN`: the samples of a run, graded by the tasks as they are now.
+//! A finished run, asked again: its samples answer, and the tasks as they are now grade them.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::path::Path;
-
-use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::complete::read_record;
-use super::output::Run;
-use crate::cli::eval;
-use crate::cli::exit::Usage;
-use crate::cli::score::Args;
-use crate::cli::{Global, models};
-use crate::evaluate::{ModelIdentity, TaskResult, grade_samples};
-use crate::records::{GradedRecord, ModelRecord, RunRecord, file_name, read_samples};
-use crate::tasks::protocol::DEFAULT_PROTOCOL;
-use crate::tasks::{DataStore, Index, PrepareOptions, PreparedTask, Suite, prepare};
+use super::error::During;
+use super::respondent::{About, Answered, Respondent};
+use super::session::{Finished, Session};
+use super::variants::{Preparer, Variant, distinct};
+use super::{Options, RunError, chat, find_suites};
+use crate::evaluate::{AnsweredTask, grade, recorded};
+use crate::records::{GradedRecord, ModelRecord, RunRecord, Timestamp, file_name, read_samples};
+use crate::registry::{Published, Registry};
+use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
+use crate::tasks::{Index, PreparedTask, Suite, Task};
 
-pub fn run(folder: &Path, args: &Args, global: &Global) -> anyhow::Result<()> {
+/// Grades the answers of the finished run in `folder` again. Of `options` the places and the suites count: none means those of
+/// the run. What was asked is what the run's description says.
+///
+/// # Errors
+/// A folder without a finished run, prompts that are not the same any more, and what the grading itself refuses.
+pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
-    refuse_other_prompts(folder, &record)?;
-    let index = Index::load(&args.include_path)?;
-    let names = if args.suite.is_empty() { record.suites.clone() } else { args.suite.clone() };
-    let suites = eval::find_suites(&index, &names)?;
-    let tasks = prepare_as_recorded(&suites, &record, folder, args)?;
+    let index = Index::load(&options.places.include_path)?;
+    let names = if options.suite.is_empty() { &record.suites } else { &options.suite };
+    let suites = find_suites(&index, names)?;
+    let then = Options::from_record(&record.options).during(|| {
+        format!("{}: the run was made with options that this zoo does not know", folder.display())
+    })?;
+    let then = Options {
+        fewshot_seed: record.fewshot_seed,
+        system_instruction: record.system_instruction.clone(),
+        places: options.places.clone(),
+        ..then
+    };
+    let registry = Registry::load(options.places.own_cards.as_deref())
+        .during(|| "the model cards cannot be loaded".to_owned())?;
+    let mut preparer = Preparer::new(&then);
+    let mut answered: Vec<(Samples, Variant)> = Vec::new();
+    for (name, model) in respondents(&record) {
+        let protocol = model.map_or(DEFAULT_PROTOCOL, |model| model.protocol.as_str());
+        let protocol = find_protocol(protocol).during(|| folder.display().to_string())?;
+        let chat = model.and_then(|model| Some((model.chat.as_ref()?, model)));
+        let chat = chat.map(|(chat, model)| chat::recorded(chat, model, &then)).transpose()?;
+        let samples = folder.join("samples").join(file_name(&record.samples_folder(&name, &protocol.name)));
+        let tasks = tasks_of(&record, &suites, &protocol, &then, &samples);
+        let variant = preparer.variant(&Arc::new(protocol), &tasks, chat, String::new())?;
+        let card = model.and_then(|model| registry.find(model.card.as_ref()?).ok());
+        let published = card.map_or_else(Vec::new, |card| card.published.clone());
+        answered.push((Samples { folder: samples, name, model: model.cloned(), published }, variant));
+    }
+    let asked = || answered.iter().flat_map(|(_, variant)| &variant.tasks);
+    // A group may hold tasks that could not be run; what is asked for by name must be there.
+    let missing = suites
+        .iter()
+        .find(|suite| matches!(suite, Suite::Task(_)) && asked().all(|task| task.task.name != suite.name()));
+    if let Some(suite) = missing.filter(|_| !options.suite.is_empty()) {
+        let known: Vec<&str> = record.tasks.iter().map(|task| task.task.as_str()).collect();
+        let (folder, name, known) = (folder.display(), suite.name(), known.join(", "));
+        return Err(RunError::Usage(format!("{folder}: the run has no task {name}; it has {known}")));
+    }
+    if asked().next().is_none() {
+        let text = format!("{}: the run has none of the tasks that were asked for", folder.display());
+        return Err(RunError::Usage(text));
+    }
+    asked().for_each(|task| warn_of_other_data(task, &record));
     let mut graded = record.graded.clone();
     graded.push(GradedRecord { path: folder.display().to_string(), model: None, sha256: None });
-    let answered = answered(&record);
-    let (models, recorded) = (Vec::new(), Vec::new());
-    let protocol = record.protocol.clone();
-    let mut run = Run::graded(
-        args.out.as_deref(),
-        RunRecord { suites: names, models, tasks: recorded, graded, ..record },
-    );
-    run.note(&format!("graded again from {}\n", folder.display()));
-    let registry = models::registry(global)?;
-    for (name, model) in answered {
-        let samples = folder.join("samples").join(file_name(&name));
-        let one = |task: &Recorded| task.grade(&samples);
-        let graded = tasks.iter().map(one).collect::<anyhow::Result<_>>()?;
-        let card = model.as_ref().and_then(|model| registry.find(model.card.as_ref()?).ok());
-        let identity = ModelIdentity {
-            name,
-            weights_sha256: model.as_ref().map(|model| model.weights_sha256.clone()).unwrap_or_default(),
-            protocol: protocol.clone(),
-            metrics: Vec::new(),
-            published: card.map(|card| card.published.clone()).unwrap_or_default(),
-        };
-        run.add_graded(identity, model, &suites, graded);
+    let (names, models, tasks) = (names.clone(), Vec::new(), Vec::new());
+    let now = RunRecord { suites: names, models, tasks, graded, ..record };
+    let mut session = Session::new(&then, &suites, now, Timestamp::now());
+    for (mut samples, variant) in answered {
+        session.ask(&mut samples, std::slice::from_ref(&variant), grade)?;
     }
-    run.finish(args.shown(), &suites, global)
-}
-
-/// Prompts are made again as the default protocol makes them, and without chat templates.
-fn refuse_other_prompts(folder: &Path, record: &RunRecord) -> anyhow::Result<()> {
-    let chat = record.models.iter().find_map(|model| model.chat.as_ref());
-    let found = match chat {
-        Some(chat) => format!("prompts by the chat template {}", chat.template),
-        None if record.protocol != DEFAULT_PROTOCOL => format!("protocol {}", record.protocol),
-        None => return Ok(()),
-    };
-    Err(Usage(format!(
-        "{}: expected a run by protocol {DEFAULT_PROTOCOL} without chat templates, found {found}; only such runs can be \
-         graded again: run it once more with --resume or --reuse, which asks the model nothing that is known",
-        folder.display()
-    ))
-    .into())
+    session.finish(None, Some(format!("graded again from {}\n", folder.display())))
 }
 
 /// Who answered: the models of the run, or whoever wrote the answers that were graded in it.
-fn answered(record: &RunRecord) -> Vec<(String, Option<ModelRecord>)> {
+fn respondents(record: &RunRecord) -> Vec<(String, Option<&ModelRecord>)> {
     if record.models.is_empty() {
         let writers = record.graded.iter().filter_map(|graded| graded.model.clone());
         return writers.take(1).map(|name| (name, None)).collect();
     }
-    record.models.iter().map(|model| (model.name.clone(), Some(model.clone()))).collect()
+    record.models.iter().map(|model| (model.name.clone(), Some(model))).collect()
 }
 
-/// A task as it is now, of a run that was.
-struct Recorded {
-    task: PreparedTask,
-    /// Documents that the run had of it.
-    documents: usize,
-}
-
-impl Recorded {
-    /// Grades the task by its lines in the folder `samples`.
-    fn grade(&self, samples: &Path) -> anyhow::Result<TaskResult> {
-        let path = samples.join(file_name(&self.task.task.name) + ".jsonl");
-        let lines = read_samples(&path).context("cannot read the samples of the run")?;
-        anyhow::ensure!(
-            lines.len() == self.documents,
-            "{}: expected {} lines of samples, found {}; the file was cut or added to",
-            path.display(),
-            self.documents,
-            lines.len()
-        );
-        let mut task = Cow::Borrowed(&self.task);
-        if lines.len() < task.docs.len() {
-            // Documents without an answer had been left out.
-            let ids: BTreeSet<usize> = lines.iter().map(|line| line.doc_id).collect();
-            task.to_mut().docs.retain(|doc| ids.contains(&doc.doc_id));
-        }
-        grade_samples(&task, lines).with_context(|| path.display().to_string())
-    }
-}
-
-/// The tasks of the suites with the documents and examples that the run had.
-fn prepare_as_recorded(
-    suites: &[Suite],
+/// The tasks that a variant had of those that are asked for. The description names those of the first variant; another one
+/// may have had what the first one's protocol left out.
+fn tasks_of(
     record: &RunRecord,
-    folder: &Path,
-    args: &Args,
-) -> anyhow::Result<Vec<Recorded>> {
-    let data = DataStore::from_env(args.data_dir.as_deref());
-    let asked = eval::Args::from_options(&record.options)
-        .with_context(|| {
-            format!("{}: the run was made with options that this zoo does not know", folder.display())
-        })?
-        .prepare_options();
-    let mut tasks: Vec<Recorded> = Vec::new();
-    for task in suites.iter().flat_map(Suite::tasks) {
-        if tasks.iter().any(|known| known.task.task.name == task.name) {
-            continue;
-        }
-        let Some(then) = record.tasks.iter().find(|then| then.task == task.name) else {
-            // A group may hold tasks that could not be run; what was asked for by name must be there.
-            if args.suite.contains(&task.name) {
-                let known: Vec<&str> = record.tasks.iter().map(|task| task.task.as_str()).collect();
-                let text = format!("{}: the run has no task {}", folder.display(), task.name);
-                return Err(Usage(format!("{text}; it has {}", known.join(", "))).into());
-            }
-            continue;
-        };
-        let options = PrepareOptions {
-            fewshot_seed: record.fewshot_seed,
-            system_instruction: record.system_instruction.clone(),
-            ..asked.clone()
-        };
-        let prepared = prepare(&task, &data, &options)?;
-        if prepared.data_sha256 != then.data_sha256 {
-            tracing::warn!(
-                "task {}: the data are not those of the run (sha256 {}, then {}); where a prompt is the same, its \
-                 answer is graded by the data as they are now",
-                task.name,
-                prepared.data_sha256,
-                then.data_sha256
+    suites: &[Suite],
+    protocol: &Protocol,
+    options: &Options,
+    samples: &Path,
+) -> Vec<Task> {
+    let was_asked = |task: &Arc<Task>| {
+        record.tasks.iter().any(|then| then.task == task.name)
+            || samples.join(file_name(&task.name) + ".jsonl").exists()
+    };
+    let asked = distinct(suites).into_iter().filter(was_asked);
+    asked.filter_map(|task| protocol.apply(&task, &options.metrics).ok()).collect()
+}
+
+fn warn_of_other_data(task: &PreparedTask, record: &RunRecord) {
+    let then = record.tasks.iter().find(|then| then.task == task.task.name);
+    if let Some(then) = then.filter(|then| then.data_sha256 != task.data_sha256) {
+        tracing::warn!(
+            "task {}: the data are not those of the run (sha256 {}, then {}); where a prompt is the same, its answer is \
+             graded by the data as they are now",
+            task.task.name,
+            task.data_sha256,
+            then.data_sha256
+        );
+    }
+}
+
+/// The samples of one variant as a respondent.
+struct Samples {
+    folder: PathBuf,
+    name: String,
+    model: Option<ModelRecord>,
+    published: Vec<Published>,
+}
+
+impl Samples {
+    fn read(&self, task: &Arc<PreparedTask>) -> Result<AnsweredTask, RunError> {
+        let path = self.folder.join(file_name(&task.task.name) + ".jsonl");
+        let (expected, lines) =
+            read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
+        if lines.len() != expected {
+            let found = lines.len();
+            let text = format!(
+                "{}: expected {expected} lines of samples, found {found}; the file was cut or added to",
+                path.display()
             );
+            return Err(RunError::Room(text.into()));
         }
-        tasks.push(Recorded { task: prepared, documents: then.documents });
+        recorded(task, &lines).during(|| path.display().to_string())
     }
-    if tasks.is_empty() {
-        return Err(Usage(format!(
-            "{}: the run has none of the tasks that were asked for",
-            folder.display()
-        ))
-        .into());
+}
+
+impl Respondent for Samples {
+    fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
+        Ok(Answered::found(tasks.iter().map(|task| self.read(task)).collect::<Result<_, _>>()?))
     }
-    Ok(tasks)
+
+    fn about(&self, _: &Variant) -> Result<About, RunError> {
+        Ok(About {
+            name: self.name.clone(),
+            weights_sha256: self
+                .model
+                .as_ref()
+                .map_or_else(String::new, |model| model.weights_sha256.clone()),
+            published: self.published.clone(),
+            record: self.model.clone(),
+            special_tokens: None,
+        })
+    }
 }

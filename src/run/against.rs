@@ -1,70 +1,49 @@
 //! `--against exact`: what a faster arithmetic changes, measured on the same documents.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Context;
-use comfy_table::{Cell, CellAlignment};
 use serde::Serialize;
 
-use super::asked::AskedTask;
-use super::subject::Subject;
+use super::RunError;
+use super::error::During;
+use super::respondent::Against;
 use crate::base::atomic::write_atomically;
-use crate::base::progress::{Progress, Silent};
-use crate::engine::{
-    Divergence, Journal, JournalError, LanguageModel, PairedModel, Recorded, Score, ScoreRequest,
-};
-use crate::evaluate::{self, Evaluated};
+use crate::engine::Divergence;
+use crate::evaluate::TaskResult;
 use crate::kernels::Precision;
-use crate::metrics::paired_difference;
-use crate::report::{plain_table, render, terminal_width};
-use crate::tasks::DocValue;
+use crate::metrics::{DocValue, paired_difference};
 
 /// The file in a run's folder.
-pub const FILE: &str = "precision.csv";
+const FILE: &str = "precision.csv";
 
 /// A line of the table and of `precision.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
-    model: String,
-    precision: &'static str,
-    against: &'static str,
+pub struct Compared {
+    pub model: String,
+    pub precision: &'static str,
+    pub against: &'static str,
     /// Empty for what is over all tasks together.
-    task: String,
-    metric: String,
-    filter: String,
+    pub task: String,
+    pub metric: String,
+    pub filter: String,
     /// Of the faster arithmetic.
-    value: f64,
+    pub value: f64,
     /// Of the other one; empty where there is but one value.
-    reference: Option<f64>,
-    difference: Option<f64>,
+    pub reference: Option<f64>,
+    pub difference: Option<f64>,
     /// Standard error of the difference, documents paired; of the value where there is no other.
-    stderr: Option<f64>,
+    pub stderr: Option<f64>,
     /// Documents, or scored positions.
-    n: u64,
+    pub n: u64,
 }
 
-/// Scores a model in its precision and in another one, and compares.
-pub fn evaluate(
-    subject: &Subject,
-    against: Precision,
-    tasks: &[AskedTask<'_>],
-    journal: &mut dyn Journal,
-    progress: &dyn Progress,
-) -> anyhow::Result<(Evaluated, Vec<Row>)> {
-    let networks = [subject.precision, against].map(|precision| subject.network(precision, progress));
-    let [candidate, reference] = networks;
-    let model = PairedModel::new(candidate?, reference?, subject.limits());
-    let evaluated = evaluate::evaluate(&model as &dyn LanguageModel, tasks, journal, progress)?;
-    let (scores, divergence) = model.take_outcome();
-    drop(model);
-    let asked = tasks.iter().flat_map(|(_, encoded)| encoded.requests()).cloned();
-    let mut known = Known(asked.zip(scores).collect());
-    let other = evaluate::evaluate(&Recorded(subject.limits()), tasks, &mut known, &Silent)?;
-    let row = Row {
-        model: subject.name.clone(),
-        precision: subject.precision.name(),
-        against: against.name(),
+/// What `against` says of results: of predictions over all positions, and of every metric.
+pub fn rows(against: &Against, own: &[TaskResult], others: &[TaskResult]) -> Vec<Compared> {
+    let [precision, reference] = against.precisions.map(Precision::name);
+    let row = Compared {
+        model: against.model.clone(),
+        precision,
+        against: reference,
         task: String::new(),
         metric: String::new(),
         filter: String::new(),
@@ -74,26 +53,12 @@ pub fn evaluate(
         stderr: None,
         n: 0,
     };
-    let rows =
-        divergence_rows(&row, divergence).into_iter().chain(metric_rows(&row, &evaluated, &other)).collect();
-    Ok((evaluated, rows))
+    let divergence = divergence_rows(&row, against.divergence);
+    divergence.into_iter().chain(metric_rows(&row, own, others)).collect()
 }
 
-/// Answers that are there already.
-struct Known(HashMap<ScoreRequest, Score>);
-
-impl Journal for Known {
-    fn known(&self, request: &ScoreRequest) -> Option<Score> {
-        self.0.get(request).copied()
-    }
-
-    fn record(&mut self, _: &[(&ScoreRequest, Score)]) -> Result<(), JournalError> {
-        Ok(())
-    }
-}
-
-fn divergence_rows(row: &Row, divergence: Divergence) -> [Row; 3] {
-    let of = |metric: &str, (value, stderr): (f64, Option<f64>)| Row {
+fn divergence_rows(row: &Compared, divergence: Divergence) -> [Compared; 3] {
+    let of = |metric: &str, (value, stderr): (f64, Option<f64>)| Compared {
         metric: metric.to_owned(),
         value,
         stderr,
@@ -107,15 +72,15 @@ fn divergence_rows(row: &Row, divergence: Divergence) -> [Row; 3] {
     ]
 }
 
-fn metric_rows(row: &Row, own: &Evaluated, other: &Evaluated) -> Vec<Row> {
+fn metric_rows(row: &Compared, own: &[TaskResult], others: &[TaskResult]) -> Vec<Compared> {
     let mut rows = Vec::new();
-    for (own, other) in own.tasks.iter().zip(&other.tasks) {
+    for (own, other) in own.iter().zip(others) {
         for (metric, reference) in own.metrics.iter().zip(&other.metrics) {
             let paired = numbers(&metric.documents)
                 .zip(numbers(&reference.documents))
                 .and_then(|(a, b)| paired_difference(&a, &b));
-            rows.push(Row {
-                task: own.task.name.clone(),
+            rows.push(Compared {
+                task: own.name().to_owned(),
                 metric: metric.metric.clone(),
                 filter: metric.filter.clone(),
                 value: metric.value.value,
@@ -140,38 +105,12 @@ fn numbers(documents: &[DocValue]) -> Option<Vec<f64>> {
 }
 
 /// Writes `precision.csv` into a run's folder.
-pub fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
+pub fn write(folder: &Path, rows: &[Compared]) -> Result<(), RunError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row)?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    let bytes = writer.into_inner().expect("a vector takes every byte");
     let path = folder.join(FILE);
-    write_atomically(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The rows for the terminal.
-pub fn table(rows: &[Row]) -> String {
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let shown = |number: Option<f64>| number.map(|number| format!("{number:.4}")).unwrap_or_default();
-    let mut table = plain_table(terminal_width());
-    let mut head = vec![Cell::new("precision"), Cell::new("task"), Cell::new("metric")];
-    head.extend(["value", "reference", "difference", "±", "n"].map(|title| right(title.to_owned())));
-    table.set_header(head);
-    for row in rows {
-        let value =
-            if row.reference.is_some() { shown(Some(row.value)) } else { format!("{:.6}", row.value) };
-        let stderr = row.stderr.map(|error| format!("{error:.4}")).unwrap_or_default();
-        table.add_row(vec![
-            Cell::new(format!("{} {} against {}", row.model, row.precision, row.against)),
-            Cell::new(if row.task.is_empty() { "all scored positions" } else { &row.task }),
-            Cell::new(&row.metric),
-            right(value),
-            right(shown(row.reference)),
-            right(row.difference.map(|d| format!("{d:+.4}")).unwrap_or_default()),
-            right(stderr),
-            right(row.n.to_string()),
-        ]);
-    }
-    render(&mut table, &[0, 1])
+    write_atomically(&path, &bytes).during(|| format!("cannot write {}", path.display()))
 }

@@ -1,117 +1,184 @@
-//! `--apply-chat-template`: which templates write the prompts of a model.
+//! Chat templates: which ones write the prompts of a model, and which ones wrote those of a finished run.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
-
-use super::subject::Subject;
-use crate::cli::eval::Args;
-use crate::cli::exit::Usage;
-use crate::cli::{Global, models};
+use super::error::During;
+use super::subject::{Subject, folder_of, tokenizer};
+use super::{Options, RunError};
+use crate::model::Checkpoint;
 use crate::prompts::chat_template::ChatTemplates;
-use crate::prompts::{self, ChatFormat, Kind};
+use crate::prompts::{self, ChatFormat, Kind, PromptTemplates};
+use crate::records::{ChatRecord, ModelRecord};
 use crate::tasks::Chat;
 use crate::tokenizer::Tokenizer;
+use crate::weights::gguf::Metadata;
 
-/// The ways in which a model is asked: `None` for prompts as base models read them.
-///
-/// # Errors
-/// Templates that are not there, with those that are.
-pub fn chats(
-    subject: &Subject,
-    tokenizer: &Tokenizer,
-    args: &Args,
-    global: &Global,
-) -> anyhow::Result<Vec<Option<Chat>>> {
-    let wanted = args.apply_chat_template.iter().flat_map(|name| match name.as_str() {
-        "both" => vec!["none", "default"],
-        one => vec![one],
-    });
-    let mut chats: Vec<Option<Chat>> = Vec::new();
-    for name in wanted {
-        let chat = match name {
-            "none" => None,
-            name => {
-                let format = find(name, subject, tokenizer, global)
-                    .with_context(|| format!("--apply-chat-template, {}", subject.name))?;
-                // A template of one turn has no form for examples as turns.
-                let multiturn = args.fewshot_as_multiturn.unwrap_or(format.has_turns());
-                Some(Chat { format: Arc::new(format), multiturn })
-            }
+/// The chat templates that a model can be asked with.
+pub struct Templates<'a> {
+    /// The model's name.
+    name: &'a str,
+    /// What the checkpoint brings, with the texts of its start and end marks.
+    own: ChatTemplates,
+    marks: [String; 2],
+    /// The template that its card names.
+    card: Option<&'a str>,
+    /// Templates of the user's own beside those of `zoo/prompts`.
+    own_cards: Option<&'a Path>,
+}
+
+impl<'a> Templates<'a> {
+    /// Those of a model that is to be asked.
+    ///
+    /// # Errors
+    /// Files of the checkpoint that cannot be read.
+    pub fn of_subject(subject: &'a Subject, options: &'a Options) -> Result<Self, RunError> {
+        let Subject { name, checkpoint, card, .. } = subject;
+        let card = card.as_ref().and_then(|card| card.prompt.as_deref());
+        let tokenizer = subject.tokenizer()?;
+        Self::new(name, &checkpoint.path, checkpoint.gguf.as_ref(), tokenizer, card, options)
+    }
+
+    fn new(
+        name: &'a str,
+        path: &Path,
+        gguf: Option<&Metadata>,
+        tokenizer: &Tokenizer,
+        card: Option<&'a str>,
+        options: &'a Options,
+    ) -> Result<Self, RunError> {
+        let own = match gguf {
+            Some(metadata) => ChatTemplates::from_gguf(metadata, path)?,
+            None => ChatTemplates::from_folder(folder_of(path))?,
         };
-        if !chats.contains(&chat) {
-            chats.push(chat);
+        let mark = |text: &Option<String>, id: Option<u32>| {
+            text.clone().or_else(|| id.and_then(|id| tokenizer.token_text(id))).unwrap_or_default()
+        };
+        let marks = [mark(&own.bos_token, tokenizer.bos()), mark(&own.eos_token, tokenizer.eos())];
+        Ok(Self { name, own, marks, card, own_cards: options.places.own_cards.as_deref() })
+    }
+
+    /// The ways in which the model is asked: `None` for prompts as base models read them.
+    ///
+    /// # Errors
+    /// Templates that are not there, with those that are.
+    pub fn chats(&self, options: &Options) -> Result<Vec<Option<Chat>>, RunError> {
+        let wanted = options.apply_chat_template.iter().flat_map(|name| match name.as_str() {
+            "both" => vec!["none", "default"],
+            one => vec![one],
+        });
+        let mut chats: Vec<Option<Chat>> = Vec::new();
+        for name in wanted {
+            let chat = match name {
+                "none" => None,
+                name => {
+                    let format =
+                        self.find(name).during(|| format!("--apply-chat-template, {}", self.name))?;
+                    // A template of one turn has no form for examples as turns.
+                    let multiturn = options.fewshot_as_multiturn.unwrap_or(format.has_turns());
+                    Some(Chat { format: Arc::new(format), multiturn })
+                }
+            };
+            if !chats.contains(&chat) {
+                chats.push(chat);
+            }
+        }
+        Ok(chats)
+    }
+
+    fn find(&self, name: &str) -> Result<ChatFormat, RunError> {
+        let [bos, eos] = &self.marks;
+        let of_checkpoint = |template| ChatFormat::of_checkpoint(template, bos, eos);
+        let by_default = self.own.default_template().map(of_checkpoint);
+        let of_card = || -> Result<Option<ChatFormat>, RunError> {
+            let Some(named) = self.card else { return Ok(None) };
+            let templates = prompt_templates(self.own_cards)?;
+            let template = prompts::find(&templates, named)?;
+            Ok((template.kind != Kind::Completion).then(|| ChatFormat::of_card(template)))
+        };
+        let known: Vec<&str> = self.own.templates.iter().map(|template| template.name.as_str()).collect();
+        let brings = match known[..] {
+            [] => "the checkpoint brings no chat template".to_owned(),
+            _ => format!("the checkpoint's templates are {}", known.join(", ")),
+        };
+        let missing = |what: &str| {
+            let card =
+                self.card.map_or_else(|| "no card names one".to_owned(), |n| format!("its card names {n:?}"));
+            let advice = "leave the flag out, or name a template of zoo/prompts (zoo show prints a model's)";
+            RunError::Usage(format!("expected {what}, found none: {card}, and {brings}; {advice}"))
+        };
+        match name {
+            "card" => of_card()?.ok_or_else(|| missing("a prompt template of the card")),
+            "checkpoint" => {
+                by_default.ok_or_else(|| missing("one chat template of the checkpoint, or a default one"))
+            }
+            "default" => match of_card()? {
+                Some(format) => Ok(format),
+                None => by_default.ok_or_else(|| missing("a chat template")),
+            },
+            name => {
+                if let Some(template) = self.own.templates.iter().find(|template| template.name == name) {
+                    return Ok(of_checkpoint(template));
+                }
+                let templates = prompt_templates(self.own_cards)?;
+                let template = prompts::find(&templates, name).map_err(|error| {
+                    RunError::Usage(format!(
+                        "{error}; {brings}; card, checkpoint, both and none have a meaning of their own"
+                    ))
+                })?;
+                Ok(ChatFormat::of_card(template))
+            }
         }
     }
-    Ok(chats)
 }
 
 /// `--fewshot-as-multiturn` speaks of a template.
-pub fn check(args: &Args) -> anyhow::Result<()> {
-    let with_template = args.apply_chat_template.iter().any(|name| name != "none");
-    if args.fewshot_as_multiturn == Some(true) && !with_template {
-        let text = "--fewshot-as-multiturn: examples can be turns only in a chat template; add --apply-chat-template";
-        return Err(Usage(text.to_owned()).into());
+pub fn check(options: &Options) -> Result<(), RunError> {
+    let with_template = options.apply_chat_template.iter().any(|name| name != "none");
+    if options.fewshot_as_multiturn == Some(true) && !with_template {
+        return Err(RunError::usage(
+            "--fewshot-as-multiturn: examples can be turns only in a chat template; add --apply-chat-template",
+        ));
     }
     Ok(())
 }
 
-fn find(name: &str, subject: &Subject, tokenizer: &Tokenizer, global: &Global) -> anyhow::Result<ChatFormat> {
-    let own = checkpoint_templates(subject)?;
-    let mark = |text: &Option<String>, id: Option<u32>| {
-        text.clone().or_else(|| id.and_then(|id| tokenizer.token_text(id))).unwrap_or_default()
+/// The template that wrote the prompts of a finished run: one of `zoo/prompts`, or the checkpoint's own, which has to be where
+/// it was.
+///
+/// # Errors
+/// A template that is not there any more, or not the same.
+pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Result<Chat, RunError> {
+    let found = if let Some(name) = chat.template.strip_prefix("card: ") {
+        let templates = prompt_templates(options.places.own_cards.as_deref())?;
+        Some(ChatFormat::of_card(prompts::find(&templates, name)?))
+    } else {
+        let open = || -> Result<Option<ChatFormat>, RunError> {
+            let checkpoint = Checkpoint::open(Path::new(&model.path))?;
+            let tokenizer = tokenizer(&checkpoint.path, checkpoint.gguf.as_ref())?;
+            let gguf = checkpoint.gguf.as_ref();
+            let templates = Templates::new(&model.name, &checkpoint.path, gguf, &tokenizer, None, options)?;
+            let [bos, eos] = &templates.marks;
+            let mut formats =
+                templates.own.templates.iter().map(|one| ChatFormat::of_checkpoint(one, bos, eos));
+            Ok(formats.find(|format| format.name() == chat.template && format.source_sha256() == chat.sha256))
+        };
+        open().during(|| format!("{}: cannot read the chat template {}", model.name, chat.template))?
     };
-    let (bos, eos) = (mark(&own.bos_token, tokenizer.bos()), mark(&own.eos_token, tokenizer.eos()));
-    let of_checkpoint = |template| ChatFormat::of_checkpoint(template, &bos, &eos);
-    let by_default = own.default_template().map(of_checkpoint);
-    let named = subject.card.as_ref().and_then(|card| card.prompt.as_deref());
-    let of_card = || -> anyhow::Result<Option<ChatFormat>> {
-        let Some(named) = named else { return Ok(None) };
-        let templates = models::prompts(global)?;
-        let template = prompts::find(&templates, named)?;
-        Ok((template.kind != Kind::Completion).then(|| ChatFormat::of_card(template)))
-    };
-    let known: Vec<&str> = own.templates.iter().map(|template| template.name.as_str()).collect();
-    let brings = match known[..] {
-        [] => "the checkpoint brings no chat template".to_owned(),
-        _ => format!("the checkpoint's templates are {}", known.join(", ")),
-    };
-    let missing = |what: &str| {
-        let card = named.map_or_else(|| "no card names one".to_owned(), |n| format!("its card names {n:?}"));
-        let advice = "leave the flag out, or name a template of zoo/prompts (zoo show prints a model's)";
-        anyhow::Error::from(Usage(format!("expected {what}, found none: {card}, and {brings}; {advice}")))
-    };
-    match name {
-        "card" => of_card()?.ok_or_else(|| missing("a prompt template of the card")),
-        "checkpoint" => {
-            by_default.ok_or_else(|| missing("one chat template of the checkpoint, or a default one"))
-        }
-        "default" => match of_card()? {
-            Some(format) => Ok(format),
-            None => by_default.ok_or_else(|| missing("a chat template")),
-        },
-        name => {
-            if let Some(template) = own.templates.iter().find(|template| template.name == name) {
-                return Ok(of_checkpoint(template));
-            }
-            let templates = models::prompts(global)?;
-            let template = prompts::find(&templates, name).map_err(|error| {
-                Usage(format!(
-                    "{error}; {brings}; card, checkpoint, both and none have a meaning of their own"
-                ))
-            })?;
-            Ok(ChatFormat::of_card(template))
-        }
-    }
+    let format = found.ok_or_else(|| {
+        let text = format!(
+            "{}: expected the chat template {} with which the run was made (sha256 {}) in {}, found none that is the same; \
+             the model has to be asked again",
+            model.name,
+            chat.template,
+            chat.sha256.as_deref().unwrap_or("unknown"),
+            model.path
+        );
+        RunError::Room(text.into())
+    })?;
+    Ok(Chat { format: Arc::new(format), multiturn: chat.fewshot_as_multiturn })
 }
 
-/// What the checkpoint brings: in a GGUF file's metadata, or beside the weights.
-fn checkpoint_templates(subject: &Subject) -> anyhow::Result<ChatTemplates> {
-    let path = &subject.checkpoint.path;
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or_else(|| Path::new(".")) };
-    Ok(match &subject.checkpoint.gguf {
-        Some(metadata) => ChatTemplates::from_gguf(metadata, path)?,
-        None => ChatTemplates::from_folder(folder)?,
-    })
+fn prompt_templates(own_cards: Option<&Path>) -> Result<PromptTemplates, RunError> {
+    prompts::load(own_cards).during(|| "the prompt templates cannot be loaded".to_owned())
 }

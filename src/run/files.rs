@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::RunError;
 use super::folder::RUN_FILE;
-use super::output::Outcome;
+use super::outcome::Outcome;
+use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
-use crate::evaluate::{ModelIdentity, TaskMetric, TaskResult};
+use crate::evaluate::{TaskMetric, TaskResult};
 use crate::records::{BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_samples};
 use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
 use crate::store::Lock;
@@ -14,11 +16,11 @@ use crate::tasks::Chat;
 
 /// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in
 /// the same tables and samples as one that was not.
-pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> anyhow::Result<()> {
+pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> Result<(), RunError> {
     for model in models {
         let samples = folder.join("samples").join(file_name(&model.folder));
         for task in &model.tasks {
-            let path = samples.join(file_name(&task.task.name) + ".jsonl");
+            let path = samples.join(file_name(task.name()) + ".jsonl");
             write_samples(&path, &header(&model.identity, task), &task.samples)?;
         }
     }
@@ -69,7 +71,7 @@ fn provenance(record: &RunRecord) -> String {
 }
 
 /// `sanity.csv`: one line per model, task and check that found something.
-fn findings_csv(models: &[Outcome]) -> anyhow::Result<Vec<u8>> {
+fn findings_csv(models: &[Outcome]) -> Result<Vec<u8>, RunError> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record([
         "model",
@@ -100,18 +102,18 @@ fn findings_csv(models: &[Outcome]) -> anyhow::Result<Vec<u8>> {
         });
         csv.write_record(&record)?;
     }
-    Ok(csv.into_inner()?)
+    Ok(csv.into_inner().expect("a vector takes every byte"))
 }
 
 /// What a run says of a task.
-pub fn suite_record(task: &TaskResult) -> SuiteRecord {
+pub fn suite_record(result: &TaskResult) -> SuiteRecord {
     SuiteRecord {
-        task: task.task.name.clone(),
-        version: task.task.version().map(|v| v.to_string().trim_matches('"').to_owned()),
-        num_fewshot: task.num_fewshot,
-        documents: task.samples.len(),
-        of: task.total_documents,
-        data_sha256: task.data_sha256.clone(),
+        task: result.name().to_owned(),
+        version: result.asked.task.version().map(|v| v.to_string().trim_matches('"').to_owned()),
+        num_fewshot: result.asked.num_fewshot,
+        documents: result.samples.len(),
+        of: result.asked.total_docs,
+        data_sha256: result.asked.data_sha256.clone(),
     }
 }
 
@@ -135,9 +137,9 @@ fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
         kind: "header",
         model: model.name.clone(),
         weights_sha256: model.weights_sha256.clone(),
-        task: task.task.name.clone(),
-        num_fewshot: task.num_fewshot,
-        output_type: task.task.config.output_type.name().to_owned(),
+        task: task.name().to_owned(),
+        num_fewshot: task.asked.num_fewshot,
+        output_type: task.asked.task.config.output_type.name().to_owned(),
         n: task.samples.len(),
         metrics,
     }

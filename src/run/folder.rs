@@ -3,10 +3,9 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
+use super::RunError;
+use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
-use crate::cli::exit::Usage;
 use crate::records::RunSettings;
 use crate::records::ledger::LEDGER_FOLDER;
 
@@ -53,7 +52,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Begins a run in `folder`, or goes on with the one that is there if `resume` says so and it is the same.
-    pub fn open(folder: &Path, settings: &RunSettings, resume: bool) -> anyhow::Result<Self> {
+    fn open(folder: &Path, settings: &RunSettings, resume: bool) -> Result<Self, RunError> {
         let partial = folder.join(PARTIAL_FILE);
         let mut moved_to = None;
         match state(folder) {
@@ -83,7 +82,7 @@ impl RunFolder {
             State::Free => {}
         }
         write_atomically(&partial, serde_yaml::to_string(settings)?.as_bytes())
-            .with_context(|| format!("cannot begin the run in {}", folder.display()))?;
+            .during(|| format!("cannot begin the run in {}", folder.display()))?;
         Ok(Self { path: folder.to_owned(), moved_to, _lock: lock(&partial)? })
     }
 
@@ -94,14 +93,47 @@ impl RunFolder {
     }
 
     /// The run is complete: nothing says any more that it is not.
-    pub fn close(self) -> anyhow::Result<()> {
+    fn close(self) -> Result<(), RunError> {
         let partial = self.path.join(PARTIAL_FILE);
-        fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))
+        fs::remove_file(&partial).during(|| format!("cannot remove {}", partial.display()))
+    }
+}
+
+/// A run that is to begin in a folder, which is not touched before it does.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Where it will be.
+    pub folder: PathBuf,
+    /// What it depends on.
+    pub settings: RunSettings,
+    /// Whether it goes on with the run that is there.
+    pub resume: bool,
+    begun: Option<RunFolder>,
+}
+
+impl Beginning {
+    /// Nothing has begun yet.
+    pub fn new(folder: PathBuf, settings: RunSettings, resume: bool) -> Self {
+        Self { folder, settings, resume, begun: None }
+    }
+
+    /// The run has begun, now or before.
+    pub fn begun(&mut self) -> Result<&RunFolder, RunError> {
+        let folder = match self.begun.take() {
+            Some(folder) => folder,
+            None => RunFolder::open(&self.folder, &self.settings, self.resume)?,
+        };
+        Ok(self.begun.insert(folder))
+    }
+
+    /// The run is complete.
+    pub fn close(self) -> Result<(), RunError> {
+        self.begun.map_or(Ok(()), RunFolder::close)
     }
 }
 
 /// Moves away whatever run is in `folder`.
-pub fn clear(folder: &Path) -> anyhow::Result<()> {
+pub fn clear(folder: &Path) -> Result<(), RunError> {
     match state(folder) {
         State::Free => return Ok(()),
         State::Unfinished => drop(lock(&folder.join(PARTIAL_FILE))?),
@@ -111,24 +143,24 @@ pub fn clear(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A run in the way keeps its files under another name.
-fn move_aside(folder: &Path, why: &str) -> anyhow::Result<PathBuf> {
+fn move_aside(folder: &Path, why: &str) -> Result<PathBuf, RunError> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let free = (1..).map(|n| folder.with_file_name(format!("{name}.{n}"))).find(|path| !path.exists());
-    let target = free.context("no free name for the earlier run")?;
-    fs::rename(folder, &target)
-        .with_context(|| format!("cannot move the earlier run to {}", target.display()))?;
+    let mut targets = (1..).map(|n| folder.with_file_name(format!("{name}.{n}")));
+    let target = targets.find(|path| !path.exists()).expect("there is always one more number");
+    fs::rename(folder, &target).during(|| format!("cannot move the earlier run to {}", target.display()))?;
     tracing::warn!("{}: {why}; it is now in {}", folder.display(), target.display());
     Ok(target)
 }
 
 /// Refuses a folder that another process is writing to.
-fn lock(partial: &Path) -> anyhow::Result<File> {
-    let file = File::open(partial).with_context(|| format!("cannot open {}", partial.display()))?;
+fn lock(partial: &Path) -> Result<File, RunError> {
+    let file = File::open(partial).during(|| format!("cannot open {}", partial.display()))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             let run = partial.parent().unwrap_or(partial).display();
-            Err(Usage(format!("{run}: another zoo is writing this run; wait for it, or name another --out"))
-                .into())
+            Err(RunError::Usage(format!(
+                "{run}: another zoo is writing this run; wait for it, or name another --out"
+            )))
         }
         // File systems without locks have to do without.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
@@ -136,13 +168,12 @@ fn lock(partial: &Path) -> anyhow::Result<File> {
 }
 
 /// Refuses to go on with a run that was begun as another one.
-fn check_same(partial: &Path, now: &RunSettings) -> anyhow::Result<()> {
+fn check_same(partial: &Path, now: &RunSettings) -> Result<(), RunError> {
     let advice = "begin anew without --resume; the unfinished run is then moved aside, and --reuse takes over of its \
                   scores what still fits";
-    let text =
-        fs::read_to_string(partial).with_context(|| format!("{}: cannot be read", partial.display()))?;
+    let text = fs::read_to_string(partial).during(|| format!("{}: cannot be read", partial.display()))?;
     let then: RunSettings = serde_yaml::from_str(&text)
-        .with_context(|| format!("{}: not the settings of a run; {advice}", partial.display()))?;
+        .during(|| format!("{}: not the settings of a run; {advice}", partial.display()))?;
     let differences = now.differences(&then);
     if !differences.is_empty() {
         let text = format!(
@@ -151,7 +182,7 @@ fn check_same(partial: &Path, now: &RunSettings) -> anyhow::Result<()> {
             partial.parent().unwrap_or(partial).display(),
             differences.join("\n  ")
         );
-        return Err(Usage(text).into());
+        return Err(RunError::Usage(text));
     }
     if now.cpu != then.cpu {
         tracing::warn!(

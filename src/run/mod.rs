@@ -1,17 +1,152 @@
 //! A run: who is asked what, in which ways, and where it lands on the disk.
+//!
+//! [`evaluate()`] asks models, [`score_run`] a finished run, [`score_answers`] whoever wrote a file. Each is a
+//! [`Respondent`](respondent::Respondent), and what it answers goes one way: graded, into rows, into the files of a run.
 
-pub(crate) mod again;
-pub(crate) mod against;
-pub(crate) mod answers;
-pub(crate) mod asked;
+mod again;
+mod against;
+mod answers;
 mod chat;
-pub(crate) mod complete;
-pub(crate) mod dry_run;
+mod complete;
+mod error;
 mod files;
-pub(crate) mod folder;
+mod folder;
+mod forecast;
 mod harness;
-mod join;
-pub(crate) mod output;
-pub(crate) mod subject;
+mod local;
+mod options;
+mod outcome;
+mod respondent;
+mod rows;
+mod session;
+mod subject;
 mod submission;
-pub(crate) mod variants;
+mod variants;
+
+use crate::base::machine::cpu_name;
+use crate::base::progress::Progress;
+use crate::evaluate::{Overlong, grade};
+use crate::records::{RunRecord, RunSettings, TaskSettings, Timestamp};
+use crate::tasks::{Index, Suite, TaskError};
+use folder::{Beginning, State, state};
+use local::Local;
+use session::{Session, new_record};
+use subject::Subject;
+use variants::Variant;
+
+pub use again::score_run;
+pub use against::Compared;
+pub use answers::{WrittenAnswers, score_answers};
+pub use error::RunError;
+pub use forecast::{Forecast, Line};
+pub use options::{Computing, Options, Places};
+pub use session::Finished;
+pub use subject::{Located, name_of};
+
+/// What a run takes from its surroundings.
+pub struct World<'a> {
+    /// Finds the model that a name means, and fetches or builds it if need be.
+    pub find: &'a dyn Fn(&str) -> Result<Located, RunError>,
+    /// Says how far the work is.
+    pub progress: &'a dyn Progress,
+}
+
+/// Asks models and writes the run. A finished run that is to be gone on with is read and not computed.
+///
+/// # Errors
+/// Wrong usage, and whatever stops the work; until the first model's questions are tokens no folder is touched.
+pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunError> {
+    if let (true, Some(folder)) = (options.places.resume, &options.places.out)
+        && state(folder) == State::Complete
+    {
+        return complete::complete(folder, options);
+    }
+    let started = Timestamp::now();
+    let record = RunRecord {
+        protocol: options.protocol.join(", "),
+        overlong: options.overlong.name().to_owned(),
+        ..new_record(options, started)?
+    };
+    let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+    let mut session = Session::new(options, &suites, record, started);
+    let folder = session.folder()?;
+    let (subjects, variants) = prepare(&suites, options, world)?;
+    if options.overlong == Overlong::Error {
+        // Every model is looked at before the first one is computed.
+        for (subject, variants) in subjects.iter().zip(&variants) {
+            let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
+            subject.questions(&tasks, options)?;
+        }
+    }
+    let settings = settings(options, &subjects, &variants)?;
+    let mut place = Beginning::new(folder, settings, options.places.resume);
+    for (subject, variants) in subjects.iter().zip(&variants) {
+        let mut local = Local { subject, options, place: &mut place, progress: world.progress };
+        session.ask(&mut local, variants, grade)?;
+    }
+    session.finish(Some(place), None)
+}
+
+/// Says what [`evaluate()`] would compute, hold and take, model by model.
+///
+/// # Errors
+/// As [`evaluate()`], before anything is computed.
+pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
+    let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+    let (subjects, variants) = prepare(&suites, options, world)?;
+    let both = subjects.iter().zip(&variants);
+    both.map(|(subject, variants)| forecast::forecast(subject, variants, options)).collect()
+}
+
+/// The models, all found before the first one is computed, and the variants of each.
+fn prepare(
+    suites: &[Suite],
+    options: &Options,
+    world: &World<'_>,
+) -> Result<(Vec<Subject>, Vec<Vec<Variant>>), RunError> {
+    let find = |name: &String| Subject::open((world.find)(name)?, options);
+    let subjects: Vec<Subject> = options.models.iter().map(find).collect::<Result<_, _>>()?;
+    let variants = variants::variants(&subjects, suites, options)?;
+    Ok((subjects, variants))
+}
+
+/// What a run's numbers depend on; one with other settings is another run.
+fn settings(
+    options: &Options,
+    subjects: &[Subject],
+    variants: &[Vec<Variant>],
+) -> Result<RunSettings, RunError> {
+    // All models are asked the same, but for what their own chat templates make of it; those are theirs.
+    let variants = variants.first().expect("a run has models");
+    let tasks = variants.iter().flat_map(|variant| {
+        let named = if variants.len() > 1 {
+            format!(" ({}{})", variant.protocol.name, variant.suffix)
+        } else {
+            String::new()
+        };
+        variant.tasks.iter().map(move |task| TaskSettings {
+            task: format!("{}{named}", task.task.name),
+            num_fewshot: task.num_fewshot,
+            documents: task.docs.len(),
+            data_sha256: task.data_sha256.clone(),
+        })
+    });
+    Ok(RunSettings {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        cpu: cpu_name(),
+        options: options.recorded()?,
+        models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
+        tasks: tasks.collect(),
+    })
+}
+
+/// The suites of these names; an unknown one is wrong usage.
+fn find_suites(index: &Index, names: &[String]) -> Result<Vec<Suite>, RunError> {
+    let find = |name: &String| {
+        index.resolve(name).map_err(|error| match error {
+            unknown @ TaskError::UnknownSuite { .. } => RunError::Usage(unknown.to_string()),
+            other => other.into(),
+        })
+    };
+    names.iter().map(find).collect()
+}

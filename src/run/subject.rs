@@ -1,29 +1,43 @@
-//! A model as the user names it, found on disk or fetched, ready to be loaded.
+//! A model that was found, opened and ready to be loaded.
 
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
-use super::asked::AskedTask;
+use super::error::During;
+use super::options::Computing;
+use super::{Options, RunError};
 use crate::base::digest::sha256;
 use crate::base::machine::Memory;
-use crate::base::progress::Progress;
-use crate::cli::build::{Given, given_for};
-use crate::cli::eval::Args;
-use crate::cli::exit::Usage;
-use crate::cli::source::{existing_path, locate, name_of};
-use crate::cli::{Global, models};
-use crate::engine::{ARITHMETIC, LanguageModel, Limits, LocalModel, Placement, Recorded};
+use crate::base::progress::{Progress, Unit};
+use crate::engine::{ARITHMETIC, Limits, Placement};
 use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
 use crate::model::{Checkpoint, Footprint, Network};
-use crate::records::{Identity, Ledger, ModelSettings};
+use crate::records::{Identity, ModelSettings};
 use crate::registry::Card;
 use crate::store::Lock;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
 use crate::weights::FileDigests;
+use crate::weights::gguf::Metadata;
+
+/// A model that was found on the disk.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The name in tables: the card's id, or what [`name_of`] says.
+    pub name: String,
+    /// Its card, if it has one.
+    pub card: Option<Card>,
+    /// Folder or file.
+    pub path: PathBuf,
+}
+
+/// A folder's name, or a file's without its ending.
+pub fn name_of(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
+    name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
 
 /// A model to be evaluated.
 pub struct Subject {
@@ -51,102 +65,59 @@ pub struct Subject {
     tokenizer: OnceCell<Tokenizer>,
 }
 
-/// Refuses a `--from` that is part of none of the models.
-pub fn refuse_unused_parts(args: &Args, global: &Global) -> anyhow::Result<()> {
-    if args.from.is_empty() {
-        return Ok(());
-    }
-    let registry = models::registry(global)?;
-    let cards: Vec<&Card> = args.models.iter().filter_map(|name| registry.find(name).ok()).collect();
-    let is_used = |given: &&Given| {
-        cards.iter().any(|card| !given_for(card, &registry, std::slice::from_ref(*given)).is_empty())
-    };
-    match args.from.iter().find(|given| !is_used(given)) {
-        Some(given) => {
-            let (name, models) = (given.name(), args.models.join(", "));
-            Err(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}"))
-                .into())
-        }
-        None => Ok(()),
-    }
-}
-
 impl Subject {
-    /// Resolves `name`: an existing path, or a model of the registry, which is fetched if need be.
-    pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Self> {
-        if args.weights.is_some() && args.models.len() > 1 {
-            return Err(Usage("--weights goes with a single model".to_owned()).into());
-        }
-        let (card, path) = match existing_path(name)? {
-            Some(path) => (None, path),
-            None => {
-                let registry = models::registry(global)?;
-                let card = models::find(&registry, name)?.clone();
-                let path = match &args.weights {
-                    Some(path) => path.clone(),
-                    None => {
-                        // A stray part is refused by name where it can only be meant for this model.
-                        let several = args.models.len() > 1;
-                        let own = several.then(|| given_for(&card, &registry, &args.from));
-                        locate(&card, &registry, own.as_deref().unwrap_or(&args.from), global)?
-                    }
-                };
-                (Some(card), path)
-            }
-        };
+    /// Opens a model; nothing large is read, but for the digest of a model that is new here.
+    ///
+    /// # Errors
+    /// What of it cannot be read or used, and a difference that is taken for a model.
+    pub fn open(found: Located, options: &Options) -> Result<Self, RunError> {
+        let Located { name, card, path } = found;
+        let computing = &options.computing;
         let checkpoint = Checkpoint::open(&path)?;
         let lock = Lock::find(&path)?;
         if let Some(lock) = &lock {
             lock.check_files(&path)?;
         }
-        if !args.allow_difference {
+        if !computing.allow_difference {
             refuse_difference(&path, &checkpoint)?;
         }
-        let matmul = matmul(args)?;
+        let matmul = matmul(computing)?;
         let footprint = checkpoint.footprint(matmul.as_ref())?;
-        let memory_budget = budget(args);
-        let residence = args.layers.map(Into::into);
-        let placement = Placement::decide(&footprint, memory_budget, args.batch_tokens, residence)?;
-        let name = card.as_ref().map_or_else(|| name_of(&path), |card| card.id.clone());
+        let memory_budget = budget(computing);
+        let placement =
+            Placement::decide(&footprint, memory_budget, computing.batch_tokens, computing.layers)?;
         let digests = FileDigests::new(hub::zoo_home().ok().map(|home| home.join("digests")));
         let weights_sha256 = digests
             .of(&checkpoint.weights.files())
-            .with_context(|| format!("cannot read the weights of {name}"))?;
-        let limits = Limits::new(&checkpoint.config, args.max_length, placement.wave_tokens);
-        let matmul = matmul.name();
-        let (precision, tokenizer) = (args.precision.into(), OnceCell::new());
+            .during(|| format!("cannot read the weights of {name}"))?;
+        let limits = Limits::new(&checkpoint.config, computing.max_length, placement.wave_tokens);
         Ok(Self {
             name,
             card,
             checkpoint,
             weights_sha256,
             lock,
-            matmul,
-            precision,
+            matmul: matmul.name(),
+            precision: computing.precision,
             footprint,
             memory_budget,
             placement,
             limits,
-            tokenizer,
+            tokenizer: OnceCell::new(),
         })
     }
 
-    /// Its tokenizer: the GGUF file's vocabulary, or the files beside the weights. Read once.
-    pub fn tokenizer(&self) -> anyhow::Result<&Tokenizer> {
+    /// Its tokenizer, read once.
+    pub fn tokenizer(&self) -> Result<&Tokenizer, RunError> {
         if let Some(known) = self.tokenizer.get() {
             return Ok(known);
         }
-        let path = &self.checkpoint.path;
-        let tokenizer = match &self.checkpoint.gguf {
-            Some(metadata) => Tokenizer::from_gguf(metadata).with_context(|| path.display().to_string())?,
-            None if path.is_dir() => Tokenizer::from_folder(path)?,
-            None => Tokenizer::from_folder(path.parent().unwrap_or_else(|| Path::new(".")))?,
-        };
+        let tokenizer = tokenizer(&self.checkpoint.path, self.checkpoint.gguf.as_ref())?;
         Ok(self.tokenizer.get_or_init(|| tokenizer))
     }
 
     /// Whose scores its scores are.
-    pub fn identity(&self) -> anyhow::Result<Identity> {
+    pub fn identity(&self) -> Result<Identity, RunError> {
         Ok(Identity {
             weights_sha256: self.weights_sha256.clone(),
             config_sha256: self.config_sha256(),
@@ -158,7 +129,7 @@ impl Subject {
     }
 
     /// What its numbers depend on, down to the last bit.
-    pub fn settings(&self) -> anyhow::Result<ModelSettings> {
+    pub fn settings(&self) -> Result<ModelSettings, RunError> {
         let Limits { max_length, wave_tokens, .. } = self.limits;
         // OpenBLAS sums differently where the shape of a product differs; our own products do not.
         let matmul = match self.matmul {
@@ -183,28 +154,15 @@ impl Subject {
         sha256(format!("{:?}", self.checkpoint.config))
     }
 
-    /// The model: its weights, or, where `ledger` knows every answer, nothing but that.
-    pub fn model(
-        &self,
-        ledger: &Ledger,
-        tasks: &[AskedTask<'_>],
-        progress: &dyn Progress,
-    ) -> anyhow::Result<Box<dyn LanguageModel>> {
-        if Recorded::answers(ledger, tasks.iter().flat_map(|(_, encoded)| encoded.requests())) {
-            return Ok(Box::new(Recorded(self.limits)));
-        }
-        Ok(Box::new(self.load(progress)?))
-    }
-
-    /// Reads the weights.
-    pub fn load(&self, progress: &dyn Progress) -> anyhow::Result<LocalModel> {
-        Ok(LocalModel::new(self.network(self.precision, progress)?, self.limits))
-    }
-
     /// Reads the weights for products of a precision.
-    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> anyhow::Result<Network> {
-        let matmul = kernels::by_name(self.matmul, precision).context("no matrix products")?;
-        progress.begin(&format!("reading {}", self.name), None, crate::base::progress::Unit::Items);
+    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> Result<Network, RunError> {
+        let matmul = kernels::by_name(self.matmul, precision);
+        // The model was opened for products of its own precision.
+        let matmul = matmul.ok_or_else(|| {
+            let text = format!("--against {precision}: --matmul {} has no such products", self.matmul);
+            RunError::Usage(text)
+        })?;
+        progress.begin(&format!("reading {}", self.name), None, Unit::Items);
         let network = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
         Ok(network?)
@@ -216,35 +174,45 @@ impl Subject {
     }
 }
 
-/// A difference loads like a model and talks like noise: never run one by mistake.
-fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-    match norms_of_a_difference(checkpoint.weights.as_ref())? {
-        Some(median) => anyhow::bail!(
-            "{}: expected a model, whose norm weights have a mean magnitude near 1 (median over all norms above 0.05), \
-             found {median:.4}: these are the values of a difference. Add it to its base first (zoo build, zoo verify says \
-             more), or score it as it is with --allow-difference",
-            path.display()
-        ),
-        None => Ok(()),
+/// The tokenizer of a checkpoint: a GGUF file's vocabulary, or the files beside the weights.
+pub(super) fn tokenizer(path: &Path, gguf: Option<&Metadata>) -> Result<Tokenizer, RunError> {
+    match gguf {
+        Some(metadata) => Tokenizer::from_gguf(metadata).during(|| path.display().to_string()),
+        None => Ok(Tokenizer::from_folder(folder_of(path))?),
     }
 }
 
-/// What one network may use, in bytes: what `--memory` says, else what is free, else (on systems that do not tell) no
-/// bound.
-fn budget(args: &Args) -> u64 {
+/// The folder with the files beside the weights.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or_else(|| Path::new(".")) }
+}
+
+/// A difference loads like a model and talks like noise: never run one by mistake.
+fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> Result<(), RunError> {
+    let Some(median) = norms_of_a_difference(checkpoint.weights.as_ref())? else { return Ok(()) };
+    let text = format!(
+        "{}: expected a model, whose norm weights have a mean magnitude near 1 (median over all norms above 0.05), \
+         found {median:.4}: these are the values of a difference. Add it to its base first (zoo build, zoo verify says \
+         more), or score it as it is with --allow-difference",
+        path.display()
+    );
+    Err(RunError::Room(text.into()))
+}
+
+/// What one network may use, in bytes: what was said, else what is free, else (on systems that do not tell) no bound.
+fn budget(computing: &Computing) -> u64 {
     // A part is left to the system and to other programs.
     let free = Memory::read().map_or(u64::MAX, |memory| memory.available - memory.available / 16);
-    let available = args.memory.map_or(free, |size| size.0);
+    let available = computing.memory.unwrap_or(free);
     // Two networks at a time have half each.
-    if args.against.is_some() { available / 2 } else { available }
+    if computing.against.is_some() { available / 2 } else { available }
 }
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.
-fn matmul(args: &Args) -> anyhow::Result<Box<dyn MatMul>> {
-    let name = args.matmul.as_deref().unwrap_or("native");
-    let precision = Precision::from(args.precision);
+fn matmul(computing: &Computing) -> Result<Box<dyn MatMul>, RunError> {
+    let (name, precision) = (computing.matmul.as_deref().unwrap_or("native"), computing.precision);
     kernels::by_name(name, precision).ok_or_else(|| {
-        let reason = if kernels::names().contains(&name) {
+        RunError::Usage(if kernels::names().contains(&name) {
             format!("--matmul {name} computes exact products alone; --precision {precision} goes with native")
         } else {
             format!(
@@ -252,7 +220,6 @@ fn matmul(args: &Args) -> anyhow::Result<Box<dyn MatMul>> {
                  (Debian: apt-get install libopenblas-dev pkg-config) to have blas",
                 kernels::names().join(", ")
             )
-        };
-        Usage(reason).into()
+        })
     })
 }

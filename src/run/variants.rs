@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use super::chat;
+use super::chat::{self, Templates};
 use super::subject::Subject;
-use crate::cli::Global;
-use crate::cli::eval::{Args, written_left_out};
-use crate::cli::exit::Usage;
+use super::{Options, RunError};
+use crate::evaluate::EvaluateError;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
 use crate::tasks::protocol::{Protocol, Scored, find_protocol};
-use crate::tasks::{Chat, DataStore, PrepareOptions, PreparedTask, Suite, Task, prepare};
+use crate::tasks::{Chat, DataStore, OutputType, PrepareOptions, PreparedTask, Suite, Task, prepare};
 
 /// One way of asking a model.
 #[derive(Debug, Clone)]
@@ -23,7 +22,57 @@ pub struct Variant {
     /// The chat template, if there is one.
     pub chat: Option<Chat>,
     /// What is asked; models that are asked the same share it.
-    pub tasks: Arc<Vec<PreparedTask>>,
+    pub tasks: Vec<Arc<PreparedTask>>,
+}
+
+/// Makes variants; the prompts of each are made once.
+pub struct Preparer<'a> {
+    options: &'a Options,
+    data: DataStore,
+    done: Vec<Variant>,
+}
+
+impl<'a> Preparer<'a> {
+    /// Nothing is prepared yet.
+    pub fn new(options: &'a Options) -> Self {
+        let data = DataStore::from_env(options.places.data_dir.as_deref());
+        Self { options, data, done: Vec::new() }
+    }
+
+    /// The tasks of a protocol, asked with a template or without one.
+    ///
+    /// # Errors
+    /// Tasks that cannot be prepared.
+    pub fn variant(
+        &mut self,
+        protocol: &Arc<Protocol>,
+        tasks: &[Task],
+        chat: Option<Chat>,
+        suffix: String,
+    ) -> Result<Variant, RunError> {
+        let same = |known: &&Variant| {
+            let names = known.tasks.iter().map(|task| &task.task.name);
+            known.chat == chat && known.protocol == *protocol && names.eq(tasks.iter().map(|task| &task.name))
+        };
+        let tasks = match self.done.iter().find(same) {
+            Some(known) => known.tasks.clone(),
+            None => {
+                let rules = protocol.rules();
+                let options = PrepareOptions { chat: chat.clone(), rules, ..self.options.prepare_options() };
+                let one = |task: &Task| {
+                    let task = prepare(task, &self.data, &options)?;
+                    for warning in &task.warnings {
+                        tracing::warn!("{}: {warning}", task.task.name);
+                    }
+                    Ok(Arc::new(task))
+                };
+                tasks.iter().map(one).collect::<Result<_, RunError>>()?
+            }
+        };
+        let variant = Variant { suffix, protocol: Arc::clone(protocol), chat, tasks };
+        self.done.push(variant.clone());
+        Ok(variant)
+    }
 }
 
 /// The variants of every model, in order. Prompts are made before the first model is computed.
@@ -33,50 +82,30 @@ pub struct Variant {
 pub fn variants(
     subjects: &[Subject],
     suites: &[Suite],
-    args: &Args,
-    global: &Global,
-) -> anyhow::Result<Vec<Vec<Variant>>> {
-    chat::check(args)?;
-    let protocols = protocols(args)?;
-    let mut tasks: Vec<Arc<Task>> = Vec::new();
-    for task in written_left_out(suites)? {
-        if tasks.iter().all(|known| known.name != task.name) {
-            tasks.push(task);
-        }
-    }
+    options: &Options,
+) -> Result<Vec<Vec<Variant>>, RunError> {
+    chat::check(options)?;
+    let protocols = protocols(options)?;
+    let tasks = scored_tasks(suites)?;
     let protocols: Vec<(Arc<Protocol>, Vec<Task>)> =
-        protocols.into_iter().map(|protocol| applied(protocol, &tasks, args)).collect::<Result<_, _>>()?;
-    let data = DataStore::from_env(args.data_dir.as_deref());
-    let mut all = Vec::with_capacity(subjects.len());
-    let mut prepared: Vec<Variant> = Vec::new();
-    for subject in subjects {
+        protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect::<Result<_, _>>()?;
+    let mut preparer = Preparer::new(options);
+    let mut of_subject = |subject: &Subject| {
         // Without templates the tokenizer is not read yet.
-        let chats = if args.apply_chat_template.is_empty() {
+        let chats = if options.apply_chat_template.is_empty() {
             vec![None]
         } else {
-            chat::chats(subject, subject.tokenizer()?, args, global)?
+            Templates::of_subject(subject, options)?.chats(options)?
         };
         let mut own = Vec::with_capacity(chats.len() * protocols.len());
         for chat in &chats {
             for (protocol, tasks) in &protocols {
-                let same = |known: &&Variant| known.chat == *chat && known.protocol == *protocol;
-                let tasks = match prepared.iter().find(same) {
-                    Some(known) => Arc::clone(&known.tasks),
-                    None => Arc::new(prepared_tasks(tasks, &data, &options(args, protocol, chat))?),
-                };
-                let (protocol, chat) = (Arc::clone(protocol), chat.clone());
-                let variant = Variant { suffix: suffix(chat.as_ref(), &chats), protocol, chat, tasks };
-                prepared.push(variant.clone());
-                own.push(variant);
+                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref(), &chats))?);
             }
         }
-        all.push(own);
-    }
-    Ok(all)
-}
-
-fn options(args: &Args, protocol: &Protocol, chat: &Option<Chat>) -> PrepareOptions {
-    PrepareOptions { chat: chat.clone(), rules: protocol.rules(), ..args.prepare_options() }
+        Ok(own)
+    };
+    subjects.iter().map(&mut of_subject).collect()
 }
 
 /// ` (chat)`, with the template's name where there are several.
@@ -88,25 +117,58 @@ fn suffix(chat: Option<&Chat>, all: &[Option<Chat>]) -> String {
     }
 }
 
-/// The protocols that are asked for, each once.
-fn protocols(args: &Args) -> anyhow::Result<Vec<Protocol>> {
-    let mut protocols: Vec<Protocol> = Vec::new();
-    for metric in &args.metrics {
-        known_metric(metric).map_err(|text| Usage(format!("--metrics: {text}")))?;
-        if metric == "acc_ppl" {
-            let text = "--metrics: acc_ppl needs the log-likelihood of the whole text; --protocol opencompass-ppl has it";
-            return Err(Usage(text.to_owned()).into());
+/// The tasks of suites, each once.
+pub fn distinct(suites: &[Suite]) -> Vec<Arc<Task>> {
+    let mut tasks: Vec<Arc<Task>> = Vec::new();
+    for task in suites.iter().flat_map(Suite::tasks) {
+        if tasks.iter().all(|known| known.name != task.name) {
+            tasks.push(task);
         }
     }
-    for name in &args.protocol {
-        let protocol = find_protocol(name).map_err(|error| Usage(format!("--protocol: {error}")))?;
+    tasks
+}
+
+/// The tasks that can be run: those whose answers are written are left out, and it is said.
+fn scored_tasks(suites: &[Suite]) -> Result<Vec<Arc<Task>>, RunError> {
+    let (written, scored): (Vec<_>, Vec<_>) =
+        distinct(suites).into_iter().partition(|task| task.config.output_type == OutputType::GenerateUntil);
+    if written.is_empty() {
+        return Ok(scored);
+    }
+    let names: Vec<&str> = written.iter().map(|task| task.name.as_str()).collect();
+    let names = match names[..] {
+        [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
+        _ => names.join(", "),
+    };
+    if scored.is_empty() {
+        return Err(EvaluateError::Generates { tasks: names }.into());
+    }
+    tracing::warn!(
+        "{names}: left out, since writing answers (generate_until) comes with a later version; groups that hold such \
+         tasks get no number of their own"
+    );
+    Ok(scored)
+}
+
+/// The protocols that are asked for, each once.
+fn protocols(options: &Options) -> Result<Vec<Protocol>, RunError> {
+    let mut protocols: Vec<Protocol> = Vec::new();
+    for metric in &options.metrics {
+        known_metric(metric).map_err(|text| RunError::Usage(format!("--metrics: {text}")))?;
+        if metric == "acc_ppl" {
+            return Err(RunError::usage(
+                "--metrics: acc_ppl needs the log-likelihood of the whole text; --protocol opencompass-ppl has it",
+            ));
+        }
+    }
+    for name in &options.protocol {
+        let protocol =
+            find_protocol(name).map_err(|error| RunError::Usage(format!("--protocol: {error}")))?;
         for metric in &protocol.metrics {
-            known_metric(metric)
-                .map_err(|text| Usage(format!("protocol {}: metrics: {text}", protocol.name)))?;
+            let fail = |text: String| RunError::Usage(format!("protocol {}: {text}", protocol.name));
+            known_metric(metric).map_err(|text| fail(format!("metrics: {text}")))?;
             if metric == "acc_ppl" && protocol.scored != Scored::Whole {
-                let text =
-                    format!("protocol {}: acc_ppl needs `scored: whole`, found another rule", protocol.name);
-                return Err(Usage(text).into());
+                return Err(fail("acc_ppl needs `scored: whole`, found another rule".to_owned()));
             }
         }
         if protocols.iter().all(|known| known.name != protocol.name) {
@@ -127,12 +189,12 @@ fn known_metric(metric: &str) -> Result<(), String> {
 fn applied(
     protocol: Protocol,
     tasks: &[Arc<Task>],
-    args: &Args,
-) -> anyhow::Result<(Arc<Protocol>, Vec<Task>)> {
+    options: &Options,
+) -> Result<(Arc<Protocol>, Vec<Task>), RunError> {
     let mut left = Vec::with_capacity(tasks.len());
     let mut out: Vec<(&str, String)> = Vec::new();
     for task in tasks {
-        match protocol.apply(task, &args.metrics) {
+        match protocol.apply(task, &options.metrics) {
             Ok(task) => left.push(task),
             Err(reason) => out.push((&task.name, reason)),
         }
@@ -143,11 +205,10 @@ fn applied(
             n => format!("{first} and {} more", n - 1),
         };
         if left.is_empty() {
-            let text = format!(
+            return Err(RunError::Usage(format!(
                 "--protocol {}: does not apply to {names}: {reason}; `zoo suites --protocols` says what each is for",
                 protocol.name
-            );
-            return Err(Usage(text).into());
+            )));
         }
         tracing::warn!(
             "protocol {}: left out for {names}: {reason}; groups that hold such tasks get no number of their own",
@@ -155,20 +216,4 @@ fn applied(
         );
     }
     Ok((Arc::new(protocol), left))
-}
-
-/// Documents and prompts of every task.
-fn prepared_tasks(
-    tasks: &[Task],
-    data: &DataStore,
-    options: &PrepareOptions,
-) -> anyhow::Result<Vec<PreparedTask>> {
-    let one = |task: &Task| {
-        let task = prepare(task, data, options)?;
-        for warning in &task.warnings {
-            tracing::warn!("{}: {warning}", task.task.name);
-        }
-        Ok(task)
-    };
-    tasks.iter().map(one).collect()
 }

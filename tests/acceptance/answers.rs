@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::support::shared::shared;
 use serde_json::Value;
-use zoo::evaluate::{EvaluateError, filter_answers, grade_generation};
+use zoo::evaluate::{Answers, EvaluateError, filter, grade};
 use zoo::tasks::{DataStore, Index, Limit, PrepareOptions, PreparedTask, Suite, prepare};
 
 /// How far metrics may be apart: they are counts, or sums in another order.
@@ -20,29 +21,29 @@ fn near(ours: f64, theirs: &Value) -> bool {
 }
 
 /// Filters and grades one run; returns how many filtered answers and metrics were compared.
-fn compare(file: &Path, task: &PreparedTask, header: &Value, lines: &[Value]) -> (usize, usize) {
-    let text = |line: &Value| vec![line["text"].as_str().unwrap().to_owned()];
-    let answers: Vec<Vec<String>> = lines.iter().map(text).collect();
-    let filtered = filter_answers(task, &answers).unwrap();
+fn compare(file: &Path, task: &Arc<PreparedTask>, header: &Value, lines: &[Value]) -> (usize, usize) {
+    let texts: Vec<&str> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    let answers = Answers::Written(texts.iter().map(|text| vec![(*text).to_owned()]).collect());
+    let filtered = filter(task, &answers).unwrap().samples;
     let mut compared = (0, 0);
     for (line, ours) in lines.iter().zip(&filtered) {
         for (filter, theirs) in line["filtered"].as_object().unwrap() {
-            assert_eq!(ours[filter], *theirs, "{}, document {}", file.display(), line["doc_id"]);
+            assert_eq!(ours.filtered[filter], *theirs, "{}, document {}", file.display(), line["doc_id"]);
             compared.0 += 1;
         }
     }
     if header["predict_only"] == true {
         // Nothing was graded there, and grading would run programs.
-        let graded = grade_generation(task, &answers);
+        let graded = grade(task, &answers);
         assert!(matches!(graded, Err(EvaluateError::RunsPrograms { .. })), "{}", file.display());
         for (doc, ours) in task.docs.iter().zip(&filtered) {
-            let program = format!("{}{}", doc.requests[0].context, answers[doc.doc_id][0]);
-            assert_eq!(ours["create_test"], serde_json::json!([program]));
+            let program = format!("{}{}", doc.requests[0].context, texts[doc.doc_id]);
+            assert_eq!(ours.filtered["create_test"], serde_json::json!([program]));
             compared.0 += 1;
         }
         return compared;
     }
-    let graded = grade_generation(task, &answers).unwrap();
+    let graded = grade(task, &answers).unwrap();
     for (line, ours) in lines.iter().zip(&graded.samples) {
         for (metric, theirs) in line["metrics"].as_object().unwrap() {
             let place = format!("{}, document {}, {metric}", file.display(), line["doc_id"]);
@@ -87,7 +88,7 @@ fn the_reference_s_own_texts_are_graded_alike() {
             limit: Some(Limit::Count(lines.len())),
             ..PrepareOptions::default()
         };
-        let task = prepare(&task, &data, &options).unwrap();
+        let task = Arc::new(prepare(&task, &data, &options).unwrap());
         let generation = task.generation.as_ref().unwrap();
         let stops: Vec<&str> = header["generation_kwargs"]["until"]
             .as_array()

@@ -12,7 +12,7 @@ use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use zoo::base::progress::Silent;
 use zoo::config;
-use zoo::engine::{LanguageModel, Limits, LocalModel, NoJournal, ScoreRequest};
+use zoo::engine::{Limits, LocalModel, NoJournal, ScoreRequest};
 use zoo::forms::HfModel;
 use zoo::kernels::{self, Precision};
 use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};

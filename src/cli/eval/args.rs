@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use clap::builder::PossibleValue;
 
 use crate::cli::build::Given;
 use crate::cli::size::ByteSize;
-use crate::evaluate;
+use crate::cli::{Global, models};
+use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
-use crate::records::Options;
+use crate::run::{Computing, Options, Places};
+use crate::tasks::Limit;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
-use crate::tasks::{Limit, PrepareOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,15 +34,11 @@ Examples:
 /// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
 /// results.json in the harness's own form. Every score is kept in ledger/ as soon as it is computed, so that a run that
 /// was interrupted goes on with --resume.
-// What is serialised goes into the run's record, and a run is resumed only if it is the same: whatever changes the
-// questions that a model is asked belongs there. The model, its numbers and the data are recorded by digest instead.
-#[derive(Debug, Default, clap::Args, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Models: names of the registry (zoo list), folders in Hugging Face's layout, or .gguf files
     #[arg(required = true, value_name = "MODEL")]
-    #[serde(skip)]
     pub models: Vec<String>,
     /// Suites, groups or single tasks (zoo suites), separated by commas
     #[arg(
@@ -61,35 +58,27 @@ pub struct Args {
     pub limit: Option<Limit>,
     /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
     #[arg(short, long, value_name = "DIR")]
-    #[serde(skip)]
     pub out: Option<PathBuf>,
     /// Go on with the interrupted run in --out, given the same options; of a finished one print the table
     #[arg(long, requires = "out")]
-    #[serde(skip)]
     pub resume: bool,
     /// Runs whose scores are taken over where model, arithmetic and tokens are the same, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
-    #[serde(skip)]
     pub reuse: Vec<PathBuf>,
     /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
     #[arg(long, value_name = "DIR")]
-    #[serde(skip)]
     pub data_dir: Option<PathBuf>,
     /// A folder with task files of your own; may be given several times
     #[arg(long, value_name = "DIR")]
-    #[serde(skip)]
     pub include_path: Vec<PathBuf>,
     /// Weights for a registry name, instead of its published sources
     #[arg(long, value_name = "PATH")]
-    #[serde(skip)]
     pub weights: Option<PathBuf>,
     /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
-    #[serde(skip)]
     pub from: Vec<Given>,
     /// Score weights that look like a difference to a base, not like a model
     #[arg(long)]
-    #[serde(skip)]
     pub allow_difference: bool,
     /// By whose rules: prompts, marks, tokens that count, metrics; several stand side by side (zoo suites --protocols)
     #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
@@ -122,7 +111,6 @@ pub struct Args {
     pub fewshot_seed: u32,
     /// Positions to use [default: the model's]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
-    #[serde(skip)]
     pub max_length: Option<usize>,
     /// What happens to documents that do not fit into the positions
     #[arg(long, default_value = "left", value_name = "HOW")]
@@ -130,122 +118,87 @@ pub struct Args {
     /// Memory that may be used, as 4GiB or 500MB; a model that is larger is read from the disk layer by layer, once for
     /// every forward pass [default: what is free]
     #[arg(long, value_name = "SIZE")]
-    #[serde(skip)]
     pub memory: Option<ByteSize>,
     /// Distinct tokens of one forward pass [default: by the model's size and the memory]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
-    #[serde(skip)]
     pub batch_tokens: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
-    #[serde(skip)]
     pub threads: Option<usize>,
     /// What is multiplied: exact (weights as they are stored, everything in f32), bf16 or int8 products
     #[arg(long, default_value = "exact", value_name = "NAME")]
-    #[serde(skip)]
-    pub precision: Arithmetic,
+    pub precision: Precision,
     /// Compute everything in this precision too, and report what the other one changes: KL divergence, agreement of the
     /// most probable token, and the difference of every metric with its paired error (precision.csv)
     #[arg(long, value_name = "NAME")]
-    #[serde(skip)]
-    pub against: Option<Arithmetic>,
+    pub against: Option<Precision>,
     /// Where layers are between two forward passes [default: in memory if they fit]
     #[arg(long, value_name = "WHERE")]
-    #[serde(skip)]
-    pub layers: Option<Layers>,
+    pub layers: Option<Residence>,
     /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
-    #[serde(skip)]
     pub matmul: Option<String>,
     /// Form of the table on stdout
     #[arg(long, default_value = "table", value_name = "FORM")]
-    #[serde(skip)]
     pub format: Format,
     /// Show every task of large groups in the table
     #[arg(long)]
-    #[serde(skip)]
     pub all_tasks: bool,
     /// Write documents, prompts and answers too, in the reference harness's form (lm-eval/ in the run's folder)
     #[arg(long)]
-    #[serde(skip)]
     pub log_samples: bool,
     /// Say what would be computed, what memory it takes and about how long, and stop
     #[arg(long)]
-    #[serde(skip)]
     pub dry_run: bool,
 }
 
-/// What happens to documents that do not fit.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Overlong {
-    /// Tokens are cut on the left, BOS and description first, as in the reference harness.
-    #[default]
-    Left,
-    /// Examples are left out from the front until the prompt fits.
-    DropShots,
-    /// The document is left out.
-    Skip,
-    /// Nothing is computed.
-    Error,
+/// A value as the command line shows it.
+fn value(name: &'static str, help: &'static str) -> Option<PossibleValue> {
+    Some(PossibleValue::new(name).help(help))
 }
 
-impl Overlong {
-    /// As on the command line.
-    pub fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+impl ValueEnum for Overlong {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Left => {
+                "Tokens are cut on the left, BOS and description first, as in the reference harness"
+            }
+            Self::DropShots => "Examples are left out from the front until the prompt fits",
+            Self::Skip => "The document is left out",
+            Self::Error => "Nothing is computed",
+        };
+        value(self.name(), help)
     }
 }
 
-impl From<Overlong> for evaluate::Overlong {
-    fn from(policy: Overlong) -> Self {
-        match policy {
-            Overlong::Left => Self::Left,
-            Overlong::DropShots => Self::DropExamples,
-            Overlong::Skip => Self::Skip,
-            Overlong::Error => Self::Error,
-        }
+impl ValueEnum for Precision {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Exact => "Weights as they are stored, everything in f32",
+            Self::Bf16 => "Weights and activations rounded to bf16, sums in f32",
+            Self::Int8 => "Weights and activations as 8-bit integers in blocks of 32",
+        };
+        value(self.name(), help)
     }
 }
 
-/// What is multiplied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Arithmetic {
-    /// Weights as they are stored, everything in f32.
-    #[default]
-    Exact,
-    /// Weights and activations rounded to bf16, sums in f32.
-    Bf16,
-    /// Weights and activations as 8-bit integers in blocks of 32.
-    Int8,
-}
-
-impl From<Arithmetic> for Precision {
-    fn from(arithmetic: Arithmetic) -> Self {
-        match arithmetic {
-            Arithmetic::Exact => Self::Exact,
-            Arithmetic::Bf16 => Self::Bf16,
-            Arithmetic::Int8 => Self::Int8,
-        }
+impl ValueEnum for Residence {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Memory, Self::Disk]
     }
-}
 
-/// Where layers are between two forward passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Layers {
-    /// All of them in memory.
-    Memory,
-    /// Read from the disk once for every pass.
-    Disk,
-}
-
-impl From<Layers> for Residence {
-    fn from(layers: Layers) -> Self {
-        match layers {
-            Layers::Memory => Self::Memory,
-            Layers::Disk => Self::Disk,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Memory => value("memory", "All of them in memory"),
+            Self::Disk => value("disk", "Read from the disk once for every pass"),
         }
     }
 }
@@ -265,24 +218,39 @@ pub enum Format {
 }
 
 impl Args {
-    /// The options that decide what a model is asked, by name.
-    pub fn options(&self) -> anyhow::Result<Options> {
-        Ok(serde_yaml::from_value(serde_yaml::to_value(self)?)?)
-    }
-
-    /// The options of a run's record.
-    pub fn from_options(options: &Options) -> anyhow::Result<Self> {
-        Ok(serde_yaml::from_value(serde_yaml::to_value(options)?)?)
-    }
-
-    /// How documents and prompts are made.
-    pub fn prepare_options(&self) -> PrepareOptions {
-        PrepareOptions {
+    /// What the run is asked to do.
+    pub fn options(&self, global: &Global) -> Options {
+        Options {
+            suite: self.suite.clone(),
             num_fewshot: self.num_fewshot,
             limit: self.limit,
-            fewshot_seed: self.fewshot_seed,
+            protocol: self.protocol.clone(),
+            metrics: self.metrics.clone(),
+            apply_chat_template: self.apply_chat_template.clone(),
+            fewshot_as_multiturn: self.fewshot_as_multiturn,
             system_instruction: self.system_instruction.clone(),
-            ..PrepareOptions::default()
+            fewshot_seed: self.fewshot_seed,
+            overlong: self.overlong,
+            models: self.models.clone(),
+            places: Places {
+                out: self.out.clone(),
+                resume: self.resume,
+                reuse: self.reuse.clone(),
+                data_dir: self.data_dir.clone(),
+                include_path: self.include_path.clone(),
+                own_cards: models::own_folder(global),
+                log_samples: self.log_samples,
+            },
+            computing: Computing {
+                allow_difference: self.allow_difference,
+                max_length: self.max_length,
+                memory: self.memory.map(|size| size.0),
+                batch_tokens: self.batch_tokens,
+                precision: self.precision,
+                against: self.against,
+                layers: self.layers,
+                matmul: self.matmul.clone(),
+            },
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Global;
-use super::eval::{self, Format, parse_limit};
-use crate::run::output::Shown;
-use crate::run::{again, answers};
+use super::eval::{Format, Shown, parse_limit, print};
+use super::{Global, models};
+use crate::run::{Options, Places, WrittenAnswers, score_answers, score_run};
 use crate::tasks::Limit;
 
 const EXAMPLES: &str = "\
@@ -76,26 +75,39 @@ pub struct Args {
 }
 
 impl Args {
-    pub(crate) fn shown(&self) -> Shown {
-        Shown { format: self.format, all_tasks: self.all_tasks }
-    }
-
-    /// How the prompts were made that were answered: what zoo eval would have been given.
-    pub(crate) fn asked(&self) -> eval::Args {
-        eval::Args {
+    /// How the prompts were made that were answered, and where things are.
+    fn options(&self, global: &Global) -> Options {
+        Options {
             suite: self.suite.clone(),
             num_fewshot: self.num_fewshot,
             limit: self.limit,
             fewshot_seed: self.fewshot_seed,
             system_instruction: self.system_instruction.clone(),
-            ..eval::Args::default()
+            places: Places {
+                out: self.out.clone(),
+                data_dir: self.data_dir.clone(),
+                include_path: self.include_path.clone(),
+                own_cards: models::own_folder(global),
+                ..Places::default()
+            },
+            ..Options::default()
         }
     }
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    match &args.run {
-        Some(run) => again::run(run, args, global),
-        None => answers::run(args, global),
-    }
+    let options = args.options(global);
+    let finished = match &args.run {
+        Some(folder) => score_run(folder, &options)?,
+        None => {
+            let written = WrittenAnswers {
+                files: args.answers.clone(),
+                model: args.model.clone(),
+                skip_missing: args.skip_missing,
+                predict_only: args.predict_only,
+            };
+            score_answers(&written, &options)?
+        }
+    };
+    print(&finished, Shown { format: args.format, all_tasks: args.all_tasks }, global)
 }

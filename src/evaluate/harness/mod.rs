@@ -10,7 +10,7 @@ use super::{TaskMetric, TaskResult};
 use crate::tasks::OutputType;
 
 pub use config::task_config;
-pub use results::{RunFacts, results, sanitized};
+pub use results::{Facts, SpecialTokens, results, sanitized};
 pub use samples::{Sample, samples};
 
 /// The order in which the harness computes metrics, and lists them, whatever order a task file has.
@@ -32,7 +32,7 @@ const COMPUTED: [&str; 13] = [
 
 /// The metrics of a task as the harness orders them; those of a function and of written answers as they come.
 fn metrics(result: &TaskResult) -> Vec<&TaskMetric> {
-    let config = &result.task.config;
+    let config = &result.asked.task.config;
     let mut metrics: Vec<&TaskMetric> = result.metrics.iter().collect();
     if config.process_results.is_none() && config.output_type != OutputType::GenerateUntil {
         let place = |metric: &&TaskMetric| COMPUTED.iter().position(|name| *name == metric.metric);

@@ -6,50 +6,34 @@
 use serde_json::{Map, Value, json};
 
 use super::config::task_config;
-use crate::evaluate::TaskResult;
-use crate::evaluate::rows::group_values;
+use crate::base::digest::sha256;
+use crate::evaluate::{TaskResult, group_values};
 use crate::metrics::{Aggregate, BOOTSTRAP_ITERATIONS};
+use crate::records::{ModelRecord, RunRecord};
 use crate::tasks::{Group, Suite};
 
+/// Padding, end and beginning of a sequence: text and id of each, where there is one.
+pub type SpecialTokens = [Option<(String, u32)>; 3];
+
 /// What a results file says beside the numbers.
-#[derive(Debug, Clone, Default)]
-pub struct RunFacts {
-    /// The model's name.
-    pub model: String,
-    /// Where its weights are.
-    pub path: String,
-    /// Digest of its weights.
-    pub weights_sha256: String,
-    /// Its parameters.
-    pub parameters: u64,
-    /// The positions used.
-    pub max_length: usize,
-    /// Padding, end and beginning of a sequence: text and id of each, where there is one.
-    pub special_tokens: [Option<(String, u32)>; 3],
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The run.
+    pub run: &'a RunRecord,
+    /// The model, as it was asked.
+    pub model: &'a ModelRecord,
+    /// Of its tokenizer.
+    pub special_tokens: &'a SpecialTokens,
     /// Documents of each task, as asked for: a number, or a part below 1.
     pub limit: Option<f64>,
-    /// The seed of the few-shot sampler.
-    pub fewshot_seed: u32,
-    /// A text before every prompt.
-    pub system_instruction: Option<String>,
-    /// The chat template that prompts went through.
-    pub chat_template: Option<String>,
-    /// Whether examples were turns of a conversation; none without a chat template.
-    pub fewshot_as_multiturn: Option<bool>,
-    /// Whose numbers these are meant to be.
-    pub protocol: String,
-    /// The machine, in words.
-    pub environment: String,
     /// When the run began, in seconds since 1970.
     pub date: f64,
-    /// How long it took, in seconds.
-    pub seconds: f64,
     /// By task, the digest over its samples; empty where none are logged.
     pub task_hashes: Map<String, Value>,
 }
 
 /// The whole file. `tasks` holds the results of every task of `suites` that was run.
-pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts) -> Value {
+pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &Facts<'_>) -> Value {
     let mut book = Book::default();
     for task in tasks {
         book.task(task);
@@ -73,26 +57,26 @@ pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts) -> Valu
     file.insert("n-shot".into(), sorted(book.shots));
     file.insert("higher_is_better".into(), sorted(book.higher));
     file.insert("n-samples".into(), Value::Object(book.samples));
-    let Value::Object(rest) = provenance(facts) else { return Value::Object(file) };
-    file.extend(rest);
+    if let Value::Object(rest) = provenance(facts) {
+        file.extend(rest);
+    }
     Value::Object(file)
 }
 
-fn provenance(facts: &RunFacts) -> Value {
-    let special = |at: usize| match facts.special_tokens.get(at) {
-        Some(Some((text, id))) => json!([text, id.to_string()]),
-        _ => json!([null, "None"]),
+fn provenance(facts: &Facts<'_>) -> Value {
+    let Facts { run, model, special_tokens: [pad, end, begin], .. } = facts;
+    let special = |token: &Option<(String, u32)>| match token {
+        Some((text, id)) => json!([text, id.to_string()]),
+        None => json!([null, "None"]),
     };
-    let end = facts.special_tokens.get(1).and_then(|token| token.as_ref().map(|(_, id)| *id));
-    let digest = |text: &Option<String>| text.as_deref().map(crate::base::digest::sha256);
     json!({
         "config": {
             "model": "zoo",
-            "model_args": {"pretrained": facts.path, "dtype": "float32"},
-            "model_num_parameters": facts.parameters,
+            "model_args": {"pretrained": model.path, "dtype": "float32"},
+            "model_num_parameters": model.parameters,
             "model_dtype": "torch.float32",
             "model_revision": null,
-            "model_sha": facts.weights_sha256,
+            "model_sha": model.weights_sha256,
             "batch_size": null,
             "batch_sizes": [],
             "device": "cpu",
@@ -103,29 +87,29 @@ fn provenance(facts: &RunFacts) -> Value {
             "random_seed": 0,
             "numpy_seed": 1234,
             "torch_seed": 1234,
-            "fewshot_seed": facts.fewshot_seed,
+            "fewshot_seed": run.fewshot_seed,
         },
         "git_hash": null,
         "date": facts.date,
-        "pretty_env_info": facts.environment,
+        "pretty_env_info": format!("{}, {} threads", run.cpu, run.threads),
         "transformers_version": null,
-        "lm_eval_version": facts.protocol,
+        "lm_eval_version": format!("zoo {}, protocol {}", run.zoo, model.protocol),
         "upper_git_hash": null,
-        "tokenizer_pad_token": special(0),
-        "tokenizer_eos_token": special(1),
-        "tokenizer_bos_token": special(2),
-        "eot_token_id": end,
-        "max_length": facts.max_length,
+        "tokenizer_pad_token": special(pad),
+        "tokenizer_eos_token": special(end),
+        "tokenizer_bos_token": special(begin),
+        "eot_token_id": end.as_ref().map(|(_, id)| id),
+        "max_length": model.max_length,
         "task_hashes": facts.task_hashes,
         "model_source": "zoo",
-        "model_name": facts.model,
-        "model_name_sanitized": sanitized(&facts.model),
-        "system_instruction": facts.system_instruction,
-        "system_instruction_sha": digest(&facts.system_instruction),
-        "fewshot_as_multiturn": facts.fewshot_as_multiturn,
-        "chat_template": facts.chat_template,
-        "chat_template_sha": digest(&facts.chat_template),
-        "total_evaluation_time_seconds": crate::python::print::float(facts.seconds),
+        "model_name": model.name,
+        "model_name_sanitized": sanitized(&model.name),
+        "system_instruction": run.system_instruction,
+        "system_instruction_sha": run.system_instruction.as_deref().map(sha256),
+        "fewshot_as_multiturn": null,
+        "chat_template": null,
+        "chat_template_sha": null,
+        "total_evaluation_time_seconds": crate::python::print::float(run.seconds),
     })
 }
 
@@ -160,7 +144,7 @@ struct Book {
 
 impl Book {
     fn task(&mut self, result: &TaskResult) {
-        let task = &result.task;
+        let task = &result.asked.task;
         let name = task.name.clone();
         let mut entry = Map::new();
         entry.insert("name".into(), name.clone().into());
@@ -170,12 +154,12 @@ impl Book {
             insert(&mut entry, &metric.metric, &metric.filter, metric.value);
         }
         self.results.insert(name.clone(), Value::Object(entry));
-        self.configs.insert(name.clone(), task_config(task, result.num_fewshot));
+        self.configs.insert(name.clone(), task_config(task, result.asked.num_fewshot));
         self.versions.insert(name.clone(), version(task.version()));
-        self.shots.insert(name.clone(), result.num_fewshot.into());
+        self.shots.insert(name.clone(), result.asked.num_fewshot.into());
         let higher = task.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
         self.higher.insert(name.clone(), Value::Object(higher.collect()));
-        let counts = json!({"original": result.total_documents, "effective": result.samples.len()});
+        let counts = json!({"original": result.asked.total_docs, "effective": result.samples.len()});
         self.samples.insert(name, counts);
     }
 

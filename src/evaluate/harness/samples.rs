@@ -21,8 +21,8 @@ pub struct Sample {
     pub hashes: String,
 }
 
-/// The lines of a task: filter by filter, document by document. `result` must be that of `task`.
-pub fn samples<'a>(task: &'a PreparedTask, result: &'a TaskResult) -> impl Iterator<Item = Sample> + 'a {
+/// The lines of a task: filter by filter, document by document.
+pub fn samples(result: &TaskResult) -> impl Iterator<Item = Sample> {
     let mut filters: Vec<&str> = Vec::new();
     let written =
         result.samples.first().into_iter().flat_map(|line| line.filtered.keys().map(String::as_str));
@@ -35,19 +35,13 @@ pub fn samples<'a>(task: &'a PreparedTask, result: &'a TaskResult) -> impl Itera
         filters.push(NO_FILTER);
     }
     filters.into_iter().flat_map(move |filter| {
-        let documents = task.docs.iter().zip(&result.samples).enumerate();
-        documents.map(move |(at, (doc, line))| sample(task, result, filter, at, doc, line))
+        let documents = result.asked.docs.iter().zip(&result.samples).enumerate();
+        documents.map(move |(at, (doc, line))| sample(result, filter, at, doc, line))
     })
 }
 
-fn sample(
-    task: &PreparedTask,
-    result: &TaskResult,
-    filter: &str,
-    at: usize,
-    doc: &PreparedDoc,
-    line: &SampleLine,
-) -> Sample {
+fn sample(result: &TaskResult, filter: &str, at: usize, doc: &PreparedDoc, line: &SampleLine) -> Sample {
+    let task = &*result.asked;
     let kind = task.task.config.output_type;
     let requests: Vec<&TextRequest> = doc.requests.iter().chain(&doc.unconditional).collect();
     let arguments = requests
@@ -82,8 +76,7 @@ fn sample(
     });
     if let Some(map) = sample.as_object_mut() {
         for metric in metrics {
-            let value =
-                metric.documents.get(at).map_or(Value::Null, |value| shown(kind, &metric.metric, value));
+            let value = shown(kind, &metric.metric, &metric.documents[at]);
             map.insert(metric.metric.clone(), value);
         }
     }

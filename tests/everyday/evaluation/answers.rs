@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 use zoo::evaluate::harness::samples;
-use zoo::evaluate::{EvaluateError, filter_answers, grade_generation, unparsed};
+use zoo::evaluate::{Answers, EvaluateError, filter, grade, unparsed};
 use zoo::tasks::{DataStore, Index, PrepareOptions, PreparedTask, Suite, Task, prepare};
 
 fn data(files: &[(&str, serde_json::Value)]) -> TempDir {
@@ -27,13 +27,13 @@ fn suite(name: &str) -> Arc<Task> {
     }
 }
 
-fn prepared(name: &str, data: &TempDir, shots: usize) -> PreparedTask {
+fn prepared(name: &str, data: &TempDir, shots: usize) -> Arc<PreparedTask> {
     let options = PrepareOptions { num_fewshot: Some(shots), ..PrepareOptions::default() };
-    prepare(&suite(name), &DataStore::new(Some(data.path()), None), &options).unwrap()
+    Arc::new(prepare(&suite(name), &DataStore::new(Some(data.path()), None), &options).unwrap())
 }
 
-fn answers(texts: &[&str]) -> Vec<Vec<String>> {
-    texts.iter().map(|text| vec![(*text).to_owned()]).collect()
+fn answers(texts: &[&str]) -> Answers {
+    Answers::Written(texts.iter().map(|text| vec![(*text).to_owned()]).collect())
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn each_filter_has_its_own_metric() {
         data(&[("openai/gsm8k/main/test.jsonl", rows.clone()), ("openai/gsm8k/main/train.jsonl", rows)]);
     let task = prepared("gsm8k", &data, 0);
     assert_eq!(&*task.docs[0].requests[0].context, "Question: 1 + 1?\nAnswer:");
-    let graded = grade_generation(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
+    let graded = grade(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
     let value = |filter| graded.metric("exact_match", filter).unwrap().value;
     assert_eq!((value("strict-match"), value("flexible-extract")), (0.5, 1.0));
     let line = &graded.samples[1];
@@ -61,8 +61,8 @@ fn written_answers_are_logged_as_the_harness_logs_them() {
     let data =
         data(&[("openai/gsm8k/main/test.jsonl", rows.clone()), ("openai/gsm8k/main/train.jsonl", rows)]);
     let task = prepared("gsm8k", &data, 0);
-    let graded = grade_generation(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
-    let lines = samples(&task, &graded).map(|s| serde_json::from_str(&s.line).unwrap());
+    let graded = grade(&task, &answers(&["So\n#### 2", "It is 4."])).unwrap();
+    let lines = samples(&graded).map(|s| serde_json::from_str(&s.line).unwrap());
     let lines: Vec<serde_json::Value> = lines.collect();
     let seen: Vec<_> = lines.iter().map(|l| (l["filter"].as_str().unwrap(), l["doc_id"].as_u64())).collect();
     let (strict, flexible) = ("strict-match", "flexible-extract");
@@ -89,7 +89,7 @@ fn any_of_several_answers_is_right() {
     let task = prepared("nq_open", &data, 1);
     let shown = "Answer these questions:\n\nQ: when?\nA: 1972\nQ: who?\nA:";
     assert_eq!(&*task.docs[0].requests[0].context, shown);
-    let graded = grade_generation(&task, &answers(&[" a beatles! ", "1973"])).unwrap();
+    let graded = grade(&task, &answers(&[" a beatles! ", "1973"])).unwrap();
     assert_eq!(graded.samples[0].metrics["exact_match,remove_whitespace"], 1.0);
     assert_eq!(graded.samples[1].metrics["exact_match,remove_whitespace"], 0.0);
     assert_eq!(graded.samples[0].target, json!(["The Beatles", "Beatles"]));
@@ -102,7 +102,7 @@ fn worked_examples_come_first_and_the_answer_follows_its_phrase() {
     let context = &task.docs[0].requests[0].context;
     assert!(context.ends_with("\n\nQ: Turn?\nA: Let's think step by step.\n"), "{context}");
     assert_eq!(context.matches("Let's think step by step.\n").count(), 4);
-    let graded = grade_generation(&task, &answers(&["We turn. So the answer is No."])).unwrap();
+    let graded = grade(&task, &answers(&["We turn. So the answer is No."])).unwrap();
     assert_eq!(graded.metric("exact_match", "get-answer").unwrap().value, 1.0);
 }
 
@@ -111,7 +111,7 @@ fn a_native_function_grades_in_place_of_metrics() {
     let row = json!([{"query": "Q: 1/2?\nA: The answer is", "answer": "$\\frac{1}{2}$"}]);
     let data = data(&[("hails/agieval-math/test.jsonl", row)]);
     let task = prepared("agieval_math", &data, 0);
-    let graded = grade_generation(&task, &answers(&[" $0.5$"])).unwrap();
+    let graded = grade(&task, &answers(&[" $0.5$"])).unwrap();
     assert_eq!(graded.metric("acc", "none").unwrap().value, 1.0);
 }
 
@@ -121,9 +121,9 @@ fn programs_are_put_together_and_not_run() {
     let data = data(&[("openai/openai_humaneval/test.jsonl", row)]);
     let task = prepared("humaneval", &data, 0);
     assert_eq!(task.docs[0].target_text, "def check(f): pass\ncheck(f)");
-    let filtered = filter_answers(&task, &answers(&["    return 1"])).unwrap();
-    assert_eq!(filtered[0]["create_test"], json!(["def f():\n    return 1"]));
-    let error = grade_generation(&task, &answers(&["    return 1"])).unwrap_err();
+    let filtered = filter(&task, &answers(&["    return 1"])).unwrap();
+    assert_eq!(filtered.samples[0].filtered["create_test"], json!(["def f():\n    return 1"]));
+    let error = grade(&task, &answers(&["    return 1"])).unwrap_err();
     assert!(matches!(error, EvaluateError::RunsPrograms { .. }));
     assert!(error.to_string().contains("later version"), "{error}");
 }
@@ -149,7 +149,8 @@ fn examples_of_programs_are_byte_by_byte_those_of_the_harness() {
 fn answers_that_do_not_fit_the_documents_are_refused() {
     let data = data(&[("SaylorTwift/bbh/navigate/test.jsonl", json!([{"input": "Turn?", "target": "No"}]))]);
     let task = prepared("bbh_fewshot_navigate", &data, 0);
-    let said = |answers: &[Vec<String>]| grade_generation(&task, answers).unwrap_err().to_string();
+    let said =
+        |answers: &[Vec<String>]| grade(&task, &Answers::Written(answers.to_vec())).unwrap_err().to_string();
     assert!(said(&[]).contains("found answers to 0"), "{}", said(&[]));
     assert!(said(&[vec![]]).contains("found 0 to document 0"), "{}", said(&[vec![]]));
     let sorted = prepared(
@@ -160,6 +161,6 @@ fn answers_that_do_not_fit_the_documents_are_refused() {
         )]),
         0,
     );
-    let error = grade_generation(&sorted, &answers(&["a"])).unwrap_err().to_string();
+    let error = grade(&sorted, &answers(&["a"])).unwrap_err().to_string();
     assert!(error.contains("document 0: filter flexible-extract") && error.contains("List:"), "{error}");
 }

@@ -101,6 +101,22 @@ fn drop_shots_takes_examples_from_the_front() {
 }
 
 #[test]
+fn documents_that_were_shortened_or_left_out_are_graded_again_as_they_were() {
+    for (length, policy) in [("150", "drop-shots"), ("100", "skip"), ("100", "left")] {
+        let folder = workspace();
+        let output = eval(folder.path(), &["--max-length", length, "--overlong", policy]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let output = zoo(&["score", &path("run"), "--include-path", &path("tasks"), "--out", &path("again")]);
+        assert!(output.status.success(), "{policy}: {}", stderr(&output));
+        for file in ["results.csv", "samples/tiny/mine.jsonl"] {
+            let read = |run: &str| fs::read_to_string(folder.path().join(run).join(file)).unwrap();
+            assert_eq!(read("again"), read("run"), "{policy}, {file}");
+        }
+    }
+}
+
+#[test]
 fn skip_leaves_documents_out_and_counts_them() {
     let folder = workspace();
     let output = eval(folder.path(), &["--max-length", "100", "--overlong", "skip"]);

@@ -175,3 +175,63 @@ fn a_card_s_template_writes_ids_and_a_single_turn_where_it_has_no_more() {
     // "ASSISTANT:" is followed by a space and the answer, byte by byte.
     assert_eq!(line["choices"][0]["tokens"], json!([b' ', b'n', b'o']));
 }
+
+/// Grades the run again; gives the output and where its files are.
+fn score(folder: &Path) -> (std::process::Output, PathBuf) {
+    let (run, again) = (folder.join("run"), folder.join("again"));
+    let (data, tasks) = (fixtures().join("data"), fixtures().join("tasks"));
+    let mut args = vec!["score", run.to_str().unwrap(), "--out", again.to_str().unwrap()];
+    args.extend(["--data-dir", data.to_str().unwrap(), "--include-path", tasks.to_str().unwrap()]);
+    (zoo(&args), again)
+}
+
+#[test]
+fn protocols_and_templates_are_graded_again_to_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let protocols = ["--protocol", "llama.cpp,lm-eval-0.4.13,opencompass-ppl", "--metrics", "acc_bytes"];
+    let more = ["--suite", "chat_plain,chat_word", "--apply-chat-template=both"];
+    let (output, rows) = eval(folder.path(), &[&protocols[..], &more[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    // The first protocol has no chat_word, and two of the templates are of the checkpoint.
+    assert!(columns(&rows, &[0, 11, 2]).contains(&"tiny (chat) lm-eval-0.4.13 chat_word".to_owned()));
+    let (output, again) = score(folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let run = folder.path().join("run");
+    let samples = |run: &Path| {
+        let folders = fs::read_dir(run.join("samples")).unwrap().map(|entry| entry.unwrap().path());
+        let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+        let files = files.map(|file| file.unwrap().path());
+        let file =
+            |path: PathBuf| (path.strip_prefix(run).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+        files.map(file).collect::<BTreeMap<PathBuf, String>>()
+    };
+    assert_eq!(samples(&run).len(), 8);
+    assert_eq!(samples(&again), samples(&run));
+    for file in ["results.csv", "comparison.csv", "comparison.md"] {
+        assert_eq!(
+            fs::read_to_string(again.join(file)).unwrap(),
+            fs::read_to_string(run.join(file)).unwrap()
+        );
+    }
+    // Prompts are written by the template that the run had, or not at all.
+    let template = folder.path().join("tiny/chat_template.jinja");
+    let text = fs::read_to_string(&template).unwrap();
+    fs::write(&template, text + "{# another one #}").unwrap();
+    let (output, _) = score(folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    for words in ["tiny (chat)", "checkpoint: default", "none that is the same"] {
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn prompts_by_a_template_of_the_registry_are_graded_again_without_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (output, _) = eval(folder.path(), &["--suite", "chat_plain", "--apply-chat-template=alpaca"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    fs::remove_dir_all(folder.path().join("tiny")).unwrap();
+    let (output, again) = score(folder.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let results = |run: PathBuf| fs::read_to_string(run.join("results.csv")).unwrap();
+    assert_eq!(results(again), results(folder.path().join("run")));
+}

@@ -1,14 +1,11 @@
 //! Task results → rows, along the tree of a suite: groups before their tasks.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use super::{TaskMetric, TaskResult};
 use crate::base::digest::sha256;
-use crate::metrics::{Aggregate, combine};
+use crate::evaluate::{TaskMetric, TaskResult, group_values, other_averages};
+use crate::metrics::Aggregate;
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
-use crate::tasks::{Aggregate as GroupMetric, Group, Suite, Task};
+use crate::tasks::{Aggregate as GroupMetric, Group, Suite};
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,15 +54,15 @@ impl Walk<'_> {
     fn visit(&self, node: &Suite, depth: usize, rows: &mut Vec<Row>) {
         match node {
             Suite::Task(task) => {
-                if let Some(result) = self.results.iter().find(|r| r.task.name == task.name) {
+                if let Some(result) = self.results.iter().find(|result| result.name() == task.name) {
                     for TaskMetric { metric, filter, value, .. } in &result.metrics {
                         rows.push(self.row(
                             &task.name,
                             (depth, TaskKind::Task),
                             (metric, filter),
                             *value,
-                            Some(result.num_fewshot),
-                            &result.data_sha256,
+                            Some(result.asked.num_fewshot),
+                            &result.asked.data_sha256,
                         ));
                     }
                 }
@@ -86,10 +83,10 @@ impl Walk<'_> {
         let aggregates: Vec<GroupMetric> =
             group.aggregates.iter().cloned().chain(self.more_aggregates(group)).collect();
         let Some((members, values)) = group_values(node, &aggregates, self.results) else { return };
-        let shots = members.first().map(|m| m.num_fewshot);
-        let shots = shots.filter(|first| members.iter().all(|m| m.num_fewshot == *first));
+        let shots = members.first().map(|member| member.asked.num_fewshot);
+        let shots = shots.filter(|first| members.iter().all(|member| member.asked.num_fewshot == *first));
         let data_sha256 =
-            sha256(members.iter().map(|member| member.data_sha256.as_str()).collect::<String>());
+            sha256(members.iter().map(|member| member.asked.data_sha256.as_str()).collect::<String>());
         let place = (depth, TaskKind::Group);
         for (metric, filter, value) in &values {
             rows.push(self.row(&group.name, place, (metric, filter), *value, shots, &data_sha256));
@@ -145,58 +142,4 @@ impl Walk<'_> {
             kind,
         }
     }
-}
-
-/// A metric after a filter and its value over the tasks of a group.
-pub(super) type GroupValue = (String, String, Aggregate);
-
-/// The tasks of a group and every aggregate that any of them has a value for. `None` for a group of which a part
-/// was not run: it has no number of its own.
-pub(super) fn group_values<'r>(
-    node: &Suite,
-    aggregates: &[GroupMetric],
-    results: &'r [TaskResult],
-) -> Option<(Vec<&'r TaskResult>, Vec<GroupValue>)> {
-    let find = |task: &Arc<Task>| results.iter().find(|result| result.task.name == task.name);
-    let members: Vec<&TaskResult> = node.tasks().iter().map(find).collect::<Option<_>>()?;
-    let mut all = Vec::new();
-    for aggregate in aggregates {
-        let metric = aggregate.metric.as_str();
-        let found = || {
-            let own = members.iter().flat_map(|m| &m.metrics).filter(|m| m.metric == metric);
-            own.map(|m| m.filter.clone()).collect::<BTreeSet<_>>().into_iter().collect()
-        };
-        let filters: Vec<String> = aggregate.filters.clone().unwrap_or_else(found);
-        for filter in filters {
-            let values = of_members(&members, metric, &filter);
-            let value = combine(&values, aggregate.weight_by_size);
-            all.extend(value.map(|value| (metric.to_owned(), filter, value)));
-        }
-    }
-    Some((members, all))
-}
-
-fn of_members(members: &[&TaskResult], metric: &str, filter: &str) -> Vec<Aggregate> {
-    members.iter().filter_map(|member| member.metric(metric, filter)).collect()
-}
-
-/// For every value of a group the average that its file does not ask for: `acc_macro`, each task counted once,
-/// beside `acc` by size, or `acc_micro`, by size, beside `acc` of each task once. None where all tasks are of one
-/// size, since both are the same then.
-fn other_averages(
-    aggregates: &[GroupMetric],
-    members: &[&TaskResult],
-    values: &[GroupValue],
-) -> Vec<GroupValue> {
-    let mut all = Vec::new();
-    for (metric, filter, _) in values {
-        let Some(aggregate) = aggregates.iter().find(|a| a.metric == *metric) else { continue };
-        let own = of_members(members, metric, filter);
-        let same = own.windows(2).all(|pair| matches!(pair, [a, b] if a.n == b.n));
-        if let (false, Some(value)) = (same, combine(&own, !aggregate.weight_by_size)) {
-            let name = if aggregate.weight_by_size { "macro" } else { "micro" };
-            all.push((format!("{metric}_{name}"), filter.clone(), value));
-        }
-    }
-    all
 }

@@ -1,0 +1,50 @@
+//! The models that a command line names, found on the disk, fetched or built.
+
+use super::Args;
+use crate::cli::build::{Given, given_for};
+use crate::cli::exit::Usage;
+use crate::cli::source::{existing_path, locate};
+use crate::cli::{Global, models};
+use crate::registry::{Card, Registry};
+use crate::run::{Located, name_of};
+
+/// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
+pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Located> {
+    if args.weights.is_some() && args.models.len() > 1 {
+        return Err(Usage("--weights goes with a single model".to_owned()).into());
+    }
+    if !args.from.is_empty() {
+        refuse_unused_parts(args, &models::registry(global)?)?;
+    }
+    if let Some(path) = existing_path(name)? {
+        return Ok(Located { name: name_of(&path), card: None, path });
+    }
+    let registry = models::registry(global)?;
+    let card = models::find(&registry, name)?.clone();
+    let path = match &args.weights {
+        Some(path) => path.clone(),
+        None => {
+            // A stray part is refused by name where it can only be meant for this model.
+            let several = args.models.len() > 1;
+            let own = several.then(|| given_for(&card, &registry, &args.from));
+            locate(&card, &registry, own.as_deref().unwrap_or(&args.from), global)?
+        }
+    };
+    Ok(Located { name: card.id.clone(), card: Some(card), path })
+}
+
+/// Refuses a `--from` that is part of none of the models.
+fn refuse_unused_parts(args: &Args, registry: &Registry) -> anyhow::Result<()> {
+    let cards: Vec<&Card> = args.models.iter().filter_map(|name| registry.find(name).ok()).collect();
+    let is_used = |given: &&Given| {
+        cards.iter().any(|card| !given_for(card, registry, std::slice::from_ref(*given)).is_empty())
+    };
+    match args.from.iter().find(|given| !is_used(given)) {
+        Some(given) => {
+            let (name, models) = (given.name(), args.models.join(", "));
+            Err(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}"))
+                .into())
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! `--dry-run`: what a run would compute, hold and take.
+
+use std::io::Write;
+
+use comfy_table::{Cell, CellAlignment};
+
+use crate::model::Residence;
+use crate::report::{plain_table, render, terminal_width};
+use crate::run::{Forecast, Line};
+
+/// Prints the plan of every model.
+pub fn print(forecasts: &[Forecast]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for forecast in forecasts {
+        print_one(forecast, &mut out)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
+    let Forecast { tokens, memory: needed, .. } = forecast;
+    writeln!(out, "{}", forecast.model)?;
+    for (label, value) in [
+        ("tasks", forecast.tasks.len() as u64),
+        ("documents", forecast.tasks.iter().map(|line| line.documents as u64).sum()),
+        ("requests", forecast.requests as u64),
+        ("tokens asked", tokens.asked),
+        ("tokens distinct", tokens.distinct),
+        ("tokens to compute", tokens.computed),
+        ("forward passes", forecast.waves as u64),
+    ] {
+        writeln!(out, "  {label:<22} {value:>14}")?;
+    }
+    for (label, bytes) in [
+        ("memory: weights", needed.weights),
+        ("largest wave", needed.wave),
+        ("  of it keys, values", needed.keys_and_values),
+        ("buffers", needed.buffers),
+        ("logits", needed.logits),
+        ("tokens", needed.tokens),
+        ("memory together", needed.total()),
+    ] {
+        writeln!(out, "  {label:<22} {:>14}", amount(bytes))?;
+    }
+    let layers = match forecast.residence {
+        Residence::Memory => "in memory",
+        Residence::Disk => "on the disk, read once for every forward pass",
+    };
+    writeln!(out, "  {:<22} {layers}", "layers")?;
+    if let Some(budget) = forecast.budget {
+        let fits = if needed.total() > budget { "does not fit" } else { "fits" };
+        writeln!(out, "  {:<22} {:>14}  ({fits})", "may be used", amount(budget))?;
+    }
+    if let Some((speed, seconds)) = forecast.speed {
+        writeln!(
+            out,
+            "  {:<22} {:>14}  (a forecast from {:.1} GFLOP/s, measured just now in products of this width)",
+            "time, about",
+            duration(seconds),
+            speed.linear / 1e9
+        )?;
+    }
+    writeln!(out, "\n{}", table(&forecast.tasks))?;
+    for line in &forecast.findings {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// The tasks, each by itself; shares of the time add up to 1.
+fn table(lines: &[Line]) -> String {
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let mut table = plain_table(terminal_width());
+    let mut head = vec![Cell::new("task")];
+    head.extend(["documents", "requests", "asked", "distinct", "time"].map(|t| right(t.into())));
+    table.set_header(head);
+    for line in lines {
+        table.add_row(vec![
+            Cell::new(&line.task),
+            right(line.documents.to_string()),
+            right(line.requests.to_string()),
+            right(line.tokens.asked.to_string()),
+            right(line.tokens.distinct.to_string()),
+            right(format!("{:.1} %", 100.0 * line.share)),
+        ]);
+    }
+    render(&mut table, &[0])
+}
+
+/// Bytes in the unit that suits them.
+fn amount(bytes: u64) -> String {
+    let mebi = bytes as f64 / f64::from(1 << 20);
+    if mebi < 100.0 { format!("{mebi:.2} MiB") } else { format!("{:.2} GiB", mebi / 1024.0) }
+}
+
+/// Seconds as people say them.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "under 1 s".to_owned(),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::TokenCounts;
+
+    #[test]
+    fn tasks_stand_in_lines() {
+        let tokens = TokenCounts { asked: 4000, distinct: 900, computed: 900 };
+        let line = Line { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
+        let table = table(&[line]);
+        assert!(table.contains("75.0 %") && table.contains("4000") && table.contains("900"), "{table}");
+    }
+
+    #[test]
+    fn amounts_and_times() {
+        assert_eq!((amount(1 << 20), amount(26 << 30)), ("1.00 MiB".to_owned(), "26.00 GiB".to_owned()));
+        let shown = [0.5, 90.0, 600.0, 9000.0, 864_000.0].map(duration);
+        assert_eq!(shown, ["under 1 s", "90 s", "10 min", "2.5 h", "10.0 days"]);
+    }
+}

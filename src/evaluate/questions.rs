@@ -1,0 +1,151 @@
+//! Tasks in the tokens of one model: what it is asked, and what its scores say.
+
+use std::sync::Arc;
+
+use super::encode::{EncodedDoc, EncodedTask};
+use super::metric::metrics;
+use super::overlong::{Overlong, fit};
+use super::sanity::{Finding, inspect};
+use super::{AnsweredTask, Answers, Choice, Choices, EvaluateError};
+use crate::engine::{EncodedPair, EngineError, Score, ScoreRequest};
+use crate::tasks::protocol::Scored;
+use crate::tasks::{OutputType, PreparedTask};
+use crate::tokenizer::Tokenizer;
+
+/// What a model with so many positions is asked.
+#[derive(Debug)]
+pub struct Questions {
+    tasks: Vec<AskedTask>,
+    max_length: usize,
+}
+
+/// A task in tokens.
+#[derive(Debug)]
+pub struct AskedTask {
+    /// The task, without what does not fit.
+    pub task: Arc<PreparedTask>,
+    /// The tokens of its documents.
+    pub encoded: EncodedTask,
+    /// What was done to its documents, and what is to be known of them.
+    pub findings: Vec<Finding>,
+}
+
+impl Questions {
+    /// Encodes `tasks` for a model with `max_length` positions, and does with documents that do not fit what `overlong` says.
+    ///
+    /// # Errors
+    /// Metrics that cannot be computed, tasks whose answers are written, texts that cannot be encoded, and what [`Overlong`]
+    /// refuses.
+    pub fn new(
+        tokenizer: &Tokenizer,
+        tasks: &[Arc<PreparedTask>],
+        max_length: usize,
+        overlong: Overlong,
+    ) -> Result<Self, EvaluateError> {
+        for task in tasks {
+            if task.task.config.output_type == OutputType::GenerateUntil {
+                return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
+            }
+            metrics(task)?;
+        }
+        let ask = |task: &Arc<PreparedTask>| {
+            let mut task = Arc::clone(task);
+            let mut encoded = EncodedTask::new(tokenizer, &task, max_length)?;
+            let fitted = fit(tokenizer, &mut task, &mut encoded, max_length, overlong)?;
+            let seen = inspect(tokenizer, &task, &encoded, max_length)?;
+            Ok(AskedTask { task, encoded, findings: fitted.into_iter().chain(seen).collect() })
+        };
+        Ok(Self { tasks: tasks.iter().map(ask).collect::<Result<_, EvaluateError>>()?, max_length })
+    }
+
+    /// In the order in which they were given.
+    pub fn tasks(&self) -> &[AskedTask] {
+        &self.tasks
+    }
+
+    /// All requests, task by task.
+    pub fn requests(&self) -> Vec<ScoreRequest> {
+        self.tasks.iter().flat_map(|task| task.encoded.requests()).cloned().collect()
+    }
+
+    /// The answers that `scores` are, one per request.
+    pub fn answers(&self, scores: &[Score]) -> Vec<Answers> {
+        let mut scores = scores.iter().copied();
+        let answers = self.tasks.iter().map(|AskedTask { task, encoded, .. }| {
+            Answers::Scored(encoded.docs.iter().map(|doc| self.choices(task, doc, &mut scores)).collect())
+        });
+        let answers = answers.collect();
+        assert!(scores.next().is_none(), "there are as many scores as requests");
+        answers
+    }
+
+    /// The tasks as they were asked, with the answers that `scores` are.
+    pub fn answered(self, scores: &[Score]) -> Vec<AnsweredTask> {
+        let answers = self.answers(scores);
+        let with = |(AskedTask { task, findings, .. }, answers)| AnsweredTask { task, answers, findings };
+        self.tasks.into_iter().zip(answers).map(with).collect()
+    }
+
+    /// Takes the scores of one document.
+    fn choices(
+        &self,
+        task: &PreparedTask,
+        doc: &EncodedDoc,
+        scores: &mut impl Iterator<Item = Score>,
+    ) -> Choices {
+        let mut choice = |pair: &EncodedPair| {
+            let Score { logprob, is_greedy } = scores.next().expect("there are as many scores as requests");
+            Choice {
+                logprob,
+                is_greedy,
+                n_tokens: pair.request.continuation.len(),
+                tokens: pair.request.continuation.clone(),
+                truncated: pair.cut + pair.request.truncated(self.max_length),
+                n_ctx_tokens: Some(pair.n_context_tokens),
+            }
+        };
+        let mut choices: Vec<Choice> = doc.requests.iter().map(&mut choice).collect();
+        let mut unconditional: Vec<Choice> = doc.unconditional.iter().map(&mut choice).collect();
+        unconditional.iter_mut().for_each(|choice| choice.n_ctx_tokens = None);
+        if task.task.config.output_type == OutputType::LoglikelihoodRolling {
+            choices = vec![whole(&choices)];
+        }
+        if task.rules.scored == Scored::Whole {
+            // They would be the prompt.
+            choices.iter_mut().for_each(|choice| choice.tokens.clear());
+        }
+        Choices { choices, unconditional }
+    }
+
+    /// Names the document that the engine refused.
+    pub fn refused(&self, error: EngineError) -> EvaluateError {
+        let Some(mut request) = error.request() else { return EvaluateError::Engine(error) };
+        for AskedTask { task, encoded, .. } in &self.tasks {
+            for (doc, tokens) in task.docs.iter().zip(&encoded.docs) {
+                let own = tokens.requests.len() + tokens.unconditional.len();
+                if request < own {
+                    return EvaluateError::Request {
+                        task: task.task.name.clone(),
+                        doc_id: doc.doc_id,
+                        choice: request % tokens.requests.len(),
+                        reason: error.to_string(),
+                    };
+                }
+                request -= own;
+            }
+        }
+        unreachable!("the engine names one of the requests that it was given")
+    }
+}
+
+/// A whole text, of its windows.
+fn whole(windows: &[Choice]) -> Choice {
+    Choice {
+        logprob: windows.iter().map(|window| window.logprob).sum(),
+        is_greedy: windows.iter().all(|window| window.is_greedy),
+        n_tokens: windows.iter().map(|window| window.n_tokens).sum(),
+        tokens: Vec::new(),
+        truncated: 0,
+        n_ctx_tokens: None,
+    }
+}

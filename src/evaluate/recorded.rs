@@ -1,0 +1,97 @@
+//! Lines of samples → the answers that they hold, without whoever answered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::grade::{Contexts, Prompts};
+use super::overlong::without_examples;
+use super::{AnsweredTask, Answers, Choice, Choices, EvaluateError};
+use crate::records::{ChoiceLine, SampleLine};
+use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
+
+/// The answers that earlier `lines` hold, in their order. Documents of `task` without a line had been left out, and examples
+/// that had been left out of a prompt are left out again.
+///
+/// # Errors
+/// Lines that are not of these documents or not of these prompts.
+pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<AnsweredTask, EvaluateError> {
+    let mut task = Arc::clone(task);
+    if lines.len() < task.docs.len() {
+        let ids: BTreeSet<usize> = lines.iter().map(|line| line.doc_id).collect();
+        Arc::make_mut(&mut task).docs.retain(|doc| ids.contains(&doc.doc_id));
+    }
+    if lines.len() != task.docs.len() {
+        return Err(EvaluateError::Answers {
+            task: task.task.name.clone(),
+            expected: task.docs.len(),
+            repeats: 1,
+            found: format!("{} lines of samples", lines.len()),
+        });
+    }
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.dropped_examples > 0) {
+        let doc = &mut Arc::make_mut(&mut task).docs[at];
+        *doc = without_examples(doc, line.dropped_examples);
+    }
+    let written = task.task.config.output_type == OutputType::GenerateUntil;
+    let mut prompts = Prompts::default();
+    for (doc, line) in task.docs.iter().zip(lines) {
+        let checked = check(doc, line, written).and_then(|()| same_prompt(&prompts.of(doc), line));
+        checked.map_err(|reason| EvaluateError::Grade {
+            task: task.task.name.clone(),
+            doc_id: doc.doc_id,
+            reason,
+        })?;
+    }
+    let answers = if written {
+        Answers::Written(lines.iter().map(|line| line.text.iter().cloned().collect()).collect())
+    } else {
+        Answers::Scored(lines.iter().map(choices).collect())
+    };
+    Ok(AnsweredTask::new(task, answers))
+}
+
+fn check(doc: &PreparedDoc, line: &SampleLine, written: bool) -> Result<(), String> {
+    if line.doc_id != doc.doc_id {
+        return Err(format!("expected its line of samples here, found that of document {}", line.doc_id));
+    }
+    if written {
+        let expected = || "expected a written answer (text) in its line of samples, found none".to_owned();
+        return line.text.as_ref().map(|_| ()).ok_or_else(expected);
+    }
+    for (expected, found, what) in [
+        (doc.requests.len(), line.choices.len(), ""),
+        (doc.unconditional.len(), line.unconditional.len(), " by themselves (unconditional)"),
+    ] {
+        if expected != found {
+            return Err(format!("expected {expected} choices{what} in its line of samples, found {found}"));
+        }
+    }
+    Ok(())
+}
+
+fn same_prompt(asked: &Contexts, line: &SampleLine) -> Result<(), String> {
+    let own = || line.choices.iter().map(|choice| &choice.prompt_sha256);
+    if asked.first == line.prompt_sha256 && own().zip(&asked.own).all(|(then, now)| then == now) {
+        return Ok(());
+    }
+    Err(format!(
+        "the prompt is not the one that was answered (sha256 {}, then {}); the task file, the data or the options have \
+         changed since, so that the model has to be asked again",
+        asked.first, line.prompt_sha256
+    ))
+}
+
+fn choices(line: &SampleLine) -> Choices {
+    let choice = |choice: &ChoiceLine| Choice {
+        logprob: choice.logprob,
+        is_greedy: choice.is_greedy,
+        n_tokens: choice.n_tokens,
+        tokens: choice.tokens.clone(),
+        truncated: choice.truncated,
+        n_ctx_tokens: choice.n_ctx_tokens.or(line.n_prompt_tokens),
+    };
+    Choices {
+        choices: line.choices.iter().map(choice).collect(),
+        unconditional: line.unconditional.iter().map(choice).collect(),
+    }
+}

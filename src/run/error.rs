@@ -1,0 +1,72 @@
+//! Why a run stops.
+
+use std::error::Error;
+
+/// Any error of the rooms that a run goes through.
+pub(super) type Cause = Box<dyn Error + Send + Sync>;
+
+/// An error of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A mistake in what was asked for, not in the work.
+    #[error("{0}")]
+    Usage(String),
+    /// What was being done when something failed.
+    #[error("{doing}")]
+    During {
+        /// In words.
+        doing: String,
+        /// What failed.
+        source: Cause,
+    },
+    /// What one of the rooms says.
+    #[error(transparent)]
+    Room(Cause),
+}
+
+impl RunError {
+    /// Wrong usage.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into())
+    }
+}
+
+/// Errors that speak for themselves.
+macro_rules! from_rooms {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for RunError {
+            fn from(error: $error) -> Self {
+                Self::Room(error.into())
+            }
+        })*
+    };
+}
+
+from_rooms!(
+    crate::engine::TooLarge,
+    crate::evaluate::EvaluateError,
+    crate::forms::LineageError,
+    crate::model::ModelError,
+    crate::prompts::PromptError,
+    crate::records::AnswersError,
+    crate::records::LedgerError,
+    crate::tasks::TaskError,
+    crate::tokenizer::TokenizerError,
+    crate::weights::WeightsError,
+    csv::Error,
+    serde_json::Error,
+    serde_yaml::Error,
+    std::io::Error,
+);
+
+/// Says of an error what was being done.
+pub(super) trait During<T> {
+    /// The result with `doing` before its error.
+    fn during(self, doing: impl FnOnce() -> String) -> Result<T, RunError>;
+}
+
+impl<T, E: Into<Cause>> During<T> for Result<T, E> {
+    fn during(self, doing: impl FnOnce() -> String) -> Result<T, RunError> {
+        self.map_err(|error| RunError::During { doing: doing(), source: error.into() })
+    }
+}

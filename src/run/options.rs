@@ -1,0 +1,115 @@
+//! What a run is asked to do, as plain data.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::RunError;
+use crate::evaluate::Overlong;
+use crate::kernels::Precision;
+use crate::model::Residence;
+use crate::records;
+use crate::tasks::{Limit, PrepareOptions};
+
+/// Everything that a run is told. What is serialised stands in its description, and a run goes on only as what it was begun
+/// as: whatever changes the questions that a model is asked belongs there. The model, its numbers and the data are
+/// recorded by digest instead.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Suites, groups or single tasks.
+    pub suite: Vec<String>,
+    /// Examples before each question; `None` for what the task file says.
+    pub num_fewshot: Option<usize>,
+    /// Documents of each task.
+    pub limit: Option<Limit>,
+    /// By whose rules; several stand side by side.
+    pub protocol: Vec<String>,
+    /// Metrics of multiple-choice tasks beside those of the task files.
+    pub metrics: Vec<String>,
+    /// Chat templates, by the names that `--apply-chat-template` takes.
+    pub apply_chat_template: Vec<String>,
+    /// Whether examples are turns; `None` where the template has turns.
+    pub fewshot_as_multiturn: Option<bool>,
+    /// Text before every prompt.
+    pub system_instruction: Option<String>,
+    /// Seed of the few-shot sampler.
+    pub fewshot_seed: u32,
+    /// What happens to documents that do not fit.
+    pub overlong: Overlong,
+    /// Models, by whatever names the caller can find.
+    #[serde(skip)]
+    pub models: Vec<String>,
+    /// Where things are read and written.
+    #[serde(skip)]
+    pub places: Places,
+    /// How numbers are computed.
+    #[serde(skip)]
+    pub computing: Computing,
+}
+
+/// Where things are read and written.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The run's folder; `None` for one named after model, suite and time.
+    pub out: Option<PathBuf>,
+    /// Whether the run in this folder is gone on with.
+    pub resume: bool,
+    /// Runs whose scores are taken over.
+    pub reuse: Vec<PathBuf>,
+    /// Data sets in the hub's layout; `None` for the cache.
+    pub data_dir: Option<PathBuf>,
+    /// Folders with task files of the user's own.
+    pub include_path: Vec<PathBuf>,
+    /// The user's own model cards and prompt templates.
+    pub own_cards: Option<PathBuf>,
+    /// Whether documents, prompts and answers are written in the reference harness's form too.
+    pub log_samples: bool,
+}
+
+/// How numbers are computed.
+#[derive(Debug, Clone, Default)]
+pub struct Computing {
+    /// Whether weights that look like a difference are scored.
+    pub allow_difference: bool,
+    /// Positions; `None` for the model's.
+    pub max_length: Option<usize>,
+    /// Bytes that may be used; `None` for what is free.
+    pub memory: Option<u64>,
+    /// Distinct tokens of one forward pass; `None` by the model's size and the memory.
+    pub batch_tokens: Option<usize>,
+    /// What is multiplied.
+    pub precision: Precision,
+    /// What it is compared with.
+    pub against: Option<Precision>,
+    /// Where layers are between two forward passes; `None` for memory if they fit.
+    pub layers: Option<Residence>,
+    /// The matrix products' implementation.
+    pub matmul: Option<String>,
+}
+
+impl Options {
+    /// As a run's description has them.
+    pub fn recorded(&self) -> Result<records::Options, RunError> {
+        Ok(serde_yaml::from_value(serde_yaml::to_value(self)?)?)
+    }
+
+    /// Those that a run's description has.
+    ///
+    /// # Errors
+    /// Options that this version does not know.
+    pub fn from_record(options: &records::Options) -> Result<Self, RunError> {
+        Ok(serde_yaml::from_value(serde_yaml::to_value(options)?)?)
+    }
+
+    /// How documents and prompts are made, before protocols and chat templates.
+    pub fn prepare_options(&self) -> PrepareOptions {
+        PrepareOptions {
+            num_fewshot: self.num_fewshot,
+            limit: self.limit,
+            fewshot_seed: self.fewshot_seed,
+            system_instruction: self.system_instruction.clone(),
+            ..PrepareOptions::default()
+        }
+    }
+}

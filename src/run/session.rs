@@ -1,0 +1,267 @@
+//! A run under way: collected while respondents answer, graded and written in one way, whoever they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::against::{self, Compared};
+use super::error::During;
+use super::folder::{self, Beginning};
+use super::outcome::Outcome;
+use super::respondent::{About, Answered, Effort, Respondent};
+use super::rows::{ModelIdentity, suite_rows};
+use super::variants::Variant;
+use super::{Options, RunError, files, harness, submission};
+use crate::base::machine::cpu_name;
+use crate::engine::TokenCounts;
+use crate::evaluate::{
+    Answers, EvaluateError, Finding, Overlong, TaskResult, grade, ordered, summary, unparsed,
+};
+use crate::records::{ModelRecord, RequestRecord, RunRecord, Timestamp, file_name};
+use crate::report::Row;
+use crate::tasks::protocol::DEFAULT_PROTOCOL;
+use crate::tasks::{PreparedTask, Suite};
+
+/// What makes a result of answers: [`grade`], or [`filter`](crate::evaluate::filter) alone.
+pub type Grader = fn(&Arc<PreparedTask>, &Answers) -> Result<TaskResult, EvaluateError>;
+
+/// A run under way.
+pub struct Session<'a> {
+    options: &'a Options,
+    suites: &'a [Suite],
+    begun: Instant,
+    started: Timestamp,
+    rows: Vec<Row>,
+    models: Vec<Outcome>,
+    compared: Vec<Compared>,
+    record: RunRecord,
+}
+
+/// A run that is done.
+#[derive(Debug)]
+pub struct Finished {
+    /// The rows of its tables.
+    pub rows: Vec<Row>,
+    /// What another arithmetic changes; empty where none was asked for.
+    pub compared: Vec<Compared>,
+    /// What stands below the table, in lines.
+    pub note: String,
+    /// What is to be known of documents, for people who do not see the note.
+    pub findings: Vec<String>,
+    /// Where its files are.
+    pub folder: Option<PathBuf>,
+    /// Set if nothing was done, because it was complete: since when.
+    pub complete_since: Option<String>,
+}
+
+impl<'a> Session<'a> {
+    /// A run that began at `started`; `record` is what is known of it already.
+    pub fn new(options: &'a Options, suites: &'a [Suite], record: RunRecord, started: Timestamp) -> Self {
+        Self {
+            options,
+            suites,
+            begun: Instant::now(),
+            started,
+            rows: Vec::new(),
+            models: Vec::new(),
+            compared: Vec::new(),
+            record,
+        }
+    }
+
+    /// The folder that was asked for, or one named after model, suite and time.
+    pub fn folder(&self) -> Result<PathBuf, RunError> {
+        let Options { places, models, suite, .. } = self.options;
+        let folder = places.out.clone().unwrap_or_else(|| {
+            let model = models.first().map_or("model", |name| name.rsplit('/').next().unwrap_or(name));
+            let suite = suite.first().map_or("suite", String::as_str);
+            PathBuf::from("reports").join(file_name(&format!("{model}-{suite}-{}", self.started.compact())))
+        });
+        if folder.exists() && !folder.is_dir() {
+            let text = format!("--out {}: expected a folder, found a file", folder.display());
+            return Err(RunError::Room(text.into()));
+        }
+        Ok(folder)
+    }
+
+    /// Has `who` answer all variants, and grades what comes back.
+    pub fn ask(
+        &mut self,
+        who: &mut dyn Respondent,
+        variants: &[Variant],
+        grader: Grader,
+    ) -> Result<(), RunError> {
+        let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
+        let Answered { tasks: answered, mut effort, against } = who.answer(&tasks)?;
+        assert_eq!(answered.len(), tasks.len(), "whoever is asked answers every task");
+        let results = answered.par_iter().map(|own| grader(&own.task, &own.answers));
+        let results: Vec<TaskResult> = results.collect::<Result<_, _>>()?;
+        if let Some(against) = against {
+            let others =
+                answered.par_iter().zip(&against.answers).map(|(own, other)| grade(&own.task, other));
+            let others: Vec<TaskResult> = others.collect::<Result<_, _>>()?;
+            self.compared.extend(against::rows(&against, &results, &others));
+        }
+        let mut graded = results.into_iter().zip(answered.into_iter().map(|own| own.findings));
+        let asked_now = effort.is_some();
+        for variant in variants {
+            let own = graded.by_ref().take(variant.tasks.len());
+            let (tasks, findings): (Vec<TaskResult>, Vec<Vec<Finding>>) = own.unzip();
+            let mut findings = ordered(findings.into_iter().flatten());
+            if asked_now {
+                findings.extend(tasks.iter().filter_map(unparsed));
+            }
+            let about = who.about(variant)?;
+            self.add(about, variant, tasks, findings, effort.take());
+        }
+        Ok(())
+    }
+
+    /// Takes in one variant. What it took is said of the first one, since nothing that shares a pass can be told apart.
+    fn add(
+        &mut self,
+        about: About,
+        variant: &Variant,
+        tasks: Vec<TaskResult>,
+        findings: Vec<Finding>,
+        effort: Option<Effort>,
+    ) {
+        let protocol = &variant.protocol;
+        // Two models of one name get numbers, so that neither's files are lost.
+        let taken =
+            |name: &String| self.record.models.iter().any(|m| &m.name == name && m.protocol == protocol.name);
+        let numbers = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
+        let mut names = numbers.map(|number| format!("{}{number}{}", about.name, variant.suffix));
+        let name = names.find(|name| !taken(name)).expect("there is always one more number");
+        let identity = ModelIdentity {
+            name: name.clone(),
+            weights_sha256: about.weights_sha256,
+            protocol: protocol.name.clone(),
+            metrics: protocol.metrics.iter().chain(&self.options.metrics).cloned().collect(),
+            published: about.published,
+        };
+        for suite in self.suites {
+            self.rows.extend(suite_rows(suite, &tasks, &identity));
+        }
+        let record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
+        let record = record.map(|record| match effort {
+            Some(effort) => with_effort(record, effort),
+            None => record,
+        });
+        self.record.models.extend(record.clone());
+        if self.record.tasks.is_empty() {
+            self.record.tasks = tasks.iter().map(files::suite_record).collect();
+        }
+        self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
+        let asked = record.zip(about.special_tokens);
+        let folder = self.record.samples_folder(&identity.name, &identity.protocol);
+        self.models.push(Outcome { identity, folder, tasks, findings, asked });
+    }
+
+    /// Writes the files of the run, if they are to be anywhere: where it began, or in a folder that is cleared first.
+    /// `note` stands below the table, in place of what the run took.
+    pub fn finish(mut self, place: Option<Beginning>, note: Option<String>) -> Result<Finished, RunError> {
+        self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let mut note = self.checks() + &note.unwrap_or_else(|| self.saved());
+        let folder = match &place {
+            Some(place) => Some(place.folder.clone()),
+            None => self.options.places.out.clone(),
+        };
+        if let Some(folder) = &folder {
+            if place.is_none() {
+                folder::clear(folder)?;
+            }
+            note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
+        }
+        place.map_or(Ok(()), Beginning::close)?;
+        Ok(Finished {
+            rows: self.rows,
+            compared: self.compared,
+            note,
+            findings: self.record.findings,
+            folder,
+            complete_since: None,
+        })
+    }
+
+    /// Writes all files, the description last; gives lines about files to hand in.
+    fn write(&self, folder: &Path) -> Result<String, RunError> {
+        let Self { suites, models, record, started, .. } = self;
+        if !self.compared.is_empty() {
+            against::write(folder, &self.compared)?;
+        }
+        let lines = submission::write(folder, models)?;
+        harness::write(folder, suites, models, record, *started, self.options)?;
+        files::write(folder, &self.rows, models, record)?;
+        Ok(lines)
+    }
+
+    /// What is to be known of the documents, in few lines and an empty one.
+    fn checks(&self) -> String {
+        let lines = self.models.iter().flat_map(|model| {
+            summary(&model.findings).into_iter().map(move |line| format!("{}: {line}\n", model.identity.name))
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() { lines } else { lines + "\n" }
+    }
+
+    /// A line per model, all its variants together: what sharing saved and how long it took.
+    fn saved(&self) -> String {
+        let line = |model: &ModelRecord| {
+            let TokenCounts { asked, distinct, computed } = model.tokens;
+            let RequestRecord { asked: requests, resumed, reused } = model.requests;
+            let mut line =
+                format!("{}: {asked} tokens asked, {distinct} distinct, {computed} computed", model.name);
+            if computed > 0 {
+                let seconds = model.seconds["scoring"];
+                let (fewer, speed) = (asked as f64 / computed as f64, computed as f64 / seconds.max(1e-3));
+                line += &format!(" ({fewer:.1} × fewer) in {seconds:.1} s, {speed:.0} a second");
+            }
+            if resumed > 0 {
+                line += &format!("; {resumed} of {requests} requests were scored before the interruption");
+            }
+            if reused > 0 {
+                line += &format!("; {reused} of {requests} requests were taken over from other runs");
+            }
+            line + "\n"
+        };
+        self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()
+    }
+}
+
+fn with_effort(record: ModelRecord, effort: Effort) -> ModelRecord {
+    let seconds = |d: Duration| (d.as_secs_f64() * 1000.0).round() / 1000.0;
+    ModelRecord {
+        seconds: BTreeMap::from([
+            ("loading".to_owned(), seconds(effort.loading)),
+            ("scoring".to_owned(), seconds(effort.scoring)),
+        ]),
+        tokens: effort.tokens,
+        requests: effort.requests,
+        ..record
+    }
+}
+
+/// The record of a run that begins now, on this machine.
+pub fn new_record(options: &Options, started: Timestamp) -> Result<RunRecord, RunError> {
+    Ok(RunRecord {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        started: started.rfc3339(),
+        seconds: 0.0,
+        protocol: DEFAULT_PROTOCOL.to_owned(),
+        fewshot_seed: options.fewshot_seed,
+        system_instruction: options.system_instruction.clone(),
+        overlong: Overlong::default().name().to_owned(),
+        findings: Vec::new(),
+        cpu: cpu_name(),
+        threads: rayon::current_num_threads(),
+        suites: options.suite.clone(),
+        options: options.recorded()?,
+        models: Vec::new(),
+        tasks: Vec::new(),
+        graded: Vec::new(),
+    })
+}
