@@ -11,7 +11,7 @@
 //! headers or the order of tensors in them; every change of a value, type, shape or name changes it.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::base::digest::sha256;
 use crate::base::progress::Progress;
@@ -24,7 +24,6 @@ pub struct TensorDigest {
     /// The tensor's name.
     pub name: String,
     /// How its elements are stored.
-    #[serde(serialize_with = "dtype_name", deserialize_with = "dtype_called")]
     pub dtype: Dtype,
     /// Row-major shape, outermost axis first.
     pub shape: Vec<usize>,
@@ -70,16 +69,6 @@ pub fn digest_tensors(
         Ok(digest)
     };
     source.tensors().par_iter().map(digest).collect()
-}
-
-pub(crate) fn dtype_name<S: Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(dtype.name())
-}
-
-pub(crate) fn dtype_called<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dtype, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let found = Dtype::ALL.into_iter().find(|dtype| dtype.name() == name);
-    found.ok_or_else(|| serde::de::Error::custom(format!("{name:?} is no element type such as F16 or BF16")))
 }
 
 #[cfg(test)]

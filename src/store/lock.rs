@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::base::digest::is_hex;
 use crate::forms::prevailing;
 use crate::forms::{LineageError, Refusal};
-use crate::store::digest::{dtype_called, dtype_name};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
 
@@ -42,7 +41,6 @@ pub struct Lock {
     /// What it was made from.
     pub inputs: Vec<LockedInput>,
     /// The type of most elements.
-    #[serde(serialize_with = "dtype_name", deserialize_with = "dtype_called")]
     pub dtype: Dtype,
     /// The digest of the whole, see [`tensors_sha256`].
     pub tensors_sha256: String,
@@ -87,7 +85,6 @@ struct Head<'a> {
     rule: &'a str,
     arithmetic: &'a str,
     inputs: &'a [LockedInput],
-    #[serde(serialize_with = "dtype_name")]
     dtype: Dtype,
     tensors_sha256: &'a str,
 }

@@ -8,11 +8,14 @@ use std::fmt;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
 
 use super::{WeightsError, blocks};
+use crate::base::names::name_of;
 
 /// How a tensor's elements are stored, little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Dtype {
     /// IEEE double precision.
     F64,
@@ -51,14 +54,19 @@ pub enum Dtype {
     /// Blocks of 32: f16 scale and minimum, 5-bit integers.
     Q5_1,
     /// Blocks of 256: 2-bit integers, 4-bit scales and minima per 16.
+    #[serde(rename = "Q2_K")]
     Q2K,
     /// Blocks of 256: 3-bit integers, 6-bit scales per 16.
+    #[serde(rename = "Q3_K")]
     Q3K,
     /// Blocks of 256: 4-bit integers, 6-bit scales and minima per 32.
+    #[serde(rename = "Q4_K")]
     Q4K,
     /// Blocks of 256: 5-bit integers, 6-bit scales and minima per 32.
+    #[serde(rename = "Q5_K")]
     Q5K,
     /// Blocks of 256: 6-bit integers, 8-bit scales per 16.
+    #[serde(rename = "Q6_K")]
     Q6K,
 }
 
@@ -208,32 +216,8 @@ impl Dtype {
     }
 
     /// The name used in a safetensors header and, for block formats, by ggml.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Dtype::F64 => "F64",
-            Dtype::F32 => "F32",
-            Dtype::F16 => "F16",
-            Dtype::BF16 => "BF16",
-            Dtype::I64 => "I64",
-            Dtype::I32 => "I32",
-            Dtype::I16 => "I16",
-            Dtype::I8 => "I8",
-            Dtype::U64 => "U64",
-            Dtype::U32 => "U32",
-            Dtype::U16 => "U16",
-            Dtype::U8 => "U8",
-            Dtype::Bool => "BOOL",
-            Dtype::Q8_0 => "Q8_0",
-            Dtype::Q4_0 => "Q4_0",
-            Dtype::Q4_1 => "Q4_1",
-            Dtype::Q5_0 => "Q5_0",
-            Dtype::Q5_1 => "Q5_1",
-            Dtype::Q2K => "Q2_K",
-            Dtype::Q3K => "Q3_K",
-            Dtype::Q4K => "Q4_K",
-            Dtype::Q5K => "Q5_K",
-            Dtype::Q6K => "Q6_K",
-        }
+    pub fn name(self) -> &'static str {
+        name_of(&self)
     }
 }
 
