@@ -7,11 +7,11 @@ use crate::tasks::TaskError;
 /// An error of an evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum EvaluateError {
     /// A text that cannot be encoded.
     #[error("task {task}, document {doc_id}: {source}")]
     Text {
-        /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
@@ -21,23 +21,19 @@ pub enum EvaluateError {
     /// Choices that a protocol cannot compare.
     #[error("task {task}, document {doc_id}: {reason}; choose another --protocol for this task")]
     Protocol {
-        /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
-        /// What was expected and found.
         reason: String,
     },
     /// A request that cannot be answered.
     #[error("task {task}, document {doc_id}, choice {choice}: {reason}")]
     Request {
-        /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
         /// Index of the choice.
         choice: usize,
-        /// What is wrong with it.
         reason: String,
     },
     /// The engine failed as a whole.
@@ -45,40 +41,22 @@ pub enum EvaluateError {
     Engine(#[from] EngineError),
     /// A metric that this output type does not have.
     #[error("task {task}: metric {metric:?} cannot be computed for {output_type} tasks; known are {known}")]
-    UnknownMetric {
-        /// The task.
-        task: String,
-        /// The metric.
-        metric: String,
-        /// The task's output type.
-        output_type: String,
-        /// The metrics that work.
-        known: String,
-    },
+    UnknownMetric { task: String, metric: String, output_type: String, known: String },
     /// An aggregation without an implementation.
     #[error(
         "task {task}, metric {metric}: aggregation {aggregation:?} is not known or does not fit the metric; known are {}",
         Aggregation::NAMES.join(", ")
     )]
-    UnknownAggregation {
-        /// The task.
-        task: String,
-        /// The metric.
-        metric: String,
-        /// The aggregation.
-        aggregation: String,
-    },
+    UnknownAggregation { task: String, metric: String, aggregation: String },
     /// A function or a filter of the task file that cannot be used.
     #[error(transparent)]
     Task(#[from] Box<TaskError>),
     /// A document that a metric, a filter or a native function cannot grade.
     #[error("task {task}, document {doc_id}: {reason}")]
     Grade {
-        /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
-        /// What is wrong.
         reason: String,
     },
     /// Documents that do not fit, where that is not to happen.
@@ -87,7 +65,6 @@ pub enum EvaluateError {
          computed. Take --overlong left, drop-shots or skip, fewer --num-fewshot, or a larger --max-length"
     )]
     TooLong {
-        /// The task.
         task: String,
         /// How many.
         documents: usize,
@@ -104,7 +81,6 @@ pub enum EvaluateError {
          template wrote it); take --overlong left or skip"
     )]
     NoParts {
-        /// The task.
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
@@ -114,39 +90,26 @@ pub enum EvaluateError {
         "{tasks}: the model is asked to write answers (generate_until), and generating comes with a later version; \
          suites of the types multiple_choice, loglikelihood and loglikelihood_rolling work today, see `zoo suites`"
     )]
-    Generates {
-        /// The tasks.
-        tasks: String,
-    },
+    Generates { tasks: String },
     /// A metric that runs the programs that a model wrote.
     #[error(
         "task {task}: metric {metric:?} runs programs that the model wrote, which comes with a later version; the programs \
          themselves can be put together and looked at"
     )]
-    RunsPrograms {
-        /// The task.
-        task: String,
-        /// The metric.
-        metric: String,
-    },
+    RunsPrograms { task: String, metric: String },
     /// Answers that are not one list per document.
     #[error(
         "task {task}: expected answers to {expected} documents, each with {repeats} or more, found {found}"
     )]
     Answers {
-        /// The task.
         task: String,
         /// Documents of the task.
         expected: usize,
         /// Answers to each that the task asks for.
         repeats: usize,
-        /// What was given.
         found: String,
     },
     /// A task without documents.
     #[error("task {task}: there are no documents to score; check --limit and the data")]
-    NoDocuments {
-        /// The task.
-        task: String,
-    },
+    NoDocuments { task: String },
 }

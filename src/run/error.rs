@@ -7,6 +7,7 @@ pub(super) type Cause = Box<dyn Error + Send + Sync>;
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum RunError {
     /// A mistake in what was asked for, not in the work.
     #[error("{0}")]
@@ -16,7 +17,6 @@ pub enum RunError {
     During {
         /// In words.
         doing: String,
-        /// What failed.
         source: Cause,
     },
     /// What one of the rooms says.

@@ -10,6 +10,7 @@ use crate::tasks::error::nearest;
 /// Why there is no such protocol.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum ProtocolError {
     /// A file that cannot be read or is no protocol.
     #[error("{0}; the files of evals/protocols show what a protocol has")]
@@ -18,7 +19,6 @@ pub enum ProtocolError {
     #[error("no protocol is named {name:?}{}; known are {known}, or give a .yaml file of your own",
         near.as_ref().map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default())]
     Unknown {
-        /// The name asked for.
         name: String,
         /// The known name that is spelled most like it.
         near: Option<String>,
