@@ -13,6 +13,9 @@ use crate::tasks::protocol::Marks;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 use crate::tokenizer::Tokenizer;
 
+/// What to do where a protocol does not fit a document.
+const OTHER_PROTOCOL: &str = "; choose another --protocol for this task";
+
 /// Tokens of one document: its requests, then its unconditional ones.
 #[derive(Debug, Clone)]
 pub struct EncodedDoc {
@@ -57,13 +60,9 @@ impl EncodedTask {
             Marks::Tokenizer => PairEncoder::new(tokenizer),
             Marks::None => PairEncoder::new(tokenizer).without_marks(),
         };
-        let name = || task.task.name.clone();
-        let refuse = |source| {
-            let source: Box<dyn std::error::Error + Send + Sync> = match source {
-                PromptError::Tokenizer(source) => Box::new(source),
-                source => Box::new(source),
-            };
-            EvaluateError::Text { task: name(), doc_id: doc.doc_id, source }
+        let refuse = |error| match error {
+            PromptError::Tokenizer(source) => EvaluateError::of(task, doc, source),
+            source => EvaluateError::of(task, doc, source),
         };
         if task.task.config.output_type == OutputType::LoglikelihoodRolling {
             return encode_whole(encoder, tokenizer, doc, max_length).map_err(refuse);
@@ -72,8 +71,7 @@ impl EncodedTask {
         let mut encoded =
             encode_doc(encoder, template.map(|template| (template, tokenizer)), doc).map_err(refuse)?;
         let pairs = recut(encoded.requests, task.rules.scored, max_length);
-        encoded.requests =
-            pairs.map_err(|reason| EvaluateError::Protocol { task: name(), doc_id: doc.doc_id, reason })?;
+        encoded.requests = pairs.map_err(|reason| EvaluateError::of(task, doc, reason + OTHER_PROTOCOL))?;
         Ok(encoded)
     }
 

@@ -2,29 +2,23 @@
 
 use crate::engine::EngineError;
 use crate::metrics::Aggregation;
-use crate::tasks::TaskError;
+use crate::tasks::{PreparedDoc, PreparedTask, TaskError};
+
+/// What another room says, or a reason in words.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of an evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum EvaluateError {
-    /// A text that cannot be encoded.
+    /// A document whose text cannot be encoded, whose choices a protocol cannot compare, or whose answers cannot be graded.
     #[error("task {task}, document {doc_id}: {source}")]
-    Text {
+    Document {
         task: String,
         /// Row of the evaluation split.
         doc_id: usize,
-        /// The reason of the tokenizer, or what template and vocabulary disagree about.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Choices that a protocol cannot compare.
-    #[error("task {task}, document {doc_id}: {reason}; choose another --protocol for this task")]
-    Protocol {
-        task: String,
-        /// Row of the evaluation split.
-        doc_id: usize,
-        reason: String,
+        source: Cause,
     },
     /// A request that cannot be answered.
     #[error("task {task}, document {doc_id}, choice {choice}: {reason}")]
@@ -51,14 +45,6 @@ pub enum EvaluateError {
     /// A function or a filter of the task file that cannot be used.
     #[error(transparent)]
     Task(#[from] Box<TaskError>),
-    /// A document that a metric, a filter or a native function cannot grade.
-    #[error("task {task}, document {doc_id}: {reason}")]
-    Grade {
-        task: String,
-        /// Row of the evaluation split.
-        doc_id: usize,
-        reason: String,
-    },
     /// Documents that do not fit, where that is not to happen.
     #[error(
         "task {task}: {documents} of {of} documents do not fit into {max_length} positions, such as {shown}; nothing was \
@@ -74,16 +60,6 @@ pub enum EvaluateError {
         max_length: usize,
         /// Some of them with their lengths.
         shown: String,
-    },
-    /// A prompt that is one piece.
-    #[error(
-        "task {task}, document {doc_id}: --overlong drop-shots cannot tell the examples of its prompt apart (a chat \
-         template wrote it); take --overlong left or skip"
-    )]
-    NoParts {
-        task: String,
-        /// Row of the evaluation split.
-        doc_id: usize,
     },
     /// Tasks that ask the model to write.
     #[error(
@@ -112,4 +88,11 @@ pub enum EvaluateError {
     /// A task without documents.
     #[error("task {task}: there are no documents to score; check --limit and the data")]
     NoDocuments { task: String },
+}
+
+impl EvaluateError {
+    /// What is wrong with a document.
+    pub(super) fn of(task: &PreparedTask, doc: &PreparedDoc, source: impl Into<Cause>) -> Self {
+        Self::Document { task: task.task.name.clone(), doc_id: doc.doc_id, source: source.into() }
+    }
 }

@@ -39,7 +39,7 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
                 Some(documents) => documents.iter().map(|values| named(values, name)).collect(),
                 None => {
                     let one = |(doc, seen): (&PreparedDoc, &Seen<'_>)| {
-                        metric.of(task, doc, *seen).map_err(|reason| refuse(task, doc, reason))
+                        metric.of(task, doc, *seen).map_err(|reason| EvaluateError::of(task, doc, reason))
                     };
                     task.docs.iter().zip(&seen).map(one).collect::<Result<_, _>>()?
                 }
@@ -108,7 +108,7 @@ fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, Evaluate
     let pipelines = Pipeline::of(&task.task).map_err(Box::new)?;
     let apply = |pipeline: &Pipeline| {
         let one = |(doc, answers): (&PreparedDoc, &Vec<String>)| {
-            let fail = |reason| refuse(task, doc, format!("filter {}: {reason}", pipeline.name));
+            let fail = |reason| EvaluateError::of(task, doc, format!("filter {}: {reason}", pipeline.name));
             pipeline.apply(&doc.doc, answers).map_err(fail)
         };
         let values = task.docs.iter().zip(answers).map(one).collect::<Result<Vec<_>, _>>()?;
@@ -143,7 +143,7 @@ fn graded_by_function(task: &PreparedTask, seen: &[Seen<'_>]) -> Result<Option<V
             (Seen::Answer(answer), _, Some(call)) => call(&doc.doc, answer),
             _ => unreachable!("a task is scored or written"),
         };
-        values.map_err(|reason| refuse(task, doc, format!("{}: {reason}", function.name)))
+        values.map_err(|reason| EvaluateError::of(task, doc, format!("{}: {reason}", function.name)))
     };
     task.docs.iter().zip(seen).map(one).collect::<Result<_, _>>().map(Some)
 }
@@ -151,10 +151,6 @@ fn graded_by_function(task: &PreparedTask, seen: &[Seen<'_>]) -> Result<Option<V
 /// The value of one metric among those that a function gave.
 fn named(values: &Values, metric: &str) -> Option<DocValue> {
     values.iter().find(|(name, _)| *name == metric).map(|(_, value)| value.clone())
-}
-
-fn refuse(task: &PreparedTask, doc: &PreparedDoc, reason: String) -> EvaluateError {
-    EvaluateError::Grade { task: task.task.name.clone(), doc_id: doc.doc_id, reason }
 }
 
 fn result(

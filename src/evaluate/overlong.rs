@@ -138,7 +138,9 @@ fn shortened(
     max_length: usize,
 ) -> Result<Option<(PreparedDoc, EncodedDoc)>, EvaluateError> {
     let Some(parts) = &doc.parts else {
-        return Err(EvaluateError::NoParts { task: task.task.name.clone(), doc_id: doc.doc_id });
+        let reason = "--overlong drop-shots cannot tell the examples of its prompt apart (a chat template wrote it); take \
+                      --overlong left or skip";
+        return Err(EvaluateError::of(task, doc, reason));
     };
     let mut best = None;
     for count in 1..=parts.examples() {

@@ -36,11 +36,7 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
     let mut prompts = Prompts::default();
     for (doc, line) in task.docs.iter().zip(lines) {
         let checked = check(doc, line, written).and_then(|()| same_prompt(&prompts.of(doc), line));
-        checked.map_err(|reason| EvaluateError::Grade {
-            task: task.task.name.clone(),
-            doc_id: doc.doc_id,
-            reason,
-        })?;
+        checked.map_err(|reason| EvaluateError::of(&task, doc, reason))?;
     }
     let answers = if written {
         Answers::Written(lines.iter().map(|line| line.text.iter().cloned().collect()).collect())

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{EncodedDoc, EncodedTask, EvaluateError, TaskResult};
 use crate::base::names::name_of;
-use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
+use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// How many documents a finding names.
@@ -220,11 +220,7 @@ pub(super) fn inspect(
     let mut truncated = among(Check::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
     if let Some(finding) = &mut truncated {
         let cut = |(doc, tokens): (&PreparedDoc, &EncodedDoc)| {
-            look.cut(doc, tokens).map_err(|source| EvaluateError::Text {
-                task: task.task.name.clone(),
-                doc_id: doc.doc_id,
-                source: Box::new(source),
-            })
+            look.cut(doc, tokens).map_err(|source| EvaluateError::of(task, doc, source))
         };
         let cuts = task.docs.par_iter().zip(&encoded.docs).map(cut);
         finding.cut = Some(cuts.try_reduce(Cut::default, |a, b| Ok(a.and(b)))?);
@@ -281,14 +277,13 @@ fn has_equal<T: Eq + std::hash::Hash>(items: &[T]) -> bool {
 /// Documents whose question and choices an earlier one has, whatever examples stand before them.
 fn repeated(docs: &[PreparedDoc]) -> Vec<usize> {
     let mut seen: HashMap<Vec<(&str, &str)>, usize> = HashMap::with_capacity(docs.len());
-    let asked = |doc: &'_ PreparedDoc, request: &'_ TextRequest| {
-        let before = doc.parts.as_ref().map_or(0, |parts| parts.before_question(&request.context).len());
-        before.min(request.context.len())
+    let asked = |doc: &PreparedDoc, context: &str| {
+        doc.parts.as_ref().map_or(0, |parts| parts.before_question(context).len())
     };
     let mut again = Vec::new();
     for doc in docs {
         let key = doc.requests.iter().map(|request| {
-            let question = request.context.get(asked(doc, request)..).unwrap_or_default();
+            let question = &request.context[asked(doc, &request.context)..];
             (question, request.continuation.as_str())
         });
         if seen.insert(key.collect(), doc.doc_id).is_some() {
@@ -325,12 +320,12 @@ impl Look<'_> {
     /// What the request that loses most loses.
     fn cut(&self, doc: &PreparedDoc, tokens: &EncodedDoc) -> Result<Cut, TokenizerError> {
         let lost = tokens.truncated(self.max_length);
-        let longest = tokens.requests.iter().position(|pair| pair.request.truncated(self.max_length) == lost);
-        let longest = longest.filter(|_| lost > 0);
-        let Some((pair, text)) = longest.and_then(|at| tokens.requests.get(at).zip(doc.requests.get(at)))
-        else {
+        if lost == 0 {
             return Ok(Cut::default());
-        };
+        }
+        let at = tokens.requests.iter().position(|pair| pair.request.truncated(self.max_length) == lost);
+        let at = at.expect("one of the requests loses most");
+        let (pair, text) = (&tokens.requests[at], &doc.requests[at]);
         let begins = pair.request.context.first().copied();
         let bos = usize::from(begins.is_some() && begins == self.tokenizer.bos());
         let Some(parts) = &doc.parts else { return Ok(Cut::of(lost, bos, 0, 0)) };

@@ -102,7 +102,7 @@ pub fn option_differences(now: &Options, then: &Options) -> Vec<String> {
 /// Options by their names on the command line, with their values as a person writes them.
 fn flags(options: &Options) -> BTreeMap<String, String> {
     let flag = |(name, value): (&String, &serde_yaml::Value)| {
-        let text = serde_yaml::to_string(value).unwrap_or_default();
+        let text = serde_yaml::to_string(value).expect("a value that was read can be written");
         let text = if value.is_null() { "none".to_owned() } else { text.trim_end().replace("\n- ", ", ") };
         (format!("--{}", name.replace('_', "-")), text.trim_start_matches("- ").to_owned())
     };

@@ -74,7 +74,9 @@ fn divergence_rows(row: &Compared, divergence: Divergence) -> [Compared; 3] {
 
 fn metric_rows(row: &Compared, own: &[TaskResult], others: &[TaskResult]) -> Vec<Compared> {
     let mut rows = Vec::new();
+    assert_eq!(own.len(), others.len(), "the same tasks are graded twice");
     for (own, other) in own.iter().zip(others) {
+        assert_eq!(own.metrics.len(), other.metrics.len(), "a task has its metrics, whoever answers");
         for (metric, reference) in own.metrics.iter().zip(&other.metrics) {
             let paired = numbers(&metric.documents)
                 .zip(numbers(&reference.documents))

@@ -39,40 +39,59 @@ pub fn state(folder: &Path) -> State {
     }
 }
 
-/// A folder that this process alone writes to.
+/// The folder of a run. It is not touched before the run begins; from then on this process alone writes to it.
 #[derive(Debug)]
 pub struct RunFolder {
     /// Its path.
     pub path: PathBuf,
+    settings: RunSettings,
+    resume: bool,
+    begun: Option<Begun>,
+}
+
+/// What there is from the beginning of a run to its end.
+#[derive(Debug)]
+struct Begun {
     /// Where a run that was in the way is now.
-    pub moved_to: Option<PathBuf>,
+    moved_to: Option<PathBuf>,
     /// Locked as long as this lives.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Begins a run in `folder`, or goes on with the one that is there if `resume` says so and it is the same.
-    fn open(folder: &Path, settings: &RunSettings, resume: bool) -> Result<Self, RunError> {
+    /// A run that depends on `settings`; with `resume` the one that is in the folder is gone on with.
+    pub fn new(path: PathBuf, settings: RunSettings, resume: bool) -> Self {
+        Self { path, settings, resume, begun: None }
+    }
+
+    /// Begins the run, or goes on with the one that is there if it is the same; nothing once it has begun.
+    pub fn begin(&mut self) -> Result<(), RunError> {
+        if self.begun.is_none() {
+            self.begun = Some(self.open()?);
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Begun, RunError> {
+        let Self { path: folder, settings, resume, .. } = self;
         let partial = folder.join(PARTIAL_FILE);
         let mut moved_to = None;
         match state(folder) {
             State::Unfinished => {
                 let lock = lock(&partial)?;
-                if resume {
+                if *resume {
                     check_same(&partial, settings)?;
                     remove_leftovers(folder)?;
-                    return Ok(Self { path: folder.to_owned(), moved_to, _lock: lock });
+                    return Ok(Begun { moved_to, _lock: lock });
                 }
                 // A run that was stopped before its first score has nothing worth keeping.
                 if folder.join(LEDGER_FOLDER).exists() {
-                    moved_to = Some(move_aside(
-                        folder,
-                        "an unfinished run was in the way (--resume would go on with it)",
-                    )?);
+                    let why = "an unfinished run was in the way (--resume would go on with it)";
+                    moved_to = Some(move_aside(folder, why)?);
                 }
             }
             State::Complete => moved_to = Some(move_aside(folder, "an earlier run was in the way")?),
-            State::Free if resume => {
+            State::Free if *resume => {
                 // A run may have been killed while it wrote its very first file.
                 if folder.is_dir() {
                     remove_leftovers(folder)?;
@@ -83,52 +102,20 @@ impl RunFolder {
         }
         write_atomically(&partial, serde_yaml::to_string(settings)?.as_bytes())
             .during(|| format!("cannot begin the run in {}", folder.display()))?;
-        Ok(Self { path: folder.to_owned(), moved_to, _lock: lock(&partial)? })
+        Ok(Begun { moved_to, _lock: lock(&partial)? })
     }
 
     /// `run` itself, or where it was moved to.
     pub fn place_of(&self, run: &Path) -> PathBuf {
         let same = run == self.path || fs::canonicalize(run).ok() == fs::canonicalize(&self.path).ok();
-        self.moved_to.clone().filter(|_| same).unwrap_or_else(|| run.to_owned())
+        let moved_to = self.begun.as_ref().and_then(|begun| begun.moved_to.clone());
+        moved_to.filter(|_| same).unwrap_or_else(|| run.to_owned())
     }
 
     /// The run is complete: nothing says any more that it is not.
-    fn close(self) -> Result<(), RunError> {
+    pub fn close(self) -> Result<(), RunError> {
         let partial = self.path.join(PARTIAL_FILE);
         fs::remove_file(&partial).during(|| format!("cannot remove {}", partial.display()))
-    }
-}
-
-/// A run that is to begin in a folder, which is not touched before it does.
-#[derive(Debug)]
-pub struct Beginning {
-    /// Where it will be.
-    pub folder: PathBuf,
-    /// What it depends on.
-    pub settings: RunSettings,
-    /// Whether it goes on with the run that is there.
-    pub resume: bool,
-    begun: Option<RunFolder>,
-}
-
-impl Beginning {
-    /// Nothing has begun yet.
-    pub fn new(folder: PathBuf, settings: RunSettings, resume: bool) -> Self {
-        Self { folder, settings, resume, begun: None }
-    }
-
-    /// The run has begun, now or before.
-    pub fn begun(&mut self) -> Result<&RunFolder, RunError> {
-        let folder = match self.begun.take() {
-            Some(folder) => folder,
-            None => RunFolder::open(&self.folder, &self.settings, self.resume)?,
-        };
-        Ok(self.begun.insert(folder))
-    }
-
-    /// The run is complete.
-    pub fn close(self) -> Result<(), RunError> {
-        self.begun.map_or(Ok(()), RunFolder::close)
     }
 }
 

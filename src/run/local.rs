@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::During;
-use super::folder::Beginning;
+use super::folder::RunFolder;
 use super::respondent::{About, Against, Answered, Effort, Respondent};
 use super::subject::Subject;
 use super::variants::Variant;
@@ -24,7 +24,7 @@ pub struct Local<'a> {
     /// What the run was asked to do.
     pub options: &'a Options,
     /// The run's folder, which holds the ledger. It is begun when all questions are tokens: what fails until then leaves none.
-    pub place: &'a mut Beginning,
+    pub place: &'a mut RunFolder,
     /// Says how far the work is.
     pub progress: &'a dyn Progress,
 }
@@ -45,7 +45,8 @@ impl Local<'_> {
     /// The model's ledger, with what the runs `--reuse` know of `requests`, and how many of them they answered.
     fn ledger(&mut self, requests: &[ScoreRequest]) -> Result<(Ledger, usize), RunError> {
         let subject = self.subject;
-        let place = self.place.begun()?;
+        self.place.begin()?;
+        let place = &*self.place;
         let max_length = subject.limits().max_length;
         let mut ledger = Ledger::open(&place.path, &subject.name, subject.identity()?, max_length)?;
         let mut reused = 0;

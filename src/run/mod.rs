@@ -28,7 +28,7 @@ use crate::base::progress::Progress;
 use crate::evaluate::{Overlong, grade};
 use crate::records::{RunRecord, RunSettings, TaskSettings, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
-use folder::{Beginning, State, state};
+use folder::{RunFolder, State, state};
 use local::Local;
 use session::{Session, new_record};
 use subject::Subject;
@@ -79,7 +79,7 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         }
     }
     let settings = settings(options, &subjects, &variants)?;
-    let mut place = Beginning::new(folder, settings, options.places.resume);
+    let mut place = RunFolder::new(folder, settings, options.places.resume);
     for (subject, variants) in subjects.iter().zip(&variants) {
         let mut local = Local { subject, options, place: &mut place, progress: world.progress };
         session.ask(&mut local, variants, grade)?;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::against::{self, Compared};
 use super::error::During;
-use super::folder::{self, Beginning};
+use super::folder::{self, RunFolder};
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
@@ -163,11 +163,11 @@ impl<'a> Session<'a> {
 
     /// Writes the files of the run, if they are to be anywhere: where it began, or in a folder that is cleared first.
     /// `note` stands below the table, in place of what the run took.
-    pub fn finish(mut self, place: Option<Beginning>, note: Option<String>) -> Result<Finished, RunError> {
+    pub fn finish(mut self, place: Option<RunFolder>, note: Option<String>) -> Result<Finished, RunError> {
         self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let mut note = self.checks() + &note.unwrap_or_else(|| self.saved());
         let folder = match &place {
-            Some(place) => Some(place.folder.clone()),
+            Some(place) => Some(place.path.clone()),
             None => self.options.places.out.clone(),
         };
         if let Some(folder) = &folder {
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
             }
             note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
         }
-        place.map_or(Ok(()), Beginning::close)?;
+        place.map_or(Ok(()), RunFolder::close)?;
         Ok(Finished {
             rows: self.rows,
             compared: self.compared,

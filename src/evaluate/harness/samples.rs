@@ -115,7 +115,7 @@ fn answers(kind: OutputType, filter: &str, line: &SampleLine) -> (Value, Value) 
         _ => json!([python::float(choice.logprob), if choice.is_greedy { "True" } else { "False" }]),
     };
     if kind == OutputType::GenerateUntil {
-        let filtered = line.filtered.get(filter).map(as_texts).unwrap_or_default();
+        let filtered = line.filtered.get(filter).map_or(Value::Null, as_texts);
         return (json!([[line.text]]), json!([filtered]));
     }
     let all: Vec<Value> = line.choices.iter().chain(&line.unconditional).map(scored).collect();

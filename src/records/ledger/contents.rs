@@ -43,7 +43,7 @@ impl Contents {
         let mut contents = Self { cut: rest.len(), whole, ..Self::default() };
         let Some(text) = text.strip_suffix(b"\n") else { return Ok(contents) };
         let mut lines = text.split(|&byte| byte == b'\n');
-        match read_header(lines.next().unwrap_or_default()) {
+        match read_header(lines.next().expect("what is split has a first piece")) {
             Header::Of(found) if *found == *identity => {}
             Header::Of(found) => return Err(Refused::OtherModel(found)),
             Header::Version(version) => return Err(Refused::Version(version)),
