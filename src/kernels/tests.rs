@@ -5,6 +5,9 @@ use ndarray::{Array2, ArrayView2, s};
 use super::*;
 use crate::weights::Dtype;
 
+mod random;
+mod small;
+
 /// Largest error relative to Σ|x·w| that f32 products may show against f64 sums.
 const F32_PRODUCT_TOLERANCE: f64 = 2e-6;
 /// The same for products of numbers that were rounded to bf16 first, against those that were not.

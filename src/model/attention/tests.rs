@@ -2,6 +2,8 @@ use ndarray::{Array2, Axis};
 
 use super::*;
 
+mod forests;
+
 /// f32 sums over at most a few hundred keys against f64.
 const ATTENTION_TOLERANCE: f32 = 2e-6;
 
