@@ -5,7 +5,7 @@
 CARGO ?= cargo
 DEMO_OUT ?= reports/demo
 
-.PHONY: help setup setup-pip build demo test acceptance lint doc bench fuzz
+.PHONY: help setup setup-pip build demo test acceptance lint doc fuzz miri
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -13,7 +13,8 @@ help:
 	@echo 'make acceptance   compare with reference results (needs ../shared or ZOO_SHARED)'
 	@echo 'make lint         rustfmt, clippy in both feature sets, cargo-deny if installed'
 	@echo 'make doc          the library documentation'
-	@echo 'make fuzz         fuzz the readers of untrusted files, FUZZ_RUNS=1000000 executions each'
+	@echo 'make fuzz         fuzz the readers of untrusted files, FUZZ_RUNS=1000000 executions each, or FUZZ_RUNS=20s'
+	@echo 'make miri         check every access to memory in the kernels (needs nightly with miri and rust-src)'
 
 # OpenBLAS and pkg-config, from the system's packages where that is possible.
 setup:
@@ -61,3 +62,8 @@ FUZZ_RUNS ?= 1000000
 
 fuzz:
 	./fuzz/run.sh $(FUZZ_RUNS)
+
+# Small products only: an interpreter runs them.
+miri:
+	MIRIFLAGS='-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows' \
+	  $(CARGO) +nightly miri test --locked --no-default-features --lib -- kernels::tests::small
