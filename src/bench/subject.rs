@@ -7,9 +7,10 @@ use super::{BenchError, RandomTensors};
 use crate::base::machine::Memory;
 use crate::config::{LlamaConfig, ModelConfig};
 use crate::engine::{Placement, TooLarge};
+use crate::forms::Renamed;
 use crate::kernels::{Native, Precision};
 use crate::model::{Checkpoint, Footprint, Network, Residence};
-use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::TensorSource;
 
 /// A model to be measured.
 pub struct Subject {
@@ -56,9 +57,8 @@ impl Subject {
         }
         let mut shape = self.config.shape();
         shape.name_as_in(self.source.tensors());
-        let is_kept = |info: &&TensorInfo| shape.block_of(&info.name).is_none_or(|index| index < layers);
-        let kept = self.source.tensors().iter().filter(is_kept).cloned().collect();
-        self.source = Arc::new(FirstLayers { all: Arc::clone(&self.source), kept });
+        let is_kept = |name: &str| shape.block_of(name).is_none_or(|index| index < layers);
+        self.source = Arc::new(Renamed::only(Arc::clone(&self.source), is_kept));
     }
 
     /// The largest file of weights; random ones have none.
@@ -80,31 +80,6 @@ impl Subject {
         )?;
         let (source, name) = (Arc::clone(&self.source), self.config_name.as_str());
         Ok(Network::load(source, &self.config, name, Box::new(matmul), Residence::Memory)?)
-    }
-}
-
-/// A model without its later layers, as if it had no others.
-struct FirstLayers {
-    all: Arc<dyn TensorSource>,
-    /// Sorted by name, as all are.
-    kept: Vec<TensorInfo>,
-}
-
-impl TensorSource for FirstLayers {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.kept
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        self.all.tensor(name)
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.all.files()
-    }
-
-    fn hint(&self, name: &str, access: Access) {
-        self.all.hint(name, access);
     }
 }
 

@@ -10,8 +10,8 @@ use anyhow::Context;
 
 use super::format::formats;
 use super::{Global, models};
+use crate::forms::{self, TokenizerSource};
 use crate::hub::{HubConfig, cached_model, cached_source};
-use crate::model::Checkpoint;
 use crate::registry::{Card, Registry, Source};
 use crate::report::{Format, terminal_width};
 use crate::tokenizer::Tokenizer;
@@ -94,12 +94,13 @@ fn tokenizer_at(path: &Path) -> anyhow::Result<Tokenizer> {
     if path.is_dir() {
         return Ok(Tokenizer::from_folder(path)?);
     }
-    let checkpoint = Checkpoint::open(path)?;
-    let metadata = checkpoint.gguf.as_ref();
-    let metadata = metadata.with_context(|| {
-        format!("{}: expected a model folder or a .gguf file, found another file", path.display())
-    })?;
-    Tokenizer::from_gguf(metadata).with_context(|| path.display().to_string())
+    let tokenizer = forms::open(path)?.tokenizer;
+    anyhow::ensure!(
+        matches!(tokenizer, TokenizerSource::Gguf(_)),
+        "{}: expected a model folder or a .gguf file, found another file",
+        path.display()
+    );
+    tokenizer.read().with_context(|| path.display().to_string())
 }
 
 /// The tokenizer of the model, or of another one with the same tokenizer record, if one is on this machine.

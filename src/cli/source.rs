@@ -7,11 +7,11 @@ use anyhow::Context;
 use super::build::{Given, built, find_or_build};
 use super::exit::Usage;
 use super::{Global, bar, models};
-use crate::forms::HfModel;
+use crate::forms;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, ReleaseKind, Source};
 pub(crate) use crate::run::name_of;
-use crate::weights::{self, TensorSource};
+use crate::weights::{TensorSource, is_weights};
 
 /// Where a model is.
 pub(crate) struct Named {
@@ -38,13 +38,7 @@ impl Named {
 
     /// Its tensors under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
     pub fn tensors(&self) -> anyhow::Result<Box<dyn TensorSource>> {
-        let path = &self.path;
-        let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-        let plain_file = path.is_file() && !is_gguf && HfModel::meta_folder(path).is_none();
-        if plain_file || weights::is_hf_layout(path) {
-            return Ok(weights::open(path)?);
-        }
-        Ok(HfModel::open(path)?.tensors)
+        Ok(forms::open(&self.path)?.tensors)
     }
 }
 
@@ -54,10 +48,7 @@ pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     if path.exists() {
         return Ok(Some(path));
     }
-    let endings = ["gguf", "safetensors", "bin", "pth", "pt"];
-    let looks_like_a_path = name.contains(MAIN_SEPARATOR)
-        || path.extension().is_some_and(|e| endings.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
-    if looks_like_a_path {
+    if name.contains(MAIN_SEPARATOR) || is_weights(&path) {
         let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
         return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
     }

@@ -4,7 +4,7 @@ use crate::base::fault::Refusal;
 use crate::weights::{FaultKind, MetadataKindError};
 
 /// A configuration that cannot be read, or that no model has.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum ConfigError {
@@ -20,8 +20,13 @@ pub enum ConfigError {
     /// A model of another kind than this program runs.
     #[error("{source_file}: {field} is {found}, which zoo does not run; it runs {supported}")]
     Unsupported { source_file: String, field: String, found: String, supported: String },
+    /// Weights without the file that says their shape.
+    #[error(
+        "{file}: expected config.json beside the weights, found no such file; fetch it from their release"
+    )]
+    Missing { file: String },
     /// A configuration file that the operating system does not give.
-    #[error("{file}: {reason}")]
+    #[error("{file}: cannot be read: {reason}")]
     Unreadable { file: String, reason: String },
     /// GGUF metadata of the wrong kind.
     #[error(transparent)]
@@ -35,6 +40,7 @@ impl ConfigError {
             ConfigError::Value(_) | ConfigError::Metadata(_) => Some(FaultKind::InvalidConfig),
             ConfigError::Limit { .. } => Some(FaultKind::LimitExceeded),
             ConfigError::Unsupported { .. } => Some(FaultKind::Unsupported),
+            ConfigError::Missing { .. } => Some(FaultKind::MissingData),
             ConfigError::Unreadable { .. } => None,
         }
     }

@@ -42,6 +42,28 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
+    /// A whole number from 1 to `limit`.
+    pub fn within(&self, key: &str, limit: usize) -> Result<Option<usize>, ConfigError> {
+        let wrong =
+            |value: &Value| self.wrong(key, &format!("a whole number from 1 to {limit}"), &value.to_string());
+        let count = |value: &Value| {
+            let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
+            count.filter(|n| (1..=limit).contains(n)).ok_or_else(|| wrong(value))
+        };
+        self.get(key).map(count).transpose()
+    }
+
+    /// A number from `least` to `most`.
+    pub fn between(&self, key: &str, least: f64, most: f64) -> Result<Option<f64>, ConfigError> {
+        let number = self.number(key)?;
+        match number.filter(|number| !(least..=most).contains(number)) {
+            Some(wrong) => {
+                Err(self.wrong(key, &format!("a number from {least:e} to {most:e}"), &wrong.to_string()))
+            }
+            None => Ok(number),
+        }
+    }
+
     /// A number.
     pub fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
         let wrong = |value: &Value| self.wrong(key, "a number", &value.to_string());
@@ -90,6 +112,17 @@ impl<'a> Fields<'a> {
             found: short(found),
             supported: supported.to_owned(),
         }
+    }
+}
+
+/// The object that the text of a JSON file is; `file` names it in errors.
+pub fn object(bytes: &[u8], file: &str) -> Result<Map<String, Value>, ConfigError> {
+    let wrong =
+        |found: String| ConfigError::from(Refusal::of_field(file, "the whole file", "a JSON object", found));
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(wrong("other JSON".to_owned())),
+        Err(error) => Err(wrong(error.to_string())),
     }
 }
 

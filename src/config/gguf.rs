@@ -1,124 +1,169 @@
 //! Metadata of a GGUF file of architecture `llama` → [`LlamaConfig`].
 //!
-//! Keys are those that llama.cpp writes: `llama.block_count`, `llama.embedding_length`, …
+//! What the metadata have no word for comes from the tensors: the rows of the embedding, whether there is an
+//! output matrix, which projections have biases, and LLaMA 3.1's rotary rule, which is a tensor of factors.
+//! Source: the key names of llama.cpp's `gguf-py` constants; defaults of `llama-model.cpp`.
 
-use super::ConfigError;
+use super::{ConfigError, LlamaConfig, RopeScaling};
 use crate::base::fault::Refusal;
-use crate::config::{LlamaConfig, RopeScaling};
 use crate::weights::gguf::Metadata;
-use crate::weights::quoted;
+use crate::weights::{TensorInfo, quoted};
 
-/// What the metadata cannot say and the tensors do.
-#[derive(Debug, Clone, Copy)]
-pub struct FromTensors {
-    /// Rows of the token embedding.
-    pub vocab_size: usize,
-    /// Whether there is an output matrix of its own.
-    pub has_output: bool,
-    /// Whether the file carries explicit rotary factors.
-    pub has_rope_factors: bool,
-}
+/// What to do about a model that a GGUF file cannot say in full.
+const ELSEWHERE: &str = "use the safetensors form of this model";
 
-/// Reads and checks the configuration; `file` names the source in errors.
-pub fn read(metadata: &Metadata, tensors: FromTensors, file: &str) -> Result<LlamaConfig, ConfigError> {
-    let wrong = |field: &str, expected: &str, found: String| {
-        ConfigError::from(Refusal::of_field(file, field, expected, found))
-    };
+/// Reads and checks the configuration. `tensors` are those of the file under Hugging Face's names, sorted;
+/// `rope_factors` the explicit divisors of the rotary frequencies, if it has some; `file` names the source in errors.
+pub fn read(
+    metadata: &Metadata,
+    tensors: &[TensorInfo],
+    rope_factors: Option<&[f32]>,
+    file: &str,
+) -> Result<LlamaConfig, ConfigError> {
+    let keys = Keys { metadata, tensors, file };
     match metadata.string("general.architecture")? {
         Some("llama") => {}
         other => {
-            return Err(ConfigError::Unsupported {
-                source_file: file.to_owned(),
-                field: "general.architecture".to_owned(),
-                found: other.map_or("missing".to_owned(), quoted),
-                supported: "GGUF files of architecture llama".to_owned(),
-            });
+            let found = other.map_or("missing".to_owned(), quoted);
+            return Err(keys.unsupported("general.architecture", found, "GGUF files of architecture llama"));
         }
     }
-    let optional = |key: &str| -> Result<Option<usize>, ConfigError> {
-        let value = metadata.unsigned(key)?;
-        value.map(|n| usize::try_from(n).map_err(|_| wrong(key, "a size", n.to_string()))).transpose()
-    };
-    let required = |key: &str| optional(key)?.ok_or_else(|| wrong(key, "a value", "nothing".to_owned()));
-
-    let hidden_size = required("llama.embedding_length")?;
-    let num_attention_heads = required("llama.attention.head_count")?;
-    let head_dim = match optional("llama.attention.key_length")? {
-        Some(given) => given,
-        None if num_attention_heads == 0 || hidden_size % num_attention_heads != 0 => {
-            return Err(wrong(
-                "llama.attention.head_count",
-                &format!("a divisor of embedding_length ({hidden_size})"),
-                num_attention_heads.to_string(),
-            ));
-        }
-        None => hidden_size / num_attention_heads,
-    };
-    if let Some(rotated) = optional("llama.rope.dimension_count")?
-        && rotated != head_dim
-    {
-        return Err(wrong(
-            "llama.rope.dimension_count",
-            &format!("the head's width ({head_dim})"),
-            rotated.to_string(),
-        ));
-    }
-    if tensors.has_rope_factors {
-        return Err(ConfigError::Unsupported {
-            source_file: file.to_owned(),
-            field: "rope_freqs.weight".to_owned(),
-            found: "explicit rotary factors".to_owned(),
-            supported: "linear scaling from the metadata; use the safetensors form of this model".to_owned(),
-        });
-    }
+    let hidden_size = keys.required("llama.embedding_length")?;
+    let num_attention_heads = keys.required("llama.attention.head_count")?;
+    let head_dim = keys.head_dim(hidden_size, num_attention_heads)?;
+    let eps = "llama.attention.layer_norm_rms_epsilon";
+    let rms_norm_eps = metadata.float(eps)?.ok_or_else(|| keys.wrong(eps, "a number", "no such key"))?;
+    let rope_theta = metadata.float("llama.rope.freq_base")?.unwrap_or(10_000.0);
     let config = LlamaConfig {
-        vocab_size: tensors.vocab_size,
+        vocab_size: keys.embedding_rows()?,
         hidden_size,
-        intermediate_size: required("llama.feed_forward_length")?,
-        num_hidden_layers: required("llama.block_count")?,
+        intermediate_size: keys.required("llama.feed_forward_length")?,
+        num_hidden_layers: keys.required("llama.block_count")?,
         num_attention_heads,
-        num_key_value_heads: optional("llama.attention.head_count_kv")?.unwrap_or(num_attention_heads),
+        num_key_value_heads: keys.count("llama.attention.head_count_kv")?.unwrap_or(num_attention_heads),
         head_dim,
-        max_position_embeddings: required("llama.context_length")?,
-        rms_norm_eps: metadata.float("llama.attention.layer_norm_rms_epsilon")?.ok_or_else(|| {
-            wrong("llama.attention.layer_norm_rms_epsilon", "a number", "nothing".to_owned())
-        })?,
-        rope_theta: metadata.float("llama.rope.freq_base")?.unwrap_or(10_000.0),
-        rope_scaling: scaling(metadata, file)?,
-        tie_word_embeddings: !tensors.has_output,
-        attention_bias: false,
-        mlp_bias: false,
+        max_position_embeddings: keys.required("llama.context_length")?,
+        rms_norm_eps,
+        rope_theta,
+        rope_scaling: keys.scaling(rope_factors, rope_theta, head_dim)?,
+        tie_word_embeddings: keys.tensor("lm_head.weight").is_none(),
+        attention_bias: keys.biases("self_attn", &["q_proj", "k_proj", "v_proj", "o_proj"])?,
+        mlp_bias: keys.biases("mlp", &["gate_proj", "up_proj", "down_proj"])?,
     };
     config.check(file)?;
     Ok(config)
 }
 
-fn scaling(metadata: &Metadata, file: &str) -> Result<RopeScaling, ConfigError> {
-    let linear = |factor: Option<f64>| match factor {
-        Some(factor) if factor != 1.0 && factor != 0.0 => RopeScaling::Linear { factor },
-        _ => RopeScaling::None,
-    };
-    match metadata.string("llama.rope.scaling.type")? {
-        Some("none") => Ok(RopeScaling::None),
-        Some("linear") => Ok(linear(metadata.float("llama.rope.scaling.factor")?)),
-        // Files before 2023-10 have only the factor.
-        None => Ok(linear(metadata.float("llama.rope.scale_linear")?)),
-        Some(other) => Err(ConfigError::Unsupported {
-            source_file: file.to_owned(),
-            field: "llama.rope.scaling.type".to_owned(),
-            found: quoted(other),
-            supported: "none and linear in GGUF files".to_owned(),
-        }),
+/// Metadata and tensors, with errors that name file and key.
+struct Keys<'a> {
+    metadata: &'a Metadata,
+    tensors: &'a [TensorInfo],
+    file: &'a str,
+}
+
+impl Keys<'_> {
+    fn wrong(&self, field: &str, expected: &str, found: &str) -> ConfigError {
+        Refusal::of_field(self.file, field, expected, found).into()
+    }
+
+    fn unsupported(&self, field: &str, found: String, supported: &str) -> ConfigError {
+        let (source_file, field) = (self.file.to_owned(), field.to_owned());
+        ConfigError::Unsupported { source_file, field, found, supported: supported.to_owned() }
+    }
+
+    fn count(&self, key: &str) -> Result<Option<usize>, ConfigError> {
+        let size = |n: u64| usize::try_from(n).map_err(|_| self.wrong(key, "a size", &n.to_string()));
+        self.metadata.unsigned(key)?.map(size).transpose()
+    }
+
+    fn required(&self, key: &str) -> Result<usize, ConfigError> {
+        self.count(key)?.ok_or_else(|| self.wrong(key, "a whole number", "no such key"))
+    }
+
+    fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        let found = self.tensors.binary_search_by(|info| info.name.as_str().cmp(name));
+        found.ok().map(|index| &self.tensors[index])
+    }
+
+    fn embedding_rows(&self) -> Result<usize, ConfigError> {
+        let rows = self.tensor("model.embed_tokens.weight").and_then(|info| info.shape.first().copied());
+        rows.ok_or_else(|| self.wrong("token_embd.weight", "the matrix of this name", "no such tensor"))
+    }
+
+    /// The width of a head, which several keys have to agree about.
+    fn head_dim(&self, hidden: usize, heads: usize) -> Result<usize, ConfigError> {
+        let width = match (self.count("llama.attention.key_length")?, hidden.checked_rem(heads)) {
+            (Some(given), _) => given,
+            (None, Some(0)) => hidden / heads,
+            (None, _) => {
+                let expected = format!("a divisor of llama.embedding_length ({hidden})");
+                return Err(self.wrong("llama.attention.head_count", &expected, &heads.to_string()));
+            }
+        };
+        for key in ["llama.rope.dimension_count", "llama.attention.value_length"] {
+            if let Some(other) = self.count(key)?.filter(|&other| other != width) {
+                let expected = format!("the width of a head ({width})");
+                return Err(self.wrong(key, &expected, &other.to_string()));
+            }
+        }
+        Ok(width)
+    }
+
+    /// Linear scaling from the metadata, or the rule that the factors come from. As in llama.cpp, a factor without a type
+    /// is one of linear scaling, and files before October 2023 have only `scale_linear`.
+    fn scaling(
+        &self,
+        factors: Option<&[f32]>,
+        theta: f64,
+        head_dim: usize,
+    ) -> Result<RopeScaling, ConfigError> {
+        let key = "llama.rope.scaling.type";
+        let factor = match self.metadata.string(key)? {
+            Some("none") => None,
+            Some("linear") | None => match self.metadata.float("llama.rope.scaling.factor")? {
+                None => self.metadata.float("llama.rope.scale_linear")?,
+                factor => factor,
+            },
+            Some(other) => {
+                let supported = format!("none and linear in GGUF files; {ELSEWHERE}");
+                return Err(self.unsupported(key, quoted(other), &supported));
+            }
+        };
+        let factor = factor.filter(|&factor| factor != 0.0 && factor != 1.0);
+        let Some(factors) = factors else {
+            return Ok(factor.map_or(RopeScaling::None, |factor| RopeScaling::Linear { factor }));
+        };
+        let rule = RopeScaling::of_factors(factors, theta, head_dim).filter(|_| factor.is_none());
+        rule.ok_or_else(|| {
+            let supported = format!("the factors of LLaMA 3.1's rule, without another scaling; {ELSEWHERE}");
+            self.unsupported("rope_freqs.weight", format!("{} other factors", factors.len()), &supported)
+        })
+    }
+
+    /// Whether the projections of `module` have biases: all of them or none, as a configuration can say no more. A layer
+    /// without its own is missed when it is loaded.
+    fn biases(&self, module: &str, projections: &[&str]) -> Result<bool, ConfigError> {
+        let with = |projection: &&&str| {
+            let end = format!(".{module}.{projection}.bias");
+            self.tensors.iter().any(|info| info.name.ends_with(&end))
+        };
+        let found: Vec<&str> = projections.iter().filter(with).copied().collect();
+        if found.is_empty() || found.len() == projections.len() {
+            return Ok(!found.is_empty());
+        }
+        let supported = format!("biases on all of {} or on none; {ELSEWHERE}", projections.join(", "));
+        let found = format!("one with biases on {}", found.join(", "));
+        Err(self.unsupported(module, found, &supported))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::gguf::*;
+    use super::*;
+    use crate::weights::Dtype;
     use crate::weights::gguf::Value;
 
-    const TENSORS: FromTensors = FromTensors { vocab_size: 512, has_output: false, has_rope_factors: false };
-
+    /// Metadata of a small model.
     fn metadata() -> Metadata {
         let mut m = Metadata::default();
         m.0.insert("general.architecture".into(), Value::String("llama".into()));
@@ -136,37 +181,95 @@ mod tests {
         m
     }
 
+    fn with(key: &str, value: Value) -> Metadata {
+        let mut m = metadata();
+        m.0.insert(key.to_owned(), value);
+        m
+    }
+
+    /// An embedding of 512 rows and what `more` names.
+    fn tensors(more: &[&str]) -> Vec<TensorInfo> {
+        let names = more.iter().copied().chain(["model.embed_tokens.weight"]);
+        let info = |name: &str| TensorInfo { name: name.into(), dtype: Dtype::F32, shape: vec![512, 64] };
+        let mut infos: Vec<TensorInfo> = names.map(info).collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        infos
+    }
+
+    fn plain(metadata: &Metadata) -> Result<LlamaConfig, ConfigError> {
+        read(metadata, &tensors(&[]), None, "x.gguf")
+    }
+
     #[test]
     fn a_small_model_is_read() {
-        let config = read(&metadata(), TENSORS, "x.gguf").unwrap();
+        let config = plain(&metadata()).unwrap();
         assert_eq!((config.head_dim, config.num_key_value_heads, config.vocab_size), (8, 4, 512));
-        assert!(config.tie_word_embeddings);
+        assert!(config.tie_word_embeddings && !config.attention_bias && !config.mlp_bias);
         assert_eq!(config.rope_scaling, RopeScaling::None);
     }
 
     #[test]
-    fn linear_scaling_is_read_and_other_kinds_are_refused() {
-        let mut m = metadata();
-        m.0.insert("llama.rope.scaling.type".into(), Value::String("linear".into()));
-        m.0.insert("llama.rope.scaling.factor".into(), Value::Float(4.0));
-        assert_eq!(read(&m, TENSORS, "x").unwrap().rope_scaling, RopeScaling::Linear { factor: 4.0 });
-        m.0.insert("llama.rope.scaling.type".into(), Value::String("yarn".into()));
-        let message = read(&m, TENSORS, "x.gguf").unwrap_err().to_string();
-        assert!(message.contains("yarn") && message.contains("x.gguf"), "{message}");
-        let explicit = FromTensors { has_rope_factors: true, ..TENSORS };
-        assert!(read(&metadata(), explicit, "x").is_err());
+    fn what_the_tensors_say_is_taken_from_them() {
+        let biases = ["q", "k", "v", "o"].map(|p| format!("model.layers.0.self_attn.{p}_proj.bias"));
+        let all: Vec<&str> = biases.iter().map(String::as_str).chain(["lm_head.weight"]).collect();
+        let config = read(&metadata(), &tensors(&all), None, "x.gguf").unwrap();
+        assert!(config.attention_bias && !config.mlp_bias && !config.tie_word_embeddings);
+        let error = read(&metadata(), &tensors(&all[..1]), None, "x.gguf").unwrap_err().to_string();
+        assert!(
+            error.contains("all of q_proj, k_proj, v_proj, o_proj") && error.contains("on q_proj"),
+            "{error}"
+        );
+        let message = read(&metadata(), &[], None, "x.gguf").unwrap_err().to_string();
+        assert!(message.contains("token_embd.weight"), "{message}");
     }
 
     #[test]
-    fn what_is_missing_or_of_another_kind_is_named() {
+    fn linear_scaling_has_an_old_and_a_new_key_and_needs_no_type() {
+        let (kind, factor) = ("llama.rope.scaling.type", "llama.rope.scaling.factor");
+        let scaling = |m: &Metadata| plain(m).unwrap().rope_scaling;
+        let linear = RopeScaling::Linear { factor: 4.0 };
+        let mut m = with(factor, Value::Float(4.0));
+        assert_eq!(scaling(&m), linear, "as llama.cpp reads a file without a type");
+        m.0.insert(kind.into(), Value::String("linear".into()));
+        assert_eq!(scaling(&m), linear);
+        m.0.insert(kind.into(), Value::String("none".into()));
+        assert_eq!(scaling(&m), RopeScaling::None);
+        assert_eq!(scaling(&with("llama.rope.scale_linear", Value::Float(4.0))), linear);
+        m.0.insert(kind.into(), Value::String("yarn".into()));
+        let message = plain(&m).unwrap_err().to_string();
+        assert!(message.contains("yarn") && message.contains("x.gguf"), "{message}");
+    }
+
+    #[test]
+    fn explicit_factors_are_the_rule_that_makes_them() {
+        let rule = RopeScaling::llama3(32.0);
+        let mut m = with("llama.attention.key_length", Value::Unsigned(64));
+        m.0.insert("llama.rope.freq_base".into(), Value::Float(5e5));
+        let factors = rule.factors(5e5, 64).unwrap();
+        assert_eq!(read(&m, &tensors(&[]), Some(&factors), "x").unwrap().rope_scaling, rule);
+        let error = read(&m, &tensors(&[]), Some(&[2.0; 32]), "x").unwrap_err().to_string();
+        assert!(error.contains("rope_freqs.weight") && error.contains("32 other factors"), "{error}");
+        m.0.insert("llama.rope.scaling.factor".into(), Value::Float(4.0));
+        assert!(read(&m, &tensors(&[]), Some(&factors), "x").is_err(), "two scalings at once");
+    }
+
+    #[test]
+    fn what_is_missing_of_another_kind_or_contradicts_is_named() {
         for key in ["llama.block_count", "llama.attention.layer_norm_rms_epsilon", "general.architecture"] {
             let mut m = metadata();
             m.0.remove(key);
-            let message = read(&m, TENSORS, "x.gguf").unwrap_err().to_string();
+            let message = plain(&m).unwrap_err().to_string();
             assert!(message.contains(key), "{message}");
         }
-        let mut m = metadata();
-        m.0.insert("llama.block_count".into(), Value::Bool(true));
-        assert!(read(&m, TENSORS, "x.gguf").unwrap_err().to_string().contains("block_count"));
+        for (key, value) in [
+            ("llama.block_count", Value::Bool(true)),
+            ("llama.attention.head_count", Value::Unsigned(7)),
+            ("llama.attention.head_count", Value::Unsigned(0)),
+            ("llama.rope.dimension_count", Value::Unsigned(2)),
+            ("llama.attention.value_length", Value::Unsigned(2)),
+        ] {
+            let message = plain(&with(key, value)).unwrap_err().to_string();
+            assert!(message.contains(key), "{message}");
+        }
     }
 }

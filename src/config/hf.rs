@@ -5,13 +5,13 @@
 //! transformers' `LlamaConfig` and `BloomConfig`. Code named by `auto_map` is never looked at.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::fields::Fields;
-use crate::base::fault::Refusal;
+use super::fields::{self, Fields};
 use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
@@ -19,26 +19,30 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads and checks `config.json`.
 pub fn read(path: &Path) -> Result<ModelConfig, ConfigError> {
+    from_map(&read_map(path)?, &path.display().to_string())
+}
+
+/// The content of a `config.json` as it stands; it is known to be an object and nothing else.
+pub fn read_map(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let file = path.display().to_string();
-    let unreadable =
-        |e: std::io::Error| ConfigError::Unreadable { file: file.clone(), reason: e.to_string() };
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_BYTES {
-        let (field, limit) = ("size in bytes".to_owned(), MAX_BYTES);
-        return Err(ConfigError::Limit { source_file: file, field, limit, found: size });
+    let unreadable = |e: std::io::Error| match e.kind() {
+        ErrorKind::NotFound => ConfigError::Missing { file: file.clone() },
+        _ => ConfigError::Unreadable { file: file.clone(), reason: e.to_string() },
+    };
+    let about = fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(ConfigError::Unreadable { file, reason: "it is no regular file".to_owned() });
     }
-    from_bytes(&fs::read(path).map_err(unreadable)?, &file)
+    if about.len() > MAX_BYTES {
+        let (field, limit) = ("size in bytes".to_owned(), MAX_BYTES);
+        return Err(ConfigError::Limit { source_file: file, field, limit, found: about.len() });
+    }
+    fields::object(&fs::read(path).map_err(unreadable)?, &file)
 }
 
 /// Checks the text of a `config.json`; `file` says in errors where it is from.
 pub fn from_bytes(bytes: &[u8], file: &str) -> Result<ModelConfig, ConfigError> {
-    let not_an_object =
-        |found: String| ConfigError::from(Refusal::of_field(file, "the whole file", "a JSON object", found));
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => from_map(&map, file),
-        Ok(_) => Err(not_an_object("other JSON".to_owned())),
-        Err(error) => Err(not_an_object(error.to_string())),
-    }
+    from_map(&fields::object(bytes, file)?, file)
 }
 
 /// Checks the content of a `config.json`; `file` says in errors where it is from.

@@ -1,37 +1,10 @@
 //! What a LLaMA-architecture model is made of, whatever file says so.
 
-use super::ConfigError;
-use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
-use crate::base::fault::Refusal;
+use serde_json::{Map, Value, json};
 
-/// How rotary frequencies are stretched beyond the training context.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RopeScaling {
-    /// As trained.
-    None,
-    /// All positions divided by `factor`.
-    Linear {
-        /// The divisor, ≥ 1 in practice.
-        factor: f64,
-    },
-    /// A larger theta for sequences beyond the training context ("dynamic NTK"): depends on the
-    /// length of the whole sequence.
-    Dynamic {
-        /// How much the context is stretched.
-        factor: f64,
-    },
-    /// LLaMA 3.1's rule: low frequencies divided by `factor`, high ones kept, a ramp between.
-    Llama3 {
-        /// The divisor of low frequencies.
-        factor: f64,
-        /// Wavelengths above `original / low_freq_factor` are divided.
-        low_freq_factor: f64,
-        /// Wavelengths below `original / high_freq_factor` are kept.
-        high_freq_factor: f64,
-        /// The training context in tokens.
-        original_max_position_embeddings: f64,
-    },
-}
+use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
+use super::{ConfigError, RopeScaling};
+use crate::base::fault::Refusal;
 
 /// Shape and constants of a LLaMA-architecture model, with the names of HF's `config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +45,34 @@ impl LlamaConfig {
         self.num_attention_heads / self.num_key_value_heads
     }
 
+    /// The content of a `config.json` that says the same, for a model that has none of its own.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| {
+            config.insert(key.to_owned(), value);
+        };
+        set("architectures", json!(["LlamaForCausalLM"]));
+        set("model_type", json!("llama"));
+        set("hidden_act", json!("silu"));
+        set("vocab_size", json!(self.vocab_size));
+        set("hidden_size", json!(self.hidden_size));
+        set("intermediate_size", json!(self.intermediate_size));
+        set("num_hidden_layers", json!(self.num_hidden_layers));
+        set("num_attention_heads", json!(self.num_attention_heads));
+        set("num_key_value_heads", json!(self.num_key_value_heads));
+        if self.num_attention_heads * self.head_dim != self.hidden_size {
+            set("head_dim", json!(self.head_dim));
+        }
+        set("max_position_embeddings", json!(self.max_position_embeddings));
+        set("rms_norm_eps", json!(decimal(self.rms_norm_eps)));
+        set("rope_theta", json!(decimal(self.rope_theta)));
+        set("rope_scaling", self.rope_scaling.to_json());
+        set("tie_word_embeddings", json!(self.tie_word_embeddings));
+        set("attention_bias", json!(self.attention_bias));
+        set("mlp_bias", json!(self.mlp_bias));
+        config
+    }
+
     /// Checks that the numbers fit together; `source` names the file in errors.
     pub fn check(&self, source: &str) -> Result<(), ConfigError> {
         let fail = |field: &str, expected: String, found: String| {
@@ -110,23 +111,7 @@ impl LlamaConfig {
         if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
             return fail("rope_theta", "a number of at least 1".to_owned(), self.rope_theta.to_string());
         }
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        let scaling_ok = match self.rope_scaling {
-            RopeScaling::None => true,
-            RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor } => positive(factor),
-            RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings,
-            } => {
-                [factor, low_freq_factor, high_freq_factor, original_max_position_embeddings]
-                    .into_iter()
-                    .all(positive)
-                    && high_freq_factor > low_freq_factor
-            }
-        };
-        if !scaling_ok {
+        if !self.rope_scaling.is_sound() {
             return fail(
                 "rope_scaling",
                 "positive factors, high_freq_factor above low_freq_factor".to_owned(),
@@ -134,6 +119,17 @@ impl LlamaConfig {
             );
         }
         Ok(())
+    }
+}
+
+/// A number as text states it: one that was stored as f32 becomes the shortest decimal that means the same f32, so that
+/// an ε of a GGUF file is 1e-5 again and not 0.000009999999747378752.
+pub(super) fn decimal(x: f64) -> f64 {
+    let stored = x as f32;
+    if f64::from(stored) == x {
+        stored.to_string().parse().expect("the digits of a float are a float")
+    } else {
+        x
     }
 }
 
@@ -196,5 +192,23 @@ pub(crate) mod tests {
             let message = config.check("config.json").unwrap_err().to_string();
             assert!(message.contains(field) && message.contains("config.json"), "{message}");
         }
+    }
+
+    #[test]
+    fn what_is_written_as_json_is_read_as_the_same() {
+        let plain = smollm2_135m();
+        let linear = RopeScaling::Linear { factor: 2.5 };
+        let dynamic = RopeScaling::Dynamic { factor: 4.0 };
+        for config in [
+            plain.clone(),
+            LlamaConfig { head_dim: 32, attention_bias: true, rope_scaling: linear, ..plain.clone() },
+            LlamaConfig { mlp_bias: true, rope_scaling: dynamic, rms_norm_eps: 3.7e-6, ..plain.clone() },
+            LlamaConfig { rope_scaling: RopeScaling::llama3(8.0), ..plain.clone() },
+        ] {
+            let read = crate::config::hf::from_map(&config.to_json(), "config.json").unwrap();
+            assert_eq!(read, config.into());
+        }
+        let stored = LlamaConfig { rms_norm_eps: f64::from(1e-5f32), ..plain };
+        assert_eq!(stored.to_json()["rms_norm_eps"], json!(1e-5));
     }
 }

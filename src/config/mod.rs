@@ -1,24 +1,27 @@
 //! Shape and constants of a model, whatever file says so.
 //!
-//! `config.json` of a Hugging Face checkpoint ([`hf`]) and the metadata of a GGUF file ([`gguf`]) become the same
-//! [`ModelConfig`], whose numbers are checked against limits before anything is computed from them.
+//! `config.json` of a Hugging Face checkpoint ([`hf`]), the metadata of a GGUF file ([`gguf`]) and Meta's `params.json`
+//! ([`params`]) become the same [`ModelConfig`]: one reader each. Its numbers are checked against limits before anything is
+//! computed from them, and it says which tensors a model has ([`ModelConfig::tensors`]).
 
 mod bloom;
 mod error;
 mod fields;
 pub mod gguf;
 pub mod hf;
-mod limits;
+pub(crate) mod limits;
 mod llama;
 mod model;
-mod rope_factors;
+pub mod params;
+mod rope;
 mod shape;
 
 pub use bloom::BloomConfig;
 pub use error::ConfigError;
-pub use llama::{LlamaConfig, RopeScaling};
+pub use llama::LlamaConfig;
 pub use model::ModelConfig;
-pub use rope_factors::Llama3Rule;
+pub use rope::RopeScaling;
+pub(crate) use rope::kept_share;
 pub use shape::{HEAD, Part, Shape};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::forms::HfModel;
+use super::{HfModel, Renamed};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// A buffer that `transformers` stored with the weights until 2023. It follows from the configuration.
@@ -72,42 +72,14 @@ impl HfModel {
     }
 }
 
-/// A source without the rotary embedding's buffers (`rotary_emb.inv_freq`).
-#[derive(Debug)]
-pub struct WithoutBuffers<S> {
-    inner: S,
-    infos: Vec<TensorInfo>,
-}
-
-impl<S: TensorSource> WithoutBuffers<S> {
-    /// `inner` without them.
-    pub fn new(inner: S) -> Self {
-        let kept = inner.tensors().iter().filter(|info| !is_buffer(&info.name)).cloned().collect();
-        Self { inner, infos: kept }
-    }
+/// `inner` without the rotary embedding's buffers (`rotary_emb.inv_freq`).
+pub fn without_buffers<S: TensorSource>(inner: S) -> Renamed<S> {
+    Renamed::only(inner, |name| !is_buffer(name))
 }
 
 /// Whether a tensor is a buffer that follows from the configuration: the frequencies of the rotary embedding.
 pub fn is_buffer(name: &str) -> bool {
     name.ends_with(BUFFER)
-}
-
-impl<S: TensorSource> TensorSource for WithoutBuffers<S> {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        if is_buffer(name) { Err(missing(&self.inner, name)) } else { self.inner.tensor(name) }
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.inner.files()
-    }
-
-    fn hint(&self, name: &str, access: Access) {
-        self.inner.hint(name, access);
-    }
 }
 
 fn find<'a>(infos: &'a [TensorInfo], name: &str) -> Option<&'a TensorInfo> {
@@ -182,7 +154,7 @@ mod tests {
             &[1],
             vec![1],
         );
-        let source = WithoutBuffers::new(&source);
+        let source = without_buffers(&source);
         assert_eq!(source.tensors().len(), 1);
         assert!(matches!(source.tensor(name), Err(WeightsError::MissingTensor { .. })));
         assert_eq!(*source.tensor("w").unwrap().data, [1]);

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::fault::Refusal;
+use crate::base::fault::{FaultKind, Refusal};
+use crate::config::ConfigError;
 use crate::tokenizer::TokenizerError;
 use crate::weights::WeightsError;
 
@@ -15,6 +16,10 @@ pub enum LineageError {
     /// The weights' files themselves.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+
+    /// The configuration that goes with them.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 
     /// A tokenizer that goes with the weights.
     #[error(transparent)]
@@ -38,5 +43,14 @@ impl LineageError {
     /// An input or output error of one file.
     pub(crate) fn io(file: &Path, action: &'static str, source: io::Error) -> Self {
         LineageError::Io { file: file.to_owned(), action, source }
+    }
+
+    /// What kind of fault in the model's files this is; `None` for errors that are not the files' fault.
+    pub fn fault_kind(&self) -> Option<FaultKind> {
+        match self {
+            LineageError::Weights(error) => error.fault_kind(),
+            LineageError::Config(error) => error.class(),
+            _ => None,
+        }
     }
 }

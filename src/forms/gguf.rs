@@ -3,40 +3,23 @@
 //! llama.cpp rotates neighbouring pairs of a head's dimensions, `transformers` its two halves, so the
 //! converter to GGUF reorders the rows of q and k, which is undone here (`rows`). Blocks of quantised
 //! types run along rows, so whole rows move as bytes whatever their type.
-//! Source: the tensor names of llama.cpp.
 
-use std::borrow::Cow;
-use std::path::PathBuf;
+use serde_json::{Map, Value, json};
 
-use crate::forms::rows::{halves_from_pairs, has_heads};
-use crate::weights::gguf::MetadataKindError;
-use crate::weights::{
-    Access, Dtype, Fault, FaultKind, GgufFile, TensorInfo, TensorSource, TensorView, WeightsError,
-};
+use super::names::{Part, Spelling};
+use super::renamed::{NewName, Renamed};
+use super::rows::has_heads;
+use crate::config::{ConfigError, LlamaConfig, gguf};
+use crate::weights::gguf::{Metadata, MetadataKindError};
+use crate::weights::{Dtype, Fault, FaultKind, GgufFile, TensorSource, WeightsError};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";
 /// Per-frequency factors of the rotary embedding (LLaMA 3.1), kept beside the weights.
-const ROPE_FACTORS: &str = "rope_freqs.weight";
+pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// The tensors of a GGUF file of architecture `llama` under their Hugging Face names.
-#[derive(Debug)]
-pub struct GgufAsHf {
-    file: GgufFile,
-    /// HF names, sorted.
-    infos: Vec<TensorInfo>,
-    /// The GGUF name of each of `infos`, and how its rows are ordered.
-    origins: Vec<(String, Rows)>,
-}
-
-/// The row order of a tensor in the GGUF file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rows {
-    /// As in the HF model.
-    Same,
-    /// Pairs interleaved within each of this many heads.
-    Interleaved { heads: usize },
-}
+pub type GgufAsHf = Renamed<GgufFile>;
 
 impl GgufAsHf {
     /// Maps names and row orders; no tensor data is read.
@@ -60,130 +43,83 @@ impl GgufAsHf {
                 .at("metadata \"llama.attention.head_count\"")
         })?;
         let kv_heads = head_count(&file, "llama.attention.head_count_kv")?.unwrap_or(heads);
-
-        let mut tensors = Vec::with_capacity(file.tensors().len());
-        for info in file.tensors() {
-            let Some(role) = role(&info.name) else {
+        let path = file.path().to_owned();
+        Self::with_names(file, |info| {
+            if is_computed(&info.name) {
+                return Ok(None);
+            }
+            let Some(part) = Part::parse(&info.name, Spelling::Gguf) else {
                 let expected = "a tensor of a dense LLaMA model";
-                let fault = Fault::new(file.path(), FaultKind::Unsupported, expected, "another one");
+                let fault = Fault::new(&path, FaultKind::Unsupported, expected, "another one");
                 return Err(fault.tensor(&info.name).advice("fetch this model as safetensors").into());
             };
-            let (name, rows) = match role {
-                Role::Dropped => continue,
-                Role::Plain(name) => (name, Rows::Same),
-                Role::Query(name) => (name, Rows::Interleaved { heads }),
-                Role::Key(name) => (name, Rows::Interleaved { heads: kv_heads }),
-            };
-            if let Rows::Interleaved { heads } = rows {
-                check_heads(&file, info, heads)?;
+            let heads = part.heads(heads, kv_heads);
+            if let Some(heads) = heads.filter(|&heads| !has_heads(&info.shape, heads)) {
+                let expected = format!("a matrix of {heads} heads with an even number of rows each");
+                let found = format!("shape {:?}", info.shape);
+                let fault = Fault::new(&path, FaultKind::InconsistentHeader, expected, found);
+                return Err(fault.tensor(&info.name).into());
             }
-            let renamed = TensorInfo { name, dtype: info.dtype, shape: info.shape.clone() };
-            tensors.push((renamed, (info.name.clone(), rows)));
-        }
-        // The names stay distinct: `role` is injective, and GGUF names are.
-        tensors.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-        let (infos, origins) = tensors.into_iter().unzip();
-        Ok(GgufAsHf { file, infos, origins })
+            let name = part.name(Spelling::Hf).expect("what GGUF has, Hugging Face has");
+            Ok(Some(NewName { name, heads }))
+        })
     }
 
     /// The file itself, for its metadata.
     pub fn gguf(&self) -> &GgufFile {
-        &self.file
+        self.inner()
     }
 
     /// The divisors of the rotary frequencies (`[head_dim / 2]`) that files of LLaMA 3.1 and later carry instead
     /// of a scaling rule; `None` for the others.
     pub fn rope_factors(&self) -> Result<Option<Vec<f32>>, WeightsError> {
-        match self.file.tensor(ROPE_FACTORS) {
+        match self.gguf().tensor(ROPE_FACTORS) {
             Ok(view) if view.info.dtype == Dtype::F32 => view.to_f32().map(Some),
             Ok(view) => {
                 let (kind, found) = (FaultKind::InconsistentHeader, view.info.dtype.to_string());
-                Err(Fault::new(self.file.path(), kind, "F32 factors", found).tensor(ROPE_FACTORS).into())
+                Err(Fault::new(self.gguf().path(), kind, "F32 factors", found).tensor(ROPE_FACTORS).into())
             }
             Err(WeightsError::MissingTensor { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
-}
 
-impl TensorSource for GgufAsHf {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
+    /// Shape and constants, and what else a `config.json` of the model says.
+    ///
+    /// # Errors
+    /// Rotary factors that cannot be read; within, a configuration that no model has.
+    #[allow(clippy::type_complexity)]
+    pub fn config(&self) -> Result<Result<(LlamaConfig, Map<String, Value>), ConfigError>, WeightsError> {
+        let (factors, file) = (self.rope_factors()?, self.gguf().path().display().to_string());
+        let metadata = self.gguf().metadata();
+        let config = gguf::read(metadata, self.tensors(), factors.as_deref(), &file);
+        Ok(config.and_then(|config| Ok((config, self.beside_shape(metadata)?))))
     }
 
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
-        let found = index.and_then(|i| self.infos.get(i).zip(self.origins.get(i)));
-        let Some((info, (origin, rows))) = found else {
-            return Err(WeightsError::MissingTensor {
-                file: self.file.path().to_owned(),
-                name: name.to_owned(),
-            });
-        };
-        let data = self.file.tensor(origin)?.data;
-        let data = match *rows {
-            Rows::Same => data,
-            Rows::Interleaved { heads } => {
-                let row_count = info.shape.first().copied().unwrap_or(1);
-                Cow::Owned(halves_from_pairs(&data, row_count, heads))
+    /// Ids of special tokens, and the type of the weights.
+    fn beside_shape(&self, metadata: &Metadata) -> Result<Map<String, Value>, MetadataKindError> {
+        let mut more = Map::new();
+        for (field, key) in [
+            ("bos_token_id", "tokenizer.ggml.bos_token_id"),
+            ("eos_token_id", "tokenizer.ggml.eos_token_id"),
+            ("pad_token_id", "tokenizer.ggml.padding_token_id"),
+        ] {
+            if let Some(id) = metadata.unsigned(key)? {
+                more.insert(field.to_owned(), json!(id));
             }
-        };
-        Ok(TensorView { info, data })
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.file.files()
-    }
-
-    fn hint(&self, name: &str, access: Access) {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
-        if let Some((origin, _)) = index.and_then(|i| self.origins.get(i)) {
-            self.file.hint(origin, access);
         }
+        let mut matrices = self.tensors().iter().filter(|info| info.shape.len() == 2).map(|info| info.dtype);
+        let first = matrices.next().filter(|first| matrices.all(|dtype| dtype == *first));
+        if let Some(name) = first.and_then(Dtype::torch_name) {
+            more.insert("torch_dtype".to_owned(), json!(name));
+        }
+        Ok(more)
     }
 }
 
-/// What a GGUF tensor is in the HF model.
-#[derive(Debug, PartialEq, Eq)]
-enum Role {
-    Plain(String),
-    Query(String),
-    Key(String),
-    /// Computed from the configuration in the HF model.
-    Dropped,
-}
-
-/// The role of the GGUF tensor `name`; `None` if a dense LLaMA has none such.
-fn role(name: &str) -> Option<Role> {
-    match name {
-        "token_embd.weight" => return Some(Role::Plain("model.embed_tokens.weight".into())),
-        "output_norm.weight" => return Some(Role::Plain("model.norm.weight".into())),
-        "output.weight" => return Some(Role::Plain("lm_head.weight".into())),
-        ROPE_FACTORS => return Some(Role::Dropped),
-        _ => {}
-    }
-    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    let number: u32 = layer.parse().ok()?;
-    // "00" and "+1" would give the name of another layer.
-    if number.to_string() != layer {
-        return None;
-    }
-    let (module, parameter) = part.rsplit_once('.')?;
-    let hf = |module: &str| format!("model.layers.{number}.{module}.{parameter}");
-    let module = match (module, parameter) {
-        ("attn_q", "weight" | "bias") => return Some(Role::Query(hf("self_attn.q_proj"))),
-        ("attn_k", "weight" | "bias") => return Some(Role::Key(hf("self_attn.k_proj"))),
-        ("attn_rot_embd", "weight") => return Some(Role::Dropped),
-        ("attn_v", "weight" | "bias") => "self_attn.v_proj",
-        ("attn_output", "weight" | "bias") => "self_attn.o_proj",
-        ("ffn_gate", "weight" | "bias") => "mlp.gate_proj",
-        ("ffn_up", "weight" | "bias") => "mlp.up_proj",
-        ("ffn_down", "weight" | "bias") => "mlp.down_proj",
-        ("attn_norm", "weight") => "input_layernorm",
-        ("ffn_norm", "weight") => "post_attention_layernorm",
-        _ => return None,
-    };
-    Some(Role::Plain(hf(module)))
+/// Whether a tensor follows from the configuration in a Hugging Face model.
+fn is_computed(name: &str) -> bool {
+    name == ROPE_FACTORS || (name.starts_with("blk.") && name.ends_with(".attn_rot_embd.weight"))
 }
 
 fn kind_fault(file: &GgufFile, error: MetadataKindError) -> Box<Fault> {
@@ -202,17 +138,6 @@ fn head_count(file: &GgufFile, key: &str) -> Result<Option<usize>, Box<Fault>> {
                 .at(format!("metadata {key:?}")))
         }
     }
-}
-
-/// The rows of a query or key matrix must be whole heads of an even number of rows.
-fn check_heads(file: &GgufFile, info: &TensorInfo, heads: usize) -> Result<(), Box<Fault>> {
-    if has_heads(&info.shape, heads) {
-        return Ok(());
-    }
-    let expected = format!("a matrix of {heads} heads with an even number of rows each");
-    let fault =
-        Fault::new(file.path(), FaultKind::InconsistentHeader, expected, format!("shape {:?}", info.shape));
-    Err(fault.tensor(&info.name))
 }
 
 #[cfg(test)]
@@ -289,26 +214,6 @@ mod tests {
         for (heads, shape) in [(3, [8, 1]), (8, [8, 1])] {
             let builder = llama(heads, 1).f32("blk.0.attn_q.weight", &shape, &rows(8));
             assert_eq!(kind(&builder), Some(InconsistentHeader), "{heads} heads, {shape:?}");
-        }
-    }
-
-    #[test]
-    fn names_of_a_layer() {
-        let plain = |name: &str| Some(Role::Plain(name.to_owned()));
-        assert_eq!(role("blk.12.ffn_down.weight"), plain("model.layers.12.mlp.down_proj.weight"));
-        assert_eq!(role("blk.0.ffn_norm.weight"), plain("model.layers.0.post_attention_layernorm.weight"));
-        assert_eq!(role("token_embd.weight"), plain("model.embed_tokens.weight"));
-        assert_eq!(role("output_norm.weight"), plain("model.norm.weight"));
-        assert_eq!(role("output.weight"), plain("lm_head.weight"));
-        assert_eq!(
-            role("blk.0.attn_k.bias"),
-            Some(Role::Key("model.layers.0.self_attn.k_proj.bias".to_owned()))
-        );
-        assert_eq!(role("rope_freqs.weight"), Some(Role::Dropped));
-        for other in
-            ["blk.0.ffn_gate_exps.weight", "blk.00.attn_q.weight", "blk.+1.attn_q.weight", "x", "blk."]
-        {
-            assert_eq!(role(other), None, "{other}");
         }
     }
 }

@@ -2,11 +2,18 @@
 //! that go with them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use super::LineageError;
+use crate::config::{ConfigError, ModelConfig, hf};
 use crate::weights::{Dtype, TensorSource};
+
+/// Bytes of a small file that are read at most; the largest known `tokenizer.json` has 34 MB.
+pub(super) const MAX_SIDECAR: u64 = 256 << 20;
 
 /// A model in Hugging Face's layout, whatever form its files have.
 pub struct HfModel {
@@ -23,6 +30,19 @@ pub struct HfModel {
 }
 
 impl HfModel {
+    /// Shape and constants.
+    ///
+    /// # Errors
+    /// A configuration that no model has.
+    pub fn configuration(&self) -> Result<ModelConfig, ConfigError> {
+        hf::from_map(&self.config, &self.config_name)
+    }
+
+    /// The small file called `name`, if the model has it.
+    pub fn sidecar(&self, name: &str) -> Option<&Sidecar> {
+        self.sidecars.iter().find(|sidecar| sidecar.name == name)
+    }
+
     /// The type that most elements have; F32 for a model without any.
     pub fn dtype(&self) -> Dtype {
         prevailing(self.tensors.tensors().iter().map(|info| (info.dtype, info.shape.as_slice())))
@@ -45,6 +65,39 @@ pub enum SidecarContent {
     File(PathBuf),
     /// Made here.
     Bytes(Vec<u8>),
+}
+
+impl Sidecar {
+    /// Its content.
+    ///
+    /// # Errors
+    /// [`LineageError::Io`] if the file cannot be read or is larger than any such file.
+    pub fn read(&self) -> Result<Vec<u8>, LineageError> {
+        self.content.read().map_err(|error| LineageError::io(&self.place(), "read", error))
+    }
+
+    /// The file that its content is in; its name if that is in no file.
+    pub(crate) fn place(&self) -> PathBuf {
+        match &self.content {
+            SidecarContent::File(path) => path.clone(),
+            SidecarContent::Bytes(_) => PathBuf::from(&self.name),
+        }
+    }
+}
+
+impl SidecarContent {
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        let path = match self {
+            SidecarContent::Bytes(bytes) => return Ok(bytes.clone()),
+            SidecarContent::File(path) => path,
+        };
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MAX_SIDECAR + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_SIDECAR {
+            return Err(io::Error::other(format!("expected at most {MAX_SIDECAR} bytes, found more")));
+        }
+        Ok(bytes)
+    }
 }
 
 /// The type of most elements; F32 for a model without any.

@@ -1,20 +1,21 @@
-//! A model as it lies on the disk, in whatever form, seen in Hugging Face's layout.
+//! The one way from a path to a model: whatever form lies there, its tensors under Hugging Face's names, its shape and
+//! constants, and where its tokenizer is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::forms::bloom_names::{is_bloom, with_bloom_names};
-use crate::forms::{
-    GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent, config_from_gguf, sidecars_from_gguf,
-};
-use crate::weights::{self, Fault, FaultKind, GgufFile, WeightsError};
+use super::bloom_names::with_bloom_names;
+use super::model::MAX_SIDECAR;
+use super::{GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent};
+use crate::config::{ConfigError, LlamaConfig, ModelConfig, hf};
+use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
+use crate::weights::gguf::Metadata;
+use crate::weights::{self, GgufFile, TensorSource, is_gguf};
 
 /// The file of a model's shape and constants.
 const CONFIG_FILE: &str = "config.json";
-/// No config file comes near; a larger one is not a config.
-const MAX_CONFIG: u64 = 16 << 20;
 /// The file that a tokenizer of the family cannot be without.
 const TOKENIZER_FILE: &str = "tokenizer.model";
 /// Small files that go with a model.
@@ -28,8 +29,6 @@ const SIDECARS: [&str; 8] = [
     "chat_template.jinja",
     "chat_template.json",
 ];
-/// Largest file that counts as small; the largest `tokenizer.json` known has 34 MB.
-const MAX_SIDECAR: u64 = 256 << 20;
 /// What a tokenizer of Meta's does, for readers that ask `tokenizer_config.json`. Meta keeps it in code.
 const META_TOKENIZER_CONFIG: &str = r#"{
   "add_bos_token": true,
@@ -46,94 +45,206 @@ const META_TOKENIZER_CONFIG: &str = r#"{
 }
 "#;
 
-impl HfModel {
-    /// Opens a model in any form: a folder in Hugging Face's layout (safetensors or PyTorch files), a folder of Meta's
-    /// or one of its shards, one weights file with `config.json` beside it, a GGUF file, or a folder that holds one
-    /// and no `config.json`.
-    ///
-    /// # Errors
-    /// What the weights' reader reports; [`WeightsError::Fault`] of kind `MissingData` if there is no `config.json`,
-    /// and of kind `InvalidConfig` if it is no JSON object.
-    pub fn open(path: &Path) -> Result<HfModel, LineageError> {
-        if is_gguf(path) {
-            return Self::open_gguf(path);
-        }
-        if let Some(folder) = Self::meta_folder(path) {
-            return Ok(Self::open_meta(&folder)?);
-        }
-        if !path.is_dir() {
-            return Self::open_hf(path, parent(path));
-        }
-        match only_gguf(path) {
-            Some(file) if !path.join(CONFIG_FILE).exists() => Self::open_gguf(&file),
-            _ => Self::open_hf(path, path),
-        }
-    }
+/// A model as it lies on the disk. Nothing but headers was read.
+pub struct Opened {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// The tensors under their Hugging Face names.
+    pub tensors: Box<dyn TensorSource>,
+    /// The file that says its shape and constants.
+    pub config_name: String,
+    /// Whose vocabulary it has.
+    pub tokenizer: TokenizerSource,
+    config: Config,
+}
 
-    /// The folder of Meta's that `path` is, or is a shard of.
-    pub(crate) fn meta_folder(path: &Path) -> Option<PathBuf> {
-        let folder = if path.is_dir() { path } else { parent(path) };
-        // Some releases have params.json beside weights in the other layout.
-        let meta = if path.is_dir() {
-            MetaAsHf::is_in(path) && !weights::is_hf_layout(path)
-        } else {
-            let name = path.file_name().and_then(|name| name.to_str());
-            path.is_file() && name.is_some_and(|n| n.starts_with("consolidated.") && n.ends_with(".pth"))
-        };
-        meta.then(|| folder.to_owned())
-    }
+/// Where shape and constants are.
+enum Config {
+    /// In `config.json`, which is read when it is asked for: tensors can be used without it.
+    Json(PathBuf),
+    /// Read from another form, with what else a `config.json` of the model says.
+    Stated(Box<Result<(LlamaConfig, Map<String, Value>), ConfigError>>),
+}
 
-    fn open_hf(path: &Path, folder: &Path) -> Result<HfModel, LineageError> {
-        // The weights first: their error says what a model's folder or file has to be.
-        let tensors = weights::open(path)?;
-        let config_path = folder.join(CONFIG_FILE);
-        let config = read_config(&config_path)?;
-        let tensors = if is_bloom(&config) { with_bloom_names(tensors, &config)? } else { tensors };
-        let config_name = config_path.display().to_string();
-        Ok(HfModel { path: path.to_owned(), tensors, config, config_name, sidecars: sidecars(folder) })
-    }
+/// Where a model's tokenizer is.
+pub enum TokenizerSource {
+    /// In files of a folder.
+    Folder(PathBuf),
+    /// In files of a folder of Meta's.
+    Meta(PathBuf),
+    /// In a GGUF file: the files of its folder may be anyone's.
+    Gguf(Box<Metadata>),
+}
 
-    /// Opens a folder of Meta's; see [`HfModel::open`].
-    pub(crate) fn open_meta(folder: &Path) -> Result<HfModel, WeightsError> {
-        let model = MetaAsHf::open(folder)?;
-        let config = model.config().clone();
-        let config_name = model.config_path().display().to_string();
-        let mut sidecars = sidecars(folder);
-        let has = |sidecars: &[Sidecar], name: &str| sidecars.iter().any(|sidecar| sidecar.name == name);
-        if !has(&sidecars, TOKENIZER_FILE) {
-            // One tokenizer serves the folders of all sizes.
-            let above = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_owned));
-            sidecars.extend(above.and_then(|above| sidecar(&above, TOKENIZER_FILE)));
-        }
-        if has(&sidecars, TOKENIZER_FILE) && !has(&sidecars, "tokenizer_config.json") {
-            let content = SidecarContent::Bytes(META_TOKENIZER_CONFIG.into());
-            sidecars.push(Sidecar { name: "tokenizer_config.json".to_owned(), content });
-        }
-        let tensors = Box::new(model);
-        Ok(HfModel { path: folder.to_owned(), tensors, config, config_name, sidecars })
+/// Opens a model in any form: a folder in Hugging Face's layout (safetensors or PyTorch files), a folder of Meta's or one of
+/// its shards, one weights file, a GGUF file, or a folder that holds one and no `config.json`.
+///
+/// # Errors
+/// What the weights' reader reports.
+pub fn open(path: &Path) -> Result<Opened, LineageError> {
+    if is_gguf(path) {
+        return open_gguf(path);
     }
-
-    fn open_gguf(path: &Path) -> Result<HfModel, LineageError> {
-        let model = GgufAsHf::new(GgufFile::open(path)?)?;
-        let config = config_from_gguf(&model)?;
-        // The vocabulary is in the file itself; another folder's tokenizer files may be anyone's. Tensors can be
-        // used without it.
-        let sidecars = sidecars_from_gguf(&model).unwrap_or_else(|error| {
-            tracing::warn!("{}: no tokenizer files are made of its vocabulary: {error}", path.display());
-            Vec::new()
-        });
-        Ok(HfModel {
-            path: path.to_owned(),
-            tensors: Box::new(model),
-            config,
-            config_name: path.display().to_string(),
-            sidecars,
-        })
+    if let Some(folder) = meta_folder(path) {
+        return open_meta(&folder);
+    }
+    if !path.is_dir() {
+        return open_hf(path, parent(path));
+    }
+    match only_gguf(path) {
+        Some(file) if !path.join(CONFIG_FILE).exists() => open_gguf(&file),
+        _ => open_hf(path, path),
     }
 }
 
-fn is_gguf(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+fn open_hf(path: &Path, folder: &Path) -> Result<Opened, LineageError> {
+    // The weights first: their error says what a model's folder or file has to be.
+    let tensors = weights::open(path)?;
+    let config = folder.join(CONFIG_FILE);
+    // As in `transformers`, unless the configuration says otherwise; one that cannot be read is told when it is asked for.
+    let is_tied = || match hf::read(&config) {
+        Ok(ModelConfig::Bloom(config)) => config.tie_word_embeddings,
+        _ => true,
+    };
+    Ok(Opened {
+        path: path.to_owned(),
+        tensors: with_bloom_names(tensors, is_tied)?,
+        config_name: config.display().to_string(),
+        tokenizer: TokenizerSource::Folder(folder.to_owned()),
+        config: Config::Json(config),
+    })
+}
+
+fn open_meta(folder: &Path) -> Result<Opened, LineageError> {
+    let model = MetaAsHf::open(folder)?;
+    let stated = (model.config.clone(), model.beside_shape());
+    Ok(Opened {
+        path: folder.to_owned(),
+        config_name: model.config_path.display().to_string(),
+        tensors: Box::new(model.tensors),
+        tokenizer: TokenizerSource::Meta(folder.to_owned()),
+        config: Config::Stated(Box::new(Ok(stated))),
+    })
+}
+
+fn open_gguf(path: &Path) -> Result<Opened, LineageError> {
+    let model = GgufAsHf::new(GgufFile::open(path)?)?;
+    Ok(Opened {
+        path: path.to_owned(),
+        config_name: path.display().to_string(),
+        tokenizer: TokenizerSource::Gguf(Box::new(model.gguf().metadata().clone())),
+        config: Config::Stated(Box::new(model.config()?)),
+        tensors: Box::new(model),
+    })
+}
+
+impl Opened {
+    /// Shape and constants.
+    ///
+    /// # Errors
+    /// No configuration, or one that no model has.
+    pub fn config(&self) -> Result<ModelConfig, ConfigError> {
+        match &self.config {
+            Config::Json(path) => hf::read(path),
+            Config::Stated(stated) => Ok(stated.as_ref().clone()?.0.into()),
+        }
+    }
+
+    /// The content of its `config.json`, or of the one that says what another form does.
+    ///
+    /// # Errors
+    /// As [`Opened::config`], but a `config.json` is taken as it stands.
+    pub fn config_json(&self) -> Result<Map<String, Value>, ConfigError> {
+        match &self.config {
+            Config::Json(path) => hf::read_map(path),
+            Config::Stated(stated) => {
+                let (config, more) = stated.as_ref().clone()?;
+                let mut json = config.to_json();
+                json.extend(more);
+                Ok(json)
+            }
+        }
+    }
+
+    /// The model with all that belongs to it, to be rebuilt or written.
+    ///
+    /// # Errors
+    /// As [`Opened::config_json`].
+    pub fn into_model(self) -> Result<HfModel, LineageError> {
+        let (config, sidecars) = (self.config_json()?, self.sidecars());
+        let Opened { path, tensors, config_name, .. } = self;
+        Ok(HfModel { path, tensors, config, config_name, sidecars })
+    }
+
+    /// The small files that belong to it.
+    fn sidecars(&self) -> Vec<Sidecar> {
+        let made = |name: &str, bytes: Vec<u8>| Sidecar {
+            name: name.to_owned(),
+            content: SidecarContent::Bytes(bytes),
+        };
+        match &self.tokenizer {
+            TokenizerSource::Folder(folder) => sidecars(folder),
+            TokenizerSource::Meta(folder) => {
+                let mut sidecars = sidecars(folder);
+                let has = |all: &[Sidecar], name: &str| all.iter().any(|sidecar| sidecar.name == name);
+                if !has(&sidecars, TOKENIZER_FILE) {
+                    // One tokenizer serves the folders of all sizes.
+                    let above = folder.canonicalize().ok();
+                    let above = above.as_deref().and_then(Path::parent);
+                    sidecars.extend(above.and_then(|above| sidecar(above, TOKENIZER_FILE)));
+                }
+                if has(&sidecars, TOKENIZER_FILE) && !has(&sidecars, "tokenizer_config.json") {
+                    sidecars.push(made("tokenizer_config.json", META_TOKENIZER_CONFIG.into()));
+                }
+                sidecars
+            }
+            // Tensors can be used without them.
+            TokenizerSource::Gguf(metadata) => match tokenizer_files(metadata) {
+                Ok(files) => files.into_iter().map(|(name, bytes)| made(&name, bytes)).collect(),
+                Err(error) => {
+                    let file = self.path.display();
+                    tracing::warn!("{file}: no tokenizer files are made of its vocabulary: {error}");
+                    Vec::new()
+                }
+            },
+        }
+    }
+}
+
+impl TokenizerSource {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What the tokenizer's reader reports.
+    pub fn read(&self) -> Result<Tokenizer, TokenizerError> {
+        match self {
+            TokenizerSource::Folder(folder) | TokenizerSource::Meta(folder) => Tokenizer::from_folder(folder),
+            TokenizerSource::Gguf(metadata) => Tokenizer::from_gguf(metadata),
+        }
+    }
+}
+
+impl HfModel {
+    /// Opens a model in any form, with all that belongs to it; see [`open`].
+    ///
+    /// # Errors
+    /// Those of [`open`] and [`Opened::config_json`].
+    pub fn open(path: &Path) -> Result<HfModel, LineageError> {
+        open(path)?.into_model()
+    }
+}
+
+/// The folder of Meta's that `path` is, or is a shard of.
+fn meta_folder(path: &Path) -> Option<PathBuf> {
+    let folder = if path.is_dir() { path } else { parent(path) };
+    // Some releases have params.json beside weights in the other layout.
+    let meta = if path.is_dir() {
+        MetaAsHf::is_in(path) && !weights::is_hf_layout(path)
+    } else {
+        let name = path.file_name().and_then(|name| name.to_str());
+        path.is_file() && name.is_some_and(|n| n.starts_with("consolidated.") && n.ends_with(".pth"))
+    };
+    meta.then(|| folder.to_owned())
 }
 
 /// The folder of a file.
@@ -146,27 +257,6 @@ fn only_gguf(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut ggufs = files.filter(|file| is_gguf(file));
     ggufs.next().filter(|_| ggufs.next().is_none())
-}
-
-/// The content of a `config.json`.
-fn read_config(path: &Path) -> Result<Map<String, Value>, LineageError> {
-    let fault =
-        |kind, expected: &str, found: String| WeightsError::from(Fault::new(path, kind, expected, found));
-    let about = match fs::metadata(path) {
-        Ok(about) if about.is_file() => about,
-        Ok(_) => return Err(fault(FaultKind::InvalidConfig, "a regular file", "another thing".into()).into()),
-        Err(error) => {
-            let expected = "config.json beside the weights";
-            return Err(fault(FaultKind::MissingData, expected, error.to_string()).into());
-        }
-    };
-    if about.len() > MAX_CONFIG {
-        let expected = format!("at most {MAX_CONFIG} bytes");
-        return Err(fault(FaultKind::LimitExceeded, &expected, about.len().to_string()).into());
-    }
-    let bytes = fs::read(path).map_err(|e| LineageError::io(path, "read", e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| fault(FaultKind::InvalidConfig, "a JSON object", error.to_string()).into())
 }
 
 fn sidecars(folder: &Path) -> Vec<Sidecar> {

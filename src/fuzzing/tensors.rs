@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::{accepted, check_config};
 use crate::base::zip::ZipWriter;
-use crate::config::gguf::{self, FromTensors};
-use crate::forms::{GgufAsHf, config_from_gguf};
+use crate::forms::GgufAsHf;
 use crate::weights::gguf::GgufWriter;
 use crate::weights::{GgufFile, SafetensorsFile, TensorSource, TorchFile};
 
@@ -61,14 +60,9 @@ pub(super) fn gguf_header(bytes: &[u8]) -> bool {
     assert!(total <= bytes.len(), "tensors of {total} bytes in {}", bytes.len());
     check_disjoint(&file);
     check_rewritten(&file);
-    let metadata = file.metadata().clone();
     if let Some(model) = accepted(GgufAsHf::new(file)) {
         check_tensors(&model);
-        accepted(config_from_gguf(&model));
-        let rows = model.tensors().first().and_then(|info| info.shape.first().copied());
-        let tensors =
-            FromTensors { vocab_size: rows.unwrap_or(0), has_output: false, has_rope_factors: false };
-        if let Some(config) = accepted(gguf::read(&metadata, tensors, "x.gguf")) {
+        if let Some((config, _)) = accepted(model.config()).and_then(accepted) {
             check_config(&config.into());
         }
     }

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use super::{accepted, check_config};
 use crate::config;
-use crate::forms::config_from_params;
 use crate::rebuild::AdapterConfig;
 use crate::tokenizer::{AddSpecials, Tokenizer, gguf_vocabulary as vocabulary_to_gguf, tokenizer_files};
-use crate::weights::{Dtype, GgufFile};
+use crate::weights::GgufFile;
 
 /// What every vocabulary has to encode: marks, spaces, characters of 1 to 4 bytes, runs.
 const TEXTS: [&str; 4] = ["", "a b  ab\n", "<s>é中🙂</s><unk>", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
@@ -72,10 +71,10 @@ fn check_tokenizer(tokenizer: &Tokenizer) {
 
 /// Meta's `params.json`, and the `config.json` that says the same.
 pub(super) fn params_json(bytes: &[u8]) -> bool {
-    let config = config_from_params(Path::new("params.json"), bytes, 32_000, Dtype::F16);
-    let Some(config) = accepted(config) else { return false };
-    let config = config::hf::from_map(&config, "params.json");
-    check_config(&config.unwrap_or_else(|error| panic!("one reader accepts it, the next does not: {error}")));
+    let Some(config) = accepted(config::params::read(bytes, 32_000, "params.json")) else { return false };
+    let again = config::hf::from_map(&config.to_json(), "params.json");
+    let again = again.unwrap_or_else(|error| panic!("one reader accepts it, the next does not: {error}"));
+    check_config(&again);
     true
 }
 

@@ -8,6 +8,7 @@ use super::listing::{Repo, RepoKind};
 use super::{HubConfig, HubError, disk, download, names, pip, select};
 use crate::base::progress::Progress;
 use crate::registry::{Card, HubSource, Source};
+use crate::weights::is_gguf;
 
 /// Where a model lies on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +153,7 @@ fn on_disk(card: &Card, path: &Path) -> Result<ModelLocation, HubError> {
     if !path.is_file() {
         return Err(HubError::NoSuchPath { path, found: "nothing" });
     }
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) {
+    if is_gguf(&path) {
         return Ok(ModelLocation::Gguf(path));
     }
     Err(HubError::NoSuchPath { path, found: "another file" })

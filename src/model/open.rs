@@ -1,17 +1,13 @@
-//! A checkpoint on disk: weights and configuration, in whatever form they lie there.
+//! A checkpoint on disk: what [`forms::open`] finds there, with a configuration that runs.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Footprint, ModelError, Network, Residence};
 use crate::config::ModelConfig;
-use crate::config::gguf::{self, FromTensors};
-use crate::config::hf;
-use crate::forms::{GgufAsHf, HfModel};
+use crate::forms::{self, HfModel, LineageError, TokenizerSource};
 use crate::kernels::MatMul;
-use crate::weights::gguf::Metadata;
-use crate::weights::{self, GgufFile, TensorSource};
+use crate::weights::TensorSource;
 
 /// Weights under HF names, with the configuration that belongs to them.
 pub struct Checkpoint {
@@ -23,68 +19,32 @@ pub struct Checkpoint {
     pub config: ModelConfig,
     /// The file that the configuration was read from.
     pub config_name: String,
-    /// A GGUF file's metadata, which also hold its vocabulary.
-    pub gguf: Option<Metadata>,
+    /// Where its tokenizer is.
+    pub tokenizer: TokenizerSource,
 }
 
 impl Checkpoint {
-    /// Opens a `.gguf` file, a safetensors or PyTorch file with a `config.json` beside it, a Hugging Face folder, a
-    /// folder of Meta's, or a folder with one GGUF file and no `config.json`.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let gguf = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-        if gguf(path) {
-            return Self::open_gguf(path);
-        }
-        if let Some(folder) = HfModel::meta_folder(path) {
-            return Self::from_hf(HfModel::open_meta(&folder)?);
-        }
-        if !path.is_dir() {
-            let folder = path.parent().unwrap_or_else(|| Path::new("."));
-            return Self::open_folder(path, &folder.join("config.json"));
-        }
-        let config = path.join("config.json");
-        if !config.exists() {
-            let files = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-            let ggufs: Vec<PathBuf> = files.filter(|file| gguf(file)).collect();
-            if let [file] = ggufs.as_slice() {
-                return Self::open_gguf(file);
-            }
-        }
-        Self::open_folder(path, &config)
+    /// Opens a model in any form; see [`forms::open`].
+    ///
+    /// # Errors
+    /// What the form's reader reports, and a configuration that no model has or that does not run here.
+    pub fn open(path: &Path) -> Result<Self, LineageError> {
+        let opened = forms::open(path)?;
+        let config = opened.config()?;
+        let forms::Opened { path, tensors, config_name, tokenizer, .. } = opened;
+        Ok(Self { path, weights: tensors.into(), config, config_name, tokenizer })
     }
 
-    /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet.
-    pub fn from_hf(model: HfModel) -> Result<Self, ModelError> {
-        let HfModel { path, tensors, config, config_name, sidecars: _ } = model;
-        let config = hf::from_map(&config, &config_name)?;
-        Ok(Self { path, weights: tensors.into(), config, config_name, gguf: None })
-    }
-
-    fn open_folder(path: &Path, config_path: &Path) -> Result<Self, ModelError> {
-        // The weights first: their error says what a model's folder or file has to be.
-        let weights = weights::open(path)?;
-        let config = hf::read(config_path)?;
-        let config_name = config_path.display().to_string();
-        Ok(Self { path: path.to_owned(), weights: weights.into(), config, config_name, gguf: None })
-    }
-
-    fn open_gguf(path: &Path) -> Result<Self, ModelError> {
-        let file = GgufFile::open(path)?;
-        let metadata = file.metadata().clone();
-        let source = GgufAsHf::new(file)?;
-        let rows = |name: &str| {
-            let infos = source.tensors();
-            infos.iter().find(|info| info.name == name).and_then(|info| info.shape.first().copied())
-        };
-        let tensors = FromTensors {
-            vocab_size: rows("model.embed_tokens.weight").unwrap_or(0),
-            has_output: rows("lm_head.weight").is_some(),
-            has_rope_factors: source.rope_factors()?.is_some(),
-        };
-        let config_name = path.display().to_string();
-        let config = gguf::read(&metadata, tensors, &config_name)?.into();
-        let weights = Arc::new(source);
-        Ok(Self { path: path.to_owned(), weights, config, config_name, gguf: Some(metadata) })
+    /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet. Its tokenizer is
+    /// the one beside the files that it was made from.
+    ///
+    /// # Errors
+    /// A configuration that no model has or that does not run here.
+    pub fn from_hf(model: HfModel) -> Result<Self, LineageError> {
+        let config = model.configuration()?;
+        let HfModel { path, tensors, config_name, .. } = model;
+        let tokenizer = TokenizerSource::Folder(path.clone());
+        Ok(Self { path, weights: tensors.into(), config, config_name, tokenizer })
     }
 
     /// The network, with its blocks in memory or on the disk.

@@ -16,7 +16,7 @@ use ndarray::{Array2, ArrayViewMut2};
 
 use super::Wave;
 use super::rows::{for_rows, row};
-use crate::config::{LlamaConfig, RopeScaling};
+use crate::config::{LlamaConfig, RopeScaling, kept_share};
 use crate::kernels::rotate;
 
 /// The kind of a network's positions, with its constants.
@@ -66,19 +66,15 @@ pub fn inverse_frequencies(config: &LlamaConfig, length: usize) -> Vec<f32> {
             low_freq_factor,
             high_freq_factor,
             original_max_position_embeddings,
-        } => {
-            plain
-                .map(|frequency| {
-                    let wavelength = TAU / f64::from(frequency);
-                    let turns = original_max_position_embeddings / wavelength;
-                    // 0 for low frequencies (divided), 1 for high ones (kept), a ramp between.
-                    let kept =
-                        ((turns - low_freq_factor) / (high_freq_factor - low_freq_factor)).clamp(0.0, 1.0);
-                    let scaled = f64::from(frequency) / factor;
-                    ((1.0 - kept) * scaled + kept * f64::from(frequency)) as f32
-                })
-                .collect()
-        }
+        } => plain
+            .map(|frequency| {
+                let wavelength = TAU / f64::from(frequency);
+                let turns = original_max_position_embeddings / wavelength;
+                let kept = kept_share(turns, low_freq_factor, high_freq_factor);
+                let scaled = f64::from(frequency) / factor;
+                ((1.0 - kept) * scaled + kept * f64::from(frequency)) as f32
+            })
+            .collect(),
     }
 }
 

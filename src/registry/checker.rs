@@ -66,9 +66,9 @@ impl<'a> Checker<'a> {
     }
 
     /// From 1 to `limit`, if stated.
-    pub(super) fn within(&self, field: &str, value: Option<u64>, limit: u64) -> Result<(), RegistryError> {
+    pub(super) fn within(&self, field: &str, value: Option<u64>, limit: usize) -> Result<(), RegistryError> {
         match value {
-            Some(n) if n == 0 || n > limit => {
+            Some(n) if n == 0 || n > limit as u64 => {
                 Err(self.wrong(field, format!("a number from 1 to {limit}"), &n.to_string()))
             }
             _ => Ok(()),

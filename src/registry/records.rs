@@ -3,12 +3,7 @@
 use super::checker::{Checker, is_id};
 use super::validate::digests;
 use super::{ArchitectureRecord, ModelType, RegistryError, RopeScalingKind, TokenizerKind, TokenizerRecord};
-
-/// Numbers that no released model comes near.
-const MAX_LAYERS: u64 = 1024;
-const MAX_WIDTH: u64 = 1 << 20;
-const MAX_VOCABULARY: u64 = 1 << 24;
-const MAX_POSITIONS: u64 = 1 << 24;
+use crate::config::limits::{MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
 
 /// Checks an architecture; `prefix` goes before the names of its fields (`architecture.` inside a card).
 pub(super) fn architecture(

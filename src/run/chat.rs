@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::During;
-use super::subject::{Subject, folder_of, tokenizer};
+use super::subject::{Subject, tokenizer};
 use super::{Options, RunError};
+use crate::forms::TokenizerSource;
 use crate::model::Checkpoint;
 use crate::prompts::chat_template::ChatTemplates;
 use crate::prompts::{self, ChatFormat, Kind, PromptTemplates};
 use crate::records::{ChatRecord, ModelRecord};
 use crate::tasks::Chat;
 use crate::tokenizer::Tokenizer;
-use crate::weights::gguf::Metadata;
 
 /// The chat templates that a model can be asked with.
 pub struct Templates<'a> {
@@ -36,20 +36,21 @@ impl<'a> Templates<'a> {
         let Subject { name, checkpoint, card, .. } = subject;
         let card = card.as_ref().and_then(|card| card.prompt.as_deref());
         let tokenizer = subject.tokenizer()?;
-        Self::new(name, &checkpoint.path, checkpoint.gguf.as_ref(), tokenizer, card, options)
+        Self::new(name, checkpoint, tokenizer, card, options)
     }
 
     fn new(
         name: &'a str,
-        path: &Path,
-        gguf: Option<&Metadata>,
+        checkpoint: &Checkpoint,
         tokenizer: &Tokenizer,
         card: Option<&'a str>,
         options: &'a Options,
     ) -> Result<Self, RunError> {
-        let own = match gguf {
-            Some(metadata) => ChatTemplates::from_gguf(metadata, path)?,
-            None => ChatTemplates::from_folder(folder_of(path))?,
+        let own = match &checkpoint.tokenizer {
+            TokenizerSource::Gguf(metadata) => ChatTemplates::from_gguf(metadata, &checkpoint.path)?,
+            TokenizerSource::Folder(folder) | TokenizerSource::Meta(folder) => {
+                ChatTemplates::from_folder(folder)?
+            }
         };
         let mark = |text: &Option<String>, id: Option<u32>| {
             text.clone().or_else(|| id.and_then(|id| tokenizer.token_text(id))).unwrap_or_default()
@@ -155,9 +156,8 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
     } else {
         let open = || -> Result<Option<ChatFormat>, RunError> {
             let checkpoint = Checkpoint::open(Path::new(&model.path))?;
-            let tokenizer = tokenizer(&checkpoint.path, checkpoint.gguf.as_ref())?;
-            let gguf = checkpoint.gguf.as_ref();
-            let templates = Templates::new(&model.name, &checkpoint.path, gguf, &tokenizer, None, options)?;
+            let tokenizer = tokenizer(&checkpoint)?;
+            let templates = Templates::new(&model.name, &checkpoint, &tokenizer, None, options)?;
             let [bos, eos] = &templates.marks;
             let mut formats =
                 templates.own.templates.iter().map(|one| ChatFormat::of_checkpoint(one, bos, eos));

@@ -10,6 +10,7 @@ use crate::base::digest::sha256;
 use crate::base::machine::Memory;
 use crate::base::progress::{Progress, Unit};
 use crate::engine::{ARITHMETIC, Limits, Placement};
+use crate::forms::TokenizerSource;
 use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
 use crate::model::{Checkpoint, Footprint, Network};
@@ -19,7 +20,6 @@ use crate::store::Lock;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
 use crate::weights::FileDigests;
-use crate::weights::gguf::Metadata;
 
 /// A model that was found on the disk.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ impl Subject {
         if let Some(known) = self.tokenizer.get() {
             return Ok(known);
         }
-        let tokenizer = tokenizer(&self.checkpoint.path, self.checkpoint.gguf.as_ref())?;
+        let tokenizer = tokenizer(&self.checkpoint)?;
         Ok(self.tokenizer.get_or_init(|| tokenizer))
     }
 
@@ -174,17 +174,13 @@ impl Subject {
     }
 }
 
-/// The tokenizer of a checkpoint: a GGUF file's vocabulary, or the files beside the weights.
-pub(super) fn tokenizer(path: &Path, gguf: Option<&Metadata>) -> Result<Tokenizer, RunError> {
-    match gguf {
-        Some(metadata) => Tokenizer::from_gguf(metadata).during(|| path.display().to_string()),
-        None => Ok(Tokenizer::from_folder(folder_of(path))?),
+/// The tokenizer of a model: the GGUF file's vocabulary, or the files beside the weights.
+pub(super) fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer, RunError> {
+    let read = checkpoint.tokenizer.read();
+    match checkpoint.tokenizer {
+        TokenizerSource::Gguf(_) => read.during(|| checkpoint.path.display().to_string()),
+        _ => Ok(read?),
     }
-}
-
-/// The folder with the files beside the weights.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    if path.is_dir() { path } else { path.parent().unwrap_or_else(|| Path::new(".")) }
 }
 
 /// A difference loads like a model and talks like noise: never run one by mistake.

@@ -42,7 +42,7 @@ pub fn write_meta_folder(
         place.start_over()?;
         check_room(&place.model, &place.target, plan.bytes().saturating_add(SMALL_FILES))?;
         let report = plan.write(&place.model, progress)?;
-        proof::read_back(&MetaAsHf::open(&place.model)?, &report.tensors, progress)?;
+        proof::read_back(&MetaAsHf::open(&place.model)?.tensors, &report.tensors, progress)?;
         let files = report.files.iter().map(|name| locked(&place.model, name));
         let files = files.collect::<Result<_, _>>()?;
         let lock = Lock::new(lineage, inputs, report.tensors, files);

@@ -14,7 +14,6 @@
 
 mod digest;
 mod gguf_out;
-mod hf_config;
 mod journal;
 mod lock;
 mod meta;
@@ -47,7 +46,8 @@ pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::Slot;
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{Cast, HfModel, LineageError, WithoutBuffers};
+use crate::config::{LlamaConfig, ModelConfig};
+use crate::forms::{Cast, HfModel, LineageError, Refusal, without_buffers};
 use crate::rebuild::{InputFile, InputRecord, LineageRecord};
 use crate::weights::safetensors::Layout;
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
@@ -126,7 +126,7 @@ pub fn write_model(
     progress: &dyn Progress,
 ) -> Result<Written, LineageError> {
     let began = Instant::now();
-    let kept = WithoutBuffers::new(&model.tensors);
+    let kept = without_buffers(&model.tensors);
     let source: Box<dyn TensorSource + '_> = match options.dtype {
         Some(dtype) => Box::new(Cast::new(kept, dtype)?),
         None => Box::new(kept),
@@ -177,6 +177,21 @@ pub fn write_model(
     let folder = place.finish()?;
     let notes = Vec::new();
     Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
+}
+
+/// The configuration of a model that is to be written as `format`, which knows nothing but LLaMA.
+///
+/// # Errors
+/// Another kind of model, or a configuration that no model has.
+fn llama(model: &HfModel, format: &str) -> Result<LlamaConfig, LineageError> {
+    match model.configuration()? {
+        ModelConfig::Llama(config) => Ok(config),
+        other => {
+            let place = format!("{}: model_type", model.config_name);
+            let advice = format!("only LLaMA models are written as {format}: write this one as safetensors");
+            Err(Refusal::new(place, "\"llama\"", format!("{:?}", other.model_type()), advice).into())
+        }
+    }
 }
 
 /// The strings in every file's header.
@@ -252,7 +267,8 @@ fn confirm(
         let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
         let bytes = stream::range(file, slot.offset, slot.bytes).map_err(|e| LineageError::io(&path, "read", e))?;
         // The bytes count when they are known to be good.
-        let sha256 = of_reader::<Sha256>(bytes, &crate::base::progress::Silent).map_err(|e| LineageError::io(&path, "read", e))?;
+        let silent = crate::base::progress::Silent;
+        let sha256 = of_reader::<Sha256>(bytes, &silent).map_err(|e| LineageError::io(&path, "read", e))?;
         if sha256 != *claim {
             tracing::warn!(
                 "{}: {}: the bytes left by the interrupted build are not those it wrote; they are written again",

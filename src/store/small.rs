@@ -31,7 +31,7 @@ impl<'a> SmallFiles<'a> {
         dtype: Option<Dtype>,
     ) -> Result<Self, LineageError> {
         let mut config = model.config.clone();
-        if let Some(name) = dtype.and_then(torch_name) {
+        if let Some(name) = dtype.and_then(Dtype::torch_name) {
             // Newer files call it dtype.
             let newer = config.contains_key("dtype") && !config.contains_key("torch_dtype");
             config.insert(if newer { "dtype" } else { "torch_dtype" }.to_owned(), name.into());
@@ -86,14 +86,4 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), LineageError
         file.sync_all()
     });
     written.map_err(|e| cannot_write(path, e))
-}
-
-/// What `transformers` calls a type.
-fn torch_name(dtype: Dtype) -> Option<&'static str> {
-    match dtype {
-        Dtype::F32 => Some("float32"),
-        Dtype::F16 => Some("float16"),
-        Dtype::BF16 => Some("bfloat16"),
-        _ => None,
-    }
 }

@@ -116,7 +116,7 @@ fn what_was_written_is_read_by_us_and_by_the_reference_library() {
     let written = write(tensors(), &out).unwrap();
     assert_eq!(content(folder.path()).into_keys().collect::<Vec<_>>(), ["made"], "nothing stays beside it");
 
-    let (source, original) = (weights::open(&out).unwrap(), WithoutBuffers::new(tensors()));
+    let (source, original) = (weights::open(&out).unwrap(), without_buffers(tensors()));
     assert_eq!(source.tensors(), original.tensors());
     for info in original.tensors() {
         assert_eq!(source.tensor(&info.name).unwrap().data, original.tensor(&info.name).unwrap().data);
@@ -171,7 +171,7 @@ fn an_interruption_anywhere_costs_only_what_was_not_finished() {
     let whole = folder.path().join("whole");
     write(tensors(), &whole).unwrap();
     let expected = content(&whole);
-    let count = WithoutBuffers::new(tensors()).tensors().len();
+    let count = without_buffers(tensors()).tensors().len();
     for fail_at in 0..count {
         let out = folder.path().join(format!("interrupted-{fail_at}"));
         let first = flaky(fail_at);

@@ -10,7 +10,7 @@ use super::{Check, Finding};
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Unit};
 use crate::registry::{Card, FileDigest};
-use crate::weights::{Fault, FaultKind, WeightsError, verify_checklist};
+use crate::weights::{Fault, FaultKind, WeightsError, is_weights, verify_checklist};
 
 /// Bytes that a stand-in is known by.
 const HEAD: u64 = 512;
@@ -121,12 +121,8 @@ pub(super) fn weight_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
-    let is_weights = |file: &PathBuf| {
-        let ending = file.extension().and_then(|ending| ending.to_str());
-        matches!(ending, Some("safetensors" | "gguf" | "bin" | "pth" | "pt"))
-    };
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_weights).collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|file| is_weights(file)).collect();
     files.sort();
     files
 }

@@ -144,6 +144,7 @@ impl Finding {
     pub(crate) fn of_lineage(check: Check, error: &LineageError) -> Self {
         match error {
             LineageError::Weights(error) => Self::of_weights(check, error),
+            LineageError::Config(error) => Self::of_config(check, error),
             LineageError::Refused(refusal) => Self::failure(check, "refused", refusal.found.clone())
                 .at(refusal.place.clone())
                 .expected(refusal.expected.clone())

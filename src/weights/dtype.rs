@@ -215,6 +215,16 @@ impl Dtype {
         Ok(())
     }
 
+    /// What PyTorch and `config.json` call the type; `None` for types that no plain weights have.
+    pub const fn torch_name(self) -> Option<&'static str> {
+        match self {
+            Dtype::F32 => Some("float32"),
+            Dtype::F16 => Some("float16"),
+            Dtype::BF16 => Some("bfloat16"),
+            _ => None,
+        }
+    }
+
     /// The name used in a safetensors header and, for block formats, by ggml.
     pub fn name(self) -> &'static str {
         name_of(&self)

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 mod blocks;
 mod cast;
@@ -32,7 +33,9 @@ pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};
 pub(crate) use mapped::MappedFile;
 pub use meta::{MetaShards, verify_checklist};
-pub use open::{INDEX_FILE, SINGLE_FILE, TORCH_INDEX_FILE, TORCH_SINGLE_FILE, is_hf_layout, open};
+pub use open::{
+    INDEX_FILE, SINGLE_FILE, TORCH_INDEX_FILE, TORCH_SINGLE_FILE, is_gguf, is_hf_layout, is_weights, open,
+};
 pub use safetensors::SafetensorsFile;
 pub use sharded::ShardedWeights;
 pub use torch::TorchFile;
@@ -90,43 +93,41 @@ pub trait TensorSource: Send + Sync {
     fn hint(&self, name: &str, access: Access) {
         let _ = (name, access);
     }
-}
 
-impl<S: TensorSource + ?Sized> TensorSource for &S {
-    fn tensors(&self) -> &[TensorInfo] {
-        (**self).tensors()
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        (**self).tensor(name)
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        (**self).files()
-    }
-
-    fn hint(&self, name: &str, access: Access) {
-        (**self).hint(name, access);
+    /// What the reader found odd and did not refuse.
+    fn warnings(&self) -> &[String] {
+        &[]
     }
 }
 
-impl<S: TensorSource + ?Sized> TensorSource for Box<S> {
-    fn tensors(&self) -> &[TensorInfo] {
-        (**self).tensors()
-    }
+/// A pointer to a source is one.
+macro_rules! forward {
+    ($($pointer:ty),+) => {$(
+        impl<S: TensorSource + ?Sized> TensorSource for $pointer {
+            fn tensors(&self) -> &[TensorInfo] {
+                (**self).tensors()
+            }
 
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        (**self).tensor(name)
-    }
+            fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+                (**self).tensor(name)
+            }
 
-    fn files(&self) -> Vec<PathBuf> {
-        (**self).files()
-    }
+            fn files(&self) -> Vec<PathBuf> {
+                (**self).files()
+            }
 
-    fn hint(&self, name: &str, access: Access) {
-        (**self).hint(name, access);
-    }
+            fn hint(&self, name: &str, access: Access) {
+                (**self).hint(name, access);
+            }
+
+            fn warnings(&self) -> &[String] {
+                (**self).warnings()
+            }
+        }
+    )+};
 }
+
+forward!(&S, Box<S>, Arc<S>);
 
 /// How a tensor will be used; see [`TensorSource::hint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,6 +60,19 @@ pub(super) fn open_file(path: &Path) -> Result<Box<dyn TensorSource>, WeightsErr
     })
 }
 
+/// What files of weights end in.
+const ENDINGS: [&str; 5] = ["gguf", "safetensors", "bin", "pth", "pt"];
+
+/// Whether a path is named like a GGUF file.
+pub fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
+}
+
+/// Whether a path is named like a file of weights.
+pub fn is_weights(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
 fn ending(path: &Path) -> Option<&str> {
     path.extension().and_then(OsStr::to_str)
 }
@@ -133,7 +146,7 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, WeightsError> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(list)? {
         let name = entry.map_err(list)?.file_name().to_string_lossy().into_owned();
-        if matches!(ending(Path::new(&name)), Some("safetensors" | "gguf" | "bin" | "pth" | "pt")) {
+        if is_weights(Path::new(&name)) {
             names.push(name);
         }
     }

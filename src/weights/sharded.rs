@@ -85,11 +85,6 @@ impl ShardedWeights {
         Ok(source)
     }
 
-    /// What is odd but harmless: a `total_size` that is not the sum of the tensors.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
     fn shard_of(&self, name: &str) -> Option<&dyn TensorSource> {
         let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
         self.shards.get(*self.places.get(index)?).map(Box::as_ref)
@@ -139,6 +134,11 @@ impl TensorSource for ShardedWeights {
         if let Some(shard) = self.shard_of(name) {
             shard.hint(name, access);
         }
+    }
+
+    /// A `total_size` that is not the sum of the tensors.
+    fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 

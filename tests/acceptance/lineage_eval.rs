@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zoo::base::progress::Silent;
 use zoo::config;
 use zoo::engine::{Limits, LocalModel, NoJournal, ScoreRequest};
-use zoo::forms::HfModel;
+use zoo::forms::{HfModel, TokenizerSource};
 use zoo::kernels::{self, Precision};
 use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
 use zoo::rebuild::{Facts, Parts, Released, derive};
@@ -183,8 +183,8 @@ fn variants_of_the_configuration_over_the_weights_of_the_base() {
             weights: weights::open(&path).unwrap().into(),
             config: config::hf::read(&config_path).unwrap(),
             config_name: config_path.display().to_string(),
+            tokenizer: TokenizerSource::Folder(path.clone()),
             path,
-            gguf: None,
         };
         check(&kit, case, "the base's weights", &checkpoint);
     }

@@ -4,7 +4,7 @@ use super::super::exit::Usage;
 use super::Args;
 use crate::forms::HfModel;
 use crate::store::GgufFileType;
-use crate::weights::Dtype;
+use crate::weights::{Dtype, is_gguf};
 
 /// A form as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -43,7 +43,7 @@ impl Form {
     /// Wrong usage for flags that contradict each other.
     pub(super) fn of(args: &Args) -> Result<Form, Usage> {
         let out = args.out.display();
-        let is_gguf = args.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+        let is_gguf = is_gguf(&args.out);
         let form = match args.to {
             Some(form) => form,
             None if is_gguf => Form::Gguf,

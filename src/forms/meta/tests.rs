@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::forms::{HfModel, SidecarContent};
 use crate::weights::torch::testing::file_of;
+use crate::weights::{Access, TensorSource};
 
 const PARAMS: &str = r#"{"dim": 8, "n_heads": 2, "n_kv_heads": 1, "n_layers": 1, "multiple_of": 2, "norm_eps": 1e-5, "vocab_size": -1}"#;
 
@@ -64,7 +65,7 @@ fn kind(params: &str, change: impl Fn(&mut Vec<(&'static str, Vec<i64>, Vec<f32>
 #[test]
 fn shards_become_a_hugging_face_model() {
     let folder = folder(PARAMS, |_| {});
-    let model = MetaAsHf::open(folder.path()).unwrap();
+    let MetaAsHf { tensors: model, config, .. } = MetaAsHf::open(folder.path()).unwrap();
     let values = |name: &str| model.tensor(name).unwrap().to_f32().unwrap();
     let whole = |rows, columns| part(0..rows, 0..columns).1;
     assert_eq!(values("model.embed_tokens.weight"), whole(5, 8));
@@ -79,12 +80,8 @@ fn shards_become_a_hugging_face_model() {
     assert_eq!(rows("self_attn.q_proj"), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
     assert_eq!(rows("self_attn.k_proj"), [0.0, 2.0, 1.0, 3.0]);
     assert_eq!(model.tensors().len(), 12);
-    assert_eq!((model.shards().shards(), model.files().len()), (2, 2));
-    let config = |key: &str| model.config().get(key).and_then(Value::as_u64);
-    assert_eq!(
-        ["vocab_size", "intermediate_size", "num_key_value_heads"].map(config),
-        [Some(5), Some(22), Some(1)]
-    );
+    assert_eq!((model.inner().shards(), model.files().len()), (2, 2));
+    assert_eq!((config.vocab_size, config.intermediate_size, config.num_key_value_heads), (5, 22, 1));
     for name in ["model.norm.weight", "absent"] {
         model.hint(name, Access::Soon);
         model.hint(name, Access::Done);
@@ -110,6 +107,11 @@ fn the_tokenizer_may_lie_one_level_up() {
         assert_eq!(model.path, inner);
         let names: Vec<&str> = model.sidecars.iter().map(|sidecar| sidecar.name.as_str()).collect();
         assert_eq!(names, ["tokenizer.model", "tokenizer_config.json"]);
+        assert_eq!(
+            (&model.config["use_cache"], &model.config["torch_dtype"]),
+            (&json!(true), &json!("float32"))
+        );
+        assert_eq!(model.configuration().unwrap(), MetaAsHf::open(&inner).unwrap().config.into());
         let SidecarContent::Bytes(settings) = &model.sidecars[1].content else { panic!("a file") };
         let settings: Value = serde_json::from_slice(settings).unwrap();
         assert_eq!(settings["add_bos_token"], true);

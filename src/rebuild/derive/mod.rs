@@ -23,7 +23,7 @@ use crate::rebuild::lora::{Adapter, MergeRule, TOKENIZER_FILES, merge};
 use crate::rebuild::xor::{Decrypted, decrypt_folder};
 use crate::rebuild::{InputFile, InputRecord};
 use crate::registry::Rule;
-use crate::weights::{Dtype, TensorSource};
+use crate::weights::TensorSource;
 
 /// What is put together.
 pub enum Parts<'a> {
@@ -175,16 +175,6 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// What `transformers` calls a type.
-fn torch_dtype(dtype: Dtype) -> Option<&'static str> {
-    match dtype {
-        Dtype::F16 => Some("float16"),
-        Dtype::BF16 => Some("bfloat16"),
-        Dtype::F32 => Some("float32"),
-        _ => None,
-    }
-}
-
 /// Makes the configuration say what the tensors are.
 fn describe_tensors(
     tensors: &dyn TensorSource,
@@ -200,7 +190,7 @@ fn describe_tensors(
             "{name}: vocab_size: expected {rows}, the rows of {EMBEDDING}, found {stated}; the result says {rows}"
         ));
     }
-    if let Some(dtype) = torch_dtype(info.dtype) {
+    if let Some(dtype) = info.dtype.torch_name() {
         config.insert("torch_dtype".to_owned(), Value::from(dtype));
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
+use super::GgufFileType;
 use super::tensors::Tensor;
-use super::{GgufFileType, LlamaShape, Scaling};
+use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::{HfModel, LineageError, Sidecar};
 use crate::tokenizer::{TokenizerError, gguf_vocabulary};
 use crate::weights::gguf::{Metadata, Value};
@@ -14,7 +15,7 @@ const MAX_TEMPLATE: usize = 1 << 20;
 /// The keys of the model itself. What GGUF has no word for becomes a note.
 pub(super) fn of_model(
     model: &HfModel,
-    shape: &LlamaShape,
+    config: &LlamaConfig,
     file_type: GgufFileType,
     notes: &mut Vec<String>,
 ) -> Result<Metadata, LineageError> {
@@ -30,30 +31,30 @@ pub(super) fn of_model(
     }
     set("general.file_type", Value::Unsigned(file_type.number()));
     set("general.quantization_version", Value::Unsigned(2));
-    set("llama.vocab_size", count(shape.vocab_size));
-    set("llama.context_length", count(shape.positions));
-    set("llama.embedding_length", count(shape.hidden_size));
-    set("llama.block_count", count(shape.layers));
-    set("llama.feed_forward_length", count(shape.intermediate_size));
-    set("llama.attention.head_count", count(shape.heads));
-    set("llama.attention.head_count_kv", count(shape.kv_heads));
-    set("llama.attention.layer_norm_rms_epsilon", Value::Float(shape.eps));
-    set("llama.rope.dimension_count", count(shape.head_dim));
-    set("llama.rope.freq_base", Value::Float(shape.theta));
-    if shape.head_dim.checked_mul(shape.heads) != Some(shape.hidden_size) {
-        set("llama.attention.key_length", count(shape.head_dim));
-        set("llama.attention.value_length", count(shape.head_dim));
+    set("llama.vocab_size", count(config.vocab_size));
+    set("llama.context_length", count(config.max_position_embeddings));
+    set("llama.embedding_length", count(config.hidden_size));
+    set("llama.block_count", count(config.num_hidden_layers));
+    set("llama.feed_forward_length", count(config.intermediate_size));
+    set("llama.attention.head_count", count(config.num_attention_heads));
+    set("llama.attention.head_count_kv", count(config.num_key_value_heads));
+    set("llama.attention.layer_norm_rms_epsilon", Value::Float(config.rms_norm_eps));
+    set("llama.rope.dimension_count", count(config.head_dim));
+    set("llama.rope.freq_base", Value::Float(config.rope_theta));
+    if config.shape().queries() != config.hidden_size {
+        set("llama.attention.key_length", count(config.head_dim));
+        set("llama.attention.value_length", count(config.head_dim));
     }
-    match shape.scaling {
-        Scaling::None | Scaling::Llama3(_) => {}
-        Scaling::Linear { factor } => {
+    match config.rope_scaling {
+        RopeScaling::None | RopeScaling::Llama3 { .. } => {}
+        RopeScaling::Linear { factor } => {
             set("llama.rope.scaling.type", Value::String("linear".into()));
             set("llama.rope.scaling.factor", Value::Float(factor));
         }
-        Scaling::Dynamic { factor } => notes.push(format!(
+        RopeScaling::Dynamic { factor } => notes.push(format!(
             "dynamic rotary scaling (factor {factor}) has no word in GGUF: results are the same up to {} tokens \
              and differ beyond them",
-            shape.positions
+            config.max_position_embeddings
         )),
     }
     if let Some(template) = chat_template(model)? {

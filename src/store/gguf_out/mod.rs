@@ -1,6 +1,6 @@
 //! A Hugging Face model as a GGUF file: names, row order, element types, metadata, vocabulary.
 //!
-//! The inverse of [`GgufAsHf`](super::GgufAsHf) and [`config_from_gguf`](super::config_from_gguf). Tensors are
+//! The inverse of [`GgufAsHf`](crate::forms::GgufAsHf) and its configuration. Tensors are
 //! converted one at a time and streamed to a temporary file that takes its name when it is complete.
 //! Source: the names and metadata keys of llama.cpp's converter; the choice of types per tensor of its `quantize`,
 //! but for one: where llama.cpp stores the output matrix of a Q4_0 file as Q6_K, it is Q8_0 here.
@@ -15,9 +15,9 @@ use std::path::Path;
 
 use crate::base::atomic::AtomicFile;
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{HfModel, LineageError};
+use crate::forms::{HfModel, LineageError, ROPE_FACTORS};
 use crate::store::TensorDigest;
-use crate::store::hf_config::{LlamaShape, Scaling};
+use crate::store::llama;
 use crate::weights::gguf::{GgufWriter, Metadata};
 use crate::weights::{Access, Dtype, TensorInfo};
 use tensors::Tensor;
@@ -110,19 +110,19 @@ impl<'a> GgufPlan<'a> {
     /// [`LineageError::Tokenizer`] if the vocabulary has more tokens than the embedding rows or is of a kind that GGUF
     /// cannot say; [`LineageError::Io`] if a tokenizer file cannot be read.
     pub fn new(model: &'a HfModel, file_type: GgufFileType) -> Result<Self, LineageError> {
-        let shape = LlamaShape::of(model, "GGUF")?;
-        let tensors = tensors::plan(model, &shape, file_type)?;
+        let config = llama(model, "GGUF")?;
+        let tensors = tensors::plan(model, &config, file_type)?;
         let mut notes = Vec::new();
-        let mut metadata = metadata::of_model(model, &shape, file_type, &mut notes)?;
+        let mut metadata = metadata::of_model(model, &config, file_type, &mut notes)?;
         metadata.0.extend(metadata::vocabulary(model, &tensors, &mut notes)?.0);
         let whole = |info: &TensorInfo| info.shape.len() != 2 || info.dtype.block_size() > 1;
         let plain = tensors.iter().filter(|tensor| !whole(&tensor.info)).count();
         if file_type.is_blocks() && plain > 0 {
             notes.push(format!("{plain} matrices are F16, since their rows are no whole blocks"));
         }
-        let factors = factors(&shape);
+        let factors = config.rope_scaling.factors(config.rope_theta, config.head_dim);
         let factors_info = factors.as_ref().map(|factors| TensorInfo {
-            name: "rope_freqs.weight".into(),
+            name: ROPE_FACTORS.into(),
             dtype: Dtype::F32,
             shape: vec![factors.len()],
         });
@@ -191,12 +191,4 @@ pub fn write_gguf(
     progress: &dyn Progress,
 ) -> Result<GgufReport, LineageError> {
     GgufPlan::new(model, file_type)?.write(out, progress)
-}
-
-/// The factors of LLaMA 3.1's rule, which GGUF has as a tensor.
-fn factors(shape: &LlamaShape) -> Option<Vec<f32>> {
-    match shape.scaling {
-        Scaling::Llama3(rule) => Some(rule.factors(shape.theta, shape.head_dim)),
-        _ => None,
-    }
 }

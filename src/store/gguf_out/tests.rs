@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::base::progress::Silent;
 use crate::forms::sample::Memory;
-use crate::forms::{GgufAsHf, Sidecar, SidecarContent, config_from_gguf};
+use crate::forms::{GgufAsHf, Sidecar, SidecarContent};
 use crate::store::digest_tensors;
 use crate::tokenizer::{AddSpecials, Tokenizer};
 use crate::weights::{GgufFile, TensorSource};
@@ -87,6 +87,14 @@ fn written(model: &HfModel, file_type: GgufFileType) -> (GgufAsHf, GgufReport) {
     (GgufAsHf::new(GgufFile::open(&path).unwrap()).unwrap(), report)
 }
 
+/// The `config.json` that says what a file does.
+fn config_of(model: &GgufAsHf) -> serde_json::Map<String, Json> {
+    let (config, more) = model.config().unwrap().unwrap();
+    let mut json = config.to_json();
+    json.extend(more);
+    json
+}
+
 fn refused(model: &HfModel) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.gguf");
@@ -116,7 +124,7 @@ fn plain_types_come_back_as_they_were() {
             let expected = if info.shape.len() == 2 { dtype } else { Dtype::F32 };
             assert_eq!(theirs.info.dtype, expected, "{}", info.name);
         }
-        let mut config = config_from_gguf(&back).unwrap();
+        let mut config = config_of(&back);
         assert!(config.remove("torch_dtype").is_some());
         assert_eq!(Json::Object(config), self::config());
     }
@@ -151,17 +159,17 @@ fn quantised_files_have_the_types_of_their_kind() {
 fn scalings_are_said_or_noted() {
     let with = |scaling: Json| model(Dtype::F32, &shapes(false), json!({"rope_scaling": scaling}));
     let (linear, report) = written(&with(json!({"type": "linear", "factor": 4.0})), GgufFileType::F32);
-    assert_eq!(config_from_gguf(&linear).unwrap()["rope_scaling"]["factor"], json!(4.0));
+    assert_eq!(config_of(&linear)["rope_scaling"]["factor"], json!(4.0));
     assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
     let (dynamic, report) = written(&with(json!({"type": "dynamic", "factor": 8.0})), GgufFileType::F32);
-    assert_eq!(config_from_gguf(&dynamic).unwrap()["rope_scaling"], Json::Null);
+    assert_eq!(config_of(&dynamic)["rope_scaling"], Json::Null);
     assert!(report.notes.iter().any(|note| note.contains("up to 128 tokens")), "{:?}", report.notes);
     let rule = json!({
         "rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192
     });
     let (llama3, _) = written(&with(rule.clone()), GgufFileType::F32);
-    assert_eq!(config_from_gguf(&llama3).unwrap()["rope_scaling"], rule);
+    assert_eq!(config_of(&llama3)["rope_scaling"], rule);
 }
 
 #[test]

@@ -18,10 +18,11 @@ use std::path::Path;
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::digest::{Digest as _, Md5, hex, md5};
 use crate::base::progress::{Progress, Unit};
-use crate::forms::context_of;
+use crate::config::LlamaConfig;
+use crate::config::params::{PARAMS_FILE, read as read_params};
 use crate::forms::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
 use crate::store::TensorDigest;
-use crate::store::hf_config::LlamaShape;
+use crate::store::llama;
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
 use crate::weights::{Access, Dtype, TensorInfo};
@@ -66,9 +67,9 @@ impl<'a> MetaPlan<'a> {
     /// Meta's code does not know, or cannot be cut into so many shards; [`LineageError::Tokenizer`] for a damaged
     /// `tokenizer.model`; [`LineageError::Io`] if that cannot be read.
     pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, LineageError> {
-        let shape = LlamaShape::of(model, "Meta's form")?;
-        let shards = shards.unwrap_or_else(|| released_shards(&shape));
-        let tensors = plan(model, &shape, shards)?;
+        let config = llama(model, "Meta's form")?;
+        let shards = shards.unwrap_or_else(|| released_shards(&config));
+        let tensors = plan(model, &config, shards)?;
         let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
         let mut notes = Vec::new();
         let counted = match &tokenizer {
@@ -81,19 +82,20 @@ impl<'a> MetaPlan<'a> {
                 None
             }
         };
-        if let Some(counted) = counted.filter(|&counted| counted != shape.vocab_size) {
+        if let Some(counted) = counted.filter(|&counted| counted != config.vocab_size) {
             notes.push(format!(
                 "tokenizer.model has {counted} pieces and the embedding {} rows: tokens that other files added are not \
                  known to Meta's code",
-                shape.vocab_size
+                config.vocab_size
             ));
         }
-        let params = params::params(model, &shape, counted == Some(shape.vocab_size))?;
+        let params = params::params(model, &config, counted == Some(config.vocab_size))?;
         let params = serde_json::Value::Object(params).to_string().into_bytes();
-        if let Some(context) = context_of(&params).filter(|&context| context != shape.positions) {
+        let context = read_params(&params, config.vocab_size, PARAMS_FILE)?.max_position_embeddings;
+        if context != config.max_position_embeddings {
             notes.push(format!(
                 "params.json has no length of context: readers will take {context} tokens, and the model has {}",
-                shape.positions
+                config.max_position_embeddings
             ));
         }
         Ok(MetaPlan { model, shards, tensors, tokenizer, params, notes })
@@ -191,8 +193,8 @@ pub fn write_meta(
 }
 
 /// The number of files that Meta's release of a model of this size has.
-fn released_shards(shape: &LlamaShape) -> usize {
-    let size = (shape.hidden_size, shape.layers);
+fn released_shards(config: &LlamaConfig) -> usize {
+    let size = (config.hidden_size, config.num_hidden_layers);
     RELEASED.iter().find(|(width, layers, _)| (*width, *layers) == size).map_or(1, |(_, _, shards)| *shards)
 }
 
@@ -218,7 +220,7 @@ impl Tensor {
 }
 
 /// The tensors in Meta's names, in the order of the model.
-fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor>, Box<Refusal>> {
+fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tensor>, Box<Refusal>> {
     let whole = model.path.display().to_string();
     if shards == 0 || shards > MAX_SHARDS {
         let expected = format!("1 to {MAX_SHARDS} shards");
@@ -226,11 +228,11 @@ fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor
     }
     let mut tensors = Vec::new();
     for info in model.tensors.tensors() {
-        if is_buffer(&info.name) || (shape.tied && info.name == "lm_head.weight") {
+        if is_buffer(&info.name) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
             continue;
         }
         let place = || format!("{whole}: tensor {:?}", info.name);
-        let Some((order, name, part)) = counterpart(&info.name, shape) else {
+        let Some((order, name, part)) = counterpart(&info.name, config) else {
             let found = format!("shape {:?} under this name", info.shape);
             let advice = "Meta's code has no such weight: write this model as safetensors or GGUF";
             return Err(Refusal::new(place(), "a weight of Meta's LLaMA", found, advice));
@@ -245,7 +247,7 @@ fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor
         })?;
         tensors.push((order, Tensor { origin: info.name.clone(), name, info: info.clone(), part }));
     }
-    if shape.tied
+    if config.tie_word_embeddings
         && let Some((_, embedding)) = tensors.iter().find(|(_, t)| t.name == "tok_embeddings.weight")
     {
         let name = OUTPUT.to_owned();
@@ -253,7 +255,7 @@ fn plan(model: &HfModel, shape: &LlamaShape, shards: usize) -> Result<Vec<Tensor
         tensors.push(((0, 2), Tensor { origin, name, info, part }));
     }
     tensors.sort_by_key(|(order, _)| *order);
-    let expected = 3 + slices::MODULES.len() * shape.layers;
+    let expected = 3 + 9 * config.num_hidden_layers;
     if tensors.len() != expected {
         let expected = format!("{expected} tensors, as {} says", model.config_name);
         let advice = "fetch the rest of the model, or rebuild it from its parts first";

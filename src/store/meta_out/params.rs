@@ -6,8 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::config::params::intermediate_size;
+use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::{HfModel, Refusal};
-use crate::store::hf_config::{LlamaShape, Scaling};
 
 /// Values of `multiple_of` in the order in which they are tried: LLaMA's, those of later releases, smaller ones.
 const MULTIPLES: [usize; 13] = [256, 4096, 1024, 2048, 512, 128, 64, 32, 16, 8, 4, 2, 1];
@@ -22,48 +23,48 @@ const MULTIPLIER: f64 = 1.3;
 /// A refusal if the configuration has what Meta's code has no parameter for.
 pub(super) fn params(
     model: &HfModel,
-    shape: &LlamaShape,
+    config: &LlamaConfig,
     vocab_from_tokenizer: bool,
 ) -> Result<Map<String, Value>, Box<Refusal>> {
     let refuse = |key: &str, expected: &str, found: String| {
         let place = format!("{}: {key}", model.config_name);
         Err(Refusal::new(place, expected, found, "write this model as safetensors or GGUF"))
     };
-    if shape.head_dim.checked_mul(shape.heads) != Some(shape.hidden_size) {
-        let expected = format!("hidden_size / num_attention_heads ({})", shape.hidden_size / shape.heads);
-        return refuse("head_dim", &expected, shape.head_dim.to_string());
+    if config.shape().queries() != config.hidden_size {
+        let expected = format!(
+            "hidden_size / num_attention_heads ({})",
+            config.hidden_size / config.num_attention_heads
+        );
+        return refuse("head_dim", &expected, config.head_dim.to_string());
     }
-    if shape.scaling != Scaling::None {
-        return refuse("rope_scaling", "none: Meta's code knows no other", format!("{:?}", shape.scaling));
+    if config.rope_scaling != RopeScaling::None {
+        return refuse(
+            "rope_scaling",
+            "none: Meta's code knows no other",
+            format!("{:?}", config.rope_scaling),
+        );
     }
     let mut params = Map::new();
     let mut set = |key: &str, value: Value| {
         params.insert(key.to_owned(), value);
     };
-    let (multiple_of, multiplier) = width_rule(shape.hidden_size, shape.intermediate_size);
-    set("dim", json!(shape.hidden_size));
+    let (multiple_of, multiplier) = width_rule(config.hidden_size, config.intermediate_size);
+    set("dim", json!(config.hidden_size));
     set("multiple_of", json!(multiple_of));
     if let Some(multiplier) = multiplier {
         set("ffn_dim_multiplier", json!(multiplier));
     }
-    set("n_heads", json!(shape.heads));
-    if shape.kv_heads != shape.heads {
-        set("n_kv_heads", json!(shape.kv_heads));
+    set("n_heads", json!(config.num_attention_heads));
+    if config.num_key_value_heads != config.num_attention_heads {
+        set("n_kv_heads", json!(config.num_key_value_heads));
     }
-    set("n_layers", json!(shape.layers));
-    set("norm_eps", json!(shape.eps));
-    if shape.theta != 10_000.0 {
-        set("rope_theta", json!(shape.theta));
+    set("n_layers", json!(config.num_hidden_layers));
+    set("norm_eps", json!(config.rms_norm_eps));
+    if config.rope_theta != 10_000.0 {
+        set("rope_theta", json!(config.rope_theta));
     }
-    set("vocab_size", if vocab_from_tokenizer { json!(-1) } else { json!(shape.vocab_size) });
+    set("vocab_size", if vocab_from_tokenizer { json!(-1) } else { json!(config.vocab_size) });
     Ok(params)
-}
-
-/// Meta's rule for the width of the MLP.
-fn width(dim: usize, multiple_of: usize, multiplier: Option<f64>) -> usize {
-    let inner = 8 * dim / 3;
-    let inner = multiplier.map_or(inner, |multiplier| (multiplier * inner as f64) as usize);
-    inner.next_multiple_of(multiple_of)
 }
 
 /// `multiple_of` and `ffn_dim_multiplier` that give this width: without a multiplier if there are such, else with one
@@ -73,7 +74,7 @@ fn width_rule(dim: usize, wanted: usize) -> (usize, Option<f64>) {
     let multipliers = std::iter::once(MULTIPLIER).chain(tenths).map(Some);
     for multiplier in std::iter::once(None).chain(multipliers) {
         let multiples = if multiplier.is_none() { &MULTIPLES[..] } else { &STRETCHED[..] };
-        let fits = |multiple: &&usize| width(dim, **multiple, multiplier) == wanted;
+        let fits = |multiple: &&usize| intermediate_size(dim, **multiple, multiplier) == wanted;
         if let Some(&multiple) = multiples.iter().find(fits) {
             return (multiple, multiplier);
         }
@@ -98,7 +99,7 @@ mod tests {
             (64, 172, (4, None)),
         ] {
             assert_eq!(width_rule(dim, inner), rule, "{dim}, {inner}");
-            assert_eq!(width(dim, rule.0, rule.1), inner);
+            assert_eq!(intermediate_size(dim, rule.0, rule.1), inner);
         }
     }
 
@@ -107,7 +108,7 @@ mod tests {
         for dim in [2, 6, 64, 576, 4096] {
             for wanted in [1, 7, 40, 1537, 100_003] {
                 let (multiple, multiplier) = width_rule(dim, wanted);
-                assert_eq!(width(dim, multiple, multiplier), wanted, "{dim}, {wanted}");
+                assert_eq!(intermediate_size(dim, multiple, multiplier), wanted, "{dim}, {wanted}");
             }
         }
     }

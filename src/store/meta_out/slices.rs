@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::config::LlamaConfig;
+use crate::forms::names::{self, Module, Spelling};
 use crate::forms::rows::pairs_from_halves;
-use crate::store::hf_config::LlamaShape;
 use crate::weights::TensorView;
 
 /// How a tensor is cut.
@@ -108,42 +109,33 @@ impl Part {
     }
 }
 
-/// Modules of a layer in Hugging Face's and in Meta's names.
-pub(super) const MODULES: [(&str, &str); 9] = [
-    ("self_attn.q_proj", "attention.wq"),
-    ("self_attn.k_proj", "attention.wk"),
-    ("self_attn.v_proj", "attention.wv"),
-    ("self_attn.o_proj", "attention.wo"),
-    ("mlp.gate_proj", "feed_forward.w1"),
-    ("mlp.down_proj", "feed_forward.w2"),
-    ("mlp.up_proj", "feed_forward.w3"),
-    ("input_layernorm", "attention_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
-];
+/// The place of a module's weight in a layer of Meta's files.
+fn place(module: Module) -> usize {
+    use Module::{AttentionNorm, Down, Gate, Key, MlpNorm, Output, Query, Up, Value};
+    let order = [Query, Key, Value, Output, Gate, Down, Up, AttentionNorm, MlpNorm];
+    order.iter().position(|known| *known == module).expect("every module has a place")
+}
 
 /// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
-pub(super) fn counterpart(name: &str, shape: &LlamaShape) -> Option<((usize, usize), String, Part)> {
-    match name {
-        "model.embed_tokens.weight" => return Some(((0, 0), "tok_embeddings.weight".into(), Part::Columns)),
-        "model.norm.weight" => return Some(((0, 1), "norm.weight".into(), Part::Replicated)),
-        "lm_head.weight" => return Some(((0, 2), "output.weight".into(), Part::VOCABULARY)),
-        _ => {}
-    }
-    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let number: usize = layer.parse().ok().filter(|&number| number < shape.layers)?;
-    if number.to_string() != layer {
-        return None;
-    }
-    let module = part.strip_suffix(".weight")?;
-    let (index, (_, meta)) = MODULES.iter().enumerate().find(|(_, (hf, _))| *hf == module)?;
-    let (heads, kv_heads) = (Some(shape.heads), Some(shape.kv_heads));
-    let part = match *meta {
-        "attention.wq" => Part::Rows { units: heads, heads, uneven: false },
-        "attention.wk" => Part::Rows { units: kv_heads, heads: kv_heads, uneven: false },
-        "attention.wv" => Part::Rows { units: kv_heads, heads: None, uneven: false },
-        "feed_forward.w1" | "feed_forward.w3" => Part::ROWS,
-        "attention.wo" | "feed_forward.w2" => Part::Columns,
-        _ => Part::Replicated,
+pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, Part)> {
+    let tensor = names::Part::parse(name, Spelling::Hf)?;
+    let (heads, kv_heads) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
+    let (order, part) = match tensor {
+        names::Part::Embedding => ((0, 0), Part::Columns),
+        names::Part::Norm => ((0, 1), Part::Replicated),
+        names::Part::Head => ((0, 2), Part::VOCABULARY),
+        names::Part::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
+        names::Part::Layer { layer, module, .. } => {
+            let part = match module {
+                Module::Query => Part::Rows { units: heads, heads, uneven: false },
+                Module::Key => Part::Rows { units: kv_heads, heads: kv_heads, uneven: false },
+                Module::Value => Part::Rows { units: kv_heads, heads: None, uneven: false },
+                Module::Gate | Module::Up => Part::ROWS,
+                Module::Output | Module::Down => Part::Columns,
+                Module::AttentionNorm | Module::MlpNorm => Part::Replicated,
+            };
+            ((layer + 1, place(module)), part)
+        }
     };
-    Some(((number + 1, index), format!("layers.{number}.{meta}.weight"), part))
+    Some((order, tensor.name(Spelling::Meta)?, part))
 }

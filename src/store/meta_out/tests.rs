@@ -88,7 +88,10 @@ fn slices_make_the_model_again() {
         let report = write_meta(&model, folder.path(), shards, &Silent).unwrap();
         let mut digests = report.tensors.clone();
         digests.sort_by(|a, b| a.name.cmp(&b.name));
-        assert_eq!(digests, digest_tensors(&MetaAsHf::open(folder.path()).unwrap(), &Silent).unwrap());
+        assert_eq!(
+            digests,
+            digest_tensors(&MetaAsHf::open(folder.path()).unwrap().tensors, &Silent).unwrap()
+        );
         assert_eq!(report.files.len(), shards + 2);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), shards + 2);
         let files: Vec<TorchFile> = (0..shards)
@@ -207,7 +210,7 @@ fn released_sizes_have_the_shards_of_their_release() {
         {
             model.config.insert(key.into(), value.into());
         }
-        LlamaShape::of(&model, "Meta's form").unwrap()
+        llama(&model, "Meta's form").unwrap()
     };
     for (hidden, heads, layers, shards) in [
         (4096, 32, 32, 1),

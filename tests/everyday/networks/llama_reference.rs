@@ -1,7 +1,11 @@
 //! LLaMA's logits against PyTorch's, f32 against f32. `tests/fixtures/llama/make.py` made the references.
 
 use crate::support::reference::{Cases, LOGIT_TOLERANCE, largest_difference};
-use zoo::model::{Kept, Wave};
+use zoo::base::progress::Silent;
+use zoo::forms::HfModel;
+use zoo::kernels::Precision;
+use zoo::model::{Checkpoint, Kept, Residence, Wave};
+use zoo::store::{GgufFileType, write_gguf};
 
 const LLAMA: Cases = Cases("llama");
 
@@ -51,4 +55,34 @@ fn a_reference_of_another_case_would_be_noticed() {
 #[test]
 fn packed_sequences_with_a_shared_beginning_score_as_they_do_alone() {
     LLAMA.check_shared_prefix("gqa-tied", 13);
+}
+
+#[test]
+fn a_gguf_file_is_run_with_its_biases_and_its_rotary_scaling() {
+    let llama3 = serde_json::json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192
+    });
+    let linear = serde_json::json!({"rope_type": "linear", "factor": 4.0});
+    for (case, scaling) in
+        [("bias-wide-heads", serde_json::Value::Null), ("gqa-tied", linear), ("gqa-tied", llama3)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.gguf");
+        let model = || {
+            let mut model = HfModel::open(&LLAMA.folder(case)).unwrap();
+            model.config.insert("rope_scaling".to_owned(), scaling.clone());
+            model
+        };
+        write_gguf(&model(), &file, GgufFileType::F32, &Silent).unwrap();
+        let logits = |checkpoint: Checkpoint| {
+            let matmul = zoo::kernels::by_name("portable", Precision::Exact).unwrap();
+            let network = checkpoint.load(matmul, Residence::Memory).unwrap();
+            let (ids, _) = LLAMA.references(case).swap_remove(0);
+            let hidden = network.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
+            network.logits(hidden.view())
+        };
+        let (ours, theirs) = (Checkpoint::open(&file).unwrap(), Checkpoint::from_hf(model()).unwrap());
+        assert_eq!(logits(ours), logits(theirs), "{case}, {scaling}");
+    }
 }

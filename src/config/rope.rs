@@ -1,0 +1,151 @@
+//! How rotary frequencies are stretched, as `config.json` says it and as GGUF files do.
+//!
+//! `config.json` names LLaMA 3.1's rule with four numbers; a GGUF file has the tensor `rope_freqs.weight` instead, the
+//! factor by which each frequency is divided. One way is a formula. The other is a comparison: every released
+//! model has the same three of the four numbers, and the fourth is the largest factor.
+//! Source: `ROPE_INIT_FUNCTIONS["llama3"]` of `transformers`, and llama.cpp's converter, which applies it to 1.
+
+use std::f64::consts::TAU;
+
+use serde_json::{Value, json};
+
+use super::llama::decimal;
+
+/// How rotary frequencies are stretched beyond the training context.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// As trained.
+    None,
+    /// All positions divided by `factor`.
+    Linear {
+        /// The divisor, ≥ 1 in practice.
+        factor: f64,
+    },
+    /// A larger theta for sequences beyond the training context ("dynamic NTK"): depends on the
+    /// length of the whole sequence.
+    Dynamic {
+        /// How much the context is stretched.
+        factor: f64,
+    },
+    /// LLaMA 3.1's rule: low frequencies divided by `factor`, high ones kept, a ramp between.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` are divided.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// The training context in tokens.
+        original_max_position_embeddings: f64,
+    },
+}
+
+/// Largest relative difference between a factor of a file and that of the rule. Converters compute in f32; other
+/// rules differ in the second digit.
+const TOLERANCE: f64 = 1e-4;
+
+/// The share of a frequency that LLaMA 3.1's rule keeps where it turns `turns` times in the training context: 0 below
+/// `low` (divided in full), 1 above `high`, a ramp between.
+pub(crate) fn kept_share(turns: f64, low: f64, high: f64) -> f64 {
+    ((turns - low) / (high - low)).clamp(0.0, 1.0)
+}
+
+impl RopeScaling {
+    /// LLaMA 3.1's rule with a factor and the three numbers that all released models share.
+    pub fn llama3(factor: f64) -> Self {
+        let (low_freq_factor, high_freq_factor) = (1.0, 4.0);
+        let original_max_position_embeddings = 8192.0;
+        Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }
+    }
+
+    /// The rule of a released model that has these factors; `None` if there is no such rule.
+    pub fn of_factors(factors: &[f32], theta: f64, head_dim: usize) -> Option<Self> {
+        let largest = factors.iter().copied().fold(f32::NAN, f32::max);
+        let rule = Self::llama3(f64::from(largest));
+        let close = |(&a, b): (&f32, f32)| f64::from((a - b).abs()) <= TOLERANCE * f64::from(b);
+        let found = rule.is_sound().then(|| rule.factors(theta, head_dim))??;
+        (factors.len() == found.len() && factors.iter().zip(found).all(close)).then_some(rule)
+    }
+
+    /// The divisors of the `head_dim / 2` rotary frequencies with base `theta` by LLaMA 3.1's rule; `None` for others.
+    pub fn factors(self, theta: f64, head_dim: usize) -> Option<Vec<f32>> {
+        let Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } =
+            self
+        else {
+            return None;
+        };
+        let divisor = |i: usize| {
+            let wavelength = TAU * theta.powf((2 * i) as f64 / head_dim as f64);
+            let turns = original_max_position_embeddings / wavelength;
+            let kept = kept_share(turns, low_freq_factor, high_freq_factor);
+            (1.0 / ((1.0 - kept) / factor + kept)) as f32
+        };
+        Some((0..head_dim / 2).map(divisor).collect())
+    }
+
+    /// Whether its numbers are those of a rule: positive, and the two ends of a ramp in their order.
+    pub(super) fn is_sound(self) -> bool {
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        match self {
+            Self::None => true,
+            Self::Linear { factor } | Self::Dynamic { factor } => positive(factor),
+            Self::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_position_embeddings: original,
+            } => [factor, low, high, original].into_iter().all(positive) && high > low,
+        }
+    }
+
+    /// The value of `rope_scaling` in a `config.json`.
+    pub(super) fn to_json(self) -> Value {
+        let simple =
+            |name: &str, factor: f64| json!({"rope_type": name, "type": name, "factor": decimal(factor)});
+        match self {
+            Self::None => Value::Null,
+            Self::Linear { factor } => simple("linear", factor),
+            Self::Dynamic { factor } => simple("dynamic", factor),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+                // A number of tokens.
+                let original = match original_max_position_embeddings {
+                    whole if whole.fract() == 0.0 => json!(whole as u64),
+                    other => json!(other),
+                };
+                json!({
+                    "rope_type": "llama3",
+                    "factor": decimal(factor),
+                    "low_freq_factor": low_freq_factor,
+                    "high_freq_factor": high_freq_factor,
+                    "original_max_position_embeddings": original,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_of_released_models_are_found_again() {
+        // LLaMA 3.1 8B, 3.2 1B.
+        for (factor, head_dim) in [(8.0, 128), (32.0, 64)] {
+            let rule = RopeScaling::llama3(factor);
+            let factors = rule.factors(5e5, head_dim).unwrap();
+            assert_eq!((factors[0], factors[head_dim / 2 - 1]), (1.0, factor as f32));
+            assert!(factors.is_sorted() && factors.iter().any(|&f| f > 1.0 && f < factor as f32));
+            assert_eq!(RopeScaling::of_factors(&factors, 5e5, head_dim), Some(rule));
+            assert_eq!(RopeScaling::of_factors(&factors, 1e4, head_dim), None);
+            assert_eq!(RopeScaling::of_factors(&factors[1..], 5e5, head_dim), None);
+        }
+    }
+
+    #[test]
+    fn other_factors_have_no_rule() {
+        for factors in [&[][..], &[f32::NAN; 2], &[0.0; 2], &[-1.0; 2], &[f32::INFINITY; 2], &[1.0, 3.0]] {
+            assert_eq!(RopeScaling::of_factors(factors, 1e4, 2 * factors.len()), None, "{factors:?}");
+        }
+    }
+}
