@@ -55,8 +55,7 @@ impl Subject {
             ModelConfig::Llama(config) => config.num_hidden_layers = layers,
             ModelConfig::Bloom(config) => config.num_hidden_layers = layers,
         }
-        let mut shape = self.config.shape();
-        shape.name_as_in(self.source.tensors());
+        let shape = self.config.shape();
         let is_kept = |name: &str| shape.block_of(name).is_none_or(|index| index < layers);
         self.source = Arc::new(Renamed::only(Arc::clone(&self.source), is_kept));
     }

@@ -4,7 +4,6 @@
 //! they agree. Names are those of transformers' `LlamaForCausalLM` and `BloomForCausalLM`.
 
 use super::{BloomConfig, LlamaConfig};
-use crate::weights::TensorInfo;
 
 /// A linear layer or a norm: the tensors `NAME.weight` and, with a bias, `NAME.bias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +60,6 @@ pub struct Shape {
     pub tie_word_embeddings: bool,
     /// What every name but [`HEAD`] begins with.
     pub prefix: &'static str,
-    /// Whether there are files of this kind without it.
-    pub has_bare_files: bool,
     /// Between prefix and number in the names of a block.
     pub blocks: &'static str,
     /// The parts of a block, in the order in which a token passes them.
@@ -85,14 +82,6 @@ impl Shape {
     /// Width of all key heads; values have the same.
     pub fn keys(&self) -> usize {
         self.num_key_value_heads * self.head_dim
-    }
-
-    /// Takes the names that these tensors have: files of BigScience themselves leave the prefix out.
-    pub fn name_as_in(&mut self, tensors: &[TensorInfo]) {
-        let bare = format!("{}.weight", self.embedding.name);
-        if self.has_bare_files && tensors.iter().any(|info| info.name == bare) {
-            self.prefix = "";
-        }
     }
 
     /// The number of the block that a tensor belongs to, if it belongs to one.
@@ -171,7 +160,6 @@ impl LlamaConfig {
             is_rotary: true,
             tie_word_embeddings: self.tie_word_embeddings,
             prefix: "model.",
-            has_bare_files: false,
             blocks: "layers.",
             block: vec![
                 Part::norm("input_layernorm", hidden, false),
@@ -206,7 +194,6 @@ impl BloomConfig {
             is_rotary: false,
             tie_word_embeddings: self.tie_word_embeddings,
             prefix: "transformer.",
-            has_bare_files: true,
             blocks: "h.",
             block: vec![
                 Part::norm("input_layernorm", hidden, true),

@@ -37,8 +37,7 @@ impl Footprint {
         config: &ModelConfig,
         matmul: &dyn MatMul,
     ) -> Result<Self, ModelError> {
-        let mut shape = config.shape();
-        shape.name_as_in(tensors);
+        let shape = config.shape();
         let floats = |numbers: usize| numbers as u64 * size_of::<f32>() as u64;
         let angles = if shape.is_rotary { shape.head_dim } else { 0 };
         let inner = shape.intermediate_size * if shape.is_gated { 2 } else { 1 };

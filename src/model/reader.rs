@@ -43,9 +43,7 @@ impl Reader {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Self {
-        let mut shape = config.shape();
-        shape.name_as_in(source.tensors());
-        Self { shape, matmul, source, config_name: config_name.to_owned(), residence }
+        Self { shape: config.shape(), matmul, source, config_name: config_name.to_owned(), residence }
     }
 
     /// The tensor `name`, whose shape is checked before a value is read.

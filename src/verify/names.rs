@@ -16,7 +16,7 @@ type Expected = BTreeMap<String, (Vec<usize>, bool)>;
 
 /// Compares; one finding if all is well.
 pub(super) fn check(source: &dyn TensorSource, config: &ModelConfig, config_name: &str) -> Vec<Finding> {
-    let expected = expected(config, source);
+    let expected = expected(config);
     let infos: BTreeMap<&str, &TensorInfo> = source.tensors().iter().map(|i| (i.name.as_str(), i)).collect();
     let mut findings = Vec::new();
 
@@ -100,9 +100,8 @@ fn types(source: &dyn TensorSource) -> Option<Finding> {
     )
 }
 
-fn expected(config: &ModelConfig, source: &dyn TensorSource) -> Expected {
-    let mut shape = config.shape();
-    shape.name_as_in(source.tensors());
+fn expected(config: &ModelConfig) -> Expected {
+    let shape = config.shape();
     let needed = shape.tensors().map(|(name, shape)| (name, (shape, false)));
     let head = shape.tie_word_embeddings.then(|| shape.head().tensors("")).into_iter().flatten();
     needed.chain(head.map(|(name, shape)| (name, (shape, true)))).collect()

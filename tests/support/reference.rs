@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use zoo::config;
+use zoo::forms;
 use zoo::kernels::{self, Precision};
 use zoo::model::{Kept, Network, Residence, Wave};
-use zoo::weights::SafetensorsFile;
 
 /// Largest absolute difference to transformers' logits in f32.
 pub const LOGIT_TOLERANCE: f32 = 1e-4;
@@ -24,7 +24,7 @@ impl Cases {
     /// The configuration of `case` over the weights of `weights_of`.
     pub fn load(&self, case: &str, weights_of: &str, matmul: &str) -> Network {
         let config = config::hf::read(&self.folder(case).join("config.json")).unwrap();
-        let weights = SafetensorsFile::open(self.folder(weights_of).join("model.safetensors")).unwrap();
+        let weights = forms::open(&self.folder(weights_of)).unwrap().tensors;
         let matmul = kernels::by_name(matmul, Precision::Exact).unwrap();
         Network::load(Arc::new(weights), &config, "config.json", matmul, Residence::Memory).unwrap()
     }
