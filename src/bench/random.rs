@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use crate::config::Shape;
+use crate::weights::place_of;
 use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Bytes that one seed is for.
@@ -36,10 +37,9 @@ impl TensorSource for RandomTensors {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let found = self.infos.binary_search_by(|info| info.name.as_str().cmp(name));
         let missing =
-            |_| WeightsError::MissingTensor { file: PathBuf::from("random weights"), name: name.to_owned() };
-        let index = found.map_err(missing)?;
+            || WeightsError::MissingTensor { file: PathBuf::from("random weights"), name: name.to_owned() };
+        let index = place_of(&self.infos, name).ok_or_else(missing)?;
         let info = &self.infos[index];
         let data = match info.shape.as_slice() {
             &[_, columns] => values(info.elements(), columns, index as u64),

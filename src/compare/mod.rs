@@ -16,7 +16,7 @@ pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
 
 use self::spectrum::{Difference, Spectrum, SpectrumOptions};
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{LineageError, find, is_buffer};
+use crate::forms::{LineageError, is_buffer};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
 /// How two models are compared.
@@ -132,7 +132,7 @@ pub fn compare(
     let mut found = Comparison::default();
     let mut pairs: Vec<(&TensorInfo, &TensorInfo, usize)> = Vec::new();
     for info_a in a.tensors().iter().filter(wanted) {
-        match find(b, &info_a.name) {
+        match b.info(&info_a.name) {
             None => found.only_in_a.push(info_a.clone()),
             Some(info_b) => match pairing(info_a, info_b) {
                 Pairing::Elements(count) => pairs.push((info_a, info_b, count)),
@@ -144,7 +144,7 @@ pub fn compare(
             },
         }
     }
-    let only_in_b = b.tensors().iter().filter(wanted).filter(|info| find(a, &info.name).is_none());
+    let only_in_b = b.tensors().iter().filter(wanted).filter(|info| a.info(&info.name).is_none());
     found.only_in_b = only_in_b.cloned().collect();
 
     let total: usize = pairs.iter().map(|(.., count)| count).sum();

@@ -7,6 +7,7 @@
 use super::{ConfigError, LlamaConfig, RopeScaling};
 use crate::base::fault::Refusal;
 use crate::weights::gguf::Metadata;
+use crate::weights::place_of;
 use crate::weights::{TensorInfo, quoted};
 
 /// What to do about a model that a GGUF file cannot say in full.
@@ -81,8 +82,7 @@ impl Keys<'_> {
     }
 
     fn tensor(&self, name: &str) -> Option<&TensorInfo> {
-        let found = self.tensors.binary_search_by(|info| info.name.as_str().cmp(name));
-        found.ok().map(|index| &self.tensors[index])
+        place_of(self.tensors, name).map(|place| &self.tensors[place])
     }
 
     fn embedding_rows(&self) -> Result<usize, ConfigError> {

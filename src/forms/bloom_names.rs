@@ -3,7 +3,6 @@
 //! BigScience's own files leave `transformer.` out of every name, and PyTorch files hold the tied output matrix a second
 //! time, as `lm_head.weight` on the storage of the embeddings. Saved again by `transformers`, both are gone.
 
-use super::lookup::find;
 use super::renamed::{NewName, Renamed};
 use crate::weights::{TensorSource, WeightsError};
 
@@ -17,9 +16,9 @@ pub(super) fn with_bloom_names(
     source: Box<dyn TensorSource>,
     is_tied: impl FnOnce() -> bool,
 ) -> Result<Box<dyn TensorSource>, WeightsError> {
-    let is_bare = find(&source, EMBEDDING).is_some();
+    let is_bare = source.info(EMBEDDING).is_some();
     let embedding = if is_bare { EMBEDDING.to_owned() } else { format!("{PREFIX}{EMBEDDING}") };
-    let has_both = find(&source, &embedding).is_some() && find(&source, HEAD).is_some();
+    let has_both = source.info(&embedding).is_some() && source.info(HEAD).is_some();
     let second = has_both && is_tied() && equal(&source, HEAD, &embedding)?;
     if !is_bare && !second {
         return Ok(source);

@@ -4,7 +4,7 @@
 //! tensors that have the type already pass through as they are. A value that the new type cannot hold is refused: f16
 //! ends at 65504, and an infinity among the weights spoils every result.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{HfModel, Renamed};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
@@ -49,7 +49,7 @@ impl<S: TensorSource> TensorSource for Cast<S> {
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
         let view = self.inner.tensor(name)?;
-        let Some(info) = find(&self.infos, name) else { return Err(missing(&self.inner, name)) };
+        let info = self.info(name).expect("the tensors of a source and of its cast have the same names");
         Ok(TensorView { info, data: view.cast(info.dtype)? })
     }
 
@@ -80,18 +80,6 @@ pub fn without_buffers<S: TensorSource>(inner: S) -> Renamed<S> {
 /// Whether a tensor is a buffer that follows from the configuration: the frequencies of the rotary embedding.
 pub fn is_buffer(name: &str) -> bool {
     name.ends_with(BUFFER)
-}
-
-fn find<'a>(infos: &'a [TensorInfo], name: &str) -> Option<&'a TensorInfo> {
-    infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok().and_then(|i| infos.get(i))
-}
-
-fn missing(source: &dyn TensorSource, name: &str) -> WeightsError {
-    let file = source.files().into_iter().next();
-    WeightsError::MissingTensor {
-        file: file.unwrap_or_else(|| Path::new("").to_owned()),
-        name: name.to_owned(),
-    }
 }
 
 #[cfg(test)]

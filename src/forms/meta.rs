@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::LineageError;
-use super::lookup::find;
 use super::names::{Part, Spelling};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
 use crate::config::LlamaConfig;
 use crate::config::params::{self, PARAMS_FILE};
-use crate::weights::{Dtype, Fault, FaultKind, MetaShards, TensorInfo, WeightsError};
+use crate::weights::{Dtype, Fault, FaultKind, MetaShards, TensorInfo, TensorSource, WeightsError};
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +51,7 @@ impl MetaAsHf {
         let config_path = folder.join(PARAMS_FILE);
         let bytes = read_params(&config_path)?;
         let shards = MetaShards::open(folder)?;
-        let rows = find(&shards, "tok_embeddings.weight").and_then(|info| info.shape.first().copied());
+        let rows = shards.info("tok_embeddings.weight").and_then(|info| info.shape.first().copied());
         let rows = rows.ok_or_else(|| missing(&shards, "tok_embeddings.weight"))?;
         let config = params::read(&bytes, rows, &config_path.display().to_string())?;
         let dtype = check(&config, &shards)?;
@@ -113,7 +112,7 @@ fn missing(shards: &MetaShards, name: &str) -> WeightsError {
 
 /// Compares the parameters with the shapes of the embedding and of the MLPs, and returns the type of the weights.
 fn check(config: &LlamaConfig, shards: &MetaShards) -> Result<Dtype, WeightsError> {
-    let shape_of = |name: &str| match find(shards, name) {
+    let shape_of = |name: &str| match shards.info(name) {
         Some(TensorInfo { shape, dtype, .. }) => match shape.as_slice() {
             &[rows, columns] => Ok((rows, columns, *dtype)),
             _ => Err(missing(shards, name)),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::rows::halves_from_pairs;
+use crate::weights::place_of;
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Tensors of another source.
@@ -61,10 +62,6 @@ impl<S: TensorSource> Renamed<S> {
     pub fn inner(&self) -> &S {
         &self.inner
     }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()
-    }
 }
 
 impl<S: TensorSource> TensorSource for Renamed<S> {
@@ -77,7 +74,7 @@ impl<S: TensorSource> TensorSource for Renamed<S> {
             file: self.inner.files().into_iter().next().unwrap_or_else(|| PathBuf::from("weights")),
             name: name.to_owned(),
         };
-        let index = self.find(name).ok_or_else(missing)?;
+        let index = place_of(&self.infos, name).ok_or_else(missing)?;
         let (info, (origin, heads)) = (&self.infos[index], &self.origins[index]);
         let data = self.inner.tensor(origin)?.data;
         let data = match *heads {
@@ -92,7 +89,7 @@ impl<S: TensorSource> TensorSource for Renamed<S> {
     }
 
     fn hint(&self, name: &str, access: Access) {
-        if let Some(index) = self.find(name) {
+        if let Some(index) = place_of(&self.infos, name) {
             self.inner.hint(&self.origins[index].0, access);
         }
     }

@@ -82,6 +82,11 @@ pub trait TensorSource: Send + Sync {
     /// All tensors, sorted by name.
     fn tensors(&self) -> &[TensorInfo];
 
+    /// What is said of the tensor called `name`, without reading it.
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        place_of(self.tensors(), name).map(|place| &self.tensors()[place])
+    }
+
     /// The tensor called `name`; [`WeightsError::MissingTensor`] if there is none.
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError>;
 
@@ -98,6 +103,11 @@ pub trait TensorSource: Send + Sync {
     fn warnings(&self) -> &[String] {
         &[]
     }
+}
+
+/// Where the tensor called `name` is among tensors that are sorted by name.
+pub(crate) fn place_of(infos: &[TensorInfo], name: &str) -> Option<usize> {
+    infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()
 }
 
 /// A pointer to a source is one.

@@ -15,6 +15,7 @@ use super::mapped::MappedFile;
 use super::open::open_file;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
 use crate::base::fault::quoted;
+use crate::weights::place_of;
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;
@@ -69,7 +70,7 @@ impl ShardedWeights {
         let (mut infos, mut places) = (Vec::with_capacity(weight_map.len()), Vec::new());
         for (tensor, shard_name) in &weight_map {
             let found = position.get(shard_name.as_str()).and_then(|&i| Some((i, shards.get(i)?)));
-            let found = found.and_then(|(i, shard)| Some((i, info_of(shard.as_ref(), tensor)?)));
+            let found = found.and_then(|(i, shard)| Some((i, shard.as_ref().info(tensor)?)));
             let Some((i, info)) = found else {
                 let expected = format!("it in {}, as the index says", quoted(shard_name));
                 let fault = Fault::new(index, FaultKind::MissingData, expected, "a file without it");
@@ -86,7 +87,7 @@ impl ShardedWeights {
     }
 
     fn shard_of(&self, name: &str) -> Option<&dyn TensorSource> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        let index = place_of(&self.infos, name)?;
         self.shards.get(*self.places.get(index)?).map(Box::as_ref)
     }
 
@@ -151,11 +152,6 @@ fn read_index(index: &Path) -> Result<RawIndex, WeightsError> {
         return Err(Fault::new(index, FaultKind::LimitExceeded, expected, found).into());
     }
     Ok(json::parse(index, "weights index", bytes)?)
-}
-
-fn info_of<'a>(shard: &'a dyn TensorSource, tensor: &str) -> Option<&'a TensorInfo> {
-    let infos = shard.tensors();
-    infos.binary_search_by(|info| info.name.as_str().cmp(tensor)).ok().and_then(|i| infos.get(i))
 }
 
 /// The file that `name` means inside `folder`. A real file may be a symbolic link (the cache of

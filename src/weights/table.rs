@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Fault, FaultKind, TensorInfo, TensorView, WeightsError};
 use crate::base::fault::quoted;
+use crate::weights::place_of;
 
 /// Names, types, shapes and byte ranges. Ranges were checked against the file by the reader that made them.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +57,7 @@ impl TensorTable {
     }
 
     fn find(&self, name: &str) -> Option<(&TensorInfo, &Range<usize>)> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        let index = place_of(&self.infos, name)?;
         self.infos.get(index).zip(self.spans.get(index))
     }
 

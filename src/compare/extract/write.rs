@@ -207,7 +207,7 @@ fn halves(name: &str) -> Option<(&str, Half)> {
 }
 
 fn find<'s>(source: &'s dyn TensorSource, name: &str) -> Result<&'s TensorInfo, WeightsError> {
-    crate::forms::find(source, name).ok_or_else(|| WeightsError::MissingTensor {
+    source.info(name).ok_or_else(|| WeightsError::MissingTensor {
         file: source.files().into_iter().next().unwrap_or_default(),
         name: name.to_owned(),
     })

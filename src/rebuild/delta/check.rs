@@ -7,7 +7,7 @@
 
 use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
 use crate::forms::is_buffer;
-use crate::forms::{self, HfModel, LineageError, Refusal};
+use crate::forms::{HfModel, LineageError, Refusal};
 use crate::weights::{Dtype, TensorInfo};
 
 /// A difference's weights are smaller than this part of the model's.
@@ -40,7 +40,7 @@ struct Pair<'a> {
 }
 
 fn find<'a>(model: &'a HfModel, name: &str) -> Option<&'a TensorInfo> {
-    forms::find(model.tensors.as_ref(), name)
+    model.tensors.info(name)
 }
 
 fn place(model: &HfModel, name: &str) -> String {

@@ -18,6 +18,7 @@ pub use sum::{SumCheck, SumVerdict, Summed};
 use crate::forms::is_buffer;
 use crate::forms::{HfModel, LineageError};
 use crate::rebuild::arithmetic::{Operand, add, cast};
+use crate::weights::place_of;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// The embedding, `[vocabulary, hidden]`.
@@ -180,11 +181,10 @@ impl TensorSource for Delta {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
-        let found = index.and_then(|i| self.infos.get(i).zip(self.origins.get(i)));
-        let Some((info, origin)) = found else {
+        let Some(place) = place_of(&self.infos, name) else {
             return Err(WeightsError::MissingTensor { file: self.path.clone(), name: name.to_owned() });
         };
+        let (info, origin) = (&self.infos[place], &self.origins[place]);
         let released = self.released.tensor(name)?;
         let (dtype, operand) = (info.dtype, Operand { dtype: released.info.dtype, bytes: &released.data });
         let mut out = Vec::new();

@@ -16,7 +16,6 @@ pub use facts::{Facts, PublishedSum, check_digests};
 use serde_json::{Map, Value};
 
 use crate::base::progress::Progress;
-use crate::forms::find;
 use crate::forms::{HfModel, LineageError, Refusal, Sidecar};
 use crate::rebuild::delta::{Delta, DeltaRule, EMBEDDING, SumCheck, Summed};
 use crate::rebuild::lora::{Adapter, MergeRule, TOKENIZER_FILES, merge};
@@ -168,7 +167,7 @@ impl Derived {
 }
 
 fn rows(model: &HfModel) -> Option<usize> {
-    find(model.tensors.as_ref(), EMBEDDING).and_then(|info| info.shape.first().copied())
+    model.tensors.info(EMBEDDING).and_then(|info| info.shape.first().copied())
 }
 
 fn name_of(path: &Path) -> String {
@@ -182,7 +181,7 @@ fn describe_tensors(
     name: &str,
     warnings: &mut Vec<String>,
 ) {
-    let Some(info) = find(tensors, EMBEDDING) else { return };
+    let Some(info) = tensors.info(EMBEDDING) else { return };
     let Some(&rows) = info.shape.first() else { return };
     let stated = config.insert("vocab_size".to_owned(), Value::from(rows));
     if let Some(stated) = stated.filter(|stated| stated.as_u64() != Some(rows as u64)) {

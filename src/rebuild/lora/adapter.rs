@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::config::{AdapterConfig, is_or_ends};
-use crate::forms::find;
 use crate::forms::{LineageError, Refusal, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;
@@ -256,15 +255,14 @@ impl Adapter {
 
     /// The tensor that takes the place of `name` in the model.
     pub(super) fn info_of_saved(&self, name: &str) -> Option<&TensorInfo> {
-        find(self.tensors.as_ref(), self.saved.get(name)?)
+        self.tensors.info(self.saved.get(name)?)
     }
 
     fn check_ranks(&self, file: &Path) -> Result<(), Box<Refusal>> {
         for (module, pair) in &self.pairs {
             let rank = self.config.rank_of(module);
             for (name, axis, form) in [(&pair.a, 0, "[rank, in]"), (&pair.b, 1, "[out, rank]")] {
-                let shape =
-                    find(self.tensors.as_ref(), name).map(|info| info.shape.clone()).unwrap_or_default();
+                let shape = self.tensors.info(name).map(|info| info.shape.clone()).unwrap_or_default();
                 if shape.len() == 2 && shape.get(axis) == Some(&rank) {
                     continue;
                 }

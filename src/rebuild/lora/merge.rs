@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::adapter::{Adapter, TOKENIZER_FILES};
-use crate::forms::find;
 use crate::forms::is_buffer;
 use crate::forms::{HfModel, LineageError, Refusal};
 use crate::kernels::gemm;
@@ -81,7 +80,7 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn base_info(&self, name: &str) -> Option<&TensorInfo> {
-        find(self.base.tensors.as_ref(), name)
+        self.base.tensors.info(name)
     }
 
     fn refuse(&self, what: &str, expected: String, found: String, advice: &str) -> Box<Refusal> {
@@ -102,7 +101,7 @@ impl Fit<'_> {
             };
             self.check_type(module, info)?;
             let length = |name: &str, axis: usize| {
-                find(self.adapter.tensors.as_ref(), name).and_then(|info| info.shape.get(axis).copied())
+                self.adapter.tensors.info(name).and_then(|info| info.shape.get(axis).copied())
             };
             let (&[rows, columns], Some(inputs), Some(outputs)) =
                 (info.shape.as_slice(), length(&pair.a, 1), length(&pair.b, 0))
@@ -309,8 +308,7 @@ impl TensorSource for Merged {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok();
-        let Some(info) = index.and_then(|i| self.infos.get(i)) else {
+        let Some(info) = self.info(name) else {
             let file = self.adapter.path.clone();
             return Err(WeightsError::MissingTensor { file, name: name.to_owned() });
         };

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
 use crate::base::fault::quoted;
+use crate::weights::place_of;
 
 mod checklist;
 
@@ -95,7 +96,7 @@ impl MetaShards {
             joins.push(join);
         }
         for other in others {
-            if let Some(info) = other.tensors().iter().find(|info| find(first, &info.name).is_none()) {
+            if let Some(info) = other.tensors().iter().find(|info| first.info(&info.name).is_none()) {
                 let expected = format!("only tensors that {} has as well", file_name(first));
                 return Err(Fault::new(other.path(), FaultKind::InconsistentHeader, expected, "another one")
                     .tensor(&info.name)
@@ -116,7 +117,7 @@ impl MetaShards {
     }
 
     fn find(&self, name: &str) -> Option<(&TensorInfo, Join)> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        let index = place_of(&self.infos, name)?;
         self.infos.get(index).zip(self.joins.get(index).copied())
     }
 }
@@ -190,11 +191,6 @@ fn file_name(shard: &TorchFile) -> String {
     shard.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn find<'a>(shard: &'a TorchFile, name: &str) -> Option<&'a TensorInfo> {
-    let infos = shard.tensors();
-    infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok().and_then(|i| infos.get(i))
-}
-
 /// The whole of which `part` is the first shard's part.
 fn joined(
     part: &TensorInfo,
@@ -222,7 +218,7 @@ fn joined(
                 .tensor(&part.name)
                 .advice("fetch all shards from one release")
         };
-        let Some(info) = find(other, &part.name) else {
+        let Some(info) = other.info(&part.name) else {
             return Err(fault(format!("it, as in {}", file_name(first)), "no such tensor".into()));
         };
         if info.dtype != part.dtype {

@@ -14,6 +14,7 @@ use super::mapped::MappedFile;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
 use crate::base::fault::quoted;
 use crate::base::zip;
+use crate::weights::place_of;
 use layout::Layout;
 use value::{Objects, Value};
 
@@ -101,7 +102,7 @@ impl TorchFile {
     }
 
     fn find(&self, name: &str) -> Option<(&TensorInfo, &Layout)> {
-        let index = self.infos.binary_search_by(|info| info.name.as_str().cmp(name)).ok()?;
+        let index = place_of(&self.infos, name)?;
         self.infos.get(index).zip(self.layouts.get(index))
     }
 }
