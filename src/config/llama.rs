@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
+use super::rope::decimal;
 use super::{ConfigError, RopeScaling};
 use crate::base::fault::Refusal;
 
@@ -119,17 +120,6 @@ impl LlamaConfig {
             );
         }
         Ok(())
-    }
-}
-
-/// A number as text states it: one that was stored as f32 becomes the shortest decimal that means the same f32, so that
-/// an ε of a GGUF file is 1e-5 again and not 0.000009999999747378752.
-pub(super) fn decimal(x: f64) -> f64 {
-    let stored = x as f32;
-    if f64::from(stored) == x {
-        stored.to_string().parse().expect("the digits of a float are a float")
-    } else {
-        x
     }
 }
 

@@ -9,8 +9,6 @@ use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
 
-use super::llama::decimal;
-
 /// How rotary frequencies are stretched beyond the training context.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
@@ -121,6 +119,17 @@ impl RopeScaling {
                 })
             }
         }
+    }
+}
+
+/// A number as text states it: one that was stored as f32 becomes the shortest decimal that means the same f32, so that
+/// an ε of a GGUF file is 1e-5 again and not 0.000009999999747378752.
+pub(super) fn decimal(x: f64) -> f64 {
+    let stored = x as f32;
+    if f64::from(stored) == x {
+        stored.to_string().parse().expect("the digits of a float are a float")
+    } else {
+        x
     }
 }
 

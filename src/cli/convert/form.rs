@@ -1,5 +1,7 @@
 //! Which form and type the flags of `zoo convert` ask for, and whether they fit together.
 
+use clap::ValueEnum;
+
 use super::super::exit::Usage;
 use super::Args;
 use crate::forms::HfModel;
@@ -69,12 +71,9 @@ impl Form {
         Ok(form)
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Form::Hf => "hf",
-            Form::Gguf => "gguf",
-            Form::Meta => "meta",
-        }
+    /// The value of `--to`.
+    fn name(self) -> String {
+        self.to_possible_value().expect("no form is hidden").get_name().to_owned()
     }
 }
 

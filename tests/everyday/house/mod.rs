@@ -99,20 +99,8 @@ const CIRCLES: [(&str, &[&str]); 13] = [
 const LINES: usize = 450;
 
 /// What a piece of text in the code says, and the files that say it: a second place is a second opinion on the same thing.
-const ONCE: [(&str, fn(&str) -> bool, &[&str]); 1] = [(
-    "the ending of GGUF files",
-    |word| word == "\"gguf\"",
-    &[
-        "cli/convert/form.rs",
-        "cli/source.rs",
-        "forms/open.rs",
-        "hub/model.rs",
-        "model/open.rs",
-        "verify/files.rs",
-        "verify/form.rs",
-        "weights/open.rs",
-    ],
-)];
+const ONCE: [(&str, fn(&str) -> bool, &[&str]); 1] =
+    [("the ending of GGUF files", |word| word == "\"gguf\"", &["weights/open.rs"])];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 2] = ["kernels/", "weights/mapped.rs"];
