@@ -11,6 +11,9 @@ mod written;
 
 pub mod similarity;
 
+#[cfg(test)]
+mod tests;
+
 pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
 pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 pub use document::{DocValue, Gold, first_highest};

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use regex::Regex;
+
 /// A data set may hold this many files and nest this deep.
 const MAX_FILES: usize = 50_000;
 const MAX_DEPTH: usize = 8;
@@ -35,49 +37,24 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> s
     Ok(())
 }
 
-/// Whether a path with `/` between folders fits a pattern.
-pub fn matches(pattern: &str, path: &str) -> bool {
-    let pattern: Vec<&str> = pattern.trim_start_matches("./").split('/').collect();
-    let path: Vec<&str> = path.split('/').collect();
-    parts(&pattern, &path)
-}
-
-fn parts(pattern: &[&str], path: &[&str]) -> bool {
-    match (pattern.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((&"**", rest)), _) => {
-            parts(rest, path) || path.split_first().is_some_and(|(_, path)| parts(pattern, path))
-        }
-        (Some((name, rest)), Some((part, path))) => segment(name, part) && parts(rest, path),
-        _ => false,
-    }
-}
-
-/// One name against one pattern without `/`; goes back only to the last `*`, so it is quick for any input.
-fn segment(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || Some(c) == name.get(n) => {
-                p += 1;
-                n += 1;
-            }
-            _ => {
-                let Some((at, taken)) = star else { return false };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                n = taken + 1;
-            }
-        }
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|c| *c == '*'))
+/// What decides whether a path with `/` between folders fits a pattern.
+///
+/// # Errors
+/// A pattern that is too large, in words.
+pub fn matcher(pattern: &str) -> Result<impl Fn(&str) -> bool + use<>, String> {
+    let character = |c: char| match c {
+        '*' => "[^/]*".to_owned(),
+        '?' => "[^/]".to_owned(),
+        c => regex::escape(c.encode_utf8(&mut [0; 4])),
+    };
+    // Every part of a path is taken with a `/` behind it.
+    let part = |part: &str| match part {
+        "**" => "(?:[^/]*/)*".to_owned(),
+        part => part.chars().map(character).collect::<String>() + "/",
+    };
+    let whole: String = pattern.trim_start_matches("./").split('/').map(part).collect();
+    let regex = Regex::new(&format!("^{whole}$")).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
+    Ok(move |path: &str| regex.is_match(&format!("{path}/")))
 }
 
 #[cfg(test)]
@@ -98,7 +75,7 @@ mod tests {
             ("x", "x", true),
             ("", "x", false),
         ] {
-            assert_eq!(matches(pattern, path), fits, "{pattern} {path}");
+            assert_eq!(matcher(pattern).unwrap()(path), fits, "{pattern} {path}");
         }
     }
 

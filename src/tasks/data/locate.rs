@@ -76,7 +76,7 @@ impl Folder {
         match selected {
             Some(selected) => match selected.splits.iter().find(|(name, _)| name == split) {
                 Some((_, patterns)) => {
-                    let files = self.matching(patterns);
+                    let files = self.matching(patterns)?;
                     if !files.is_empty() {
                         return complete(files);
                     }
@@ -98,7 +98,7 @@ impl Folder {
             let sharded = [format!("{folder}{split}-*.parquet"), format!("{folder}{split}-*")];
             let plain = ENDINGS.map(|ending| format!("{folder}{split}.{ending}"));
             for pattern in sharded.into_iter().chain(plain) {
-                let files = self.matching(&[pattern]);
+                let files = self.matching(&[pattern])?;
                 if !files.is_empty() {
                     return complete(files);
                 }
@@ -107,16 +107,14 @@ impl Folder {
         Err(note)
     }
 
-    fn matching(&self, patterns: &[String]) -> Vec<DataFile> {
+    fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, String> {
+        let fits: Vec<_> = patterns.iter().map(|pattern| glob::matcher(pattern)).collect::<Result<_, _>>()?;
         let readable = |name: &str| {
             name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
                 && !name.ends_with("dataset_infos.json")
         };
-        self.files
-            .iter()
-            .filter(|name| readable(name) && patterns.iter().any(|pattern| glob::matches(pattern, name)))
-            .map(|name| DataFile::Disk { path: self.path.join(name), name: name.clone() })
-            .collect()
+        let named = self.files.iter().filter(|name| readable(name) && fits.iter().any(|fits| fits(name)));
+        Ok(named.map(|name| DataFile::Disk { path: self.path.join(name), name: name.clone() }).collect())
     }
 }
 
@@ -267,14 +265,14 @@ fn own_pattern(base: &Path, pattern: &str) -> Vec<DataFile> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
         return Vec::new();
     };
-    if !name.contains(['*', '?']) {
+    let Some(fits) = glob::matcher(name).ok().filter(|_| name.contains(['*', '?'])) else {
         return Vec::new();
-    }
+    };
     let mut names: Vec<String> = std::fs::read_dir(parent)
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|candidate| glob::matches(name, candidate))
+        .filter(|candidate| fits(candidate))
         .collect();
     names.sort();
     names.into_iter().map(|name| file(parent.join(name))).collect()

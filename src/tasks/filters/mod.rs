@@ -15,35 +15,42 @@ use super::error::TaskError;
 use super::native::{self, Document};
 use super::schema::FilterStep;
 use super::suite::Task;
+use crate::python::text::strip;
 
 pub use args::Args;
-pub(crate) use regex::{Ignores, MultiChoice, Select, text_of};
+pub(crate) use regex::{Ignores, Select, multi_choice};
 
 /// The name of the pipeline of a task that lists none: it takes the first answer.
 pub const NO_FILTER: &str = "none";
 
-/// One step over the answers to one prompt.
-pub trait Filter: Send + Sync + std::fmt::Debug {
-    /// The answers after this step.
-    ///
-    /// # Errors
-    /// What is wrong with the document or the answers, in words.
-    fn apply(&self, document: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String>;
+/// One step over the answers to one prompt: what is made of them, or what is wrong with the document or the answers,
+/// in words.
+pub type Filter = Box<dyn Fn(&Document, Vec<Value>) -> Result<Vec<Value>, String> + Send + Sync>;
+
+/// A step that makes one answer of each; what is no text counts as empty.
+pub(crate) fn each(one: impl Fn(&Document, &str) -> Result<Value, String> + Send + Sync + 'static) -> Filter {
+    Box::new(move |document, answers| {
+        answers.iter().map(|answer| one(document, answer.as_str().unwrap_or(""))).collect()
+    })
 }
 
 /// The steps of a pipeline, ready to be applied.
-#[derive(Debug)]
 pub struct Pipeline {
     /// Its name, printed after the comma of `metric,filter`.
     pub name: String,
     steps: Vec<Step>,
 }
 
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// One step of a pipeline.
-#[derive(Debug)]
 enum Step {
     /// Answers to answers.
-    Filter(Box<dyn Filter>),
+    Filter(Filter),
     /// `take_first`: answers to one answer.
     TakeFirst,
 }
@@ -107,7 +114,7 @@ impl Pipeline {
         for step in &self.steps {
             let answers = listed(now)?;
             now = match step {
-                Step::Filter(filter) => Value::Array(filter.apply(document, answers)?),
+                Step::Filter(filter) => Value::Array(filter(document, answers)?),
                 Step::TakeFirst => {
                     let first = answers.into_iter().next();
                     first.ok_or_else(|| "there is no answer to take the first of".to_owned())?
@@ -143,33 +150,25 @@ impl Unbuilt {
 }
 
 /// A step; none for one that does nothing.
-fn build(step: &FilterStep) -> Result<Option<Box<dyn Filter>>, Unbuilt> {
-    let mut args = Args::new(&step.kwargs);
+fn build(step: &FilterStep) -> Result<Option<Filter>, Unbuilt> {
+    let args = Args::new(&step.kwargs);
     if let Some(function) = &step.native {
         let make = native::filter(function).map_err(|error| Unbuilt::Error(Box::new(error)))?;
         return make(args).map(Some).map_err(Unbuilt::Words);
     }
-    let plain = |args: Args, filter: Box<dyn Filter>| args.done().map(|()| Some(filter));
     let built = match step.function.as_str() {
-        "regex" => regex::RegexFilter::new(args).map(|f| Some(Box::new(f) as Box<dyn Filter>)),
-        "multi_choice_regex" => {
-            MultiChoice::new(args, MultiChoice::column).map(|f| Some(Box::new(f) as Box<dyn Filter>))
+        "regex" => regex::regex(args),
+        "multi_choice_regex" => regex::multi_choice(args, regex::choices),
+        "remove_whitespace" => args.done().map(|()| each(|_, answer| Ok(strip(answer).into()))),
+        "lowercase" => args.done().map(|()| each(|_, answer| Ok(answer.to_lowercase().into()))),
+        "uppercase" => args.done().map(|()| each(|_, answer| Ok(answer.to_uppercase().into()))),
+        "format_span" => {
+            args.done().map(|()| each(|_, answer| steps::format_span(answer).map(Value::String)))
         }
-        "remove_whitespace" => plain(args, Box::new(steps::Each(steps::strip))),
-        "lowercase" => plain(args, Box::new(steps::Each(steps::lower))),
-        "uppercase" => plain(args, Box::new(steps::Each(steps::upper))),
-        "format_span" => plain(args, Box::new(steps::Each(steps::format_span))),
-        "majority_vote" => plain(args, Box::new(steps::MajorityVote)),
-        "map" => steps::Table::new(args).map(|f| Some(Box::new(f) as Box<dyn Filter>)),
-        "take_first_k" => match args.integer("k") {
-            Ok(k) if k.is_some_and(|k| k > 0) => {
-                let k = k.and_then(|k| usize::try_from(k).ok()).expect("it is above 0");
-                plain(args, Box::new(steps::TakeFirstK(k)))
-            }
-            Ok(_) => Err("k: expected a whole number above 0".into()),
-            Err(message) => Err(message),
-        },
-        "decontaminate" => Ok(None),
+        "majority_vote" => args.done().map(|()| steps::majority_vote()),
+        "map" => steps::table(args),
+        "take_first_k" => steps::take_first_k(args),
+        "decontaminate" => return Ok(None),
         "custom" => Err("filter_fn: expected `!function module.name`".into()),
         other => {
             let nearest = super::error::nearest(other, KNOWN);
@@ -177,7 +176,7 @@ fn build(step: &FilterStep) -> Result<Option<Box<dyn Filter>>, Unbuilt> {
             Err(format!("no filter is named {other:?}{meant}; known are {}", KNOWN.join(", ")))
         }
     };
-    built.map_err(Unbuilt::Words)
+    built.map(Some).map_err(Unbuilt::Words)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::Filter;
 use super::args::Args;
+use super::{Filter, each};
 use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
 use crate::python::text as python;
@@ -58,13 +58,18 @@ impl Ignores {
 #[derive(Debug)]
 pub(crate) struct Select {
     group_select: i64,
-    pub(crate) fallback: Value,
+    fallback: Value,
 }
 
 impl Select {
     pub(crate) fn read(args: &mut Args) -> Result<Self, String> {
         let fallback = args.value("fallback").unwrap_or_else(|| FALLBACK.into());
         Ok(Self { group_select: args.integer("group_select")?.unwrap_or(0), fallback })
+    }
+
+    /// What was found, or the fallback.
+    pub(crate) fn or_fallback(&self, found: Option<String>) -> Value {
+        found.map_or_else(|| self.fallback.clone(), Value::String)
     }
 
     /// The chosen match, stripped; negative numbers count from the last one.
@@ -75,74 +80,36 @@ impl Select {
     }
 }
 
-/// The text of an answer; anything else counts as empty.
-pub(crate) fn text_of(answer: &Value) -> &str {
-    answer.as_str().unwrap_or_default()
+/// The pattern of a step.
+fn pattern(args: &mut Args) -> Result<PyRegex, String> {
+    PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))
 }
 
 /// `regex`: one match, or the fallback.
-#[derive(Debug)]
-pub(super) struct RegexFilter {
-    regex: PyRegex,
-    select: Select,
-}
-
-impl RegexFilter {
-    pub fn new(mut args: Args) -> Result<Self, String> {
-        let regex = PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))?;
-        let filter = Self { regex, select: Select::read(&mut args)? };
-        args.done().map(|()| filter)
-    }
-}
-
-impl Filter for RegexFilter {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let one = |answer: &Value| {
-            let found = self.select.find(&self.regex, text_of(answer))?;
-            Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))
-        };
-        answers.iter().map(one).collect()
-    }
+pub(super) fn regex(mut args: Args) -> Result<Filter, String> {
+    let (regex, select) = (pattern(&mut args)?, Select::read(&mut args)?);
+    args.done()?;
+    Ok(each(move |_, answer| Ok(select.or_fallback(select.find(&regex, answer)?))))
 }
 
 /// Where the texts of the choices stand in a document.
 pub(crate) type ChoicesOf = fn(&Document) -> Result<Vec<String>, String>;
 
-/// `multi_choice_regex`: a letter in brackets; or else the text of a choice; or else a letter after a colon.
-#[derive(Debug)]
-pub(crate) struct MultiChoice {
-    regex: PyRegex,
-    select: Select,
-    ignores: Ignores,
-    choices: ChoicesOf,
-}
-
-impl MultiChoice {
-    /// A filter that finds the choices by a function.
-    pub(crate) fn new(mut args: Args, choices: ChoicesOf) -> Result<Self, String> {
-        let regex = PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))?;
-        let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
-        args.done().map(|()| Self { regex, select, ignores, choices })
-    }
-
-    /// The column `choices`.
-    pub(super) fn column(document: &Document) -> Result<Vec<String>, String> {
-        let listed = document.get("choices").and_then(Value::as_array);
-        let listed = listed.ok_or("multi_choice_regex needs a column \"choices\" with a list")?;
-        Ok(listed.iter().map(|c| text_of(c).to_owned()).collect())
-    }
-}
-
-impl Filter for MultiChoice {
-    fn apply(&self, document: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
+/// `multi_choice_regex`: a letter in brackets; or else the text of a choice; or else a letter after a colon. A
+/// function finds the choices.
+pub(crate) fn multi_choice(mut args: Args, choices: ChoicesOf) -> Result<Filter, String> {
+    let regex = pattern(&mut args)?;
+    let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
+    args.done()?;
+    Ok(Box::new(move |document, answers| {
         let mut patterns = Vec::new();
         let mut letters = Vec::new();
         let mut by_text = HashMap::new();
         let mut by_letter = HashMap::new();
-        for (choice, code) in (self.choices)(document)?.iter().zip(u32::from('A')..) {
+        for (choice, code) in choices(document)?.iter().zip(u32::from('A')..) {
             let letter =
                 char::from_u32(code).ok_or("a question has too many choices for letters")?.to_string();
-            let choice = self.ignores.apply(python::strip(choice))?;
+            let choice = ignores.apply(python::strip(choice))?;
             patterns.push(escape(&choice));
             by_text.insert(choice, format!("({letter})"));
             by_letter.insert(letter.clone(), format!("({letter})"));
@@ -156,16 +123,23 @@ impl Filter for MultiChoice {
             found.map(|text| names.get(&text).cloned().unwrap_or(text)).filter(|text| !text.is_empty())
         };
         let one = |answer: &Value| {
-            let answer = text_of(answer);
-            let mut found = self.select.find(&self.regex, answer)?.filter(|text| !text.is_empty());
+            let answer = answer.as_str().unwrap_or("");
+            let mut found = select.find(&regex, answer)?.filter(|text| !text.is_empty());
             if found.is_none() {
-                found = named(self.select.find(&texts, &self.ignores.apply(answer)?)?, &by_text);
+                found = named(select.find(&texts, &ignores.apply(answer)?)?, &by_text);
             }
             if found.is_none() {
-                found = named(self.select.find(&after_colon, answer)?, &by_letter);
+                found = named(select.find(&after_colon, answer)?, &by_letter);
             }
-            Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))
+            Ok(select.or_fallback(found))
         };
         answers.iter().map(one).collect()
-    }
+    }))
+}
+
+/// The column `choices`.
+pub(super) fn choices(document: &Document) -> Result<Vec<String>, String> {
+    let listed = document.get("choices").and_then(Value::as_array);
+    let texts = listed.and_then(|all| all.iter().map(|c| c.as_str().map(str::to_owned)).collect());
+    texts.ok_or_else(|| "multi_choice_regex needs a column \"choices\" with a list of texts".into())
 }

@@ -2,39 +2,30 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Filter;
 use super::args::Args;
-use super::regex::text_of;
+use super::{Filter, each};
 use crate::python::regex::{Found, PyRegex};
 use crate::python::text as python;
-use crate::tasks::native::Document;
 
 /// `take_first_k`: the first `k` answers.
-#[derive(Debug)]
-pub(super) struct TakeFirstK(pub usize);
-
-impl Filter for TakeFirstK {
-    fn apply(&self, _: &Document, mut answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        if answers.len() < self.0 {
-            return Err(format!(
-                "take_first_k needs {} answers, found {}; raise `repeats`",
-                self.0,
-                answers.len()
-            ));
+pub(super) fn take_first_k(mut args: Args) -> Result<Filter, String> {
+    let k = args.integer("k")?.and_then(|k| usize::try_from(k).ok()).filter(|k| *k > 0);
+    let k = k.ok_or("k: expected a whole number above 0")?;
+    args.done()?;
+    Ok(Box::new(move |_, mut answers| {
+        if answers.len() < k {
+            return Err(format!("take_first_k needs {k} answers, found {}; raise `repeats`", answers.len()));
         }
-        answers.truncate(self.0);
+        answers.truncate(k);
         Ok(answers)
-    }
+    }))
 }
 
 /// `majority_vote`: the answer that comes most often, the first among equals.
-#[derive(Debug)]
-pub(super) struct MajorityVote;
-
-impl Filter for MajorityVote {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
+pub(super) fn majority_vote() -> Filter {
+    Box::new(|_, answers| {
         let mut counts: Vec<(Value, usize)> = Vec::new();
         for answer in answers {
             match counts.iter_mut().find(|(known, _)| *known == answer) {
@@ -45,54 +36,14 @@ impl Filter for MajorityVote {
         let best = counts.iter().map(|(_, count)| *count).max();
         let winner = counts.into_iter().find(|(_, count)| Some(*count) == best);
         Ok(winner.map(|(answer, _)| answer).into_iter().collect())
-    }
+    })
 }
 
-/// A step that changes each answer by itself.
-#[derive(Debug)]
-pub(super) struct Each(pub fn(&str) -> Result<String, String>);
-
-impl Filter for Each {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        answers.iter().map(|answer| (self.0)(text_of(answer)).map(Value::String)).collect()
-    }
-}
-
-pub(super) fn strip(text: &str) -> Result<String, String> {
-    Ok(python::strip(text).to_owned())
-}
-
-pub(super) fn lower(text: &str) -> Result<String, String> {
-    Ok(text.to_lowercase())
-}
-
-pub(super) fn upper(text: &str) -> Result<String, String> {
-    Ok(text.to_uppercase())
-}
-
-/// `map`: each answer by a table, or the default.
-#[derive(Debug)]
-pub(super) struct Table {
-    table: Map<String, Value>,
-    default: Value,
-}
-
-impl Table {
-    pub fn new(mut args: Args) -> Result<Self, String> {
-        let filter = Self {
-            table: args.map("mapping_dict")?,
-            // Nothing (`null`) where none is named.
-            default: args.value("default_value").unwrap_or(Value::Null),
-        };
-        args.done().map(|()| filter)
-    }
-}
-
-impl Filter for Table {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let one = |answer: &Value| self.table.get(text_of(answer)).unwrap_or(&self.default).clone();
-        Ok(answers.iter().map(one).collect())
-    }
+/// `map`: each answer by a table, or the default, which is nothing (`null`) where none is named.
+pub(super) fn table(mut args: Args) -> Result<Filter, String> {
+    let (table, default) = (args.map("mapping_dict")?, args.value("default_value").unwrap_or(Value::Null));
+    args.done()?;
+    Ok(each(move |_, answer| Ok(table.get(answer).unwrap_or(&default).clone())))
 }
 
 /// Words for kinds of names, and the labels they become.

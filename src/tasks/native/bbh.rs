@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::{Document, number_words, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{Args, Filter, Ignores, MultiChoice, Select, text_of};
+use crate::tasks::filters::{self, Args, Filter, Ignores, Select, each};
 
-type Built = Result<Box<dyn Filter>, String>;
+type Built = Result<Filter, String>;
 
 /// A choice of a question: what follows its letter, up to the end of the line or the next bracket.
 static CHOICE: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\([A-Z]\)([^\n^(]*)"));
@@ -32,7 +32,7 @@ static NUMBER_WORDS: LazyLock<PyRegex> = LazyLock::new(|| {
 
 /// Choices that stand in the question, by letter or text.
 pub fn multi_choice(args: Args) -> Built {
-    MultiChoice::new(args, choices_in_question).map(|filter| Box::new(filter) as Box<dyn Filter>)
+    filters::multi_choice(args, choices_in_question)
 }
 
 fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
@@ -41,104 +41,59 @@ fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
 }
 
 /// A number in digits, or else in English words.
-#[derive(Debug)]
-struct NumberParse {
-    regex: PyRegex,
-    select: Select,
-}
-
-/// Builds the filter for numbers.
 pub fn number_parse(mut args: Args) -> Built {
     let regex = args.text("regex_pattern")?.ok_or("regex_pattern: missing; it finds numbers in digits")?;
-    let filter = NumberParse { regex: PyRegex::new(&regex)?, select: Select::read(&mut args)? };
+    let (regex, select) = (PyRegex::new(&regex)?, Select::read(&mut args)?);
     Ignores::read(&mut args)?;
     args.done()?;
-    Ok(Box::new(filter))
+    Ok(each(move |_, answer| {
+        let mut found = select.find(&regex, answer)?.filter(|text| !text.is_empty());
+        if found.is_none() {
+            let spelled = select.find(&NUMBER_WORDS, &answer.to_lowercase())?;
+            found = spelled.and_then(|words| number_words::read(&words)).map(|number| number.to_string());
+        }
+        Ok(select.or_fallback(found))
+    }))
 }
 
-impl Filter for NumberParse {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let one = |answer: &Value| -> Result<Value, String> {
-            let answer = text_of(answer);
-            let mut found = self.select.find(&self.regex, answer)?.filter(|text| !text.is_empty());
-            if found.is_none() {
-                let spelled = self.select.find(&NUMBER_WORDS, &answer.to_lowercase())?;
-                found = spelled.and_then(|words| number_words::read(&words)).map(|number| number.to_string());
-            }
-            Ok(found.map_or_else(|| self.select.fallback.clone(), Value::String))
-        };
-        answers.iter().map(one).collect()
-    }
-}
-
-/// The value of the first pattern that fits what any of the patterns found.
-#[derive(Debug)]
-struct MapRegex {
-    any: PyRegex,
-    values: Vec<(PyRegex, Value)>,
-    select: Select,
-    ignores: Ignores,
-}
-
-/// Builds the filter from patterns to values.
+/// The value of the first pattern that what was found fits.
 pub fn map_regex(mut args: Args) -> Built {
     let map = args.map("regex_pattern_to_value")?;
-    let any = map.keys().map(String::as_str).collect::<Vec<_>>().join("|");
+    let any = PyRegex::new(&map.keys().map(String::as_str).collect::<Vec<_>>().join("|"))?;
     let values = map.into_iter().map(|(pattern, value)| Ok((PyRegex::new(&pattern)?, value)));
-    let filter = MapRegex {
-        any: PyRegex::new(&any)?,
-        values: values.collect::<Result<_, String>>()?,
-        select: Select::read(&mut args)?,
-        ignores: Ignores::read(&mut args)?,
-    };
+    let values: Vec<(PyRegex, Value)> = values.collect::<Result<_, String>>()?;
+    let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
     args.done()?;
-    Ok(Box::new(filter))
-}
-
-impl Filter for MapRegex {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let one = |answer: &Value| {
-            let found = self.select.find(&self.any, &self.ignores.apply(text_of(answer))?)?;
-            if let Some(found) = found.filter(|text| !text.is_empty()) {
-                let found = self.ignores.apply(&found)?;
-                for (regex, value) in &self.values {
-                    if self.select.find(regex, &found)?.is_some_and(|text| !text.is_empty()) {
-                        return Ok(value.clone());
-                    }
+    Ok(each(move |_, answer| {
+        let found = select.find(&any, &ignores.apply(answer)?)?;
+        if let Some(found) = found.filter(|text| !text.is_empty()) {
+            let found = ignores.apply(&found)?;
+            for (regex, value) in &values {
+                if select.find(regex, &found)?.is_some_and(|text| !text.is_empty()) {
+                    return Ok(value.clone());
                 }
             }
-            Ok(self.select.fallback.clone())
-        };
-        answers.iter().map(one).collect()
-    }
+        }
+        Ok(select.or_fallback(None))
+    }))
 }
 
-/// The words of the question's list in the order of their last places in the answer.
-#[derive(Debug)]
-struct WordSort;
-
-/// Builds the filter for sorted words.
+/// The words of the list in the question, in the order of their last places in the answer.
 pub fn word_sort(args: Args) -> Built {
     args.done()?;
-    Ok(Box::new(WordSort))
-}
-
-impl Filter for WordSort {
-    fn apply(&self, document: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
+    Ok(each(|document, answer| {
         let question = text(document, "input")?;
         let list = question.split("List:").nth(1).ok_or("the column \"input\" has no \"List:\"")?;
         let words: Vec<String> = list.split_whitespace().map(|word| format!(r"\b{word}\b")).collect();
-        let regex = PyRegex::new(&words.join("|"))?;
-        let one = |answer: &Value| -> Result<Value, String> {
-            let mut order: Vec<String> = Vec::new();
-            for word in regex.find_all(text_of(answer))?.into_iter().filter_map(Found::first_text) {
-                order.retain(|known| *known != word);
-                order.push(word);
-            }
-            Ok(order.join(" ").into())
-        };
-        answers.iter().map(one).collect()
-    }
+        let mut order: Vec<String> = Vec::new();
+        for word in
+            PyRegex::new(&words.join("|"))?.find_all(answer)?.into_iter().filter_map(Found::first_text)
+        {
+            order.retain(|known| *known != word);
+            order.push(word);
+        }
+        Ok(order.join(" ").into())
+    }))
 }
 
 #[cfg(test)]
@@ -149,7 +104,7 @@ mod tests {
     fn run(build: fn(Args) -> Built, kwargs: Value, input: &str, answer: &str) -> Value {
         let filter = build(Args::new(kwargs.as_object().unwrap())).unwrap();
         let document = json!({"input": input});
-        filter.apply(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
+        filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
     }
 
     #[test]
@@ -203,7 +158,7 @@ mod tests {
         let sorted = run(word_sort, json!({}), question, "therefrom, a, syndrome: syndrome a therefrom");
         assert_eq!(sorted, "syndrome a therefrom");
         let filter = word_sort(Args::new(&serde_json::Map::new())).unwrap();
-        let said = filter.apply(json!({"input": "none"}).as_object().unwrap(), vec!["a".into()]).unwrap_err();
+        let said = filter(json!({"input": "none"}).as_object().unwrap(), vec!["a".into()]).unwrap_err();
         assert!(said.contains("List:"));
     }
 }

@@ -28,48 +28,9 @@ const SUBSTITUTIONS: [(&str, &str); 10] = [
     ("\\text{m}", "\\text{}"),
 ];
 /// Removed in this order: words (units, mostly) and pieces of LaTeX.
-const REMOVED: [&str; 40] = [
-    "square",
-    "ways",
-    "integers",
-    "dollars",
-    "mph",
-    "inches",
-    "ft",
-    "hours",
-    "km",
-    "units",
-    "\\ldots",
-    "sue",
-    "points",
-    "feet",
-    "minutes",
-    "digits",
-    "cents",
-    "degrees",
-    "cm",
-    "gm",
-    "pounds",
-    "meters",
-    "meals",
-    "edges",
-    "students",
-    "childrentickets",
-    "multiples",
-    "\\text{s}",
-    "\\text{.}",
-    "\\text{\ns}",
-    "\\text{}^2",
-    "\\text{}^3",
-    "\\text{\n}",
-    "\\text{}",
-    "\\mathrm{th}",
-    "^\\circ",
-    "^{\\circ}",
-    "\\;",
-    ",\\!",
-    "{,}",
-];
+const REMOVED: &str = "square ways integers dollars mph inches ft hours km units \\ldots sue points feet minutes digits cents \
+     degrees cm gm pounds meters meals edges students childrentickets multiples \\text{s} \\text{.} \\text{\ns} \\text{}^2 \
+     \\text{}^3 \\text{\n} \\text{} \\mathrm{th} ^\\circ ^{\\circ} \\; ,\\! {,}";
 const REMOVED_LAST: [&str; 2] = ["\"", "\\dots"];
 
 struct Patterns {
@@ -86,7 +47,7 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    let words = REMOVED.iter().filter(|word| is_word(word));
+    let words = REMOVED.split(' ').filter(|word| is_word(word));
     Patterns {
         words: words.map(|word| PyRegex::ours(&format!(r"(?<!\\)\b{word}\b"))).collect(),
         command: PyRegex::ours(r"\\[a-zA-Z]+"),
@@ -149,7 +110,7 @@ fn normal_form(answer: &str) -> Result<String, String> {
     for (from, to) in SUBSTITUTIONS {
         text = text.replace(from, to);
     }
-    for removed in REMOVED.iter().chain(&REMOVED_LAST) {
+    for removed in REMOVED.split(' ').chain(REMOVED_LAST) {
         text = if is_word(removed) {
             outside_commands(&patterns.command, &text, removed)?
         } else {

@@ -52,7 +52,7 @@ pub type ScoreResultsFn = fn(&Document, &[f64]) -> Result<Values, String>;
 /// A function that grades a document by its answer after a filter.
 pub type AnswerResultsFn = fn(&Document, &Value) -> Result<Values, String>;
 /// A function that builds a filter from the arguments of its step.
-pub type FilterFn = fn(Args) -> Result<Box<dyn Filter>, String>;
+pub type FilterFn = fn(Args) -> Result<Filter, String>;
 
 /// The metrics of one document, by name.
 pub type Values = Vec<(&'static str, DocValue)>;
@@ -96,16 +96,22 @@ impl Native {
 /// The names under which it was looked for, and those that exist.
 pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
     let in_folder = format!("{}/{}", function.origin.location.folder_name(), function.name);
-    let found = FUNCTIONS
-        .iter()
-        .find(|(ours, theirs, _)| function.name == *ours || theirs.contains(&in_folder.as_str()));
-    found.map(|(_, _, native)| *native).ok_or_else(|| TaskError::Native {
+    let found = FUNCTIONS.iter().find(|(suite, folders, name, _)| {
+        function.name == format!("{suite}.{name}")
+            || folders.iter().any(|folder| in_folder == format!("{folder}.{name}"))
+    });
+    found.map(|(.., native)| *native).ok_or_else(|| TaskError::Native {
         file: function.origin.location.display(),
         line: function.line(),
         key: function.key.clone(),
         function: function.name.as_str().into(),
         looked_for: format!("{}, {in_folder}", function.name).into(),
-        known: FUNCTIONS.iter().map(|(ours, _, _)| *ours).collect::<Vec<_>>().join(", ").into(),
+        known: FUNCTIONS
+            .iter()
+            .map(|(suite, _, name, _)| format!("{suite}.{name}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+            .into(),
     })
 }
 

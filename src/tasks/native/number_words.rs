@@ -4,46 +4,22 @@
 //! "billion", "million", "thousand" and the end is worth (first · second + the rest), or the sum of two words,
 //! or their product if one is "hundred".
 
-const UNITS: [(&str, u64); 32] = [
-    ("zero", 0),
-    ("one", 1),
-    ("two", 2),
-    ("three", 3),
-    ("four", 4),
-    ("five", 5),
-    ("six", 6),
-    ("seven", 7),
-    ("eight", 8),
-    ("nine", 9),
-    ("ten", 10),
-    ("eleven", 11),
-    ("twelve", 12),
-    ("thirteen", 13),
-    ("fourteen", 14),
-    ("fifteen", 15),
-    ("sixteen", 16),
-    ("seventeen", 17),
-    ("eighteen", 18),
-    ("nineteen", 19),
-    ("twenty", 20),
-    ("thirty", 30),
-    ("forty", 40),
-    ("fifty", 50),
-    ("sixty", 60),
-    ("seventy", 70),
-    ("eighty", 80),
-    ("ninety", 90),
-    ("hundred", 100),
-    ("thousand", 1000),
-    ("million", 1_000_000),
-    ("billion", 1_000_000_000),
-];
+use std::collections::HashMap;
+
+const SMALL: &str = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen \
+                     sixteen seventeen eighteen nineteen";
+const TENS: &str = "twenty thirty forty fifty sixty seventy eighty ninety";
+const LARGER: [(&str, u64); 4] =
+    [("hundred", 100), ("thousand", 1000), ("million", 1_000_000), ("billion", 1_000_000_000)];
 const LARGE: [u64; 3] = [1_000_000_000, 1_000_000, 1000];
 
 /// The number; nothing if there are no number words, or they contradict each other.
 pub(super) fn read(text: &str) -> Option<u64> {
-    let value = |word: &str| UNITS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value);
-    let words: Vec<u64> = text.replace('-', " ").split_whitespace().filter_map(value).collect();
+    let small = SMALL.split(' ').zip(0..);
+    let tens = TENS.split(' ').zip((20..).step_by(10));
+    let known: HashMap<&str, u64> = small.chain(tens).chain(LARGER).collect();
+    let words: Vec<u64> =
+        text.replace('-', " ").split_whitespace().filter_map(|word| known.get(word).copied()).collect();
     if let [only] = words[..] {
         return Some(only);
     }

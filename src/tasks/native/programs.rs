@@ -6,73 +6,48 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Document, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{Args, Filter, text_of};
+use crate::tasks::filters::{Args, Filter, each};
 
-type Built = Result<Box<dyn Filter>, String>;
+type Built = Result<Filter, String>;
 
 static BLOCK: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?s)```(?:\w+)?\n?(.*?)\n?```"));
 
-/// The prompt with the answer behind it.
-#[derive(Debug)]
-struct AfterPrompt {
-    /// The answer ends where a block of code does.
-    to_fence: bool,
-}
-
 /// Prompt and whole answer.
 pub fn build_predictions(args: Args) -> Built {
-    args.done()?;
-    Ok(Box::new(AfterPrompt { to_fence: false }))
+    after_prompt(args, false)
 }
 
 /// Prompt and the answer up to the first code fence.
 pub fn build_predictions_instruct(args: Args) -> Built {
-    args.done()?;
-    Ok(Box::new(AfterPrompt { to_fence: true }))
+    after_prompt(args, true)
 }
 
-impl Filter for AfterPrompt {
-    fn apply(&self, document: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let prompt = text(document, "prompt")?;
-        let one = |answer: &Value| {
-            let answer = text_of(answer);
-            let end = answer.find("```").filter(|_| self.to_fence).unwrap_or(answer.len());
-            Value::String(format!("{prompt}{}", &answer[..end]))
-        };
-        Ok(answers.iter().map(one).collect())
-    }
+fn after_prompt(args: Args, to_fence: bool) -> Built {
+    args.done()?;
+    Ok(each(move |document, answer| {
+        let end = answer.find("```").filter(|_| to_fence).unwrap_or(answer.len());
+        Ok(format!("{}{}", text(document, "prompt")?, &answer[..end]).into())
+    }))
 }
 
 /// The first block of code of an answer that began inside of one.
-#[derive(Debug)]
-struct CodeBlock;
-
-/// The code of an answer.
 pub fn extract_code(args: Args) -> Built {
     args.done()?;
-    Ok(Box::new(CodeBlock))
-}
-
-impl Filter for CodeBlock {
-    fn apply(&self, _: &Document, answers: Vec<Value>) -> Result<Vec<Value>, String> {
-        let first = |text: &str| -> Result<Option<String>, String> {
-            Ok(BLOCK.find_all(text)?.into_iter().next().and_then(Found::first_text))
+    let first = |text: &str| -> Result<Option<String>, String> {
+        Ok(BLOCK.find_all(text)?.into_iter().next().and_then(Found::first_text))
+    };
+    Ok(each(move |_, answer| {
+        let found = match first(&format!("```{answer}"))? {
+            Some(found) => Some(found),
+            None => first(&answer.replace("```python", "```"))?,
         };
-        let one = |answer: &Value| -> Result<Value, String> {
-            let answer = text_of(answer);
-            let found = match first(&format!("```{answer}"))? {
-                Some(found) => Some(found),
-                None => first(&answer.replace("```python", "```"))?,
-            };
-            // Without a block of code the program is empty.
-            Ok(found.unwrap_or_default().into())
-        };
-        answers.iter().map(one).collect()
-    }
+        // Without a block of code the program is empty.
+        Ok(found.unwrap_or_default().into())
+    }))
 }
 
 /// The three examples of MBPP, tasks 2 to 4 of its prompt split.
@@ -119,11 +94,12 @@ pub fn mbpp_samples() -> Vec<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn run(build: fn(Args) -> Built, answer: &str) -> Value {
         let document = json!({"prompt": "def f():\n"});
         let filter = build(Args::new(&serde_json::Map::new())).unwrap();
-        filter.apply(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
+        filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
     }
 
     #[test]

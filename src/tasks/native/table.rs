@@ -1,132 +1,68 @@
 //! Which native function stands for which `!function`.
 
+use super::Native::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
 use super::{
     Native, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples, minerva_math, programs,
     race, truthfulqa, wikitext, winogrande,
 };
 
-/// Name in our suites, names in the harness's folders, function.
-pub(super) const FUNCTIONS: &[(&str, &[&str], Native)] = &[
-    ("hellaswag.process_docs", &["hellaswag/utils.process_docs"], Native::Documents(hellaswag::process_docs)),
-    (
-        "winogrande.doc_to_text",
-        &["winogrande/preprocess_winogrande.doc_to_text"],
-        Native::Field(winogrande::doc_to_text),
-    ),
-    (
-        "winogrande.doc_to_target",
-        &["winogrande/preprocess_winogrande.doc_to_target"],
-        Native::Field(winogrande::doc_to_target),
-    ),
-    (
-        "winogrande.doc_to_choice",
-        &["winogrande/preprocess_winogrande.doc_to_choice"],
-        Native::Field(winogrande::doc_to_choice),
-    ),
-    ("race.doc_to_text", &["race/preprocess_race.doc_to_text"], Native::Field(race::doc_to_text)),
-    ("race.doc_to_target", &["race/preprocess_race.doc_to_target"], Native::Field(race::doc_to_target)),
-    ("race.doc_to_choice", &["race/preprocess_race.doc_to_choice"], Native::Field(race::doc_to_choice)),
-    (
-        "truthfulqa.process_results_mc2",
-        &["truthfulqa/utils.process_results_mc2"],
-        Native::ScoreResults(truthfulqa::process_results_mc2),
-    ),
-    (
-        "truthfulqa.process_docs_gen",
-        &["truthfulqa/utils.process_docs_gen"],
-        Native::Documents(truthfulqa::process_docs_gen),
-    ),
-    (
-        "truthfulqa.process_results_gen",
-        &["truthfulqa/utils.process_results_gen"],
-        Native::AnswerResults(truthfulqa::process_results_gen),
-    ),
-    (
-        "agieval.process_results_mcqa",
-        &["agieval/utils.process_results_mcqa"],
-        Native::ScoreResults(agieval::process_results_mcqa),
-    ),
-    (
-        "agieval.process_results",
-        &["agieval/utils.process_results"],
-        Native::AnswerResults(agieval_math::process_results),
-    ),
-    (
-        "wikitext.wikitext_detokenizer",
-        &["wikitext/preprocess_wikitext.wikitext_detokenizer"],
-        Native::Field(wikitext::wikitext_detokenizer),
-    ),
-    (
-        "wikitext.process_results",
-        &["wikitext/preprocess_wikitext.process_results"],
-        Native::ScoreResults(wikitext::process_results),
-    ),
-    (
-        "bbh.MultiChoiceRegexFilter",
-        &["zeroshot/utils.MultiChoiceRegexFilter", "cot_zeroshot/utils.MultiChoiceRegexFilter"],
-        Native::Filter(bbh::multi_choice),
-    ),
-    (
-        "bbh.NumberParseRegexFilter",
-        &["zeroshot/utils.NumberParseRegexFilter", "cot_zeroshot/utils.NumberParseRegexFilter"],
-        Native::Filter(bbh::number_parse),
-    ),
-    (
-        "bbh.MapRegexFilter",
-        &["zeroshot/utils.MapRegexFilter", "cot_zeroshot/utils.MapRegexFilter"],
-        Native::Filter(bbh::map_regex),
-    ),
-    (
-        "bbh.WordSortFilter",
-        &["zeroshot/utils.WordSortFilter", "cot_zeroshot/utils.WordSortFilter"],
-        Native::Filter(bbh::word_sort),
-    ),
-    (
-        "hendrycks_math.process_docs",
-        &["hendrycks_math/utils.process_docs"],
-        Native::Documents(hendrycks_math::process_docs),
-    ),
-    (
-        "hendrycks_math.process_results",
-        &["hendrycks_math/utils.process_results"],
-        Native::AnswerResults(hendrycks_math::process_results),
-    ),
-    (
-        "minerva_math.doc_to_text",
-        &["minerva_math/utils.doc_to_text"],
-        Native::Field(minerva_math::doc_to_text),
-    ),
-    (
-        "minerva_math.process_docs",
-        &["minerva_math/utils.process_docs"],
-        Native::Documents(minerva_math::process_docs),
-    ),
-    (
-        "minerva_math.list_fewshot_samples",
-        &["minerva_math/utils.list_fewshot_samples"],
-        Native::Samples(minerva_examples::samples),
-    ),
-    (
-        "minerva_math.process_results",
-        &["minerva_math/utils.process_results"],
-        Native::AnswerResults(minerva_math::process_results),
-    ),
-    (
-        "humaneval.build_predictions",
-        &["humaneval/utils.build_predictions"],
-        Native::Filter(programs::build_predictions),
-    ),
-    (
-        "humaneval.build_predictions_instruct",
-        &["humaneval/utils.build_predictions_instruct"],
-        Native::Filter(programs::build_predictions_instruct),
-    ),
-    ("humaneval.pass_at_k", &["humaneval/utils.pass_at_k"], Native::RunsPrograms),
-    (
-        "mbpp.list_fewshot_samples",
-        &["mbpp/utils.list_fewshot_samples"],
-        Native::Samples(programs::mbpp_samples),
-    ),
-    ("mbpp.build_predictions", &["mbpp/utils.build_predictions"], Native::Filter(programs::extract_code)),
-    ("mbpp.pass_at_1", &["mbpp/utils.pass_at_1"], Native::RunsPrograms),
-];
+/// Name of the suite here, where the harness has its functions, and each function by its name.
+macro_rules! functions {
+    ($($suite:ident $folders:tt { $($name:ident: $native:expr),* })*) => {
+        pub(super) const FUNCTIONS: &[(&str, &[&str], &str, Native)] =
+            &[$($((stringify!($suite), &$folders, stringify!($name), $native),)*)*];
+    };
+}
+
+functions! {
+    hellaswag ["hellaswag/utils"] { process_docs: Documents(hellaswag::process_docs) }
+    winogrande ["winogrande/preprocess_winogrande"] {
+        doc_to_text: Field(winogrande::doc_to_text),
+        doc_to_target: Field(winogrande::doc_to_target),
+        doc_to_choice: Field(winogrande::doc_to_choice)
+    }
+    race ["race/preprocess_race"] {
+        doc_to_text: Field(race::doc_to_text),
+        doc_to_target: Field(race::doc_to_target),
+        doc_to_choice: Field(race::doc_to_choice)
+    }
+    truthfulqa ["truthfulqa/utils"] {
+        process_results_mc2: ScoreResults(truthfulqa::process_results_mc2),
+        process_docs_gen: Documents(truthfulqa::process_docs_gen),
+        process_results_gen: AnswerResults(truthfulqa::process_results_gen)
+    }
+    agieval ["agieval/utils"] {
+        process_results_mcqa: ScoreResults(agieval::process_results_mcqa),
+        process_results: AnswerResults(agieval_math::process_results)
+    }
+    wikitext ["wikitext/preprocess_wikitext"] {
+        wikitext_detokenizer: Field(wikitext::wikitext_detokenizer),
+        process_results: ScoreResults(wikitext::process_results)
+    }
+    bbh ["zeroshot/utils", "cot_zeroshot/utils"] {
+        MultiChoiceRegexFilter: Filter(bbh::multi_choice),
+        NumberParseRegexFilter: Filter(bbh::number_parse),
+        MapRegexFilter: Filter(bbh::map_regex),
+        WordSortFilter: Filter(bbh::word_sort)
+    }
+    hendrycks_math ["hendrycks_math/utils"] {
+        process_docs: Documents(hendrycks_math::process_docs),
+        process_results: AnswerResults(hendrycks_math::process_results)
+    }
+    minerva_math ["minerva_math/utils"] {
+        doc_to_text: Field(minerva_math::doc_to_text),
+        process_docs: Documents(minerva_math::process_docs),
+        list_fewshot_samples: Samples(minerva_examples::samples),
+        process_results: AnswerResults(minerva_math::process_results)
+    }
+    humaneval ["humaneval/utils"] {
+        build_predictions: Filter(programs::build_predictions),
+        build_predictions_instruct: Filter(programs::build_predictions_instruct),
+        pass_at_k: RunsPrograms
+    }
+    mbpp ["mbpp/utils"] {
+        list_fewshot_samples: Samples(programs::mbpp_samples),
+        build_predictions: Filter(programs::extract_code),
+        pass_at_1: RunsPrograms
+    }
+}
