@@ -306,7 +306,7 @@ impl Writer {
             Piece::Special(special) => self.segments.push(Segment::Special(special.clone())),
             Piece::Cut => self.cut = true,
             _ => {
-                let text = filling.place(piece).unwrap_or_default();
+                let text = filling.place(piece).expect("all other pieces are text");
                 if text.is_empty() {
                     return;
                 }

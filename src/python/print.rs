@@ -139,7 +139,7 @@ impl Printer<'_> {
             (ValueKind::Bool, None) => self.push(if value.is_true() { "True" } else { "False" }),
             (ValueKind::None | ValueKind::Bool, Some(_)) => self.push(&json_scalar(value)),
             (ValueKind::Number, json) => self.push(&number(value, json.is_some())),
-            (ValueKind::String, _) => self.text(value.as_str().unwrap_or_default()),
+            (ValueKind::String, _) => self.text(value.as_str().expect("a value of this kind is a text")),
             (ValueKind::Seq | ValueKind::Iterable, _) => self.sequence(value, depth),
             (ValueKind::Map, _) => self.map(value, depth),
             (ValueKind::Undefined, None) => self.push("Undefined"),

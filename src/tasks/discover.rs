@@ -65,7 +65,12 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
             if !skipped && depth < MAX_FOLDER_DEPTH {
                 walk(&path, depth + 1, files)?;
             }
-        } else if name.ends_with(".yaml") && files.len() < MAX_FILES {
+        } else if name.ends_with(".yaml") {
+            if files.len() == MAX_FILES {
+                return Err(std::io::Error::other(format!(
+                    "a folder of more than {MAX_FILES} task files is refused"
+                )));
+            }
             files.push(path);
         }
     }

@@ -78,7 +78,7 @@ impl ChatTemplates {
             let source = metadata.string(key).map_err(|error| {
                 Refusal::of_field(&file.display().to_string(), key, "a text", error.found)
             })?;
-            found.push(name, source.unwrap_or_default(), file);
+            found.push(name, source.expect("the key was found"), file);
         }
         Ok(found)
     }

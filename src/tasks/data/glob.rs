@@ -30,7 +30,12 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> s
             if depth < MAX_DEPTH {
                 walk(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
             }
-        } else if files.len() < MAX_FILES && path.is_file() {
+        } else if path.is_file() {
+            if files.len() == MAX_FILES {
+                return Err(std::io::Error::other(format!(
+                    "a data set of more than {MAX_FILES} files is refused"
+                )));
+            }
             files.push(format!("{prefix}{name}"));
         }
     }

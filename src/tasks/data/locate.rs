@@ -219,10 +219,14 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
         other if split == "train" => other,
         _ => None,
     };
-    let patterns: Vec<&str> = match named {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => {
+    let patterns: Option<Vec<&str>> = match named {
+        Some(Value::String(one)) => Some(vec![one]),
+        Some(Value::Array(several)) => several.iter().map(Value::as_str).collect(),
+        _ => None,
+    };
+    let patterns = match patterns {
+        Some(patterns) => patterns,
+        None => {
             searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
             return None;
         }

@@ -85,7 +85,7 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
     let sha256 = sha256(&bytes);
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.utf8_error().valid_up_to();
-        let line = e.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count().saturating_add(1);
+        let line = e.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
         fail(format!(
             "line {line}: not UTF-8 from byte {good} of the file on; some of it is in another encoding: convert it, for \
              example with iconv -t UTF-8"

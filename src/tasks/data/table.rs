@@ -28,7 +28,7 @@ pub fn read(text: &str, delimiter: u8) -> Result<Vec<Document>, RowError> {
     }
     let mut documents = vec![Document::new(); rows.len()];
     for (index, name) in header.iter().enumerate() {
-        let cells: Vec<&str> = rows.iter().map(|row| row.get(index).unwrap_or_default()).collect();
+        let cells: Vec<&str> = rows.iter().map(|row| &row[index]).collect();
         let kind = Kind::of(&cells);
         for (document, cell) in documents.iter_mut().zip(cells) {
             document.insert(name.to_owned(), kind.value(cell));

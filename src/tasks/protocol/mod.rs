@@ -115,13 +115,13 @@ impl Protocol {
     /// # Errors
     /// Why the protocol does not apply, in words.
     pub fn apply(&self, task: &Task, more: &[String]) -> Result<Task, String> {
-        let data = task.config.dataset_path.as_deref().unwrap_or_default();
-        let change = self.tasks.iter().find(|change| change.dataset == data);
+        let data = task.config.dataset_path.as_deref();
+        let change = self.tasks.iter().find(|change| Some(change.dataset.as_str()) == data);
         if self.only_listed && change.is_none() {
             let listed: Vec<&str> = self.tasks.iter().map(|change| change.dataset.as_str()).collect();
             return Err(format!("it is for {} alone", listed.join(", ")));
         }
-        if self.except.iter().any(|left_out| left_out == data) {
+        if let Some(data) = self.except.iter().find(|left_out| Some(left_out.as_str()) == data) {
             return Err(format!("it has no rule for {data}"));
         }
         let mut task = task.clone();

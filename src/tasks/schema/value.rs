@@ -164,7 +164,9 @@ impl<'a> Slot<'a> {
             Value::Null => Json::Null,
             Value::Bool(b) => Json::Bool(*b),
             Value::String(text) => Json::String(text.clone()),
-            Value::Number(number) => Json::Number(json_number(number)),
+            Value::Number(number) => {
+                Json::Number(json_number(number).ok_or_else(|| self.expected("a number"))?)
+            }
             Value::Sequence(_) => {
                 Json::Array(self.items()?.iter().map(Slot::json).collect::<Result<_, _>>()?)
             }
@@ -199,16 +201,10 @@ impl<'a> Slot<'a> {
     }
 }
 
-fn json_number(number: &serde_yaml::Number) -> Number {
-    if let Some(n) = number.as_i64() {
-        return n.into();
-    }
-    if let Some(n) = number.as_u64() {
-        return n.into();
-    }
-    // JSON has no infinities; a task file that holds one means "very large".
-    let float = number.as_f64().filter(|f| f.is_finite()).unwrap_or(f64::MAX);
-    Number::from_f64(float).unwrap_or_else(|| 0.into())
+/// A number as JSON; nothing for NaN. JSON has no infinities; a task file that holds one means "very large".
+fn json_number(number: &serde_yaml::Number) -> Option<Number> {
+    let whole = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
+    whole.or_else(|| Number::from_f64(number.as_f64()?.clamp(f64::MIN, f64::MAX)))
 }
 
 fn describe(value: &Value) -> String {
