@@ -52,12 +52,8 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
         "acc_mutual_info" => (unconditional.len() == scores.len())
             .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
         "exact_match" => {
-            let greedy = |index: &usize| scores[*index].is_greedy;
-            Some(f64::from(u8::from(match gold {
-                Gold::Index(index) => greedy(index),
-                Gold::Indices(indices) => indices.iter().any(greedy),
-                Gold::OutOfRange | Gold::Text(_) | Gold::Texts(_) => false,
-            })))
+            let greedy = |(index, score): (usize, &Score)| score.is_greedy && is_right(gold, index);
+            Some(f64::from(u8::from(scores.iter().enumerate().any(greedy))))
         }
         "brier_score" => {
             let logprobs: Vec<f64> = logprobs.collect();

@@ -54,6 +54,21 @@ pub(super) struct Built {
     pub target_text: String,
 }
 
+impl Built {
+    /// A document of a single request, without choices.
+    fn of_one(request: TextRequest, gold: Gold, target_text: String) -> Self {
+        Self {
+            requests: vec![request],
+            unconditional: Vec::new(),
+            choices: Vec::new(),
+            gold,
+            in_range: true,
+            without_system: false,
+            target_text,
+        }
+    }
+}
+
 impl<'a> Builder<'a> {
     /// Compiles the fields of a task; `columns` are those of the evaluated split.
     pub fn new(
@@ -67,11 +82,8 @@ impl<'a> Builder<'a> {
         let file = task.file.display();
         let maker = |key: &str, field: &Field| Maker::new(field, columns, &Place { file: &file, key });
         let required = |key: &str, field: Option<&Field>| {
-            let field = field.ok_or_else(|| TaskError::Field {
-                file: file.clone(),
-                line: None,
-                key: key.to_owned(),
-                message: "missing; it says how this part of the prompt is made".into(),
+            let field = field.ok_or_else(|| {
+                TaskError::field(file.clone(), key, "missing; it says how this part of the prompt is made")
             })?;
             maker(key, field)
         };
@@ -99,12 +111,11 @@ impl<'a> Builder<'a> {
             target_delimiter: own.target_delimiter.as_ref().unwrap_or(&config.target_delimiter).clone(),
         };
         if config.output_type == OutputType::MultipleChoice && question.choices.is_none() {
-            return Err(TaskError::Field {
-                file: file.clone(),
-                line: None,
-                key: "doc_to_choice".into(),
-                message: "missing; a task of the type multiple_choice needs choices".into(),
-            });
+            return Err(TaskError::field(
+                file.clone(),
+                "doc_to_choice",
+                "missing; a task of the type multiple_choice needs choices",
+            ));
         }
         Ok(Self {
             task,
@@ -203,22 +214,16 @@ impl<'a> Builder<'a> {
         };
         let delimiter = makers.target_delimiter.as_str();
         let target_text = target.shown();
-        let one = |(context, request): (Context, TextRequest), gold: Gold, target_text: String| Built {
-            requests: vec![request],
-            unconditional: Vec::new(),
-            choices: Vec::new(),
-            gold,
-            in_range: true,
-            without_system: context.without_system,
-            target_text,
-        };
         if self.task.config.output_type == OutputType::GenerateUntil {
             let gold = written(target, choices.as_deref(), self.multiple_target)?;
             let context = context(&question_text(text)?, delimiter)?;
             let segments = self.chat.and_then(|chat| chat.asked(&context));
             let text = Arc::clone(&context.text);
             let request = TextRequest { context: text, continuation: String::new(), segments };
-            return Ok(one((context, request), gold, target_text));
+            return Ok(Built {
+                without_system: context.without_system,
+                ..Built::of_one(request, gold, target_text)
+            });
         }
         if self.task.config.output_type == OutputType::Loglikelihood {
             let Part::Text(target) = target else {
@@ -229,7 +234,8 @@ impl<'a> Builder<'a> {
             }
             let context = context(&question_text(text)?, delimiter)?;
             let request = self.request(&context, target.clone())?;
-            return Ok(one((context, request), Gold::Text(target), target_text));
+            let built = Built::of_one(request, Gold::Text(target), target_text);
+            return Ok(Built { without_system: context.without_system, ..built });
         }
         let choices = choices.filter(|choices| !choices.is_empty());
         let choices = choices.ok_or_else(|| ("doc_to_choice", "the list of choices is empty".into()))?;
@@ -309,13 +315,6 @@ fn whole_text(target: Part) -> Result<Built, Wrong> {
     let Part::Text(text) = target else {
         return Err(("doc_to_target", format!("expected the text to score, found {}", target.shown())));
     };
-    Ok(Built {
-        requests: vec![TextRequest { context: Arc::from(""), continuation: text.clone(), segments: None }],
-        unconditional: Vec::new(),
-        choices: Vec::new(),
-        gold: Gold::Text(text.clone()),
-        in_range: true,
-        without_system: false,
-        target_text: text,
-    })
+    let request = TextRequest { context: Arc::from(""), continuation: text.clone(), segments: None };
+    Ok(Built::of_one(request, Gold::Text(text.clone()), text))
 }

@@ -119,6 +119,13 @@ pub enum TaskError {
     Options { task: String, message: String },
 }
 
+impl TaskError {
+    /// A key whose value cannot be used, on a line that is not known.
+    pub(crate) fn field(file: impl Into<String>, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Field { file: file.into(), line: None, key: key.into(), message: message.into() }
+    }
+}
+
 fn at(file: &str, line: Option<usize>) -> String {
     line.map_or_else(|| file.to_owned(), |line| format!("{file}, line {line}"))
 }

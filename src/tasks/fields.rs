@@ -59,11 +59,8 @@ impl Maker {
 
     /// A template that is one even if a column has its name.
     fn template(text: &str, place: &Place<'_>) -> Result<Self, TaskError> {
-        let template = Template::new(text, Options::LM_EVAL).map_err(|error| TaskError::Field {
-            file: place.file.to_owned(),
-            line: None,
-            key: place.key.to_owned(),
-            message: format!("not a readable template: {}", describe(&error)),
+        let template = Template::new(text, Options::LM_EVAL).map_err(|error| {
+            TaskError::field(place.file, place.key, format!("not a readable template: {}", describe(&error)))
         });
         template.map(|template| Self::Template(Box::new(template)))
     }

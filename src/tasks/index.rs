@@ -142,12 +142,11 @@ impl Index {
             Kind::Group(name) => {
                 self.build(&name, &Entry::Group { fields, file }, &Fields::new(), &mut Above::default())
             }
-            Kind::Other => Err(TaskError::Field {
-                file: file.display(),
-                line: None,
-                key: "task".into(),
-                message: "missing; a task file needs `task`, a group file `group`".into(),
-            }),
+            Kind::Other => Err(TaskError::field(
+                file.display(),
+                "task",
+                "missing; a task file needs `task`, a group file `group`",
+            )),
         }
     }
 

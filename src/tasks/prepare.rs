@@ -250,8 +250,7 @@ fn named<'d>(task: &Task, documents: impl Iterator<Item = &'d Document>) -> Resu
     let kind = task.config.output_type;
     if kind != OutputType::MultipleChoice {
         let message = format!("expected the output_type multiple_choice, found {}", kind.name());
-        let (file, key) = (task.file.display(), "metadata.submission".into());
-        return Err(TaskError::Field { file, line: None, key, message });
+        return Err(TaskError::field(task.file.display(), "metadata.submission", message));
     }
     let mut seen = HashSet::new();
     for (doc_id, document) in documents.enumerate() {
@@ -269,7 +268,7 @@ fn generation(task: &Task) -> Result<Option<Generation>, TaskError> {
     if task.config.output_type != OutputType::GenerateUntil {
         return Ok(None);
     }
-    let error = |(key, message)| TaskError::Field { file: task.file.display(), line: None, key, message };
+    let error = |(key, message)| TaskError::field(task.file.display(), key, message);
     Pipeline::of(task)?;
     Generation::of(&task.config).map(Some).map_err(error)
 }
@@ -314,11 +313,12 @@ fn graded(config: &TaskConfig) -> Result<(), TaskError> {
 
 fn strategy(task: &Task) -> Result<Strategy, TaskError> {
     let name = task.config.fewshot_config.sampler.as_deref().unwrap_or("default");
-    Strategy::from_name(name).ok_or_else(|| TaskError::Field {
-        file: task.file.display(),
-        line: None,
-        key: "fewshot_config.sampler".into(),
-        message: format!("expected default or first_n, found {name:?}"),
+    Strategy::from_name(name).ok_or_else(|| {
+        TaskError::field(
+            task.file.display(),
+            "fewshot_config.sampler",
+            format!("expected default or first_n, found {name:?}"),
+        )
     })
 }
 

@@ -41,12 +41,7 @@ impl<'a> Splits<'a> {
     }
 
     fn missing(&self, key: &str, message: &str) -> TaskError {
-        TaskError::Field {
-            file: self.task.file.display(),
-            line: None,
-            key: key.into(),
-            message: message.into(),
-        }
+        TaskError::field(self.task.file.display(), key, message)
     }
 
     /// The test split, or else the validation split.

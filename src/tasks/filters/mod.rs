@@ -82,11 +82,8 @@ impl Pipeline {
         };
         let mut pipelines: Vec<Self> = Vec::with_capacity(listed.len());
         for (at, config) in listed.iter().enumerate() {
-            let fail = |key: String, message: String| TaskError::Field {
-                file: task.file.display(),
-                line: None,
-                key: format!("filter_list[{at}]{key}"),
-                message,
+            let fail = |key: String, message: String| {
+                TaskError::field(task.file.display(), format!("filter_list[{at}]{key}"), message)
             };
             let mut steps = Vec::new();
             for (number, step) in config.steps.iter().enumerate() {

@@ -37,11 +37,8 @@ struct Patterns {
     /// Each word of [`REMOVED`] as a word of its own.
     words: Vec<PyRegex>,
     command: PyRegex,
-    /// What a group of the match replaces it.
-    unwrapped: Vec<(PyRegex, usize, bool)>,
-    fraction: PyRegex,
-    indexed_root: PyRegex,
-    root: PyRegex,
+    /// What each match becomes, one after the other.
+    rewritten: Vec<(PyRegex, &'static str)>,
     thousands: PyRegex,
     last_sentence: PyRegex,
 }
@@ -51,16 +48,18 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     Patterns {
         words: words.map(|word| PyRegex::ours(&format!(r"(?<!\\)\b{word}\b"))).collect(),
         command: PyRegex::ours(r"\\[a-zA-Z]+"),
-        unwrapped: vec![
-            (PyRegex::ours(r"(.*?)(\$)(.*?)(\$)(.*)"), 3, true),
-            (PyRegex::ours(r"(\\text\{)(.*?)(\})"), 2, false),
-            (PyRegex::ours(r"(\\textbf\{)(.*?)(\})"), 2, false),
-            (PyRegex::ours(r"(\\overline\{)(.*?)(\})"), 2, false),
-            (PyRegex::ours(r"(\\boxed\{)(.*)(\})"), 2, false),
-        ],
-        fraction: PyRegex::ours(r"(frac)([^{])(.)"),
-        indexed_root: PyRegex::ours(r"(sqrt)(\[[^\]]*\])(\w)"),
-        root: PyRegex::ours(r"(sqrt)(?!\[)([^{])"),
+        rewritten: [
+            (r"(.*?)(\$)(.*?)(\$)(.*)", r"$\3$"),
+            (r"(\\text\{)(.*?)(\})", r"\2"),
+            (r"(\\textbf\{)(.*?)(\})", r"\2"),
+            (r"(\\overline\{)(.*?)(\})", r"\2"),
+            (r"(\\boxed\{)(.*)(\})", r"\2"),
+            (r"(frac)([^{])(.)", r"frac{\2}{\3}"),
+            (r"(sqrt)(\[[^\]]*\])(\w)", r"sqrt\2{\3}"),
+            (r"(sqrt)(?!\[)([^{])", r"sqrt{\2}"),
+        ]
+        .map(|(pattern, to)| (PyRegex::ours(pattern), to))
+        .into(),
         thousands: PyRegex::ours(r"\A-?\d{1,3}(,\d{3})+\Z"),
         last_sentence: PyRegex::ours(r"Final Answer: The final answer is(.*?). I hope it is correct."),
     }
@@ -117,15 +116,9 @@ fn normal_form(answer: &str) -> Result<String, String> {
             text.replace(removed, "")
         };
     }
-    for (pattern, group, dollars) in &patterns.unwrapped {
-        text = pattern.replace(&text, |groups| {
-            let inner = groups[*group];
-            Ok(if *dollars { format!("${inner}$") } else { inner.to_owned() })
-        })?;
+    for (pattern, to) in &patterns.rewritten {
+        text = pattern.sub(to, &text, 0)?;
     }
-    text = patterns.fraction.sub(r"frac{\2}{\3}", &text, 0)?;
-    text = patterns.indexed_root.sub(r"sqrt\2{\3}", &text, 0)?;
-    text = patterns.root.sub(r"sqrt{\2}", &text, 0)?;
     text = text.replace('$', "");
     if patterns.thousands.is_match(&text)? {
         text = text.replace(',', "");

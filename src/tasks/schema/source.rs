@@ -39,22 +39,23 @@ impl Location {
         }
     }
 
+    /// The folder that holds the file, empty for a file at the top.
+    fn parent(&self) -> &Path {
+        let path = match self {
+            Self::Disk(path) => path,
+            Self::Embedded(path) => Path::new(path.as_str()),
+        };
+        path.parent().unwrap_or(Path::new(""))
+    }
+
     /// The name of the folder that holds the file, empty for a file at the top.
     pub fn folder_name(&self) -> String {
-        let parent = match self {
-            Self::Disk(path) => path.parent(),
-            Self::Embedded(path) => Path::new(path.as_str()).parent(),
-        };
-        parent.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+        self.parent().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The path of the folder that holds the file, empty for a file at the top.
     pub fn folder(&self) -> String {
-        let parent = match self {
-            Self::Disk(path) => path.parent(),
-            Self::Embedded(path) => Path::new(path.as_str()).parent(),
-        };
-        parent.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()
+        self.parent().to_string_lossy().into_owned()
     }
 
     /// The folder on disk that holds the file; none for embedded files.
@@ -67,14 +68,10 @@ impl Location {
 
     /// The place that `include` names, seen from this file.
     fn relative(&self, include: &str) -> Option<Self> {
+        let joined = normalise(&self.parent().join(include));
         match self {
-            Self::Disk(path) => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                Some(Self::Disk(normalise(&folder.join(include))))
-            }
-            Self::Embedded(path) => {
-                let folder = Path::new(path.as_str()).parent().unwrap_or(Path::new(""));
-                let joined = normalise(&folder.join(include));
+            Self::Disk(_) => Some(Self::Disk(joined)),
+            Self::Embedded(_) => {
                 let inside = joined.components().all(|c| matches!(c, Component::Normal(_)));
                 inside.then(|| Self::Embedded(joined.to_string_lossy().replace('\\', "/")))
             }
@@ -207,12 +204,7 @@ impl Loader {
 }
 
 fn include_names(at: &Location, value: &Value) -> Result<Vec<String>, TaskError> {
-    let bad = || TaskError::Field {
-        file: at.display(),
-        line: None,
-        key: "include".into(),
-        message: "expected a file name or a list of file names".into(),
-    };
+    let bad = || TaskError::field(at.display(), "include", "expected a file name or a list of file names");
     match value {
         Value::String(name) => Ok(vec![name.clone()]),
         Value::Sequence(names) => {

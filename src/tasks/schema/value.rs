@@ -114,11 +114,6 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// A text, or nothing for `null`.
-    pub fn optional_string(&self) -> Result<Option<String>, TaskError> {
-        if self.value.is_null() { Ok(None) } else { self.string().map(Some) }
-    }
-
     /// A text or a list of texts.
     pub fn strings(&self) -> Result<Vec<String>, TaskError> {
         match self.value {
