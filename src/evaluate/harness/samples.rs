@@ -55,7 +55,7 @@ fn sample(result: &TaskResult, filter: &str, at: usize, doc: &PreparedDoc, line:
         _ => &request.context,
     });
     let document = Value::Object(doc.doc.clone());
-    let doc_hash = sha256(&python::dumps(&document, Some(2)));
+    let doc_hash = sha256(python::dumps(&document, Some(2)));
     let (prompt_hash, target_hash) = (sha256(first), sha256(&doc.target_text));
     let mut metrics = super::metrics(result);
     metrics.retain(|metric| metric.filter == filter);
