@@ -10,8 +10,8 @@ use super::{Answers, Choice, EvaluateError, NO_FILTER, TaskMetric, TaskResult};
 use crate::base::digest::sha256;
 use crate::metrics::{Aggregation, DocValue, Gold};
 use crate::records::{ChoiceLine, SampleLine};
-use crate::tasks::filters::Pipeline;
 use crate::tasks::native::{self, Values};
+use crate::tasks::pipeline::Pipeline;
 use crate::tasks::schema::Field;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use super::chat::{Chat, Context};
 use super::error::TaskError;
 use super::fields::{Doc, Maker, Part, Place};
-use super::gold::{gold, written};
-use super::prepare::TextRequest;
+use super::gold::{Wrong, gold, written};
 use super::prompt::{Delimited, Turn, plain, system};
+use super::request::TextRequest;
 use super::schema::{Field, OutputType};
 use super::suite::Task;
 use crate::metrics::Gold;
 use crate::python::text::is_space;
-
-/// What is wrong with a document: the field of the task, and words.
-pub(super) type Wrong = (&'static str, String);
 
 /// The fields that a question or an example is made of.
 struct Makers {

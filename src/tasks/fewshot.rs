@@ -7,7 +7,7 @@
 //! lm-evaluation-harness 0.4.13, kept for equal prompts; where it lets a document see itself,
 //! [`Sampler::may_leak`] says so.
 
-use super::native::Document;
+use super::document::Document;
 use crate::python::random::PyRandom;
 
 /// How examples are picked from the pool.

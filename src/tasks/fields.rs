@@ -7,8 +7,9 @@
 use minijinja::Value as TemplateValue;
 use serde_json::Value;
 
+use super::document::Document;
 use super::error::TaskError;
-use super::native::{self, Document, FieldFn};
+use super::native::{self, FieldFn};
 use super::schema::Field;
 use crate::python::jinja::{Options, Template, describe};
 use crate::python::literal;

@@ -6,6 +6,7 @@
 
 pub mod chat;
 pub mod data;
+pub mod document;
 pub mod embedded;
 pub mod error;
 pub mod fewshot;
@@ -14,9 +15,11 @@ pub mod filters;
 pub mod index;
 pub mod native;
 pub mod parts;
+pub mod pipeline;
 pub mod prepare;
 mod prompt;
 pub mod protocol;
+mod request;
 pub mod schema;
 pub mod suite;
 
@@ -30,6 +33,7 @@ pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;
 pub use index::Index;
-pub use prepare::{Limit, PrepareOptions, PreparedDoc, PreparedTask, TextRequest, prepare};
+pub use prepare::{Limit, PrepareOptions, PreparedDoc, PreparedTask, prepare};
+pub use request::TextRequest;
 pub use schema::{Aggregate, Generation, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

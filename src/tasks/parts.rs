@@ -3,7 +3,7 @@
 //! In plain prompts the parts follow one another, so examples can be taken out again where a prompt is too
 //! long, and it can be said what a cut takes away. A chat template weaves them together: then there are no parts.
 
-use super::prepare::TextRequest;
+use super::request::TextRequest;
 
 /// The lengths of what every context of a document begins with, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

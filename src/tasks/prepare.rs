@@ -9,16 +9,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::build::{Builder, Built};
-use super::chat::{Chat, ChatSegments};
+use super::chat::Chat;
 use super::data::{DataStore, data_sha256};
+use super::document::Document;
 use super::error::TaskError;
 use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
-use super::filters::Pipeline;
-use super::native::{self, Document};
+use super::native;
 use super::parts::Parts;
+use super::pipeline::Pipeline;
 use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
+use super::request::TextRequest;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::Splits;
 use super::suite::Task;
@@ -62,20 +64,6 @@ impl Default for PrepareOptions {
             rules: Rules::default(),
         }
     }
-}
-
-/// One request: how likely is `continuation` after `context`?
-///
-/// Of a text that is scored whole (`loglikelihood_rolling`) the context is empty. Where the model is to write
-/// (`generate_until`) the context is the prompt, and the continuation is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextRequest {
-    /// The whole prompt; the requests of one document share it where it is the same.
-    pub context: Arc<str>,
-    /// What is scored after it, delimiter included.
-    pub continuation: String,
-    /// Both in segments, where a card's template wrote them; they then decide the tokens.
-    pub segments: Option<ChatSegments>,
 }
 
 /// One document, ready to be scored.

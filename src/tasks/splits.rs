@@ -1,8 +1,9 @@
 //! The documents of a task: those that are evaluated and those that examples are drawn from.
 
 use super::data::{DataStore, DatasetRef, FileDigest, SplitData};
+use super::document::Document;
 use super::error::TaskError;
-use super::native::{self, Document};
+use super::native;
 use super::schema::{FunctionRef, Samples};
 use super::suite::Task;
 

@@ -1,14 +1,12 @@
 //! Escapes and classes of characters, as Python has them, for the engine.
 
 use super::group::Width;
-use super::translate::Reader;
+use super::translate::{I, Reader, push_literal};
 
 /// What Python's `\w` matches: letters, numbers and the underscore, but no combining marks.
 const WORD: &str = r"\p{L}\p{N}_";
 /// What Python's `\s` matches: Unicode white space and the four information separators.
 const SPACE: &str = r"\s\x{1c}-\x{1f}";
-/// Without regard to case, Python takes these four for one letter.
-pub(super) const I: &str = "iIİı";
 
 /// An item of a class.
 enum Item {
@@ -146,12 +144,4 @@ fn octal_char(digits: &str) -> Result<char, String> {
     let code =
         u8::from_str_radix(digits, 8).map_err(|_| format!("the octal escape \\{digits} is above \\377"))?;
     Ok(char::from(code))
-}
-
-pub(super) fn push_literal(out: &mut String, c: char) {
-    if c.is_alphanumeric() {
-        out.push(c);
-    } else {
-        out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
-    }
 }

@@ -7,8 +7,10 @@
 
 use std::collections::HashMap;
 
-use super::escapes::{I, push_literal};
 use super::group::{Flags, Kind, Open, Width};
+
+/// Without regard to case, Python takes these four for one letter.
+pub(super) const I: &str = "iIİı";
 
 /// A pattern for this engine.
 #[derive(Debug)]
@@ -330,5 +332,14 @@ impl Reader {
         }
         self.begun = begun || !whole;
         Ok(whole)
+    }
+}
+
+/// A character that stands for itself, whatever it is.
+pub(super) fn push_literal(out: &mut String, c: char) {
+    if c.is_alphanumeric() {
+        out.push(c);
+    } else {
+        out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Deserializer, Value};
 
-use crate::tasks::native::Document;
+use crate::tasks::document::Document;
 
 /// What is wrong with a row.
 pub type RowError = (Option<usize>, String);

@@ -8,8 +8,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Map, Number, Value};
 
+use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
-use crate::tasks::native::Document;
 
 /// A row group that says it unpacks to more is refused.
 const MAX_ROW_GROUP_BYTES: i64 = 4 << 30;

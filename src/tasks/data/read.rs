@@ -8,8 +8,8 @@ use super::json::{self, RowError};
 use super::{DataFile, DatasetRef, Located, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
+use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
-use crate::tasks::native::Document;
 
 /// Larger text files are refused: they are read whole.
 const MAX_TEXT_BYTES: u64 = 4 << 30;

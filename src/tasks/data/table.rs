@@ -7,7 +7,7 @@
 use serde_json::{Number, Value};
 
 use super::json::RowError;
-use crate::tasks::native::Document;
+use crate::tasks::document::Document;
 
 const MISSING: [&str; 19] = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",

@@ -11,7 +11,7 @@ use super::{Filter, each};
 use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
 use crate::python::text as python;
-use crate::tasks::native::Document;
+use crate::tasks::document::Document;
 
 /// The pattern of a step that names none: the number at the end of a GSM8K answer.
 const DEFAULT_PATTERN: &str = r"#### (\-?[0-9\.\,]+)";

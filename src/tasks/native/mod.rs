@@ -20,16 +20,14 @@ mod truthfulqa;
 mod wikitext;
 mod winogrande;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::document::Document;
 use super::error::TaskError;
 use super::filters::{Args, Filter};
 use super::schema::FunctionRef;
 use crate::metrics::DocValue;
 use table::FUNCTIONS;
-
-/// A document: its columns in order.
-pub type Document = Map<String, Value>;
 
 /// A function over all documents of a split.
 pub type DocumentsFn = fn(Vec<Document>) -> Result<Vec<Document>, NativeError>;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::field::Field;
 use super::keys::{FromSlot, keys};
-use super::task::Field;
 use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
 

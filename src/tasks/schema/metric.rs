@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::field::OutputType;
 use super::keys::FromSlot;
-use super::task::OutputType;
 use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
 

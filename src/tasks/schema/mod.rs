@@ -2,6 +2,7 @@
 //! read strictly and kept whole.
 
 pub mod fewshot;
+pub mod field;
 pub mod generation;
 pub mod group;
 mod keys;
@@ -13,10 +14,11 @@ pub mod task;
 pub mod value;
 
 pub use fewshot::{FewshotConfig, Samples};
+pub use field::{Field, OutputType};
 pub use generation::Generation;
 pub use group::{Aggregate, GroupConfig, Member};
 pub use metric::{FilterConfig, FilterStep, MetricConfig, MetricSpec};
 pub use source::{Fields, Loader, Location, Origin};
 pub use submission::Submission;
-pub use task::{Field, OutputType, TaskConfig};
+pub use task::TaskConfig;
 pub use value::FunctionRef;

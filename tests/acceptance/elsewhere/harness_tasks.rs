@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::shared::named;
 use zoo::python::jinja::{Options, Template};
-use zoo::tasks::filters::Pipeline;
+use zoo::tasks::pipeline::Pipeline;
 use zoo::tasks::schema::{Field, Samples};
 use zoo::tasks::{Index, Suite, Task, TaskConfig};
 

@@ -1,0 +1,19 @@
+//! What a model is asked, as text.
+
+use std::sync::Arc;
+
+use super::chat::ChatSegments;
+
+/// One request: how likely is `continuation` after `context`?
+///
+/// Of a text that is scored whole (`loglikelihood_rolling`) the context is empty. Where the model is to write
+/// (`generate_until`) the context is the prompt, and the continuation is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRequest {
+    /// The whole prompt; the requests of one document share it where it is the same.
+    pub context: Arc<str>,
+    /// What is scored after it, delimiter included.
+    pub continuation: String,
+    /// Both in segments, where a card's template wrote them; they then decide the tokens.
+    pub segments: Option<ChatSegments>,
+}
