@@ -36,19 +36,20 @@ pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
 /// * `brier_score`: squared distance between the distribution over choices and the truth.
 pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
     let ChoiceDocument { choices, scores, tokens, whole, unconditional, gold } = document;
-    assert!(
-        scores.len() == choices.len() && tokens.len() == choices.len(),
-        "a document has one score and one number of tokens for each of its choices"
-    );
+    assert_eq!(scores.len(), choices.len(), "a document has one score for each of its choices");
     let logprobs = scores.iter().map(|s| s.logprob);
     let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
+    let counts = || {
+        assert_eq!(tokens.len(), choices.len(), "a document has a number of tokens for each of its choices");
+        tokens.iter().map(|n| *n as f64)
+    };
     let right = |values: Vec<f64>| f64::from(u8::from(is_right(gold, first_highest(&values))));
     match metric {
         "acc" => Some(right(logprobs.collect())),
         "acc_norm" => Some(right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect())),
         "acc_bytes" => Some(right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect())),
-        "acc_token" => Some(right(logprobs.zip(tokens).map(|(l, n)| l / *n as f64).collect())),
-        "acc_ppl" => whole.then(|| right(logprobs.zip(tokens).map(|(l, n)| l / (*n as f64 + 1.0)).collect())),
+        "acc_token" => Some(right(logprobs.zip(counts()).map(|(l, n)| l / n).collect())),
+        "acc_ppl" => whole.then(|| right(logprobs.zip(counts()).map(|(l, n)| l / (n + 1.0)).collect())),
         "acc_mutual_info" => (unconditional.len() == scores.len())
             .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
         "exact_match" => {
