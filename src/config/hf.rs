@@ -22,7 +22,7 @@ pub fn read(path: &Path) -> Result<ModelConfig, ConfigError> {
     from_map(&read_map(path)?, &path.display().to_string())
 }
 
-/// The content of a `config.json` as it stands; it is known to be an object and nothing else.
+/// The content of a `config.json`, or of another small file like it, as it stands: an object, and nothing else is known.
 pub fn read_map(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let file = path.display().to_string();
     let unreadable = |e: std::io::Error| match e.kind() {

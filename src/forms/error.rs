@@ -8,7 +8,7 @@ use crate::config::ConfigError;
 use crate::tokenizer::TokenizerError;
 use crate::weights::WeightsError;
 
-/// An error of the lineage room.
+/// Why a model is not opened, rebuilt, written or compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]

@@ -6,10 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::model::Stated;
 use super::names::{Part, Spelling};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
-use crate::config::{ConfigError, LlamaConfig, gguf};
+use crate::config::{ConfigError, gguf};
 use crate::weights::gguf::{Metadata, MetadataKindError};
 use crate::weights::{Dtype, Fault, FaultKind, GgufFile, TensorSource, WeightsError};
 
@@ -88,12 +89,11 @@ impl GgufAsHf {
     ///
     /// # Errors
     /// Rotary factors that cannot be read; within, a configuration that no model has.
-    #[allow(clippy::type_complexity)]
-    pub fn config(&self) -> Result<Result<(LlamaConfig, Map<String, Value>), ConfigError>, WeightsError> {
+    pub fn config(&self) -> Result<Result<Stated, ConfigError>, WeightsError> {
         let (factors, file) = (self.rope_factors()?, self.gguf().path().display().to_string());
         let metadata = self.gguf().metadata();
         let config = gguf::read(metadata, self.tensors(), factors.as_deref(), &file);
-        Ok(config.and_then(|config| Ok((config, self.beside_shape(metadata)?))))
+        Ok(config.and_then(|config| Ok(Stated { config, more: self.beside_shape(metadata)? })))
     }
 
     /// Ids of special tokens, and the type of the weights.

@@ -24,6 +24,6 @@ pub use gguf::GgufAsHf;
 pub(crate) use gguf::ROPE_FACTORS;
 pub use meta::MetaAsHf;
 pub(crate) use model::prevailing;
-pub use model::{HfModel, Sidecar, SidecarContent};
+pub use model::{HfModel, Sidecar, SidecarContent, Stated};
 pub use open::{Opened, TokenizerSource, open};
 pub use renamed::Renamed;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::LineageError;
-use crate::config::{ConfigError, ModelConfig, hf};
+use crate::config::{ConfigError, LlamaConfig, ModelConfig, hf};
 use crate::weights::{Dtype, TensorSource};
 
 /// Bytes of a small file that are read at most; the largest known `tokenizer.json` has 34 MB.
@@ -46,6 +46,24 @@ impl HfModel {
     /// The type that most elements have; F32 for a model without any.
     pub fn dtype(&self) -> Dtype {
         prevailing(self.tensors.tensors().iter().map(|info| (info.dtype, info.shape.as_slice())))
+    }
+}
+
+/// What a form without `config.json` says of its model.
+#[derive(Debug, Clone)]
+pub struct Stated {
+    /// Shape and constants.
+    pub config: LlamaConfig,
+    /// What else a `config.json` of the model says.
+    pub more: Map<String, Value>,
+}
+
+impl Stated {
+    /// The content of the `config.json` that says all of it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut json = self.config.to_json();
+        json.extend(self.more.clone());
+        json
     }
 }
 

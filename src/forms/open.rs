@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::bloom_names::with_bloom_names;
-use super::model::MAX_SIDECAR;
+use super::model::{MAX_SIDECAR, Stated};
 use super::{GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent};
-use crate::config::{ConfigError, LlamaConfig, ModelConfig, hf};
+use crate::config::{ConfigError, ModelConfig, hf};
 use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, TensorSource, is_gguf};
@@ -63,7 +63,7 @@ enum Config {
     /// In `config.json`, which is read when it is asked for: tensors can be used without it.
     Json(PathBuf),
     /// Read from another form, with what else a `config.json` of the model says.
-    Stated(Box<Result<(LlamaConfig, Map<String, Value>), ConfigError>>),
+    Stated(Box<Result<Stated, ConfigError>>),
 }
 
 /// Where a model's tokenizer is.
@@ -117,7 +117,7 @@ fn open_hf(path: &Path, folder: &Path) -> Result<Opened, LineageError> {
 
 fn open_meta(folder: &Path) -> Result<Opened, LineageError> {
     let model = MetaAsHf::open(folder)?;
-    let stated = (model.config.clone(), model.beside_shape());
+    let stated = Stated { config: model.config.clone(), more: model.beside_shape() };
     Ok(Opened {
         path: folder.to_owned(),
         config_name: model.config_path.display().to_string(),
@@ -146,7 +146,7 @@ impl Opened {
     pub fn config(&self) -> Result<ModelConfig, ConfigError> {
         match &self.config {
             Config::Json(path) => hf::read(path),
-            Config::Stated(stated) => Ok(stated.as_ref().clone()?.0.into()),
+            Config::Stated(stated) => Ok(stated.as_ref().clone()?.config.into()),
         }
     }
 
@@ -157,12 +157,7 @@ impl Opened {
     pub fn config_json(&self) -> Result<Map<String, Value>, ConfigError> {
         match &self.config {
             Config::Json(path) => hf::read_map(path),
-            Config::Stated(stated) => {
-                let (config, more) = stated.as_ref().clone()?;
-                let mut json = config.to_json();
-                json.extend(more);
-                Ok(json)
-            }
+            Config::Stated(stated) => Ok(stated.as_ref().clone()?.to_json()),
         }
     }
 

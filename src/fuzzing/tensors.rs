@@ -62,8 +62,8 @@ pub(super) fn gguf_header(bytes: &[u8]) -> bool {
     check_rewritten(&file);
     if let Some(model) = accepted(GgufAsHf::new(file)) {
         check_tensors(&model);
-        if let Some((config, _)) = accepted(model.config()).and_then(accepted) {
-            check_config(&config.into());
+        if let Some(stated) = accepted(model.config()).and_then(accepted) {
+            check_config(&stated.config.into());
         }
     }
     true

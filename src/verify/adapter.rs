@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::read_object;
 use super::{Check, Finding};
+use crate::config::hf::read_map;
 use crate::forms::LineageError;
 use crate::rebuild::Adapter;
 use crate::registry::Card;
@@ -25,7 +25,7 @@ pub(super) fn check(folder: &Path, card: Option<&Card>) -> (Vec<Finding>, Option
             (findings, Some(adapter))
         }
     };
-    if let (Some(card), Some(config)) = (card, read_object(&folder.join("adapter_config.json"))) {
+    if let (Some(card), Some(config)) = (card, read_map(&folder.join("adapter_config.json")).ok()) {
         findings.extend(against(card, &config));
     }
     (findings, adapter)
@@ -42,7 +42,7 @@ fn refused(error: &LineageError) -> Finding {
 /// Modules that the configuration promises and the file lacks: a merge would leave them as they are.
 fn without_tensors(folder: &Path, adapter: &Adapter) -> Option<Finding> {
     let path = folder.join("adapter_config.json");
-    let config = read_object(&path)?;
+    let config = read_map(&path).ok()?;
     let listed = config.get("target_modules").and_then(Value::as_array)?.iter().filter_map(Value::as_str);
     let infos = adapter.tensors().tensors();
     let modules: BTreeSet<&str> = infos.iter().filter_map(|i| Some(i.name.split_once(".lora_")?.0)).collect();

@@ -4,8 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
 use super::{Check, Finding};
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Unit};
@@ -14,8 +12,6 @@ use crate::weights::{Fault, FaultKind, WeightsError, is_weights, verify_checklis
 
 /// Bytes that a stand-in is known by.
 const HEAD: u64 = 512;
-/// Largest small JSON file that is read.
-const MAX_JSON: u64 = 16 << 20;
 
 /// Size and SHA-256 of a file.
 pub(super) struct FileSum {
@@ -154,17 +150,6 @@ pub(super) fn refuse_stand_in(path: &Path) -> Result<(), WeightsError> {
             .into());
     }
     Ok(())
-}
-
-/// The JSON object in a small file; `None` for anything else.
-pub(super) fn read_object(path: &Path) -> Option<Map<String, Value>> {
-    let about = fs::metadata(path).ok().filter(|about| about.is_file() && about.len() <= MAX_JSON)?;
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(about.len()).read_to_end(&mut text).ok()?;
-    match serde_json::from_slice(&text) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::{FileSum, read_object};
+use super::files::FileSum;
 use super::{Check, Finding};
+use crate::config::hf::read_map;
 use crate::registry::TokenizerRecord;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::TensorSource;
@@ -142,7 +143,7 @@ impl Vocabulary<'_> {
         let mut findings = Vec::new();
         for file in ["tokenizer_config.json", "special_tokens_map.json"] {
             let path = folder.join(file);
-            let Some(object) = read_object(&path) else { continue };
+            let Ok(object) = read_map(&path) else { continue };
             let empty: Vec<&str> = ["bos_token", "eos_token", "unk_token"]
                 .into_iter()
                 .filter(|key| {

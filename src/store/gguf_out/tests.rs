@@ -89,10 +89,7 @@ fn written(model: &HfModel, file_type: GgufFileType) -> (GgufAsHf, GgufReport) {
 
 /// The `config.json` that says what a file does.
 fn config_of(model: &GgufAsHf) -> serde_json::Map<String, Json> {
-    let (config, more) = model.config().unwrap().unwrap();
-    let mut json = config.to_json();
-    json.extend(more);
-    json
+    model.config().unwrap().unwrap().to_json()
 }
 
 fn refused(model: &HfModel) -> String {
