@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::{Choices, EvaluateError};
-use crate::engine::Score;
 use crate::metrics::{
     Aggregation, ChoiceDocument, DocValue, ExactMatch, Gold, MULTIPLE_CHOICE_METRICS, WRITTEN_METRICS,
     multiple_choice,
@@ -165,15 +164,15 @@ fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &C
     let choices = &answered.choices;
     match task.task.config.output_type {
         OutputType::MultipleChoice => {
-            let scores = |choices: &[super::Choice]| -> Vec<Score> {
-                choices.iter().map(|c| Score { logprob: c.logprob, is_greedy: c.is_greedy }).collect()
-            };
+            let logprobs =
+                |choices: &[super::Choice]| choices.iter().map(|c| c.logprob).collect::<Vec<f64>>();
             let document = ChoiceDocument {
                 choices: &doc.choices,
-                scores: &scores(choices),
+                logprobs: &logprobs(choices),
+                greedy: &choices.iter().map(|choice| choice.is_greedy).collect::<Vec<_>>(),
                 tokens: &choices.iter().map(|choice| choice.n_tokens).collect::<Vec<_>>(),
                 whole: task.rules.scored == Scored::Whole,
-                unconditional: &scores(&answered.unconditional),
+                unconditional: &logprobs(&answered.unconditional),
                 gold: &doc.gold,
             };
             multiple_choice(metric, document).map(DocValue::Number)

@@ -1,7 +1,6 @@
 //! Metrics of one multiple-choice document.
 
 use super::{Gold, first_highest};
-use crate::engine::Score;
 
 /// A document with its choices and their scores, in the same order.
 #[derive(Debug, Clone, Copy)]
@@ -9,13 +8,15 @@ pub struct ChoiceDocument<'a> {
     /// The choices' texts, without the delimiter before them.
     pub choices: &'a [String],
     /// log P(choice | context).
-    pub scores: &'a [Score],
+    pub logprobs: &'a [f64],
+    /// Whether each is what greedy decoding would say.
+    pub greedy: &'a [bool],
     /// How many tokens each of them sums over.
     pub tokens: &'a [usize],
     /// Whether they sum over the whole text, prompt included, but for its first token.
     pub whole: bool,
     /// log P(choice) alone, if asked for.
-    pub unconditional: &'a [Score],
+    pub unconditional: &'a [f64],
     /// The right answer.
     pub gold: &'a Gold,
 }
@@ -35,9 +36,10 @@ pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
 /// * `exact_match`: the right choice is what greedy decoding would say.
 /// * `brier_score`: squared distance between the distribution over choices and the truth.
 pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
-    let ChoiceDocument { choices, scores, tokens, whole, unconditional, gold } = document;
-    assert_eq!(scores.len(), choices.len(), "a document has one score for each of its choices");
-    let logprobs = scores.iter().map(|s| s.logprob);
+    let ChoiceDocument { choices, logprobs, greedy, tokens, whole, unconditional, gold } = document;
+    let one_each = logprobs.len() == choices.len() && greedy.len() == choices.len();
+    assert!(one_each, "a document has one score for each of its choices");
+    let logprobs = logprobs.iter().copied();
     let lengths = |length: fn(&String) -> usize| choices.iter().map(move |c| length(c) as f64);
     let counts = || {
         assert_eq!(tokens.len(), choices.len(), "a document has a number of tokens for each of its choices");
@@ -50,11 +52,11 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
         "acc_bytes" => Some(right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect())),
         "acc_token" => Some(right(logprobs.zip(counts()).map(|(l, n)| l / n).collect())),
         "acc_ppl" => whole.then(|| right(logprobs.zip(counts()).map(|(l, n)| l / (n + 1.0)).collect())),
-        "acc_mutual_info" => (unconditional.len() == scores.len())
-            .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u.logprob).collect())),
+        "acc_mutual_info" => (unconditional.len() == choices.len())
+            .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u).collect())),
         "exact_match" => {
-            let greedy = |(index, score): (usize, &Score)| score.is_greedy && is_right(gold, index);
-            Some(f64::from(u8::from(scores.iter().enumerate().any(greedy))))
+            let said = |(index, greedy): (usize, &bool)| *greedy && is_right(gold, index);
+            Some(f64::from(u8::from(greedy.iter().enumerate().any(said))))
         }
         "brier_score" => {
             let logprobs: Vec<f64> = logprobs.collect();
@@ -81,19 +83,16 @@ fn is_right(gold: &Gold, choice: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn scores(logprobs: &[f64]) -> Vec<Score> {
-        logprobs.iter().map(|&logprob| Score { logprob, is_greedy: logprob == 0.0 }).collect()
-    }
-
     fn value(metric: &str, choices: &[&str], logprobs: &[f64], gold: Gold) -> f64 {
         let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
-        let (scores, unconditional) = (scores(logprobs), scores(&[-1.0, -9.0]));
+        let greedy: Vec<bool> = logprobs.iter().map(|logprob| *logprob == 0.0).collect();
         let document = ChoiceDocument {
             choices: &choices,
-            scores: &scores,
+            logprobs,
+            greedy: &greedy,
             tokens: &[3, 4],
             whole: true,
-            unconditional: &unconditional,
+            unconditional: &[-1.0, -9.0],
             gold: &gold,
         };
         multiple_choice(metric, document).unwrap()
@@ -115,10 +114,11 @@ mod tests {
         assert_eq!(value("acc_ppl", &["a", "b"], &[-6.0, -7.4], Gold::Index(1)), 1.0);
         assert_eq!(value("acc_ppl", &["a", "b"], &[-6.0, -7.6], Gold::Index(0)), 1.0);
         assert_eq!(value("acc_token", &["a", "b"], &[-6.0, -7.6], Gold::Index(1)), 1.0);
-        let (scores, gold) = (scores(&[-1.0]), Gold::Index(0));
+        let gold = Gold::Index(0);
         let document = ChoiceDocument {
             choices: &["a".to_owned()],
-            scores: &scores,
+            logprobs: &[-1.0],
+            greedy: &[false],
             tokens: &[1],
             whole: false,
             unconditional: &[],
