@@ -65,5 +65,5 @@ fuzz:
 
 # Small products only: an interpreter runs them.
 miri:
-	MIRIFLAGS='-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows' \
+	RAYON_NUM_THREADS=1 MIRIFLAGS='-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance' \
 	  $(CARGO) +nightly miri test --locked --no-default-features --lib -- kernels::tests::small
