@@ -69,7 +69,10 @@ const CIRCLES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("a configuration and its fields", &["rebuild/lora/config.rs", "rebuild/lora/fields.rs"]),
-    ("records are checked while they are read", &["registry/records.rs", "registry/validate.rs"]),
+    (
+        "records are checked while they are read",
+        &["registry/recipe/check.rs", "registry/records.rs", "registry/validate.rs"],
+    ),
     ("one pass over values", &["verify/guard.rs", "verify/pass.rs", "verify/values.rs"]),
     ("an error holds the type that was found", &["weights/dtype.rs", "weights/error.rs"]),
     ("an index names files that are opened", &["weights/open.rs", "weights/sharded.rs"]),
