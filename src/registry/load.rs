@@ -69,7 +69,7 @@ impl Kind {
 
 /// Reads and checks one file.
 pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: Origin) -> Result<Item, RegistryError> {
-    let name = Path::new(&origin.file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = yaml::stem(&origin.file).to_owned();
     Ok(match kind {
         Kind::Card => Item::Card(Box::new(card(text, origin)?)),
         Kind::Architecture => {
@@ -169,12 +169,11 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
 
 /// The prompt templates of the binary and of a user's folder, which another room reads: their names.
 pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, RegistryError> {
-    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let embedded = super::embedded::files().iter().map(|(name, _)| Path::new(*name));
-    let mut names: BTreeSet<String> =
-        embedded.filter(|path| path.parent() == Some(Path::new("prompts"))).map(stem).collect();
+    let stem = |file: &str| yaml::stem(file).to_owned();
+    let embedded = super::embedded::files().iter().filter_map(|(file, _)| file.strip_prefix("prompts/"));
+    let mut names: BTreeSet<String> = embedded.map(stem).collect();
     if let Some(own) = user_dir.map(|user_dir| user_dir.join("prompts")).filter(|own| own.is_dir()) {
-        names.extend(yaml::files_in(&own)?.iter().map(|path| stem(path)));
+        names.extend(yaml::files_in(&own)?.iter().map(|path| stem(&path.to_string_lossy())));
     }
     Ok(names)
 }
