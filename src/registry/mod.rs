@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 mod load;
 mod lookup;
+mod parts;
 mod published;
 pub mod recipe;
 mod records;

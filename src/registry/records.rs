@@ -1,7 +1,7 @@
 //! Checks on one architecture or tokenizer record: numbers that no network can have.
 
 use super::checker::{Checker, is_id};
-use super::validate::digests;
+use super::parts::digests;
 use super::{ArchitectureRecord, ModelType, RegistryError, RopeScalingKind, TokenizerKind, TokenizerRecord};
 use crate::config::limits::{MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};
 

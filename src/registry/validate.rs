@@ -2,8 +2,9 @@
 //! become file names, URLs or arguments of another program.
 
 use super::checker::{Checker, is_id, is_relative, is_repo, is_word};
+use super::parts;
 use super::recipe::check;
-use super::{Card, Digests, Lora, Published, Reference, RegistryError, Release, ReleaseKind, Source};
+use super::{Card, Published, Reference, RegistryError, Release, ReleaseKind, Source};
 
 /// ISO 639-1.
 const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu \
@@ -12,9 +13,6 @@ const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn b
     mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw \
     sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz \
     ve vi vo wa wo xh yi yo za zh zu";
-
-/// Projections of a transformer block that an adapter can target.
-const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// Metrics that are fractions of one.
 const FRACTIONS: [&str; 8] =
@@ -105,7 +103,7 @@ fn release(checker: &Checker<'_>, card: &Card, release: &Release) -> Result<(), 
         checker.require(is_repo(hub), "other_releases.hub", "organisation/name", hub)?;
     }
     if let Some(lora) = &release.lora {
-        self::lora(checker, "release.lora", lora)?;
+        parts::lora(checker, "release.lora", lora)?;
         let some = !lora.target_modules.is_empty();
         checker.require(some, "release.lora.target_modules", "at least one projection", "none")?;
     }
@@ -117,44 +115,9 @@ fn release(checker: &Checker<'_>, card: &Card, release: &Release) -> Result<(), 
         checker.positive("release.vocabulary.rows", vocabulary.rows)?;
     }
     match &release.digests {
-        Some(digests) => self::digests(checker, "release.digests", digests),
+        Some(digests) => parts::digests(checker, "release.digests", digests),
         None => Ok(()),
     }
-}
-
-/// An adapter; `field` is the name of the map that it is read from.
-pub(super) fn lora(checker: &Checker<'_>, field: &str, lora: &Lora) -> Result<(), RegistryError> {
-    let field = |name: &str| format!("{field}.{name}");
-    checker.within(&field("r"), Some(lora.r.into()), 65_536)?;
-    checker.positive_float(&field("alpha"), Some(lora.alpha))?;
-    checker.fraction(&field("dropout"), lora.dropout)?;
-    for module in &lora.target_modules {
-        let ok = PROJECTIONS.contains(&module.as_str()) || module == "query_key_value";
-        checker.require(ok, &field("target_modules"), format!("some of {PROJECTIONS:?}"), module)?;
-    }
-    for module in &lora.modules_to_save {
-        let ok = matches!(module.as_str(), "embed_tokens" | "lm_head");
-        checker.require(ok, &field("modules_to_save"), "embed_tokens and lm_head", module)?;
-    }
-    Ok(())
-}
-
-/// Digests of a release or of a tokenizer.
-pub(super) fn digests(checker: &Checker<'_>, field: &str, digests: &Digests) -> Result<(), RegistryError> {
-    for (file, digest) in &digests.files {
-        checker.require(
-            is_relative(file),
-            &format!("{field}.files"),
-            "relative file names without '..'",
-            file,
-        )?;
-        checker.hexadecimal(&format!("{field}.files.sha256"), digest.sha256.as_deref(), 64)?;
-        checker.hexadecimal(&format!("{field}.files.md5"), digest.md5.as_deref(), 32)?;
-        checker.positive(&format!("{field}.files.size"), digest.size)?;
-        let some = digest.sha256.is_some() || digest.md5.is_some();
-        checker.require(some, &format!("{field}.files"), "a sha256 or an md5", file)?;
-    }
-    Ok(())
 }
 
 fn score(checker: &Checker<'_>, score: &Published) -> Result<(), RegistryError> {

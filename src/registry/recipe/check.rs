@@ -4,7 +4,7 @@ use super::{Recipe, Stage};
 use crate::base::yaml;
 use crate::registry::RegistryError;
 use crate::registry::checker::Checker;
-use crate::registry::validate;
+use crate::registry::parts;
 
 /// Checks a recipe of the folder of recipes; `file` has its name.
 pub(in crate::registry) fn file(
@@ -63,7 +63,7 @@ pub(in crate::registry) fn stage(
         checker.positive_float(&field("optimizer.eps"), optimizer.eps)?;
         checker.positive_float(&field("optimizer.gradient_clipping"), optimizer.gradient_clipping)?;
     }
-    stage.lora.iter().try_for_each(|lora| validate::lora(checker, &field("lora"), lora))
+    stage.lora.iter().try_for_each(|lora| parts::lora(checker, &field("lora"), lora))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ const ROOMS: [&str; 26] = [
 const TO_THE_RIGHT: [(&str, &str); 0] = [];
 
 /// Circles of files that there are, each with what holds it together. What is found is one of these or a part of one.
-const CIRCLES: [(&str, &[&str]); 10] = [
+const CIRCLES: [(&str, &[&str]); 9] = [
     (
         "parts of a build are models",
         &["cli/build/make.rs", "cli/build/mod.rs", "cli/build/parts.rs", "cli/source.rs"],
@@ -69,10 +69,6 @@ const CIRCLES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("a configuration and its fields", &["rebuild/lora/config.rs", "rebuild/lora/fields.rs"]),
-    (
-        "records are checked while they are read",
-        &["registry/recipe/check.rs", "registry/records.rs", "registry/validate.rs"],
-    ),
     ("one pass over values", &["verify/guard.rs", "verify/pass.rs", "verify/values.rs"]),
     ("an error holds the type that was found", &["weights/dtype.rs", "weights/error.rs"]),
     ("an index names files that are opened", &["weights/open.rs", "weights/sharded.rs"]),
