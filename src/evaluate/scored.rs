@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::engine::{EncodedPair, ScoreRequest};
 use crate::tasks::protocol::Scored;
 
-/// Cuts the requests of one document, one per choice, in another place.
+/// Cuts the requests of one document, one per choice and at least one, in another place.
 ///
 /// # Errors
 /// Requests that the rule cannot compare, in words.
@@ -127,7 +127,12 @@ mod tests {
             (&pairs[1].request.context[..], &pairs[1].request.continuation[..], pairs[1].cut),
             (&[2][..], &[3, 8, 9, 9][..], 1)
         );
-        assert!(recut(vec![], Scored::AfterCommonPrefix, 5).unwrap().is_empty());
         assert!(cut(Scored::Whole, &[&[]]).is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "a document has choices")]
+    fn documents_without_choices_were_refused_before() {
+        let _ = recut(vec![], Scored::AfterCommonPrefix, 5);
     }
 }
