@@ -113,3 +113,36 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_the_questions_is_recorded_and_comes_back() {
+        let limit = Some(Limit::Fraction(0.5));
+        let (suite, models) = (vec!["mmlu".to_owned()], vec!["m".to_owned()]);
+        let options = Options { suite, models, limit, overlong: Overlong::DropShots, ..Options::default() };
+        let mut recorded = options.recorded().unwrap();
+        let names: Vec<&str> = recorded.keys().map(String::as_str).collect();
+        let expected = [
+            "apply_chat_template",
+            "fewshot_as_multiturn",
+            "fewshot_seed",
+            "limit",
+            "metrics",
+            "num_fewshot",
+            "overlong",
+            "protocol",
+            "suite",
+            "system_instruction",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(recorded["overlong"].as_str(), Some("drop-shots"));
+        let again = Options::from_record(&recorded).unwrap();
+        assert_eq!((again.limit, again.overlong, again.suite), (limit, Overlong::DropShots, options.suite));
+        assert!(again.models.is_empty());
+        recorded.insert("temperature".to_owned(), 1.into());
+        assert!(Options::from_record(&recorded).unwrap_err().to_string().contains("temperature"));
+    }
+}
