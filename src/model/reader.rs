@@ -9,11 +9,9 @@ use ndarray::Array1;
 
 use super::{Layers, Linear, ModelError, Norm, Residence};
 use crate::config::{HEAD, ModelConfig, Part, Shape};
+use crate::forms::is_buffer;
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
-
-/// Suffixes of tensors that checkpoints carry and the forward pass computes itself.
-const IGNORED_SUFFIXES: [&str; 1] = ["rotary_emb.inv_freq"];
 
 /// Reads the tensors of one model.
 pub struct Reader {
@@ -169,10 +167,7 @@ impl Reader {
             .tensors()
             .iter()
             .map(|info| info.name.as_str())
-            .filter(|name| {
-                self.shape.block_of(name).is_some_and(|index| index >= layers)
-                    && !IGNORED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-            })
+            .filter(|name| self.shape.block_of(name).is_some_and(|index| index >= layers) && !is_buffer(name))
             .collect();
         if let Some(first) = beyond.first() {
             tracing::warn!(
