@@ -76,10 +76,12 @@ impl<S: TensorSource> TensorSource for Renamed<S> {
         };
         let index = place_of(&self.infos, name).ok_or_else(missing)?;
         let (info, (origin, heads)) = (&self.infos[index], &self.origins[index]);
-        let data = self.inner.tensor(origin)?.data;
+        let view = self.inner.tensor(origin)?;
         let data = match *heads {
-            None => data,
-            Some(heads) => Cow::Owned(halves_from_pairs(&data, info.shape[0], heads)),
+            // What is left as it is says itself what it is.
+            None if origin == name => return Ok(view),
+            None => view.data,
+            Some(heads) => Cow::Owned(halves_from_pairs(&view.data, info.shape[0], heads)),
         };
         Ok(TensorView { info, data })
     }
