@@ -72,6 +72,8 @@ fn a_gguf_file_is_run_with_its_biases_and_its_rotary_scaling() {
         let model = || {
             let mut model = HfModel::open(&LLAMA.folder(case)).unwrap();
             model.config.insert("rope_scaling".to_owned(), scaling.clone());
+            // As in LLaMA 3, so that the lowest frequencies are divided in full.
+            model.config.insert("rope_theta".to_owned(), 5e5.into());
             model
         };
         write_gguf(&model(), &file, GgufFileType::F32, &Silent).unwrap();
