@@ -46,17 +46,12 @@ const ROOMS: [&str; 26] = [
 const TO_THE_RIGHT: [(&str, &str); 0] = [];
 
 /// Circles of files that there are, each with what holds it together. What is found is one of these or a part of one.
-const CIRCLES: [(&str, &[&str]); 9] = [
-    (
-        "parts of a build are models",
-        &["cli/build/make.rs", "cli/build/mod.rs", "cli/build/parts.rs", "cli/source.rs"],
-    ),
+const CIRCLES: [(&str, &[&str]); 7] = [
     (
         "two ways to factors",
         &["compare/spectrum/exact.rs", "compare/spectrum/factor.rs", "compare/spectrum/randomized.rs"],
     ),
     ("panels of blocks are panels", &["kernels/block_panels.rs", "kernels/panels.rs"]),
-    ("the network is one of two", &["model/bloom.rs", "model/llama.rs", "model/network.rs"]),
     (
         "a template holds the renderings that it is checked with",
         &[
