@@ -41,33 +41,22 @@ fn processor() -> Vec<(&'static str, String)> {
     facts
 }
 
+/// Those of these features that the processor has.
+macro_rules! detected {
+    ($is_detected:ident: $($feature:tt)*) => {
+        [$(($feature, $is_detected!($feature))),*].into_iter().filter(|(_, here)| *here).map(|(name, _)| name).collect()
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
-    let known = [
-        ("avx", is_x86_feature_detected!("avx")),
-        ("avx2", is_x86_feature_detected!("avx2")),
-        ("fma", is_x86_feature_detected!("fma")),
-        ("f16c", is_x86_feature_detected!("f16c")),
-        ("avx512f", is_x86_feature_detected!("avx512f")),
-        ("avx512bw", is_x86_feature_detected!("avx512bw")),
-        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
-        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
-        ("avxvnni", is_x86_feature_detected!("avxvnni")),
-    ];
-    known.into_iter().filter(|(_, here)| *here).map(|(name, _)| name).collect()
+    detected!(is_x86_feature_detected: "avx" "avx2" "fma" "f16c" "avx512f" "avx512bw" "avx512vnni" "avx512bf16" "avxvnni")
 }
 
 #[cfg(target_arch = "aarch64")]
 fn cpu_features() -> Vec<&'static str> {
     use std::arch::is_aarch64_feature_detected;
-    let known = [
-        ("neon", is_aarch64_feature_detected!("neon")),
-        ("fp16", is_aarch64_feature_detected!("fp16")),
-        ("dotprod", is_aarch64_feature_detected!("dotprod")),
-        ("bf16", is_aarch64_feature_detected!("bf16")),
-        ("i8mm", is_aarch64_feature_detected!("i8mm")),
-    ];
-    known.into_iter().filter(|(_, here)| *here).map(|(name, _)| name).collect()
+    detected!(is_aarch64_feature_detected: "neon" "fp16" "dotprod" "bf16" "i8mm")
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

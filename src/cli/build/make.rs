@@ -32,7 +32,9 @@ impl Known<'_> {
         match (self.card, self.registry) {
             // The card may be a view of another of its releases.
             (Some(card), _) if card.id == part.name => Facts::of(card),
-            (_, Some(registry)) => registry.card(&part.name).map(Facts::of).unwrap_or_default(),
+            (_, Some(registry)) => {
+                Facts::of(registry.card(&part.name).expect("a registry knows every adapter of its cards"))
+            }
             _ => Facts::default(),
         }
     }

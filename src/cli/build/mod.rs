@@ -137,8 +137,8 @@ pub fn find_or_build(
 ) -> anyhow::Result<PathBuf> {
     if let Some(folder) = built(card, config) {
         if !given.is_empty() {
-            let digest = Lock::find(&folder)?.map(|lock| lock.tensors_sha256).unwrap_or_default();
-            let digest = digest.get(..12).unwrap_or_default().to_owned();
+            let lock = Lock::find(&folder)?.context("expected the lock of a finished build")?;
+            let digest: String = lock.tensors_sha256.chars().take(12).collect();
             models::note(
                 global,
                 &format!(

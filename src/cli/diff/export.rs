@@ -54,53 +54,46 @@ impl<'c> Tensor<'c> {
 }
 
 /// One row to a tensor, in order of names; cells that have no value are empty.
-pub(super) fn tensors(found: &Comparison) -> Table<Tensor<'_>> {
+pub(super) fn tensors<'c>(found: &'c Comparison) -> Table<Tensor<'c>> {
     let mut rows: Vec<Tensor> = found.changes.iter().map(Tensor::Compared).collect();
     rows.extend(found.incomparable.iter().map(Tensor::OtherShape));
     rows.extend(found.only_in_a.iter().map(Tensor::OnlyInA));
     rows.extend(found.only_in_b.iter().map(Tensor::OnlyInB));
     rows.sort_by_key(|tensor| tensor.name());
+    let change = |cell: fn(&TensorChange) -> Cell| {
+        move |tensor: Tensor<'c>| match tensor {
+            Tensor::Compared(change) => cell(change),
+            _ => Cell::empty(),
+        }
+    };
+    let spectrum = |tensor: Tensor<'c>| match tensor {
+        Tensor::Compared(change) => change.spectrum.as_ref(),
+        _ => None,
+    };
     let mut table = Table::of(rows)
         .column(data("tensor"), Tensor::name)
         .column(data("layer"), |tensor| TensorPlace::of(tensor.name()).layer)
         .column(data("kind"), |tensor| TensorPlace::of(tensor.name()).kind.as_str())
         .column(data("status"), Tensor::status)
         .column(data("a"), |tensor| tensor.shapes()[0].clone())
-        .column(data("b"), |tensor| tensor.shapes()[1].clone());
-    let compared: [(&str, fn(&TensorChange) -> Cell); 10] = [
-        ("common_rows", |c| c.common_rows().into()),
-        ("elements", |c| c.moments.elements.into()),
-        ("equal", |c| c.moments.equal.into()),
-        ("non_finite", |c| c.moments.non_finite.into()),
-        ("norm_a", |c| c.moments.a_squared.sqrt().into()),
-        ("norm_b", |c| c.moments.b_squared.sqrt().into()),
-        ("norm_delta", |c| c.moments.delta_squared.sqrt().into()),
-        ("relative_change", |c| c.moments.relative_change().into()),
-        ("max_abs_delta", |c| c.moments.delta_max.into()),
-        ("cosine", |c| c.moments.cosine().into()),
-    ];
-    for (key, cell) in compared {
-        table = table.column(data(key), |tensor| match tensor {
-            Tensor::Compared(change) => cell(change),
-            _ => Cell::empty(),
-        });
-    }
-    let spectral: [(&str, fn(&Spectrum) -> Cell); 5] = [
-        ("method", |s| s.method.as_str().into()),
-        ("sigma_1", |s| s.values.first().copied().into()),
-        ("stable_rank", |s| s.stable_rank().into()),
-        ("effective_rank_low", |s| s.effective_rank().map(|(low, _)| low).into()),
-        ("effective_rank_high", |s| s.effective_rank().map(|(_, high)| high).into()),
-    ];
-    let of = |tensor: Tensor<'_>, cell: &dyn Fn(&Spectrum) -> Cell| match tensor {
-        Tensor::Compared(TensorChange { spectrum: Some(spectrum), .. }) => cell(spectrum),
-        _ => Cell::empty(),
-    };
-    for (key, cell) in spectral {
-        table = table.column(data(key), |tensor| of(tensor, &cell));
-    }
+        .column(data("b"), |tensor| tensor.shapes()[1].clone())
+        .column(data("common_rows"), change(|c| c.common_rows().into()))
+        .column(data("elements"), change(|c| c.moments.elements.into()))
+        .column(data("equal"), change(|c| c.moments.equal.into()))
+        .column(data("non_finite"), change(|c| c.moments.non_finite.into()))
+        .column(data("norm_a"), change(|c| c.moments.a_squared.sqrt().into()))
+        .column(data("norm_b"), change(|c| c.moments.b_squared.sqrt().into()))
+        .column(data("norm_delta"), change(|c| c.moments.delta_squared.sqrt().into()))
+        .column(data("relative_change"), change(|c| c.moments.relative_change().into()))
+        .column(data("max_abs_delta"), change(|c| c.moments.delta_max.into()))
+        .column(data("cosine"), change(|c| c.moments.cosine().into()))
+        .column(data("method"), |tensor| spectrum(tensor).map(|s| s.method.as_str()))
+        .column(data("sigma_1"), |tensor| spectrum(tensor)?.values.first().copied())
+        .column(data("stable_rank"), |tensor| spectrum(tensor)?.stable_rank())
+        .column(data("effective_rank_low"), |tensor| Some(spectrum(tensor)?.effective_rank()?.0))
+        .column(data("effective_rank_high"), |tensor| Some(spectrum(tensor)?.effective_rank()?.1));
     for rank in RANKS {
-        table = table.column(data(format!("energy_{rank}")), |tensor| of(tensor, &|s| s.energy(rank).into()));
+        table = table.column(data(format!("energy_{rank}")), |tensor| spectrum(tensor)?.energy(rank));
     }
     table
 }

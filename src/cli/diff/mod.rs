@@ -86,7 +86,7 @@ enum Measure {
     EffectiveRank,
 }
 
-fn methods() -> impl TypedValueParser<Value = Method> + Clone {
+fn methods() -> impl TypedValueParser<Value = Method> {
     let helps = [
         (Method::Auto, "svd up to 768 rows or columns, randomized above"),
         (Method::Svd, "All of them, by LAPACK; slow for large matrices"),

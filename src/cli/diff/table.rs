@@ -134,7 +134,7 @@ fn most_changed<'r>(report: &Report<'r>, top: usize) -> (String, Table<&'r Tenso
     table = table
         .column(number("σ₁").from_width(100), |c| of(c, &|s| s.values.first().copied(), digits))
         .column(number("stable").from_width(80), |c| of(c, &|s| s.stable_rank(), digits))
-        .column(number("effective"), |c| effective(c));
+        .column(number("effective"), effective);
     let mut ranks: Vec<(usize, usize)> = vec![(1, 0), (8, 0), (16, 130), (report.rank, 0)];
     ranks.retain(|&(r, _)| r <= report.rank);
     ranks.sort_unstable();
