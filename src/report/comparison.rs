@@ -27,8 +27,8 @@ pub fn comparison_markdown(rows: &[Row]) -> String {
 }
 
 /// For every model its value and standard error.
-pub fn comparison_csv(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
-    Ok(comparison(&Wide::new(rows)).csv().into_bytes())
+pub fn comparison_csv(rows: &[Row]) -> String {
+    comparison(&Wide::new(rows)).csv()
 }
 
 /// One line per task and metric.
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_wide_form() {
-        insta::assert_snapshot!(String::from_utf8(comparison_csv(&rows()).unwrap()).unwrap());
+        insta::assert_snapshot!(comparison_csv(&rows()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The row that every table is made of.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Where a row stands in the tree of its suite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub enum TaskKind {
     Task,
 }
 
-/// One value: a model, a task, a metric. The serialised fields are the columns of `results.csv`, in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One value: a model, a task, a metric. The fields that are read are the columns of `results.csv`, in order.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
     /// The model's name.
     pub model: String,

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::RunError;
 use super::error::During;
 use super::respondent::Against;
@@ -12,12 +10,14 @@ use crate::engine::Divergence;
 use crate::evaluate::TaskResult;
 use crate::kernels::Precision;
 use crate::metrics::{DocValue, paired_difference};
+use crate::report::Table;
+use crate::report::table::{Cell, data, number, text};
 
 /// The file in a run's folder.
 const FILE: &str = "precision.csv";
 
 /// A line of the table and of `precision.csv`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
     pub model: String,
     pub precision: &'static str,
@@ -106,13 +106,36 @@ fn numbers(documents: &[DocValue]) -> Option<Vec<f64>> {
     documents.iter().map(number).collect()
 }
 
+/// `precision.csv`, and what of it is printed.
+pub fn compared_table(rows: &[Compared]) -> Table<&Compared> {
+    let four = |value: f64| format!("{value:.4}");
+    Table::of(rows)
+        .column(data("model"), |row| &row.model)
+        .column(text("precision").wraps(), |row| {
+            Cell::from(row.precision)
+                .shown(format!("{} {} against {}", row.model, row.precision, row.against))
+        })
+        .column(data("against"), |row| row.against)
+        .column(text("task").wraps(), |row| match row.task.as_str() {
+            "" => Cell::from("").shown("all scored positions"),
+            task => Cell::from(task),
+        })
+        .column(text("metric"), |row| &row.metric)
+        .column(data("filter"), |row| &row.filter)
+        .column(number("value"), |row| {
+            Cell::written(row.value, |value: f64| {
+                if row.reference.is_some() { four(value) } else { format!("{value:.6}") }
+            })
+        })
+        .column(number("reference"), |row| Cell::written(row.reference, four))
+        .column(number("difference"), |row| Cell::written(row.difference, |d: f64| format!("{d:+.4}")))
+        .column(number("stderr").titled("±"), |row| Cell::written(row.stderr, four))
+        .column(number("n"), |row| row.n)
+}
+
 /// Writes `precision.csv` into a run's folder.
 pub fn write(folder: &Path, rows: &[Compared]) -> Result<(), RunError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    let bytes = writer.into_inner().expect("a vector takes every byte");
     let path = folder.join(FILE);
-    write_atomically(&path, &bytes).during(|| format!("cannot write {}", path.display()))
+    write_atomically(&path, compared_table(rows).csv().as_bytes())
+        .during(|| format!("cannot write {}", path.display()))
 }

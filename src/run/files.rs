@@ -8,9 +8,10 @@ use super::folder::RUN_FILE;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
-use crate::evaluate::{TaskMetric, TaskResult};
+use crate::evaluate::{Finding, TaskMetric, TaskResult};
 use crate::records::{BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_samples};
-use crate::report::{Row, comparison_csv, comparison_markdown, results_csv};
+use crate::report::table::data;
+use crate::report::{Row, Table, comparison_csv, comparison_markdown, results};
 use crate::store::Lock;
 use crate::tasks::Chat;
 
@@ -27,10 +28,10 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
     let findings: String = record.findings.iter().map(|line| format!("- {line}\n")).collect();
     let gap = if findings.is_empty() { "" } else { "\n" };
     let markdown = comparison_markdown(rows) + "\n" + &findings + gap + &provenance(record);
-    write_atomically(&folder.join("results.csv"), &results_csv(rows)?)?;
-    write_atomically(&folder.join("comparison.csv"), &comparison_csv(rows)?)?;
+    write_atomically(&folder.join("results.csv"), results(rows).csv().as_bytes())?;
+    write_atomically(&folder.join("comparison.csv"), comparison_csv(rows).as_bytes())?;
     write_atomically(&folder.join("comparison.md"), markdown.as_bytes())?;
-    write_atomically(&folder.join("sanity.csv"), &findings_csv(models)?)?;
+    write_atomically(&folder.join("sanity.csv"), sanity(models).csv().as_bytes())?;
     write_atomically(&folder.join(RUN_FILE), serde_yaml::to_string(record)?.as_bytes())?;
     Ok(())
 }
@@ -71,38 +72,20 @@ fn provenance(record: &RunRecord) -> String {
 }
 
 /// `sanity.csv`: one line per model, task and check that found something.
-fn findings_csv(models: &[Outcome]) -> Result<Vec<u8>, RunError> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record([
-        "model",
-        "task",
-        "check",
-        "documents",
-        "of",
-        "first_doc_ids",
-        "cut_bos",
-        "cut_description",
-        "cut_examples",
-        "cut_question",
-    ])?;
-    for (model, found) in models.iter().flat_map(|model| model.findings.iter().map(move |f| (model, f))) {
-        let first: Vec<String> = found.first.iter().map(usize::to_string).collect();
-        let mut record = vec![
-            model.identity.name.clone(),
-            found.task.clone(),
-            found.check.name().to_owned(),
-            found.documents.to_string(),
-            found.of.to_string(),
-            first.join(" "),
-        ];
-        let cut = found.cut.map(|cut| [cut.bos, cut.description, cut.examples, cut.question]);
-        record.extend(match cut {
-            Some(tokens) => tokens.map(|tokens| tokens.to_string()),
-            None => Default::default(),
-        });
-        csv.write_record(&record)?;
-    }
-    Ok(csv.into_inner().expect("a vector takes every byte"))
+fn sanity(models: &[Outcome]) -> Table<(&Outcome, &Finding)> {
+    Table::of(models.iter().flat_map(|model| model.findings.iter().map(move |found| (model, found))))
+        .column(data("model"), |(model, _)| &model.identity.name)
+        .column(data("task"), |(_, found)| &found.task)
+        .column(data("check"), |(_, found)| found.check.name())
+        .column(data("documents"), |(_, found)| found.documents)
+        .column(data("of"), |(_, found)| found.of)
+        .column(data("first_doc_ids"), |(_, found)| {
+            found.first.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+        })
+        .column(data("cut_bos"), |(_, found)| found.cut.map(|cut| cut.bos))
+        .column(data("cut_description"), |(_, found)| found.cut.map(|cut| cut.description))
+        .column(data("cut_examples"), |(_, found)| found.cut.map(|cut| cut.examples))
+        .column(data("cut_question"), |(_, found)| found.cut.map(|cut| cut.question))
 }
 
 /// What a run says of a task.

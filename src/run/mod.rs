@@ -35,7 +35,7 @@ use subject::Subject;
 use variants::Variant;
 
 pub use again::score_run;
-pub use against::Compared;
+pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
 pub use error::RunError;
 pub use forecast::{Forecast, Line};

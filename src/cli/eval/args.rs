@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, TypedValueParser};
 
 use crate::cli::build::Given;
+use crate::cli::format::formats;
 use crate::cli::size::ByteSize;
 use crate::cli::{Global, models};
 use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
+use crate::report::Format;
 use crate::run::{Computing, Options, Places};
 use crate::tasks::Limit;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
@@ -139,7 +141,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
     pub matmul: Option<String>,
     /// Form of the table on stdout
-    #[arg(long, default_value = "table", value_name = "FORM")]
+    #[arg(long, default_value = "table", value_name = "FORM", value_parser = forms())]
     pub format: Format,
     /// Show every task of large groups in the table
     #[arg(long)]
@@ -203,18 +205,14 @@ impl ValueEnum for Residence {
     }
 }
 
-/// Forms of the table on stdout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For the terminal.
-    #[default]
-    Table,
-    /// results.csv.
-    Csv,
-    /// comparison.md.
-    Md,
-    /// An array of rows.
-    Json,
+/// The forms of a run's results.
+pub fn forms() -> impl TypedValueParser<Value = Format> {
+    formats([
+        (Format::Table, "For the terminal"),
+        (Format::Csv, "results.csv"),
+        (Format::Md, "comparison.md"),
+        (Format::Json, "An array of rows"),
+    ])
 }
 
 impl Args {

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use comfy_table::{Cell, CellAlignment};
-
 use crate::model::Residence;
-use crate::report::{plain_table, render, terminal_width};
+use crate::report::table::{number, text};
+use crate::report::{Table, terminal_width};
 use crate::run::{Forecast, Line};
 
 /// Prints the plan of every model.
@@ -60,7 +59,7 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
             speed.linear / 1e9
         )?;
     }
-    writeln!(out, "\n{}", table(&forecast.tasks))?;
+    writeln!(out, "\n{}", table(&forecast.tasks).text(terminal_width()))?;
     for line in &forecast.findings {
         writeln!(out, "{line}")?;
     }
@@ -68,23 +67,14 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// The tasks, each by itself; shares of the time add up to 1.
-fn table(lines: &[Line]) -> String {
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let mut table = plain_table(terminal_width());
-    let mut head = vec![Cell::new("task")];
-    head.extend(["documents", "requests", "asked", "distinct", "time"].map(|t| right(t.into())));
-    table.set_header(head);
-    for line in lines {
-        table.add_row(vec![
-            Cell::new(&line.task),
-            right(line.documents.to_string()),
-            right(line.requests.to_string()),
-            right(line.tokens.asked.to_string()),
-            right(line.tokens.distinct.to_string()),
-            right(format!("{:.1} %", 100.0 * line.share)),
-        ]);
-    }
-    render(&mut table, &[0])
+fn table(lines: &[Line]) -> Table<&Line> {
+    Table::of(lines)
+        .column(text("task").wraps(), |line| &line.task)
+        .column(number("documents"), |line| line.documents)
+        .column(number("requests"), |line| line.requests)
+        .column(number("asked"), |line| line.tokens.asked)
+        .column(number("distinct"), |line| line.tokens.distinct)
+        .column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
 }
 
 /// Bytes in the unit that suits them.
@@ -113,7 +103,7 @@ mod tests {
     fn tasks_stand_in_lines() {
         let tokens = TokenCounts { asked: 4000, distinct: 900, computed: 900 };
         let line = Line { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
-        let table = table(&[line]);
+        let table = table(&[line]).text(100);
         assert!(table.contains("75.0 %") && table.contains("4000") && table.contains("900"), "{table}");
     }
 

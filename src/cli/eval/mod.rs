@@ -11,7 +11,7 @@ use super::exit::run_error;
 use super::{Global, bar};
 use crate::run::{self, World};
 
-pub use args::{Args, Format};
+pub use args::{Args, forms};
 pub(super) use args::{at_least_one, parse_limit};
 pub(super) use print::{Shown, print};
 

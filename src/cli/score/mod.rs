@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::eval::{Format, Shown, parse_limit, print};
+use super::eval::{Shown, forms, parse_limit, print};
 use super::{Global, models};
+use crate::report::Format;
 use crate::run::{Options, Places, WrittenAnswers, score_answers, score_run};
 use crate::tasks::Limit;
 
@@ -67,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub include_path: Vec<PathBuf>,
     /// Form of the table on stdout
-    #[arg(long, default_value = "table", value_name = "FORM")]
+    #[arg(long, default_value = "table", value_name = "FORM", value_parser = forms())]
     pub format: Format,
     /// Show every task of large groups in the table
     #[arg(long)]
