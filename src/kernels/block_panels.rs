@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::StoredMatrix;
 use super::aligned::Aligned;
-use super::panels::{Order, transpose};
+use super::order::{Order, transpose};
 use crate::weights::Dtype;
 
 /// Columns of a piece: whole blocks of every type.

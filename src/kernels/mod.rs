@@ -23,6 +23,7 @@ mod isa;
 mod lanes;
 mod multiply;
 mod native;
+mod order;
 mod output;
 mod pairs;
 mod panels;
