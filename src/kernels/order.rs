@@ -12,7 +12,8 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn place(self, column: usize, lane: usize, width: usize) -> usize {
+    /// The place of a number in its panel.
+    pub fn place(self, column: usize, lane: usize, width: usize) -> usize {
         match self {
             Order::Straight => column * width + lane,
             Order::Woven => column * width + 2 * (lane % (width / 2)) + lane / (width / 2),

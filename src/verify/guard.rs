@@ -1,12 +1,8 @@
 //! Is this a difference? Asked before a model is run, of its norms alone: a few hundred kilobytes.
 
+use super::pass::is_norm;
 use super::values::{NORM_LIMIT, median};
 use crate::weights::{TensorSource, WeightsError};
-
-/// Whether a tensor is the weight of a norm.
-pub(super) fn is_norm(name: &str, shape: &[usize]) -> bool {
-    shape.len() == 1 && (name.ends_with("norm.weight") || name.ends_with("ln_f.weight"))
-}
 
 /// The median over all norms of their weights' mean magnitude, if it is that of a difference; `None` for a model.
 ///

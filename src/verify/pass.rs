@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::guard::is_norm;
 use super::rotary::{Agreement, Heads};
 use super::rows::RowFacts;
 use super::stats::Moments;
@@ -28,6 +27,11 @@ pub(super) struct Seen {
     pub sha256: Option<String>,
     /// For the matrices of the vocabulary.
     pub rows: Option<RowFacts>,
+}
+
+/// Whether a tensor is the weight of a norm.
+pub(super) fn is_norm(name: &str, shape: &[usize]) -> bool {
+    shape.len() == 1 && (name.ends_with("norm.weight") || name.ends_with("ln_f.weight"))
 }
 
 impl Seen {

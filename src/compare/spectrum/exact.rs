@@ -2,8 +2,7 @@
 
 use ndarray_linalg::{EigValshInto, JobSvd, SVDDCInto, UPLO};
 
-use super::factor::lapack;
-use super::{Difference, Method, Truncated};
+use super::{Difference, Method, Truncated, lapack};
 use crate::forms::LineageError;
 
 /// All singular values, largest first (`dgesdd`).

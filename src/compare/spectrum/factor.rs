@@ -1,9 +1,7 @@
 //! Which method serves which matrix.
 
-use std::fmt::Display;
-
 use super::{Difference, EXACT_SIDE, Method, Spectrum, SpectrumOptions, Truncated, exact, randomized};
-use crate::forms::{LineageError, Refusal};
+use crate::forms::LineageError;
 use crate::kernels::Blas;
 
 /// The singular values of a difference of finite numbers; `total` is the sum of squares of its elements.
@@ -43,12 +41,6 @@ pub fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, Lin
     } else {
         randomized::truncated(difference, r)
     }
-}
-
-/// An error of LAPACK as a refusal.
-pub(super) fn lapack(error: impl Display) -> LineageError {
-    let advice = "check both models for damaged values with `zoo verify`";
-    Refusal::new("singular values", "an answer of LAPACK", error.to_string(), advice).into()
 }
 
 #[cfg(test)]

@@ -36,6 +36,13 @@ pub const AVAILABLE: bool = cfg!(feature = "openblas");
 /// second; the time grows with the cube.
 pub const EXACT_SIDE: usize = 768;
 
+#[cfg(feature = "openblas")]
+/// An error of LAPACK as a refusal.
+fn lapack(error: impl std::fmt::Display) -> crate::forms::LineageError {
+    let advice = "check both models for damaged values with `zoo verify`";
+    Refusal::new("singular values", "an answer of LAPACK", error.to_string(), advice).into()
+}
+
 /// How singular values are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {

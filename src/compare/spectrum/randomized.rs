@@ -8,8 +8,7 @@
 use ndarray::Array2;
 use ndarray_linalg::{JobSvd, QRInto, SVDDCInto};
 
-use super::factor::lapack;
-use super::{Difference, Method, Truncated};
+use super::{Difference, Method, Truncated, lapack};
 use crate::forms::LineageError;
 
 /// Vectors more than asked for; the last singular values are the least exact.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::config::{AdapterConfig, is_or_ends};
+use super::config::AdapterConfig;
+use super::targets::is_or_ends;
 use crate::forms::{LineageError, Refusal, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;

@@ -12,6 +12,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
+use super::targets::Targets;
 use crate::forms::{LineageError, Refusal};
 
 /// The file's name in an adapter's folder.
@@ -39,33 +40,6 @@ pub struct AdapterConfig {
     pub base_model: Option<String>,
     /// Things that are no reason to stop.
     pub(super) notes: Vec<String>,
-}
-
-/// The modules that an adapter changes.
-#[derive(Debug, Clone)]
-pub(super) enum Targets {
-    /// Names, or ends of names after a dot.
-    Names(Vec<String>),
-    /// A pattern for whole names.
-    Pattern(Regex),
-    /// All linear layers but the output layer.
-    AllLinear,
-}
-
-impl Targets {
-    /// Whether the module of this path is one of them.
-    fn include(&self, module: &str) -> bool {
-        match self {
-            Targets::Names(names) => names.iter().any(|name| is_or_ends(module, name)),
-            Targets::Pattern(pattern) => pattern.is_match(module),
-            Targets::AllLinear => module != "lm_head",
-        }
-    }
-}
-
-/// Whether `module` is `name`, or ends in it after a dot.
-pub(super) fn is_or_ends(module: &str, name: &str) -> bool {
-    module.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 impl AdapterConfig {

@@ -5,7 +5,7 @@ use std::path::Path;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::config::Targets;
+use super::targets::Targets;
 use crate::forms::Refusal;
 
 /// Largest accepted rank: no gain over the full matrix.

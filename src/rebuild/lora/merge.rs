@@ -162,7 +162,7 @@ impl Fit<'_> {
             .filter(|module| !module.rsplit('.').next().is_some_and(|last| last.contains("embed")))
             .filter(|module| wanted(module))
             .collect();
-        let hit = |name: &&String| modules.iter().any(|module| super::config::is_or_ends(module, name));
+        let hit = |name: &&String| modules.iter().any(|module| super::targets::is_or_ends(module, name));
         if let Some(name) = config.target_names().iter().find(|name| !hit(name)) {
             let expected = "target_modules that the base has".to_owned();
             let advice = "the adapter belongs to another architecture: take the base that it was trained on";

@@ -8,6 +8,7 @@ mod adapter;
 mod config;
 mod fields;
 mod merge;
+mod targets;
 
 pub use adapter::Adapter;
 pub(crate) use adapter::TOKENIZER_FILES;
