@@ -207,7 +207,12 @@ pub(crate) fn shown(text: impl Into<String>) -> String {
         let escape = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
         text = text.chars().take(MAX_SHOWN + 1).map(escape).collect();
     }
-    if let Some((cut, _)) = text.char_indices().nth(MAX_SHOWN) {
+    shortened(text, MAX_SHOWN)
+}
+
+/// A text of at most so many characters, with a sign where it was cut.
+pub(crate) fn shortened(mut text: String, characters: usize) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(characters) {
         text.truncate(cut);
         text.push('…');
     }
@@ -219,10 +224,7 @@ pub(crate) fn quoted(name: &str) -> String {
     const SHOWN: usize = 120;
     match name.char_indices().nth(SHOWN) {
         None => format!("{name:?}"),
-        Some((cut, _)) => {
-            let head = name.get(..cut).unwrap_or_default();
-            format!("{head:?}… ({} bytes)", name.len())
-        }
+        Some((cut, _)) => format!("{:?}… ({} bytes)", &name[..cut], name.len()),
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::TensorDigest;
 use super::place::{Place, cannot_write, sync_folder};
 use super::work::difference;
 use crate::base::journal::{LineFile, checksum};
@@ -91,10 +92,10 @@ impl Journal {
         Ok((journal, start))
     }
 
-    /// Writes down finished tensors, `(name, sha256)`; their bytes must have been synced.
-    pub(super) fn finished(&mut self, tensors: &[(String, String)]) -> Result<(), LineageError> {
-        let line = |(tensor, sha256): &(String, String)| {
-            let line = Line { tensor: tensor.clone(), sha256: sha256.clone() };
+    /// Writes down finished tensors; their bytes must have been synced.
+    pub(super) fn finished(&mut self, tensors: &[TensorDigest]) -> Result<(), LineageError> {
+        let line = |digest: &TensorDigest| {
+            let line = Line { tensor: digest.name.clone(), sha256: digest.sha256.clone() };
             serde_json::to_string(&line).expect("two strings always serialise")
         };
         self.append(&tensors.iter().map(line).collect::<Vec<_>>())

@@ -11,8 +11,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::is_hex;
-use crate::forms::prevailing;
-use crate::forms::{LineageError, Refusal};
+use crate::base::fault::shortened;
+use crate::forms::{LineageError, Refusal, prevailing};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
 
@@ -22,6 +22,8 @@ pub const LOCK_FILE: &str = "zoo.lock.yaml";
 const FORMAT: u32 = 1;
 /// Largest lock file. That of a model of a thousand tensors has two hundred kilobytes.
 const MAX_BYTES: u64 = 64 << 20;
+/// Most characters of it in a message.
+const SHOWN: usize = 200;
 
 /// The content of a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +46,11 @@ pub struct Lock {
     pub dtype: Dtype,
     /// The digest of the whole, see [`tensors_sha256`].
     pub tensors_sha256: String,
-    /// Every tensor, sorted by name.
+    /// Every tensor, sorted by name. The long lists are written a line for each entry.
+    #[serde(skip_serializing)]
     pub tensors: Vec<TensorDigest>,
     /// Every file of the folder but this one, sorted by name.
+    #[serde(skip_serializing)]
     pub files: Vec<LockedFile>,
 }
 
@@ -73,20 +77,6 @@ pub struct LockedFile {
     /// SHA-256 of its bytes, where it was checked or computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-}
-
-/// All but the long lists, which are written a line for each entry.
-#[derive(Serialize)]
-struct Head<'a> {
-    format: u32,
-    zoo: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    rule: &'a str,
-    arithmetic: &'a str,
-    inputs: &'a [LockedInput],
-    dtype: Dtype,
-    tensors_sha256: &'a str,
 }
 
 impl Lock {
@@ -122,7 +112,7 @@ impl Lock {
         let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
         let mut text = String::new();
         // One byte more than allowed tells a larger file.
-        let read = file.take(MAX_BYTES.saturating_add(1)).read_to_string(&mut text);
+        let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
         read.map_err(|e| LineageError::io(&path, "read", e))?;
         let lock = if text.len() as u64 > MAX_BYTES {
             Err(("size", format!("at most {MAX_BYTES} bytes"), "more".to_owned()))
@@ -161,7 +151,7 @@ impl Lock {
             let path = folder.join(&file.name);
             let found = match std::fs::metadata(&path) {
                 Ok(about) if about.len() == file.size => continue,
-                Ok(about) => format!("{}", about.len()),
+                Ok(about) => about.len().to_string(),
                 Err(error) => error.to_string(),
             };
             let expected = format!("{} bytes, as {LOCK_FILE} says", file.size);
@@ -174,58 +164,42 @@ impl Lock {
 
     /// The text of the file.
     pub fn to_yaml(&self) -> String {
-        let head = Head {
-            format: self.format,
-            zoo: &self.zoo,
-            model: self.model.as_deref(),
-            rule: &self.rule,
-            arithmetic: &self.arithmetic,
-            inputs: &self.inputs,
-            dtype: self.dtype,
-            tensors_sha256: &self.tensors_sha256,
-        };
-        // Plain strings and numbers always serialise.
-        let head = serde_yaml::to_string(&head).unwrap_or_default();
-        let mut text = format!(
-            "# Written by zoo: what this model was made from, and the SHA-256 of every tensor's bytes.\n{head}"
-        );
-        entries(&mut text, "tensors", self.tensors.iter().map(serde_json::to_string));
-        entries(&mut text, "files", self.files.iter().map(serde_json::to_string));
-        text
+        let head = serde_yaml::to_string(self).expect("plain strings and numbers always serialise");
+        format!(
+            "# Written by zoo: what this model was made from, and the SHA-256 of every tensor's bytes.\n{head}{}{}",
+            entries("tensors", &self.tensors),
+            entries("files", &self.files)
+        )
     }
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         let wrong =
-            |e: serde_yaml::Error| ("text", "a lock file of zoo".to_owned(), shortened(e.to_string()));
+            |e: serde_yaml::Error| ("text", "a lock file of zoo".to_owned(), shortened(e.to_string(), SHOWN));
         let lock: Lock = serde_yaml::from_str(text).map_err(wrong)?;
         if lock.format != FORMAT {
             return Err(("format", FORMAT.to_string(), lock.format.to_string()));
         }
-        for pair in lock.tensors.windows(2) {
-            if let [a, b] = pair
-                && a.name >= b.name
-            {
-                let found = format!("{:?} after {:?}", b.name, a.name);
-                return Err(("tensors", "names in order, each once".to_owned(), found));
-            }
+        if let Some([a, b]) = lock.tensors.array_windows().find(|[a, b]| a.name >= b.name) {
+            let found = format!("{:?} after {:?}", b.name, a.name);
+            return Err(("tensors", "names in order, each once".to_owned(), found));
         }
         let digests = lock.tensors.iter().map(|tensor| tensor.sha256.as_str());
         let input_files = lock.inputs.iter().flat_map(|input| &input.files);
         let file_digests = lock.files.iter().chain(input_files).filter_map(|file| file.sha256.as_deref());
         if let Some(bad) = digests.chain(file_digests).find(|text| !is_hex(text, 64)) {
-            return Err(("sha256", "64 hexadecimal digits".to_owned(), shortened(format!("{bad:?}"))));
+            return Err(("sha256", "64 hexadecimal digits".to_owned(), shortened(format!("{bad:?}"), SHOWN)));
         }
         let mut names = BTreeSet::new();
         for file in &lock.files {
             if !is_file_name(&file.name) || !names.insert(&file.name) {
-                let found = shortened(format!("{:?}", file.name));
+                let found = shortened(format!("{:?}", file.name), SHOWN);
                 return Err(("files", "names of files in this folder, each once".to_owned(), found));
             }
         }
         let sum = tensors_sha256(&lock.tensors);
         if sum != lock.tensors_sha256 {
             let expected = format!("{sum}, the digest of the tensors listed");
-            return Err(("tensors_sha256", expected, shortened(lock.tensors_sha256)));
+            return Err(("tensors_sha256", expected, shortened(lock.tensors_sha256, SHOWN)));
         }
         Ok(lock)
     }
@@ -235,29 +209,21 @@ impl Lock {
 type Wrong = (&'static str, String, String);
 
 /// A list with one entry a line, in the form that JSON and YAML share.
-fn entries(text: &mut String, name: &str, lines: impl Iterator<Item = serde_json::Result<String>>) {
-    text.push_str(name);
-    let mut any = false;
-    for line in lines {
-        text.push_str(if any { "\n- " } else { ":\n- " });
-        text.push_str(&line.unwrap_or_default());
-        any = true;
+fn entries<T: Serialize>(name: &str, list: &[T]) -> String {
+    if list.is_empty() {
+        return format!("{name}: []\n");
     }
-    text.push_str(if any { "\n" } else { ": []\n" });
+    let line = |entry: &T| {
+        let json = serde_json::to_string(entry).expect("plain strings and numbers always serialise");
+        format!("- {json}\n")
+    };
+    format!("{name}:\n{}", list.iter().map(line).collect::<String>())
 }
 
 /// Whether a name means a file in the folder it is looked up in.
 pub(crate) fn is_file_name(name: &str) -> bool {
     let plain = |c: char| !(c == '/' || c == '\\' || c == ':' || c.is_control());
     !name.is_empty() && name.len() <= 255 && name != "." && name != ".." && name.chars().all(plain)
-}
-
-fn shortened(mut text: String) -> String {
-    if let Some((cut, _)) = text.char_indices().nth(200) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::place::{Place, check_room, of_target};
+use super::place::{Place, check_target};
 use super::{SMALL_FILES, Written, locked_inputs, proof, small};
 use crate::base::digest::sha256_of_file;
 use crate::base::progress::{Progress, Silent};
@@ -37,10 +37,9 @@ pub fn write_meta_folder(
     let began = Instant::now();
     let plan = MetaPlan::new(model, shards)?;
     let inputs = locked_inputs(&lineage.inputs)?;
-    let place = Place::claim(out, force, &lineage.inputs)?;
-    let work = || {
-        place.start_over()?;
-        check_room(&place.model, &place.target, plan.bytes().saturating_add(SMALL_FILES))?;
+    let place = Place::claim(out, "folder", &lineage.inputs, || check_target(out, force))?;
+    let (lock, notes) = place.from_nothing(|| {
+        place.check_room(plan.bytes() + SMALL_FILES)?;
         let report = plan.write(&place.model, progress)?;
         proof::read_back(&MetaAsHf::open(&place.model)?.tensors, &report.tensors, progress)?;
         let files = report.files.iter().map(|name| locked(&place.model, name));
@@ -48,16 +47,8 @@ pub fn write_meta_folder(
         let lock = Lock::new(lineage, inputs, report.tensors, files);
         small::write_synced(&place.model.join(LOCK_FILE), lock.to_yaml().as_bytes())?;
         Ok((lock, report.notes))
-    };
-    let (lock, notes) = match work() {
-        Ok(done) => done,
-        Err(error) => {
-            let error = of_target(out, error);
-            place.abandon();
-            return Err(error);
-        }
-    };
-    let folder = place.finish()?;
+    })?;
+    let folder = place.finish(force)?;
     Ok(Written { folder, lock, tensor_bytes: plan.bytes(), kept: 0, notes, elapsed: began.elapsed() })
 }
 
@@ -65,7 +56,7 @@ fn locked(folder: &Path, name: &str) -> Result<LockedFile, LineageError> {
     let path = folder.join(name);
     let read = |e| LineageError::io(&path, "read", e);
     let size = fs::metadata(&path).map_err(read)?.len();
-    let sha256 =
-        if SMALL.contains(&name) { Some(sha256_of_file(&path, &Silent).map_err(read)?) } else { None };
+    let hashed = SMALL.contains(&name).then(|| sha256_of_file(&path, &Silent));
+    let sha256 = hashed.transpose().map_err(read)?;
     Ok(LockedFile { name: name.to_owned(), size, sha256 })
 }

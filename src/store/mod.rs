@@ -35,21 +35,21 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 pub use self::digest::{TensorDigest, digest_tensors, tensors_sha256};
-pub use self::gguf_out::{GgufFileType, GgufPlan, GgufReport, write_gguf};
+pub use self::gguf_out::{GgufFileType, GgufPlan, GgufReport};
 use self::journal::{Journal, Start};
 pub use self::lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use self::meta::write_meta_folder;
-pub use self::meta_out::{MetaPlan, MetaReport, write_meta};
+pub use self::meta_out::{MetaPlan, MetaReport};
 use self::place::Place;
 pub use self::place::check_target;
 pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::Slot;
 use crate::base::digest::{Sha256, of_reader};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Silent, Unit};
 use crate::config::{LlamaConfig, ModelConfig};
 use crate::forms::{Cast, HfModel, LineageError, Refusal, without_buffers};
 use crate::rebuild::{InputFile, InputRecord, LineageRecord};
-use crate::weights::safetensors::Layout;
+use crate::weights::safetensors::{Layout, PlannedTensor};
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
 
 /// The hub's customary limit of one file.
@@ -136,36 +136,38 @@ pub fn write_model(
     let small = small::SmallFiles::of(model, &layout, options.dtype)?;
     let inputs = locked_inputs(&lineage.inputs)?;
 
-    let place = Place::claim(out, options.force, &lineage.inputs)?;
+    let place = Place::claim(out, "folder", &lineage.inputs, || check_target(out, options.force))?;
     let work = work::describe(&lineage, &layout, &metadata(&"0".repeat(64)))?;
     let (mut journal, start) = Journal::open(&place, &work)?;
     start.say(&place.target, layout.files.iter().map(|file| file.tensors.len()).sum());
 
     // What an interrupted build holds already is room.
-    let size: u64 = layout.files.iter().map(|file| file.size).fold(SMALL_FILES, u64::saturating_add);
-    place::check_room(&place.model, &place.target, size.saturating_sub(place.occupied(&layout)))?;
+    let size = layout.files.iter().map(|file| file.size).sum::<u64>() + SMALL_FILES;
+    place.check_room(size.saturating_sub(place.occupied(&layout)))?;
     let files = place.open_files(&layout)?;
-    let slots = slots(&layout);
+    let planned = layout.files.iter().enumerate();
+    let slots: Vec<Slot> = planned
+        .flat_map(|(file, planned)| planned.tensors.iter().map(move |tensor| Slot { file, tensor }))
+        .collect();
 
     progress.begin(&format!("writing {}", place.target.display()), Some(layout.total_size), Unit::Bytes);
     let tensors = (|| {
-        let finished = confirm(start, &slots, &place, &layout, progress)?;
-        let todo: Vec<&Slot> = slots.iter().filter(|slot| !finished.contains_key(&slot.info.name)).collect();
+        let finished = confirm(start, &slots, &files, progress)?;
         let kept = finished.len();
-        let mut tensors: Vec<TensorDigest> = finished.into_values().collect();
-        let paths: Vec<PathBuf> = layout.files.iter().map(|file| place.model.join(&file.name)).collect();
-        let output = stream::Output { files: &files, paths: &paths, sync_bytes: options.sync_bytes };
-        tensors.extend(stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?);
+        let is_to_do = |slot: &&Slot| !finished.contains_key(&slot.tensor.info.name);
+        let todo: Vec<Slot> = slots.iter().filter(is_to_do).copied().collect();
+        let output = stream::Output { files: &files, sync_bytes: options.sync_bytes };
+        let mut tensors = stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?;
+        tensors.extend(finished.into_values());
         Ok::<_, LineageError>((tensors, kept))
     })();
     progress.end();
     let (tensors, kept) = tensors?;
 
     let notes = metadata(&tensors_sha256(&tensors));
-    for (file, planned) in files.iter().zip(&layout.files) {
-        let path = place.model.join(&planned.name);
-        stream::write_at(file, 0, &planned.header(&notes)?).map_err(|e| place::cannot_write(&path, e))?;
-        file.sync_all().map_err(|e| place::cannot_write(&path, e))?;
+    for ((path, file), planned) in files.iter().zip(&layout.files) {
+        let written = stream::write_at(file, 0, &planned.header(&notes)?).and_then(|()| file.sync_all());
+        written.map_err(|e| place::cannot_write(path, e))?;
     }
     let weights =
         layout.files.iter().map(|file| LockedFile { name: file.name.clone(), size: file.size, sha256: None });
@@ -174,7 +176,7 @@ pub fn write_model(
     let lock = Lock::new(&lineage, inputs, tensors, listed);
     small::write_synced(&place.model.join(LOCK_FILE), lock.to_yaml().as_bytes())?;
     check(weights::open(&place.model)?.as_ref())?;
-    let folder = place.finish()?;
+    let folder = place.finish(options.force)?;
     let notes = Vec::new();
     Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
 }
@@ -223,20 +225,6 @@ fn in_layers(tensors: &[TensorInfo]) -> Vec<TensorInfo> {
     ordered
 }
 
-fn slots(layout: &Layout) -> Vec<Slot> {
-    let files = layout.files.iter().enumerate();
-    files
-        .flat_map(|(file, planned)| {
-            planned.tensors.iter().map(move |tensor| Slot {
-                file,
-                offset: tensor.offset,
-                bytes: tensor.bytes,
-                info: tensor.info.clone(),
-            })
-        })
-        .collect()
-}
-
 /// Names and sizes of the inputs, for the lock.
 fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, LineageError> {
     let file = |file: &InputFile| {
@@ -254,31 +242,29 @@ fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, LineageErro
 /// The tensors that the journal claims and whose bytes on the disk have the digest that it says, by name.
 fn confirm(
     start: Start,
-    slots: &[Slot],
-    place: &Place,
-    layout: &Layout,
+    slots: &[Slot<'_>],
+    files: &[(PathBuf, File)],
     progress: &dyn Progress,
 ) -> Result<BTreeMap<String, TensorDigest>, LineageError> {
     let Start::Resumed(claims) = start else { return Ok(BTreeMap::new()) };
-    let claimed = slots.par_iter().filter_map(|slot| Some((slot, claims.get(&slot.info.name)?)));
+    let claimed = slots.par_iter().filter_map(|slot| Some((slot, claims.get(&slot.tensor.info.name)?)));
     let confirmed = claimed.map(|(slot, claim)| {
-        let Some(planned) = layout.files.get(slot.file) else { return Ok(None) };
-        let path = place.model.join(&planned.name);
-        let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
-        let bytes = stream::range(file, slot.offset, slot.bytes).map_err(|e| LineageError::io(&path, "read", e))?;
+        let (path, _) = &files[slot.file];
+        let PlannedTensor { info, offset, bytes } = slot.tensor;
+        let file = File::open(path).map_err(|e| LineageError::io(path, "open", e))?;
         // The bytes count when they are known to be good.
-        let silent = crate::base::progress::Silent;
-        let sha256 = of_reader::<Sha256>(bytes, &silent).map_err(|e| LineageError::io(&path, "read", e))?;
+        let sha256 = stream::range(file, *offset, *bytes).and_then(|part| of_reader::<Sha256>(part, &Silent));
+        let sha256 = sha256.map_err(|e| LineageError::io(path, "read", e))?;
         if sha256 != *claim {
             tracing::warn!(
                 "{}: {}: the bytes left by the interrupted build are not those it wrote; they are written again",
                 path.display(),
-                slot.info.name
+                info.name
             );
             return Ok(None);
         }
-        progress.advance(slot.bytes);
-        Ok(Some((slot.info.name.clone(), slot.digest(sha256))))
+        progress.advance(*bytes);
+        Ok(Some((info.name.clone(), slot.digest(sha256))))
     });
     confirmed.filter_map(Result::transpose).collect()
 }

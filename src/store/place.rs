@@ -22,21 +22,25 @@ pub(super) struct Place {
     pub(super) container: PathBuf,
     /// The folder in the container that becomes the target.
     pub(super) model: PathBuf,
-    force: bool,
     /// Held until this is dropped or the process ends.
     _lock: File,
 }
 
 impl Place {
-    /// Checks the target, makes the folder beside it and locks it.
-    pub(super) fn claim(out: &Path, force: bool, inputs: &[InputRecord]) -> Result<Self, LineageError> {
-        let container = container(out, "folder")?;
-        check_target(out, force)?;
+    /// Checks the target, makes the folder beside it and locks it. `what` the target is, for errors.
+    pub(super) fn claim<T>(
+        out: &Path,
+        what: &str,
+        inputs: &[InputRecord],
+        check: impl FnOnce() -> Result<T, LineageError>,
+    ) -> Result<Self, LineageError> {
+        let container = container(out, what)?;
+        check()?;
         refuse_own_inputs(out, inputs)?;
         let lock = lock(&container, out)?;
         let model = container.join("model");
         fs::create_dir_all(&model).map_err(|e| LineageError::io(&model, "create", e))?;
-        Ok(Place { target: out.to_owned(), container, model, force, _lock: lock })
+        Ok(Place { target: out.to_owned(), container, model, _lock: lock })
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -54,23 +58,38 @@ impl Place {
         fs::create_dir(&self.model).map_err(|e| LineageError::io(&self.model, "create", e))
     }
 
-    /// Removes what an earlier call wrote, and its journal.
-    pub(super) fn start_over(&self) -> Result<(), LineageError> {
-        match fs::remove_file(self.journal()) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(LineageError::io(&self.journal(), "remove", e));
-            }
-            _ => {}
-        }
-        self.clear()
+    /// Does work that starts anew and of which nothing is kept if it fails; a full disk is then said with the name that
+    /// the user gave.
+    pub(super) fn from_nothing<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, LineageError>,
+    ) -> Result<T, LineageError> {
+        let cleared = gone(fs::remove_file(self.journal()));
+        let cleared = cleared.map_err(|e| LineageError::io(&self.journal(), "remove", e));
+        cleared.and_then(|()| self.clear()).and_then(|()| work()).map_err(|error| {
+            self.remove();
+            of_target(&self.target, error)
+        })
     }
 
     /// Bytes on the disk that the planned files hold already.
     pub(super) fn occupied(&self, layout: &Layout) -> u64 {
         let about = |name: &str| fs::metadata(self.model.join(name)).ok();
-        let held =
-            layout.files.iter().filter_map(|file| Some(about(&file.name)?.blocks().saturating_mul(512)));
-        held.fold(0, u64::saturating_add)
+        layout.files.iter().filter_map(|file| Some(about(&file.name)?.blocks() * 512)).sum()
+    }
+
+    /// Refuses before the first byte what would end in a full disk.
+    pub(super) fn check_room(&self, needed: u64) -> Result<(), LineageError> {
+        match machine::free_bytes(&self.model) {
+            Some(free) if free < needed => Err(Refusal::new(
+                self.target.display().to_string(),
+                format!("room for {:.2} GB more", needed as f64 / 1e9),
+                format!("{:.2} GB free on its disk", free as f64 / 1e9),
+                "free some space, or choose a folder on another disk with --out",
+            )
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what is no planned file, such as the small files of a build that was interrupted at its end.
@@ -85,14 +104,14 @@ impl Place {
     }
 
     /// Opens the planned files at their full size; their room on the disk is taken at once where the system can do that.
-    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<File>, LineageError> {
+    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<(PathBuf, File)>, LineageError> {
         self.remove_others(layout)?;
         let open = |file: &PlannedFile| {
             let path = self.model.join(&file.name);
             let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
             let opened = opened.map_err(|e| LineageError::io(&path, "create", e))?;
             reserve(&opened, file.size).map_err(|e| cannot_write(&path, e))?;
-            Ok(opened)
+            Ok((path, opened))
         };
         let files = layout.files.iter().map(open).collect::<Result<_, LineageError>>()?;
         sync_folder(&self.model)?;
@@ -100,10 +119,10 @@ impl Place {
     }
 
     /// Gives the finished folder its name and removes what was beside it.
-    pub(super) fn finish(self) -> Result<PathBuf, LineageError> {
+    pub(super) fn finish(self, force: bool) -> Result<PathBuf, LineageError> {
         sync_folder(&self.model)?;
         // Somebody else may have made it meanwhile.
-        let replaced = check_target(&self.target, self.force)?;
+        let replaced = check_target(&self.target, force)?;
         match &replaced {
             None => fs::rename(&self.model, &self.target),
             Some(_) => exchange(&self.model, &self.target),
@@ -113,28 +132,24 @@ impl Place {
         if let Some(old) = replaced {
             self.remove_replaced(&old);
         }
-        // The model is complete; a rest of the work beside it does no harm.
-        let journal = match fs::remove_file(self.journal()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        };
-        let rest = journal
-            .and_then(|()| fs::remove_file(self.container.join("lock")))
-            .and_then(|()| fs::remove_dir(&self.container));
-        if let Err(error) = rest {
-            tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
-        }
+        self.remove_container();
         Ok(self.target)
     }
 
     /// Removes all of the work.
-    pub(super) fn abandon(self) {
-        let removed = fs::remove_dir_all(&self.model);
-        for path in [self.journal(), self.container.join("lock")] {
-            // There may be no journal.
-            let _ = fs::remove_file(path);
+    pub(super) fn remove(&self) {
+        if let Err(error) = gone(fs::remove_dir_all(&self.model)) {
+            tracing::warn!("{}: cannot be removed: {error}", self.model.display());
         }
-        if let Err(error) = removed.and_then(|()| fs::remove_dir(&self.container)) {
+        self.remove_container();
+    }
+
+    /// Removes what is beside the model. A rest of it would do no harm.
+    fn remove_container(&self) {
+        let removed = gone(fs::remove_file(self.journal()))
+            .and_then(|()| fs::remove_file(self.container.join("lock")))
+            .and_then(|()| fs::remove_dir(&self.container));
+        if let Err(error) = removed {
             tracing::warn!("{}: cannot be removed: {error}; remove it by hand", self.container.display());
         }
     }
@@ -153,13 +168,17 @@ impl Place {
     }
 }
 
-/// The folder for the work beside a target, whose parents are made. `what` the target is, for errors.
-pub(super) fn container(out: &Path, what: &str) -> Result<PathBuf, LineageError> {
+/// As it is if there was nothing to remove.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// The folder for the work beside a target. `what` the target is, for errors.
+fn container(out: &Path, what: &str) -> Result<PathBuf, LineageError> {
     let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
     let Some(name) = name else {
-        let (expected, found) =
-            (format!("the name of a new {what}"), format!("{:?}", out.display().to_string()));
-        return Err(Refusal::new("--out", expected, found, "add a name").into());
+        let found = format!("{:?}", out.display().to_string());
+        return Err(Refusal::new("--out", format!("the name of a new {what}"), found, "add a name").into());
     };
     Ok(parent(out).join(format!(".{name}.zoo-partial")))
 }
@@ -196,8 +215,7 @@ pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageE
     };
     if !force {
         let made = lock.model.as_deref().unwrap_or(&lock.rule);
-        let found =
-            format!("a finished build ({made}, {})", lock.tensors_sha256.get(..12).unwrap_or_default());
+        let found = format!("a finished build ({made}, {})", &lock.tensors_sha256[..12]);
         return refuse(&found, "use it, choose another folder with --out, or replace it with --force");
     }
     let own = |name: &str| name == LOCK_FILE || lock.files.iter().any(|file| file.name == name);
@@ -211,7 +229,7 @@ pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageE
 }
 
 /// A model is never replaced by something made from itself.
-pub(super) fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
+fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
     let Ok(target_path) = fs::canonicalize(target) else { return Ok(()) };
     for file in inputs.iter().flat_map(|input| &input.files) {
         if fs::canonicalize(&file.path).is_ok_and(|path| path.starts_with(&target_path)) {
@@ -225,7 +243,7 @@ pub(super) fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result
 }
 
 /// Makes the container, with its parents, and locks it for this process; the system gives the lock back when the process ends.
-pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
+fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
     let beside = parent(container);
     fs::create_dir_all(beside).map_err(|e| LineageError::io(beside, "create", e))?;
     // A process that finishes removes the container. Whoever opened the lock file just before then holds a lock on a
@@ -233,11 +251,10 @@ pub(super) fn lock(container: &Path, target: &Path) -> Result<File, LineageError
     const ATTEMPTS: usize = 100;
     let path = container.join("lock");
     for _ in 0..ATTEMPTS {
-        match fs::create_dir(container) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(LineageError::io(container, "create", e));
-            }
-            _ => {}
+        if let Err(e) = fs::create_dir(container)
+            && e.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(LineageError::io(container, "create", e));
         }
         let about = fs::symlink_metadata(container);
         if about.is_ok_and(|about| !about.is_dir()) {
@@ -288,17 +305,35 @@ fn reserve(file: &File, size: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Swaps two folders; in one step where the system can, else the old one moves aside first.
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+/// How one step of the system can rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Both names change places.
+    Exchange,
+    /// The new name is refused if something has it.
+    NoReplace,
+}
+
+/// Renames in one step; `false` where the system cannot.
+fn renamed(from: &Path, to: &Path, step: Step) -> io::Result<bool> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         use rustix::io::Errno;
-        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-            Ok(()) => return Ok(()),
+        let flags = if step == Step::Exchange { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        match renameat_with(CWD, from, CWD, to, flags) {
+            Ok(()) => return Ok(true),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    Ok(false)
+}
+
+/// Swaps two folders; in one step where the system can, else the old one moves aside first.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    if renamed(new, old, Step::Exchange)? {
+        return Ok(());
     }
     let aside = new.with_extension("replaced");
     fs::rename(old, &aside)?;
@@ -308,15 +343,8 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
 
 /// Gives a file or folder its name unless something has that name already; in one step where the system can.
 pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(()),
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if renamed(from, to, Step::NoReplace)? {
+        return Ok(());
     }
     if fs::symlink_metadata(to).is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -351,7 +379,7 @@ fn is_full(kind: io::ErrorKind) -> bool {
 }
 
 /// The error of work of which nothing is kept: a full disk is said with the name that the user gave.
-pub(super) fn of_target(target: &Path, error: LineageError) -> LineageError {
+fn of_target(target: &Path, error: LineageError) -> LineageError {
     let full = match &error {
         LineageError::Io { source, .. } | LineageError::Weights(WeightsError::Io { source, .. }) => {
             is_full(source.kind())
@@ -368,18 +396,4 @@ pub(super) fn of_target(target: &Path, error: LineageError) -> LineageError {
         "free some space and give the same command again, or choose another disk with --out; nothing is left behind",
     )
     .into()
-}
-
-/// Refuses before the first byte what would end in a full disk.
-pub(super) fn check_room(folder: &Path, target: &Path, needed: u64) -> Result<(), LineageError> {
-    match machine::free_bytes(folder) {
-        Some(free) if free < needed => Err(Refusal::new(
-            target.display().to_string(),
-            format!("room for {:.2} GB more", needed as f64 / 1e9),
-            format!("{:.2} GB free on its disk", free as f64 / 1e9),
-            "free some space, or choose a folder on another disk with --out",
-        )
-        .into()),
-        _ => Ok(()),
-    }
 }

@@ -3,7 +3,7 @@
 use crate::base::progress::{Progress, Unit};
 use crate::forms::LineageError;
 use crate::store::TensorDigest;
-use crate::weights::{Access, Fault, FaultKind, TensorSource};
+use crate::weights::{Fault, FaultKind, TensorSource, in_turn};
 
 /// Reads every tensor of `source` and compares it with what was written. One tensor at a time is in memory.
 ///
@@ -14,37 +14,32 @@ pub(super) fn read_back(
     written: &[TensorDigest],
     progress: &dyn Progress,
 ) -> Result<(), LineageError> {
-    let total = source.tensors().iter().filter_map(|info| info.dtype.bytes_for(info.elements()));
-    progress.begin("reading it back", Some(total.map(|bytes| bytes as u64).sum()), Unit::Bytes);
-    let compared = written.iter().try_for_each(|expected| {
-        let view = source.tensor(&expected.name)?;
-        let found = TensorDigest::of(&expected.name, view.info, &view.data);
-        progress.advance(view.data.len() as u64);
-        drop(view);
-        source.hint(&expected.name, Access::Done);
-        if found == *expected { Ok(()) } else { Err(other(source, expected, &found)) }
-    });
+    let total = source.tensors().iter().map(|info| info.bytes() as u64).sum();
+    progress.begin("reading it back", Some(total), Unit::Bytes);
+    let compared = in_turn(
+        source,
+        written,
+        |digest| &digest.name,
+        |expected, view| {
+            let found = TensorDigest::of(&expected.name, view.info, &view.data);
+            progress.advance(view.data.len() as u64);
+            if found == *expected { Ok(()) } else { Err(other(source, expected, &found)) }
+        },
+    );
     progress.end();
     compared?;
-    let extra = source.tensors().iter().find(|info| !written.iter().any(|digest| digest.name == info.name));
-    match extra {
+    match source.tensors().iter().find(|info| !written.iter().any(|digest| digest.name == info.name)) {
         None => Ok(()),
         Some(info) => {
-            let (expected, found) =
-                (format!("{} tensors", written.len()), source.tensors().len().to_string());
-            Err(fault(source, &info.name, expected, found))
+            let found = source.tensors().len().to_string();
+            Err(fault(source, &info.name, format!("{} tensors", written.len()), found))
         }
     }
 }
 
 fn other(source: &dyn TensorSource, expected: &TensorDigest, found: &TensorDigest) -> LineageError {
-    let say = |digest: &TensorDigest| {
-        format!(
-            "{} {:?} with SHA-256 {}",
-            digest.dtype,
-            digest.shape,
-            digest.sha256.get(..12).unwrap_or_default()
-        )
+    let say = |TensorDigest { dtype, shape, sha256, .. }: &TensorDigest| {
+        format!("{dtype} {shape:?} with SHA-256 {}", &sha256[..12])
     };
     fault(source, &expected.name, format!("{}, as written", say(expected)), say(found))
 }

@@ -8,13 +8,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::place::{
-    check_room, container, lock, move_new, of_target, parent, refuse_own_inputs, sync_folder,
-};
+use super::place::{Place, move_new, parent, sync_folder};
 use super::{SMALL_FILES, proof};
 use crate::base::progress::Progress;
-use crate::forms::prevailing;
-use crate::forms::{GgufAsHf, HfModel, LineageError, Refusal};
+use crate::forms::{GgufAsHf, HfModel, LineageError, Refusal, prevailing};
 use crate::rebuild::InputRecord;
 use crate::store::gguf_out::GgufPlan;
 use crate::store::{GgufFileType, TensorDigest, tensors_sha256};
@@ -58,14 +55,10 @@ pub fn write_gguf_file(
 ) -> Result<WrittenFile, LineageError> {
     let began = Instant::now();
     let plan = GgufPlan::new(model, file_type)?;
-    let container = container(out, "file")?;
-    check_target(out, force)?;
-    refuse_own_inputs(out, inputs)?;
-    let _lock = lock(&container, out)?;
-    let file = container.join("model.gguf");
-    let work = || {
-        clear(&container)?;
-        check_room(&container, out, plan.bytes().saturating_add(SMALL_FILES))?;
+    let place = Place::claim(out, "file", inputs, || check_target(out, force))?;
+    let file = place.model.join("model.gguf");
+    let report = place.from_nothing(|| {
+        place.check_room(plan.bytes() + SMALL_FILES)?;
         let report = plan.write(&file, progress)?;
         proof::read_back(&GgufAsHf::new(GgufFile::open(&file)?)?, &report.digests, progress)?;
         // Somebody else may have made it meanwhile.
@@ -74,10 +67,8 @@ pub fn write_gguf_file(
         moved.map_err(|e| LineageError::io(out, "move the finished file to", e))?;
         sync_folder(parent(out))?;
         Ok(report)
-    };
-    let report = work();
-    remove(&container);
-    let report = report.map_err(|error| of_target(out, error))?;
+    })?;
+    place.remove();
     Ok(WrittenFile {
         file: out.to_owned(),
         tensors_sha256: tensors_sha256(&report.digests),
@@ -115,27 +106,4 @@ fn check_target(target: &Path, force: bool) -> Result<bool, LineageError> {
         return refuse(found, "use it, choose another name with --out, or replace it with --force");
     }
     Ok(true)
-}
-
-/// Removes what an interrupted call left.
-fn clear(container: &Path) -> Result<(), LineageError> {
-    let list = |e| LineageError::io(container, "list", e);
-    for entry in fs::read_dir(container).map_err(list)? {
-        let path = entry.map_err(list)?.path();
-        if path.is_file() && path != container.join("lock") {
-            fs::remove_file(&path).map_err(|e| LineageError::io(&path, "remove", e))?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the place of the work.
-fn remove(container: &Path) {
-    let removed = clear(container).map_err(|error| error.to_string()).and_then(|()| {
-        let removed = fs::remove_file(container.join("lock")).and_then(|()| fs::remove_dir(container));
-        removed.map_err(|error| error.to_string())
-    });
-    if let Err(error) = removed {
-        tracing::warn!("{}: cannot be removed: {error}; remove it by hand", container.display());
-    }
 }

@@ -301,7 +301,7 @@ fn a_model_is_not_replaced_by_itself() {
 fn two_builds_of_one_target_do_not_meet() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
-    let place = Place::claim(&out, false, &[]).unwrap();
+    let place = Place::claim(&out, "folder", &[], || Ok(())).unwrap();
     let text = refusal(write(tensors(), &out));
     assert!(text.contains("no other process") && text.contains("wait"), "{text}");
     drop(place);

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::{Fault, FaultKind};
+use crate::base::fault::shortened;
 
 /// Deepest nesting of any header or index (real ones need 3).
 const MAX_DEPTH: usize = 16;
@@ -27,7 +28,7 @@ pub(super) fn parse<T: DeserializeOwned>(file: &Path, what: &str, bytes: &[u8]) 
     serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("{what}, line {} column {}", error.line(), error.column());
         let expected = format!("the JSON of a {what}");
-        Fault::new(file, FaultKind::InconsistentHeader, expected, shortened(error.to_string())).at(place)
+        Fault::new(file, FaultKind::InconsistentHeader, expected, shortened(error.to_string(), 200)).at(place)
     })
 }
 
@@ -55,14 +56,6 @@ fn nesting(bytes: &[u8]) -> usize {
         }
     }
     deepest
-}
-
-fn shortened(mut text: String) -> String {
-    if let Some((cut, _)) = text.char_indices().nth(200) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }
 
 /// A JSON object as its entries in the order of the file, repeated keys included.

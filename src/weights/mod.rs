@@ -56,6 +56,11 @@ impl TensorInfo {
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Bytes of its data. Readers and those who plan tensors have checked that they are whole blocks and can be counted.
+    pub fn bytes(&self) -> usize {
+        self.dtype.bytes_for(self.elements()).expect("the size of a tensor was checked when it was described")
+    }
 }
 
 /// One tensor with its bytes, little-endian and contiguous in row-major order.
@@ -103,6 +108,24 @@ pub trait TensorSource: Send + Sync {
     fn warnings(&self) -> &[String] {
         &[]
     }
+}
+
+/// Reads the tensors that `items` name, one after the other: the next one is read ahead meanwhile, and the memory of one
+/// that is done with is given back.
+pub(crate) fn in_turn<T, E: From<WeightsError>>(
+    source: &dyn TensorSource,
+    items: &[T],
+    name: impl Fn(&T) -> &str,
+    mut each: impl FnMut(&T, TensorView<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (i, item) in items.iter().enumerate() {
+        if let Some(next) = items.get(i + 1) {
+            source.hint(name(next), Access::Soon);
+        }
+        each(item, source.tensor(name(item))?)?;
+        source.hint(name(item), Access::Done);
+    }
+    Ok(())
 }
 
 /// Where the tensor called `name` is among tensors that are sorted by name.

@@ -18,7 +18,7 @@ use zoo::kernels::{self, Precision};
 use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
 use zoo::rebuild::{Facts, Parts, Released, derive};
 use zoo::registry::Rule;
-use zoo::store::{GgufFileType, write_gguf, write_meta};
+use zoo::store::{GgufFileType, GgufPlan, MetaPlan};
 use zoo::weights;
 
 /// Largest difference of a logit or log-likelihood to PyTorch's in f32.
@@ -161,8 +161,8 @@ fn forms_that_zoo_writes_are_the_same_model() {
         let model = HfModel::open(&kit.join(form)).unwrap();
         let (gguf, meta) =
             (folder.path().join(format!("{case}.gguf")), folder.path().join(format!("{case}-meta")));
-        write_gguf(&model, &gguf, GgufFileType::F16, &Silent).unwrap();
-        write_meta(&model, &meta, 2, &Silent).unwrap();
+        GgufPlan::new(&model, GgufFileType::F16).unwrap().write(&gguf, &Silent).unwrap();
+        MetaPlan::new(&model, Some(2)).unwrap().write(&meta, &Silent).unwrap();
         for (path, form) in [(gguf, "GGUF"), (meta, "two shards of Meta's")] {
             check(&kit, case, form, &Checkpoint::open(&path).unwrap());
         }

@@ -16,10 +16,9 @@ use std::path::Path;
 use crate::base::atomic::AtomicFile;
 use crate::base::progress::{Progress, Unit};
 use crate::forms::{HfModel, LineageError, ROPE_FACTORS};
-use crate::store::TensorDigest;
-use crate::store::llama;
+use crate::store::{TensorDigest, llama};
 use crate::weights::gguf::{GgufWriter, Metadata};
-use crate::weights::{Access, Dtype, TensorInfo};
+use crate::weights::{Dtype, TensorInfo, in_turn};
 use tensors::Tensor;
 
 /// What the matrices of a GGUF file are stored as. Vectors are always F32.
@@ -121,19 +120,19 @@ impl<'a> GgufPlan<'a> {
             notes.push(format!("{plain} matrices are F16, since their rows are no whole blocks"));
         }
         let factors = config.rope_scaling.factors(config.rope_theta, config.head_dim);
-        let factors_info = factors.as_ref().map(|factors| TensorInfo {
+        let of_factors = |factors: &Vec<f32>| TensorInfo {
             name: ROPE_FACTORS.into(),
             dtype: Dtype::F32,
             shape: vec![factors.len()],
-        });
-        let infos =
-            factors_info.into_iter().chain(tensors.iter().map(|tensor| tensor.info.clone())).collect();
+        };
+        let infos = factors.iter().map(of_factors).chain(tensors.iter().map(|tensor| tensor.info.clone()));
+        let infos = infos.collect();
         Ok(GgufPlan { model, tensors, infos, factors, metadata, notes })
     }
 
     /// Bytes of all tensors.
     pub fn bytes(&self) -> u64 {
-        self.tensors.iter().map(Tensor::bytes).fold(0, u64::saturating_add)
+        self.tensors.iter().map(|tensor| tensor.info.bytes() as u64).sum()
     }
 
     /// Writes the file at `out`. One tensor at a time is in memory.
@@ -162,33 +161,19 @@ impl<'a> GgufPlan<'a> {
         if let Some(factors) = &self.factors {
             writer.write(&factors.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
         }
-        let source = &self.model.tensors;
         let mut digests = Vec::with_capacity(self.tensors.len());
-        let mut following = self.tensors.iter().skip(1);
-        for tensor in &self.tensors {
-            if let Some(next) = following.next() {
-                source.hint(&next.origin, Access::Soon);
-            }
-            let data = tensor.data(source)?;
-            writer.write(&tensor.in_file_order(&data))?;
-            digests.push(TensorDigest::of(&tensor.origin, &tensor.info, &data));
-            drop(data);
-            source.hint(&tensor.origin, Access::Done);
-            progress.advance(tensor.bytes());
-        }
+        in_turn(
+            &self.model.tensors,
+            &self.tensors,
+            |tensor| &tensor.origin,
+            |tensor, view| {
+                let data = view.cast(tensor.info.dtype)?;
+                writer.write(&tensor.in_file_order(&data))?;
+                digests.push(TensorDigest::of(&tensor.origin, &tensor.info, &data));
+                progress.advance(data.len() as u64);
+                Ok::<_, LineageError>(())
+            },
+        )?;
         Ok(digests)
     }
-}
-
-/// Writes `model` as one GGUF file at `out`.
-///
-/// # Errors
-/// Those of [`GgufPlan::new`] and [`GgufPlan::write`].
-pub fn write_gguf(
-    model: &HfModel,
-    out: &Path,
-    file_type: GgufFileType,
-    progress: &dyn Progress,
-) -> Result<GgufReport, LineageError> {
-    GgufPlan::new(model, file_type)?.write(out, progress)
 }

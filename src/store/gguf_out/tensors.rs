@@ -8,7 +8,7 @@ use crate::config::LlamaConfig;
 use crate::forms::names::{Part, Spelling};
 use crate::forms::rows::{has_heads, pairs_from_halves};
 use crate::forms::{HfModel, Refusal, is_buffer};
-use crate::weights::{TensorInfo, TensorSource, WeightsError};
+use crate::weights::{TensorInfo, TensorSource};
 
 /// One tensor of the file and where it comes from.
 pub(super) struct Tensor {
@@ -20,24 +20,11 @@ pub(super) struct Tensor {
 }
 
 impl Tensor {
-    /// The length of its data.
-    pub fn bytes(&self) -> u64 {
-        self.info.dtype.bytes_for(self.info.elements()).unwrap_or(0) as u64
-    }
-
-    /// Its data in the type of the file, with the rows in Hugging Face's order.
-    pub fn data<'a>(&self, source: &'a dyn TensorSource) -> Result<Cow<'a, [u8]>, WeightsError> {
-        source.tensor(&self.origin)?.cast(self.info.dtype)
-    }
-
-    /// The same with the rows in GGUF's order. Blocks lie within rows, so rows move whole.
+    /// Data in the type of the file with the rows in GGUF's order. Blocks lie within rows, so rows move whole.
     pub fn in_file_order<'a>(&self, data: &'a [u8]) -> Cow<'a, [u8]> {
         match self.heads {
             None => Cow::Borrowed(data),
-            Some(heads) => {
-                let rows = self.info.shape.first().copied().unwrap_or(1);
-                Cow::Owned(pairs_from_halves(data, rows, heads))
-            }
+            Some(heads) => Cow::Owned(pairs_from_halves(data, self.info.shape[0], heads)),
         }
     }
 }
@@ -64,7 +51,7 @@ pub(super) fn plan(
             return Err(Refusal::new(place(), expected, found, "convert the model with its own tools first"));
         }
         let fits = |heads: usize| {
-            has_heads(&info.shape, heads) && info.shape.first().copied() == heads.checked_mul(config.head_dim)
+            has_heads(&info.shape, heads) && info.shape.first() == Some(&(heads * config.head_dim))
         };
         if let Some(heads) = heads.filter(|&heads| !fits(heads)) {
             let width = config.head_dim;

@@ -82,7 +82,7 @@ fn model(dtype: Dtype, shapes: &BTreeMap<String, Vec<usize>>, changes: Json) -> 
 fn written(model: &HfModel, file_type: GgufFileType) -> (GgufAsHf, GgufReport) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.gguf");
-    let report = write_gguf(model, &path, file_type, &Silent).unwrap();
+    let report = GgufPlan::new(model, file_type).unwrap().write(&path, &Silent).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     (GgufAsHf::new(GgufFile::open(&path).unwrap()).unwrap(), report)
 }
@@ -95,7 +95,8 @@ fn config_of(model: &GgufAsHf) -> serde_json::Map<String, Json> {
 fn refused(model: &HfModel) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.gguf");
-    let message = write_gguf(model, &path, GgufFileType::F16, &Silent).unwrap_err().to_string();
+    let written = GgufPlan::new(model, GgufFileType::F16).and_then(|plan| plan.write(&path, &Silent));
+    let message = written.unwrap_err().to_string();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{message}");
     message
 }

@@ -21,11 +21,10 @@ use crate::base::progress::{Progress, Unit};
 use crate::config::LlamaConfig;
 use crate::config::params::{PARAMS_FILE, read as read_params};
 use crate::forms::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
-use crate::store::TensorDigest;
-use crate::store::llama;
+use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
-use crate::weights::{Access, Dtype, TensorInfo};
+use crate::weights::{Dtype, TensorInfo, in_turn};
 use slices::{Part, counterpart};
 
 /// Most shards: as many files are open at once.
@@ -72,22 +71,18 @@ impl<'a> MetaPlan<'a> {
         let tensors = plan(model, &config, shards)?;
         let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
         let mut notes = Vec::new();
-        let counted = match &tokenizer {
-            Some(bytes) => Some(ModelFile { place: "tokenizer.model", bytes }.count()?),
-            None => {
-                notes.push(
-                    "the model has no tokenizer.model: put the one of its family beside the weights"
-                        .to_owned(),
-                );
-                None
-            }
-        };
-        if let Some(counted) = counted.filter(|&counted| counted != config.vocab_size) {
-            notes.push(format!(
+        let count = |bytes: &Vec<u8>| ModelFile { place: "tokenizer.model", bytes }.count();
+        let counted = tokenizer.as_ref().map(count).transpose()?;
+        match counted {
+            None => notes.push(
+                "the model has no tokenizer.model: put the one of its family beside the weights".to_owned(),
+            ),
+            Some(counted) if counted != config.vocab_size => notes.push(format!(
                 "tokenizer.model has {counted} pieces and the embedding {} rows: tokens that other files added are not \
                  known to Meta's code",
                 config.vocab_size
-            ));
+            )),
+            Some(_) => {}
         }
         let params = params::params(model, &config, counted == Some(config.vocab_size))?;
         let params = serde_json::Value::Object(params).to_string().into_bytes();
@@ -103,7 +98,7 @@ impl<'a> MetaPlan<'a> {
 
     /// Bytes of all tensors.
     pub fn bytes(&self) -> u64 {
-        self.tensors.iter().map(Tensor::bytes).fold(0, u64::saturating_add)
+        self.tensors.iter().map(|tensor| tensor.info.bytes() as u64).sum()
     }
 
     /// Writes the files into the folder `out`. One tensor at a time is in memory, and its slices.
@@ -147,26 +142,20 @@ impl<'a> MetaPlan<'a> {
             writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
         }
         progress.begin("writing Meta's shards", Some(self.bytes()), Unit::Bytes);
-        let source = &self.model.tensors;
         let mut digests = Vec::with_capacity(tensors.len());
-        let mut write = || -> Result<(), LineageError> {
-            let mut following = tensors.iter().skip(1);
-            for tensor in tensors {
-                if let Some(next) = following.next() {
-                    source.hint(&next.origin, Access::Soon);
-                }
-                let view = source.tensor(&tensor.origin)?;
+        let result = in_turn(
+            &self.model.tensors,
+            tensors,
+            |tensor| &tensor.origin,
+            |tensor, view| {
                 for (shard, writer) in writers.iter_mut().enumerate() {
                     writer.write(&tensor.part.cut(&view, shard, shards))?;
                 }
                 digests.push(tensor.digest(&view.data));
-                drop(view);
-                source.hint(&tensor.origin, Access::Done);
-                progress.advance(tensor.bytes());
-            }
-            Ok(())
-        };
-        let result = write();
+                progress.advance(view.data.len() as u64);
+                Ok::<_, LineageError>(())
+            },
+        );
         progress.end();
         result?;
         let mut sums = BTreeMap::new();
@@ -177,19 +166,6 @@ impl<'a> MetaPlan<'a> {
         }
         Ok((sums, digests))
     }
-}
-
-/// Writes `model` into the folder `out` as `shards` files. Element types stay as they are.
-///
-/// # Errors
-/// Those of [`MetaPlan::new`] and [`MetaPlan::write`].
-pub fn write_meta(
-    model: &HfModel,
-    out: &Path,
-    shards: usize,
-    progress: &dyn Progress,
-) -> Result<MetaReport, LineageError> {
-    MetaPlan::new(model, Some(shards))?.write(out, progress)
 }
 
 /// The number of files that Meta's release of a model of this size has.
@@ -207,11 +183,6 @@ struct Tensor {
 }
 
 impl Tensor {
-    /// The length of its data.
-    fn bytes(&self) -> u64 {
-        self.info.dtype.bytes_for(self.info.elements()).unwrap_or(0) as u64
-    }
-
     /// What a reader gives back under Hugging Face's name. A tied head is a matrix of its own in Meta's form.
     fn digest(&self, data: &[u8]) -> TensorDigest {
         let name = if self.name == OUTPUT { "lm_head.weight" } else { &self.origin };

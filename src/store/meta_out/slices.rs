@@ -37,31 +37,30 @@ impl Part {
         if shape.len() != axes {
             return Err(format!("{axes} axes"));
         }
-        let rows = shape.first().copied().unwrap_or(0);
-        match self {
-            Part::Replicated => Ok(()),
-            Part::Columns if shape.last().is_some_and(|columns| columns.is_multiple_of(shards)) => Ok(()),
-            Part::Columns => Err(format!("a number of columns that {shards} divides")),
-            Part::Rows { uneven: true, .. } if rows >= shards => Ok(()),
-            Part::Rows { units: Some(units), .. } => {
-                if units.is_multiple_of(shards)
-                    && rows.is_multiple_of(units)
-                    && (rows / units).is_multiple_of(2)
-                {
-                    Ok(())
-                } else {
-                    Err(format!(
-                        "rows of {units} heads of an even width, and a number of heads that {shards} divides"
-                    ))
-                }
+        let (rows, columns) = (shape[0], shape[axes - 1]);
+        let (fits, needed) = match self {
+            Part::Replicated => return Ok(()),
+            Part::Columns => {
+                (columns.is_multiple_of(shards), format!("a number of columns that {shards} divides"))
             }
-            Part::Rows { .. } if rows.is_multiple_of(shards) => Ok(()),
-            Part::Rows { .. } => Err(format!("a number of rows that {shards} divides")),
-        }
+            Part::Rows { uneven: true, .. } if rows >= shards => return Ok(()),
+            Part::Rows { units: Some(units), .. } => (
+                units.is_multiple_of(shards)
+                    && rows.is_multiple_of(units)
+                    && (rows / units).is_multiple_of(2),
+                format!(
+                    "rows of {units} heads of an even width, and a number of heads that {shards} divides"
+                ),
+            ),
+            Part::Rows { .. } => {
+                (rows.is_multiple_of(shards), format!("a number of rows that {shards} divides"))
+            }
+        };
+        if fits { Ok(()) } else { Err(needed) }
     }
 
     fn rows(self, rows: usize, shard: usize, shards: usize) -> Range<usize> {
-        let each = rows / shards.max(1);
+        let each = rows / shards;
         let end = if shard + 1 == shards { rows } else { (shard + 1) * each };
         shard * each..end
     }
@@ -69,7 +68,7 @@ impl Part {
     /// The shape of the slice of a shard.
     pub(super) fn shape(self, shape: &[usize], shard: usize, shards: usize) -> Vec<usize> {
         match (self, shape) {
-            (Part::Columns, &[rows, columns]) => vec![rows, columns / shards.max(1)],
+            (Part::Columns, &[rows, columns]) => vec![rows, columns / shards],
             (Part::Rows { .. }, &[rows, columns]) => vec![self.rows(rows, shard, shards).len(), columns],
             _ => shape.to_vec(),
         }
@@ -78,20 +77,18 @@ impl Part {
     /// The data of the slice of a shard.
     pub(super) fn cut<'a>(self, view: &'a TensorView<'_>, shard: usize, shards: usize) -> Cow<'a, [u8]> {
         let &[rows, columns] = view.info.shape.as_slice() else { return Cow::Borrowed(&view.data) };
-        let row_bytes = columns.saturating_mul(view.info.dtype.block_bytes());
+        let row_bytes = columns * view.info.dtype.block_bytes();
         match self {
             Part::Replicated => Cow::Borrowed(&view.data),
             Part::Columns if shards == 1 => Cow::Borrowed(&view.data),
             Part::Columns => {
-                let slice_bytes = row_bytes / shards.max(1);
-                let mut out = vec![0; slice_bytes.saturating_mul(rows)];
+                let slice_bytes = row_bytes / shards;
+                let mut out = vec![0; slice_bytes * rows];
                 if slice_bytes > 0 {
                     let pairs =
                         out.par_chunks_exact_mut(slice_bytes).zip(view.data.par_chunks_exact(row_bytes));
                     pairs.with_min_len(256).for_each(|(out, row)| {
-                        if let Some(slice) = row.get(shard * slice_bytes..(shard + 1) * slice_bytes) {
-                            out.copy_from_slice(slice);
-                        }
+                        out.copy_from_slice(&row[shard * slice_bytes..][..slice_bytes]);
                     });
                 }
                 Cow::Owned(out)
@@ -99,9 +96,9 @@ impl Part {
             Part::Rows { heads, .. } => {
                 let range = self.rows(rows, shard, shards);
                 let count = range.len();
-                let data = view.data.get(range.start * row_bytes..range.end * row_bytes).unwrap_or_default();
+                let data = &view.data[range.start * row_bytes..range.end * row_bytes];
                 match heads {
-                    Some(heads) => Cow::Owned(pairs_from_halves(data, count, heads / shards.max(1))),
+                    Some(heads) => Cow::Owned(pairs_from_halves(data, count, heads / shards)),
                     None => Cow::Borrowed(data),
                 }
             }

@@ -12,6 +12,11 @@ use crate::forms::sample::Memory;
 use crate::store::digest_tensors;
 use crate::weights::{TensorSource, TorchFile};
 
+/// Writes a model as so many files.
+fn write(model: &HfModel, out: &Path, shards: usize) -> Result<MetaReport, LineageError> {
+    MetaPlan::new(model, Some(shards))?.write(out, &Silent)
+}
+
 const ROWS: usize = 11;
 const HIDDEN: usize = 16;
 const INNER: usize = 44;
@@ -85,7 +90,7 @@ fn slices_make_the_model_again() {
     let of_layer = |part: &str| original(&format!("model.layers.0.{part}.weight"));
     for shards in [1, 2] {
         let folder = tempfile::tempdir().unwrap();
-        let report = write_meta(&model, folder.path(), shards, &Silent).unwrap();
+        let report = write(&model, folder.path(), shards).unwrap();
         let mut digests = report.tensors.clone();
         digests.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(
@@ -132,8 +137,7 @@ fn slices_make_the_model_again() {
 #[test]
 fn params_and_checklist_describe_the_files() {
     let folder = tempfile::tempdir().unwrap();
-    let report =
-        write_meta(&model(&shapes(), json!({"rope_theta": 5e5})), folder.path(), 1, &Silent).unwrap();
+    let report = write(&model(&shapes(), json!({"rope_theta": 5e5})), folder.path(), 1).unwrap();
     assert!(report.notes[0].contains("no tokenizer.model"), "{:?}", report.notes);
     // No context is in the configuration, which means 2048; a theta of half a million is Code Llama's.
     assert!(
@@ -164,7 +168,7 @@ fn a_tied_head_is_written_out() {
     shapes.remove("lm_head.weight");
     let model = model(&shapes, json!({"tie_word_embeddings": true}));
     let folder = tempfile::tempdir().unwrap();
-    write_meta(&model, folder.path(), 1, &Silent).unwrap();
+    write(&model, folder.path(), 1).unwrap();
     let file = TorchFile::open(folder.path().join("consolidated.00.pth")).unwrap();
     let (output, embedding) =
         (file.tensor("output.weight").unwrap(), file.tensor("tok_embeddings.weight").unwrap());
@@ -175,7 +179,7 @@ fn a_tied_head_is_written_out() {
 fn what_metas_code_does_not_know_is_refused() {
     let refused = |model: &HfModel, shards: usize| {
         let folder = tempfile::tempdir().unwrap();
-        let message = write_meta(model, folder.path(), shards, &Silent).unwrap_err().to_string();
+        let message = write(model, folder.path(), shards).unwrap_err().to_string();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{message}");
         message
     };

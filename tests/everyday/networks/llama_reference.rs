@@ -5,7 +5,7 @@ use zoo::base::progress::Silent;
 use zoo::forms::HfModel;
 use zoo::kernels::Precision;
 use zoo::model::{Checkpoint, Kept, Residence, Wave};
-use zoo::store::{GgufFileType, write_gguf};
+use zoo::store::{GgufFileType, GgufPlan};
 
 const LLAMA: Cases = Cases("llama");
 
@@ -76,7 +76,7 @@ fn a_gguf_file_is_run_with_its_biases_and_its_rotary_scaling() {
             model.config.insert("rope_theta".to_owned(), 5e5.into());
             model
         };
-        write_gguf(&model(), &file, GgufFileType::F32, &Silent).unwrap();
+        GgufPlan::new(&model(), GgufFileType::F32).unwrap().write(&file, &Silent).unwrap();
         let logits = |checkpoint: Checkpoint| {
             let matmul = zoo::kernels::by_name("portable", Precision::Exact).unwrap();
             let network = checkpoint.load(matmul, Residence::Memory).unwrap();
