@@ -2,5 +2,7 @@
 
 /// Every embedded file as (path below `zoo/`, text), sorted by path.
 pub fn files() -> &'static [(&'static str, &'static str)] {
-    include!(concat!(env!("OUT_DIR"), "/zoo_files.rs"))
+    // A static, so that the texts stand in the binary once however many callers this is inlined into.
+    static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/zoo_files.rs"));
+    FILES
 }
