@@ -52,6 +52,19 @@ impl FileError {
     pub fn io(path: &Path) -> impl Fn(io::Error) -> FileError {
         move |reason| FileError::Io { path: path.to_owned(), reason }
     }
+
+    /// A value that cannot be, under the key with this dotted path in the `text` of the file.
+    pub fn field(
+        file: &str,
+        text: &str,
+        field: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> FileError {
+        let line = line_of(text, &field.split('.').collect::<Vec<_>>());
+        let (file, field) = (file.to_owned(), field.to_owned());
+        FileError::Field { file, line, field, expected: expected.into(), found: found.into() }
+    }
 }
 
 /// Reads a value from YAML; `file` names it in messages.
@@ -84,15 +97,20 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| FileError::io(path)(io::Error::other(error)))
 }
 
-/// The `.yaml` and `.yml` files of a folder in order of their names.
+/// The endings of YAML files.
+pub const ENDINGS: [&str; 2] = ["yaml", "yml"];
+
+/// The files of a folder with one of these endings, in order of their names.
 ///
 /// # Errors
 /// [`FileError::Io`].
-pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub fn files_in(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, FileError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::io(folder))? {
         let path = entry.map_err(FileError::io(folder))?.path();
-        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && path.is_file() {
+        if path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending))
+            && path.is_file()
+        {
             files.push(path);
         }
     }
@@ -160,13 +178,13 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         fs::create_dir(folder.path().join("c.yaml")).unwrap();
-        let names: Vec<String> = files_in(folder.path())
+        let names: Vec<String> = files_in(folder.path(), &ENDINGS)
             .unwrap()
             .iter()
             .map(|path| stem(path.to_str().unwrap()).to_owned())
             .collect();
         assert_eq!(names, ["a", "b"]);
-        assert!(files_in(&folder.path().join("none")).is_err());
+        assert!(files_in(&folder.path().join("none"), &ENDINGS).is_err());
     }
 
     #[test]

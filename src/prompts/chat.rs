@@ -1,42 +1,33 @@
 //! One way of writing conversations, wherever it comes from: a card's template, or a checkpoint's own in Jinja.
 //!
-//! A card's template gives segments, so that marks stay marks; a Jinja template gives one text in which the
-//! tokenizer finds the marks again, as transformers has it.
+//! A card's template gives segments, so that special tokens stay what they are; a Jinja template gives one text in
+//! which the tokenizer finds them again, as transformers has it.
 
-use super::chat_template::{ChatOptions, ChatTemplate, render};
+use super::chat_template::{ChatTemplate, Jinja};
+use super::conversation::{End, Message, Segment, text};
 use super::error::PromptError;
-use super::render::{Message, RenderOptions, Segment, text};
 use super::template::{Kind, PromptTemplate};
 use crate::base::digest::sha256;
 
 /// How conversations are written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChatFormat {
     name: String,
     writer: Writer,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Writer {
     Card(Box<PromptTemplate>),
-    Jinja { source: String, bos: String, eos: String },
-}
-
-/// How a conversation ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// With what makes the model answer.
-    Answer,
-    /// In the middle of the last message, so that the model goes on with it.
-    Open,
+    Jinja(Jinja),
 }
 
 /// A written conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The text; marks of a card's template are spelled `<s>`, `</s>`.
+    /// The text; special tokens of a card's template are spelled `<s>`, `</s>`.
     pub text: String,
-    /// Text and marks apart; `None` of a Jinja template, whose marks are part of the text.
+    /// Text and special tokens apart; `None` of a Jinja template, whose tokens are part of the text.
     pub segments: Option<Vec<Segment>>,
 }
 
@@ -46,11 +37,10 @@ impl ChatFormat {
         Self { name: format!("card: {}", template.name), writer: Writer::Card(Box::new(template.clone())) }
     }
 
-    /// The format of a checkpoint's own template, with the texts of its start and end marks.
+    /// The format of a checkpoint's own template, with the spellings of its BOS and EOS.
     pub fn of_checkpoint(template: &ChatTemplate, bos: &str, eos: &str) -> Self {
-        let (bos, eos) = (bos.to_owned(), eos.to_owned());
-        let writer = Writer::Jinja { source: template.source.clone(), bos, eos };
-        Self { name: format!("checkpoint: {}", template.name), writer }
+        let jinja = Jinja { source: template.source.clone(), bos: bos.to_owned(), eos: eos.to_owned() };
+        Self { name: format!("checkpoint: {}", template.name), writer: Writer::Jinja(jinja) }
     }
 
     /// Where it comes from and its name there.
@@ -62,7 +52,7 @@ impl ChatFormat {
     pub fn has_turns(&self) -> bool {
         match &self.writer {
             Writer::Card(template) => template.kind == Kind::Chat,
-            Writer::Jinja { .. } => true,
+            Writer::Jinja(_) => true,
         }
     }
 
@@ -70,7 +60,7 @@ impl ChatFormat {
     pub fn template(&self) -> Option<&PromptTemplate> {
         match &self.writer {
             Writer::Card(template) => Some(template),
-            Writer::Jinja { .. } => None,
+            Writer::Jinja(_) => None,
         }
     }
 
@@ -78,7 +68,7 @@ impl ChatFormat {
     pub fn source_sha256(&self) -> Option<String> {
         match &self.writer {
             Writer::Card(_) => None,
-            Writer::Jinja { source, .. } => Some(sha256(source)),
+            Writer::Jinja(jinja) => Some(sha256(&jinja.source)),
         }
     }
 
@@ -86,45 +76,19 @@ impl ChatFormat {
     ///
     /// Errors: a conversation that the template has no form for, a template that fails.
     pub fn write(&self, messages: &[Message], end: End) -> Result<Written, PromptError> {
-        let (add_generation_prompt, continue_final_message) = (end == End::Answer, end == End::Open);
-        match &self.writer {
+        let (text, segments) = match &self.writer {
             Writer::Card(template) => {
-                let options = RenderOptions { add_generation_prompt, continue_final_message };
-                let segments = template.render(messages, options)?;
-                Ok(Written { text: text(&segments), segments: Some(segments) })
+                let segments = template.render(messages, end)?;
+                (text(&segments), Some(segments))
             }
-            Writer::Jinja { source, bos, eos } => {
-                let options = ChatOptions {
-                    bos_token: bos,
-                    eos_token: eos,
-                    add_generation_prompt,
-                    continue_final_message,
-                    now: None,
-                };
-                Ok(Written { text: render(source, messages, &options)?, segments: None })
-            }
-        }
-    }
-}
-
-/// Names of templates are unique, so equal names and sources are equal formats.
-impl PartialEq for ChatFormat {
-    fn eq(&self, other: &Self) -> bool {
-        let same = match (&self.writer, &other.writer) {
-            (Writer::Card(_), Writer::Card(_)) => true,
-            (Writer::Jinja { source, bos, eos }, Writer::Jinja { source: s, bos: b, eos: e }) => {
-                (source, bos, eos) == (s, b, e)
-            }
-            _ => false,
+            Writer::Jinja(jinja) => (jinja.render(messages, end)?, None),
         };
-        same && self.name == other.name
+        Ok(Written { text, segments })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
     use crate::prompts::load;
 
@@ -134,7 +98,7 @@ mod tests {
         let card = ChatFormat::of_card(&templates["vicuna-v1.1"]);
         let source = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}\
                       {% if add_generation_prompt %}[assistant]{% endif %}";
-        let own = ChatTemplate { name: "default".into(), source: source.into(), file: PathBuf::new() };
+        let own = ChatTemplate { name: "default".into(), source: source.into() };
         let own = ChatFormat::of_checkpoint(&own, "<s>", "</s>");
         let messages = [Message::user("a"), Message::assistant("b"), Message::user("c")];
         let written = own.write(&messages, End::Answer).unwrap();

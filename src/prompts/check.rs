@@ -1,170 +1,155 @@
 //! What serde cannot see: places that a pattern lacks or may not have, and whether the golden texts come out.
 
-use super::encode::EncodeMode;
+use super::conversation::{End, Segment, Special, text};
 use super::error::PromptError;
 use super::pattern::{Pattern, Piece};
-use super::render::Special;
-use super::template::{BosRule, Kind, PromptTemplate};
-use crate::base::yaml::{FileError, line_of};
+use super::template::{BosRule, EncodeMode, Kind, PromptTemplate};
+use crate::base::yaml::{FileError, stem};
 
 /// The longest name.
 const MAX_NAME: usize = 64;
 
-/// Checks a template; `stem` is the name of its file without the ending.
+/// The path of a field, what is expected there, and what was found.
+type Wrong = (&'static str, String, String);
+
+/// Checks a template that stands in `file`, whose text is `source`.
 ///
 /// Errors: the first fault, with file, line and field.
-pub(super) fn check(
-    template: &PromptTemplate,
-    file: &str,
-    stem: &str,
-    source: &str,
-) -> Result<(), PromptError> {
-    let checker = Checker { file, source };
-    checker.name(&template.name, stem)?;
-    checker.texts(template)?;
-    checker.layout(template)?;
-    checker.bos(template)?;
-    checker.sampling(template)?;
-    checker.golden(template)
+pub(super) fn check(template: &PromptTemplate, file: &str, source: &str) -> Result<(), PromptError> {
+    let checked = name(&template.name, stem(file))
+        .and_then(|()| texts(template))
+        .and_then(|()| layout(template))
+        .and_then(|()| bos(template))
+        .and_then(|()| sampling(template))
+        .and_then(|()| golden(template));
+    checked.map_err(|(field, expected, found)| FileError::field(file, source, field, expected, found).into())
 }
 
-struct Checker<'a> {
-    file: &'a str,
-    source: &'a str,
+fn require(
+    holds: bool,
+    field: &'static str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err((field, expected.into(), found.into())) }
 }
 
-impl Checker<'_> {
-    fn fault<T>(&self, field: &str, expected: &str, found: impl Into<String>) -> Result<T, PromptError> {
-        let path: Vec<&str> = field.split('.').collect();
-        let line = line_of(self.source, &path);
-        let (file, field, expected) = (self.file.to_owned(), field.to_owned(), expected.to_owned());
-        Err(FileError::Field { file, line, field, expected, found: found.into() }.into())
-    }
-
-    fn name(&self, name: &str, stem: &str) -> Result<(), PromptError> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
-        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
-            return self.fault("name", "lower-case letters, digits, `-`, `.` and `_`", format!("{name:?}"));
-        }
-        if name != stem {
-            return self.fault("name", &format!("the name of the file, {stem:?}"), format!("{name:?}"));
-        }
-        Ok(())
-    }
-
-    fn texts(&self, template: &PromptTemplate) -> Result<(), PromptError> {
-        for (field, text) in [("description", &template.description), ("src", &template.src)] {
-            if text.trim().is_empty() {
-                return self.fault(field, "a text", "an empty one");
-            }
-        }
-        for (field, texts) in [("forbidden", &template.forbidden), ("stop.strings", &template.stop.strings)] {
-            if texts.iter().any(String::is_empty) {
-                return self.fault(field, "texts with at least one character", "an empty one");
-            }
-        }
-        Ok(())
-    }
-
-    fn layout(&self, template: &PromptTemplate) -> Result<(), PromptError> {
-        let layout = &template.layout;
-        let contents: &[Piece] = &[Piece::Content];
-        let rows: [(&str, Option<&Pattern>, &[Piece]); 7] = [
-            ("layout.system", layout.system.as_ref(), &[Piece::System]),
-            ("layout.system_in_user", layout.system_in_user.as_ref(), &[Piece::System, Piece::Content]),
-            ("layout.user", Some(&layout.user), contents),
-            ("layout.user_with_input", layout.user_with_input.as_ref(), &[Piece::Content, Piece::Input]),
-            ("layout.assistant", layout.assistant.as_ref(), contents),
-            ("layout.generation", Some(&layout.generation), &[]),
-            ("layout.between", Some(&layout.between), &[]),
-        ];
-        let cut = rows.iter().any(|(_, pattern, _)| pattern.is_some_and(|pattern| pattern.has(&Piece::Cut)));
-        for (field, pattern, wanted) in rows {
-            let Some(pattern) = pattern else { continue };
-            for place in [Piece::Content, Piece::System, Piece::Input] {
-                let found = pattern.pieces().iter().filter(|piece| **piece == place).count();
-                let name = place_name(&place);
-                match (wanted.contains(&place), found) {
-                    (true, 1) | (false, 0) => {}
-                    (true, _) => {
-                        return self.fault(field, &format!("{name} once"), format!("{found} of them"));
-                    }
-                    (false, _) => return self.fault(field, &format!("no {name} here"), pattern.source()),
-                }
-            }
-        }
-        if layout.system.is_some() && layout.system_in_user.is_some() {
-            return self.fault("layout.system_in_user", "either this or layout.system", "both");
-        }
-        let special = |piece: &Piece| matches!(piece, Piece::Special(_) | Piece::Cut);
-        if let Some(folded) = layout.system_in_user.as_ref().filter(|p| p.pieces().iter().any(special)) {
-            return self.fault("layout.system_in_user", "text, {system} and {content} only", folded.source());
-        }
-        if template.default_system.is_some() && layout.system.is_none() && layout.system_in_user.is_none() {
-            return self.fault("default_system", "a place for it in the layout", "none");
-        }
-        if template.kind == Kind::Chat && layout.assistant.is_none() {
-            return self.fault("layout.assistant", "a pattern, as the template is for chats", "none");
-        }
-        if cut && template.encode != EncodeMode::PerSegment {
-            return self.fault(
-                "encode",
-                "per-segment, as the layout has {cut}",
-                format!("{:?}", template.encode),
-            );
-        }
-        Ok(())
-    }
-
-    /// A layout that writes its own BOS at the start must not get a second one.
-    fn bos(&self, template: &PromptTemplate) -> Result<(), PromptError> {
-        let starts = |pattern: &Pattern| pattern.pieces().first() == Some(&Piece::Special(Special::Bos));
-        let layout = &template.layout;
-        let first = layout.system.as_ref().unwrap_or(&layout.user);
-        if template.bos == BosRule::Tokenizer && (starts(first) || starts(&layout.user)) {
-            return self.fault("bos", "never, as the layout starts with {bos}", "tokenizer");
-        }
-        Ok(())
-    }
-
-    fn sampling(&self, template: &PromptTemplate) -> Result<(), PromptError> {
-        let Some(sampling) = &template.sampling else { return Ok(()) };
-        let rows = [
-            ("sampling.temperature", sampling.temperature, 0.0, 100.0),
-            ("sampling.top_p", sampling.top_p, f64::MIN_POSITIVE, 1.0),
-            ("sampling.repetition_penalty", sampling.repetition_penalty, f64::MIN_POSITIVE, 100.0),
-        ];
-        for (field, value, least, most) in rows {
-            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
-                return self.fault(field, "a sensible number", value.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn golden(&self, template: &PromptTemplate) -> Result<(), PromptError> {
-        if template.golden.is_empty() {
-            return self.fault("golden", "at least one conversation with its exact text", "none");
-        }
-        for golden in &template.golden {
-            if golden.ids.is_some() != golden.tokenizer.is_some() {
-                return self.fault("golden", "`ids` and `tokenizer` together", "one of the two");
-            }
-        }
-        match template.check_golden() {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.fault("golden", "conversations that render as the file says", error.to_string())
-            }
-        }
-    }
+fn name(name: &str, stem: &str) -> Result<(), Wrong> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    let sensible = (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain);
+    require(sensible, "name", "lower-case letters, digits, `-`, `.` and `_`", format!("{name:?}"))?;
+    require(name == stem, "name", format!("the name of the file, {stem:?}"), format!("{name:?}"))
 }
 
-fn place_name(place: &Piece) -> &'static str {
-    match place {
-        Piece::System => "{system}",
-        Piece::Input => "{input}",
-        _ => "{content}",
+fn texts(template: &PromptTemplate) -> Result<(), Wrong> {
+    for (field, text) in [("description", &template.description), ("src", &template.src)] {
+        require(!text.trim().is_empty(), field, "a text", "an empty one")?;
+    }
+    for (field, texts) in [("forbidden", &template.forbidden), ("stop.strings", &template.stop.strings)] {
+        let filled = texts.iter().all(|text| !text.is_empty());
+        require(filled, field, "texts with at least one character", "an empty one")?;
+    }
+    Ok(())
+}
+
+fn layout(template: &PromptTemplate) -> Result<(), Wrong> {
+    let layout = &template.layout;
+    let rows: [(&str, Option<&Pattern>, &[Piece]); 7] = [
+        ("layout.system", layout.system.as_ref(), &[Piece::System]),
+        ("layout.system_in_user", layout.system_in_user.as_ref(), &[Piece::System, Piece::Content]),
+        ("layout.user", Some(&layout.user), &[Piece::Content]),
+        ("layout.user_with_input", layout.user_with_input.as_ref(), &[Piece::Content, Piece::Input]),
+        ("layout.assistant", layout.assistant.as_ref(), &[Piece::Content]),
+        ("layout.generation", Some(&layout.generation), &[]),
+        ("layout.between", Some(&layout.between), &[]),
+    ];
+    let mut cut = false;
+    for (field, pattern, wanted) in rows {
+        let Some(pattern) = pattern else { continue };
+        cut |= pattern.pieces().contains(&Piece::Cut);
+        let places = [(Piece::Content, "{content}"), (Piece::System, "{system}"), (Piece::Input, "{input}")];
+        for (place, name) in places {
+            let found = pattern.pieces().iter().filter(|piece| **piece == place).count();
+            if wanted.contains(&place) {
+                require(found == 1, field, format!("{name} once"), format!("{found} of them"))?;
+            } else {
+                require(found == 0, field, format!("no {name} here"), pattern.source())?;
+            }
+        }
+    }
+    let places_for_system = [&layout.system, &layout.system_in_user].into_iter().flatten().count();
+    require(places_for_system < 2, "layout.system_in_user", "either this or layout.system", "both")?;
+    if let Some(folded) = &layout.system_in_user {
+        let text = folded.pieces().iter().all(|piece| !matches!(piece, Piece::Special(_) | Piece::Cut));
+        require(text, "layout.system_in_user", "text, {system} and {content} only", folded.source())?;
+    }
+    let placed = template.default_system.is_none() || places_for_system > 0;
+    require(placed, "default_system", "a place for it in the layout", "none")?;
+    let answers = template.kind != Kind::Chat || layout.assistant.is_some();
+    require(answers, "layout.assistant", "a pattern, as the template is for chats", "none")?;
+    let apart = !cut || template.encode == EncodeMode::PerSegment;
+    require(apart, "encode", "per-segment, as the layout has {cut}", format!("{:?}", template.encode))
+}
+
+/// A layout that writes its own BOS at the start must not get a second one.
+fn bos(template: &PromptTemplate) -> Result<(), Wrong> {
+    let starts = |pattern: &Pattern| pattern.pieces().first() == Some(&Piece::Special(Special::Bos));
+    let own = starts(&template.layout.user) || template.layout.system.as_ref().is_some_and(starts);
+    let once = template.bos == BosRule::Never || !own;
+    require(once, "bos", "never, as the layout starts with {bos}", "tokenizer")
+}
+
+fn sampling(template: &PromptTemplate) -> Result<(), Wrong> {
+    let Some(sampling) = &template.sampling else { return Ok(()) };
+    for (field, value, least, most) in [
+        ("sampling.temperature", sampling.temperature, 0.0, 100.0),
+        ("sampling.top_p", sampling.top_p, f64::MIN_POSITIVE, 1.0),
+        ("sampling.repetition_penalty", sampling.repetition_penalty, f64::MIN_POSITIVE, 100.0),
+    ] {
+        if let Some(value) = value {
+            require((least..=most).contains(&value), field, "a sensible number", value.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn golden(template: &PromptTemplate) -> Result<(), Wrong> {
+    let any = !template.golden.is_empty();
+    require(any, "golden", "at least one conversation with its exact text", "none")?;
+    let paired = template.golden.iter().all(|golden| golden.ids.is_some() == golden.tokenizer.is_some());
+    require(paired, "golden", "`ids` and `tokenizer` together", "one of the two")?;
+    let rendered = template.check_golden();
+    rendered.map_err(|found| ("golden", "conversations that render as the file says".to_owned(), found))
+}
+
+impl PromptTemplate {
+    /// Compares the renderings of all golden conversations.
+    ///
+    /// Errors: the first difference, or a conversation that does not render; in words.
+    pub fn check_golden(&self) -> Result<(), String> {
+        for (index, golden) in (1..).zip(&self.golden) {
+            let differs = |what: &str, expected: &dyn std::fmt::Debug, found: &dyn std::fmt::Debug| {
+                let name = &self.name;
+                format!(
+                    "prompt template {name}: golden {index}: {what}: expected {expected:?}, found {found:?}"
+                )
+            };
+            let end = if golden.add_generation_prompt { End::Answer } else { End::Closed };
+            let segments = self.render(&golden.messages, end).map_err(|error| error.to_string())?;
+            let found = text(&segments);
+            if found != golden.text {
+                return Err(differs("text", &golden.text, &found));
+            }
+            let parts = segments.iter().filter_map(|segment| match segment {
+                Segment::Text(text) => Some(text.as_str()),
+                Segment::Special(_) => None,
+            });
+            let parts: Vec<&str> = parts.collect();
+            if let Some(wanted) = golden.parts.as_ref().filter(|wanted| **wanted != parts) {
+                return Err(differs("parts", wanted, &parts));
+            }
+        }
+        Ok(())
     }
 }
 

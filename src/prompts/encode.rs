@@ -3,24 +3,10 @@
 //! A SentencePiece vocabulary puts a space (the dummy prefix) before a text, and where it does so changes
 //! the ids: `</s>USER` is `</s>`, `▁USER` for the tokenizers of 2023 and `</s>`, `USER` for later ones.
 
-use serde::Deserialize;
-
+use super::conversation::{Segment, Special};
 use super::error::PromptError;
-use super::render::{Segment, Special};
-use super::template::{BosRule, PromptTemplate};
+use super::template::{BosRule, EncodeMode, PromptTemplate};
 use crate::tokenizer::Tokenizer;
-
-/// Where texts get a dummy prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncodeMode {
-    /// Every text segment is encoded by itself, also after a cut (Meta's code, BELLE, Ziya).
-    PerSegment,
-    /// Every text between special tokens gets one, cuts are ignored (transformers in 2023, `legacy=True`).
-    Legacy,
-    /// Only a text at the very start gets one, cuts are ignored (`legacy=False`).
-    NonLegacy,
-}
 
 /// The ids of the segments; nothing is added.
 ///
@@ -55,19 +41,7 @@ impl PromptTemplate {
     ///
     /// Errors: as [`encode`].
     pub fn encode(&self, segments: &[Segment], tokenizer: &Tokenizer) -> Result<Vec<u32>, PromptError> {
-        self.encode_as(segments, tokenizer, self.encode)
-    }
-
-    /// As [`PromptTemplate::encode`], in another mode.
-    ///
-    /// Errors: as [`encode`].
-    pub fn encode_as(
-        &self,
-        segments: &[Segment],
-        tokenizer: &Tokenizer,
-        mode: EncodeMode,
-    ) -> Result<Vec<u32>, PromptError> {
-        let ids = encode(segments, tokenizer, mode)?;
+        let ids = encode(segments, tokenizer, self.encode)?;
         let bos = tokenizer.bos().filter(|_| self.adds_bos(segments) && tokenizer.adds_bos());
         Ok(bos.into_iter().chain(ids).collect())
     }
@@ -91,7 +65,7 @@ fn join_texts(segments: &[Segment]) -> Vec<Segment> {
 }
 
 /// The id of a special token.
-pub(super) fn special_id(special: &Special, tokenizer: &Tokenizer) -> Result<u32, PromptError> {
+fn special_id(special: &Special, tokenizer: &Tokenizer) -> Result<u32, PromptError> {
     let missing = |token: &str| PromptError::NoToken { token: token.to_owned() };
     match special {
         Special::Bos => tokenizer.bos().ok_or_else(|| missing("BOS (<s>)")),
@@ -125,7 +99,7 @@ fn encode_without_prefix(text: &str, tokenizer: &Tokenizer) -> Result<Vec<u32>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prompts::{Message, RenderOptions, load, sample};
+    use crate::prompts::{End, Message, load, sample};
     use serde_json::json;
 
     /// Letters as tokens, a dummy prefix, line ends as bytes, `<human>` and `<bot>` as single tokens.
@@ -173,10 +147,11 @@ mod tests {
 
     fn shown(name: &str, mode: EncodeMode, adds_bos: bool) -> String {
         let tokenizer = tokenizer(adds_bos);
-        let templates = load(None).unwrap();
+        let mut template = load(None).unwrap()[name].clone();
+        template.encode = mode;
         let messages = [Message::user("a"), Message::assistant("b"), Message::user("\nc")];
-        let segments = templates[name].render(&messages, RenderOptions::default()).unwrap();
-        let ids = templates[name].encode_as(&segments, &tokenizer, mode).unwrap();
+        let segments = template.render(&messages, End::Answer).unwrap();
+        let ids = template.encode(&segments, &tokenizer).unwrap();
         spelled(&ids, &tokenizer)
     }
 
@@ -190,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_mark_is_added_once_and_only_where_the_rule_says() {
+    fn a_bos_is_added_once_and_only_where_the_rule_says() {
         let coati = |adds_bos| shown("coati-serve", EncodeMode::Legacy, adds_bos);
         assert!(coati(true).starts_with("<s>▁Below") && coati(false).starts_with("▁Below"));
         assert!(shown("belle-train-v2", EncodeMode::Legacy, true).starts_with("▁Human"));
@@ -203,7 +178,7 @@ mod tests {
         let tokenizer = tokenizer(true);
         let templates = load(None).unwrap();
         let ziya = &templates["ziya"];
-        let segments = ziya.render(&[Message::user("<bot></s>")], RenderOptions::default()).unwrap();
+        let segments = ziya.render(&[Message::user("<bot></s>")], End::Answer).unwrap();
         let ids = ziya.encode(&segments, &tokenizer).unwrap();
         let human = u32::try_from(tokenizer.vocab_size()).unwrap() - 2;
         assert_eq!(ids.first(), Some(&human));
@@ -211,8 +186,11 @@ mod tests {
         assert!(!ids.contains(&2));
         assert_eq!(spelled(&ids, &tokenizer), "<human>▁:<bot></s>\n<bot>▁:");
         let shown = sample(ziya, Some(&tokenizer)).unwrap().tokens.unwrap();
-        let specials: Vec<&str> =
-            shown.iter().filter(|token| token.special).map(|token| token.text.as_str()).collect();
+        let specials: Vec<&str> = shown
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .filter(|text| text.starts_with('<') && *text != "<0x0A>")
+            .collect();
         assert_eq!(specials, ["<human>", "<bot>", "</s>", "<human>", "<bot>"]);
     }
 

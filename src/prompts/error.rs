@@ -1,6 +1,6 @@
 //! What can go wrong with templates, conversations and their tokens, as data.
 
-use super::render::Role;
+use super::conversation::Role;
 use crate::base::fault::Refusal;
 use crate::base::names::nearest_words;
 use crate::base::yaml::FileError;
@@ -58,16 +58,6 @@ pub enum PromptError {
     /// A text cannot be encoded.
     #[error("cannot encode the prompt: {0}")]
     Tokenizer(#[from] TokenizerError),
-    /// A golden conversation renders differently.
-    #[error("prompt template {template}: golden {index}: {what}: expected {expected}, found {found}")]
-    Golden {
-        template: String,
-        /// Position in the list, from 1.
-        index: usize,
-        what: &'static str,
-        expected: String,
-        found: String,
-    },
     /// A checkpoint's Jinja template fails.
     #[error("chat_template{}: {message}", line_words(*.line))]
     ChatTemplate {

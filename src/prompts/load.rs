@@ -21,7 +21,7 @@ pub type PromptTemplates = BTreeMap<String, PromptTemplate>;
 /// Errors: no YAML, unknown or missing keys, values that cannot be, golden texts that do not come out.
 pub fn parse(file: &str, text: &str) -> Result<PromptTemplate, PromptError> {
     let template: PromptTemplate = yaml::parse(file, text)?;
-    check(&template, file, stem(file), text)?;
+    check(&template, file, text)?;
     Ok(template)
 }
 
@@ -43,7 +43,7 @@ pub fn load(zoo_dir: Option<&Path>) -> Result<PromptTemplates, PromptError> {
     }
     if let Some(folder) = zoo_dir.map(|dir| dir.join("prompts")).filter(|folder| folder.is_dir()) {
         let mut files = BTreeMap::new();
-        for path in yaml::files_in(&folder)? {
+        for path in yaml::files_in(&folder, &yaml::ENDINGS)? {
             let file = path.display().to_string();
             let template = parse(&file, &yaml::read_text(&path, MAX_BYTES)?)?;
             let name = template.name.clone();

@@ -10,9 +10,9 @@ pub mod chat_template;
 
 mod chat;
 mod check;
+mod conversation;
 mod encode;
 mod error;
-mod golden;
 mod load;
 mod parsed;
 mod pattern;
@@ -21,13 +21,14 @@ mod sample;
 mod stop;
 mod template;
 
-pub use chat::{ChatFormat, End, Written};
-pub use encode::{EncodeMode, encode};
+pub use chat::{ChatFormat, Written};
+pub use conversation::{End, Message, Role, Segment, Special, text};
+pub use encode::encode;
 pub use error::PromptError;
-pub use golden::Golden;
 pub use load::{PromptTemplates, embedded_names, find, load, parse};
 pub use pattern::{Pattern, Piece};
-pub use render::{Message, RenderOptions, Role, Segment, Special, text, text_with_marks};
-pub use sample::{Sample, SampleToken, sample};
+pub use sample::{Sample, sample};
 pub use stop::{Stop, StopRegex};
-pub use template::{BosRule, EmptySystem, InputWhen, Kind, Layout, NamedText, PromptTemplate, Sampling};
+pub use template::{
+    BosRule, EmptySystem, EncodeMode, Golden, InputWhen, Kind, Layout, NamedText, PromptTemplate, Sampling,
+};

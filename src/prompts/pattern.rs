@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Deserializer};
 
+use super::conversation::Special;
 use super::parsed::from_str;
-use super::render::Special;
 
 /// One part of a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +42,6 @@ impl Pattern {
     /// The pattern as it was written.
     pub fn source(&self) -> &str {
         &self.source
-    }
-
-    /// Whether the pattern has this part.
-    pub fn has(&self, piece: &Piece) -> bool {
-        self.pieces.contains(piece)
     }
 }
 

@@ -3,116 +3,18 @@
 //! The rules are those of the families' own code (facts and sources stand in each template's file): an
 //! optional system message, then user and assistant in turn.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
+use super::conversation::{End, Message, Role, Segment};
 use super::error::PromptError;
 use super::pattern::{Pattern, Piece};
 use super::template::{EmptySystem, InputWhen, Kind, PromptTemplate};
-use crate::base::names::name_of;
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Instructions for the whole conversation.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(self))
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-    /// The second text of an instruction (the `input` of the Alpaca data).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<String>,
-}
-
-impl Message {
-    /// A message without an input.
-    pub fn new(role: Role, content: impl Into<String>) -> Message {
-        Message { role, content: content.into(), input: None }
-    }
-
-    /// A message of the person.
-    pub fn user(content: impl Into<String>) -> Message {
-        Message::new(Role::User, content)
-    }
-
-    /// A message of the model.
-    pub fn assistant(content: impl Into<String>) -> Message {
-        Message::new(Role::Assistant, content)
-    }
-
-    /// The system message.
-    pub fn system(content: impl Into<String>) -> Message {
-        Message::new(Role::System, content)
-    }
-
-    /// The same message with a second text.
-    #[must_use]
-    pub fn with_input(mut self, input: impl Into<String>) -> Message {
-        self.input = Some(input.into());
-        self
-    }
-}
-
-/// A special token by its part in the vocabulary.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Special {
-    /// The start mark (`<s>`).
-    Bos,
-    /// The end mark (`</s>`).
-    Eos,
-    /// A token of the vocabulary by its text (`<human>`).
-    Token(String),
-}
-
-/// A piece of a rendered prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Segment {
-    /// Text in which nothing is special. Two texts in a row are encoded apart.
-    Text(String),
-    /// One token.
-    Special(Special),
-}
-
-/// How the end of a conversation is rendered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RenderOptions {
-    /// After a last user message comes what makes the model answer.
-    pub add_generation_prompt: bool,
-    /// A last assistant message is left open, so that the model goes on with it.
-    pub continue_final_message: bool,
-}
-
-impl Default for RenderOptions {
-    fn default() -> Self {
-        RenderOptions { add_generation_prompt: true, continue_final_message: false }
-    }
-}
+use crate::python::text::strip;
 
 impl PromptTemplate {
     /// The segments of a conversation.
     ///
     /// Errors: no message, roles out of turn, more turns than the template knows, a system message or an input
     /// without a place, a forbidden text.
-    pub fn render(&self, messages: &[Message], options: RenderOptions) -> Result<Vec<Segment>, PromptError> {
+    pub fn render(&self, messages: &[Message], end: End) -> Result<Vec<Segment>, PromptError> {
         self.check_conversation(messages)?;
         let (given, turns) = match messages {
             [first, rest @ ..] if first.role == Role::System => (Some(&first.content), rest),
@@ -129,7 +31,7 @@ impl PromptTemplate {
         for (i, message) in turns.iter().enumerate() {
             match message.role {
                 Role::Assistant => {
-                    let open = options.continue_final_message && i + 1 == turns.len();
+                    let open = end == End::Open && i + 1 == turns.len();
                     self.assistant(&mut writer, message, open);
                 }
                 _ => {
@@ -141,7 +43,7 @@ impl PromptTemplate {
             }
         }
         let asked = turns.last().is_some_and(|last| last.role == Role::User);
-        if asked && options.add_generation_prompt {
+        if asked && end == End::Answer {
             writer.pattern(&self.layout.generation, &Filling::default());
         }
         Ok(writer.segments)
@@ -179,15 +81,13 @@ impl PromptTemplate {
 
     /// The text without white space at both ends if the template strips this role.
     fn stripped<'a>(&self, role: Role, text: &'a str) -> &'a str {
-        if self.strip.contains(&role) { python_strip(text) } else { text }
+        if self.strip.contains(&role) { strip(text) } else { text }
     }
 
     fn check_conversation(&self, messages: &[Message]) -> Result<(), PromptError> {
-        let fault = |index: usize, expected: &str, found: String| PromptError::Conversation {
-            template: self.name.clone(),
-            index,
-            expected: expected.to_owned(),
-            found,
+        let fault = |index: usize, expected: &str, found: &str| {
+            let (template, expected, found) = (self.name.clone(), expected.to_owned(), found.to_owned());
+            Err(PromptError::Conversation { template, index, expected, found })
         };
         let mut wanted = Role::User;
         let mut users = 0_usize;
@@ -196,56 +96,46 @@ impl PromptTemplate {
             self.check_forbidden(index, message)?;
             if role == Role::System {
                 if index != 1 {
-                    return Err(fault(
-                        index,
-                        "a system message only at the start",
-                        "one in between".to_owned(),
-                    ));
+                    return fault(index, "a system message only at the start", "one in between");
                 }
                 if self.layout.system.is_none() && self.layout.system_in_user.is_none() {
                     let said = "a conversation without a system message (the template has no place for one)";
-                    return Err(fault(index, said, "a system message".to_owned()));
+                    return fault(index, said, "a system message");
                 }
                 continue;
             }
             if role != wanted {
-                return Err(fault(
-                    index,
-                    &format!("a message of the {wanted}"),
-                    format!("one of the {role}"),
-                ));
+                return fault(index, &format!("a message of the {wanted}"), &format!("one of the {role}"));
             }
             if role == Role::User {
                 users += 1;
                 if users > 1 && self.kind != Kind::Chat {
-                    let said = "one user message (the template knows a single turn)";
-                    return Err(fault(index, said, "a second one".to_owned()));
+                    return fault(
+                        index,
+                        "one user message (the template knows a single turn)",
+                        "a second one",
+                    );
                 }
             } else if self.layout.assistant.is_none() {
                 let said = "no answer (the template has no form for one)";
-                return Err(fault(index, said, "a message of the assistant".to_owned()));
+                return fault(index, said, "a message of the assistant");
             }
-            let input = message.input.as_deref().unwrap_or_default();
-            if !input.is_empty() && (role != Role::User || self.layout.user_with_input.is_none()) {
+            let takes_input = role == Role::User && self.layout.user_with_input.is_some();
+            if !takes_input && message.input.as_ref().is_some_and(|input| !input.is_empty()) {
                 let said = "a message without an input (the template has no place for one)";
-                return Err(fault(index, said, "an input".to_owned()));
+                return fault(index, said, "an input");
             }
             wanted = if role == Role::User { Role::Assistant } else { Role::User };
         }
         if users == 0 {
-            let said = "at least one user message";
-            return Err(fault(messages.len() + 1, said, "the end of the conversation".to_owned()));
+            return fault(messages.len() + 1, "at least one user message", "the end of the conversation");
         }
         Ok(())
     }
 
     fn check_forbidden(&self, index: usize, message: &Message) -> Result<(), PromptError> {
-        let input = message.input.as_deref().unwrap_or_default();
-        let found = self
-            .forbidden
-            .iter()
-            .find(|text| message.content.contains(text.as_str()) || input.contains(text.as_str()));
-        match found {
+        let texts = std::iter::once(&message.content).chain(&message.input);
+        match self.forbidden.iter().find(|text| texts.clone().any(|said| said.contains(text.as_str()))) {
             None => Ok(()),
             Some(text) => Err(PromptError::Forbidden {
                 template: self.name.clone(),
@@ -255,11 +145,6 @@ impl PromptTemplate {
             }),
         }
     }
-}
-
-/// Python's `str.strip`: Unicode's white space and the four separators of ASCII.
-fn python_strip(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
 /// What the places of a pattern are filled with.
@@ -318,19 +203,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// The segments as people read them, `<s>` and `</s>` for the marks.
-pub fn text(segments: &[Segment]) -> String {
-    text_with_marks(segments, "<s>", "</s>")
-}
-
-/// The segments as text with the given spelling of the marks.
-pub fn text_with_marks(segments: &[Segment], bos: &str, eos: &str) -> String {
-    let spelled = segments.iter().map(|segment| match segment {
-        Segment::Text(text) | Segment::Special(Special::Token(text)) => text.as_str(),
-        Segment::Special(Special::Bos) => bos,
-        Segment::Special(Special::Eos) => eos,
-    });
-    spelled.collect()
 }

@@ -1,4 +1,4 @@
-//! When an answer ends: the end mark, stop strings, a regular expression that cuts the rest off.
+//! When an answer ends: the EOS, stop strings, a regular expression that cuts the rest off.
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer};
@@ -12,7 +12,7 @@ const REGEX_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// The end mark ends the answer.
+    /// The EOS ends the answer.
     #[serde(default)]
     pub eos: bool,
     /// Texts that end the answer and do not belong to it.

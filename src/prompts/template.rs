@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::encode::EncodeMode;
-use super::golden::Golden;
+use super::conversation::{Message, Role};
 use super::pattern::Pattern;
-use super::render::Role;
 use super::stop::Stop;
 
 /// A prompt template (`zoo/prompts/NAME.yaml`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptTemplate {
     /// The name by which cards refer to it; also the name of the file.
@@ -75,7 +73,7 @@ pub enum Kind {
 }
 
 /// The patterns of a template.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     /// In front of everything, from the system text.
@@ -138,6 +136,18 @@ pub enum BosRule {
     Never,
 }
 
+/// Where texts get a dummy prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncodeMode {
+    /// Every text segment is encoded by itself, also after a cut (Meta's code, BELLE, Ziya).
+    PerSegment,
+    /// Every text between special tokens gets one, cuts are ignored (transformers in 2023, `legacy=True`).
+    Legacy,
+    /// Only a text at the very start gets one, cuts are ignored (`legacy=False`).
+    NonLegacy,
+}
+
 /// A text with its source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,4 +182,35 @@ pub struct Sampling {
     pub max_new_tokens: Option<u32>,
     /// Where it was read.
     pub src: String,
+}
+
+/// A conversation with its exact rendering.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// Whether the generation prompt follows.
+    #[serde(default = "yes")]
+    pub add_generation_prompt: bool,
+    /// The rendering as text, special tokens spelled out.
+    pub text: String,
+    /// The texts that are encoded one by one, where special tokens or cuts lie between them.
+    #[serde(default)]
+    pub parts: Option<Vec<String>>,
+    /// The ids with `tokenizer`, BOS rule included.
+    #[serde(default)]
+    pub ids: Option<Vec<u32>>,
+    /// Name of the tokenizer of `ids`.
+    #[serde(default)]
+    pub tokenizer: Option<String>,
+    /// The mode of `ids`, if not the template's.
+    #[serde(default)]
+    pub encode: Option<EncodeMode>,
+    /// Where it was read or how it was found.
+    pub src: String,
+}
+
+fn yes() -> bool {
+    true
 }

@@ -160,7 +160,7 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
         if kind != Kind::Card && !place.is_dir() {
             continue;
         }
-        for path in yaml::files_in(&place)? {
+        for path in yaml::files_in(&place, &yaml::ENDINGS)? {
             items.push(file(kind, &path)?);
         }
     }
@@ -173,7 +173,7 @@ pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, 
     let embedded = super::embedded::files().iter().filter_map(|(file, _)| file.strip_prefix("prompts/"));
     let mut names: BTreeSet<String> = embedded.map(stem).collect();
     if let Some(own) = user_dir.map(|user_dir| user_dir.join("prompts")).filter(|own| own.is_dir()) {
-        names.extend(yaml::files_in(&own)?.iter().map(|path| stem(&path.to_string_lossy())));
+        names.extend(yaml::files_in(&own, &yaml::ENDINGS)?.iter().map(|path| stem(&path.to_string_lossy())));
     }
     Ok(names)
 }

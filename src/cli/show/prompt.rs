@@ -77,7 +77,7 @@ fn show(sample: &Sample, trouble: Option<String>, width: usize) -> String {
         Some(tokens) => {
             let words: Vec<String> = tokens
                 .iter()
-                .map(|token| format!("{}:{}", token.id, token.text.replace('\n', "\\n").replace(' ', "␣")))
+                .map(|(id, text)| format!("{id}:{}", text.replace('\n', "\\n").replace(' ', "␣")))
                 .collect();
             out.push_str(&format!("  {} tokens\n", tokens.len()));
             out.push_str(&paragraph(&words.join(" "), 4, width));
@@ -159,10 +159,8 @@ mod tests {
 
     #[test]
     fn tokens_are_shown_or_the_reason_why_not() {
-        let token = |id, text: &str| prompts::SampleToken { id, text: text.to_owned(), special: id < 3 };
+        let token = |id, text: &str| (id, text.to_owned());
         let mut sample = Sample {
-            messages: Vec::new(),
-            segments: Vec::new(),
             text: "Hi</s>".to_owned(),
             adds_bos: true,
             tokens: Some(vec![token(1, "<s>"), token(6324, "▁Hi"), token(2, "</s>")]),

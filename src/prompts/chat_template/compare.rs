@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::super::render::{Message, RenderOptions, text_with_marks};
+use super::super::conversation::{End, Message, Role, spelled_with};
 use super::super::template::{Kind, PromptTemplate};
-use super::{ChatOptions, render};
+use super::Jinja;
 
 /// Characters shown before and after the first difference.
 const AROUND: usize = 20;
@@ -61,22 +61,19 @@ fn around(text: &str, at: usize) -> String {
 
 /// Renders a few conversations with a card's template and with a checkpoint's Jinja text.
 ///
-/// Both texts hold all marks: the start mark that a tokenizer would add stands in the card's text too, as the
+/// Both texts hold all special tokens: the BOS that a tokenizer would add stands in the card's text too, as the
 /// checkpoint's template writes its own.
-pub fn compare(template: &PromptTemplate, source: &str, bos_token: &str, eos_token: &str) -> Vec<Comparison> {
-    let probes = probes(template);
-    let compared = probes.into_iter().map(|(probe, messages)| {
-        let segments = template.render(&messages, RenderOptions::default());
-        let card = segments.map(|segments| {
-            let bos = if template.adds_bos(&segments) { bos_token } else { "" };
-            format!("{bos}{}", text_with_marks(&segments, bos_token, eos_token))
+pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) -> Vec<Comparison> {
+    let jinja = Jinja { source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() };
+    let compared = probes(template).into_iter().map(|(probe, messages)| {
+        let asked = messages.last().is_some_and(|last| last.role == Role::User);
+        let end = if asked { End::Answer } else { End::Closed };
+        let card = template.render(&messages, end).map(|segments| {
+            let added = if template.adds_bos(&segments) { bos } else { "" };
+            format!("{added}{}", spelled_with(&segments, bos, eos))
         });
-        let asked = messages.last().is_some_and(|last| last.role == super::super::render::Role::User);
-        let options =
-            ChatOptions { bos_token, eos_token, add_generation_prompt: asked, ..ChatOptions::default() };
-        let checkpoint = render(source, &messages, &options);
-        let words = |error: super::super::PromptError| error.to_string();
-        Comparison { probe, card: card.map_err(words), checkpoint: checkpoint.map_err(words) }
+        let checkpoint = jinja.render(&messages, end).map_err(|error| error.to_string());
+        Comparison { probe, card: card.map_err(|error| error.to_string()), checkpoint }
     });
     compared.collect()
 }

@@ -1,16 +1,16 @@
-//! The chat templates of a checkpoint's folder, with its start and end marks.
+//! The chat templates of a checkpoint's folder, with the spellings of its BOS and EOS.
 //!
 //! In the order in which transformers trusts them: `chat_template.jinja` (and `additional_chat_templates/`),
 //! else `chat_template` in `tokenizer_config.json`, a text or a list of names and texts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::super::error::PromptError;
 use super::MAX_TEMPLATE;
 use crate::base::fault::Refusal;
-use crate::base::yaml::{FileError, read_text};
+use crate::base::yaml::{files_in, read_text};
 use crate::weights::gguf::Metadata;
 
 /// Bytes of a settings file that are read at most.
@@ -25,8 +25,6 @@ pub struct ChatTemplate {
     pub name: String,
     /// The Jinja text.
     pub source: String,
-    /// The file it was read from.
-    pub file: PathBuf,
 }
 
 /// What a folder says about chats.
@@ -34,9 +32,9 @@ pub struct ChatTemplate {
 pub struct ChatTemplates {
     /// The templates; none if the checkpoint has none.
     pub templates: Vec<ChatTemplate>,
-    /// The text of the start mark.
+    /// The spelling of the BOS.
     pub bos_token: Option<String>,
-    /// The text of the end mark.
+    /// The spelling of the EOS.
     pub eos_token: Option<String>,
 }
 
@@ -53,8 +51,13 @@ impl ChatTemplates {
         let jinja = folder.join("chat_template.jinja");
         if jinja.is_file() {
             found.templates.clear();
-            found.read_jinja("default", jinja)?;
-            found.read_additional(&folder.join("additional_chat_templates"))?;
+            found.push("default", &read_text(&jinja, MAX_TEMPLATE as u64)?);
+            let others = folder.join("additional_chat_templates");
+            let others = if others.is_dir() { files_in(&others, &["jinja"])? } else { Vec::new() };
+            for file in others.iter().take(MAX_TEMPLATES) {
+                let name = file.file_stem().expect("a file with an ending has a name before it");
+                found.push(&name.to_string_lossy(), &read_text(file, MAX_TEMPLATE as u64)?);
+            }
         }
         Ok(found)
     }
@@ -66,19 +69,14 @@ impl ChatTemplates {
     pub fn from_gguf(metadata: &Metadata, file: &Path) -> Result<ChatTemplates, PromptError> {
         const KEY: &str = "tokenizer.chat_template";
         let mut found = ChatTemplates::default();
-        for key in metadata.0.keys().filter(|key| key.starts_with(KEY)).take(MAX_TEMPLATES) {
-            let name = match key.strip_prefix(KEY) {
-                Some("") => "default",
-                Some(rest) => match rest.strip_prefix('.') {
-                    Some(name) => name,
-                    None => continue,
-                },
-                None => continue,
-            };
+        let keys = metadata.0.keys().filter_map(|key| Some((key, key.strip_prefix(KEY)?)));
+        for (key, rest) in keys.take(MAX_TEMPLATES) {
+            let name = if rest.is_empty() { Some("default") } else { rest.strip_prefix('.') };
+            let Some(name) = name else { continue };
             let source = metadata.string(key).map_err(|error| {
                 Refusal::of_field(&file.display().to_string(), key, "a text", error.found)
             })?;
-            found.push(name, source.expect("the key was found"), file);
+            found.push(name, source.expect("the key was found"));
         }
         Ok(found)
     }
@@ -92,32 +90,6 @@ impl ChatTemplates {
         })
     }
 
-    fn read_jinja(&mut self, name: &str, file: PathBuf) -> Result<(), PromptError> {
-        let source = read_text(&file, MAX_TEMPLATE as u64)?;
-        self.templates.push(ChatTemplate { name: name.to_owned(), source, file });
-        Ok(())
-    }
-
-    fn read_additional(&mut self, folder: &Path) -> Result<(), PromptError> {
-        if !folder.is_dir() {
-            return Ok(());
-        }
-        let failed = FileError::io(folder);
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(&failed)? {
-            let path = entry.map_err(&failed)?.path();
-            if path.extension().is_some_and(|ending| ending == "jinja") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        for file in files.into_iter().take(MAX_TEMPLATES) {
-            let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            self.read_jinja(&name, file)?;
-        }
-        Ok(())
-    }
-
     fn read_settings(&mut self, file: &Path) -> Result<(), PromptError> {
         let fault = |field: &str, expected: &str, found: String| {
             PromptError::from(Refusal::of_field(&file.display().to_string(), field, expected, found))
@@ -125,12 +97,12 @@ impl ChatTemplates {
         let text = read_text(file, MAX_SETTINGS)?;
         let settings: Value =
             serde_json::from_str(&text).map_err(|error| fault("the file", "JSON", error.to_string()))?;
-        self.bos_token = mark(&settings, "bos_token");
-        self.eos_token = mark(&settings, "eos_token");
+        self.bos_token = spelling(&settings, "bos_token");
+        self.eos_token = spelling(&settings, "eos_token");
         let field = "chat_template";
         match settings.get(field) {
             None | Some(Value::Null) => {}
-            Some(Value::String(source)) => self.push("default", source, file),
+            Some(Value::String(source)) => self.push("default", source),
             Some(Value::Array(items)) if items.len() <= MAX_TEMPLATES => {
                 for item in items {
                     let part = |key: &str| item.get(key).and_then(Value::as_str);
@@ -138,7 +110,7 @@ impl ChatTemplates {
                         let found = shortened(item);
                         return Err(fault(field, "items with the texts `name` and `template`", found));
                     };
-                    self.push(name, source, file);
+                    self.push(name, source);
                 }
             }
             Some(other) => {
@@ -148,15 +120,13 @@ impl ChatTemplates {
         Ok(())
     }
 
-    fn push(&mut self, name: &str, source: &str, file: &Path) {
-        let template =
-            ChatTemplate { name: name.to_owned(), source: source.to_owned(), file: file.to_owned() };
-        self.templates.push(template);
+    fn push(&mut self, name: &str, source: &str) {
+        self.templates.push(ChatTemplate { name: name.to_owned(), source: source.to_owned() });
     }
 }
 
-/// A mark as text, given bare or as an object with `content`.
-fn mark(settings: &Value, key: &str) -> Option<String> {
+/// A special token as text, given bare or as an object with `content`.
+fn spelling(settings: &Value, key: &str) -> Option<String> {
     let value = settings.get(key)?;
     let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str));
     text.filter(|text| !text.is_empty()).map(str::to_owned)

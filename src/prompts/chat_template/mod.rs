@@ -17,72 +17,53 @@ use regex::Regex;
 pub use compare::{Comparison, compare};
 pub use files::{ChatTemplate, ChatTemplates};
 
+use super::conversation::{End, Message};
 use super::error::PromptError;
-use super::render::Message;
 use crate::python::jinja::{Options, Template};
 
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 const MAX_TEMPLATE: usize = 1 << 20;
 
-/// What a chat template is rendered with besides the messages.
-#[derive(Debug, Clone, Copy)]
-pub struct ChatOptions<'a> {
-    /// The text of the start mark.
-    pub bos_token: &'a str,
-    /// The text of the end mark.
-    pub eos_token: &'a str,
-    /// Asks the template for the text that makes the model answer.
-    pub add_generation_prompt: bool,
-    /// Cuts the text after the last message's content, so that the model goes on with it.
-    pub continue_final_message: bool,
-    /// The time that `strftime_now` prints, in UTC; `None`: now.
-    pub now: Option<SystemTime>,
+/// A chat template in Jinja, with the spellings of the special tokens that it writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Jinja {
+    pub(super) source: String,
+    pub(super) bos: String,
+    pub(super) eos: String,
 }
 
-impl Default for ChatOptions<'_> {
-    fn default() -> Self {
-        ChatOptions {
-            bos_token: "<s>",
-            eos_token: "</s>",
-            add_generation_prompt: true,
-            continue_final_message: false,
-            now: None,
+impl Jinja {
+    /// The text of a conversation. An instruction's `input` is not known to these templates and is left out.
+    ///
+    /// Errors: faulty Jinja, a failing or too expensive template, one that calls `raise_exception` (its words are the
+    /// message), a last message that cannot be found again in the text.
+    pub(super) fn render(&self, messages: &[Message], end: End) -> Result<String, PromptError> {
+        self.render_at(SystemTime::now(), messages, end)
+    }
+
+    /// The same, where `strftime_now` prints the time `now`, in UTC.
+    fn render_at(&self, now: SystemTime, messages: &[Message], end: End) -> Result<String, PromptError> {
+        let bytes = self.source.len();
+        if bytes > MAX_TEMPLATE {
+            return Err(fault(format!("expected at most {MAX_TEMPLATE} bytes, found {bytes}")));
         }
-    }
-}
-
-/// The text of a conversation by a Jinja chat template. An instruction's `input` is not known to these templates
-/// and is left out.
-///
-/// Errors: faulty Jinja, a failing or too expensive template, one that calls `raise_exception` (its words are the
-/// message), both ends asked for at once, a last message that cannot be found again in the text.
-pub fn render(source: &str, messages: &[Message], options: &ChatOptions<'_>) -> Result<String, PromptError> {
-    if options.add_generation_prompt && options.continue_final_message {
-        return Err(fault(
-            "expected either a generation prompt or a continued message, found both".to_owned(),
-        ));
-    }
-    if source.len() > MAX_TEMPLATE {
-        return Err(fault(format!("expected at most {MAX_TEMPLATE} bytes, found {}", source.len())));
-    }
-    let now = options.now.unwrap_or_else(SystemTime::now);
-    let template = compiled(source, now).map_err(|error| described(&error))?;
-    let messages_value: Vec<Value> = messages
-        .iter()
-        .map(|message| context! { role => message.role.to_string(), content => message.content.as_str() })
-        .collect();
-    let context = context! {
-        messages => messages_value,
-        tools => (),
-        documents => (),
-        bos_token => options.bos_token,
-        eos_token => options.eos_token,
-        add_generation_prompt => options.add_generation_prompt,
-    };
-    let rendered = template.render(&context).map_err(|error| described(&error))?;
-    match messages.last() {
-        Some(last) if options.continue_final_message => continued(rendered, &last.content),
-        _ => Ok(rendered),
+        let template = compiled(&self.source, now).map_err(|error| described(&error))?;
+        let context = context! {
+            messages => messages
+                .iter()
+                .map(|message| context! { role => message.role.to_string(), content => message.content.as_str() })
+                .collect::<Vec<Value>>(),
+            tools => (),
+            documents => (),
+            bos_token => &self.bos,
+            eos_token => &self.eos,
+            add_generation_prompt => end == End::Answer,
+        };
+        let rendered = template.render(&context).map_err(|error| described(&error))?;
+        match messages.last() {
+            Some(last) if end == End::Open => continued(rendered, &last.content),
+            _ => Ok(rendered),
+        }
     }
 }
 
@@ -108,11 +89,9 @@ fn without_generation_tags(source: &str) -> String {
 
 /// The text up to the end of the last message's content, by the rule of transformers.
 fn continued(mut rendered: String, content: &str) -> Result<String, PromptError> {
-    let Some(at) = rendered.rfind(content.trim()) else {
-        let said =
-            "expected the content of the last message in the rendered text to go on after it, found none";
-        return Err(fault(said.to_owned()));
-    };
+    let missing =
+        "expected the content of the last message in the rendered text to go on after it, found none";
+    let at = rendered.rfind(content.trim()).ok_or_else(|| fault(missing.to_owned()))?;
     let kept =
         if rendered[at..].starts_with(content.trim_start()) { content.trim_start() } else { content.trim() };
     rendered.truncate(at + kept.len());

@@ -10,7 +10,11 @@ fn conversation() -> Vec<Message> {
 }
 
 fn rendered(source: &str, messages: &[Message]) -> Result<String, String> {
-    render(source, messages, &ChatOptions::default()).map_err(|error| error.to_string())
+    jinja(source).render(messages, End::Answer).map_err(|error| error.to_string())
+}
+
+fn jinja(source: &str) -> Jinja {
+    Jinja { source: source.to_owned(), bos: "<s>".to_owned(), eos: "</s>".to_owned() }
 }
 
 fn templates() -> PromptTemplates {
@@ -124,10 +128,10 @@ fn blocks_are_trimmed_and_values_print_as_in_python() {
 
 #[test]
 fn the_date_is_the_one_given() {
-    let now = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_721_952_000));
-    let options = ChatOptions { now, ..ChatOptions::default() };
-    assert_eq!(render("{{ strftime_now('%d %b %Y') }}", &[], &options).unwrap(), "26 Jul 2024");
-    assert!(render("{{ strftime_now('%Q') }}", &[], &options).unwrap_err().to_string().contains("%Q"));
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_721_952_000);
+    let at = |source| jinja(source).render_at(now, &[], End::Answer);
+    assert_eq!(at("{{ strftime_now('%d %b %Y') }}").unwrap(), "26 Jul 2024");
+    assert!(at("{{ strftime_now('%Q') }}").unwrap_err().to_string().contains("%Q"));
 }
 
 #[test]
@@ -135,13 +139,10 @@ fn a_final_message_can_be_left_open() {
     let source = "{% for m in messages %}[{{ m.content|trim }}]{% endfor %}";
     let plain = "{% for m in messages %}[{{ m.content }}]{% endfor %}";
     let messages = [Message::user("a"), Message::assistant(" so \n")];
-    let open =
-        ChatOptions { add_generation_prompt: false, continue_final_message: true, ..ChatOptions::default() };
-    assert_eq!(render(source, &messages, &open).unwrap(), "[a][so");
-    assert_eq!(render(plain, &messages, &open).unwrap(), "[a][ so \n");
-    assert!(render("x", &messages, &open).unwrap_err().to_string().contains("last message"));
-    let both = ChatOptions { continue_final_message: true, ..ChatOptions::default() };
-    assert!(render(source, &messages, &both).is_err());
+    let open = |source| jinja(source).render(&messages, End::Open);
+    assert_eq!(open(source).unwrap(), "[a][so");
+    assert_eq!(open(plain).unwrap(), "[a][ so \n");
+    assert!(open("x").unwrap_err().to_string().contains("last message"));
 }
 
 #[test]

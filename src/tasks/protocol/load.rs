@@ -58,22 +58,24 @@ pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
 
 fn parse(file: &str, text: &str) -> Result<Protocol, ProtocolError> {
     let protocol: Protocol = yaml::parse(file, text).map_err(ProtocolError::File)?;
-    let wrong = |field: &str, expected: String, found: String| {
-        let (file, field) = (file.to_owned(), field.to_owned());
-        let line = yaml::line_of(text, &[&field]);
-        Err(ProtocolError::File(FileError::Field { file, line, field, expected, found }))
+    let wrong = |field: &str, expected: &str, found: &str| {
+        Err(ProtocolError::File(FileError::field(file, text, field, expected, found)))
     };
     let stem = yaml::stem(file);
     if protocol.name != stem {
-        return wrong("protocol", format!("the name of the file, {stem:?}"), format!("{:?}", protocol.name));
+        return wrong(
+            "protocol",
+            &format!("the name of the file, {stem:?}"),
+            &format!("{:?}", protocol.name),
+        );
     }
     for (key, text) in [("description", &protocol.description), ("source", &protocol.source)] {
         if text.trim().is_empty() {
-            return wrong(key, "a text".to_owned(), "none".to_owned());
+            return wrong(key, "a text", "none");
         }
     }
     if protocol.only_listed && protocol.tasks.is_empty() {
-        return wrong("only_listed", "at least one entry in tasks".to_owned(), "none".to_owned());
+        return wrong("only_listed", "at least one entry in tasks", "none");
     }
     Ok(protocol)
 }

@@ -46,18 +46,7 @@ const ROOMS: [&str; 26] = [
 const TO_THE_RIGHT: [(&str, &str); 0] = [];
 
 /// Circles of files that there are, each with what holds it together. What is found is one of these or a part of one.
-const CIRCLES: [(&str, &[&str]); 3] = [
-    (
-        "a template holds the renderings that it is checked with, and an error the part of it that is wrong",
-        &[
-            "prompts/encode.rs",
-            "prompts/error.rs",
-            "prompts/golden.rs",
-            "prompts/pattern.rs",
-            "prompts/render.rs",
-            "prompts/template.rs",
-        ],
-    ),
+const CIRCLES: [(&str, &[&str]); 2] = [
     ("an error holds the type that was found", &["weights/dtype.rs", "weights/error.rs"]),
     (
         "an index is opened like a file, and opens the files it names",
