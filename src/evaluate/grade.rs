@@ -140,7 +140,11 @@ fn graded_by_function(task: &PreparedTask, seen: &[Seen<'_>]) -> Result<Option<V
                 let logprobs: Vec<f64> = answered.choices.iter().map(|choice| choice.logprob).collect();
                 call(&doc.doc, &logprobs)
             }
-            (Seen::Answer(answer), _, Some(call)) => call(&doc.doc, answer),
+            (Seen::Answer(answer), _, Some(call)) => {
+                let text =
+                    answer.as_str().ok_or("expected one text as answer; end the filter with take_first");
+                text.map_err(str::to_owned).and_then(|text| call(&doc.doc, text))
+            }
             _ => unreachable!("a task is scored or written"),
         };
         values.map_err(|reason| EvaluateError::of(task, doc, format!("{}: {reason}", function.name)))

@@ -10,7 +10,7 @@ use crate::metrics::{
 use crate::python::text::count_split_by_space;
 use crate::tasks::native::{self, Native};
 use crate::tasks::protocol::Scored;
-use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask, TaskError};
+use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask};
 
 /// The metrics of tasks with one continuation per document.
 const LOGLIKELIHOOD_METRICS: [&str; 2] = ["acc", "perplexity"];
@@ -111,12 +111,7 @@ impl Kind {
         }
         Ok(Some(match (config.output_type, spec.name.as_str()) {
             (OutputType::GenerateUntil, "exact_match") => {
-                let fail = |message| TaskError::Field {
-                    file: task.task.file.display(),
-                    line: None,
-                    key: "metric_list".into(),
-                    message,
-                };
+                let fail = |message: String| task.task.wrong("metric_list", message);
                 Self::ExactMatch(Box::new(ExactMatch::new(&spec.kwargs).map_err(fail).map_err(Box::new)?))
             }
             (OutputType::GenerateUntil, "bleu") => Self::Pairs,
@@ -145,7 +140,7 @@ impl Metric {
                 for gold in golds {
                     right = right || metric.is_match(gold, &answer)?;
                 }
-                Ok(Some(DocValue::Number(f64::from(u8::from(right)))))
+                Ok(Some(DocValue::Number(f64::from(right))))
             }
             (Kind::Pairs, Seen::Answer(answer)) => {
                 let answer = text(answer)?;
@@ -182,7 +177,7 @@ fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &C
                 unreachable!("a {} task asks one thing of a document", kind.name())
             };
             match metric {
-                "acc" => Some(DocValue::Number(f64::from(u8::from(choice.is_greedy)))),
+                "acc" => Some(DocValue::Number(f64::from(choice.is_greedy))),
                 "perplexity" => Some(DocValue::Number(choice.logprob)),
                 "word_perplexity" => {
                     let words = count_split_by_space(&request.continuation);

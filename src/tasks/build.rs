@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::chat::{Chat, Context};
 use super::error::TaskError;
-use super::fields::{Doc, Maker, Part, Place};
-use super::gold::{Wrong, gold, written};
+use super::fields::{Doc, Maker, Part, Wrong};
+use super::gold::{gold, written};
 use super::prompt::{Delimited, Turn, plain, system};
 use super::request::TextRequest;
-use super::schema::{Field, OutputType};
+use super::schema::{FewshotConfig, Field, OutputType};
 use super::suite::Task;
 use crate::metrics::Gold;
 use crate::python::text::is_space;
@@ -76,43 +76,36 @@ impl<'a> Builder<'a> {
     ) -> Result<Self, TaskError> {
         let config = &task.config;
         let own = &config.fewshot_config;
-        let file = task.file.display();
-        let maker = |key: &str, field: &Field| Maker::new(field, columns, &Place { file: &file, key });
-        let required = |key: &str, field: Option<&Field>| {
-            let field = field.ok_or_else(|| {
-                TaskError::field(file.clone(), key, "missing; it says how this part of the prompt is made")
-            })?;
-            maker(key, field)
+        let maker =
+            |key, field: Option<&Field>| field.map(|field| Maker::new(task, key, field, columns)).transpose();
+        let required = |key, field: Option<&Field>| {
+            let missing = || task.wrong(key, "missing; it says how this part of the prompt is made");
+            maker(key, field)?.ok_or_else(missing)
+        };
+        let template = |key, text: Option<&String>| {
+            let text = text.filter(|text| !text.is_empty());
+            maker(key, text.map(|text| Field::Template(text.clone())).as_ref())
         };
         // A text that is scored whole needs no question.
         let rolling = config.output_type == OutputType::LoglikelihoodRolling;
         let nothing = Field::Template(String::new());
-        let text = |field: Option<&Field>| required("doc_to_text", field.or(rolling.then_some(&nothing)));
-        let optional = |key: &str, field: Option<&Field>| field.map(|field| maker(key, field)).transpose();
-        let template = |key: &str, text: Option<&String>| {
-            let text = text.filter(|text| !text.is_empty());
-            text.map(|text| maker(key, &Field::Template(text.clone()))).transpose()
+        let makers = |own: &FewshotConfig| -> Result<Makers, TaskError> {
+            let text = own.doc_to_text.as_ref().or(config.doc_to_text.as_ref());
+            let target = own.doc_to_target.as_ref().or(config.doc_to_target.as_ref());
+            let choices = own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref());
+            Ok(Makers {
+                text: required("doc_to_text", text.or(rolling.then_some(&nothing)))?,
+                target: required("doc_to_target", target)?,
+                choices: maker("doc_to_choice", choices)?,
+                gen_prefix: template("gen_prefix", own.gen_prefix.as_ref().or(config.gen_prefix.as_ref()))?,
+                target_delimiter: own.target_delimiter.as_ref().unwrap_or(&config.target_delimiter).clone(),
+            })
         };
-        let question = Makers {
-            text: text(config.doc_to_text.as_ref())?,
-            target: required("doc_to_target", config.doc_to_target.as_ref())?,
-            choices: optional("doc_to_choice", config.doc_to_choice.as_ref())?,
-            gen_prefix: template("gen_prefix", config.gen_prefix.as_ref())?,
-            target_delimiter: config.target_delimiter.clone(),
-        };
-        let example = Makers {
-            text: text(own.doc_to_text.as_ref().or(config.doc_to_text.as_ref()))?,
-            target: required("doc_to_target", own.doc_to_target.as_ref().or(config.doc_to_target.as_ref()))?,
-            choices: optional("doc_to_choice", own.doc_to_choice.as_ref().or(config.doc_to_choice.as_ref()))?,
-            gen_prefix: template("gen_prefix", own.gen_prefix.as_ref().or(config.gen_prefix.as_ref()))?,
-            target_delimiter: own.target_delimiter.as_ref().unwrap_or(&config.target_delimiter).clone(),
-        };
+        let question = makers(&FewshotConfig::default())?;
+        let example = makers(own)?;
         if config.output_type == OutputType::MultipleChoice && question.choices.is_none() {
-            return Err(TaskError::field(
-                file.clone(),
-                "doc_to_choice",
-                "missing; a task of the type multiple_choice needs choices",
-            ));
+            let missing = "missing; a task of the type multiple_choice needs choices";
+            return Err(task.wrong("doc_to_choice", missing));
         }
         Ok(Self {
             task,
@@ -139,13 +132,13 @@ impl<'a> Builder<'a> {
     /// The messages before the examples. The first call decides whether choices stand in the context.
     pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         if self.multiple_input.is_none() {
-            let text = self.question.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
+            let text = self.question.text.text(doc, self.has_choices())?;
             self.multiple_input = Some(self.has_choices() && matches!(text, Part::Index(_)));
-            let target = self.question.target.target(doc, self.has_choices());
-            self.multiple_target = matches!(target.map_err(|e| ("doc_to_target", e))?, Part::List(_));
+            let target = self.question.target.target(doc, self.has_choices())?;
+            self.multiple_target = matches!(target, Part::List(_));
         }
-        let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose();
-        let description = description.map_err(|e| ("description", e))?.unwrap_or_default();
+        let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose()?;
+        let description = description.unwrap_or_default();
         // The delimiter here is the task's own; only examples have one of their own.
         let delimiter = &self.task.config.fewshot_delimiter;
         Ok(system(self.system_instruction, delimiter, &description).into_iter().collect())
@@ -154,10 +147,9 @@ impl<'a> Builder<'a> {
     /// The messages of an example.
     pub fn example(&self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         let makers = &self.example;
-        let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
-        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
-        let choices = choices.map_err(|e| ("doc_to_choice", e))?;
-        let answer = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
+        let text = makers.text.text(doc, self.has_choices())?;
+        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose()?;
+        let answer = makers.target.target(doc, self.has_choices())?;
         let prefix = prefix(makers, doc)?;
         let (question, choices) = if self.is_multiple_input() {
             let chosen = match &text {
@@ -185,13 +177,12 @@ impl<'a> Builder<'a> {
     /// The requests of the evaluated document, after the messages that stand before it.
     pub fn requests(&self, doc: &Doc<'_>, before: Vec<Delimited>) -> Result<Built, Wrong> {
         let makers = &self.question;
-        let target = makers.target.target(doc, self.has_choices()).map_err(|e| ("doc_to_target", e))?;
+        let target = makers.target.target(doc, self.has_choices())?;
         if self.task.config.output_type == OutputType::LoglikelihoodRolling {
             return whole_text(target);
         }
-        let text = makers.text.text(doc, self.has_choices()).map_err(|e| ("doc_to_text", e))?;
-        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose();
-        let choices = choices.map_err(|e| ("doc_to_choice", e))?;
+        let text = makers.text.text(doc, self.has_choices())?;
+        let choices = makers.choices.as_ref().map(|maker| maker.choices(doc)).transpose()?;
         let prefix = prefix(makers, doc)?;
         let context = |question: &str, delimiter: &str| -> Result<Context, Wrong> {
             let turn = Turn {
@@ -297,7 +288,7 @@ impl<'a> Builder<'a> {
 }
 
 fn prefix(makers: &Makers, doc: &Doc<'_>) -> Result<Option<String>, Wrong> {
-    makers.gen_prefix.as_ref().map(|maker| maker.plain(doc)).transpose().map_err(|e| ("gen_prefix", e))
+    makers.gen_prefix.as_ref().map(|maker| maker.plain(doc)).transpose()
 }
 
 fn question_text(part: Part) -> Result<String, Wrong> {

@@ -6,12 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::error::TaskError;
+use super::folder::files_below;
 use super::schema::Fields;
 use super::schema::value::Slot;
-
-/// A folder of task files may hold this many files and nest this deep.
-const MAX_FILES: usize = 100_000;
-const MAX_FOLDER_DEPTH: usize = 12;
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,35 +43,17 @@ pub(super) fn classify(fields: &Fields) -> Result<Kind, TaskError> {
     }
 }
 
-/// Every `.yaml` file below a folder, in no order.
+/// Every `.yaml` file below a folder, in order.
 ///
 /// # Errors
-/// What the system says about a folder that cannot be read.
-pub(super) fn task_files(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    walk(folder, 0, files)
-}
-
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let path = entry.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        // Links to folders are not followed, since they can lead in circles.
-        if entry.file_type()?.is_dir() {
-            let skipped = matches!(name, "__pycache__" | ".ipynb_checkpoints" | ".git");
-            if !skipped && depth < MAX_FOLDER_DEPTH {
-                walk(&path, depth + 1, files)?;
-            }
-        } else if name.ends_with(".yaml") {
-            if files.len() == MAX_FILES {
-                return Err(std::io::Error::other(format!(
-                    "a folder of more than {MAX_FILES} task files is refused"
-                )));
-            }
-            files.push(path);
-        }
-    }
-    Ok(())
+/// As [`files_below`].
+pub(super) fn task_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let of_python = |file: &str| file.split('/').any(|part| part == "__pycache__");
+    let files = files_below(folder)?.into_iter().filter(|file| file.ends_with(".yaml") && !of_python(file));
+    // In the order of paths, folder by folder, which is not that of their texts.
+    let mut files: Vec<PathBuf> = files.map(|file| folder.join(file)).collect();
+    files.sort();
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -108,8 +87,6 @@ mod tests {
             std::fs::write(dir.path().join(folder).join("t.yaml"), "").unwrap();
         }
         std::fs::write(dir.path().join("readme.md"), "").unwrap();
-        let mut files = Vec::new();
-        task_files(dir.path(), &mut files).unwrap();
-        assert_eq!(files, [dir.path().join("a/t.yaml")]);
+        assert_eq!(task_files(dir.path()).unwrap(), [dir.path().join("a/t.yaml")]);
     }
 }

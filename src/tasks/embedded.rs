@@ -6,3 +6,8 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
     static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/evals_files.rs"));
     FILES
 }
+
+/// The text of an embedded file.
+pub fn file(path: &str) -> Option<&'static str> {
+    files().iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
+}

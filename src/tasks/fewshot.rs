@@ -5,7 +5,7 @@
 //! kept out of its own examples only where the name of the configured few-shot split equals that of the
 //! test split, both possibly absent; then one more is drawn and the document dropped. This is the rule of
 //! lm-evaluation-harness 0.4.13, kept for equal prompts; where it lets a document see itself,
-//! [`Sampler::may_leak`] says so.
+//! [`prepare`](super::prepare::prepare()) says so.
 
 use super::document::Document;
 use crate::python::random::PyRandom;
@@ -17,17 +17,6 @@ pub enum Strategy {
     Random,
     /// The first of the pool, in order.
     FirstN,
-}
-
-impl Strategy {
-    /// The strategy of a name in `fewshot_config.sampler`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "default" => Some(Self::Random),
-            "first_n" => Some(Self::FirstN),
-            _ => None,
-        }
-    }
 }
 
 /// Picks examples for one document after the other.
@@ -80,12 +69,6 @@ impl<'p> Sampler<'p> {
             }
         }
     }
-
-    /// Whether some document may be shown among its own examples, answer included: nothing is kept out, and
-    /// the pool is the evaluated split.
-    pub fn may_leak(&self, pool_is_evaluated: bool) -> bool {
-        pool_is_evaluated && !self.exclude
-    }
 }
 
 #[cfg(test)]
@@ -124,7 +107,6 @@ mod tests {
     fn without_exclusion_a_document_can_meet_itself() {
         let pool = pool(3);
         let mut sampler = Sampler::new(Strategy::Random, &pool, false, 1234);
-        assert!(sampler.may_leak(true) && !sampler.may_leak(false));
         assert!(sampler.sample(3, &pool[1]).unwrap().contains(&1));
     }
 

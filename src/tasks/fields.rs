@@ -11,13 +11,14 @@ use super::document::Document;
 use super::error::TaskError;
 use super::native::{self, FieldFn};
 use super::schema::Field;
+use super::suite::Task;
 use crate::python::jinja::{Options, Template, describe};
 use crate::python::literal;
 use crate::python::print::{repr_data, to_value};
 
 /// A document with its fields as template variables, converted once.
 #[derive(Debug, Clone)]
-pub struct Doc<'d> {
+pub(super) struct Doc<'d> {
     /// The columns.
     pub columns: &'d Document,
     variables: TemplateValue,
@@ -31,9 +32,19 @@ impl<'d> Doc<'d> {
     }
 }
 
+/// What is wrong with a document: the field of the task, and words.
+pub(super) type Wrong = (&'static str, String);
+
 /// A field of a task, ready to be applied to documents.
 #[derive(Debug, Clone)]
-pub enum Maker {
+pub(super) struct Maker {
+    key: &'static str,
+    way: Way,
+}
+
+/// How a field is made.
+#[derive(Debug, Clone)]
+enum Way {
     /// The value of a column.
     Column(String),
     /// A template to fill.
@@ -45,124 +56,102 @@ pub enum Maker {
 }
 
 impl Maker {
-    /// Makes a field ready; `columns` are those of the evaluated split, `place` says where templates stand.
+    /// Makes the field under a key ready; `columns` are those of the evaluated split.
     ///
     /// # Errors
     /// Templates that do not parse and functions without a native counterpart.
-    pub fn new(field: &Field, columns: &[String], place: &Place<'_>) -> Result<Self, TaskError> {
-        match field {
-            Field::Template(text) if columns.contains(text) => Ok(Self::Column(text.clone())),
-            Field::Template(text) => Self::template(text, place),
-            Field::Constant(value) => Ok(Self::Constant(value.clone())),
-            Field::Function(function) => native::field(function).map(Self::Native),
-        }
+    pub fn new(task: &Task, key: &'static str, field: &Field, columns: &[String]) -> Result<Self, TaskError> {
+        let way = match field {
+            Field::Template(text) if columns.contains(text) => Way::Column(text.clone()),
+            Field::Template(text) => {
+                let wrong = |error| task.wrong(key, format!("not a readable template: {}", describe(&error)));
+                Way::Template(Box::new(Template::new(text, Options::LM_EVAL).map_err(wrong)?))
+            }
+            Field::Constant(value) => Way::Constant(value.clone()),
+            Field::Function(function) => Way::Native(native::field(function)?),
+        };
+        Ok(Self { key, way })
     }
 
-    /// A template that is one even if a column has its name.
-    fn template(text: &str, place: &Place<'_>) -> Result<Self, TaskError> {
-        let template = Template::new(text, Options::LM_EVAL).map_err(|error| {
-            TaskError::field(place.file, place.key, format!("not a readable template: {}", describe(&error)))
-        });
-        template.map(|template| Self::Template(Box::new(template)))
-    }
-
-    /// The raw value of the field.
-    fn make(&self, doc: &Doc<'_>) -> Result<Value, String> {
-        match self {
-            Self::Column(name) => doc.columns.get(name).cloned().ok_or_else(|| missing(name, doc.columns)),
-            Self::Template(template) => {
+    /// The value of the field for a document, as `read` understands it, which also sees whether a template wrote it.
+    fn read<T>(
+        &self,
+        doc: &Doc<'_>,
+        read: impl FnOnce(Value, bool) -> Result<T, String>,
+    ) -> Result<T, Wrong> {
+        let value = match &self.way {
+            Way::Column(name) => {
+                let missing =
+                    || format!("the document has no column {name:?}; it has {}", names(doc.columns));
+                doc.columns.get(name).cloned().ok_or_else(missing)
+            }
+            Way::Template(template) => {
                 let wrong = |e| format!("{}; columns: {}", describe(&e), names(doc.columns));
                 template.render(&doc.variables).map(Value::String).map_err(wrong)
             }
-            Self::Constant(value) => Ok(value.clone()),
-            Self::Native(call) => call(doc.columns),
-        }
+            Way::Constant(value) => Ok(value.clone()),
+            Way::Native(call) => call(doc.columns),
+        };
+        let of_template = matches!(self.way, Way::Template(_));
+        value.and_then(|value| read(value, of_template)).map_err(|message| (self.key, message))
     }
 
     /// The question, or an index into the choices (several contexts instead of several continuations).
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, String> {
-        let value = self.make(doc)?;
-        match (value, self) {
-            (Value::String(text), Self::Template(_)) if has_choices && is_digits(&text) => index(&text),
-            (value, _) => part(value),
-        }
+    pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, Wrong> {
+        self.read(doc, |value, of_template| match value {
+            Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
+            value => part(value),
+        })
     }
 
     /// The answer: a text, an index, or a list of either.
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub fn target(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, String> {
-        let value = self.make(doc)?;
-        match (value, self) {
-            (Value::String(text), Self::Template(_)) => {
-                if has_choices && is_digits(&text) {
-                    return index(&text);
+    pub fn target(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, Wrong> {
+        self.read(doc, |value, of_template| match value {
+            Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
+            Value::String(text) if of_template && text.starts_with('[') && text.ends_with(']') => {
+                match literal::parse(&text) {
+                    Ok(Value::Array(items)) => Ok(Part::List(items)),
+                    _ => Ok(Part::Text(text)),
                 }
-                if text.len() >= 2 && text.starts_with('[') && text.ends_with(']') {
-                    return Ok(match literal::parse(&text) {
-                        Ok(Value::Array(items)) => Part::List(items),
-                        _ => Part::Text(text),
-                    });
-                }
-                Ok(Part::Text(text))
             }
-            (value, _) => part(value),
-        }
+            value => part(value),
+        })
     }
 
-    /// The choices.
-    ///
-    /// # Errors
-    /// What is wrong, in words; anything but a list of texts.
-    pub fn choices(&self, doc: &Doc<'_>) -> Result<Vec<String>, String> {
-        let value = match (self.make(doc)?, self) {
-            (Value::String(text), Self::Template(_)) => literal::parse(&text)?,
-            (Value::Object(map), Self::Constant(_)) => {
-                Value::Array(map.into_iter().map(|(_, v)| v).collect())
-            }
-            (value, _) => value,
-        };
-        let Value::Array(items) = value else {
-            return Err(format!("expected a list of choices, found {}", shown(&value)));
-        };
-        items
-            .into_iter()
-            .map(|item| match item {
+    /// The choices: a list of texts.
+    pub fn choices(&self, doc: &Doc<'_>) -> Result<Vec<String>, Wrong> {
+        self.read(doc, |value, of_template| {
+            let items = match value {
+                Value::String(text) if of_template => literal::parse(&text)?,
+                Value::Object(map) if matches!(self.way, Way::Constant(_)) => {
+                    Value::Array(map.into_iter().map(|(_, choice)| choice).collect())
+                }
+                value => value,
+            };
+            let Value::Array(items) = items else {
+                return Err(format!("expected a list of choices, found {}", shown(&items)));
+            };
+            let text = |item| match item {
                 Value::String(text) => Ok(text),
                 other => Err(format!("expected choices that are texts, found {}", shown(&other))),
-            })
-            .collect()
+            };
+            items.into_iter().map(text).collect()
+        })
     }
 
     /// A plain text: `description` or `gen_prefix`.
-    ///
-    /// # Errors
-    /// What is wrong, in words.
-    pub fn plain(&self, doc: &Doc<'_>) -> Result<String, String> {
-        match self.make(doc)? {
+    pub fn plain(&self, doc: &Doc<'_>) -> Result<String, Wrong> {
+        self.read(doc, |value, _| match value {
             Value::String(text) => Ok(text),
             Value::Null => Ok(String::new()),
             other => Err(format!("expected a text, found {}", shown(&other))),
-        }
+        })
     }
-}
-
-/// Where a field stands, for messages.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// The task file.
-    pub file: &'a str,
-    /// The key.
-    pub key: &'a str,
 }
 
 /// What a field gives for one document.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub(super) enum Part {
     /// A text.
     Text(String),
     /// An index into the choices.
@@ -217,10 +206,6 @@ fn names(columns: &Document) -> String {
     columns.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn missing(name: &str, columns: &Document) -> String {
-    format!("the document has no column {name:?}; it has {}", names(columns))
-}
-
 /// A value in a message, cut to a readable length.
 pub(super) fn shown(value: &Value) -> String {
     repr_data(value).chars().take(80).collect()
@@ -228,13 +213,17 @@ pub(super) fn shown(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::{Location, TaskConfig};
     use super::*;
     use serde_json::json;
 
-    const PLACE: Place<'_> = Place { file: "t.yaml", key: "doc_to_text" };
+    fn made(field: Field) -> Result<Maker, TaskError> {
+        let task = Task::of(TaskConfig::default(), &Location::Disk("t.yaml".into()));
+        Maker::new(&task, "doc_to_text", &field, &["label".into(), "opts".into()])
+    }
 
     fn maker(text: &str) -> Maker {
-        Maker::new(&Field::Template(text.into()), &["label".into(), "opts".into()], &PLACE).unwrap()
+        made(Field::Template(text.into())).unwrap()
     }
 
     fn document() -> Document {
@@ -263,17 +252,17 @@ mod tests {
         assert_eq!(maker("opts").choices(&doc).unwrap(), ["a", "b"]);
         assert_eq!(maker("{{opts + ['c']}}").choices(&doc).unwrap(), ["a", "b", "c"]);
         assert_eq!(maker("{{s}}").choices(&doc).unwrap(), ["x", "y"]);
-        let map = Maker::Constant(json!({"k": "no", "l": "yes"}));
+        let map = made(Field::Constant(json!({"k": "no", "l": "yes"}))).unwrap();
         assert_eq!(map.choices(&doc).unwrap(), ["no", "yes"]);
-        assert!(maker("label").choices(&doc).unwrap_err().contains("found 2"));
+        assert!(maker("label").choices(&doc).unwrap_err().1.contains("found 2"));
     }
 
     #[test]
     fn errors_name_the_columns() {
         let document = document();
-        let said = maker("{{nothing}}").text(&Doc::new(&document), false).unwrap_err();
+        let (_, said) = maker("{{nothing}}").text(&Doc::new(&document), false).unwrap_err();
         assert!(said.contains("columns: label, opts"), "{said}");
-        let said = Maker::new(&Field::Template("{{".into()), &[], &PLACE).unwrap_err().to_string();
+        let said = made(Field::Template("{{".into())).unwrap_err().to_string();
         assert!(said.contains("t.yaml: doc_to_text"), "{said}");
     }
 }

@@ -1,11 +1,8 @@
 //! The right answer of a document, from what `doc_to_target` gives.
 
-use super::fields::Part;
+use super::fields::{Part, Wrong};
 use crate::metrics::Gold;
 use crate::python::{place, print::repr_data};
-
-/// What is wrong with a document: the field of the task, and words.
-pub(super) type Wrong = (&'static str, String);
 
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::discover::{Kind, classify, task_files};
-use super::error::{TaskError, nearest};
+use super::error::{TaskError, did_you_mean, nearest};
 use super::schema::{Fields, GroupConfig, Loader, Location, Member, TaskConfig};
 use super::suite::{Group, Suite, Task};
 
@@ -48,10 +48,8 @@ impl Index {
         let embedded = super::embedded::files().iter().filter(|(path, _)| path.ends_with(".yaml"));
         index.add(embedded.map(|(path, _)| Location::Embedded((*path).to_owned())));
         for folder in include_paths {
-            let mut files = Vec::new();
-            task_files(folder, &mut files)
+            let files = task_files(folder)
                 .map_err(|source| TaskError::Io { file: folder.display().to_string(), source })?;
-            files.sort();
             index.add(files.into_iter().map(Location::Disk));
         }
         Ok(index)
@@ -135,19 +133,15 @@ impl Index {
     fn resolve_file(&self, path: &Path) -> Result<Suite, TaskError> {
         let file = Location::Disk(path.to_owned());
         let fields = self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).load(&file)?;
-        match classify(&fields)? {
-            Kind::Task(name, _) => {
-                self.build(&name, &Entry::Task { fields, file }, &Fields::new(), &mut Above::default())
+        let (name, entry) = match classify(&fields)? {
+            Kind::Task(name, _) => (name, Entry::Task { fields, file }),
+            Kind::Group(name) => (name, Entry::Group { fields, file }),
+            Kind::Other => {
+                let missing = "missing; a task file needs `task`, a group file `group`";
+                return Err(TaskError::wrong(format!("{}: task", file.display()), missing));
             }
-            Kind::Group(name) => {
-                self.build(&name, &Entry::Group { fields, file }, &Fields::new(), &mut Above::default())
-            }
-            Kind::Other => Err(TaskError::field(
-                file.display(),
-                "task",
-                "missing; a task file needs `task`, a group file `group`",
-            )),
-        }
+        };
+        self.build(&name, &entry, &Fields::new(), &mut Above::default())
     }
 
     fn unknown(&self, name: &str) -> TaskError {
@@ -164,7 +158,7 @@ impl Index {
 
     fn build(&self, name: &str, entry: &Entry, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
         match entry {
-            Entry::Task { fields, file } => task(fields, over, file.clone()).map(Suite::Task),
+            Entry::Task { fields, file } => task(fields, over, file).map(Suite::Task),
             Entry::Group { fields, file } => {
                 self.group(GroupConfig::read(fields)?, over, file, above).map(Suite::Group)
             }
@@ -179,11 +173,20 @@ impl Index {
         }
     }
 
+    /// What a name in a group's list stands for, the tasks of a tag one by one; nothing if no file defines it.
+    fn named(&self, name: &str, over: &Fields, above: &mut Above) -> Result<Option<Vec<Suite>>, TaskError> {
+        Ok(match self.entries.get(name) {
+            Some(Entry::Tag(tasks)) => Some(self.tagged(tasks, over)?),
+            Some(entry) => Some(vec![self.build(name, entry, over, above)?]),
+            None => None,
+        })
+    }
+
     fn tagged(&self, names: &BTreeSet<String>, over: &Fields) -> Result<Vec<Suite>, TaskError> {
         let mut tasks = Vec::new();
         for name in names {
             if let Some(Entry::Task { fields, file }) = self.entries.get(name) {
-                tasks.push(Suite::Task(task(fields, over, file.clone())?));
+                tasks.push(Suite::Task(task(fields, over, file)?));
             }
         }
         Ok(tasks)
@@ -197,7 +200,7 @@ impl Index {
         above: &mut Above,
     ) -> Result<Group, TaskError> {
         let fail =
-            |message: String| TaskError::Group { file: file.display(), group: config.group.clone(), message };
+            |message: String| TaskError::wrong(file.display(), format!("group {:?} {message}", config.group));
         if above.names.contains(&config.group) {
             return Err(fail(format!("contains itself: {} > {}", above.names.join(" > "), config.group)));
         }
@@ -211,31 +214,29 @@ impl Index {
         let mut children = Vec::new();
         for member in &config.members {
             match member {
-                Member::Name(name) => match self.entries.get(name) {
-                    Some(Entry::Tag(tasks)) => children.append(&mut self.tagged(tasks, &over)?),
-                    Some(entry) => children.push(self.build(name, entry, &over, above)?),
-                    None => {
+                Member::Name(name) => {
+                    let Some(suites) = self.named(name, &over, above)? else {
                         let known = nearest(name, self.entries.keys().map(String::as_str));
-                        let meant = known.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+                        let meant = did_you_mean(known.as_deref());
                         return Err(fail(format!("lists {name:?}, which no file defines{meant}")));
-                    }
-                },
+                    };
+                    children.extend(suites);
+                }
                 Member::Task(name, own) => {
                     let over = merged(&over, own);
-                    match self.entries.get(name) {
-                        Some(Entry::Tag(tasks)) => children.append(&mut self.tagged(tasks, &over)?),
-                        Some(entry) => children.push(self.build(name, entry, &over, above)?),
+                    match self.named(name, &over, above)? {
+                        Some(suites) => children.extend(suites),
                         None => {
-                            let name = format!("{}::{name}", config.group);
-                            children.push(Suite::Task(inline_task(&name, &over, file)?));
+                            let mut own = TaskConfig::read(&over)?;
+                            own.task = format!("{}::{name}", config.group);
+                            children.push(Suite::Task(Task::of(own, file)));
                         }
                     }
                 }
                 Member::Group(name, own) => {
                     let mut inner = own.clone();
                     inner.remove("group");
-                    let known = self.entries.get(name);
-                    let group = match known {
+                    let group = match self.entries.get(name) {
                         Some(Entry::Group { fields, file }) => {
                             let mut fields = (**fields).clone();
                             for key in ["group_alias", "aggregate_metric_list"] {
@@ -274,22 +275,10 @@ fn merged(base: &Fields, over: &Fields) -> Fields {
     all
 }
 
-fn task(fields: &Fields, over: &Fields, file: Location) -> Result<Arc<Task>, TaskError> {
+fn task(fields: &Fields, over: &Fields, file: &Location) -> Result<Arc<Task>, TaskError> {
     let config =
-        if over.is_empty() { TaskConfig::read(fields)? } else { TaskConfig::read(&merged(fields, over))? };
-    Ok(finished(config, file))
-}
-
-fn inline_task(name: &str, fields: &Fields, file: &Location) -> Result<Arc<Task>, TaskError> {
-    let mut config = TaskConfig::read(fields)?;
-    config.task = name.to_owned();
-    Ok(finished(config, file.clone()))
-}
-
-fn finished(config: TaskConfig, file: Location) -> Arc<Task> {
-    let name = config.task.clone();
-    let alias = config.task_alias.clone().unwrap_or_else(|| name.clone());
-    Arc::new(Task { name, alias, config, file })
+        if over.is_empty() { TaskConfig::read(fields) } else { TaskConfig::read(&merged(fields, over)) };
+    Ok(Task::of(config?, file))
 }
 
 #[cfg(test)]

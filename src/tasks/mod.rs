@@ -12,6 +12,7 @@ pub mod error;
 pub mod fewshot;
 pub mod fields;
 pub mod filters;
+mod folder;
 pub mod index;
 pub mod native;
 pub mod parts;
@@ -28,7 +29,6 @@ mod discover;
 mod gold;
 mod splits;
 
-pub use crate::metrics::{DocValue, Gold};
 pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;

@@ -22,7 +22,7 @@ use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
 use super::request::TextRequest;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
-use super::splits::Splits;
+use super::splits::{Pool, Splits};
 use super::suite::Task;
 use crate::metrics::Gold;
 
@@ -133,11 +133,11 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
         own => options.num_fewshot.or(own).unwrap_or(0),
     };
-    let pool = if num_fewshot == 0 { splits.no_pool() } else { splits.pool(&evaluated)? };
+    let pool = if num_fewshot == 0 { Pool::default() } else { splits.pool(&evaluated)? };
     let mut warnings = Vec::new();
     let exclude = task.config.configured_fewshot_split() == task.config.test_split.as_deref();
     let mut sampler = Sampler::new(strategy, &pool.documents, exclude, options.fewshot_seed);
-    if num_fewshot > 0 && sampler.may_leak(pool.is_evaluated) {
+    if num_fewshot > 0 && pool.is_evaluated && !exclude {
         warnings.push(format!(
             "task {}: its examples come from the evaluated split {:?} and a document is not kept out of its own \
              examples, as in the reference harness; such scores are too high",
@@ -153,7 +153,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     named(task, evaluated.documents.iter().take(taken))?;
     let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
-        let at = |(field, message): (&str, String)| document_error(task, "evaluated", doc_id, field, message);
+        let at = |(field, message): (&str, String)| task.wrong_document("evaluated", doc_id, field, message);
         let doc = Doc::new(&document);
         let mut messages = builder.opening(&doc).map_err(at)?;
         let opening = plain(&messages).len();
@@ -165,7 +165,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
                     let turn = builder.example(&Doc::new(example));
-                    place.insert(turn.map_err(|(f, e)| document_error(task, "few-shot", shot, f, e))?)
+                    place.insert(turn.map_err(|(f, e)| task.wrong_document("few-shot", shot, f, e))?)
                 }
             };
             meets_itself |= *example == document || (pool.is_evaluated && shot == doc_id);
@@ -238,11 +238,11 @@ fn named<'d>(task: &Task, documents: impl Iterator<Item = &'d Document>) -> Resu
     let kind = task.config.output_type;
     if kind != OutputType::MultipleChoice {
         let message = format!("expected the output_type multiple_choice, found {}", kind.name());
-        return Err(TaskError::field(task.file.display(), "metadata.submission", message));
+        return Err(task.wrong("metadata.submission", message));
     }
     let mut seen = HashSet::new();
     for (doc_id, document) in documents.enumerate() {
-        let refused = |message| document_error(task, "evaluated", doc_id, "metadata.submission", message);
+        let refused = |message| task.wrong_document("evaluated", doc_id, "metadata.submission", message);
         let name = place.name_of(doc_id, document).map_err(refused)?;
         if !seen.insert(name.clone()) {
             return Err(refused(format!("expected documents of different names, found a second {name:?}")));
@@ -256,9 +256,8 @@ fn generation(task: &Task) -> Result<Option<Generation>, TaskError> {
     if task.config.output_type != OutputType::GenerateUntil {
         return Ok(None);
     }
-    let error = |(key, message)| TaskError::field(task.file.display(), key, message);
     Pipeline::of(task)?;
-    Generation::of(&task.config).map(Some).map_err(error)
+    Generation::of(&task.config).map(Some).map_err(|(key, message)| task.wrong(key, message))
 }
 
 fn warn(warnings: &mut Vec<String>, task: &Task, docs: &[usize], what: &str) {
@@ -266,11 +265,6 @@ fn warn(warnings: &mut Vec<String>, task: &Task, docs: &[usize], what: &str) {
         let count = docs.len();
         warnings.push(format!("task {}: {count} document(s), the first is {first}, have {what}", task.name));
     }
-}
-
-fn document_error(task: &Task, set: &'static str, doc: usize, field: &str, message: String) -> TaskError {
-    let (file, task, field) = (task.file.display(), task.name.clone(), field.to_owned());
-    TaskError::Document { file, task, set, doc, field, message }
 }
 
 /// Refuses tasks that this version understands but does not run.
@@ -287,7 +281,7 @@ fn runnable(task: &Task) -> Result<(), TaskError> {
     } else {
         return graded(config);
     };
-    Err(TaskError::NotRunnable { file: task.file.display(), task: task.name.clone(), message })
+    Err(task.wrong(format!("task {:?} cannot be run", task.name), message))
 }
 
 /// Looks up `process_results`, so that a function that is not there is known before anything is computed.
@@ -300,29 +294,28 @@ fn graded(config: &TaskConfig) -> Result<(), TaskError> {
 }
 
 fn strategy(task: &Task) -> Result<Strategy, TaskError> {
-    let name = task.config.fewshot_config.sampler.as_deref().unwrap_or("default");
-    Strategy::from_name(name).ok_or_else(|| {
-        TaskError::field(
-            task.file.display(),
-            "fewshot_config.sampler",
-            format!("expected default or first_n, found {name:?}"),
-        )
-    })
+    match task.config.fewshot_config.sampler.as_deref() {
+        None | Some("default") => Ok(Strategy::Random),
+        Some("first_n") => Ok(Strategy::FirstN),
+        Some(name) => {
+            Err(task.wrong("fewshot_config.sampler", format!("expected default or first_n, found {name:?}")))
+        }
+    }
 }
 
 /// How many documents are evaluated.
 fn limited(task: &Task, total: usize, limit: Option<Limit>) -> Result<usize, TaskError> {
-    let fail = |message: String| TaskError::Options { task: task.name.clone(), message };
     match limit {
         None => Ok(total),
-        Some(Limit::Count(0)) => Err(fail("a limit of 0 documents leaves nothing to do".into())),
+        Some(Limit::Count(0)) => Err(task.refusal("a limit of 0 documents leaves nothing to do")),
         Some(Limit::Count(count)) => Ok(count.min(total)),
         Some(Limit::Fraction(part)) if part > 0.0 && part < 1.0 => {
             // At most `total`, which a float of this size holds exactly.
             Ok(((total as f64 * part).ceil() as usize).min(total))
         }
         Some(Limit::Fraction(part)) => {
-            Err(fail(format!("a limit must be a part between 0 and 1 or a whole number, found {part}")))
+            let message = format!("a limit must be a part between 0 and 1 or a whole number, found {part}");
+            Err(task.refusal(message))
         }
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct Evaluated {
     pub columns: Vec<String>,
 }
 
-/// The documents that examples are drawn from.
-#[derive(Debug)]
+/// The documents that examples are drawn from; none where there are no examples.
+#[derive(Debug, Default)]
 pub(super) struct Pool {
     /// The documents, after their `process_docs`.
     pub documents: Vec<Document>,
@@ -41,16 +41,12 @@ impl<'a> Splits<'a> {
         Self { task, data, files: Vec::new() }
     }
 
-    fn missing(&self, key: &str, message: &str) -> TaskError {
-        TaskError::field(self.task.file.display(), key, message)
-    }
-
     /// The test split, or else the validation split.
     pub fn evaluated(&mut self) -> Result<Evaluated, TaskError> {
         let config = &self.task.config;
         let split = config.test_split.as_ref().or(config.validation_split.as_ref());
         let split = split.ok_or_else(|| {
-            self.missing("test_split", "missing, and validation_split too; one of them must name a split")
+            self.task.wrong("test_split", "missing, and validation_split too; one of them must name a split")
         })?;
         let SplitData { documents, columns, files } = self.read(split, config.process_docs.as_ref())?;
         if documents.is_empty() {
@@ -61,14 +57,9 @@ impl<'a> Splits<'a> {
                 if config.process_docs.is_some() { " that process_docs keeps" } else { "" },
                 self.task.file.display()
             );
-            return Err(TaskError::Options { task: self.task.name.clone(), message });
+            return Err(self.task.refusal(message));
         }
         Ok(Evaluated { split: split.clone(), documents, columns })
-    }
-
-    /// A pool that is never asked for examples.
-    pub fn no_pool(&self) -> Pool {
-        Pool { documents: Vec::new(), is_evaluated: false }
     }
 
     /// The configured few-shot split; or else the samples in the file; or else the training split, the
@@ -91,7 +82,8 @@ impl<'a> Splits<'a> {
         }
         let fallback = [&config.training_split, &config.validation_split, &config.test_split];
         let split = configured.or_else(|| fallback.into_iter().flatten().next().map(String::as_str));
-        let split = split.ok_or_else(|| self.missing("fewshot_split", "no split to draw examples from"))?;
+        let split =
+            split.ok_or_else(|| self.task.wrong("fewshot_split", "no split to draw examples from"))?;
         let pool_process = match configured {
             Some(_) if own.process_docs.is_some() => own.process_docs.as_ref().and_then(Option::as_ref),
             _ => process,
@@ -108,19 +100,13 @@ impl<'a> Splits<'a> {
     fn read(&mut self, split: &str, process: Option<&FunctionRef>) -> Result<SplitData, TaskError> {
         let process = process.map(native::documents).transpose()?;
         let dataset = DatasetRef::of(self.task).ok_or_else(|| {
-            self.missing("dataset_path", "missing; it names the data set, or json, csv or parquet")
+            self.task.wrong("dataset_path", "missing; it names the data set, or json, csv or parquet")
         })?;
         let mut data = self.data.load(&dataset, split)?;
         self.files.extend(data.files.iter().cloned());
         if let Some(process) = process {
-            data.documents = process(data.documents).map_err(|e| TaskError::Document {
-                file: self.task.file.display(),
-                task: self.task.name.clone(),
-                set: "split",
-                doc: e.doc,
-                field: "process_docs".into(),
-                message: e.message,
-            })?;
+            data.documents = process(data.documents)
+                .map_err(|e| self.task.wrong_document("split", e.doc, "process_docs", e.message))?;
             if let Some(first) = data.documents.first() {
                 data.columns = first.keys().cloned().collect();
             }

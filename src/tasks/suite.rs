@@ -1,9 +1,11 @@
 //! Suites as they are handed on: one task, or a group of them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::error::TaskError;
 use super::schema::{Aggregate, Location, MetricSpec, TaskConfig};
 
 /// A task with its place.
@@ -20,6 +22,13 @@ pub struct Task {
 }
 
 impl Task {
+    /// The task of a file that has been read.
+    pub(super) fn of(config: TaskConfig, file: &Location) -> Arc<Self> {
+        let name = config.task.clone();
+        let alias = config.task_alias.clone().unwrap_or_else(|| name.clone());
+        Arc::new(Self { name, alias, config, file: file.clone() })
+    }
+
     /// The metrics with defaults filled in.
     pub fn metrics(&self) -> Vec<MetricSpec> {
         self.config.metrics()
@@ -28,6 +37,21 @@ impl Task {
     /// `metadata.version` as written, if given.
     pub fn version(&self) -> Option<&Value> {
         self.config.version()
+    }
+
+    /// The error that a key of the task file is missing or cannot be used.
+    pub(crate) fn wrong(&self, key: impl fmt::Display, message: impl Into<String>) -> TaskError {
+        TaskError::wrong(format!("{}: {key}", self.file.display()), message)
+    }
+
+    /// The error that a document cannot be used: the `doc`th of `set`, from 0, because of a field of the task.
+    pub(super) fn wrong_document(&self, set: &str, doc: usize, field: &str, message: String) -> TaskError {
+        self.wrong(format!("task {:?}, {set} document {doc}, {field}", self.name), message)
+    }
+
+    /// The error that what is asked for contradicts the task or its data.
+    pub(super) fn refusal(&self, message: impl Into<String>) -> TaskError {
+        TaskError::wrong(format!("task {:?}", self.name), message)
     }
 }
 

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::base::digest::sha256;
 use crate::evaluate::{NO_FILTER, TaskResult};
+use crate::metrics::DocValue;
 use crate::python::print as python;
 use crate::records::{ChoiceLine, SampleLine};
-use crate::tasks::{DocValue, OutputType, PreparedDoc, PreparedTask, TextRequest};
+use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]

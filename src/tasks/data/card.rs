@@ -28,7 +28,7 @@ pub struct Config {
 /// A card that cannot be read, or whose front matter is no YAML.
 pub fn read(folder: &Path) -> Result<Vec<Config>, TaskError> {
     let path = folder.join("README.md");
-    let fail = |message: String| TaskError::Data { file: path.clone(), row: None, message };
+    let fail = |message: String| TaskError::wrong(path.display().to_string(), message);
     match std::fs::metadata(&path) {
         Ok(meta) if meta.len() <= MAX_CARD_BYTES => {}
         Ok(meta) => return Err(fail(format!("a card of {} bytes is refused", meta.len()))),

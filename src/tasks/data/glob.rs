@@ -1,46 +1,6 @@
-//! Files of a folder and the patterns that pick among them: `*` within a name, `**` across folders, `?`.
-
-use std::path::Path;
+//! The patterns that pick among the files of a folder: `*` within a name, `**` across folders, `?`.
 
 use regex::Regex;
-
-/// A data set may hold this many files and nest this deep.
-const MAX_FILES: usize = 50_000;
-const MAX_DEPTH: usize = 8;
-
-/// All files below a folder as paths relative to it with `/` between folders, sorted. Hidden files and
-/// folders are left out, and links to folders, since they can lead in circles.
-///
-/// # Errors
-/// What the system says about a folder that cannot be read.
-pub fn list(root: &Path) -> std::io::Result<Vec<String>> {
-    let mut files = Vec::new();
-    walk(root, "", 0, &mut files)?;
-    files.sort();
-    Ok(files)
-}
-
-fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            if depth < MAX_DEPTH {
-                walk(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
-            }
-        } else if path.is_file() {
-            if files.len() == MAX_FILES {
-                return Err(std::io::Error::other(format!(
-                    "a data set of more than {MAX_FILES} files is refused"
-                )));
-            }
-            files.push(format!("{prefix}{name}"));
-        }
-    }
-    Ok(())
-}
 
 /// What decides whether a path with `/` between folders fits a pattern.
 ///
@@ -82,15 +42,5 @@ mod tests {
         ] {
             assert_eq!(matcher(pattern).unwrap()(path), fits, "{pattern} {path}");
         }
-    }
-
-    #[test]
-    fn files_are_listed_in_order_without_hidden_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("b")).unwrap();
-        for name in ["z", "b/y", ".hidden"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        assert_eq!(list(dir.path()).unwrap(), ["b/y", "z"]);
     }
 }

@@ -1,11 +1,20 @@
 //! Documents from JSON: one object a line, or one array of objects.
 
+use std::path::Path;
+
 use serde_json::{Deserializer, Value};
 
 use crate::tasks::document::Document;
+use crate::tasks::error::TaskError;
 
 /// What is wrong with a row.
 pub type RowError = (Option<usize>, String);
+
+/// The error of a file of data, with the row where it is known.
+pub fn row_error(file: &Path, (row, message): RowError) -> TaskError {
+    let row = row.map(|row| format!(", row {row}")).unwrap_or_default();
+    TaskError::wrong(format!("{}{row}", file.display()), message)
+}
 
 /// Reads all objects of a text. `field` names the key of an object that holds the array, if it is not the
 /// whole text.

@@ -6,37 +6,21 @@ use serde_json::Value;
 
 use super::card::{self, Config};
 use super::{DataStore, DatasetRef, glob};
+use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
+use crate::tasks::folder::files_below;
+use crate::tasks::schema::Location;
 
 /// The kinds of files that can be read, in order of preference.
 const ENDINGS: [&str; 5] = ["parquet", "jsonl", "json", "csv", "tsv"];
 
 /// A data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DataFile {
-    /// A file on disk, with its name below the folder of the data set.
-    Disk {
-        /// The file.
-        path: PathBuf,
-        /// Its name below the folder of the data set.
-        name: String,
-    },
-    /// A file in the binary.
-    Embedded {
-        /// Its name below the folder of the data set.
-        name: String,
-        /// Its text.
-        text: &'static str,
-    },
-}
-
-impl DataFile {
-    /// The name below the folder of the data set.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Disk { name, .. } | Self::Embedded { name, .. } => name,
-        }
-    }
+pub struct DataFile {
+    /// Its name below the folder of the data set.
+    pub name: String,
+    /// Where it is.
+    pub at: Location,
 }
 
 /// The files of a split.
@@ -59,7 +43,7 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
         let files =
-            glob::list(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
+            files_below(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
         Ok(Self { path: path.to_owned(), configs: card::read(path)?, files })
     }
 
@@ -114,7 +98,9 @@ impl Folder {
                 && !name.ends_with("dataset_infos.json")
         };
         let named = self.files.iter().filter(|name| readable(name) && fits.iter().any(|fits| fits(name)));
-        Ok(named.map(|name| DataFile::Disk { path: self.path.join(name), name: name.clone() }).collect())
+        Ok(named
+            .map(|name| DataFile { name: name.clone(), at: Location::Disk(self.path.join(name)) })
+            .collect())
     }
 }
 
@@ -129,13 +115,13 @@ fn folders(config: Option<&str>) -> Vec<String> {
 /// Refuses a split of which some shards (`-00000-of-00002`) are missing.
 fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
     for file in &files {
-        let stem = file.name().rsplit_once('.').map_or(file.name(), |(stem, _)| stem);
+        let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
         let mut parts = stem.rsplit('-');
         let (total, of) = (parts.next().and_then(|t| t.parse::<usize>().ok()), parts.next());
         if let (Some(total), Some("of")) = (total, of)
             && total != files.len()
         {
-            return Err(format!("{} of {total} files of this split, such as {}", files.len(), file.name()));
+            return Err(format!("{} of {total} files of this split, such as {}", files.len(), file.name));
         }
     }
     Ok(files)
@@ -175,7 +161,7 @@ pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -
             Err(note) => searched.push(format!("{place}: {note}")),
         }
     }
-    if let Some(located) = embedded(dataset, split) {
+    if let Some(located) = built_in(dataset, split) {
         return Ok(located);
     }
     searched.push("the data sets built into zoo: not among them".into());
@@ -205,11 +191,12 @@ fn bases(dataset: &DatasetRef<'_>) -> Vec<PathBuf> {
     dataset.folder.into_iter().map(Path::to_owned).chain([PathBuf::new()]).collect()
 }
 
-fn embedded(dataset: &DatasetRef<'_>, split: &str) -> Option<Located> {
+fn built_in(dataset: &DatasetRef<'_>, split: &str) -> Option<Located> {
     let name = format!("{}/{split}.jsonl", dataset.name.unwrap_or("default"));
     let path = format!("data/{}/{name}", dataset.path);
-    let (_, text) = crate::tasks::embedded::files().iter().find(|(file, _)| *file == path)?;
-    Some(Located { files: vec![DataFile::Embedded { name, text }], place: "built in".into() })
+    embedded::file(&path)?;
+    let file = DataFile { name, at: Location::Embedded(path) };
+    Some(Located { files: vec![file], place: "built in".into() })
 }
 
 /// Files that the task file names itself.
@@ -224,12 +211,9 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
         Some(Value::Array(several)) => several.iter().map(Value::as_str).collect(),
         _ => None,
     };
-    let patterns = match patterns {
-        Some(patterns) => patterns,
-        None => {
-            searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
-            return None;
-        }
+    let Some(patterns) = patterns else {
+        searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
+        return None;
     };
     let folder = dataset.kwargs.get("data_dir").and_then(Value::as_str).unwrap_or_default();
     let mut files = Vec::new();
@@ -248,19 +232,16 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
         }
         files.append(&mut found);
     }
-    let place = files.first().map(|file| match file {
-        DataFile::Disk { path, .. } => {
-            path.parent().map(|p| p.display().to_string()).filter(|p| !p.is_empty())
-        }
-        DataFile::Embedded { .. } => None,
-    });
-    Some(Located { place: place.flatten().unwrap_or_else(|| ".".into()), files })
+    let folder =
+        files.first().and_then(|file| file.at.disk_folder()).map(|folder| folder.display().to_string());
+    let place = folder.filter(|folder| !folder.is_empty()).unwrap_or_else(|| ".".into());
+    Some(Located { files, place })
 }
 
 fn own_pattern(base: &Path, pattern: &str) -> Vec<DataFile> {
     let file = |path: PathBuf| {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        DataFile::Disk { path, name }
+        let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        DataFile { name, at: Location::Disk(path) }
     };
     let path = base.join(pattern);
     if path.is_file() {

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use super::error::TaskError;
 use super::suite::Task;
+use crate::hub::zoo_home;
 
 /// The data set of a task.
 #[derive(Debug, Clone)]
@@ -74,11 +75,7 @@ impl DataStore {
 
     /// A store with the cache of this user: `$ZOO_HOME`, or else `zoo` in the user's cache folder.
     pub fn from_env(data_dir: Option<&Path>) -> Self {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = set("ZOO_HOME")
-            .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("zoo")))
-            .or_else(|| set("HOME").map(|home| home.join(".cache").join("zoo")));
-        Self::new(data_dir, home.as_deref())
+        Self::new(data_dir, zoo_home().ok().as_deref())
     }
 
     /// The files of a split, without reading them.
@@ -94,8 +91,7 @@ impl DataStore {
     /// # Errors
     /// As [`DataStore::locate`]; files that cannot be read.
     pub fn load(&self, dataset: &DatasetRef<'_>, split: &str) -> Result<SplitData, TaskError> {
-        let located = self.locate(dataset, split)?;
-        read::read(&located, dataset)
+        read::read(&self.locate(dataset, split)?, dataset)
     }
 
     /// What a folder holds; looked up once.

@@ -8,6 +8,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Map, Number, Value};
 
+use super::json::row_error;
 use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
 
@@ -31,7 +32,7 @@ pub fn read(path: &Path) -> Result<Vec<Document>, TaskError> {
         Err(_) => "damaged: the Parquet reader gave up".to_owned(),
     };
     let row = (!documents.is_empty()).then_some(documents.len());
-    Err(TaskError::Data { file: path.to_owned(), row, message })
+    Err(row_error(path, (row, message)))
 }
 
 fn read_into(path: &Path, documents: &mut Vec<Document>) -> Result<(), String> {

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::json::{self, RowError};
-use super::{DataFile, DatasetRef, Located, parquet, table};
+use super::json::{self, row_error};
+use super::{DatasetRef, Located, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
 use crate::tasks::document::Document;
+use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
+use crate::tasks::schema::Location;
 
 /// Larger text files are refused: they are read whole.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
@@ -46,26 +48,22 @@ pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitD
     let mut documents = Vec::new();
     let mut files = Vec::new();
     for file in &located.files {
-        let (mut rows, sha256) = match file {
-            DataFile::Disk { path, .. } => from_disk(path, dataset)?,
-            DataFile::Embedded { name, text } => {
-                let rows = json::read(text, None).map_err(|e| row_error(Path::new(name), e))?;
-                (rows, sha256(text))
+        let (mut rows, sha256) = match &file.at {
+            Location::Disk(path) => from_disk(path, dataset)?,
+            Location::Embedded(path) => {
+                let text = embedded::file(path).expect("it was found among the embedded files");
+                (json::read(text, None).map_err(|e| row_error(Path::new(&file.name), e))?, sha256(text))
             }
         };
         documents.append(&mut rows);
-        files.push(FileDigest { name: file.name().to_owned(), sha256 });
+        files.push(FileDigest { name: file.name.clone(), sha256 });
     }
     let columns = json::unify(&mut documents);
     Ok(SplitData { documents, columns, files })
 }
 
-fn row_error(file: &Path, (row, message): RowError) -> TaskError {
-    TaskError::Data { file: file.to_owned(), row, message }
-}
-
 fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, String), TaskError> {
-    let fail = |message: String| TaskError::Data { file: path.to_owned(), row: None, message };
+    let fail = |message: String| row_error(path, (None, message));
     let io = |e: std::io::Error| fail(format!("cannot be read: {e}"));
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     // A task that says `json`, `csv` or `parquet` means it, whatever its files are called.

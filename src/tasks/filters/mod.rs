@@ -12,6 +12,7 @@ mod steps;
 use serde_json::Value;
 
 use super::document::Document;
+use super::error::{did_you_mean, nearest};
 use crate::python::text::strip;
 
 pub use args::Args;
@@ -67,8 +68,7 @@ pub(super) fn named(name: &str, args: Args) -> Result<Option<Filter>, String> {
         "decontaminate" => return Ok(None),
         "custom" => Err("filter_fn: expected `!function module.name`".into()),
         other => {
-            let nearest = super::error::nearest(other, KNOWN);
-            let meant = nearest.map(|n| format!("; did you mean {n:?}?")).unwrap_or_default();
+            let meant = did_you_mean(nearest(other, KNOWN).as_deref());
             Err(format!("no filter is named {other:?}{meant}; known are {}", KNOWN.join(", ")))
         }
     };

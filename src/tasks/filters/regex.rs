@@ -11,7 +11,7 @@ use super::{Filter, each};
 use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
 use crate::python::text as python;
-use crate::tasks::document::Document;
+use crate::tasks::document::{Document, texts};
 
 /// The pattern of a step that names none: the number at the end of a GSM8K answer.
 const DEFAULT_PATTERN: &str = r"#### (\-?[0-9\.\,]+)";
@@ -139,7 +139,6 @@ pub(crate) fn multi_choice(mut args: Args, choices: ChoicesOf) -> Result<Filter,
 
 /// The column `choices`.
 pub(super) fn choices(document: &Document) -> Result<Vec<String>, String> {
-    let listed = document.get("choices").and_then(Value::as_array);
-    let texts = listed.and_then(|all| all.iter().map(|c| c.as_str().map(str::to_owned)).collect());
-    texts.ok_or_else(|| "multi_choice_regex needs a column \"choices\" with a list of texts".into())
+    let choices = texts(document, "choices").map_err(|wrong| format!("multi_choice_regex: {wrong}"))?;
+    Ok(choices.into_iter().map(str::to_owned).collect())
 }

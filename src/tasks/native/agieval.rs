@@ -7,24 +7,20 @@
 use serde_json::Value;
 
 use super::{DocValue, Document, Values};
+use crate::tasks::document::texts;
 
 /// `acc` and `acc_norm`.
 pub fn process_results_mcqa(document: &Document, logprobs: &[f64]) -> Result<Values, String> {
-    let list = |column: &str| {
-        let items = document.get(column).and_then(Value::as_array);
-        items.ok_or_else(|| format!("column {column:?} holds no list"))
-    };
-    let gold = list("gold")?;
-    let length = |choice: &Value| choice.as_str().map(|text| text.chars().count() as f64);
-    let lengths: Option<Vec<f64>> = list("choices")?.iter().map(length).collect();
-    let lengths = lengths.ok_or("column \"choices\" holds what is no text")?;
+    let gold = document.get("gold").and_then(Value::as_array).ok_or("column \"gold\" holds no list")?;
+    let lengths: Vec<f64> =
+        texts(document, "choices")?.iter().map(|choice| choice.chars().count() as f64).collect();
     if lengths.len() != logprobs.len() || logprobs.is_empty() {
         return Err(format!("{} choices and {} scores", lengths.len(), logprobs.len()));
     }
     let right = |values: &[f64]| {
         let best = crate::metrics::first_highest(values);
         let hit = gold.iter().any(|g| g.as_u64().and_then(|g| usize::try_from(g).ok()) == Some(best));
-        DocValue::Number(f64::from(u8::from(hit)))
+        DocValue::Number(f64::from(hit))
     };
     let per_character: Vec<f64> = logprobs.iter().zip(&lengths).map(|(l, n)| l / n).collect();
     Ok(vec![("acc", right(logprobs)), ("acc_norm", right(&per_character))])

@@ -6,9 +6,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
-
-use super::latex::{Quotient, last_boxed, normal_form};
+use super::latex::{Quotient, equal, last_boxed};
 use super::{DocValue, Document, Values, text};
 use crate::python::regex::{Found, PyRegex};
 
@@ -16,15 +14,10 @@ static BETWEEN_DOLLARS: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\$(
 static NUMBER: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?:\$)?\d+(?:\.\d+)?(?![\w\d])"));
 
 /// `acc`: whether the answer equals the one in the document.
-pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
-    let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
+pub fn process_results(document: &Document, answer: &str) -> Result<Values, String> {
     let (ours, right) = (parsed(answer)?, parsed(text(document, "answer")?)?);
-    let form = |parsed: &Option<String>| normal_form(parsed.as_deref()?, Quotient::Keep);
-    let equal = match (form(&ours), form(&right)) {
-        (Some(ours), Some(right)) => ours == right,
-        _ => ours == right,
-    };
-    Ok(vec![("acc", DocValue::Number(f64::from(u8::from(equal))))])
+    let equal = equal(ours.as_deref(), right.as_deref(), Quotient::Keep);
+    Ok(vec![("acc", DocValue::Number(f64::from(equal)))])
 }
 
 /// The answer in a text, if there is one.
@@ -81,7 +74,7 @@ mod tests {
     fn equal_in_normal_form() {
         let grade = |answer: &str, right: &str| {
             let document = json!({"answer": right});
-            let values = process_results(document.as_object().unwrap(), &json!(answer)).unwrap();
+            let values = process_results(document.as_object().unwrap(), answer).unwrap();
             values[0].1 == DocValue::Number(1.0)
         };
         assert!(grade(" The answer is 0.5", "$\\frac{1}{2}$"));

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Document, NativeError, text};
 use crate::python::regex::PyRegex;
 use crate::python::text as python;
+use crate::tasks::document::texts;
 
 /// Marks in square brackets, within a line.
 static MARKUP: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\[.*?\]"));
@@ -22,12 +23,8 @@ fn process(mut document: Document) -> Result<Document, String> {
     let second = python::capitalize(text(&document, "ctx_b")?);
     let label = text(&document, "activity_label")?;
     let query = clean(&format!("{label}: {} {second}", text(&document, "ctx_a")?))?;
-    let endings =
-        document.get("endings").and_then(Value::as_array).ok_or("no column \"endings\" with a list")?;
-    let choices: Vec<Value> = endings
-        .iter()
-        .map(|ending| Ok(clean(ending.as_str().ok_or("an ending is no text")?)?.into()))
-        .collect::<Result<_, String>>()?;
+    let choices: Vec<String> =
+        texts(&document, "endings")?.into_iter().map(clean).collect::<Result<_, _>>()?;
     let gold = match document.get("label") {
         Some(Value::Number(number)) => number.as_i64(),
         Some(Value::String(text)) => python::strip(text).parse().ok(),
@@ -35,7 +32,7 @@ fn process(mut document: Document) -> Result<Document, String> {
     };
     let gold = gold.ok_or("column \"label\" holds no whole number; is this an unlabelled test split?")?;
     document.insert("query".into(), Value::String(query));
-    document.insert("choices".into(), Value::Array(choices));
+    document.insert("choices".into(), choices.into());
     document.insert("gold".into(), Value::from(gold));
     Ok(document)
 }

@@ -2,41 +2,42 @@
 //!
 //! Behaviour of lm-evaluation-harness 0.4.13, tasks `hendrycks_math_*` (Hendrycks et al. 2021, arXiv:2103.03874).
 
-use serde_json::Value;
-
-use super::latex::{Quotient, boxed_answer, normal_form};
+use super::latex::{Quotient, boxed_answer, equal};
 use super::{DocValue, Document, NativeError, Values, text};
 
 /// Adds the `answer` in the last box of the solution.
 pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
+    with_answers(documents, |answer| Ok(answer.to_owned()))
+}
+
+/// Problem and solution, and as `answer` what `form` makes of the right one.
+pub(super) fn with_answers(
+    documents: Vec<Document>,
+    form: impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<Document>, NativeError> {
     super::each(documents, |document| {
-        let answer = right_answer(&document)?.to_owned();
         let mut out = Document::new();
-        out.insert("problem".into(), text(&document, "problem")?.into());
-        out.insert("solution".into(), text(&document, "solution")?.into());
-        out.insert("answer".into(), answer.into());
+        for column in ["problem", "solution"] {
+            out.insert(column.into(), text(&document, column)?.into());
+        }
+        out.insert("answer".into(), form(right_answer(&document)?)?.into());
         Ok(out)
     })
 }
 
-pub(super) fn right_answer(document: &Document) -> Result<&str, String> {
+fn right_answer(document: &Document) -> Result<&str, String> {
     let solution = text(document, "solution")?;
     boxed_answer(solution).ok_or_else(|| "the solution has no \\boxed{…} with an answer".into())
 }
 
 /// `exact_match`.
-pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
-    let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
+pub fn process_results(document: &Document, answer: &str) -> Result<Values, String> {
     let inside = match (answer.find('$'), answer.rfind('$')) {
-        (Some(first), Some(last)) if first < last => Some(&answer[first + 1..last]),
-        _ => None,
+        (Some(first), Some(last)) if first < last => &answer[first + 1..last],
+        _ => answer,
     };
-    let (ours, right) = (inside.unwrap_or(answer), right_answer(document)?);
-    let equal = match (normal_form(ours, Quotient::Fail), normal_form(right, Quotient::Fail)) {
-        (Some(ours), Some(right)) => ours == right,
-        _ => ours == right,
-    };
-    Ok(vec![("exact_match", DocValue::Number(f64::from(u8::from(equal))))])
+    let equal = equal(Some(inside), Some(right_answer(document)?), Quotient::Fail);
+    Ok(vec![("exact_match", DocValue::Number(f64::from(equal)))])
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ mod tests {
     fn the_text_between_dollar_signs_counts() {
         let document = json!({"problem": "p", "solution": "So \\boxed{\\frac{1}{2}}."});
         let document = document.as_object().cloned().unwrap();
-        let grade = |answer: &str| process_results(&document, &json!(answer)).unwrap()[0].1.clone();
+        let grade = |answer: &str| process_results(&document, answer).unwrap()[0].1.clone();
         assert_eq!(grade("It is $\\frac12$."), DocValue::Number(1.0));
         assert_eq!(grade("1/2"), DocValue::Number(1.0));
         assert_eq!(grade("$1/3$"), DocValue::Number(0.0));

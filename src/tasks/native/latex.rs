@@ -42,8 +42,17 @@ pub(super) enum Quotient {
     Fail,
 }
 
+/// Whether two answers, if there are any, are the same in normal form; where one has none, as they are.
+pub(super) fn equal(ours: Option<&str>, right: Option<&str>, quotient: Quotient) -> bool {
+    let form = |answer: Option<&str>| normal_form(answer?, quotient);
+    match (form(ours), form(right)) {
+        (Some(ours), Some(right)) => ours == right,
+        _ => ours == right,
+    }
+}
+
 /// The normal form of an answer.
-pub(super) fn normal_form(text: &str, quotient: Quotient) -> Option<String> {
+fn normal_form(text: &str, quotient: Quotient) -> Option<String> {
     let mut text = text.replace('\n', "").replace("\\!", "").replace("\\\\", "\\");
     for (from, to) in [
         ("tfrac", "frac"),

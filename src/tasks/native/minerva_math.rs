@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::hendrycks_math::right_answer;
+use super::hendrycks_math::with_answers;
 use super::{DocValue, Document, NativeError, Values, text};
 use crate::python::regex::PyRegex;
 use crate::python::text as python;
@@ -76,18 +76,11 @@ pub fn doc_to_text(document: &Document) -> Result<Value, String> {
 
 /// Adds the `answer` in the last box of the solution, in normal form.
 pub fn process_docs(documents: Vec<Document>) -> Result<Vec<Document>, NativeError> {
-    super::each(documents, |document| {
-        let mut out = Document::new();
-        out.insert("problem".into(), text(&document, "problem")?.into());
-        out.insert("solution".into(), text(&document, "solution")?.into());
-        out.insert("answer".into(), normal_form(right_answer(&document)?)?.into());
-        Ok(out)
-    })
+    with_answers(documents, normal_form)
 }
 
 /// `exact_match`.
-pub fn process_results(document: &Document, answer: &Value) -> Result<Values, String> {
-    let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
+pub fn process_results(document: &Document, answer: &str) -> Result<Values, String> {
     let patterns = &*PATTERNS;
     // An answer that was cut short may still lack its last words.
     let found = patterns.last_sentence.search(&format!("{answer}I hope it is correct."))?;
@@ -96,7 +89,7 @@ pub fn process_results(document: &Document, answer: &Value) -> Result<Values, St
     let (ours, right) = (normal_form(stated)?, text(document, "answer")?);
     let equal = (!ours.is_empty() && ours == right)
         || matches!((number(&ours), number(right)), (Some(a), Some(b)) if same(a, b));
-    Ok(vec![("exact_match", DocValue::Number(f64::from(u8::from(equal))))])
+    Ok(vec![("exact_match", DocValue::Number(f64::from(equal)))])
 }
 
 /// The normal form of an answer.
@@ -201,8 +194,7 @@ mod tests {
         let document = json!({"problem": "p", "solution": "\\boxed{\\frac{1}{2}}"});
         let document = process_docs(vec![document.as_object().cloned().unwrap()]).unwrap().remove(0);
         assert_eq!(document["answer"], "\\frac{1}{2}");
-        let grade =
-            |answer: &str| process_results(&document, &json!(answer)).unwrap()[0].1 == DocValue::Number(1.0);
+        let grade = |answer: &str| process_results(&document, answer).unwrap()[0].1 == DocValue::Number(1.0);
         assert!(grade("x\nFinal Answer: The final answer is $\\frac{1}{2}$. I hope it is correct."));
         assert!(grade("Final Answer: The final answer is $0.5$. "));
         assert!(!grade("Final Answer: The final answer is $2$. I hope it is correct."));

@@ -22,7 +22,7 @@ mod winogrande;
 
 use serde_json::Value;
 
-use super::document::Document;
+use super::document::{Document, text};
 use super::error::TaskError;
 use super::filters::{Args, Filter};
 use super::schema::FunctionRef;
@@ -47,8 +47,8 @@ pub struct NativeError {
 pub type SamplesFn = fn() -> Vec<Document>;
 /// A function that grades a document by the log-likelihoods of its requests.
 pub type ScoreResultsFn = fn(&Document, &[f64]) -> Result<Values, String>;
-/// A function that grades a document by its answer after a filter.
-pub type AnswerResultsFn = fn(&Document, &Value) -> Result<Values, String>;
+/// A function that grades a document by its answer, the one text that a filter leaves.
+pub type AnswerResultsFn = fn(&Document, &str) -> Result<Values, String>;
 /// A function that builds a filter from the arguments of its step.
 pub type FilterFn = fn(Args) -> Result<Filter, String>;
 
@@ -98,18 +98,14 @@ pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
         function.name == format!("{suite}.{name}")
             || folders.iter().any(|folder| in_folder == format!("{folder}.{name}"))
     });
-    found.map(|(.., native)| *native).ok_or_else(|| TaskError::Native {
-        file: function.origin.location.display(),
-        line: function.line(),
-        key: function.key.clone(),
-        function: function.name.as_str().into(),
-        looked_for: format!("{}, {in_folder}", function.name).into(),
-        known: FUNCTIONS
-            .iter()
-            .map(|(suite, _, name, _)| format!("{suite}.{name}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-            .into(),
+    found.map(|(.., native)| *native).ok_or_else(|| {
+        let name = &function.name;
+        let known: Vec<String> = FUNCTIONS.iter().map(|(suite, _, name, _)| format!("{suite}.{name}")).collect();
+        function.error(format!(
+            "no native function for `!function {name}` (looked for {name}, {in_folder}); zoo runs no Python, and \
+             knows: {}",
+            known.join(", ")
+        ))
     })
 }
 
@@ -123,7 +119,7 @@ macro_rules! finders {
         pub fn $name(function: &FunctionRef) -> Result<$function, TaskError> {
             match find(function)? {
                 Native::$kind(call) => Ok(call),
-                other => Err(wrong_place(function, other)),
+                other => Err(function.error(format!("!function {} {}", function.name, other.place()))),
             }
         }
     )*};
@@ -136,15 +132,6 @@ finders! {
     "one that grades log-likelihoods" score_results: ScoreResults -> ScoreResultsFn;
     "one that grades written answers" answer_results: AnswerResults -> AnswerResultsFn;
     "a step of a filter" filter: Filter -> FilterFn;
-}
-
-fn wrong_place(function: &FunctionRef, found: Native) -> TaskError {
-    TaskError::Field {
-        file: function.origin.location.display(),
-        line: function.line(),
-        key: function.key.clone(),
-        message: format!("!function {} {}", function.name, found.place()),
-    }
 }
 
 /// A function over single documents as one over all.
@@ -161,42 +148,5 @@ fn document(object: Value) -> Document {
     match object {
         Value::Object(columns) => columns,
         other => panic!("an example is an object, not {other}"),
-    }
-}
-
-/// A text column of a document.
-fn text<'d>(document: &'d Document, column: &str) -> Result<&'d str, String> {
-    match document.get(column) {
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(format!("column {column:?} is no text")),
-        None => {
-            let columns: Vec<&str> = document.keys().map(String::as_str).collect();
-            Err(format!("no column {column:?}; the document has {}", columns.join(", ")))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tasks::schema::{Location, Origin};
-    use std::sync::Arc;
-
-    fn function(file: &str, name: &str) -> FunctionRef {
-        let origin = Arc::new(Origin::new(Location::Disk(file.into()), "process_docs: x\n"));
-        FunctionRef { name: name.into(), origin, key: "process_docs".into() }
-    }
-
-    #[test]
-    fn found_by_either_name_and_unknown_ones_say_so() {
-        assert!(documents(&function("x/a.yaml", "hellaswag.process_docs")).is_ok());
-        assert!(documents(&function("tasks/hellaswag/a.yaml", "utils.process_docs")).is_ok());
-        let said = documents(&function("other/a.yaml", "utils.process_docs")).unwrap_err().to_string();
-        assert!(
-            said.contains("other/a.yaml, line 1: process_docs") && said.contains("other/utils.process_docs"),
-            "{said}"
-        );
-        let said = field(&function("x/a.yaml", "hellaswag.process_docs")).unwrap_err().to_string();
-        assert!(said.contains("line 1"), "{said}");
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{DocValue, Document, NativeError, Values, text};
 use crate::metrics::similarity::{BleuTokenizer, rouge, sentence_bleu};
 use crate::python::text as python;
+use crate::tasks::document::texts;
 
 /// What every question may be answered with.
 const NO_COMMENT: &str = "I have no comment.";
@@ -47,17 +48,9 @@ pub fn process_docs_gen(documents: Vec<Document>) -> Result<Vec<Document>, Nativ
     })
 }
 
-/// The texts of a column that lists them.
-fn texts<'d>(document: &'d Document, column: &str) -> Result<Vec<&'d str>, String> {
-    let listed = document.get(column).and_then(Value::as_array);
-    let texts = listed.and_then(|listed| listed.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    texts.ok_or_else(|| format!("column {column:?} holds no list of texts"))
-}
-
 /// BLEU and ROUGE against every reference: the best over true ones, how far it is above the best over
 /// false ones, and whether it is.
-pub fn process_results_gen(document: &Document, answer: &Value) -> Result<Values, String> {
-    let answer = answer.as_str().ok_or("expected one text as answer; end the filter with take_first")?;
+pub fn process_results_gen(document: &Document, answer: &str) -> Result<Values, String> {
     let references = |column: &str| -> Result<Vec<[f64; 4]>, String> {
         let references = texts(document, column)?;
         let scores = references.into_iter().map(|reference| likeness(reference, answer));
@@ -76,7 +69,7 @@ pub fn process_results_gen(document: &Document, answer: &Value) -> Result<Values
         let best = |scores: &[[f64; 4]]| scores.iter().map(|s| s[kind]).fold(0.0, f64::max);
         let (near, far) = (best(&right), best(&wrong));
         values.push((max, DocValue::Number(near)));
-        values.push((acc, DocValue::Number(f64::from(u8::from(near > far)))));
+        values.push((acc, DocValue::Number(f64::from(near > far))));
         values.push((diff, DocValue::Number(near - far)));
     }
     Ok(values)
@@ -120,8 +113,7 @@ mod tests {
     fn a_true_answer_is_nearest_to_the_true_reference() {
         let document =
             json!({"correct_answers": ["The cat sat on the mat."], "incorrect_answers": ["A dog ran."]});
-        let answer = json!("The cat sat on the mat.");
-        let values = process_results_gen(document.as_object().unwrap(), &answer).unwrap();
+        let values = process_results_gen(document.as_object().unwrap(), "The cat sat on the mat.").unwrap();
         let value = |name: &str| values.iter().find(|(n, _)| *n == name).unwrap().1.clone();
         let DocValue::Number(bleu) = value("bleu_max") else { panic!("no number") };
         assert!((bleu - 100.0).abs() < 1e-9);

@@ -6,7 +6,6 @@ use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
 use crate::tasks::filters::{self, Args, Filter, NO_FILTER};
 use crate::tasks::native;
-use crate::tasks::schema::FilterStep;
 use crate::tasks::suite::Task;
 
 /// The steps of a pipeline, ready to be applied.
@@ -41,20 +40,25 @@ impl Pipeline {
         };
         let mut pipelines: Vec<Self> = Vec::with_capacity(listed.len());
         for (at, config) in listed.iter().enumerate() {
-            let fail = |key: String, message: String| {
-                TaskError::field(task.file.display(), format!("filter_list[{at}]{key}"), message)
-            };
+            let place = format!("filter_list[{at}]");
             let mut steps = Vec::new();
             for (number, step) in config.steps.iter().enumerate() {
-                let key = format!(".filter[{number}]");
                 if step.function == "take_first" {
                     steps.push(Step::TakeFirst);
-                } else if let Some(built) = build(step).map_err(|e| e.into_task_error(|m| fail(key, m)))? {
-                    steps.push(Step::Filter(built));
+                    continue;
                 }
+                let args = Args::new(&step.kwargs);
+                let filter = match &step.native {
+                    Some(function) => native::filter(function)?(args).map(Some),
+                    None => filters::named(&step.function, args),
+                };
+                let filter = filter.map_err(|e| task.wrong(format!("{place}.filter[{number}]"), e))?;
+                // A step that does nothing has no filter.
+                steps.extend(filter.map(Step::Filter));
             }
             if pipelines.iter().any(|known| known.name == config.name) {
-                return Err(fail(".name".into(), format!("a filter named {:?} stands above", config.name)));
+                let message = format!("a filter named {:?} stands above", config.name);
+                return Err(task.wrong(format!("{place}.name"), message));
             }
             pipelines.push(Self { name: config.name.clone(), steps });
         }
@@ -88,31 +92,6 @@ fn listed(answers: Value) -> Result<Vec<Value>, String> {
         Value::String(text) => Ok(text.chars().map(|c| c.to_string().into()).collect()),
         other => Err(format!("a step after take_first needs a text, found {other}; end with take_first")),
     }
-}
-
-/// Why a step cannot be built.
-enum Unbuilt {
-    Words(String),
-    Error(Box<TaskError>),
-}
-
-impl Unbuilt {
-    fn into_task_error(self, wrap: impl FnOnce(String) -> TaskError) -> TaskError {
-        match self {
-            Self::Words(message) => wrap(message),
-            Self::Error(error) => *error,
-        }
-    }
-}
-
-/// A step; none for one that does nothing.
-fn build(step: &FilterStep) -> Result<Option<Filter>, Unbuilt> {
-    let args = Args::new(&step.kwargs);
-    if let Some(function) = &step.native {
-        let make = native::filter(function).map_err(|error| Unbuilt::Error(Box::new(error)))?;
-        return make(args).map(Some).map_err(Unbuilt::Words);
-    }
-    filters::named(&step.function, args).map_err(Unbuilt::Words)
 }
 
 #[cfg(test)]

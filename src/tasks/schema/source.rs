@@ -14,6 +14,7 @@ use serde_yaml::Value;
 
 use super::lenient;
 use crate::base::yaml::{self, FileError};
+use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
 
 /// Larger task files are refused; the largest of the reference harness is below 1 MiB.
@@ -172,10 +173,8 @@ impl Loader {
         if let Some(include) = own.remove("include") {
             above.push(at.clone());
             for name in include_names(at, &include.value)? {
-                let error = |message: String| TaskError::Include {
-                    file: at.display(),
-                    include: name.clone(),
-                    message,
+                let error = |message: String| {
+                    TaskError::wrong(format!("{}: include {name:?}", at.display()), message)
                 };
                 let target = at.relative(&name).ok_or_else(|| {
                     error("leads out of the embedded suites; name a file below evals/".into())
@@ -204,7 +203,8 @@ impl Loader {
 }
 
 fn include_names(at: &Location, value: &Value) -> Result<Vec<String>, TaskError> {
-    let bad = || TaskError::field(at.display(), "include", "expected a file name or a list of file names");
+    let place = || format!("{}: include", at.display());
+    let bad = || TaskError::wrong(place(), "expected a file name or a list of file names");
     match value {
         Value::String(name) => Ok(vec![name.clone()]),
         Value::Sequence(names) => {
@@ -219,20 +219,23 @@ fn read(at: &Location) -> Result<String, TaskError> {
     let io = |source| TaskError::Io { file: at.display(), source };
     match at {
         Location::Embedded(path) => {
-            let files = crate::tasks::embedded::files();
-            let text = files.iter().find(|(name, _)| name == path).map(|(_, text)| (*text).to_owned());
-            text.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
+            let text = embedded::file(path).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
+            Ok(text.to_owned())
         }
         Location::Disk(path) => yaml::read_text(path, MAX_FILE_BYTES).map_err(|error| match error {
             FileError::Io { reason, .. } => io(reason),
-            other => TaskError::Yaml { file: at.display(), message: other.to_string() },
+            other => not_yaml(at, &other.to_string()),
         }),
     }
 }
 
+fn not_yaml(at: &Location, message: &str) -> TaskError {
+    TaskError::wrong(at.display(), format!("not a readable YAML file: {message}"))
+}
+
 /// The file's own top-level keys, `include` among them.
 fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
-    let bad = |message: String| TaskError::Yaml { file: at.display(), message };
+    let bad = |message: String| not_yaml(at, &message);
     let value = serde_yaml::from_str(text).or_else(|strict| {
         let doubled = strict.to_string().contains("duplicate entry");
         if doubled { lenient::from_str(text) } else { Err(strict) }

@@ -6,7 +6,7 @@ use serde_json::{Map, Number};
 use serde_yaml::Value;
 
 use super::source::{Entry, Origin};
-use crate::tasks::error::TaskError;
+use crate::tasks::error::{TaskError, nearest};
 
 /// A `!function module.name` tag: a function that a task file refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct FunctionRef {
 }
 
 impl FunctionRef {
-    /// The line of the key with the tag, where the file has it.
-    pub fn line(&self) -> Option<usize> {
-        line_of(&self.origin, &self.key)
+    /// The error that this function cannot be used.
+    pub fn error(&self, message: impl Into<String>) -> TaskError {
+        TaskError::wrong(format!("{}: {}", file_and_line(&self.origin, &self.key), self.key), message)
     }
 
     /// The last part of the name: `process_docs`.
@@ -31,9 +31,11 @@ impl FunctionRef {
     }
 }
 
-/// The line of the top-level key that a path of keys begins with.
-fn line_of(origin: &Origin, key: &str) -> Option<usize> {
-    origin.line(key.split(['.', '[']).next().expect("a split gives one part at least"))
+/// The file, and the line of the top-level key that a path of keys begins with, where the file has it.
+fn file_and_line(origin: &Origin, key: &str) -> String {
+    let file = origin.location.display();
+    let line = origin.line(key.split(['.', '[']).next().expect("a split gives one part at least"));
+    line.map_or_else(|| file.clone(), |line| format!("{file}, line {line}"))
 }
 
 /// A value on its way into a typed field: it knows where it stands.
@@ -57,28 +59,15 @@ impl<'a> Slot<'a> {
         Self { value, key: format!("{}{path}", self.key), origin: self.origin }
     }
 
-    fn line(&self) -> Option<usize> {
-        line_of(self.origin, &self.key)
-    }
-
     /// The error that this value cannot be used.
     pub fn error(&self, message: impl Into<String>) -> TaskError {
-        TaskError::Field {
-            file: self.origin.location.display(),
-            line: self.line(),
-            key: self.key.clone(),
-            message: message.into(),
-        }
+        TaskError::wrong(format!("{}: {}", file_and_line(self.origin, &self.key), self.key), message)
     }
 
     /// The error that this key is not known.
     pub fn unknown<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> TaskError {
-        TaskError::UnknownKey {
-            file: self.origin.location.display(),
-            line: self.line(),
-            key: self.key.clone(),
-            nearest: crate::tasks::error::nearest(name, known),
-        }
+        let (place, nearest) = (file_and_line(self.origin, &self.key), nearest(name, known));
+        TaskError::UnknownKey { place, key: self.key.clone(), nearest }
     }
 
     fn expected(&self, what: &str) -> TaskError {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use zoo::metrics::Gold;
 use zoo::tasks::{
-    DataStore, DatasetRef, Gold, Index, Limit, PrepareOptions, PreparedTask, Suite, Task, TaskError, prepare,
+    DataStore, DatasetRef, Index, Limit, PrepareOptions, PreparedTask, Suite, Task, TaskError, prepare,
 };
 
 /// Task files and data sets in one temporary folder.
