@@ -10,7 +10,7 @@ use super::size::ByteSize;
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::forms::HfModel;
-use crate::rebuild::{InputRecord, LineageRecord};
+use crate::rebuild::{BuildRecord, InputRecord};
 use crate::report::numbers::short_bytes;
 use crate::store::{
     SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check, write_gguf_file, write_meta_folder,
@@ -102,8 +102,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record(dtype: Option<Dtype>, inputs: Vec<InputRecord>) -> LineageRecord {
-    LineageRecord {
+fn record(dtype: Option<Dtype>, inputs: Vec<InputRecord>) -> BuildRecord {
+    BuildRecord {
         model: None,
         rule: "convert".to_owned(),
         arithmetic: match dtype {

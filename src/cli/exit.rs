@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_cause_is_said_once() {
         let io = || io::Error::from(ErrorKind::NotFound);
-        let error = crate::forms::LineageError::Io { file: "a".into(), action: "read", source: io() };
+        let error = crate::forms::FormError::Io { file: "a".into(), action: "read", source: io() };
         let said = text(&anyhow::Error::from(error));
         assert_eq!(said, format!("a: cannot read: {}", io()));
         let error = Err::<(), _>(io()).context("no card").context("no model").unwrap_err();

@@ -16,7 +16,7 @@ pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
 
 use self::spectrum::{Difference, Spectrum, SpectrumOptions};
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{LineageError, is_buffer};
+use crate::forms::{FormError, is_buffer};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
 /// How two models are compared.
@@ -116,7 +116,7 @@ fn pairing(a: &TensorInfo, b: &TensorInfo) -> Pairing {
 /// Compares all tensors whose name `wanted` accepts.
 ///
 /// # Errors
-/// [`LineageError::Weights`] if a tensor cannot be read, [`LineageError::Refused`] if LAPACK is needed and missing or
+/// [`FormError::Weights`] if a tensor cannot be read, [`FormError::Refused`] if LAPACK is needed and missing or
 /// fails.
 pub fn compare(
     a: &dyn TensorSource,
@@ -124,7 +124,7 @@ pub fn compare(
     wanted: &dyn Fn(&str) -> bool,
     options: &CompareOptions,
     progress: &dyn Progress,
-) -> Result<Comparison, LineageError> {
+) -> Result<Comparison, FormError> {
     if options.spectrum.is_some() && !spectrum::AVAILABLE {
         return Err(spectrum::without_lapack().into());
     }
@@ -171,7 +171,7 @@ fn change(
     info_b: &TensorInfo,
     count: usize,
     options: &CompareOptions,
-) -> Result<TensorChange, LineageError> {
+) -> Result<TensorChange, FormError> {
     let (view_a, view_b) = (a.tensor(&info_a.name)?, b.tensor(&info_b.name)?);
     let moments = Moments::of(&view_a, &view_b, count)?;
     let spectrum = match (&options.spectrum, Difference::new(&view_a, &view_b)) {

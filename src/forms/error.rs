@@ -12,7 +12,7 @@ use crate::weights::WeightsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]
-pub enum LineageError {
+pub enum FormError {
     /// The weights' files themselves.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -39,17 +39,17 @@ pub enum LineageError {
     Refused(#[from] Box<Refusal>),
 }
 
-impl LineageError {
+impl FormError {
     /// An input or output error of one file.
     pub(crate) fn io(file: &Path, action: &'static str, source: io::Error) -> Self {
-        LineageError::Io { file: file.to_owned(), action, source }
+        FormError::Io { file: file.to_owned(), action, source }
     }
 
     /// What kind of fault in the model's files this is; `None` for errors that are not the files' fault.
     pub fn fault_kind(&self) -> Option<FaultKind> {
         match self {
-            LineageError::Weights(error) => error.fault_kind(),
-            LineageError::Config(error) => error.class(),
+            FormError::Weights(error) => error.fault_kind(),
+            FormError::Config(error) => error.class(),
             _ => None,
         }
     }

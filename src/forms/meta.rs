@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::LineageError;
+use super::FormError;
 use super::names::{Part, Spelling};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
@@ -46,8 +46,8 @@ impl MetaAsHf {
     ///
     /// # Errors
     /// [`WeightsError::Fault`]: `MissingData` for a file that is not there, `InconsistentHeader` if `params.json`
-    /// contradicts the tensors or they each other; [`LineageError::Config`] for a value that no model has.
-    pub fn open(folder: &Path) -> Result<Self, LineageError> {
+    /// contradicts the tensors or they each other; [`FormError::Config`] for a value that no model has.
+    pub fn open(folder: &Path) -> Result<Self, FormError> {
         let config_path = folder.join(PARAMS_FILE);
         let bytes = read_params(&config_path)?;
         let shards = MetaShards::open(folder)?;

@@ -19,7 +19,7 @@ pub(crate) mod sample;
 
 pub use crate::base::fault::Refusal;
 pub use cast::{Cast, is_buffer, without_buffers};
-pub use error::LineageError;
+pub use error::FormError;
 pub use gguf::GgufAsHf;
 pub(crate) use gguf::ROPE_FACTORS;
 pub use meta::MetaAsHf;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::LineageError;
+use super::FormError;
 use crate::config::{ConfigError, LlamaConfig, ModelConfig, hf};
 use crate::weights::{Dtype, TensorSource};
 
@@ -89,9 +89,9 @@ impl Sidecar {
     /// Its content.
     ///
     /// # Errors
-    /// [`LineageError::Io`] if the file cannot be read or is larger than any such file.
-    pub fn read(&self) -> Result<Vec<u8>, LineageError> {
-        self.content.read().map_err(|error| LineageError::io(&self.place(), "read", error))
+    /// [`FormError::Io`] if the file cannot be read or is larger than any such file.
+    pub fn read(&self) -> Result<Vec<u8>, FormError> {
+        self.content.read().map_err(|error| FormError::io(&self.place(), "read", error))
     }
 
     /// The file that its content is in; its name if that is in no file.

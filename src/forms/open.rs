@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::bloom_names::with_bloom_names;
 use super::model::{MAX_SIDECAR, Stated};
-use super::{GgufAsHf, HfModel, LineageError, MetaAsHf, Sidecar, SidecarContent};
+use super::{FormError, GgufAsHf, HfModel, MetaAsHf, Sidecar, SidecarContent};
 use crate::config::{ConfigError, ModelConfig, hf};
 use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
 use crate::weights::gguf::Metadata;
@@ -81,7 +81,7 @@ pub enum TokenizerSource {
 ///
 /// # Errors
 /// What the weights' reader reports.
-pub fn open(path: &Path) -> Result<Opened, LineageError> {
+pub fn open(path: &Path) -> Result<Opened, FormError> {
     if is_gguf(path) {
         return open_gguf(path);
     }
@@ -97,7 +97,7 @@ pub fn open(path: &Path) -> Result<Opened, LineageError> {
     }
 }
 
-fn open_hf(path: &Path, folder: &Path) -> Result<Opened, LineageError> {
+fn open_hf(path: &Path, folder: &Path) -> Result<Opened, FormError> {
     // The weights first: their error says what a model's folder or file has to be.
     let tensors = weights::open(path)?;
     let config = folder.join(CONFIG_FILE);
@@ -115,7 +115,7 @@ fn open_hf(path: &Path, folder: &Path) -> Result<Opened, LineageError> {
     })
 }
 
-fn open_meta(folder: &Path) -> Result<Opened, LineageError> {
+fn open_meta(folder: &Path) -> Result<Opened, FormError> {
     let model = MetaAsHf::open(folder)?;
     let stated = Stated { config: model.config.clone(), more: model.beside_shape() };
     Ok(Opened {
@@ -127,7 +127,7 @@ fn open_meta(folder: &Path) -> Result<Opened, LineageError> {
     })
 }
 
-fn open_gguf(path: &Path) -> Result<Opened, LineageError> {
+fn open_gguf(path: &Path) -> Result<Opened, FormError> {
     let model = GgufAsHf::new(GgufFile::open(path)?)?;
     Ok(Opened {
         path: path.to_owned(),
@@ -165,7 +165,7 @@ impl Opened {
     ///
     /// # Errors
     /// As [`Opened::config_json`].
-    pub fn into_model(self) -> Result<HfModel, LineageError> {
+    pub fn into_model(self) -> Result<HfModel, FormError> {
         let (config, sidecars) = (self.config_json()?, self.sidecars());
         let Opened { path, tensors, config_name, .. } = self;
         Ok(HfModel { path, tensors, config, config_name, sidecars })
@@ -224,7 +224,7 @@ impl HfModel {
     ///
     /// # Errors
     /// Those of [`open`] and [`Opened::config_json`].
-    pub fn open(path: &Path) -> Result<HfModel, LineageError> {
+    pub fn open(path: &Path) -> Result<HfModel, FormError> {
         open(path)?.into_model()
     }
 }

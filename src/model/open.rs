@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Footprint, ModelError, Network, Residence};
 use crate::config::ModelConfig;
-use crate::forms::{self, HfModel, LineageError, TokenizerSource};
+use crate::forms::{self, FormError, HfModel, TokenizerSource};
 use crate::kernels::MatMul;
 use crate::weights::TensorSource;
 
@@ -28,7 +28,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// What the form's reader reports, and a configuration that no model has or that does not run here.
-    pub fn open(path: &Path) -> Result<Self, LineageError> {
+    pub fn open(path: &Path) -> Result<Self, FormError> {
         let opened = forms::open(path)?;
         let config = opened.config()?;
         let forms::Opened { path, tensors, config_name, tokenizer, .. } = opened;
@@ -40,7 +40,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A configuration that no model has or that does not run here.
-    pub fn from_hf(model: HfModel) -> Result<Self, LineageError> {
+    pub fn from_hf(model: HfModel) -> Result<Self, FormError> {
         let config = model.configuration()?;
         let HfModel { path, tensors, config_name, .. } = model;
         let tokenizer = TokenizerSource::Folder(path.clone());

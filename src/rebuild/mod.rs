@@ -15,5 +15,5 @@ pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
 pub(crate) use lora::TOKENIZER_FILES;
 pub use lora::{Adapter, AdapterConfig, MergeRule, merge};
-pub use record::{InputFile, InputRecord, LineageRecord};
+pub use record::{BuildRecord, InputFile, InputRecord};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};

@@ -6,7 +6,7 @@ use crate::weights::TensorSource;
 
 /// How a model came to be; becomes its [`Lock`](super::Lock).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineageRecord {
+pub struct BuildRecord {
     /// The id of the model's card, if it has one.
     pub model: Option<String>,
     /// The rule's name: `vicuna_delta`, `convert`, …

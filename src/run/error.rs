@@ -45,7 +45,7 @@ macro_rules! from_rooms {
 from_rooms!(
     crate::engine::TooLarge,
     crate::evaluate::EvaluateError,
-    crate::forms::LineageError,
+    crate::forms::FormError,
     crate::model::ModelError,
     crate::prompts::PromptError,
     crate::records::AnswersError,

@@ -17,7 +17,7 @@ use super::TensorDigest;
 use super::place::{Place, cannot_write, sync_folder};
 use super::work::difference;
 use crate::base::journal::{LineFile, checksum};
-use crate::forms::LineageError;
+use crate::forms::FormError;
 
 /// Digits of a line's checksum.
 const CHECK: usize = 16;
@@ -65,12 +65,12 @@ pub(super) struct Journal(LineFile);
 
 impl Journal {
     /// Opens the journal of a place for `work`, and says what it holds. Other work is removed from the place.
-    pub(super) fn open(place: &Place, work: &Value) -> Result<(Self, Start), LineageError> {
+    pub(super) fn open(place: &Place, work: &Value) -> Result<(Self, Start), FormError> {
         let path = place.journal();
         let mut text = Vec::new();
         match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(LineageError::io(&path, "read", error));
+                return Err(FormError::io(&path, "read", error));
             }
             _ => {}
         }
@@ -93,7 +93,7 @@ impl Journal {
     }
 
     /// Writes down finished tensors; their bytes must have been synced.
-    pub(super) fn finished(&mut self, tensors: &[TensorDigest]) -> Result<(), LineageError> {
+    pub(super) fn finished(&mut self, tensors: &[TensorDigest]) -> Result<(), FormError> {
         let line = |digest: &TensorDigest| {
             let line = Line { tensor: digest.name.clone(), sha256: digest.sha256.clone() };
             serde_json::to_string(&line).expect("two strings always serialise")
@@ -101,7 +101,7 @@ impl Journal {
         self.append(&tensors.iter().map(line).collect::<Vec<_>>())
     }
 
-    fn append(&mut self, lines: &[String]) -> Result<(), LineageError> {
+    fn append(&mut self, lines: &[String]) -> Result<(), FormError> {
         let line = |line: &String| format!("{} {line}\n", checksum(&[line.as_bytes()]));
         let text: String = lines.iter().map(line).collect();
         self.0.append(text.as_bytes()).map_err(|e| cannot_write(self.0.path(), e))

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::is_hex;
 use crate::base::fault::shortened;
-use crate::forms::{LineageError, Refusal, prevailing};
+use crate::forms::{FormError, Refusal, prevailing};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
 
@@ -82,7 +82,7 @@ pub struct LockedFile {
 impl Lock {
     /// A lock of this version, with lists sorted and the digest of the whole computed.
     pub fn new(
-        record: &super::LineageRecord,
+        record: &super::BuildRecord,
         inputs: Vec<LockedInput>,
         mut tensors: Vec<TensorDigest>,
         mut files: Vec<LockedFile>,
@@ -106,14 +106,14 @@ impl Lock {
     /// Reads and checks the lock of a folder.
     ///
     /// # Errors
-    /// [`LineageError::Io`] if there is none or it cannot be read, [`LineageError::Refused`] if it is damaged.
-    pub fn read(folder: &Path) -> Result<Self, LineageError> {
+    /// [`FormError::Io`] if there is none or it cannot be read, [`FormError::Refused`] if it is damaged.
+    pub fn read(folder: &Path) -> Result<Self, FormError> {
         let path = folder.join(LOCK_FILE);
-        let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
+        let file = File::open(&path).map_err(|e| FormError::io(&path, "open", e))?;
         let mut text = String::new();
         // One byte more than allowed tells a larger file.
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-        read.map_err(|e| LineageError::io(&path, "read", e))?;
+        read.map_err(|e| FormError::io(&path, "read", e))?;
         let lock = if text.len() as u64 > MAX_BYTES {
             Err(("size", format!("at most {MAX_BYTES} bytes"), "more".to_owned()))
         } else {
@@ -130,10 +130,10 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::read`].
-    pub fn find(folder: &Path) -> Result<Option<Self>, LineageError> {
+    pub fn find(folder: &Path) -> Result<Option<Self>, FormError> {
         match Self::read(folder) {
             Ok(lock) => Ok(Some(lock)),
-            Err(LineageError::Io { source, .. })
+            Err(FormError::Io { source, .. })
                 if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 Ok(None)
@@ -145,8 +145,8 @@ impl Lock {
     /// Whether the folder still has the files that were built, by their sizes.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] for a file that is missing or has another size.
-    pub fn check_files(&self, folder: &Path) -> Result<(), LineageError> {
+    /// [`FormError::Refused`] for a file that is missing or has another size.
+    pub fn check_files(&self, folder: &Path) -> Result<(), FormError> {
         for file in &self.files {
             let path = folder.join(&file.name);
             let found = match std::fs::metadata(&path) {
@@ -229,10 +229,10 @@ pub(crate) fn is_file_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rebuild::LineageRecord;
+    use crate::rebuild::BuildRecord;
 
     fn lock() -> Lock {
-        let record = LineageRecord {
+        let record = BuildRecord {
             model: Some("vicuna-7b-v1.1".into()),
             rule: "vicuna_delta".into(),
             arithmetic: "out = f16(f32(base) + f32(delta)): one rounding".into(),

@@ -11,8 +11,8 @@ use super::place::{Place, check_target};
 use super::{SMALL_FILES, Written, locked_inputs, proof, small};
 use crate::base::digest::sha256_of_file;
 use crate::base::progress::{Progress, Silent};
-use crate::forms::{HfModel, LineageError, MetaAsHf};
-use crate::rebuild::LineageRecord;
+use crate::forms::{FormError, HfModel, MetaAsHf};
+use crate::rebuild::BuildRecord;
 use crate::store::meta_out::MetaPlan;
 use crate::store::{LOCK_FILE, Lock, LockedFile};
 
@@ -23,7 +23,7 @@ const SMALL: [&str; 3] = ["checklist.chk", "params.json", "tokenizer.model"];
 /// it back and compares every tensor. Element types stay as they are. One tensor at a time is in memory.
 ///
 /// # Errors
-/// [`LineageError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
+/// [`FormError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
 /// another process works on it or the disk has no room; those of [`MetaPlan::new`] and [`MetaPlan::write`]. Nothing is
 /// left then; if the target appears while this works, the finished folder stays beside it until the next call.
 pub fn write_meta_folder(
@@ -31,9 +31,9 @@ pub fn write_meta_folder(
     out: &Path,
     shards: Option<usize>,
     force: bool,
-    lineage: &LineageRecord,
+    lineage: &BuildRecord,
     progress: &dyn Progress,
-) -> Result<Written, LineageError> {
+) -> Result<Written, FormError> {
     let began = Instant::now();
     let plan = MetaPlan::new(model, shards)?;
     let inputs = locked_inputs(&lineage.inputs)?;
@@ -52,9 +52,9 @@ pub fn write_meta_folder(
     Ok(Written { folder, lock, tensor_bytes: plan.bytes(), kept: 0, notes, elapsed: began.elapsed() })
 }
 
-fn locked(folder: &Path, name: &str) -> Result<LockedFile, LineageError> {
+fn locked(folder: &Path, name: &str) -> Result<LockedFile, FormError> {
     let path = folder.join(name);
-    let read = |e| LineageError::io(&path, "read", e);
+    let read = |e| FormError::io(&path, "read", e);
     let size = fs::metadata(&path).map_err(read)?.len();
     let hashed = SMALL.contains(&name).then(|| sha256_of_file(&path, &Silent));
     let sha256 = hashed.transpose().map_err(read)?;

@@ -47,8 +47,8 @@ use self::stream::Slot;
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::progress::{Progress, Silent, Unit};
 use crate::config::{LlamaConfig, ModelConfig};
-use crate::forms::{Cast, HfModel, LineageError, Refusal, without_buffers};
-use crate::rebuild::{InputFile, InputRecord, LineageRecord};
+use crate::forms::{Cast, FormError, HfModel, Refusal, without_buffers};
+use crate::rebuild::{BuildRecord, InputFile, InputRecord};
 use crate::weights::safetensors::{Layout, PlannedTensor};
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
 
@@ -81,10 +81,10 @@ impl Default for StoreOptions {
 }
 
 /// A last look at the tensors of a finished model; an error keeps it from getting its name.
-pub type Check<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), LineageError>;
+pub type Check<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), FormError>;
 
 /// For models that nothing more is known about.
-pub fn no_check(_: &dyn TensorSource) -> Result<(), LineageError> {
+pub fn no_check(_: &dyn TensorSource) -> Result<(), FormError> {
     Ok(())
 }
 
@@ -114,17 +114,17 @@ pub struct Written {
 ///
 /// # Errors
 /// What `check` finds;
-/// [`LineageError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
+/// [`FormError::Refused`] if `out` is something else than a new folder (or, with `force`, an earlier build), if
 /// another process works on it, if the disk has no room, or if a file's name is not one; what the source reports; input
 /// and output errors. What is finished then stays for the next call.
 pub fn write_model(
     model: &HfModel,
     out: &Path,
     options: &StoreOptions,
-    lineage: LineageRecord,
+    lineage: BuildRecord,
     check: Check<'_>,
     progress: &dyn Progress,
-) -> Result<Written, LineageError> {
+) -> Result<Written, FormError> {
     let began = Instant::now();
     let kept = without_buffers(&model.tensors);
     let source: Box<dyn TensorSource + '_> = match options.dtype {
@@ -159,7 +159,7 @@ pub fn write_model(
         let output = stream::Output { files: &files, sync_bytes: options.sync_bytes };
         let mut tensors = stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?;
         tensors.extend(finished.into_values());
-        Ok::<_, LineageError>((tensors, kept))
+        Ok::<_, FormError>((tensors, kept))
     })();
     progress.end();
     let (tensors, kept) = tensors?;
@@ -185,7 +185,7 @@ pub fn write_model(
 ///
 /// # Errors
 /// Another kind of model, or a configuration that no model has.
-fn llama(model: &HfModel, format: &str) -> Result<LlamaConfig, LineageError> {
+fn llama(model: &HfModel, format: &str) -> Result<LlamaConfig, FormError> {
     match model.configuration()? {
         ModelConfig::Llama(config) => Ok(config),
         other => {
@@ -197,7 +197,7 @@ fn llama(model: &HfModel, format: &str) -> Result<LlamaConfig, LineageError> {
 }
 
 /// The strings in every file's header.
-fn header_metadata(lineage: &LineageRecord, digest: &str) -> BTreeMap<String, String> {
+fn header_metadata(lineage: &BuildRecord, digest: &str) -> BTreeMap<String, String> {
     let inputs: Vec<String> = lineage.inputs.iter().map(|i| format!("{} {}", i.role, i.name)).collect();
     let mut metadata: BTreeMap<String, String> = [
         ("format", "pt".to_owned()),
@@ -226,14 +226,14 @@ fn in_layers(tensors: &[TensorInfo]) -> Vec<TensorInfo> {
 }
 
 /// Names and sizes of the inputs, for the lock.
-fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, LineageError> {
+fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, FormError> {
     let file = |file: &InputFile| {
-        let about = std::fs::metadata(&file.path).map_err(|e| LineageError::io(&file.path, "read", e))?;
+        let about = std::fs::metadata(&file.path).map_err(|e| FormError::io(&file.path, "read", e))?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(LockedFile { name, size: about.len(), sha256: file.sha256.clone() })
     };
     let input = |input: &InputRecord| {
-        let files = input.files.iter().map(file).collect::<Result<_, LineageError>>()?;
+        let files = input.files.iter().map(file).collect::<Result<_, FormError>>()?;
         Ok(LockedInput { role: input.role.clone(), name: input.name.clone(), files })
     };
     inputs.iter().map(input).collect()
@@ -245,16 +245,16 @@ fn confirm(
     slots: &[Slot<'_>],
     files: &[(PathBuf, File)],
     progress: &dyn Progress,
-) -> Result<BTreeMap<String, TensorDigest>, LineageError> {
+) -> Result<BTreeMap<String, TensorDigest>, FormError> {
     let Start::Resumed(claims) = start else { return Ok(BTreeMap::new()) };
     let claimed = slots.par_iter().filter_map(|slot| Some((slot, claims.get(&slot.tensor.info.name)?)));
     let confirmed = claimed.map(|(slot, claim)| {
         let (path, _) = &files[slot.file];
         let PlannedTensor { info, offset, bytes } = slot.tensor;
-        let file = File::open(path).map_err(|e| LineageError::io(path, "open", e))?;
+        let file = File::open(path).map_err(|e| FormError::io(path, "open", e))?;
         // The bytes count when they are known to be good.
         let sha256 = stream::range(file, *offset, *bytes).and_then(|part| of_reader::<Sha256>(part, &Silent));
-        let sha256 = sha256.map_err(|e| LineageError::io(path, "read", e))?;
+        let sha256 = sha256.map_err(|e| FormError::io(path, "read", e))?;
         if sha256 != *claim {
             tracing::warn!(
                 "{}: {}: the bytes left by the interrupted build are not those it wrote; they are written again",

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::machine;
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 use crate::rebuild::InputRecord;
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, Lock};
@@ -32,14 +32,14 @@ impl Place {
         out: &Path,
         what: &str,
         inputs: &[InputRecord],
-        check: impl FnOnce() -> Result<T, LineageError>,
-    ) -> Result<Self, LineageError> {
+        check: impl FnOnce() -> Result<T, FormError>,
+    ) -> Result<Self, FormError> {
         let container = container(out, what)?;
         check()?;
         refuse_own_inputs(out, inputs)?;
         let lock = lock(&container, out)?;
         let model = container.join("model");
-        fs::create_dir_all(&model).map_err(|e| LineageError::io(&model, "create", e))?;
+        fs::create_dir_all(&model).map_err(|e| FormError::io(&model, "create", e))?;
         Ok(Place { target: out.to_owned(), container, model, _lock: lock })
     }
 
@@ -53,19 +53,19 @@ impl Place {
     }
 
     /// Removes what an earlier call wrote.
-    pub(super) fn clear(&self) -> Result<(), LineageError> {
-        fs::remove_dir_all(&self.model).map_err(|e| LineageError::io(&self.model, "empty", e))?;
-        fs::create_dir(&self.model).map_err(|e| LineageError::io(&self.model, "create", e))
+    pub(super) fn clear(&self) -> Result<(), FormError> {
+        fs::remove_dir_all(&self.model).map_err(|e| FormError::io(&self.model, "empty", e))?;
+        fs::create_dir(&self.model).map_err(|e| FormError::io(&self.model, "create", e))
     }
 
     /// Does work that starts anew and of which nothing is kept if it fails; a full disk is then said with the name that
     /// the user gave.
     pub(super) fn from_nothing<T>(
         &self,
-        work: impl FnOnce() -> Result<T, LineageError>,
-    ) -> Result<T, LineageError> {
+        work: impl FnOnce() -> Result<T, FormError>,
+    ) -> Result<T, FormError> {
         let cleared = gone(fs::remove_file(self.journal()));
-        let cleared = cleared.map_err(|e| LineageError::io(&self.journal(), "remove", e));
+        let cleared = cleared.map_err(|e| FormError::io(&self.journal(), "remove", e));
         cleared.and_then(|()| self.clear()).and_then(|()| work()).map_err(|error| {
             self.remove();
             of_target(&self.target, error)
@@ -79,7 +79,7 @@ impl Place {
     }
 
     /// Refuses before the first byte what would end in a full disk.
-    pub(super) fn check_room(&self, needed: u64) -> Result<(), LineageError> {
+    pub(super) fn check_room(&self, needed: u64) -> Result<(), FormError> {
         match machine::free_bytes(&self.model) {
             Some(free) if free < needed => Err(Refusal::new(
                 self.target.display().to_string(),
@@ -93,33 +93,33 @@ impl Place {
     }
 
     /// Removes what is no planned file, such as the small files of a build that was interrupted at its end.
-    fn remove_others(&self, layout: &Layout) -> Result<(), LineageError> {
-        let entries = fs::read_dir(&self.model).map_err(|e| LineageError::io(&self.model, "list", e))?;
+    fn remove_others(&self, layout: &Layout) -> Result<(), FormError> {
+        let entries = fs::read_dir(&self.model).map_err(|e| FormError::io(&self.model, "list", e))?;
         for entry in entries.flatten() {
             if !layout.files.iter().any(|file| *file.name == *entry.file_name()) {
-                fs::remove_file(entry.path()).map_err(|e| LineageError::io(&entry.path(), "remove", e))?;
+                fs::remove_file(entry.path()).map_err(|e| FormError::io(&entry.path(), "remove", e))?;
             }
         }
         Ok(())
     }
 
     /// Opens the planned files at their full size; their room on the disk is taken at once where the system can do that.
-    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<(PathBuf, File)>, LineageError> {
+    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<(PathBuf, File)>, FormError> {
         self.remove_others(layout)?;
         let open = |file: &PlannedFile| {
             let path = self.model.join(&file.name);
             let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            let opened = opened.map_err(|e| LineageError::io(&path, "create", e))?;
+            let opened = opened.map_err(|e| FormError::io(&path, "create", e))?;
             reserve(&opened, file.size).map_err(|e| cannot_write(&path, e))?;
             Ok((path, opened))
         };
-        let files = layout.files.iter().map(open).collect::<Result<_, LineageError>>()?;
+        let files = layout.files.iter().map(open).collect::<Result<_, FormError>>()?;
         sync_folder(&self.model)?;
         Ok(files)
     }
 
     /// Gives the finished folder its name and removes what was beside it.
-    pub(super) fn finish(self, force: bool) -> Result<PathBuf, LineageError> {
+    pub(super) fn finish(self, force: bool) -> Result<PathBuf, FormError> {
         sync_folder(&self.model)?;
         // Somebody else may have made it meanwhile.
         let replaced = check_target(&self.target, force)?;
@@ -127,7 +127,7 @@ impl Place {
             None => fs::rename(&self.model, &self.target),
             Some(_) => exchange(&self.model, &self.target),
         }
-        .map_err(|e| LineageError::io(&self.target, "move the finished model to", e))?;
+        .map_err(|e| FormError::io(&self.target, "move the finished model to", e))?;
         sync_folder(parent(&self.target))?;
         if let Some(old) = replaced {
             self.remove_replaced(&old);
@@ -174,7 +174,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The folder for the work beside a target. `what` the target is, for errors.
-fn container(out: &Path, what: &str) -> Result<PathBuf, LineageError> {
+fn container(out: &Path, what: &str) -> Result<PathBuf, FormError> {
     let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
     let Some(name) = name else {
         let found = format!("{:?}", out.display().to_string());
@@ -190,21 +190,21 @@ pub(super) fn parent(path: &Path) -> &Path {
 /// `Ok(None)` for a folder that does not exist or is empty, `Ok(Some)` for an earlier build that may be replaced.
 ///
 /// # Errors
-/// [`LineageError::Refused`] for anything else; [`LineageError::Io`].
-pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageError> {
+/// [`FormError::Refused`] for anything else; [`FormError::Io`].
+pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, FormError> {
     let place = || target.display().to_string();
     let refuse = |found: &str, advice: &str| {
-        Err(LineageError::from(Refusal::new(place(), "a folder that does not exist yet", found, advice)))
+        Err(FormError::from(Refusal::new(place(), "a folder that does not exist yet", found, advice)))
     };
     let about = match fs::symlink_metadata(target) {
         Ok(about) => about,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LineageError::io(target, "look at", error)),
+        Err(error) => return Err(FormError::io(target, "look at", error)),
     };
     if !about.is_dir() {
         return refuse("a file or a link", "choose another name with --out");
     }
-    let entries = fs::read_dir(target).map_err(|e| LineageError::io(target, "list", e))?;
+    let entries = fs::read_dir(target).map_err(|e| FormError::io(target, "list", e))?;
     let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     if names.is_empty() {
         return Ok(None);
@@ -229,7 +229,7 @@ pub fn check_target(target: &Path, force: bool) -> Result<Option<Lock>, LineageE
 }
 
 /// A model is never replaced by something made from itself.
-fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), LineageError> {
+fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), FormError> {
     let Ok(target_path) = fs::canonicalize(target) else { return Ok(()) };
     for file in inputs.iter().flat_map(|input| &input.files) {
         if fs::canonicalize(&file.path).is_ok_and(|path| path.starts_with(&target_path)) {
@@ -243,9 +243,9 @@ fn refuse_own_inputs(target: &Path, inputs: &[InputRecord]) -> Result<(), Lineag
 }
 
 /// Makes the container, with its parents, and locks it for this process; the system gives the lock back when the process ends.
-fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
+fn lock(container: &Path, target: &Path) -> Result<File, FormError> {
     let beside = parent(container);
-    fs::create_dir_all(beside).map_err(|e| LineageError::io(beside, "create", e))?;
+    fs::create_dir_all(beside).map_err(|e| FormError::io(beside, "create", e))?;
     // A process that finishes removes the container. Whoever opened the lock file just before then holds a lock on a
     // file without a name, and has to begin again.
     const ATTEMPTS: usize = 100;
@@ -254,7 +254,7 @@ fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
         if let Err(e) = fs::create_dir(container)
             && e.kind() != io::ErrorKind::AlreadyExists
         {
-            return Err(LineageError::io(container, "create", e));
+            return Err(FormError::io(container, "create", e));
         }
         let about = fs::symlink_metadata(container);
         if about.is_ok_and(|about| !about.is_dir()) {
@@ -265,7 +265,7 @@ fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
         let file = match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(LineageError::io(&path, "open", e)),
+            Err(e) => return Err(FormError::io(&path, "open", e)),
         };
         match file.try_lock() {
             Ok(()) => {}
@@ -278,7 +278,7 @@ fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
                 )
                 .into());
             }
-            Err(TryLockError::Error(e)) => return Err(LineageError::io(&path, "lock", e)),
+            Err(TryLockError::Error(e)) => return Err(FormError::io(&path, "lock", e)),
         }
         let same = |a: &fs::Metadata, b: &fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
         if let (Ok(locked), Ok(named)) = (file.metadata(), fs::metadata(&path))
@@ -287,7 +287,7 @@ fn lock(container: &Path, target: &Path) -> Result<File, LineageError> {
             return Ok(file);
         }
     }
-    Err(LineageError::io(&path, "lock", io::ErrorKind::ResourceBusy.into()))
+    Err(FormError::io(&path, "lock", io::ErrorKind::ResourceBusy.into()))
 }
 
 /// Gives a file its size, and takes its room on the disk where the file system can.
@@ -353,13 +353,13 @@ pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), LineageError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), FormError> {
     let synced = File::open(folder).and_then(|file| file.sync_all());
-    synced.map_err(|e| LineageError::io(folder, "sync", e))
+    synced.map_err(|e| FormError::io(folder, "sync", e))
 }
 
 /// An error of writing; a full disk says that what is finished is not lost.
-pub(super) fn cannot_write(path: &Path, error: io::Error) -> LineageError {
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> FormError {
     match error.kind() {
         kind if is_full(kind) => Refusal::new(
             path.display().to_string(),
@@ -368,7 +368,7 @@ pub(super) fn cannot_write(path: &Path, error: io::Error) -> LineageError {
             "free some space and give the same command again; what is finished is kept",
         )
         .into(),
-        _ => LineageError::io(path, "write", error),
+        _ => FormError::io(path, "write", error),
     }
 }
 
@@ -379,9 +379,9 @@ fn is_full(kind: io::ErrorKind) -> bool {
 }
 
 /// The error of work of which nothing is kept: a full disk is said with the name that the user gave.
-fn of_target(target: &Path, error: LineageError) -> LineageError {
+fn of_target(target: &Path, error: FormError) -> FormError {
     let full = match &error {
-        LineageError::Io { source, .. } | LineageError::Weights(WeightsError::Io { source, .. }) => {
+        FormError::Io { source, .. } | FormError::Weights(WeightsError::Io { source, .. }) => {
             is_full(source.kind())
         }
         _ => false,

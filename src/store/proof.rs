@@ -1,7 +1,7 @@
 //! A written model, read back: the proof that its reader finds what was meant.
 
 use crate::base::progress::{Progress, Unit};
-use crate::forms::LineageError;
+use crate::forms::FormError;
 use crate::store::TensorDigest;
 use crate::weights::{Fault, FaultKind, TensorSource, in_turn};
 
@@ -13,7 +13,7 @@ pub(super) fn read_back(
     source: &dyn TensorSource,
     written: &[TensorDigest],
     progress: &dyn Progress,
-) -> Result<(), LineageError> {
+) -> Result<(), FormError> {
     let total = source.tensors().iter().map(|info| info.bytes() as u64).sum();
     progress.begin("reading it back", Some(total), Unit::Bytes);
     let compared = in_turn(
@@ -37,19 +37,19 @@ pub(super) fn read_back(
     }
 }
 
-fn other(source: &dyn TensorSource, expected: &TensorDigest, found: &TensorDigest) -> LineageError {
+fn other(source: &dyn TensorSource, expected: &TensorDigest, found: &TensorDigest) -> FormError {
     let say = |TensorDigest { dtype, shape, sha256, .. }: &TensorDigest| {
         format!("{dtype} {shape:?} with SHA-256 {}", &sha256[..12])
     };
     fault(source, &expected.name, format!("{}, as written", say(expected)), say(found))
 }
 
-fn fault(source: &dyn TensorSource, tensor: &str, expected: String, found: String) -> LineageError {
+fn fault(source: &dyn TensorSource, tensor: &str, expected: String, found: String) -> FormError {
     let file = source.files().into_iter().next().unwrap_or_default();
     let fault = Fault::new(&file, FaultKind::DigestMismatch, expected, found).tensor(tensor);
     let advice =
         "disk or memory of this machine change data: try another disk, and do not use what was written";
-    LineageError::Weights(fault.advice(advice).into())
+    FormError::Weights(fault.advice(advice).into())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::place::{Place, move_new, parent, sync_folder};
 use super::{SMALL_FILES, proof};
 use crate::base::progress::Progress;
-use crate::forms::{GgufAsHf, HfModel, LineageError, Refusal, prevailing};
+use crate::forms::{FormError, GgufAsHf, HfModel, Refusal, prevailing};
 use crate::rebuild::InputRecord;
 use crate::store::gguf_out::GgufPlan;
 use crate::store::{GgufFileType, TensorDigest, tensors_sha256};
@@ -43,7 +43,7 @@ pub struct WrittenFile {
 /// replaced; another GGUF file is, with `force`. One tensor at a time is in memory.
 ///
 /// # Errors
-/// [`LineageError::Refused`] if `out` is anything but a new name (or, with `force`, a GGUF file), if another process
+/// [`FormError::Refused`] if `out` is anything but a new name (or, with `force`, a GGUF file), if another process
 /// works on it or the disk has no room; those of [`GgufPlan::new`] and [`GgufPlan::write`]. Nothing is left then.
 pub fn write_gguf_file(
     model: &HfModel,
@@ -52,7 +52,7 @@ pub fn write_gguf_file(
     force: bool,
     inputs: &[InputRecord],
     progress: &dyn Progress,
-) -> Result<WrittenFile, LineageError> {
+) -> Result<WrittenFile, FormError> {
     let began = Instant::now();
     let plan = GgufPlan::new(model, file_type)?;
     let place = Place::claim(out, "file", inputs, || check_target(out, force))?;
@@ -64,7 +64,7 @@ pub fn write_gguf_file(
         // Somebody else may have made it meanwhile.
         let replaces = check_target(out, force)?;
         let moved = if replaces { fs::rename(&file, out) } else { move_new(&file, out) };
-        moved.map_err(|e| LineageError::io(out, "move the finished file to", e))?;
+        moved.map_err(|e| FormError::io(out, "move the finished file to", e))?;
         sync_folder(parent(out))?;
         Ok(report)
     })?;
@@ -81,15 +81,15 @@ pub fn write_gguf_file(
 }
 
 /// Whether there is a file that may be replaced.
-fn check_target(target: &Path, force: bool) -> Result<bool, LineageError> {
+fn check_target(target: &Path, force: bool) -> Result<bool, FormError> {
     let refuse = |found: String, advice: &str| {
         let place = target.display().to_string();
-        Err(LineageError::from(Refusal::new(place, "a file that does not exist yet", found, advice)))
+        Err(FormError::from(Refusal::new(place, "a file that does not exist yet", found, advice)))
     };
     let about = match fs::symlink_metadata(target) {
         Ok(about) => about,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(LineageError::io(target, "look at", error)),
+        Err(error) => return Err(FormError::io(target, "look at", error)),
     };
     if !about.is_file() {
         let found = if about.is_dir() { "a folder" } else { "a link or a device" };
@@ -97,7 +97,7 @@ fn check_target(target: &Path, force: bool) -> Result<bool, LineageError> {
     }
     let mut head = Vec::new();
     let read = File::open(target).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
-    read.map_err(|e| LineageError::io(target, "read", e))?;
+    read.map_err(|e| FormError::io(target, "read", e))?;
     if head != MAGIC {
         return refuse("a file that is no GGUF file".to_owned(), "choose another name with --out");
     }

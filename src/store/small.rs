@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::place::cannot_write;
 use crate::base::digest::sha256;
-use crate::forms::{HfModel, LineageError, Refusal, Sidecar, SidecarContent};
+use crate::forms::{FormError, HfModel, Refusal, Sidecar, SidecarContent};
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, LockedFile};
 use crate::weights::safetensors::Layout;
@@ -25,11 +25,7 @@ pub(super) struct SmallFiles<'a> {
 
 impl<'a> SmallFiles<'a> {
     /// The files of a model; a name that is none, or that two files have, is refused before any work.
-    pub(super) fn of(
-        model: &'a HfModel,
-        layout: &Layout,
-        dtype: Option<Dtype>,
-    ) -> Result<Self, LineageError> {
+    pub(super) fn of(model: &'a HfModel, layout: &Layout, dtype: Option<Dtype>) -> Result<Self, FormError> {
         let mut config = model.config.clone();
         if let Some(name) = dtype.and_then(Dtype::torch_name) {
             // Newer files call it dtype.
@@ -55,7 +51,7 @@ impl<'a> SmallFiles<'a> {
     }
 
     /// Writes them all, synced, and says what they are.
-    pub(super) fn write(&self, folder: &Path) -> Result<Vec<LockedFile>, LineageError> {
+    pub(super) fn write(&self, folder: &Path) -> Result<Vec<LockedFile>, FormError> {
         let mut written = Vec::new();
         for (name, bytes) in &self.made {
             written.push(write_one(folder, name, bytes)?);
@@ -64,7 +60,7 @@ impl<'a> SmallFiles<'a> {
             match &sidecar.content {
                 SidecarContent::Bytes(bytes) => written.push(write_one(folder, &sidecar.name, bytes)?),
                 SidecarContent::File(path) => {
-                    let bytes = fs::read(path).map_err(|e| LineageError::io(path, "read", e))?;
+                    let bytes = fs::read(path).map_err(|e| FormError::io(path, "read", e))?;
                     written.push(write_one(folder, &sidecar.name, &bytes)?);
                 }
             }
@@ -73,14 +69,14 @@ impl<'a> SmallFiles<'a> {
     }
 }
 
-fn write_one(folder: &Path, name: &str, bytes: &[u8]) -> Result<LockedFile, LineageError> {
+fn write_one(folder: &Path, name: &str, bytes: &[u8]) -> Result<LockedFile, FormError> {
     write_synced(&folder.join(name), bytes)?;
     let sha256 = sha256(bytes);
     Ok(LockedFile { name: name.to_owned(), size: bytes.len() as u64, sha256: Some(sha256) })
 }
 
 /// Writes a whole file and waits until it is on the disk.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), LineageError> {
+pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), FormError> {
     let written = File::create(path).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()

@@ -16,7 +16,7 @@ use super::journal::Journal;
 use super::place::cannot_write;
 use crate::base::digest::sha256;
 use crate::base::progress::Progress;
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 use crate::store::TensorDigest;
 use crate::weights::safetensors::PlannedTensor;
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView};
@@ -56,7 +56,7 @@ pub(super) fn run(
     output: &Output<'_>,
     journal: &mut Journal,
     progress: &dyn Progress,
-) -> Result<Vec<TensorDigest>, LineageError> {
+) -> Result<Vec<TensorDigest>, FormError> {
     thread::scope(|scope| {
         let (to_writer, computed) = sync_channel::<(&Slot, TensorView)>(0);
         let (to_committer, written) = channel();
@@ -65,7 +65,7 @@ pub(super) fn run(
                 let sha256 = thread::scope(|scope| {
                     let hasher = scope.spawn(|| sha256(&view.data));
                     write(slot, &view.data, output, progress)?;
-                    Ok::<_, LineageError>(result_of(hasher))
+                    Ok::<_, FormError>(result_of(hasher))
                 })?;
                 drop(view);
                 source.hint(&slot.tensor.info.name, Access::Done);
@@ -73,7 +73,7 @@ pub(super) fn run(
                     break;
                 }
             }
-            Ok::<_, LineageError>(())
+            Ok::<_, FormError>(())
         });
         let committer = scope.spawn(move || commit(&written, output, journal));
 
@@ -98,7 +98,7 @@ fn compute<'a>(
     source: &'a dyn TensorSource,
     slots: &'a [Slot<'_>],
     to_writer: SyncSender<(&'a Slot<'a>, TensorView<'a>)>,
-) -> Result<(), LineageError> {
+) -> Result<(), FormError> {
     for (i, slot) in slots.iter().enumerate() {
         if let Some(next) = slots.get(i + 1) {
             source.hint(&next.tensor.info.name, Access::Soon);
@@ -123,7 +123,7 @@ fn write(
     data: &[u8],
     output: &Output<'_>,
     progress: &dyn Progress,
-) -> Result<(), LineageError> {
+) -> Result<(), FormError> {
     let (path, file) = &output.files[slot.file];
     let mut offset = slot.tensor.offset;
     for block in data.chunks(BLOCK) {
@@ -139,7 +139,7 @@ fn commit(
     written: &Receiver<(&Slot<'_>, String)>,
     output: &Output<'_>,
     journal: &mut Journal,
-) -> Result<Vec<TensorDigest>, LineageError> {
+) -> Result<Vec<TensorDigest>, FormError> {
     let mut digests = Vec::new();
     let (mut files, mut bytes, mut synced) = (BTreeSet::new(), 0, 0);
     let mut sync = |files: &mut BTreeSet<usize>, batch: &[TensorDigest]| {

@@ -80,10 +80,10 @@ fn flaky(fail_at: usize) -> &'static Flaky {
     Box::leak(Box::new(Flaky { inner: tensors(), asked: Mutex::default(), fail_at }))
 }
 
-fn record(inputs: &[&Path]) -> LineageRecord {
+fn record(inputs: &[&Path]) -> BuildRecord {
     let files = inputs.iter().map(|path| InputFile { path: path.to_path_buf(), sha256: None }).collect();
     let input = InputRecord { role: "source".into(), name: "memory".into(), files };
-    LineageRecord { model: None, rule: "convert".into(), arithmetic: "as it was".into(), inputs: vec![input] }
+    BuildRecord { model: None, rule: "convert".into(), arithmetic: "as it was".into(), inputs: vec![input] }
 }
 
 /// Small files, each tensor secured at once.
@@ -91,7 +91,7 @@ fn options() -> StoreOptions {
     StoreOptions { shard_bytes: 1000, sync_bytes: 1, ..Default::default() }
 }
 
-fn write(source: impl TensorSource + 'static, out: &Path) -> Result<Written, LineageError> {
+fn write(source: impl TensorSource + 'static, out: &Path) -> Result<Written, FormError> {
     write_model(&model(source), out, &options(), record(&[]), &no_check, &Silent)
 }
 
@@ -102,9 +102,9 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), read(entry.path()))).collect()
 }
 
-fn refusal(result: Result<Written, LineageError>) -> String {
+fn refusal(result: Result<Written, FormError>) -> String {
     match result {
-        Err(LineageError::Refused(refusal)) => refusal.to_string(),
+        Err(FormError::Refused(refusal)) => refusal.to_string(),
         other => panic!("expected a refusal, found {other:?}"),
     }
 }
@@ -225,7 +225,7 @@ fn other_work_starts_over() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("input");
     fs::write(&input, "one").unwrap();
-    let run = |source: &'static Flaky, record: LineageRecord, options: &StoreOptions, out: &Path| {
+    let run = |source: &'static Flaky, record: BuildRecord, options: &StoreOptions, out: &Path| {
         write_model(&model(source), out, options, record, &no_check, &Silent)
     };
     let base = record(&[&input]);
@@ -234,7 +234,7 @@ fn other_work_starts_over() {
     let again = run(flaky(5), base.clone(), &options(), &out);
     assert!(again.is_err(), "five more are not enough");
     // Fifteen are there; each of these throws them away and fails at once, so the next sees other work again.
-    let other_rule = LineageRecord { rule: "vicuna_delta".into(), ..base.clone() };
+    let other_rule = BuildRecord { rule: "vicuna_delta".into(), ..base.clone() };
     run(flaky(0), other_rule, &options(), &out).unwrap_err();
     let bf16 = StoreOptions { dtype: Some(Dtype::BF16), ..options() };
     run(flaky(0), base.clone(), &bf16, &out).unwrap_err();

@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 
 use crate::base::digest::{Digest as _, Sha256, hex};
-use crate::forms::LineageError;
-use crate::rebuild::{InputFile, InputRecord, LineageRecord};
+use crate::forms::FormError;
+use crate::rebuild::{BuildRecord, InputFile, InputRecord};
 use crate::weights::safetensors::Layout;
 
 /// Version of the journal.
@@ -17,10 +17,10 @@ const VERSION: u32 = 1;
 /// The work as one JSON object. Inputs are told apart by path, size and time of change; reading them whole would cost as
 /// much as the build.
 pub(super) fn describe(
-    lineage: &LineageRecord,
+    lineage: &BuildRecord,
     layout: &Layout,
     metadata: &BTreeMap<String, String>,
-) -> Result<Value, LineageError> {
+) -> Result<Value, FormError> {
     let mut hasher = Sha256::new();
     for file in &layout.files {
         hasher.update(file.name.as_bytes());
@@ -38,15 +38,15 @@ pub(super) fn describe(
     }))
 }
 
-fn input(input: &InputRecord) -> Result<Value, LineageError> {
+fn input(input: &InputRecord) -> Result<Value, FormError> {
     let files = input.files.iter().map(file).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({"role": input.role, "name": input.name, "files": files}))
 }
 
-fn file(file: &InputFile) -> Result<Value, LineageError> {
-    let about = fs::metadata(&file.path).map_err(|e| LineageError::io(&file.path, "read", e))?;
+fn file(file: &InputFile) -> Result<Value, FormError> {
+    let about = fs::metadata(&file.path).map_err(|e| FormError::io(&file.path, "read", e))?;
     let changed = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let path = fs::canonicalize(&file.path).map_err(|e| LineageError::io(&file.path, "find", e))?;
+    let path = fs::canonicalize(&file.path).map_err(|e| FormError::io(&file.path, "find", e))?;
     Ok(json!({
         "path": path.to_string_lossy(),
         "size": about.len(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Check, Finding};
 use crate::config::hf::read_map;
-use crate::forms::LineageError;
+use crate::forms::FormError;
 use crate::rebuild::Adapter;
 use crate::registry::Card;
 
@@ -31,7 +31,7 @@ pub(super) fn check(folder: &Path, card: Option<&Card>) -> (Vec<Finding>, Option
     (findings, adapter)
 }
 
-fn refused(error: &LineageError) -> Finding {
+fn refused(error: &FormError) -> Finding {
     let finding = Finding::of_lineage(Check::Adapter, error);
     match finding.expected.as_deref() {
         Some(expected) if expected.contains("finite") => finding.class("non-finite values"),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::ConfigError;
-use crate::forms::LineageError;
+use crate::forms::FormError;
 use crate::weights::{FaultKind, WeightsError, quoted};
 
 /// How much a finding matters.
@@ -141,11 +141,11 @@ impl Finding {
     }
 
     /// A failure of reading or of what is wrong with a form.
-    pub(crate) fn of_lineage(check: Check, error: &LineageError) -> Self {
+    pub(crate) fn of_lineage(check: Check, error: &FormError) -> Self {
         match error {
-            LineageError::Weights(error) => Self::of_weights(check, error),
-            LineageError::Config(error) => Self::of_config(check, error),
-            LineageError::Refused(refusal) => Self::failure(check, "refused", refusal.found.clone())
+            FormError::Weights(error) => Self::of_weights(check, error),
+            FormError::Config(error) => Self::of_config(check, error),
+            FormError::Refused(refusal) => Self::failure(check, "refused", refusal.found.clone())
                 .at(refusal.place.clone())
                 .expected(refusal.expected.clone())
                 .advice(refusal.advice.clone()),

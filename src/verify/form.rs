@@ -7,7 +7,7 @@ use serde_json::Map;
 use super::encrypted;
 use super::files::{refuse_stand_in, weight_files};
 use crate::config::{ConfigError, ModelConfig};
-use crate::forms::{self, LineageError, TokenizerSource};
+use crate::forms::{self, FormError, TokenizerSource};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::gguf::Value;
 use crate::weights::{GgufFile, TensorSource, is_gguf};
@@ -46,7 +46,7 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// What the reader reports, with its class.
-pub(super) fn open(path: &Path) -> Result<Form, LineageError> {
+pub(super) fn open(path: &Path) -> Result<Form, FormError> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let named = |start: &str| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start));
     if folder.join("adapter_config.json").is_file() && (path.is_dir() || named("adapter_model.")) {
@@ -97,7 +97,7 @@ fn of_form(opened: forms::Opened) -> Opened {
 }
 
 /// A GGUF file, which may be of a model that zoo does not know.
-fn gguf(path: &Path) -> Result<Opened, LineageError> {
+fn gguf(path: &Path) -> Result<Opened, FormError> {
     let file = GgufFile::open(path)?;
     if file.metadata().0.keys().any(|key| key.starts_with("llama.")) {
         return Ok(of_form(forms::open(path)?));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::HfModel;
-use zoo::rebuild::{Facts, LineageRecord, Parts, Released, derive};
+use zoo::rebuild::{BuildRecord, Facts, Parts, Released, derive};
 use zoo::registry::Rule;
 use zoo::store::{Lock, write_meta_folder};
 use zoo::tokenizer::{AddSpecials, Tokenizer};
@@ -161,7 +161,7 @@ fn an_odd_vocabulary_is_cut_as_the_reference_cuts_it() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("meta");
     let lineage =
-        LineageRecord { model: None, rule: "test".into(), arithmetic: "as it was".into(), inputs: vec![] };
+        BuildRecord { model: None, rule: "test".into(), arithmetic: "as it was".into(), inputs: vec![] };
     write_meta_folder(&model, &out, Some(2), false, &lineage, &Silent).unwrap();
 
     let case = read_json(&kit.join("expected/pth-odd-vocab.json"));

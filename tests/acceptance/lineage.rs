@@ -8,7 +8,7 @@ use crate::support::shared::shared;
 use serde_json::{Value, json};
 use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
-use zoo::forms::{HfModel, LineageError, SidecarContent};
+use zoo::forms::{FormError, HfModel, SidecarContent};
 use zoo::rebuild::{Derived, Facts, Parts, PublishedSum, Released, derive};
 use zoo::registry::Rule;
 use zoo::tokenizer::{AppendedScore, ModelFile, merge_models, sentencepiece_model};
@@ -100,7 +100,7 @@ fn adapters(kit: &Path, names: &[&str]) -> Vec<Released> {
     names.iter().map(one).collect()
 }
 
-fn merged_model(kit: &Path, rule: Rule, names: &[&str]) -> Result<Derived, LineageError> {
+fn merged_model(kit: &Path, rule: Rule, names: &[&str]) -> Result<Derived, FormError> {
     let base = open(kit.join("base/hf-st-f16"));
     let parts = Parts::Adapters { base, adapters: adapters(kit, names) };
     derive(rule, parts, &Facts::default(), &Silent)
@@ -245,7 +245,7 @@ const DIFFERENCES: [(&str, Rule, &str); 4] = [
     ("ziya", Rule::ZiyaDelta, "ziya/delta"),
 ];
 
-fn difference(base: HfModel, rule: Rule, released: HfModel, facts: &Facts) -> Result<Derived, LineageError> {
+fn difference(base: HfModel, rule: Rule, released: HfModel, facts: &Facts) -> Result<Derived, FormError> {
     derive(rule, Parts::Difference { base, released }, facts, &Silent)
 }
 

@@ -8,7 +8,7 @@ use crate::support::shared::kit;
 use serde_json::Value;
 use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
-use zoo::forms::{HfModel, LineageError, MetaAsHf, SidecarContent};
+use zoo::forms::{FormError, HfModel, MetaAsHf, SidecarContent};
 use zoo::weights::{
     self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, WeightsError, verify_checklist,
 };
@@ -53,10 +53,10 @@ fn outcome(path: &Path) -> String {
         // The digests are compared on request only; here they are asked for.
         let list = path.join("checklist.chk");
         let verified = if list.is_file() { verify_checklist(&list, &Silent).map(drop) } else { Ok(()) };
-        let opened = verified.map_err(LineageError::from).and_then(|()| MetaAsHf::open(path));
+        let opened = verified.map_err(FormError::from).and_then(|()| MetaAsHf::open(path));
         opened.and_then(|model| Ok(read_all(&model.tensors)?))
     } else {
-        TorchFile::open(path).and_then(|file| read_all(&file)).map_err(LineageError::from)
+        TorchFile::open(path).and_then(|file| read_all(&file)).map_err(FormError::from)
     };
     match result {
         Ok(()) => "ok".to_owned(),

@@ -9,7 +9,7 @@ use crate::support::shared::shared;
 use serde_json::Value;
 use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
-use zoo::forms::LineageError;
+use zoo::forms::FormError;
 use zoo::rebuild::{decrypt_folder, key_fits};
 use zoo::tokenizer::Tokenizer;
 use zoo::weights::FaultKind;
@@ -24,9 +24,9 @@ fn expected(shared: &Path, case: &str) -> Value {
 }
 
 /// The kind of a fault in a file.
-fn fault_kind(error: &LineageError) -> Option<FaultKind> {
+fn fault_kind(error: &FormError) -> Option<FaultKind> {
     match error {
-        LineageError::Weights(error) => error.fault_kind(),
+        FormError::Weights(error) => error.fault_kind(),
         _ => None,
     }
 }

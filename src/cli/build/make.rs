@@ -7,9 +7,9 @@ use anyhow::Context;
 
 use super::parts::{Part, Parts, Role, key_in};
 use crate::base::progress::Progress;
-use crate::forms::{HfModel, LineageError, Refusal};
+use crate::forms::{FormError, HfModel, Refusal};
 use crate::rebuild;
-use crate::rebuild::{Derived, Facts, InputRecord, LineageRecord, Released, SumCheck, derive};
+use crate::rebuild::{BuildRecord, Derived, Facts, InputRecord, Released, SumCheck, derive};
 use crate::registry::{Card, Registry, ReleaseKind};
 use crate::store::{StoreOptions, Written, check_target, write_model};
 use crate::weights::TensorSource;
@@ -64,7 +64,7 @@ pub fn make(
     let Derived { model, rule, arithmetic, mut inputs, sum, scratch, .. } = derived;
     name_inputs(&mut inputs, parts);
     let id = known.card.map(|card| card.id.clone());
-    let record = LineageRecord { model: id, rule: rule.to_owned(), arithmetic, inputs };
+    let record = BuildRecord { model: id, rule: rule.to_owned(), arithmetic, inputs };
     let check = |written: &dyn TensorSource| compare_sum(sum.as_ref(), written, out);
     let written = write_model(&model, out, options, record, &check, progress)?;
     // The decrypted files are mapped into memory until here.
@@ -92,7 +92,7 @@ fn name_inputs(inputs: &mut [InputRecord], parts: &Parts) {
 }
 
 /// Compares the sum of all elements with the published one. A small difference is said, a large one is an error.
-fn compare_sum(sum: Option<&SumCheck>, written: &dyn TensorSource, out: &Path) -> Result<(), LineageError> {
+fn compare_sum(sum: Option<&SumCheck>, written: &dyn TensorSource, out: &Path) -> Result<(), FormError> {
     let Some(check) = sum else { return Ok(()) };
     let verdict = check.verdict(written)?;
     if verdict.is_another_model() {

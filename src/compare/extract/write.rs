@@ -18,7 +18,7 @@ use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::progress::{Progress, Unit};
 use crate::compare::spectrum::{Difference, Method, truncated};
 use crate::compare::{TensorKind, TensorPlace};
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 use crate::rebuild::TOKENIZER_FILES;
 use crate::weights::safetensors::Layout;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
@@ -79,8 +79,8 @@ impl Plan {
     /// Computes the updates and writes [`ADAPTER_FILE`] and [`CONFIG_FILE`] into `folder`, which is made if need be.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] if LAPACK is missing or fails, or a value does not fit into the type asked for;
-    /// [`LineageError::Io`] and [`LineageError::Weights`] for reading and writing.
+    /// [`FormError::Refused`] if LAPACK is missing or fails, or a value does not fit into the type asked for;
+    /// [`FormError::Io`] and [`FormError::Weights`] for reading and writing.
     pub fn write(
         &self,
         a: &dyn TensorSource,
@@ -88,8 +88,8 @@ impl Plan {
         options: &ExtractOptions,
         folder: &Path,
         progress: &dyn Progress,
-    ) -> Result<Extraction, LineageError> {
-        fs::create_dir_all(folder).map_err(|e| LineageError::io(folder, "create", e))?;
+    ) -> Result<Extraction, FormError> {
+        fs::create_dir_all(folder).map_err(|e| FormError::io(folder, "create", e))?;
         progress.begin("extracting", Some(self.modules.len() as u64), Unit::Items);
         let written = self.write_weights(a, b, options, &folder.join(ADAPTER_FILE), progress);
         progress.end();
@@ -99,7 +99,7 @@ impl Plan {
         }
         let path = folder.join(CONFIG_FILE);
         let text = format!("{:#}\n", self.config(options));
-        write_atomically(&path, text.as_bytes()).map_err(|e| LineageError::io(&path, "write", e))?;
+        write_atomically(&path, text.as_bytes()).map_err(|e| FormError::io(&path, "write", e))?;
         Ok(done)
     }
 
@@ -115,8 +115,8 @@ impl Plan {
         options: &ExtractOptions,
         path: &Path,
         progress: &dyn Progress,
-    ) -> Result<Extraction, LineageError> {
-        let failed = |e| LineageError::io(path, "write", e);
+    ) -> Result<Extraction, FormError> {
+        let failed = |e| FormError::io(path, "write", e);
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let layout = Layout::plan(&self.infos(a, b, options)?, u64::MAX, &metadata)?;
         let mut file = AtomicFile::create(path).map_err(failed)?;
@@ -156,7 +156,7 @@ impl Plan {
         a: &dyn TensorSource,
         b: &dyn TensorSource,
         options: &ExtractOptions,
-    ) -> Result<Vec<TensorInfo>, LineageError> {
+    ) -> Result<Vec<TensorInfo>, FormError> {
         let mut infos = Vec::new();
         for module in &self.modules {
             let &[rows, columns] = find(a, &format!("{module}.weight"))?.shape.as_slice() else { continue };
@@ -219,7 +219,7 @@ fn factor(
     b: &dyn TensorSource,
     module: &str,
     options: &ExtractOptions,
-) -> Result<(Pair, Extracted), LineageError> {
+) -> Result<(Pair, Extracted), FormError> {
     let name = format!("{module}.weight");
     let (base, tuned) = (a.tensor(&name)?, b.tensor(&name)?);
     let Some(difference) = Difference::new(&base, &tuned) else {
@@ -255,20 +255,20 @@ fn factor(
 }
 
 /// Copies the files of a tokenizer; returns their names.
-fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, LineageError> {
+fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, FormError> {
     let mut names = Vec::new();
     for name in TOKENIZER_FILES.into_iter().filter(|name| from.join(name).is_file()) {
         let source = from.join(name);
-        let bytes = fs::read(&source).map_err(|e| LineageError::io(&source, "read", e))?;
+        let bytes = fs::read(&source).map_err(|e| FormError::io(&source, "read", e))?;
         let target = to.join(name);
-        write_atomically(&target, &bytes).map_err(|e| LineageError::io(&target, "write", e))?;
+        write_atomically(&target, &bytes).map_err(|e| FormError::io(&target, "write", e))?;
         names.push(name);
     }
     Ok(names)
 }
 
 /// A matrix as bytes, and the values that those bytes have.
-fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f64>), LineageError> {
+fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f64>), FormError> {
     let flat: Vec<f32> = values.iter().copied().collect();
     let mut bytes = vec![0; dtype.bytes_for(flat.len()).unwrap_or(0)];
     dtype.narrow(&flat, &mut bytes)?;

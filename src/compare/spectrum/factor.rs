@@ -1,18 +1,18 @@
 //! Which method serves which matrix.
 
 use super::{Difference, EXACT_SIDE, Method, Spectrum, SpectrumOptions, Truncated, exact, randomized};
-use crate::forms::LineageError;
+use crate::forms::FormError;
 use crate::kernels::Blas;
 
 /// The singular values of a difference of finite numbers; `total` is the sum of squares of its elements.
 ///
 /// # Errors
-/// [`LineageError::Refused`] if LAPACK does not succeed, or if the tensors cannot be read.
+/// [`FormError::Refused`] if LAPACK does not succeed, or if the tensors cannot be read.
 pub fn spectrum(
     difference: &Difference<'_>,
     total: f64,
     options: &SpectrumOptions,
-) -> Result<Spectrum, LineageError> {
+) -> Result<Spectrum, FormError> {
     // LAPACK must run on one thread inside rayon's, see `Blas::new`.
     Blas::new();
     let (count, rank) = (difference.side(), options.rank.min(difference.side()));
@@ -33,7 +33,7 @@ pub fn spectrum(
 ///
 /// # Errors
 /// As for [`spectrum`].
-pub fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, LineageError> {
+pub fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, FormError> {
     Blas::new();
     let r = r.min(difference.side());
     if difference.side() <= EXACT_SIDE || !randomized::fits(difference.side(), r) {

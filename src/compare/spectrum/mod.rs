@@ -38,7 +38,7 @@ pub const EXACT_SIDE: usize = 768;
 
 #[cfg(feature = "openblas")]
 /// An error of LAPACK as a refusal.
-fn lapack(error: impl std::fmt::Display) -> crate::forms::LineageError {
+fn lapack(error: impl std::fmt::Display) -> crate::forms::FormError {
     let advice = "check both models for damaged values with `zoo verify`";
     Refusal::new("singular values", "an answer of LAPACK", error.to_string(), advice).into()
 }

@@ -9,7 +9,7 @@ use ndarray::Array2;
 use ndarray_linalg::{JobSvd, QRInto, SVDDCInto};
 
 use super::{Difference, Method, Truncated, lapack};
-use crate::forms::LineageError;
+use crate::forms::FormError;
 
 /// Vectors more than asked for; the last singular values are the least exact.
 const OVERSAMPLING: usize = 16;
@@ -24,7 +24,7 @@ pub(super) fn fits(side: usize, r: usize) -> bool {
 }
 
 /// The `r` largest singular values with their vectors; [`fits`] must hold.
-pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, LineageError> {
+pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncated, FormError> {
     let width = r + OVERSAMPLING;
     let mut q = orthonormal(difference.times(signs(difference.columns(), width).view())?)?;
     for _ in 0..POWER_ITERATIONS {
@@ -43,7 +43,7 @@ pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncat
 }
 
 /// An orthonormal basis of the columns.
-fn orthonormal(columns: Array2<f64>) -> Result<Array2<f64>, LineageError> {
+fn orthonormal(columns: Array2<f64>) -> Result<Array2<f64>, FormError> {
     Ok(columns.qr_into().map_err(lapack)?.0)
 }
 

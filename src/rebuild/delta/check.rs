@@ -7,7 +7,7 @@
 
 use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
 use crate::forms::is_buffer;
-use crate::forms::{HfModel, LineageError, Refusal};
+use crate::forms::{FormError, HfModel, Refusal};
 use crate::weights::{Dtype, TensorInfo};
 
 /// A difference's weights are smaller than this part of the model's.
@@ -18,11 +18,7 @@ const WHOLE: f64 = 0.05;
 const SAMPLED_ROWS: usize = 256;
 
 /// Refuses parts that do not fit; returns notes.
-pub(super) fn check(
-    base: &HfModel,
-    released: &HfModel,
-    rule: &DeltaRule,
-) -> Result<Vec<String>, LineageError> {
+pub(super) fn check(base: &HfModel, released: &HfModel, rule: &DeltaRule) -> Result<Vec<String>, FormError> {
     let pair = Pair { base, released, rule };
     pair.check_types()?;
     pair.check_size()?;
@@ -71,7 +67,7 @@ fn size_of(hidden: usize, layers: usize) -> String {
 }
 
 impl Pair<'_> {
-    fn check_types(&self) -> Result<(), LineageError> {
+    fn check_types(&self) -> Result<(), FormError> {
         for (model, role) in [(self.base, "base"), (self.released, "difference")] {
             let exact = |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
             if let Some(info) = learned(model).find(|info| !exact(info.dtype)) {
@@ -85,7 +81,7 @@ impl Pair<'_> {
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), LineageError> {
+    fn check_size(&self) -> Result<(), FormError> {
         let width = |model| find(model, EMBEDDING).and_then(|info| info.shape.get(1).copied());
         let (Some(base), Some(released)) = (width(self.base), width(self.released)) else {
             return Ok(());
@@ -103,7 +99,7 @@ impl Pair<'_> {
         .into())
     }
 
-    fn check_magnitudes(&self) -> Result<(), LineageError> {
+    fn check_magnitudes(&self) -> Result<(), FormError> {
         let (Some(base), Some(released)) = (norms(self.base)?, norms(self.released)?) else {
             return Ok(());
         };
@@ -157,7 +153,7 @@ impl Pair<'_> {
     }
 
     /// Names must be the same on both sides.
-    fn check_names(&self) -> Result<(), LineageError> {
+    fn check_names(&self) -> Result<(), FormError> {
         let sides = [(self.base, self.released, "difference"), (self.released, self.base, "base")];
         for (one, other, role) in sides {
             let mut missing = learned(one).filter(|info| find(other, &info.name).is_none());
@@ -177,7 +173,7 @@ impl Pair<'_> {
     }
 
     /// The rows of embedding and output layer: where resized vocabularies show.
-    fn check_rows(&self) -> Result<(), LineageError> {
+    fn check_rows(&self) -> Result<(), FormError> {
         for name in [EMBEDDING, OUTPUT] {
             let count = |model| find(model, name).and_then(|info| info.shape.first().copied());
             let (Some(base), Some(released)) = (count(self.base), count(self.released)) else { continue };
@@ -215,7 +211,7 @@ impl Pair<'_> {
         Ok(())
     }
 
-    fn check_shapes(&self) -> Result<(), LineageError> {
+    fn check_shapes(&self) -> Result<(), FormError> {
         for info in learned(self.released) {
             let Some(base) = find(self.base, &info.name) else { continue };
             let mut shape = base.shape.clone();
@@ -256,7 +252,7 @@ impl Pair<'_> {
 }
 
 /// The median, over the normalisation layers, of the mean magnitude of their weights.
-fn norms(model: &HfModel) -> Result<Option<f64>, LineageError> {
+fn norms(model: &HfModel) -> Result<Option<f64>, FormError> {
     let mut means = Vec::new();
     for info in learned(model).filter(|info| info.name.ends_with("norm.weight") && info.shape.len() == 1) {
         let values = model.tensors.tensor(&info.name)?.to_f32()?;
@@ -267,7 +263,7 @@ fn norms(model: &HfModel) -> Result<Option<f64>, LineageError> {
 }
 
 /// The mean magnitude of some rows of the embedding.
-fn rows(model: &HfModel) -> Result<Option<f64>, LineageError> {
+fn rows(model: &HfModel) -> Result<Option<f64>, FormError> {
     let Some(info) = find(model, EMBEDDING) else { return Ok(None) };
     let &[rows, columns] = info.shape.as_slice() else { return Ok(None) };
     let view = model.tensors.tensor(EMBEDDING)?;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub use sum::{SumCheck, SumVerdict, Summed};
 
 use crate::forms::is_buffer;
-use crate::forms::{HfModel, LineageError};
+use crate::forms::{FormError, HfModel};
 use crate::rebuild::arithmetic::{Operand, add, cast};
 use crate::weights::place_of;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
@@ -124,12 +124,8 @@ impl Delta {
     /// come back beside it. Reads headers and a few small tensors only.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] with the accident that the shapes or magnitudes tell; reading errors.
-    pub fn new(
-        base: HfModel,
-        released: HfModel,
-        rule: DeltaRule,
-    ) -> Result<(Delta, Vec<String>), LineageError> {
+    /// [`FormError::Refused`] with the accident that the shapes or magnitudes tell; reading errors.
+    pub fn new(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<(Delta, Vec<String>), FormError> {
         let warnings = check::check(&base, &released, &rule)?;
         let (mut infos, mut origins) = (Vec::new(), Vec::new());
         for info in released.tensors.tensors().iter().filter(|info| !is_buffer(&info.name)) {

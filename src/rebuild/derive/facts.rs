@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::base::digest::sha256_of_file;
 use crate::base::progress::Progress;
-use crate::forms::LineageError;
+use crate::forms::FormError;
 use crate::registry::{Card, FileDigest};
 use crate::weights::{Fault, FaultKind, WeightsError};
 
@@ -50,7 +50,7 @@ impl Facts {
     ///
     /// # Errors
     /// A fault of kind `DigestMismatch`.
-    pub(super) fn check_digest(&self, file: &Path, name: &str, found: &str) -> Result<(), LineageError> {
+    pub(super) fn check_digest(&self, file: &Path, name: &str, found: &str) -> Result<(), FormError> {
         let expected = self.digests.get(name).and_then(|digest| digest.sha256.as_deref());
         match expected {
             Some(expected) if !expected.eq_ignore_ascii_case(found) => {
@@ -67,12 +67,12 @@ impl Facts {
 /// Hashes the files of a folder that have a published SHA-256 and compares; returns file name → digest.
 ///
 /// # Errors
-/// A fault of kind `DigestMismatch`; [`LineageError::Io`].
+/// A fault of kind `DigestMismatch`; [`FormError::Io`].
 pub fn check_digests(
     folder: &Path,
     digests: &BTreeMap<String, FileDigest>,
     progress: &dyn Progress,
-) -> Result<BTreeMap<String, String>, LineageError> {
+) -> Result<BTreeMap<String, String>, FormError> {
     let facts = Facts { digests: digests.clone(), ..Facts::default() };
     let mut found = BTreeMap::new();
     for (name, _) in digests.iter().filter(|(_, digest)| digest.sha256.is_some()) {
@@ -85,7 +85,7 @@ pub fn check_digests(
         progress.begin(&format!("hashing {name}"), Some(bytes), crate::base::progress::Unit::Bytes);
         let digest = sha256_of_file(&path, progress);
         progress.end();
-        let digest = digest.map_err(|e| LineageError::io(&path, "read", e))?;
+        let digest = digest.map_err(|e| FormError::io(&path, "read", e))?;
         facts.check_digest(&path, name, &digest)?;
         found.insert(name.clone(), digest);
     }

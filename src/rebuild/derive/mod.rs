@@ -16,7 +16,7 @@ pub use facts::{Facts, PublishedSum, check_digests};
 use serde_json::{Map, Value};
 
 use crate::base::progress::Progress;
-use crate::forms::{HfModel, LineageError, Refusal, Sidecar};
+use crate::forms::{FormError, HfModel, Refusal, Sidecar};
 use crate::rebuild::delta::{Delta, DeltaRule, EMBEDDING, SumCheck, Summed};
 use crate::rebuild::lora::{Adapter, MergeRule, TOKENIZER_FILES, merge};
 use crate::rebuild::xor::{Decrypted, decrypt_folder};
@@ -83,14 +83,14 @@ pub struct Derived {
 /// Puts a model together by `rule`. `facts` is what the model's card says, or nothing.
 ///
 /// # Errors
-/// [`LineageError::Refused`] if the parts are not those that the rule needs or do not belong together;
-/// [`LineageError::Weights`] for damaged files and wrong digests; input and output errors.
+/// [`FormError::Refused`] if the parts are not those that the rule needs or do not belong together;
+/// [`FormError::Weights`] for damaged files and wrong digests; input and output errors.
 pub fn derive(
     rule: Rule,
     parts: Parts<'_>,
     facts: &Facts,
     progress: &dyn Progress,
-) -> Result<Derived, LineageError> {
+) -> Result<Derived, FormError> {
     let mut derived = match (rule, parts) {
         (Rule::VicunaDelta, Parts::Difference { base, released }) => {
             difference(base, released, DeltaRule::VICUNA)?
@@ -195,7 +195,7 @@ fn describe_tensors(
 }
 
 /// Base plus difference; configuration and tokenizer are the release's.
-fn difference(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<Derived, LineageError> {
+fn difference(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<Derived, FormError> {
     let inputs = vec![
         InputRecord::of("base", &name_of(&base.path), base.tensors.as_ref()),
         InputRecord::of("delta", &name_of(&released.path), released.tensors.as_ref()),
@@ -226,7 +226,7 @@ fn merged(
     rule: MergeRule,
     facts: &Facts,
     progress: &dyn Progress,
-) -> Result<Derived, LineageError> {
+) -> Result<Derived, FormError> {
     check_order(adapters, facts)?;
     let mut inputs = vec![InputRecord::of("base", &name_of(&base.path), base.tensors.as_ref())];
     let mut warnings = Vec::new();
@@ -311,7 +311,7 @@ fn decrypted(
     work: &Path,
     facts: &Facts,
     progress: &dyn Progress,
-) -> Result<Derived, LineageError> {
+) -> Result<Derived, FormError> {
     let Decrypted { folder, files, .. } =
         decrypt_folder(release, key, work, facts.key_sha256.as_deref(), progress)?;
     for file in &files {

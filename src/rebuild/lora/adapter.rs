@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::config::AdapterConfig;
 use super::targets::is_or_ends;
-use crate::forms::{LineageError, Refusal, Sidecar, SidecarContent};
+use crate::forms::{FormError, Refusal, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, TensorInfo, TensorSource};
@@ -114,9 +114,9 @@ impl Adapter {
     /// Reads an adapter and checks all that can be checked without its base: kind, names, ranks, finite values.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] for each way in which adapters are empty, partial, of another kind or damaged;
+    /// [`FormError::Refused`] for each way in which adapters are empty, partial, of another kind or damaged;
     /// reading errors.
-    pub fn open(folder: &Path) -> Result<Adapter, LineageError> {
+    pub fn open(folder: &Path) -> Result<Adapter, FormError> {
         let config = AdapterConfig::read(folder)?;
         let file = WEIGHT_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
         let Some(file) = file else {
@@ -143,7 +143,7 @@ impl Adapter {
         sidecars: Vec<Sidecar>,
         tokens: Option<usize>,
         notes: Vec<String>,
-    ) -> Result<Adapter, LineageError> {
+    ) -> Result<Adapter, FormError> {
         let (pairs, saved) = (BTreeMap::new(), BTreeMap::new());
         let path = folder.to_owned();
         let mut adapter = Adapter { path, config, tensors, pairs, saved, sidecars, tokens, notes };
@@ -291,13 +291,13 @@ impl Adapter {
     }
 
     /// Finite values only; and a note if nothing would change.
-    fn check_values(&mut self, file: &Path) -> Result<(), LineageError> {
+    fn check_values(&mut self, file: &Path) -> Result<(), FormError> {
         let tensors = self.tensors.as_ref();
         let bad: Vec<(&TensorInfo, usize)> = tensors
             .tensors()
             .par_iter()
             .map(|info| Ok((info, tensors.tensor(&info.name)?.non_finite()?.total())))
-            .collect::<Result<_, LineageError>>()?;
+            .collect::<Result<_, FormError>>()?;
         if let Some((info, count)) = bad.into_iter().find(|(_, count)| *count > 0) {
             let place = format!("{}: {}", file.display(), info.name);
             let advice = "the training of this adapter failed or the file is damaged: take another revision";

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::targets::Targets;
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 
 /// The file's name in an adapter's folder.
 pub(super) const CONFIG_FILE: &str = "adapter_config.json";
@@ -46,12 +46,12 @@ impl AdapterConfig {
     /// Reads the file of an adapter's folder.
     ///
     /// # Errors
-    /// [`LineageError::Io`]; [`LineageError::Refused`] for what is no LoRA, needs more than a merge, or is malformed.
-    pub fn read(folder: &Path) -> Result<AdapterConfig, LineageError> {
+    /// [`FormError::Io`]; [`FormError::Refused`] for what is no LoRA, needs more than a merge, or is malformed.
+    pub fn read(folder: &Path) -> Result<AdapterConfig, FormError> {
         let path = folder.join(CONFIG_FILE);
-        let file = File::open(&path).map_err(|e| LineageError::io(&path, "open", e))?;
+        let file = File::open(&path).map_err(|e| FormError::io(&path, "open", e))?;
         let mut text = Vec::new();
-        file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(|e| LineageError::io(&path, "read", e))?;
+        file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(|e| FormError::io(&path, "read", e))?;
         Ok(Self::from_bytes(path, &text)?)
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::adapter::{Adapter, TOKENIZER_FILES};
 use crate::forms::is_buffer;
-use crate::forms::{HfModel, LineageError, Refusal};
+use crate::forms::{FormError, HfModel, Refusal};
 use crate::kernels::gemm;
 use crate::rebuild::arithmetic::{Operand, cast};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
@@ -40,13 +40,9 @@ pub enum MergeRule {
 /// are the adapter's where it brings them. Notes come back beside the model. Only headers and the adapter are read.
 ///
 /// # Errors
-/// [`LineageError::Refused`] if the adapter does not fit the model: other shapes, layers or modules, a vocabulary that
+/// [`FormError::Refused`] if the adapter does not fit the model: other shapes, layers or modules, a vocabulary that
 /// would shrink, or rows without tokens.
-pub fn merge(
-    base: HfModel,
-    adapter: Adapter,
-    rule: MergeRule,
-) -> Result<(HfModel, Vec<String>), LineageError> {
+pub fn merge(base: HfModel, adapter: Adapter, rule: MergeRule) -> Result<(HfModel, Vec<String>), FormError> {
     let fit = Fit { base: &base, adapter: &adapter };
     fit.check_modules()?;
     fit.check_coverage()?;
@@ -220,7 +216,7 @@ impl Fit<'_> {
     }
 
     /// Each row of the embedding needs a token; returns a note where it may be padding.
-    fn check_tokens(&self, rule: MergeRule) -> Result<Option<String>, LineageError> {
+    fn check_tokens(&self, rule: MergeRule) -> Result<Option<String>, FormError> {
         let old = self.base_info(EMBEDDING).and_then(|info| info.shape.first().copied());
         let saved = self.adapter.info_of_saved(EMBEDDING).and_then(|info| info.shape.first().copied());
         let Some(rows) = saved.or(old) else { return Ok(None) };

@@ -14,7 +14,7 @@ use super::{BLOCK, Key, combine};
 use crate::base::digest::{Digest as _, Sha256, hex, sha256_of_file};
 use crate::base::machine::free_bytes;
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Bytes of the digest that a file begins with.
@@ -70,8 +70,8 @@ enum Proof {
 /// digest in hexadecimal.
 ///
 /// # Errors
-/// [`LineageError::Refused`] for a key with another digest, a file in the way, two files of one name or none at all;
-/// [`LineageError::Weights`] with a fault of kind `DigestMismatch` if the key does not fit or a file is damaged;
+/// [`FormError::Refused`] for a key with another digest, a file in the way, two files of one name or none at all;
+/// [`FormError::Weights`] with a fault of kind `DigestMismatch` if the key does not fit or a file is damaged;
 /// input and output errors. No file of a wrong digest is left behind.
 pub fn decrypt_folder(
     release: &Path,
@@ -79,7 +79,7 @@ pub fn decrypt_folder(
     out: &Path,
     key_sha256: Option<&str>,
     progress: &dyn Progress,
-) -> Result<Decrypted, LineageError> {
+) -> Result<Decrypted, FormError> {
     let (files, ignored) = list(release)?;
     let mut key = Key::open(key)?;
     let mut proof = Proof::None;
@@ -89,7 +89,7 @@ pub fn decrypt_folder(
     }
     check_space(&files, out)?;
     let fresh = !out.exists();
-    fs::create_dir_all(out).map_err(|e| LineageError::io(out, "create", e))?;
+    fs::create_dir_all(out).map_err(|e| FormError::io(out, "create", e))?;
     let total = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.bytes));
     progress.begin("decrypting", Some(total), Unit::Bytes);
     let mut done = Vec::new();
@@ -125,7 +125,7 @@ pub fn decrypt_folder(
 ///
 /// # Errors
 /// As [`decrypt_folder`], but a wrong key is no error.
-pub fn key_fits(release: &Path, key: &Path) -> Result<bool, LineageError> {
+pub fn key_fits(release: &Path, key: &Path) -> Result<bool, FormError> {
     let (files, _) = list(release)?;
     let mut key = Key::open(key)?;
     let Some(file) = files.first() else { return Ok(false) };
@@ -139,12 +139,12 @@ pub fn key_fits(release: &Path, key: &Path) -> Result<bool, LineageError> {
 }
 
 /// The encrypted files, those first that tell most about the key for the least work; and the names of the others.
-fn list(release: &Path) -> Result<(Vec<Encrypted>, Vec<String>), LineageError> {
-    let list = |e| LineageError::io(release, "list", e);
+fn list(release: &Path) -> Result<(Vec<Encrypted>, Vec<String>), FormError> {
+    let list = |e| FormError::io(release, "list", e);
     let (mut files, mut ignored) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(release).map_err(list)? {
         let path = entry.map_err(list)?.path();
-        let about = fs::metadata(&path).map_err(|e| LineageError::io(&path, "open", e))?;
+        let about = fs::metadata(&path).map_err(|e| FormError::io(&path, "open", e))?;
         let name =
             if about.is_file() { EncryptedName::parse(&path).map_err(WeightsError::from)? } else { None };
         let Some(name) = name else {
@@ -180,7 +180,7 @@ fn list(release: &Path) -> Result<(Vec<Encrypted>, Vec<String>), LineageError> {
 }
 
 /// Refuses if the disk has no room for what is not there yet.
-fn check_space(files: &[Encrypted], out: &Path) -> Result<(), LineageError> {
+fn check_space(files: &[Encrypted], out: &Path) -> Result<(), FormError> {
     let missing = files.iter().filter(|file| !out.join(&file.name.plain).exists());
     let needed = missing.fold(0u64, |sum, file| sum.saturating_add(file.bytes));
     match free_bytes(out) {
@@ -195,11 +195,11 @@ fn check_space(files: &[Encrypted], out: &Path) -> Result<(), LineageError> {
 }
 
 /// Compares the key's digest.
-fn check_key(key: &Key, expected: &str, progress: &dyn Progress) -> Result<(), LineageError> {
+fn check_key(key: &Key, expected: &str, progress: &dyn Progress) -> Result<(), FormError> {
     progress.begin("hashing the key", Some(key.length), Unit::Bytes);
     let digest = sha256_of_file(&key.path, progress);
     progress.end();
-    let digest = digest.map_err(|e| LineageError::io(&key.path, "read", e))?;
+    let digest = digest.map_err(|e| FormError::io(&key.path, "read", e))?;
     if digest.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
@@ -221,10 +221,10 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Opens a file and compares the two digests that it brings.
-    fn open(file: &'a Encrypted) -> Result<Source<'a>, LineageError> {
-        let mut reader = File::open(&file.path).map_err(|e| LineageError::io(&file.path, "open", e))?;
+    fn open(file: &'a Encrypted) -> Result<Source<'a>, FormError> {
+        let mut reader = File::open(&file.path).map_err(|e| FormError::io(&file.path, "open", e))?;
         let mut digest = [0; DIGEST];
-        reader.read_exact(&mut digest).map_err(|e| LineageError::io(&file.path, "read", e))?;
+        reader.read_exact(&mut digest).map_err(|e| FormError::io(&file.path, "read", e))?;
         let inside = hex(digest);
         if inside != file.name.sha256 {
             let expected =
@@ -236,10 +236,10 @@ impl<'a> Source<'a> {
     }
 
     /// Reads and decrypts the next block; `false` at the end.
-    fn next(&mut self, key: &mut Key, out: &mut Vec<u8>) -> Result<bool, LineageError> {
+    fn next(&mut self, key: &mut Key, out: &mut Vec<u8>) -> Result<bool, FormError> {
         out.clear();
         let read = (&mut self.reader).take(BLOCK as u64).read_to_end(out);
-        if read.map_err(|e| LineageError::io(&self.file.path, "read", e))? == 0 {
+        if read.map_err(|e| FormError::io(&self.file.path, "read", e))? == 0 {
             return Ok(false);
         }
         combine(out, key.block(self.block)?);
@@ -268,7 +268,7 @@ fn one(
     out: &Path,
     proof: Proof,
     progress: &dyn Progress,
-) -> Result<DecryptedFile, LineageError> {
+) -> Result<DecryptedFile, FormError> {
     let target = out.join(&file.name.plain);
     let plain = |kept| DecryptedFile {
         name: file.name.plain.clone(),
@@ -278,7 +278,7 @@ fn one(
     };
     let mut source = Source::open(file)?;
     if target.exists() {
-        let found = sha256_of_file(&target, progress).map_err(|e| LineageError::io(&target, "read", e))?;
+        let found = sha256_of_file(&target, progress).map_err(|e| FormError::io(&target, "read", e))?;
         if found == file.name.sha256 {
             return Ok(plain(true));
         }
@@ -290,7 +290,7 @@ fn one(
     // What a killed run left under this name goes; a new file is never a link to somewhere else.
     let temporary = out.join(format!(".{}.partial", file.name.plain));
     let _ = fs::remove_file(&temporary);
-    let writer = File::create_new(&temporary).map_err(|e| LineageError::io(&temporary, "create", e))?;
+    let writer = File::create_new(&temporary).map_err(|e| FormError::io(&temporary, "create", e))?;
     let mut partial = Partial { temporary, finished: false };
     let found = stream(&mut source, key, &writer, &target, progress)?;
     if found != file.name.sha256 {
@@ -309,8 +309,8 @@ fn one(
         };
         return Err(WeightsError::from(fault.advice(advice)).into());
     }
-    writer.sync_all().map_err(|e| LineageError::io(&target, "write", e))?;
-    fs::rename(&partial.temporary, &target).map_err(|e| LineageError::io(&target, "rename", e))?;
+    writer.sync_all().map_err(|e| FormError::io(&target, "write", e))?;
+    fs::rename(&partial.temporary, &target).map_err(|e| FormError::io(&target, "rename", e))?;
     partial.finished = true;
     Ok(plain(false))
 }
@@ -322,7 +322,7 @@ fn stream(
     mut writer: &File,
     target: &Path,
     progress: &dyn Progress,
-) -> Result<String, LineageError> {
+) -> Result<String, FormError> {
     let mut hasher = Sha256::new();
     let (mut ready, mut next) = (Vec::new(), Vec::new());
     let mut more = source.next(key, &mut ready)?;
@@ -334,7 +334,7 @@ fn stream(
             },
             || source.next(key, &mut next),
         );
-        written.map_err(|e| LineageError::io(target, "write", e))?;
+        written.map_err(|e| FormError::io(target, "write", e))?;
         progress.advance(ready.len() as u64);
         more = read?;
         std::mem::swap(&mut ready, &mut next);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::forms::{LineageError, Refusal};
+use crate::forms::{FormError, Refusal};
 
 /// Bytes of a block.
 const BLOCK: usize = 10 << 20;
@@ -37,19 +37,19 @@ struct Key {
 }
 
 impl Key {
-    fn open(path: &Path) -> Result<Key, LineageError> {
-        let about = std::fs::metadata(path).map_err(|e| LineageError::io(path, "open", e))?;
+    fn open(path: &Path) -> Result<Key, FormError> {
+        let about = std::fs::metadata(path).map_err(|e| FormError::io(path, "open", e))?;
         if !about.is_file() || about.len() == 0 {
             let found = if about.is_file() { "an empty file" } else { "a folder or device" };
             let advice = "name the original consolidated.00.pth of LLaMA";
             return Err(Refusal::new(path.display().to_string(), "a key file", found, advice).into());
         }
-        let file = File::open(path).map_err(|e| LineageError::io(path, "open", e))?;
+        let file = File::open(path).map_err(|e| FormError::io(path, "open", e))?;
         Ok(Key { path: path.to_owned(), file, length: about.len(), loaded: None, bytes: Vec::new() })
     }
 
     /// The bytes that block `number` of the data is combined with.
-    fn block(&mut self, number: u64) -> Result<&[u8], LineageError> {
+    fn block(&mut self, number: u64) -> Result<&[u8], FormError> {
         let block = number % self.length.div_ceil(BLOCK as u64).max(1);
         if self.loaded != Some(block) {
             self.loaded = None;
@@ -58,7 +58,7 @@ impl Key {
             self.bytes.resize(length, 0);
             let read =
                 self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut self.bytes));
-            read.map_err(|e| LineageError::io(&self.path, "read", e))?;
+            read.map_err(|e| FormError::io(&self.path, "read", e))?;
             while self.bytes.len() < BLOCK && !self.bytes.is_empty() {
                 let more = self.bytes.len().min(BLOCK - self.bytes.len());
                 self.bytes.extend_from_within(..more);

@@ -50,7 +50,7 @@ impl Case {
         case
     }
 
-    fn decrypt(&self) -> Result<Decrypted, LineageError> {
+    fn decrypt(&self) -> Result<Decrypted, FormError> {
         decrypt_folder(&self.enc, &self.key, &self.out, None, &Silent)
     }
 
@@ -61,10 +61,10 @@ impl Case {
     }
 }
 
-fn fault(error: LineageError) -> (FaultKind, String) {
+fn fault(error: FormError) -> (FaultKind, String) {
     let text = error.to_string();
     match error {
-        LineageError::Weights(WeightsError::Fault(fault)) => (fault.kind, text),
+        FormError::Weights(WeightsError::Fault(fault)) => (fault.kind, text),
         _ => panic!("{text}"),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::GgufFileType;
 use super::tensors::Tensor;
 use crate::config::{LlamaConfig, RopeScaling};
-use crate::forms::{HfModel, LineageError, Sidecar};
+use crate::forms::{FormError, HfModel, Sidecar};
 use crate::tokenizer::{TokenizerError, gguf_vocabulary};
 use crate::weights::gguf::{Metadata, Value};
 
@@ -18,7 +18,7 @@ pub(super) fn of_model(
     config: &LlamaConfig,
     file_type: GgufFileType,
     notes: &mut Vec<String>,
-) -> Result<Metadata, LineageError> {
+) -> Result<Metadata, FormError> {
     let mut metadata = Metadata::default();
     let mut set = |key: &str, value: Value| {
         metadata.0.insert(key.to_owned(), value);
@@ -68,7 +68,7 @@ pub(super) fn vocabulary(
     model: &HfModel,
     tensors: &[Tensor],
     notes: &mut Vec<String>,
-) -> Result<Metadata, LineageError> {
+) -> Result<Metadata, FormError> {
     let embedding = tensors.iter().find(|tensor| tensor.info.name == "token_embd.weight");
     let rows = embedding.and_then(|tensor| tensor.info.shape.first().copied()).unwrap_or(0);
     let read = |name: &str| -> Result<Option<Vec<u8>>, TokenizerError> {
@@ -94,7 +94,7 @@ pub(super) fn vocabulary(
 }
 
 /// The template for plain chats: `chat_template.jinja`, else the one in `tokenizer_config.json`.
-fn chat_template(model: &HfModel) -> Result<Option<String>, LineageError> {
+fn chat_template(model: &HfModel) -> Result<Option<String>, FormError> {
     let read = |name: &str| model.sidecar(name).map(Sidecar::read).transpose();
     let template = match read("chat_template.jinja")? {
         Some(bytes) => String::from_utf8(bytes).ok(),

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::base::atomic::AtomicFile;
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{HfModel, LineageError, ROPE_FACTORS};
+use crate::forms::{FormError, HfModel, ROPE_FACTORS};
 use crate::store::{TensorDigest, llama};
 use crate::weights::gguf::{GgufWriter, Metadata};
 use crate::weights::{Dtype, TensorInfo, in_turn};
@@ -105,10 +105,10 @@ impl<'a> GgufPlan<'a> {
     /// Plans `model` as one GGUF file of this type.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] for a model that is no LLaMA, lacks tensors or has other ones;
-    /// [`LineageError::Tokenizer`] if the vocabulary has more tokens than the embedding rows or is of a kind that GGUF
-    /// cannot say; [`LineageError::Io`] if a tokenizer file cannot be read.
-    pub fn new(model: &'a HfModel, file_type: GgufFileType) -> Result<Self, LineageError> {
+    /// [`FormError::Refused`] for a model that is no LLaMA, lacks tensors or has other ones;
+    /// [`FormError::Tokenizer`] if the vocabulary has more tokens than the embedding rows or is of a kind that GGUF
+    /// cannot say; [`FormError::Io`] if a tokenizer file cannot be read.
+    pub fn new(model: &'a HfModel, file_type: GgufFileType) -> Result<Self, FormError> {
         let config = llama(model, "GGUF")?;
         let tensors = tensors::plan(model, &config, file_type)?;
         let mut notes = Vec::new();
@@ -138,10 +138,10 @@ impl<'a> GgufPlan<'a> {
     /// Writes the file at `out`. One tensor at a time is in memory.
     ///
     /// # Errors
-    /// [`LineageError::Weights`] for what the source reports and for values that the type cannot hold;
-    /// [`LineageError::Io`].
-    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<GgufReport, LineageError> {
-        let io = |error| LineageError::io(out, "write", error);
+    /// [`FormError::Weights`] for what the source reports and for values that the type cannot hold;
+    /// [`FormError::Io`].
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<GgufReport, FormError> {
+        let io = |error| FormError::io(out, "write", error);
         let mut file = AtomicFile::create(out).map_err(io)?;
         let mut writer = GgufWriter::new(&mut file, out, &self.metadata, self.infos.clone())?;
         progress.begin("writing GGUF", Some(self.bytes()), Unit::Bytes);
@@ -157,7 +157,7 @@ impl<'a> GgufPlan<'a> {
         &self,
         writer: &mut GgufWriter<W>,
         progress: &dyn Progress,
-    ) -> Result<Vec<TensorDigest>, LineageError> {
+    ) -> Result<Vec<TensorDigest>, FormError> {
         if let Some(factors) = &self.factors {
             writer.write(&factors.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
         }
@@ -171,7 +171,7 @@ impl<'a> GgufPlan<'a> {
                 writer.write(&tensor.in_file_order(&data))?;
                 digests.push(TensorDigest::of(&tensor.origin, &tensor.info, &data));
                 progress.advance(data.len() as u64);
-                Ok::<_, LineageError>(())
+                Ok::<_, FormError>(())
             },
         )?;
         Ok(digests)

@@ -20,7 +20,7 @@ use crate::base::digest::{Digest as _, Md5, hex, md5};
 use crate::base::progress::{Progress, Unit};
 use crate::config::LlamaConfig;
 use crate::config::params::{PARAMS_FILE, read as read_params};
-use crate::forms::{HfModel, LineageError, Refusal, Sidecar, is_buffer};
+use crate::forms::{FormError, HfModel, Refusal, Sidecar, is_buffer};
 use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
@@ -62,10 +62,10 @@ impl<'a> MetaPlan<'a> {
     /// they are.
     ///
     /// # Errors
-    /// [`LineageError::Refused`] for a model that is no LLaMA, has biases or lacks tensors, has a rotary scaling that
-    /// Meta's code does not know, or cannot be cut into so many shards; [`LineageError::Tokenizer`] for a damaged
-    /// `tokenizer.model`; [`LineageError::Io`] if that cannot be read.
-    pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, LineageError> {
+    /// [`FormError::Refused`] for a model that is no LLaMA, has biases or lacks tensors, has a rotary scaling that
+    /// Meta's code does not know, or cannot be cut into so many shards; [`FormError::Tokenizer`] for a damaged
+    /// `tokenizer.model`; [`FormError::Io`] if that cannot be read.
+    pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, FormError> {
         let config = llama(model, "Meta's form")?;
         let shards = shards.unwrap_or_else(|| released_shards(&config));
         let tensors = plan(model, &config, shards)?;
@@ -104,9 +104,9 @@ impl<'a> MetaPlan<'a> {
     /// Writes the files into the folder `out`. One tensor at a time is in memory, and its slices.
     ///
     /// # Errors
-    /// [`LineageError::Weights`] for what the source reports, [`LineageError::Io`].
-    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<MetaReport, LineageError> {
-        fs::create_dir_all(out).map_err(|e| LineageError::io(out, "create", e))?;
+    /// [`FormError::Weights`] for what the source reports, [`FormError::Io`].
+    pub fn write(&self, out: &Path, progress: &dyn Progress) -> Result<MetaReport, FormError> {
+        fs::create_dir_all(out).map_err(|e| FormError::io(out, "create", e))?;
         let (mut sums, tensors) = self.write_shards(out, progress)?;
         if let Some(bytes) = &self.tokenizer {
             write_small(out, "tokenizer.model", bytes)?;
@@ -127,13 +127,13 @@ impl<'a> MetaPlan<'a> {
         &self,
         out: &Path,
         progress: &dyn Progress,
-    ) -> Result<(BTreeMap<String, String>, Vec<TensorDigest>), LineageError> {
+    ) -> Result<(BTreeMap<String, String>, Vec<TensorDigest>), FormError> {
         let (shards, tensors) = (self.shards, &self.tensors);
         let names: Vec<String> = (0..shards).map(|shard| format!("consolidated.{shard:02}.pth")).collect();
         let mut writers = Vec::with_capacity(shards);
         for (shard, name) in names.iter().enumerate() {
             let path = out.join(name);
-            let file = AtomicFile::create(&path).map_err(|e| LineageError::io(&path, "create", e))?;
+            let file = AtomicFile::create(&path).map_err(|e| FormError::io(&path, "create", e))?;
             let infos = tensors.iter().map(|tensor| TensorInfo {
                 name: tensor.name.clone(),
                 dtype: tensor.info.dtype,
@@ -153,7 +153,7 @@ impl<'a> MetaPlan<'a> {
                 }
                 digests.push(tensor.digest(&view.data));
                 progress.advance(view.data.len() as u64);
-                Ok::<_, LineageError>(())
+                Ok::<_, FormError>(())
             },
         );
         progress.end();
@@ -161,7 +161,7 @@ impl<'a> MetaPlan<'a> {
         let mut sums = BTreeMap::new();
         for (name, writer) in names.into_iter().zip(writers) {
             let Summed { inner, sum } = writer.finish()?;
-            inner.commit().map_err(|e| LineageError::io(&out.join(&name), "write", e))?;
+            inner.commit().map_err(|e| FormError::io(&out.join(&name), "write", e))?;
             sums.insert(name, hex(sum.finalize()));
         }
         Ok((sums, digests))
@@ -235,9 +235,9 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
     Ok(tensors.into_iter().map(|(_, tensor)| tensor).collect())
 }
 
-fn write_small(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LineageError> {
+fn write_small(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), FormError> {
     let path = folder.join(name);
-    write_atomically(&path, bytes).map_err(|e| LineageError::io(&path, "write", e))
+    write_atomically(&path, bytes).map_err(|e| FormError::io(&path, "write", e))
 }
 
 /// An output whose MD5 is computed on the way.

@@ -13,7 +13,7 @@ use crate::store::digest_tensors;
 use crate::weights::{TensorSource, TorchFile};
 
 /// Writes a model as so many files.
-fn write(model: &HfModel, out: &Path, shards: usize) -> Result<MetaReport, LineageError> {
+fn write(model: &HfModel, out: &Path, shards: usize) -> Result<MetaReport, FormError> {
     MetaPlan::new(model, Some(shards))?.write(out, &Silent)
 }
 

@@ -8,7 +8,7 @@ use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use zoo::rebuild::LineageRecord;
+use zoo::rebuild::BuildRecord;
 use zoo::store::{LOCK_FILE, Lock, LockedFile};
 use zoo::weights::FileDigests;
 
@@ -312,7 +312,7 @@ fn a_build_is_compared_with_its_lock() {
         sha256: Some(FileDigests::default().of(&[path.join(name)]).unwrap()),
     };
     let record =
-        LineageRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
+        BuildRecord { model: None, rule: "convert".into(), arithmetic: "none".into(), inputs: vec![] };
     let lock = Lock::new(&record, vec![], tensors, vec![file("config.json"), file("model.safetensors")]);
     fs::write(path.join(LOCK_FILE), lock.to_yaml()).unwrap();
     let (code, report) = verified(path, &["--strict"]);
