@@ -138,7 +138,7 @@ fn title(report: &Report) -> String {
 fn page(report: &Report, format: Format, width: usize) -> String {
     let title = printable(&title(report));
     let table = Table::of(&report.findings)
-        .column(text("check"), |finding| finding.check.as_str())
+        .column(text("check"), |finding| finding.check.title())
         .column(text("result"), |finding| finding.level.as_str())
         .column(text("detail").wraps(), |finding| printable(&finding.text()));
     let last = format!("{}: {}", report.verdict(), report.next());

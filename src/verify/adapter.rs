@@ -20,7 +20,7 @@ pub(super) fn check(folder: &Path, card: Option<&Card>) -> (Vec<Finding>, Option
             let tensors = adapter.tensors().tensors().len();
             let found = format!("{}, {tensors} tensors, trained on {base}", adapter.config.summary());
             let mut findings = vec![Finding::ok(Check::Adapter, found)];
-            findings.extend(without_tensors(folder, &adapter));
+            findings.extend(without_tensors(&adapter));
             findings.extend(adapter.notes.iter().map(|note| Finding::warning(Check::Adapter, note.clone())));
             (findings, Some(adapter))
         }
@@ -40,21 +40,11 @@ fn refused(error: &FormError) -> Finding {
 }
 
 /// Modules that the configuration promises and the file lacks: a merge would leave them as they are.
-fn without_tensors(folder: &Path, adapter: &Adapter) -> Option<Finding> {
-    let path = folder.join("adapter_config.json");
-    let config = read_map(&path).ok()?;
-    let listed = config.get("target_modules").and_then(Value::as_array)?.iter().filter_map(Value::as_str);
-    let infos = adapter.tensors().tensors();
-    let modules: BTreeSet<&str> = infos.iter().filter_map(|i| Some(i.name.split_once(".lora_")?.0)).collect();
-    let has = |target: &str| {
-        let ends =
-            |module: &&str| module.strip_suffix(target).is_some_and(|m| m.is_empty() || m.ends_with('.'));
-        modules.iter().any(ends)
-    };
-    let missing: Vec<&str> = listed.filter(|target| !has(target)).collect();
+fn without_tensors(adapter: &Adapter) -> Option<Finding> {
+    let missing = adapter.targets_without_tensors();
     (!missing.is_empty()).then(|| {
         Finding::failure(Check::Adapter, "missing data", format!("none for {}", missing.join(", ")))
-            .at(format!("{}: target_modules", path.display()))
+            .at(format!("{}: target_modules", adapter.path.join("adapter_config.json").display()))
             .expected("low-rank matrices for each of them")
             .advice("the adapter is incomplete, or its configuration is another one's: fetch both again")
     })

@@ -9,6 +9,8 @@ use crate::registry::{ArchitectureRecord, Card, RopeScalingRecord};
 
 /// Relative difference below which two constants are the same.
 const SAME: f64 = 1e-9;
+/// What to do where shapes differ.
+const OTHER_MODEL: &str = "this is another model: name the right card with --as";
 
 /// One value of both: field, what the card says, what the configuration says, and whether it shapes tensors.
 struct Compared {
@@ -31,7 +33,7 @@ pub(super) fn check(
             Finding::failure(Check::Card, "shape mismatch", config.model_type())
                 .at(format!("{place}: model_type"))
                 .expected(format!("{record_type}, as card {} says", card.id))
-                .advice("this is another model: name the right card with --as"),
+                .advice(OTHER_MODEL),
         ];
     }
     let compared = match config {
@@ -43,18 +45,15 @@ pub(super) fn check(
         .into_iter()
         .filter(|c| c.card != c.config)
         .map(|c| {
-            let (place, expected) =
-                (format!("{place}: {}", c.field), format!("{}, as card {} says", c.card, card.id));
-            if c.shapes {
-                Finding::failure(Check::Card, "shape mismatch", c.config)
-                    .at(place)
-                    .expected(expected)
-                    .advice("this is another model: name the right card with --as")
+            let finding = if c.shapes {
+                Finding::failure(Check::Card, "shape mismatch", c.config).advice(OTHER_MODEL)
             } else {
-                Finding::warning(Check::Card, c.config).at(place).expected(expected).advice(
+                Finding::warning(Check::Card, c.config).advice(
                     "the card's value is the one that the model was trained with: correct the configuration",
                 )
-            }
+            };
+            let expected = format!("{}, as card {} says", c.card, card.id);
+            finding.at(format!("{place}: {}", c.field)).expected(expected)
         })
         .collect();
     if findings.is_empty() {
@@ -63,11 +62,8 @@ pub(super) fn check(
     findings
 }
 
-fn count(field: &'static str, card: u64, config: usize) -> Compared {
-    Compared { field, card: card.to_string(), config: config.to_string(), shapes: true }
-}
-
-fn flag(field: &'static str, card: bool, config: bool) -> Compared {
+/// A number or a flag that shapes tensors.
+fn shaping(field: &'static str, card: impl ToString, config: impl ToString) -> Compared {
     Compared { field, card: card.to_string(), config: config.to_string(), shapes: true }
 }
 
@@ -88,21 +84,21 @@ fn shown(x: f64) -> String {
 
 fn positions(record: &ArchitectureRecord, config: usize) -> Compared {
     let card = record.max_position_embeddings.unwrap_or(record.max_context);
-    Compared { shapes: false, ..count("max_position_embeddings", card, config) }
+    Compared { shapes: false, ..shaping("max_position_embeddings", card, config) }
 }
 
 fn llama(record: &ArchitectureRecord, config: &LlamaConfig) -> Vec<Compared> {
     let mut all = vec![
-        count("hidden_size", record.hidden_size, config.hidden_size),
-        count("intermediate_size", record.intermediate_size, config.intermediate_size),
-        count("num_hidden_layers", record.num_hidden_layers, config.num_hidden_layers),
-        count("num_attention_heads", record.num_attention_heads, config.num_attention_heads),
-        count("num_key_value_heads", record.kv_heads(), config.num_key_value_heads),
-        count("head_dim", record.head_size(), config.head_dim),
-        count("vocab_size", record.vocab_size, config.vocab_size),
-        flag("tie_word_embeddings", record.tie_word_embeddings, config.tie_word_embeddings),
-        flag("attention_bias", record.attention_bias, config.attention_bias),
-        flag("mlp_bias", record.mlp_bias, config.mlp_bias),
+        shaping("hidden_size", record.hidden_size, config.hidden_size),
+        shaping("intermediate_size", record.intermediate_size, config.intermediate_size),
+        shaping("num_hidden_layers", record.num_hidden_layers, config.num_hidden_layers),
+        shaping("num_attention_heads", record.num_attention_heads, config.num_attention_heads),
+        shaping("num_key_value_heads", record.kv_heads(), config.num_key_value_heads),
+        shaping("head_dim", record.head_size(), config.head_dim),
+        shaping("vocab_size", record.vocab_size, config.vocab_size),
+        shaping("tie_word_embeddings", record.tie_word_embeddings, config.tie_word_embeddings),
+        shaping("attention_bias", record.attention_bias, config.attention_bias),
+        shaping("mlp_bias", record.mlp_bias, config.mlp_bias),
         positions(record, config.max_position_embeddings),
         Compared {
             field: "rope_scaling",
@@ -118,11 +114,11 @@ fn llama(record: &ArchitectureRecord, config: &LlamaConfig) -> Vec<Compared> {
 
 fn bloom(record: &ArchitectureRecord, config: &BloomConfig) -> Vec<Compared> {
     let mut all = vec![
-        count("hidden_size", record.hidden_size, config.hidden_size),
-        count("num_hidden_layers", record.num_hidden_layers, config.num_hidden_layers),
-        count("num_attention_heads", record.num_attention_heads, config.num_attention_heads),
-        count("vocab_size", record.vocab_size, config.vocab_size),
-        flag("tie_word_embeddings", record.tie_word_embeddings, config.tie_word_embeddings),
+        shaping("hidden_size", record.hidden_size, config.hidden_size),
+        shaping("num_hidden_layers", record.num_hidden_layers, config.num_hidden_layers),
+        shaping("num_attention_heads", record.num_attention_heads, config.num_attention_heads),
+        shaping("vocab_size", record.vocab_size, config.vocab_size),
+        shaping("tie_word_embeddings", record.tie_word_embeddings, config.tie_word_embeddings),
         Compared { field: "seq_length", ..positions(record, config.max_position_embeddings) },
     ];
     all.extend(constant("layer_norm_epsilon", record.layer_norm_epsilon, config.layer_norm_epsilon));
@@ -139,10 +135,7 @@ fn scaling(scaling: RopeScaling) -> String {
 }
 
 fn scaling_of_card(record: Option<&RopeScalingRecord>) -> String {
-    match record {
-        None => "none".to_owned(),
-        Some(RopeScalingRecord { kind, factor, .. }) => format!("{} by {factor}", kind.as_str()),
-    }
+    record.map_or("none".to_owned(), |record| format!("{} by {}", record.kind.as_str(), record.factor))
 }
 
 #[cfg(test)]

@@ -2,26 +2,24 @@
 //!
 //! A file is called `<name>.<SHA-256 of the plain file>.enc` and begins with the same digest as 32 bytes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::files::files_in;
 use super::{Check, Finding};
-use crate::base::digest::hex;
+use crate::base::digest::{hex, is_hex};
 
 /// Bytes of the digest at the start of a file.
 const DIGEST: usize = 32;
 
 /// The `.enc` files of a folder, sorted; the path itself if it is one.
 pub(super) fn files(path: &Path) -> Vec<PathBuf> {
-    let is_encrypted = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "enc");
-    if !path.is_dir() {
-        return Some(path.to_owned()).filter(is_encrypted).into_iter().collect();
+    let is_encrypted = |file: &Path| file.extension().is_some_and(|ending| ending == "enc");
+    if path.is_dir() {
+        return files_in(path, is_encrypted);
     }
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_encrypted).collect();
-    files.sort();
-    files
+    Some(path.to_owned()).filter(|path| is_encrypted(path)).into_iter().collect()
 }
 
 /// Names and first bytes.
@@ -63,12 +61,14 @@ fn wrong(path: &Path) -> Option<Finding> {
 fn digest_in_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.strip_suffix(".enc")?;
     let (plain, digest) = name.rsplit_once('.')?;
-    let is_digest = digest.len() == 2 * DIGEST && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_digest = is_hex(&digest.to_ascii_lowercase(), 2 * DIGEST);
     (is_digest && !plain.is_empty()).then(|| digest.to_ascii_lowercase())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

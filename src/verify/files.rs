@@ -1,5 +1,6 @@
 //! Whole files: stand-ins for what was never fetched, and digests.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -42,13 +43,11 @@ impl FileSum {
 
 /// Files of a folder against the digests that the card gives for any of its releases. `fast` looks at sizes only.
 pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Progress) -> Vec<Finding> {
-    let mut names: Vec<&str> = card
+    let names: BTreeSet<&str> = card
         .releases()
         .flat_map(|release| release.digests.iter().flat_map(|digests| digests.files.keys()))
         .map(String::as_str)
         .collect();
-    names.sort_unstable();
-    names.dedup();
     let mut findings = Vec::new();
     let mut right = Vec::new();
     for name in names {
@@ -81,10 +80,7 @@ pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Pro
                     sum.differs(first).map(|(expected, found)| mismatch(&path, card, expected, found)),
                 );
             }
-            Err(error) => findings.push(
-                Finding::failure(Check::Digests, "missing data", format!("cannot be read: {error}"))
-                    .at(path.display().to_string()),
-            ),
+            Err(error) => findings.push(unreadable(Check::Digests, &path, &error)),
         }
     }
     if !right.is_empty() {
@@ -106,10 +102,16 @@ pub(super) fn checklist(folder: &Path, fast: bool, progress: &dyn Progress) -> O
 }
 
 fn mismatch(path: &Path, card: &Card, expected: String, found: String) -> Finding {
-    Finding::failure(Check::Digests, FaultKind::DigestMismatch.to_string(), found)
+    Finding::failure(Check::Digests, FaultKind::DigestMismatch, found)
         .at(path.display().to_string())
         .expected(format!("{expected}, as card {} says", card.id))
         .advice("the file is damaged or of another release: fetch it again")
+}
+
+/// A file that is there and cannot be read.
+pub(super) fn unreadable(check: Check, path: &Path, error: &io::Error) -> Finding {
+    Finding::failure(check, FaultKind::MissingData, format!("cannot be read: {error}"))
+        .at(path.display().to_string())
 }
 
 /// The files of a folder that hold weights by their names, sorted; the path itself if it is a file.
@@ -117,10 +119,15 @@ pub(super) fn weight_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|file| is_weights(file)).collect();
-    files.sort();
-    files
+    files_in(path, is_weights)
+}
+
+/// The files of a folder that are wanted, sorted; none if there is no such folder.
+pub(super) fn files_in(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files: BTreeSet<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|file| is_wanted(file)).collect();
+    files.into_iter().collect()
 }
 
 /// Refuses what stands where weights should: the pointer of Git LFS, or the page of a web site.

@@ -1,7 +1,11 @@
 //! What a check says: how bad, where, what was expected, what is there, and what to do.
 
+use std::fmt;
+
 use serde::Serialize;
 
+use crate::base::fault::Refusal;
+use crate::base::names::name_of;
 use crate::config::ConfigError;
 use crate::forms::FormError;
 use crate::weights::{FaultKind, WeightsError, quoted};
@@ -24,10 +28,8 @@ impl Level {
     /// The word in tables.
     pub fn as_str(self) -> &'static str {
         match self {
-            Level::Ok => "ok",
-            Level::Note => "note",
-            Level::Warning => "warning",
             Level::Failure => "FAILURE",
+            level => name_of(&level),
         }
     }
 }
@@ -62,20 +64,8 @@ pub enum Check {
 
 impl Check {
     /// The name in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Check::Form => "form",
-            Check::Config => "config",
-            Check::Card => "card",
-            Check::Tensors => "tensors",
-            Check::Vocabulary => "vocabulary",
-            Check::Digests => "digests",
-            Check::Lock => "lock",
-            Check::Finite => "finite",
-            Check::Values => "values",
-            Check::RowOrder => "row order",
-            Check::Adapter => "adapter",
-        }
+    pub fn title(self) -> String {
+        name_of(&self).replace('-', " ")
     }
 }
 
@@ -119,24 +109,20 @@ impl Finding {
     }
 
     /// Something is wrong, of this class.
-    pub fn failure(check: Check, class: impl Into<String>, found: impl Into<String>) -> Self {
+    pub fn failure(check: Check, class: impl fmt::Display, found: impl Into<String>) -> Self {
         Self::new(check, Level::Failure, found).class(class)
     }
 
     /// A failure of reading, with the parts of the fault where it has them.
     pub(crate) fn of_weights(check: Check, error: &WeightsError) -> Self {
         let WeightsError::Fault(fault) = error else {
-            return Self::failure(check, FaultKind::MissingData.to_string(), error.to_string());
+            return Self::failure(check, FaultKind::MissingData, error.to_string());
         };
-        let mut place = fault.file.display().to_string();
         let tensor = fault.tensor.as_deref().map(|name| format!("tensor {}", quoted(name)));
-        for part in [tensor, fault.place.clone()].into_iter().flatten() {
-            place.push_str(": ");
-            place.push_str(&part);
-        }
-        Self::failure(check, fault.kind.to_string(), fault.found.clone())
-            .at(place)
-            .expected(fault.expected.clone())
+        let place = [Some(fault.file.display().to_string()), tensor, fault.place.clone()];
+        Self::failure(check, fault.kind, &fault.found)
+            .at(place.into_iter().flatten().collect::<Vec<_>>().join(": "))
+            .expected(&fault.expected)
             .advice(fault.advice.as_deref().unwrap_or(fault.kind.advice()))
     }
 
@@ -145,30 +131,31 @@ impl Finding {
         match error {
             FormError::Weights(error) => Self::of_weights(check, error),
             FormError::Config(error) => Self::of_config(check, error),
-            FormError::Refused(refusal) => Self::failure(check, "refused", refusal.found.clone())
-                .at(refusal.place.clone())
-                .expected(refusal.expected.clone())
-                .advice(refusal.advice.clone()),
-            _ => Self::failure(check, FaultKind::MissingData.to_string(), error.to_string()),
+            FormError::Refused(refusal) => {
+                Self::of_refusal(check, "refused", refusal).advice(&refusal.advice)
+            }
+            _ => Self::failure(check, FaultKind::MissingData, error.to_string()),
         }
     }
 
     /// A failure of a configuration.
     pub(crate) fn of_config(check: Check, error: &ConfigError) -> Self {
-        let class = error.class().unwrap_or(FaultKind::MissingData).to_string();
+        let class = error.class().unwrap_or(FaultKind::MissingData);
         match error {
-            ConfigError::Value(refusal) => Self::failure(check, class, refusal.found.clone())
-                .at(refusal.place.clone())
-                .expected(refusal.expected.clone())
+            ConfigError::Value(refusal) => Self::of_refusal(check, class, refusal)
                 .advice("compare the configuration with the publisher's"),
             // The others say in their own sentence what to do.
             _ => Self::failure(check, class, error.to_string()),
         }
     }
 
+    fn of_refusal(check: Check, class: impl fmt::Display, refusal: &Refusal) -> Self {
+        Self::failure(check, class, &refusal.found).at(&refusal.place).expected(&refusal.expected)
+    }
+
     /// Says of which class it is.
-    pub fn class(mut self, class: impl Into<String>) -> Self {
-        self.class = Some(class.into());
+    pub fn class(mut self, class: impl fmt::Display) -> Self {
+        self.class = Some(class.to_string());
         self
     }
 
@@ -213,6 +200,11 @@ impl Finding {
         }
         text
     }
+}
+
+/// What follows the first of several things that are wrong in one way.
+pub(super) fn and_more(all: usize, what: &str) -> String {
+    if all > 1 { format!(", and {} more {what}", all - 1) } else { String::new() }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::files::FileSum;
+use super::finding::and_more;
 use super::form::Opened;
 use super::pass::Pass;
 use super::{Check, Finding};
@@ -127,11 +128,7 @@ impl Locked {
                 format!("the digests of {} tensors as locked ({rule})", seen.len()),
             );
         };
-        let more = if changed.len() > 1 {
-            format!(", and {} more tensors differ", changed.len() - 1)
-        } else {
-            String::new()
-        };
+        let more = and_more(changed.len(), "tensors differ");
         Finding::failure(Check::Lock, "digest mismatch", format!("{found}{more}"))
             .at(format!("tensor {name:?}"))
             .expected(format!("SHA-256 {expected}, as {} says", self.place))

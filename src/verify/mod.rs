@@ -82,26 +82,24 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
         format!("{}, {} tensors", opened.reader, opened.tensors.tensors().len()),
     )];
     findings.extend(opened.warnings.iter().map(|warning| Finding::warning(Check::Form, warning.clone())));
-    let config = match &opened.config {
+    match &opened.config {
         None => {
             findings.push(Finding::note(Check::Config, "no configuration: names and shapes are not checked"));
-            None
         }
-        Some(Err(error)) => {
-            findings.push(Finding::of_config(Check::Config, error));
-            None
+        Some(Err(error)) => findings.push(Finding::of_config(Check::Config, error)),
+        Some(Ok(config)) => {
+            let of_card = options.card.and_then(|card| Some((card, options.registry.architecture_of(card)?)));
+            findings.push(Finding::ok(Check::Config, summary(config)));
+            findings.extend(json_notes(opened));
+            findings.extend(
+                of_card
+                    .into_iter()
+                    .flat_map(|(c, record)| card::check(c, record, config, &opened.config_name)),
+            );
+            findings.extend(names::check(opened.tensors.as_ref(), config, &opened.config_name));
         }
-        Some(Ok(config)) => Some(config),
-    };
-    if let Some(config) = config {
-        let of_card = options.card.and_then(|card| Some((card, options.registry.architecture_of(card)?)));
-        findings.push(Finding::ok(Check::Config, summary(config)));
-        findings.extend(json_notes(opened));
-        findings.extend(
-            of_card.into_iter().flat_map(|(c, record)| card::check(c, record, config, &opened.config_name)),
-        );
-        findings.extend(names::check(opened.tensors.as_ref(), config, &opened.config_name));
     }
+    let config = opened.config.as_ref().and_then(|config| config.as_ref().ok());
     if let Some(tokenizer) = &opened.tokenizer {
         let vocabulary = Vocabulary {
             tokenizer,
@@ -120,12 +118,9 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
     if options.fast {
         return (kind, findings);
     }
-    let heads = match config {
-        Some(ModelConfig::Llama(config)) => {
-            Some(Heads { queries: config.num_attention_heads, keys: config.num_key_value_heads })
-        }
-        _ => None,
-    };
+    let rotary = config.map(ModelConfig::shape).filter(|shape| shape.is_rotary);
+    let heads =
+        rotary.map(|shape| Heads { queries: shape.num_attention_heads, keys: shape.num_key_value_heads });
     match pass::run(opened.tensors.as_ref(), heads, locked.is_some(), progress) {
         Err(error) => findings.push(Finding::of_weights(Check::Finite, &error)),
         Ok(pass) => {
@@ -199,10 +194,7 @@ fn row_order(pass: &Pass) -> Option<Finding> {
 
 /// `transformers` ties the head whatever the file says; a different head would silently be lost.
 fn other_head(opened: &Opened, config: &ModelConfig) -> Option<Finding> {
-    let tied = match config {
-        ModelConfig::Llama(config) => config.tie_word_embeddings,
-        ModelConfig::Bloom(config) => config.tie_word_embeddings,
-    };
+    let tied = config.shape().tie_word_embeddings;
     let infos = opened.tensors.tensors();
     let embedding = infos.iter().find(|i| i.name != "lm_head.weight" && pass::is_vocabulary(&i.name))?;
     let head = opened.tensors.tensor("lm_head.weight").ok().filter(|_| tied)?;

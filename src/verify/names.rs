@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::finding::and_more;
 use super::{Check, Finding};
 use crate::config::ModelConfig;
 use crate::weights::{TensorInfo, TensorSource};
@@ -47,11 +48,7 @@ pub(super) fn check(source: &dyn TensorSource, config: &ModelConfig, config_name
         .filter(|(_, expected, found)| expected != found)
         .collect();
     if let Some((name, expected, found)) = wrong.first() {
-        let more = if wrong.len() > 1 {
-            format!(", and {} more tensors differ", wrong.len() - 1)
-        } else {
-            "".into()
-        };
+        let more = and_more(wrong.len(), "tensors differ");
         findings.push(
             Finding::failure(Check::Tensors, "shape mismatch", format!("{found:?}{more}"))
                 .at(format!("tensor {name:?}"))

@@ -81,8 +81,7 @@ pub(super) fn run(
     progress: &dyn Progress,
 ) -> Result<Pass, WeightsError> {
     let infos = source.tensors();
-    let bytes = |elements: usize, dtype: Dtype| dtype.bytes_for(elements).unwrap_or(0) as u64;
-    let total = infos.iter().map(|info| bytes(info.elements(), info.dtype)).fold(0, u64::saturating_add);
+    let total = infos.iter().filter_map(|info| info.dtype.bytes_for(info.elements())).sum::<usize>() as u64;
     let names: BTreeSet<&str> = infos.iter().map(|info| info.name.as_str()).collect();
     // Keys are visited with the queries of their layer.
     let queries_of =

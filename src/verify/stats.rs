@@ -69,7 +69,7 @@ impl Moments {
                 let mut values = [0.0f32; BATCH];
                 for bytes in piece.chunks(batch_bytes) {
                     let elements = bytes.len() / dtype.block_bytes() * dtype.block_size();
-                    let Some(values) = values.get_mut(..elements) else { continue };
+                    let values = &mut values[..elements];
                     dtype.widen(bytes, values)?;
                     moments.add(values);
                 }
@@ -98,9 +98,7 @@ impl Moments {
             ([0.0f64; LANES], [0.0f64; LANES], [0.0f64; LANES], [0.0f64; LANES]);
         let (mut min, mut max) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
         let mut tail = [0.0f32; LANES];
-        for (lane, &x) in tail.iter_mut().zip(rest) {
-            *lane = x;
-        }
+        tail[..rest.len()].copy_from_slice(rest);
         // The zeros that fill up the tail add nothing to sums, and extremes look at the values themselves.
         for eight in eights.iter().chain(std::iter::once(&tail)) {
             let lanes = sum.iter_mut().zip(&mut sum_abs).zip(&mut sum_2).zip(&mut sum_4).zip(eight);

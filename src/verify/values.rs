@@ -15,6 +15,7 @@
 //! difference has whole embeddings in it. What starts from `transformers`' initialisation has norm weights of exactly
 //! 1 everywhere; no trained model has. Measured here on those models.
 
+use super::finding::and_more;
 use super::pass::Pass;
 use super::rows::listed;
 use super::{Check, Finding};
@@ -169,11 +170,7 @@ pub(super) fn dead_and_repeated(pass: &Pass, source: &dyn TensorSource) -> Vec<F
         .filter(|(t, value)| (t.shape.iter().product::<usize>() > 1) && !(t.is_norm() && *value == 1.0))
         .collect();
     if let Some((first, value)) = dead.first() {
-        let more = if dead.len() > 1 {
-            format!(", and {} more such tensors", dead.len() - 1)
-        } else {
-            String::new()
-        };
+        let more = and_more(dead.len(), "such tensors");
         findings.push(
             Finding::warning(Check::Values, format!("{value} in every place{more}"))
                 .at(format!("tensor {:?}", first.name))
@@ -203,11 +200,7 @@ pub(super) fn dead_and_repeated(pass: &Pass, source: &dyn TensorSource) -> Vec<F
     });
     let pairs: Vec<(&str, &str)> = pairs.collect();
     if let Some((first, second)) = pairs.first() {
-        let more = if pairs.len() > 1 {
-            format!(", and {} more such pairs", pairs.len() - 1)
-        } else {
-            String::new()
-        };
+        let more = and_more(pairs.len(), "such pairs");
         findings.push(
             Finding::warning(Check::Values, format!("the very values of {first:?}{more}"))
                 .at(format!("tensor {second:?}"))

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::FileSum;
+use super::files::{FileSum, unreadable};
 use super::{Check, Finding};
 use crate::config::hf::read_map;
 use crate::registry::TokenizerRecord;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::TensorSource;
 
-/// Ids of LLaMA's marks: what its SentencePiece model has, whatever a configuration says.
-const LLAMA_MARKS: [(&str, u32); 3] = [("unk", 0), ("bos", 1), ("eos", 2)];
+/// Ids of LLaMA's special tokens unk, bos and eos: what its SentencePiece model has, whatever a configuration says.
+const LLAMA_IDS: [Option<u32>; 3] = [Some(0), Some(1), Some(2)];
 
 /// What there is to compare with.
 pub(super) struct Vocabulary<'a> {
@@ -41,16 +41,12 @@ impl Vocabulary<'_> {
                 ];
             }
             Err(error) => {
-                return vec![Finding::failure(
-                    Check::Vocabulary,
-                    error.class().to_string(),
-                    error.to_string(),
-                )];
+                return vec![Finding::failure(Check::Vocabulary, error.class(), error.to_string())];
             }
         };
         let mut findings = self.rows(tokenizer.vocab_size());
-        findings.extend(self.marks(tokenizer));
-        findings.extend(self.empty_marks());
+        findings.extend(self.special_tokens(tokenizer));
+        findings.extend(self.empty_texts());
         findings.extend(self.record.into_iter().flat_map(|record| self.against(record, tokenizer)));
         if findings.is_empty() {
             let found = format!(
@@ -79,57 +75,50 @@ impl Vocabulary<'_> {
     fn rows(&self, tokens: usize) -> Vec<Finding> {
         let padded = self.record.map(|record| record.rows());
         let wrong = |(name, rows): (&str, usize)| {
-            let at = format!("tensor {name:?}");
-            if rows < tokens {
-                let finding = Finding::failure(Check::Vocabulary, "shape mismatch", format!("{rows} rows"));
-                let advice = "take the tokenizer that was released with these weights";
-                return Some(
-                    finding.at(at).expected(format!("a row for each of {tokens} tokens")).advice(advice),
-                );
-            }
-            // The card's own check compares the rows with the record.
-            if rows == tokens || padded == Some(rows as u64) {
+            let finding = if rows < tokens {
+                Finding::failure(Check::Vocabulary, "shape mismatch", format!("{rows} rows"))
+                    .advice("take the tokenizer that was released with these weights")
+            } else if rows == tokens || padded == Some(rows as u64) {
+                // The card's own check compares the rows with the record.
                 return None;
-            }
-            let found = format!("{rows} rows, {} more than tokens", rows - tokens);
-            let advice = "rows without a token are harmless padding in some releases and the sign of another \
-                          tokenizer in others: name the card with --as to tell them apart";
-            let finding = Finding::warning(Check::Vocabulary, found).class("shape mismatch");
-            Some(finding.at(at).expected(format!("a row for each of {tokens} tokens")).advice(advice))
+            } else {
+                let found = format!("{rows} rows, {} more than tokens", rows - tokens);
+                Finding::warning(Check::Vocabulary, found).class("shape mismatch").advice(
+                    "rows without a token are harmless padding in some releases and the sign of another \
+                     tokenizer in others: name the card with --as to tell them apart",
+                )
+            };
+            let expected = format!("a row for each of {tokens} tokens");
+            Some(finding.at(format!("tensor {name:?}")).expected(expected))
         };
         self.matrices().into_iter().filter_map(wrong).collect()
     }
 
-    /// Marks of the tokenizer against LLaMA's own and against `config.json`.
-    fn marks(&self, tokenizer: &Tokenizer) -> Vec<Finding> {
+    /// Special tokens of the tokenizer against LLaMA's own and against `config.json`.
+    fn special_tokens(&self, tokenizer: &Tokenizer) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let own = [("unk", tokenizer.unk()), ("bos", tokenizer.bos()), ("eos", tokenizer.eos())];
         let sentencepiece = self.folder.is_some_and(|folder| folder.join("tokenizer.model").is_file());
         if sentencepiece && self.record.is_none() {
-            for ((mark, expected), (_, found)) in LLAMA_MARKS.into_iter().zip(own) {
-                if found != Some(expected) {
-                    findings.push(
-                        Finding::warning(Check::Vocabulary, id(found))
-                            .at(format!("tokenizer: {mark}"))
-                            .expected(format!("id {expected}, as in every LLaMA vocabulary"))
-                            .advice(
-                                "old conversions wrote wrong or empty marks: correct tokenizer_config.json",
-                            ),
-                    );
-                }
-            }
+            let own = special_ids(tokenizer).into_iter().zip(LLAMA_IDS);
+            findings.extend(own.filter(|((_, found), expected)| found != expected).map(
+                |((token, found), expected)| {
+                    Finding::warning(Check::Vocabulary, id(found))
+                        .at(format!("tokenizer: {token}"))
+                        .expected(format!("id {}, as in every LLaMA vocabulary", id(expected)))
+                        .advice("old conversions wrote wrong or empty marks: correct tokenizer_config.json")
+                },
+            ));
         }
-        for (key, mark, found) in
-            [("bos_token_id", "bos", tokenizer.bos()), ("eos_token_id", "eos", tokenizer.eos())]
-        {
-            let says = self.config.and_then(|config| config.get(key)).and_then(Value::as_u64);
+        for (token, found) in &special_ids(tokenizer)[1..] {
+            let key = format!("{token}_token_id");
+            let says = self.config.and_then(|config| config.get(&key)).and_then(Value::as_u64);
             if let (Some(says), Some(found)) = (says, found)
-                && says != u64::from(found)
+                && says != u64::from(*found)
             {
                 findings.push(
                     Finding::warning(Check::Vocabulary, format!("{key} {says}"))
                         .at("config.json")
-                        .expected(format!("id {found}, the tokenizer's {mark}"))
+                        .expected(format!("id {found}, the tokenizer's {token}"))
                         .advice("texts would begin or end with the wrong token: correct the configuration"),
                 );
             }
@@ -137,8 +126,8 @@ impl Vocabulary<'_> {
         findings
     }
 
-    /// Marks that a settings file gives as empty text.
-    fn empty_marks(&self) -> Vec<Finding> {
+    /// Special tokens that a settings file gives as empty text.
+    fn empty_texts(&self) -> Vec<Finding> {
         let Some(folder) = self.folder else { return Vec::new() };
         let mut findings = Vec::new();
         for file in ["tokenizer_config.json", "special_tokens_map.json"] {
@@ -166,7 +155,7 @@ impl Vocabulary<'_> {
         findings
     }
 
-    /// Size, marks, landmarks and digests of the record.
+    /// Size, special tokens, landmarks and digests of the record.
     fn against(&self, record: &TokenizerRecord, tokenizer: &Tokenizer) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut differ = |what: String, expected: String, found: String| {
@@ -182,13 +171,10 @@ impl Vocabulary<'_> {
         if tokens != record.vocab_size && tokens != record.rows() {
             differ("tokenizer: size".into(), format!("{} tokens", record.vocab_size), format!("{tokens}"));
         }
-        for (mark, expected, found) in [
-            ("unk", record.unk, tokenizer.unk()),
-            ("bos", record.bos, tokenizer.bos()),
-            ("eos", record.eos, tokenizer.eos()),
-        ] {
+        let of_record = [record.unk, record.bos, record.eos];
+        for ((token, found), expected) in special_ids(tokenizer).into_iter().zip(of_record) {
             if expected.is_some() && expected != found {
-                differ(format!("tokenizer: {mark}"), format!("id {}", id(expected)), id(found));
+                differ(format!("tokenizer: {token}"), format!("id {}", id(expected)), id(found));
             }
         }
         for (text, expected) in record.added.iter().chain(&record.landmarks) {
@@ -204,7 +190,6 @@ impl Vocabulary<'_> {
         });
         for (path, digest) in files.filter(|(path, _)| path.is_file()) {
             match FileSum::of(&path, &crate::base::progress::Silent) {
-                Ok(sum) if sum.differs(digest).is_none() => {}
                 Ok(sum) => findings.extend(sum.differs(digest).map(|(expected, found)| {
                     Finding::warning(Check::Vocabulary, found)
                         .class("digest mismatch")
@@ -212,14 +197,16 @@ impl Vocabulary<'_> {
                         .expected(format!("{expected}, as tokenizer record {} says", record.name))
                         .advice("compare the file with the publisher's; a re-saved one may cut texts in another way")
                 })),
-                Err(error) => findings.push(
-                    Finding::failure(Check::Vocabulary, "missing data", format!("cannot be read: {error}"))
-                        .at(path.display().to_string()),
-                ),
+                Err(error) => findings.push(unreadable(Check::Vocabulary, &path, &error)),
             }
         }
         findings
     }
+}
+
+/// The special tokens unk, bos and eos.
+fn special_ids(tokenizer: &Tokenizer) -> [(&'static str, Option<u32>); 3] {
+    [("unk", tokenizer.unk()), ("bos", tokenizer.bos()), ("eos", tokenizer.eos())]
 }
 
 fn id(id: Option<u32>) -> String {

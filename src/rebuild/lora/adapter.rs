@@ -160,6 +160,12 @@ impl Adapter {
         self.tensors.as_ref()
     }
 
+    /// Modules that the configuration names and that have no matrices.
+    pub fn targets_without_tensors(&self) -> Vec<&str> {
+        let has_pair = |target: &str| self.pairs.keys().any(|module| is_or_ends(module, target));
+        self.config.target_names().iter().map(String::as_str).filter(|target| !has_pair(target)).collect()
+    }
+
     /// Gives each tensor its part, and refuses those without one.
     fn sort_tensors(&mut self, file: &Path) -> Result<(), Box<Refusal>> {
         let place = |name: &str| format!("{}: {name}", file.display());
