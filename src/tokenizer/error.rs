@@ -1,7 +1,11 @@
 //! What can be wrong with a tokenizer, as data: where, expected, found, what to do.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
+use super::wire::WireError;
 use crate::base::fault::Refusal;
 use crate::weights::gguf::MetadataKindError;
 use crate::weights::{FaultKind, shown};
@@ -21,20 +25,6 @@ pub enum TokenizerError {
         folder.display()
     )]
     Missing { folder: PathBuf },
-    /// A file, list or text is larger than any real one.
-    #[error(
-        "{place}: {what} expected to be at most {limit}, found {found}; the file is damaged or not a tokenizer"
-    )]
-    TooLarge {
-        /// File or metadata.
-        place: String,
-        /// What is counted, with its unit.
-        what: &'static str,
-        /// The largest accepted number.
-        limit: u64,
-        /// The number found.
-        found: u64,
-    },
     /// A JSON file is not JSON, or a value in it has the wrong type.
     #[error("{}: {source}", file.display())]
     Json {
@@ -42,39 +32,14 @@ pub enum TokenizerError {
         /// Line, column and reason.
         source: serde_json::Error,
     },
-    /// A binary model is not a valid protobuf message.
-    #[error(
-        "{place}: byte {offset}: expected {expected}, found {found}; the file is cut or damaged: fetch it again"
-    )]
-    Wire {
-        kind: FaultKind,
-        place: String,
-        /// Offset from the start of the file.
-        offset: usize,
-        expected: &'static str,
-        found: String,
-    },
-    /// A field has a value that no usable tokenizer has.
-    #[error(transparent)]
-    Field(#[from] Box<Refusal>),
-    /// A valid tokenizer of a kind that is not implemented.
-    #[error("{place}: {field}: {found} is not supported; supported: {supported}")]
-    Unsupported {
-        /// File or metadata.
-        place: String,
-        /// The field or key that selects the kind.
-        field: String,
-        found: String,
-        supported: String,
-    },
     /// A GGUF metadata value has the wrong type.
     #[error("GGUF metadata: {0}")]
     Metadata(#[from] MetadataKindError),
-    /// The `tokenizers` library refused a file or a text.
-    #[error("{place}: {message}")]
-    Library {
-        /// File or metadata.
-        place: String,
+    /// A file or text that cannot be used, or not here.
+    #[error("{message}")]
+    Refused {
+        kind: FaultKind,
+        /// Place, expectation, finding and advice in one sentence.
         message: String,
     },
 }
@@ -84,53 +49,69 @@ impl TokenizerError {
     pub fn class(&self) -> FaultKind {
         match self {
             TokenizerError::Io { .. } | TokenizerError::Missing { .. } => FaultKind::MissingData,
-            TokenizerError::TooLarge { .. } => FaultKind::LimitExceeded,
-            TokenizerError::Unsupported { .. } => FaultKind::Unsupported,
-            TokenizerError::Wire { kind, .. } => *kind,
+            TokenizerError::Refused { kind, .. } => *kind,
             _ => FaultKind::InconsistentHeader,
         }
     }
 
-    /// A [`TokenizerError::Field`] from anything printable.
+    /// A field with a value that no usable tokenizer has.
     pub(super) fn field(
         place: &str,
         field: impl Into<String>,
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> TokenizerError {
-        Refusal::of_field(place, &shown(field), expected, found).into()
+        let refusal = Refusal::of_field(place, &shown(field), expected, found);
+        TokenizerError::Refused { kind: FaultKind::InconsistentHeader, message: refusal.to_string() }
     }
 
-    /// A [`TokenizerError::Unsupported`] from anything printable.
+    /// A valid tokenizer of a kind that is not implemented, which `field` selects.
     pub(super) fn unsupported(
         place: &str,
         field: impl Into<String>,
         found: impl Into<String>,
         supported: impl Into<String>,
     ) -> TokenizerError {
-        TokenizerError::Unsupported {
-            place: place.to_owned(),
-            field: shown(field),
-            found: shown(found),
-            supported: supported.into(),
-        }
+        let (field, found, supported) = (shown(field), shown(found), supported.into());
+        let message = format!("{place}: {field}: {found} is not supported; supported: {supported}");
+        TokenizerError::Refused { kind: FaultKind::Unsupported, message }
     }
 
-    /// A [`TokenizerError::TooLarge`] if `found` exceeds `limit`.
+    /// A file, list or text that is larger than any real one; `what` is counted.
+    pub(super) fn too_large(place: &str, what: &str, limit: usize, found: usize) -> TokenizerError {
+        let message = format!(
+            "{place}: {what} expected to be at most {limit}, found {found}; the file is damaged or not a tokenizer"
+        );
+        TokenizerError::Refused { kind: FaultKind::LimitExceeded, message }
+    }
+
+    /// [`too_large`](Self::too_large) if `found` exceeds `limit`.
     pub(super) fn check_limit(
         place: &str,
-        what: &'static str,
+        what: &str,
         limit: usize,
         found: usize,
     ) -> Result<(), TokenizerError> {
-        if found <= limit {
-            return Ok(());
-        }
-        Err(TokenizerError::TooLarge {
-            place: place.to_owned(),
-            what,
-            limit: limit as u64,
-            found: found as u64,
-        })
+        if found <= limit { Ok(()) } else { Err(Self::too_large(place, what, limit, found)) }
     }
+
+    /// What the `tokenizers` library says of a file or a text.
+    pub(super) fn library(place: &str, error: impl fmt::Display) -> TokenizerError {
+        let message = format!("{place}: {}", shown(error.to_string()));
+        TokenizerError::Refused { kind: FaultKind::InconsistentHeader, message }
+    }
+
+    /// A binary model that is not a valid protobuf message.
+    pub(super) fn wire(place: &str, error: WireError) -> TokenizerError {
+        let WireError { kind, offset, expected, found } = error;
+        let message = format!(
+            "{place}: byte {offset}: expected {expected}, found {found}; the file is cut or damaged: fetch it again"
+        );
+        TokenizerError::Refused { kind, message }
+    }
+}
+
+/// The content of a JSON file.
+pub(super) fn from_json<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, TokenizerError> {
+    serde_json::from_slice(bytes).map_err(|source| TokenizerError::Json { file: file.to_owned(), source })
 }

@@ -5,39 +5,39 @@
 //! post-processor from them); for `tokenizer.model` the start mark unless `add_bos_token` is false.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::gguf::marked_tokens;
+use super::error;
+use super::gguf::whole_tokens;
 use super::library::Library;
 use super::model_proto::ModelProto;
 use super::sentencepiece::{SentencePiece, TextRules};
-use super::settings::{Mark, ReadFile, Settings, read_bounded};
+use super::settings::{Named, ReadFile, Settings, read_file};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::Vocabulary;
-use super::{Engine, Parts, SpecialIds, TokenizerError};
+use super::{BosEos, Engine, SpecialIds, Tokenizer, TokenizerError};
 use crate::base::digest::sha256;
 
-/// Bytes of a vocabulary file that are read at most; the largest known (`tokenizer.json` of 256,000 tokens) has 34 MB.
-const MAX_VOCABULARY_FILE: u64 = 256 << 20;
-
-/// The vocabulary and marks that a folder describes.
-pub(super) fn parts(folder: &Path) -> Result<Parts, TokenizerError> {
-    let settings = Settings::read(folder)?;
-    let file = folder.join("tokenizer.json");
-    if let Some(bytes) = read_bounded(&file, MAX_VOCABULARY_FILE)? {
-        return from_json(&file, &bytes, &settings);
-    }
-    for file in model_files(folder) {
-        if let Some(bytes) = read_bounded(&file, MAX_VOCABULARY_FILE)? {
-            return from_model(&file, &bytes, &settings);
+/// The tokenizer of a folder.
+pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, TokenizerError> {
+    let read = |name: &str| read_file(&folder.join(name));
+    let found = tokenizer_of_files(folder, &read);
+    if matches!(found, Err(TokenizerError::Missing { .. })) && folder.join("params.json").is_file() {
+        // Meta's releases keep one `tokenizer.model` beside the folders of the sizes.
+        let above =
+            folder.canonicalize().ok().and_then(|folder| Some(folder.parent()?.join("tokenizer.model")));
+        if let Some(file) = above
+            && let Some(bytes) = read_file(&file)?
+        {
+            return from_model(&file, &bytes, &Settings::read(folder, &read)?);
         }
     }
-    Err(TokenizerError::Missing { folder: folder.to_owned() })
+    found
 }
 
 /// The same for the files that `read` gives by name; `folder` names them in errors.
-pub(super) fn parts_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<Parts, TokenizerError> {
-    let settings = Settings::read_with(folder, read)?;
+pub(super) fn tokenizer_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<Tokenizer, TokenizerError> {
+    let settings = Settings::read(folder, read)?;
     if let Some(bytes) = read("tokenizer.json")? {
         return from_json(&folder.join("tokenizer.json"), &bytes, &settings);
     }
@@ -47,39 +47,28 @@ pub(super) fn parts_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<Parts
     Err(TokenizerError::Missing { folder: folder.to_owned() })
 }
 
-/// Meta's releases keep one `tokenizer.model` beside the folders of the sizes.
-fn model_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![folder.join("tokenizer.model")];
-    if folder.join("params.json").is_file() {
-        let above = folder.canonicalize().ok().and_then(|folder| folder.parent().map(Path::to_owned));
-        files.extend(above.map(|above| above.join("tokenizer.model")));
-    }
-    files
-}
-
 /// The tokenizer of a `tokenizer.json`.
-pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, TokenizerError> {
+pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
     let place = file.display().to_string();
-    let json = serde_json::from_slice(bytes)
-        .map_err(|source| TokenizerError::Json { file: file.to_owned(), source })?;
+    let json = error::from_json(file, bytes)?;
     let mut engine = Library::new(&place, json, settings.clean_up_tokenization_spaces)?;
-    let mut added: Vec<(AddedToken, Option<u32>)> =
+    let mut tokens: Vec<(AddedToken, Option<u32>)> =
         settings.added.iter().map(|(&id, token)| (token.clone(), Some(id))).collect();
-    let marks = [&settings.bos, &settings.eos, &settings.unk, &settings.pad];
-    let texts = marks.iter().filter_map(|mark| match mark {
-        Mark::Text(text) => Some(text),
+    let named = [&settings.bos, &settings.eos, &settings.unk, &settings.pad];
+    let texts = named.iter().filter_map(|named| match named {
+        Named::Text(text) => Some(text),
         _ => None,
     });
     let known = texts.chain(&settings.additional).filter(|text| engine.id(text).is_some());
-    added.extend(known.map(|text| (AddedToken::new(text.clone(), true), None)));
-    engine.add_tokens(&added)?;
+    tokens.extend(known.map(|text| (AddedToken::new(text.clone(), true), None)));
+    engine.add_tokens(&tokens)?;
     engine.check_around()?;
     let ids =
         special_ids(&place, settings, None, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
     let llama = settings.tokenizer_class.as_deref().is_some_and(|class| class.contains("LlamaTokenizer"));
     let explicit = settings.add_bos_token.is_some() || settings.add_eos_token.is_some();
-    let marks = if llama && explicit { Some(added_marks(&place, settings, ids)?) } else { None };
-    Ok(Parts { engine: Engine::Library(Box::new(engine)), ids, marks, sha256: sha256(bytes) })
+    let added = if llama && explicit { Some(added(&place, settings, ids)?) } else { None };
+    Tokenizer::new(Engine::Library(Box::new(engine)), ids, added, sha256(bytes))
 }
 
 /// A SentencePiece model with what the settings around it add.
@@ -89,12 +78,11 @@ pub(super) struct SettledModel {
     pub ids: SpecialIds,
     /// All tokens that are found in text as a whole, by id; ids after the pieces are new ones.
     pub tokens: BTreeMap<u32, AddedToken>,
-    /// The marks that encoding adds: `(bos, eos)`.
-    pub marks: (Option<u32>, Option<u32>),
+    pub added: BosEos,
 }
 
 impl SettledModel {
-    /// Reads a `tokenizer.model` and settles which of its pieces and the added tokens are marks. `place` names it
+    /// Reads a `tokenizer.model` and settles which of its pieces and the added tokens are special. `place` names it
     /// in errors.
     pub fn new(place: &str, bytes: &[u8], settings: &Settings) -> Result<SettledModel, TokenizerError> {
         let model = ModelProto::parse(place, bytes)?;
@@ -109,7 +97,7 @@ impl SettledModel {
             |text| vocabulary.id(text).or_else(|| added_id(text)),
             |id| vocabulary.piece(id).is_some() || settings.added.contains_key(&id),
         )?;
-        let mut tokens = marked_tokens(&vocabulary, ids);
+        let mut tokens = whole_tokens(&vocabulary, ids);
         for (&id, token) in &settings.added {
             check_added(place, &vocabulary, id, token)?;
             let special =
@@ -126,21 +114,16 @@ impl SettledModel {
             prefix_at_start_only: settings.legacy == Some(false),
             remove_extra_whitespaces: model.remove_extra_whitespaces,
         };
-        let marks = added_marks(place, settings, ids)?;
-        Ok(SettledModel { vocabulary, rules, ids, tokens, marks })
+        let added = added(place, settings, ids)?;
+        Ok(SettledModel { vocabulary, rules, ids, tokens, added })
     }
 }
 
-fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Parts, TokenizerError> {
+fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
     let place = file.display().to_string();
-    let SettledModel { vocabulary, rules, ids, tokens, marks } = SettledModel::new(&place, bytes, settings)?;
+    let SettledModel { vocabulary, rules, ids, tokens, added } = SettledModel::new(&place, bytes, settings)?;
     let engine = SentencePiece::new(vocabulary, SpecialTokens::new(&place, tokens)?, rules);
-    Ok(Parts {
-        engine: Engine::SentencePiece(Box::new(engine)),
-        ids,
-        marks: Some(marks),
-        sha256: sha256(bytes),
-    })
+    Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some(added), sha256(bytes))
 }
 
 /// An added token is either a new id after the pieces or the piece of that id.
@@ -163,8 +146,8 @@ fn check_added(
     ))
 }
 
-/// The ids of the marks: as the settings name them, else the model's own. A padding or unknown token that is not in
-/// the vocabulary is left out; a start or end mark that is not is an error.
+/// The ids of the special tokens: as the settings name them, else the model's own. A padding or unknown token that is not
+/// in the vocabulary is left out; one for start or end that is not is an error.
 fn special_ids(
     place: &str,
     settings: &Settings,
@@ -172,15 +155,15 @@ fn special_ids(
     id_of: impl Fn(&str) -> Option<u32>,
     exists: impl Fn(u32) -> bool,
 ) -> Result<SpecialIds, TokenizerError> {
-    let find = |mark: &Mark, own: Option<u32>| match (mark, own) {
-        (Mark::Text(text), _) => id_of(text),
-        (Mark::None, _) => None,
-        (Mark::Unmentioned | Mark::Id(_), Some(own)) => Some(own),
-        (&Mark::Id(id), None) => Some(id).filter(|&id| exists(id)),
-        (Mark::Unmentioned, None) => None,
+    let find = |named: &Named, own: Option<u32>| match (named, own) {
+        (Named::Text(text), _) => id_of(text),
+        (Named::None, _) => None,
+        (Named::Unmentioned | Named::Id(_), Some(own)) => Some(own),
+        (&Named::Id(id), None) => Some(id).filter(|&id| exists(id)),
+        (Named::Unmentioned, None) => None,
     };
-    let needed = |name: &str, mark: &Mark, own: Option<u32>| match (find(mark, own), mark) {
-        (None, Mark::Text(text)) => Err(TokenizerError::field(
+    let needed = |name: &str, named: &Named, own: Option<u32>| match (find(named, own), named) {
+        (None, Named::Text(text)) => Err(TokenizerError::field(
             place,
             name,
             "a token of the vocabulary",
@@ -196,12 +179,8 @@ fn special_ids(
     })
 }
 
-/// The marks that encoding adds: `(bos, eos)`. The start mark unless the settings say no, the end mark if they say yes.
-fn added_marks(
-    place: &str,
-    settings: &Settings,
-    ids: SpecialIds,
-) -> Result<(Option<u32>, Option<u32>), TokenizerError> {
+/// What encoding adds: BOS unless the settings say no, EOS if they say yes.
+fn added(place: &str, settings: &Settings, ids: SpecialIds) -> Result<BosEos, TokenizerError> {
     let wanted = |stated: Option<bool>, default: bool, id: Option<u32>, name: &str| match (stated, id) {
         (Some(true), None) => {
             let expected = format!("{name}, which the settings ask to add");

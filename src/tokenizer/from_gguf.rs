@@ -6,13 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::gguf::{ByteLevel, sentencepiece_marks, sentencepiece_model};
+use super::gguf::{ByteLevel, sentencepiece_model, sentencepiece_specials};
 use super::vocabulary::PieceKind;
-use super::{SpecialIds, TokenizerError};
+use super::{BosEos, SpecialIds, TokenizerError};
 use crate::weights::gguf::Metadata;
-
-/// The marks that encoding adds: `(bos, eos)`.
-type Added = (Option<u32>, Option<u32>);
 
 /// File names with their contents; none if the metadata have no vocabulary (`no_vocab`, or no key at all).
 ///
@@ -27,7 +24,7 @@ pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, Tokeni
         // Of other kinds this says that they are unknown.
         Some(_) => {
             let content = sentencepiece_model(meta)?;
-            let (ids, added) = sentencepiece_marks(meta)?;
+            let (ids, added) = sentencepiece_specials(meta)?;
             ("tokenizer.model", content, ids, added, "LlamaTokenizer")
         }
     };
@@ -42,37 +39,36 @@ fn token(meta: &Metadata, id: Option<u32>) -> Result<Option<&str>, TokenizerErro
     Ok(Some(tokens.get(id as usize).expect("ids were checked against the number of tokens")))
 }
 
-fn config(meta: &Metadata, ids: SpecialIds, added: Added, class: &str) -> Result<Value, TokenizerError> {
-    let mut config = Map::new();
-    config.insert("tokenizer_class".to_owned(), json!(class));
-    for (key, id) in
-        [("bos_token", ids.bos), ("eos_token", ids.eos), ("unk_token", ids.unk), ("pad_token", ids.pad)]
-    {
-        config.insert(key.to_owned(), json!(token(meta, id)?));
-    }
-    config.insert("add_bos_token".to_owned(), json!(added.0.is_some()));
-    config.insert("add_eos_token".to_owned(), json!(added.1.is_some()));
-    config.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
-    // Each text between marks has a prefix of its own, as this program reads GGUF vocabularies.
-    config.insert("legacy".to_owned(), json!(true));
+fn config(meta: &Metadata, ids: SpecialIds, added: BosEos, class: &str) -> Result<Value, TokenizerError> {
+    let mut config = json!({
+        "tokenizer_class": class,
+        "bos_token": token(meta, ids.bos)?,
+        "eos_token": token(meta, ids.eos)?,
+        "unk_token": token(meta, ids.unk)?,
+        "pad_token": token(meta, ids.pad)?,
+        "add_bos_token": added.0.is_some(),
+        "add_eos_token": added.1.is_some(),
+        "clean_up_tokenization_spaces": false,
+        // Each text between special tokens has a prefix of its own, as this program reads GGUF vocabularies.
+        "legacy": true,
+    });
     if let Some(template) = meta.string("tokenizer.chat_template")? {
-        config.insert("chat_template".to_owned(), json!(template));
+        config["chat_template"] = json!(template);
     }
-    Ok(Value::Object(config))
+    Ok(config)
 }
 
-fn byte_level(meta: &Metadata) -> Result<(Vec<u8>, SpecialIds, Added), TokenizerError> {
+fn byte_level(meta: &Metadata) -> Result<(Vec<u8>, SpecialIds, BosEos), TokenizerError> {
     let mut vocabulary = ByteLevel::new(meta)?;
-    // A mark is found in text as a whole, whatever its type in the file.
+    // A special token is found in text as a whole, whatever its type in the file.
     for id in vocabulary.ids.all() {
         if let Some(kind @ PieceKind::Normal) = vocabulary.kinds.get_mut(id as usize) {
             *kind = PieceKind::Control;
         }
     }
     let mut json = vocabulary.json()?;
-    let mark =
-        |id: Option<u32>| -> Result<Option<(u32, &str)>, TokenizerError> { Ok(id.zip(token(meta, id)?)) };
-    let (bos, eos) = (mark(vocabulary.marks.0)?, mark(vocabulary.marks.1)?);
+    let (bos, eos) = vocabulary.added;
+    let (bos, eos) = (bos.zip(token(meta, bos)?), eos.zip(token(meta, eos)?));
     if bos.is_some() || eos.is_some() {
         let special = |(_, text): (u32, &str)| json!({"SpecialToken": {"id": text, "type_id": 0}});
         let around = |sequence: &str| {
@@ -85,14 +81,11 @@ fn byte_level(meta: &Metadata) -> Result<(Vec<u8>, SpecialIds, Added), Tokenizer
             .map(|(id, text)| (text.to_owned(), json!({"id": text, "ids": [id], "tokens": [text]})))
             .collect();
         let pair = [around("A"), around("B")].concat();
-        let template = json!({
+        json["post_processor"] = json!({
             "type": "TemplateProcessing", "single": around("A"), "pair": pair, "special_tokens": tokens,
         });
-        if let Some(object) = json.as_object_mut() {
-            object.insert("post_processor".to_owned(), template);
-        }
     }
-    Ok((json.to_string().into_bytes(), vocabulary.ids, vocabulary.marks))
+    Ok((json.to_string().into_bytes(), vocabulary.ids, vocabulary.added))
 }
 
 #[cfg(test)]

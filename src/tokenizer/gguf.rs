@@ -14,15 +14,15 @@ use super::model_writer::model_file;
 use super::sentencepiece::{SentencePiece, TextRules};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
-use super::{Engine, Parts, SpecialIds, TokenizerError};
+use super::{BosEos, Engine, SpecialIds, Tokenizer, TokenizerError};
 use crate::base::digest::sha256;
 use crate::weights::gguf::Metadata;
 
 /// How errors name the source.
 const PLACE: &str = "GGUF metadata";
 
-/// The vocabulary and marks that the metadata describes.
-pub(super) fn parts(meta: &Metadata) -> Result<Parts, TokenizerError> {
+/// The tokenizer that the metadata describes.
+pub(super) fn tokenizer(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let model =
         meta.string("tokenizer.ggml.model")?.ok_or_else(|| missing("tokenizer.ggml.model", "a tokenizer"))?;
     match model {
@@ -55,13 +55,9 @@ fn kinds(meta: &Metadata, count: usize) -> Result<Option<Vec<PieceKind>>, Tokeni
     let Some(numbers) = meta.integers(key)? else { return Ok(None) };
     check_count(key, count, numbers.len())?;
     let kind = |(id, &number): (usize, &i64)| {
+        let place = || format!("{key}[{id}]");
         PieceKind::from_number(number).ok_or_else(|| {
-            TokenizerError::field(
-                PLACE,
-                format!("{key}[{id}]"),
-                "a token type from 1 to 6",
-                number.to_string(),
-            )
+            TokenizerError::field(PLACE, place(), "a token type from 1 to 6", number.to_string())
         })
     };
     numbers.iter().enumerate().map(kind).collect::<Result<_, _>>().map(Some)
@@ -74,7 +70,7 @@ fn check_count(key: &str, expected: usize, found: usize) -> Result<(), Tokenizer
     Err(TokenizerError::field(PLACE, key, format!("{expected} entries, one per token"), format!("{found}")))
 }
 
-/// The marks that the metadata names; `defaults` for absent keys.
+/// The special tokens that the metadata names; `defaults` for absent keys.
 fn special_ids(meta: &Metadata, count: usize, defaults: SpecialIds) -> Result<SpecialIds, TokenizerError> {
     let id = |key: &str, default: Option<u32>| -> Result<Option<u32>, TokenizerError> {
         match meta.unsigned(key)? {
@@ -93,12 +89,8 @@ fn special_ids(meta: &Metadata, count: usize, defaults: SpecialIds) -> Result<Sp
     })
 }
 
-/// The marks that encoding adds: `(bos, eos)`.
-fn added_marks(
-    meta: &Metadata,
-    ids: SpecialIds,
-    add_bos: bool,
-) -> Result<(Option<u32>, Option<u32>), TokenizerError> {
+/// What encoding adds.
+fn added(meta: &Metadata, ids: SpecialIds, add_bos: bool) -> Result<BosEos, TokenizerError> {
     let wanted = |key: &str, default: bool, id: Option<u32>, id_key: &str| {
         let stated = meta.boolean(key)?;
         match (stated.unwrap_or(default), id) {
@@ -125,8 +117,8 @@ fn pieces(meta: &Metadata) -> Result<Vec<Piece>, TokenizerError> {
     Ok(tokens.iter().zip(scores).zip(kinds).map(piece).collect())
 }
 
-/// The marks that a SentencePiece vocabulary has where the metadata do not say: LLaMA's.
-const LLAMA_MARKS: SpecialIds = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
+/// The special tokens that a SentencePiece vocabulary has where the metadata do not say: LLaMA's.
+const LLAMA_IDS: SpecialIds = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
 
 fn text_rules(meta: &Metadata) -> Result<TextRules, TokenizerError> {
     Ok(TextRules {
@@ -151,56 +143,46 @@ pub fn sentencepiece_model(meta: &Metadata) -> Result<Vec<u8>, TokenizerError> {
         ));
     }
     let pieces = pieces(meta)?;
-    let ids = special_ids(meta, pieces.len(), LLAMA_MARKS)?;
+    let ids = special_ids(meta, pieces.len(), LLAMA_IDS)?;
     let file = model_file(&pieces, ids, text_rules(meta)?);
     // The metadata may hold what no model file can (two unknown pieces, for example): said now, not by its reader.
     ModelProto::parse(PLACE, &file)?;
     Ok(file)
 }
 
-/// Ids that encoding puts before and after a text.
-pub(super) type AddedMarks = (Option<u32>, Option<u32>);
-
-/// The marks of a SentencePiece vocabulary, and those that encoding adds.
-pub(super) fn sentencepiece_marks(meta: &Metadata) -> Result<(SpecialIds, AddedMarks), TokenizerError> {
-    let ids = special_ids(meta, tokens(meta)?.len(), LLAMA_MARKS)?;
-    Ok((ids, added_marks(meta, ids, true)?))
+/// The special tokens of a SentencePiece vocabulary, and those that encoding adds.
+pub(super) fn sentencepiece_specials(meta: &Metadata) -> Result<(SpecialIds, BosEos), TokenizerError> {
+    let ids = special_ids(meta, tokens(meta)?.len(), LLAMA_IDS)?;
+    Ok((ids, added(meta, ids, true)?))
 }
 
-fn sentencepiece(meta: &Metadata) -> Result<Parts, TokenizerError> {
+fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let pieces = pieces(meta)?;
     let byte_fallback = pieces.iter().any(|piece| piece.kind == PieceKind::Byte);
-    let ids = special_ids(meta, pieces.len(), LLAMA_MARKS)?;
+    let (ids, (bos, eos)) = sentencepiece_specials(meta)?;
     let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
-    let specials = SpecialTokens::new(PLACE, marked_tokens(&vocabulary, ids))?;
-    let rules = text_rules(meta)?;
-    let (bos, eos) = added_marks(meta, ids, true)?;
-    let engine = SentencePiece::new(vocabulary, specials, rules);
+    let specials = SpecialTokens::new(PLACE, whole_tokens(&vocabulary, ids))?;
+    let engine = SentencePiece::new(vocabulary, specials, text_rules(meta)?);
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
     let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
-    Ok(Parts {
-        engine: Engine::SentencePiece(Box::new(engine)),
-        ids,
-        marks: Some((bos, eos)),
-        sha256: sha256(description.as_bytes()),
-    })
+    Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
 }
 
-/// The pieces that are split out of text: control and user-defined ones, and those the file names as marks.
-pub(super) fn marked_tokens(vocabulary: &Vocabulary, ids: SpecialIds) -> BTreeMap<u32, AddedToken> {
-    let mut marked = BTreeMap::new();
+/// The pieces that are split out of text: control and user-defined ones, and those the file names as special.
+pub(super) fn whole_tokens(vocabulary: &Vocabulary, ids: SpecialIds) -> BTreeMap<u32, AddedToken> {
+    let mut tokens = BTreeMap::new();
     for (id, piece) in vocabulary.pieces().iter().enumerate() {
         if matches!(piece.kind, PieceKind::Control | PieceKind::UserDefined) {
-            marked.insert(id as u32, AddedToken::new(piece.text.clone(), piece.kind == PieceKind::Control));
+            tokens.insert(id as u32, AddedToken::new(piece.text.clone(), piece.kind == PieceKind::Control));
         }
     }
     for id in ids.all() {
         if let Some(piece) = vocabulary.piece(id) {
-            marked.insert(id, AddedToken::new(piece.text.clone(), true));
+            tokens.insert(id, AddedToken::new(piece.text.clone(), true));
         }
     }
-    marked
+    tokens
 }
 
 /// A byte-level vocabulary as the metadata has it.
@@ -212,8 +194,7 @@ pub(super) struct ByteLevel<'a> {
     pub name: &'a str,
     pub pre: PreTokenizer,
     pub ids: SpecialIds,
-    /// The marks that encoding adds: `(bos, eos)`.
-    pub marks: (Option<u32>, Option<u32>),
+    pub added: BosEos,
 }
 
 impl ByteLevel<'_> {
@@ -230,22 +211,21 @@ impl ByteLevel<'_> {
             "default"
         });
         let pre = PreTokenizer::named(PLACE, name)?;
-        let none = SpecialIds { bos: None, eos: None, unk: None, pad: None };
-        let ids = special_ids(meta, tokens.len(), none)?;
-        let marks = added_marks(meta, ids, pre.add_bos)?;
-        Ok(ByteLevel { tokens, kinds, merges, name, pre, ids, marks })
+        let ids = special_ids(meta, tokens.len(), SpecialIds::default())?;
+        let added = added(meta, ids, pre.add_bos)?;
+        Ok(ByteLevel { tokens, kinds, merges, name, pre, ids, added })
     }
 
-    /// The `tokenizer.json` of the vocabulary, without the marks that encoding adds.
+    /// The `tokenizer.json` of the vocabulary, without what encoding adds.
     pub fn json(&self) -> Result<serde_json::Value, TokenizerError> {
         tokenizer_json(PLACE, self.tokens, &self.kinds, self.merges, self.pre)
     }
 }
 
-fn byte_level(meta: &Metadata) -> Result<Parts, TokenizerError> {
+fn byte_level(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let vocabulary = ByteLevel::new(meta)?;
     let mut engine = Library::new(PLACE, vocabulary.json()?, false)?;
-    let ByteLevel { tokens, kinds, merges, name, ids, marks: (bos, eos), .. } = vocabulary;
+    let ByteLevel { tokens, kinds, merges, name, ids, added: (bos, eos), .. } = vocabulary;
     let text = |id: u32| tokens.get(id as usize).map(|text| (AddedToken::new(text.clone(), true), Some(id)));
     engine.add_tokens(&ids.all().filter_map(text).collect::<Vec<_>>())?;
     let mut description = format!("zoo gguf vocabulary 1: gpt2 {name}\n");
@@ -256,10 +236,5 @@ fn byte_level(meta: &Metadata) -> Result<Parts, TokenizerError> {
         let _ = writeln!(description, "{} {merge}", merge.len());
     }
     let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
-    Ok(Parts {
-        engine: Engine::Library(Box::new(engine)),
-        ids,
-        marks: Some((bos, eos)),
-        sha256: sha256(description.as_bytes()),
-    })
+    Tokenizer::new(Engine::Library(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
 }

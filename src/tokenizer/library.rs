@@ -8,14 +8,14 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::tokenizer::{Model as _, Normalizer as _, PreTokenizer as _};
 use tokenizers::{NormalizedString, OffsetType, PreTokenizedString};
 
 use super::TokenizerError;
+use super::library_parts::{self, objects};
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
-use crate::weights::shown;
 
 /// A tokenizer of the library with the name of its file for errors.
 #[derive(Debug)]
@@ -33,15 +33,12 @@ impl Library {
     /// Builds the tokenizer from the content of a `tokenizer.json`.
     pub fn new(place: &str, mut json: Value, clean_up: bool) -> Result<Library, TokenizerError> {
         check(place, &json)?;
-        super::library_parts::check(place, &json)?;
-        let around = super::library_parts::ids_around(&json);
-        if let Some(object) = json.as_object_mut() {
-            object.insert("truncation".to_owned(), Value::Null);
-            object.insert("padding".to_owned(), Value::Null);
-        }
-        let inner: tokenizers::Tokenizer = serde_json::from_value(json).map_err(|error| {
-            TokenizerError::Library { place: place.to_owned(), message: shown(error.to_string()) }
-        })?;
+        library_parts::check(place, &json)?;
+        let around = library_parts::ids_around(&json);
+        json["truncation"] = Value::Null;
+        json["padding"] = Value::Null;
+        let inner: tokenizers::Tokenizer =
+            serde_json::from_value(json).map_err(|error| TokenizerError::library(place, error))?;
         let last = inner.get_vocab(true).into_values().max();
         let vocab_size = last.map_or(0, |id| id as usize + 1);
         Ok(Library { place: place.to_owned(), inner, clean_up, vocab_size, around })
@@ -95,7 +92,7 @@ impl Library {
     }
 
     fn error(&self, error: &tokenizers::Error) -> TokenizerError {
-        TokenizerError::Library { place: self.place.clone(), message: shown(error.to_string()) }
+        TokenizerError::library(&self.place, error)
     }
 
     /// One more than the largest id.
@@ -187,11 +184,8 @@ fn check(place: &str, json: &Value) -> Result<(), TokenizerError> {
     }
     let dropout = model.get("dropout").unwrap_or(&Value::Null);
     if !dropout.is_null() && dropout.as_f64() != Some(0.0) {
-        return Err(field(
-            "model.dropout",
-            "null, so that a text has the same ids each time",
-            dropout.to_string(),
-        ));
+        let expected = "null, so that a text has the same ids each time";
+        return Err(field("model.dropout", expected, dropout.to_string()));
     }
     let vocab = vocab(place, model)?;
     let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or_default();
@@ -203,16 +197,17 @@ fn check(place: &str, json: &Value) -> Result<(), TokenizerError> {
                 && tail.is_some_and(|tail| vocab.contains_key(format!("{left}{tail}").as_str()))
         });
         if !known {
-            return Err(field(
-                &format!("model.merges[{index}]"),
-                "two tokens of the vocabulary whose concatenation is one too",
-                merge.to_string(),
-            ));
+            let expected = "two tokens of the vocabulary whose concatenation is one too";
+            return Err(field(&format!("model.merges[{index}]"), expected, merge.to_string()));
         }
     }
     let added = json.get("added_tokens").and_then(Value::as_array).map_or(0, Vec::len);
     TokenizerError::check_limit(place, "added tokens", MAX_PIECES, added)?;
-    refuse_types(place, "normalizer", json.get("normalizer"), &["Precompiled"])?;
+    let is_map = |part: &&Map<String, Value>| part.get("type").is_some_and(|kind| kind == "Precompiled");
+    if objects(json.get("normalizer")).iter().any(is_map) {
+        let supported = "normalizers without a character map";
+        return Err(TokenizerError::unsupported(place, "normalizer", "type \"Precompiled\"", supported));
+    }
     check_template(place, json.get("post_processor").unwrap_or(&Value::Null), 0)
 }
 
@@ -225,22 +220,14 @@ fn vocab<'a>(place: &str, model: &'a Value) -> Result<HashMap<&'a str, u64>, Tok
     let mut vocab = HashMap::with_capacity(entries.len());
     let mut owners: HashMap<u64, &str> = HashMap::with_capacity(entries.len());
     for (token, id) in entries {
-        let field = || format!("model.vocab[{token:?}]");
+        let wrong = |expected: &str, found: String| {
+            TokenizerError::field(place, format!("model.vocab[{token:?}]"), expected, found)
+        };
         let Some(id) = id.as_u64().filter(|&id| id < 2 * MAX_PIECES as u64) else {
-            return Err(TokenizerError::field(
-                place,
-                field(),
-                format!("an id below {}", 2 * MAX_PIECES),
-                id.to_string(),
-            ));
+            return Err(wrong(&format!("an id below {}", 2 * MAX_PIECES), id.to_string()));
         };
         if let Some(owner) = owners.insert(id, token) {
-            return Err(TokenizerError::field(
-                place,
-                field(),
-                "an id of its own",
-                format!("{id}, the id of {owner:?}"),
-            ));
+            return Err(wrong("an id of its own", format!("{id}, the id of {owner:?}")));
         }
         vocab.insert(token.as_str(), id);
     }
@@ -248,7 +235,7 @@ fn vocab<'a>(place: &str, model: &'a Value) -> Result<HashMap<&'a str, u64>, Tok
 }
 
 /// A merge as `"a b"` or `["a", "b"]`.
-fn merge_parts(merge: &Value) -> Option<(&str, &str)> {
+pub(super) fn merge_parts(merge: &Value) -> Option<(&str, &str)> {
     match merge {
         Value::String(text) => text.split_once(' '),
         Value::Array(parts) => match parts.as_slice() {
@@ -257,36 +244,6 @@ fn merge_parts(merge: &Value) -> Option<(&str, &str)> {
         },
         _ => None,
     }
-}
-
-/// Refuses components of the named types, at any depth.
-fn refuse_types(
-    place: &str,
-    field: &str,
-    part: Option<&Value>,
-    refused: &[&str],
-) -> Result<(), TokenizerError> {
-    let mut pending: Vec<&Value> = part.into_iter().collect();
-    while let Some(value) = pending.pop() {
-        match value {
-            Value::Object(object) => {
-                if let Some(name) = object.get("type").and_then(Value::as_str).filter(|n| refused.contains(n))
-                {
-                    let found = format!("type {name:?}");
-                    return Err(TokenizerError::unsupported(
-                        place,
-                        field,
-                        found,
-                        "normalizers without a character map",
-                    ));
-                }
-                pending.extend(object.values());
-            }
-            Value::Array(items) => pending.extend(items),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Templates may use only the text and the special tokens that they define.

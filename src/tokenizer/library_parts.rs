@@ -93,7 +93,7 @@ pub(super) fn ids_around(json: &Value) -> Vec<u64> {
 }
 
 /// The objects of a part at any depth.
-fn objects(part: Option<&Value>) -> Vec<&Map<String, Value>> {
+pub(super) fn objects(part: Option<&Value>) -> Vec<&Map<String, Value>> {
     let (mut objects, mut pending) = (Vec::new(), part.into_iter().collect::<Vec<&Value>>());
     while let Some(value) = pending.pop() {
         match value {

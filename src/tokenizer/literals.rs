@@ -38,12 +38,7 @@ impl Literals {
         ordered.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
         let pattern = ordered.iter().map(|text| regex::escape(text)).collect::<Vec<_>>().join("|");
         let matcher = RegexBuilder::new(&pattern).size_limit(MATCHER_LIMIT).build().map_err(|_| {
-            TokenizerError::TooLarge {
-                place: place.to_owned(),
-                what: "bytes of special tokens",
-                limit: MATCHER_LIMIT as u64,
-                found: pattern.len() as u64,
-            }
+            TokenizerError::too_large(place, "bytes of special tokens", MATCHER_LIMIT, pattern.len())
         })?;
         Ok(Some(Literals { matcher, ids }))
     }

@@ -5,7 +5,7 @@
 //! symbols, O(n log n). The tie rule matters: vocabularies that were grown later give every new piece the score
 //! 0, so thousands of pairs tie and beat all original pieces, whose scores are negative.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 
@@ -31,36 +31,21 @@ impl Symbol {
     }
 }
 
-/// A pair that may be merged, as it was when it was found.
-#[derive(Debug, Clone, Copy)]
+/// A pair that may be merged, as it was when it was found. The greatest is merged first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    score: f32,
-    left: u32,
+    rank: i32,
+    left: Reverse<u32>,
     right: u32,
     /// Bytes of both symbols; another sum later means that one of them has changed.
     len: u32,
 }
 
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // Scores are finite, and adding zero makes -0 equal to 0.
-        (self.score + 0.0).total_cmp(&(other.score + 0.0)).then(other.left.cmp(&self.left))
-    }
+/// A number that is ordered as the scores are; they are finite, and adding zero makes -0 equal to 0.
+fn rank(score: f32) -> i32 {
+    let bits = (score + 0.0).to_bits() as i32;
+    if bits < 0 { bits ^ i32::MAX } else { bits }
 }
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Candidate {}
 
 /// Encodes normalised text (spaces already written as `▁`) and appends the ids. Returns how often a pair was put
 /// into the queue, the measure of work done: at most 3 per symbol. `text` must be shorter than 4 GiB.
@@ -132,24 +117,19 @@ impl<'a> Merging<'a> {
             self.offer(right - 1, right);
         }
         while let Some(pair) = self.queue.pop() {
-            let (Some(left), Some(right)) = (self.symbol(pair.left), self.symbol(pair.right)) else {
-                continue;
-            };
+            let Reverse(left_index) = pair.left;
+            let left = self.symbols[left_index as usize];
+            let right = self.symbols[pair.right as usize];
             if left.len() == 0 || right.len() == 0 || left.len() + right.len() != pair.len {
                 continue;
             }
-            if let Some(symbol) = self.symbols.get_mut(pair.left as usize) {
-                symbol.end = right.end;
-                symbol.next = right.next;
+            self.symbols[left_index as usize] = Symbol { end: right.end, next: right.next, ..left };
+            self.symbols[pair.right as usize].start = right.end;
+            if right.next != NONE {
+                self.symbols[right.next as usize].prev = left_index;
             }
-            if let Some(symbol) = self.symbols.get_mut(pair.right as usize) {
-                symbol.start = symbol.end;
-            }
-            if let Some(symbol) = self.symbols.get_mut(right.next as usize) {
-                symbol.prev = pair.left;
-            }
-            self.offer(left.prev, pair.left);
-            self.offer(pair.left, right.next);
+            self.offer(left.prev, left_index);
+            self.offer(left_index, right.next);
         }
     }
 
@@ -161,7 +141,8 @@ impl<'a> Merging<'a> {
         }
         let Some((id, piece)) = self.vocabulary.mergeable(self.slice(left.start, right.end)) else { return };
         let len = left.len() + right.len();
-        self.queue.push(Candidate { score: piece.score, left: left_index, right: right_index, len });
+        let (rank, left_place) = (rank(piece.score), Reverse(left_index));
+        self.queue.push(Candidate { rank, left: left_place, right: right_index, len });
         self.pushes += 1;
         if piece.kind == PieceKind::Unused {
             self.unused.insert(id, left.len() as usize);

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use super::TokenizerError;
-use super::model_proto::{ModelProto, pieces};
+use super::model_proto::{ModelProto, parts};
 use super::model_writer::put_piece;
 use super::vocabulary::PieceKind;
 
@@ -54,10 +54,10 @@ pub fn merge_models(
     added: &[&str],
 ) -> Result<Vec<u8>, TokenizerError> {
     ModelProto::parse(base.place, base.bytes)?;
-    let (base_pieces, end) = pieces(base.place, base.bytes)?;
-    let (other_pieces, _) = pieces(other.place, other.bytes)?;
-    let known: HashSet<&str> = base_pieces.iter().map(|piece| piece.text.as_str()).collect();
-    let (head, tail) = base.bytes.split_at(end);
+    let base_parts = parts(base.place, base.bytes)?;
+    let other_pieces = parts(other.place, other.bytes)?.pieces;
+    let known: HashSet<&str> = base_parts.pieces.iter().map(|piece| piece.text.as_str()).collect();
+    let (head, tail) = base.bytes.split_at(base_parts.end);
     let mut file = Vec::with_capacity(base.bytes.len() + other.bytes.len());
     file.extend_from_slice(head);
     for piece in other_pieces.iter().filter(|piece| !known.contains(piece.text.as_str())) {

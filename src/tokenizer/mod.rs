@@ -54,8 +54,8 @@ pub enum AddSpecials {
 pub struct Tokenizer {
     engine: Engine,
     ids: SpecialIds,
-    /// `(bos, eos)` that are added by default; `None` leaves it to the post-processor of `tokenizer.json`.
-    marks: Option<(Option<u32>, Option<u32>)>,
+    /// What encoding adds by default; `None` leaves it to the post-processor of `tokenizer.json`.
+    added: Option<BosEos>,
     adds_bos: bool,
     prefix_text: Option<String>,
     sha256: String,
@@ -68,8 +68,11 @@ enum Engine {
     SentencePiece(Box<SentencePiece>),
 }
 
-/// Ids of the marks, where the vocabulary has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The ids that encoding puts before and after a text.
+type BosEos = (Option<u32>, Option<u32>);
+
+/// Ids of the special tokens, where the vocabulary has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct SpecialIds {
     bos: Option<u32>,
     eos: Option<u32>,
@@ -83,16 +86,8 @@ impl SpecialIds {
     }
 
     fn contains(self, id: u32) -> bool {
-        self.all().any(|mark| mark == id)
+        self.all().any(|special| special == id)
     }
-}
-
-/// What a folder or a GGUF file yields.
-struct Parts {
-    engine: Engine,
-    ids: SpecialIds,
-    marks: Option<(Option<u32>, Option<u32>)>,
-    sha256: String,
 }
 
 impl Tokenizer {
@@ -101,32 +96,33 @@ impl Tokenizer {
     ///
     /// Errors: no tokenizer in the folder, an unreadable or damaged file, an unsupported kind, contradicting ids.
     pub fn from_folder(folder: &Path) -> Result<Tokenizer, TokenizerError> {
-        Tokenizer::new(folder::parts(folder)?)
+        folder::tokenizer(folder)
     }
 
     /// The tokenizer of the files that `read` gives by name; `folder` names them in errors.
     ///
     /// Errors: as [`Tokenizer::from_folder`].
     pub fn from_files(folder: &Path, read: &ReadFile<'_>) -> Result<Tokenizer, TokenizerError> {
-        Tokenizer::new(folder::parts_of_files(folder, read)?)
+        folder::tokenizer_of_files(folder, read)
     }
 
     /// The tokenizer in the metadata of a GGUF file (`tokenizer.ggml.*`).
     ///
     /// Errors: missing keys, lists of different lengths, an unsupported model or pre-tokenizer, ids out of range.
     pub fn from_gguf(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
-        Tokenizer::new(gguf::parts(meta)?)
+        gguf::tokenizer(meta)
     }
 
-    fn new(parts: Parts) -> Result<Tokenizer, TokenizerError> {
-        let Parts { engine, ids, marks, sha256 } = parts;
-        let mut tokenizer = Tokenizer { engine, ids, marks, adds_bos: false, prefix_text: None, sha256 };
+    fn new(
+        engine: Engine,
+        ids: SpecialIds,
+        added: Option<BosEos>,
+        sha256: String,
+    ) -> Result<Tokenizer, TokenizerError> {
+        let mut tokenizer = Tokenizer { engine, ids, added, adds_bos: false, prefix_text: None, sha256 };
         let first = tokenizer.encode("", AddSpecials::Default)?.first().copied();
         tokenizer.adds_bos = first.is_some() && first == ids.bos;
-        tokenizer.prefix_text = match tokenizer.prefix_token() {
-            Some(id) => Some(tokenizer.decode(&[id])?),
-            None => None,
-        };
+        tokenizer.prefix_text = tokenizer.prefix_token().map(|id| tokenizer.decode(&[id])).transpose()?;
         Ok(tokenizer)
     }
 
@@ -135,10 +131,10 @@ impl Tokenizer {
     ///
     /// Errors: a text too long to index, a failure of the library.
     pub fn encode(&self, text: &str, specials: AddSpecials) -> Result<Vec<u32>, TokenizerError> {
-        let post_process = specials == AddSpecials::Default && self.marks.is_none();
-        let (bos, eos) = match specials {
-            AddSpecials::Default => self.marks.unwrap_or_default(),
-            AddSpecials::None => (None, None),
+        let ((bos, eos), post_process) = match (specials, self.added) {
+            (AddSpecials::Default, Some(added)) => (added, false),
+            (AddSpecials::Default, None) => ((None, None), true),
+            (AddSpecials::None, _) => ((None, None), false),
         };
         let mut ids: Vec<u32> = bos.into_iter().collect();
         match &self.engine {

@@ -5,6 +5,7 @@
 //! encoding it with the wrong rules would give wrong ids without a sign.
 
 use super::TokenizerError;
+use super::model_writer::{BPE, DENORMALIZER, NORMALIZER, PIECES, TRAINER};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
 use super::wire::{WireError, WireField, WireReader, WireValue};
 use crate::weights::FaultKind;
@@ -38,33 +39,14 @@ struct Spec {
     character_map: usize,
 }
 
-/// `model_type` of a byte-pair model.
-const BPE: u64 = 2;
-
 impl ModelProto {
     /// Reads a whole file. `place` names it in errors.
     pub fn parse(place: &str, bytes: &[u8]) -> Result<ModelProto, TokenizerError> {
-        let wire = |error| wire_error(place, error);
-        let mut pieces = Vec::new();
-        let mut spec = Spec::default();
-        let mut reader = WireReader::new(bytes, 0);
-        while let Some(field) = reader.next_field().map_err(wire)? {
-            let message = WireReader::new(bytes_of(&field).map_err(wire)?, field.offset);
-            match field.number {
-                1 => {
-                    TokenizerError::check_limit(place, "number of pieces", MAX_PIECES, pieces.len() + 1)?;
-                    pieces.push(piece(message).map_err(wire)?);
-                }
-                2 => spec.read_trainer(message).map_err(wire)?,
-                3 => spec.read_normalizer(message).map_err(wire)?,
-                5 => spec.read_denormalizer(message).map_err(wire)?,
-                _ => {}
-            }
-        }
+        let Parts { pieces, spec, .. } = parts(place, bytes)?;
         if pieces.is_empty() {
-            let (expected, found) = ("the pieces of a vocabulary", "no pieces".to_owned());
-            let kind = FaultKind::Truncated;
-            return Err(wire(WireError { kind, offset: bytes.len(), expected, found }));
+            let (expected, found) = ("the pieces of a vocabulary", "no pieces");
+            let error = WireError::new(FaultKind::Truncated, bytes.len(), expected, found);
+            return Err(TokenizerError::wire(place, error));
         }
         spec.check(place, pieces.len())?;
         let unk = only_unknown(place, &pieces)?;
@@ -86,31 +68,34 @@ impl ModelProto {
     }
 }
 
-/// The pieces of a model of any type, and the offset behind the last of them.
-pub(super) fn pieces(place: &str, bytes: &[u8]) -> Result<(Vec<Piece>, usize), TokenizerError> {
-    let wire = |error| wire_error(place, error);
-    let (mut pieces, mut end) = (Vec::new(), 0);
-    let mut reader = WireReader::new(bytes, 0);
-    while let Some(field) = reader.next_field().map_err(wire)? {
-        if field.number != 1 {
-            continue;
-        }
-        TokenizerError::check_limit(place, "number of pieces", MAX_PIECES, pieces.len() + 1)?;
-        let content = bytes_of(&field).map_err(wire)?;
-        pieces.push(piece(WireReader::new(content, field.offset)).map_err(wire)?);
-        end = field.offset + content.len();
-    }
-    Ok((pieces, end))
+/// What stands in the file of a model of any type.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub pieces: Vec<Piece>,
+    /// The offset behind the last piece.
+    pub end: usize,
+    spec: Spec,
 }
 
-fn wire_error(place: &str, error: WireError) -> TokenizerError {
-    TokenizerError::Wire {
-        kind: error.kind,
-        place: place.to_owned(),
-        offset: error.offset,
-        expected: error.expected,
-        found: error.found,
+/// Takes a file apart. `place` names it in errors.
+pub(super) fn parts(place: &str, bytes: &[u8]) -> Result<Parts, TokenizerError> {
+    let wire = |error| TokenizerError::wire(place, error);
+    let mut parts = Parts::default();
+    let mut reader = WireReader::new(bytes, 0);
+    while let Some(field) = reader.next_field().map_err(wire)? {
+        let content = bytes_of(&field).map_err(wire)?;
+        let message = WireReader::new(content, field.offset);
+        match field.number {
+            PIECES => {
+                TokenizerError::check_limit(place, "number of pieces", MAX_PIECES, parts.pieces.len() + 1)?;
+                parts.pieces.push(piece(message).map_err(wire)?);
+                parts.end = field.offset + content.len();
+            }
+            TRAINER | NORMALIZER | DENORMALIZER => parts.spec.read(field.number, message).map_err(wire)?,
+            _ => {}
+        }
     }
+    Ok(parts)
 }
 
 impl Default for Spec {
@@ -133,40 +118,25 @@ impl Default for Spec {
 }
 
 impl Spec {
-    fn read_trainer(&mut self, mut message: WireReader<'_>) -> Result<(), WireError> {
+    /// Takes in the specification that is field `part` of the model.
+    fn read(&mut self, part: u64, mut message: WireReader<'_>) -> Result<(), WireError> {
         while let Some(field) = message.next_field()? {
-            match field.number {
-                3 => self.model_type = varint_of(&field)?,
-                4 => self.vocab_size = Some(varint_of(&field)?),
-                24 => self.whitespace_as_suffix = varint_of(&field)? != 0,
-                35 => self.byte_fallback = varint_of(&field)? != 0,
-                46 => self.bos_piece = text_of(&field)?,
-                47 => self.eos_piece = text_of(&field)?,
-                48 => self.pad_piece = text_of(&field)?,
+            match (part, field.number) {
+                (TRAINER, 3) => self.model_type = varint_of(&field)?,
+                (TRAINER, 4) => self.vocab_size = Some(varint_of(&field)?),
+                (TRAINER, 24) => self.whitespace_as_suffix = varint_of(&field)? != 0,
+                (TRAINER, 35) => self.byte_fallback = varint_of(&field)? != 0,
+                (TRAINER, 46) => self.bos_piece = text_of(&field)?,
+                (TRAINER, 47) => self.eos_piece = text_of(&field)?,
+                (TRAINER, 48) => self.pad_piece = text_of(&field)?,
+                (NORMALIZER, 1) => self.normalizer_name = text_of(&field)?,
+                (NORMALIZER | DENORMALIZER, 2) => {
+                    self.character_map = self.character_map.max(bytes_of(&field)?.len());
+                }
+                (NORMALIZER, 3) => self.add_dummy_prefix = varint_of(&field)? != 0,
+                (NORMALIZER, 4) => self.remove_extra_whitespaces = varint_of(&field)? != 0,
+                (NORMALIZER, 5) => self.escape_whitespaces = varint_of(&field)? != 0,
                 _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read_normalizer(&mut self, mut message: WireReader<'_>) -> Result<(), WireError> {
-        while let Some(field) = message.next_field()? {
-            match field.number {
-                1 => self.normalizer_name = text_of(&field)?,
-                2 => self.character_map = self.character_map.max(bytes_of(&field)?.len()),
-                3 => self.add_dummy_prefix = varint_of(&field)? != 0,
-                4 => self.remove_extra_whitespaces = varint_of(&field)? != 0,
-                5 => self.escape_whitespaces = varint_of(&field)? != 0,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn read_denormalizer(&mut self, mut message: WireReader<'_>) -> Result<(), WireError> {
-        while let Some(field) = message.next_field()? {
-            if field.number == 2 {
-                self.character_map = self.character_map.max(bytes_of(&field)?.len());
             }
         }
         Ok(())
@@ -216,10 +186,7 @@ fn piece(mut message: WireReader<'_>) -> Result<Piece, WireError> {
             (2, WireValue::Fixed32(bits)) => piece.score = f32::from_bits(bits),
             (2, _) => return Err(wrong(&field, "a 32-bit float for a piece's score")),
             (3, _) => {
-                let number = varint_of(&field)?;
-                piece.kind = i64::try_from(number)
-                    .ok()
-                    .and_then(PieceKind::from_number)
+                piece.kind = PieceKind::from_number(varint_of(&field)?)
                     .ok_or_else(|| wrong(&field, "a piece type from 1 to 6"))?;
             }
             _ => {}
@@ -248,8 +215,7 @@ fn wrong(field: &WireField<'_>, expected: &'static str) -> WireError {
         WireValue::Fixed32(_) => "a 32-bit value".to_owned(),
         WireValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
     };
-    let found = format!("{found} in field {}", field.number);
-    WireError { kind: FaultKind::InconsistentHeader, offset: field.offset, expected, found }
+    WireError::malformed(field.offset, expected, format!("{found} in field {}", field.number))
 }
 
 fn bytes_of<'a>(field: &WireField<'a>) -> Result<&'a [u8], WireError> {
@@ -261,11 +227,9 @@ fn bytes_of<'a>(field: &WireField<'a>) -> Result<&'a [u8], WireError> {
 
 fn text_of(field: &WireField<'_>) -> Result<String, WireError> {
     let bytes = bytes_of(field)?;
-    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| WireError {
-        kind: FaultKind::InconsistentHeader,
-        offset: field.offset + error.valid_up_to(),
-        expected: "UTF-8 text",
-        found: format!("byte 0x{:02x}", bytes[error.valid_up_to()]),
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+        let valid = error.valid_up_to();
+        WireError::malformed(field.offset + valid, "UTF-8 text", format!("byte 0x{:02x}", bytes[valid]))
     })
 }
 

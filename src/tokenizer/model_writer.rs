@@ -10,13 +10,15 @@ use super::sentencepiece::TextRules;
 use super::vocabulary::{Piece, PieceKind};
 
 /// `ModelProto.pieces`.
-const PIECES: u64 = 1;
+pub(super) const PIECES: u64 = 1;
 /// `ModelProto.trainer_spec`.
-const TRAINER: u64 = 2;
+pub(super) const TRAINER: u64 = 2;
 /// `ModelProto.normalizer_spec`.
-const NORMALIZER: u64 = 3;
+pub(super) const NORMALIZER: u64 = 3;
+/// `ModelProto.denormalizer_spec`.
+pub(super) const DENORMALIZER: u64 = 5;
 /// `TrainerSpec.model_type` of a byte-pair model.
-const BPE: u64 = 2;
+pub(super) const BPE: u64 = 2;
 /// What SentencePiece prints for an unknown token.
 const UNK_SURFACE: &str = " \u{2047} ";
 
@@ -59,7 +61,7 @@ pub(super) fn put_piece(file: &mut Vec<u8>, text: &str, score: f32, kind: PieceK
     put_varint(&mut piece, 2 << 3 | 5);
     piece.extend_from_slice(&score.to_le_bytes());
     if kind != PieceKind::Normal {
-        put_integer(&mut piece, 3, kind.number());
+        put_integer(&mut piece, 3, kind.number().into());
     }
     put_bytes(file, PIECES, &piece);
 }

@@ -13,15 +13,18 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::TokenizerError;
+use super::error::from_json;
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
 
 /// Bytes of a settings file that are read at most.
 const MAX_SETTINGS: u64 = 64 << 20;
+/// Bytes of a vocabulary file that are read at most; the largest known (`tokenizer.json` of 256,000 tokens) has 34 MB.
+const MAX_VOCABULARY: u64 = 256 << 20;
 
-/// What the files say of one mark.
+/// What the files say of one special token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum Named {
     /// Nothing.
     #[default]
     Unmentioned,
@@ -36,10 +39,10 @@ pub(super) enum Mark {
 /// All settings of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
-    pub bos: Mark,
-    pub eos: Mark,
-    pub unk: Mark,
-    pub pad: Mark,
+    pub bos: Named,
+    pub eos: Named,
+    pub unk: Named,
+    pub pad: Named,
     pub add_bos_token: Option<bool>,
     pub add_eos_token: Option<bool>,
     /// Only the start of a text gets a dummy prefix if this is `Some(false)`.
@@ -53,96 +56,77 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the files of a folder; absent files say nothing.
+    /// Reads the files that `read` gives by their names; `folder` names them in errors. Absent files say nothing.
     ///
     /// Errors: a file that is not JSON, settings of the wrong type, ids out of range.
-    pub fn read(folder: &Path) -> Result<Settings, TokenizerError> {
-        Settings::read_with(folder, &|name| read_bounded(&folder.join(name), MAX_SETTINGS))
-    }
-
-    /// The same with the files that `read` gives by their names; `folder` names them in errors.
-    pub fn read_with(folder: &Path, read: &ReadFile<'_>) -> Result<Settings, TokenizerError> {
-        let mut settings = Settings::default();
-        let config_file = folder.join("tokenizer_config.json");
-        let config = read_json(&config_file, read)?;
-        let map_file = folder.join("special_tokens_map.json");
-        let map = read_json(&map_file, read)?;
-        let config_first = config.get("added_tokens_decoder").is_some();
-        let mark = |key: &str| -> Result<Mark, TokenizerError> {
-            let (config, map) = (mark(&config_file, &config, key)?, mark(&map_file, &map, key)?);
-            Ok(match (config_first, config, map) {
-                (true, Mark::Unmentioned, map) => map,
-                (false, config, Mark::Unmentioned) => config,
-                (false, config @ Mark::Text(_), Mark::None) => config,
+    pub fn read(folder: &Path, read: &ReadFile<'_>) -> Result<Settings, TokenizerError> {
+        let open = |name: &str| SettingsFile::read(folder, name, read);
+        let config = open("tokenizer_config.json")?;
+        let map = open("special_tokens_map.json")?;
+        let config_first = config.value.get("added_tokens_decoder").is_some();
+        let named = |key: &str| -> Result<Named, TokenizerError> {
+            Ok(match (config_first, config.named(key)?, map.named(key)?) {
+                (true, Named::Unmentioned, map) => map,
+                (false, config, Named::Unmentioned) => config,
+                (false, config @ Named::Text(_), Named::None) => config,
                 (false, _, map) => map,
                 (true, config, _) => config,
             })
         };
-        settings.bos = mark("bos_token")?;
-        settings.eos = mark("eos_token")?;
-        settings.unk = mark("unk_token")?;
-        settings.pad = mark("pad_token")?;
-        settings.add_bos_token = boolean(&config_file, &config, "add_bos_token")?;
-        settings.add_eos_token = boolean(&config_file, &config, "add_eos_token")?;
-        settings.legacy = boolean(&config_file, &config, "legacy")?;
-        settings.clean_up_tokenization_spaces =
-            boolean(&config_file, &config, "clean_up_tokenization_spaces")?.unwrap_or(false);
-        settings.tokenizer_class = config.get("tokenizer_class").and_then(Value::as_str).map(str::to_owned);
-        for (file, value) in [(&config_file, &config), (&map_file, &map)] {
-            for token in
-                value.get("additional_special_tokens").and_then(Value::as_array).into_iter().flatten()
-            {
-                if let Some(token) = token_of(file, "additional_special_tokens", token)? {
-                    settings.additional.push(token.text);
-                }
+        let mut settings = Settings {
+            bos: named("bos_token")?,
+            eos: named("eos_token")?,
+            unk: named("unk_token")?,
+            pad: named("pad_token")?,
+            add_bos_token: config.boolean("add_bos_token")?,
+            add_eos_token: config.boolean("add_eos_token")?,
+            legacy: config.boolean("legacy")?,
+            tokenizer_class: config.value.get("tokenizer_class").and_then(Value::as_str).map(str::to_owned),
+            clean_up_tokenization_spaces: config.boolean("clean_up_tokenization_spaces")?.unwrap_or(false),
+            ..Settings::default()
+        };
+        let key = "additional_special_tokens";
+        for file in [&config, &map] {
+            for token in file.value.get(key).and_then(Value::as_array).into_iter().flatten() {
+                settings.additional.extend(file.token(key, token)?.map(|token| token.text));
             }
         }
-        settings.read_added_tokens(folder, read, &config_file, &config)?;
-        settings.read_model_configs(folder, read)?;
+        settings.read_added_tokens(&config, &open("added_tokens.json")?)?;
+        for name in ["config.json", "generation_config.json"] {
+            settings.read_model_config(&open(name)?)?;
+        }
         Ok(settings)
     }
 
     fn read_added_tokens(
         &mut self,
-        folder: &Path,
-        read: &ReadFile<'_>,
-        config_file: &Path,
-        config: &Value,
+        config: &SettingsFile,
+        added: &SettingsFile,
     ) -> Result<(), TokenizerError> {
         let key = "added_tokens_decoder";
-        for (id, token) in config.get(key).and_then(Value::as_object).into_iter().flatten() {
-            let number = id.parse::<u64>().ok();
-            let id = checked_id(config_file, key, number, id)?;
-            if let Some(token) = token_of(config_file, key, token)? {
-                self.added.insert(id, token);
-            }
+        for (id, token) in config.value.get(key).and_then(Value::as_object).into_iter().flatten() {
+            let id = config.checked_id(key, id.parse().ok(), id)?;
+            self.added.extend(config.token(key, token)?.map(|token| (id, token)));
         }
-        let file = folder.join("added_tokens.json");
-        let added = read_json(&file, read)?;
-        for (text, id) in added.as_object().into_iter().flatten() {
-            let id = checked_id(&file, text, id.as_u64(), &id.to_string())?;
+        for (text, id) in added.value.as_object().into_iter().flatten() {
+            let id = added.checked_id(text, id.as_u64(), &id.to_string())?;
             self.added.entry(id).or_insert_with(|| AddedToken::new(text.clone(), false));
         }
         Ok(())
     }
 
-    /// Fills marks that nothing mentioned with the ids of the model's configuration.
-    fn read_model_configs(&mut self, folder: &Path, read: &ReadFile<'_>) -> Result<(), TokenizerError> {
-        for name in ["config.json", "generation_config.json"] {
-            let file = folder.join(name);
-            let config = read_json(&file, read)?;
-            let marks = [
-                ("bos_token_id", &mut self.bos),
-                ("eos_token_id", &mut self.eos),
-                ("unk_token_id", &mut self.unk),
-                ("pad_token_id", &mut self.pad),
-            ];
-            for (key, mark) in marks {
-                // Some models list several end marks; the first is the tokenizer's.
-                let value = config.get(key).map(|value| value.get(0).unwrap_or(value));
-                if let (Mark::Unmentioned, Some(id)) = (&*mark, value.and_then(Value::as_u64)) {
-                    *mark = Mark::Id(checked_id(&file, key, Some(id), "")?);
-                }
+    /// Takes the ids of what nothing mentioned from a model's configuration.
+    fn read_model_config(&mut self, config: &SettingsFile) -> Result<(), TokenizerError> {
+        for (key, named) in [
+            ("bos_token_id", &mut self.bos),
+            ("eos_token_id", &mut self.eos),
+            ("unk_token_id", &mut self.unk),
+            ("pad_token_id", &mut self.pad),
+        ] {
+            // Some models list several end marks; the first is the tokenizer's.
+            let value = config.value.get(key).map(|value| value.get(0).unwrap_or(value));
+            if let (Named::Unmentioned, Some(id)) = (&*named, value.and_then(Value::as_u64)) {
+                *named = Named::Id(config.checked_id(key, Some(id), "")?);
             }
         }
         Ok(())
@@ -152,18 +136,10 @@ impl Settings {
 /// Gives the content of a file by its name; `None` if there is no such file.
 pub type ReadFile<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, TokenizerError> + 'a;
 
-/// The content of a JSON file; null if there is no such file.
-fn read_json(file: &Path, read: &ReadFile<'_>) -> Result<Value, TokenizerError> {
-    let name = file.file_name().and_then(|name| name.to_str()).expect("files of settings have plain names");
-    match read(name)? {
-        None => Ok(Value::Null),
-        Some(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|source| TokenizerError::Json { file: file.to_owned(), source }),
-    }
-}
-
-/// The content of a file of at most `limit` bytes, or `None` if there is no such file.
-pub(super) fn read_bounded(file: &Path, limit: u64) -> Result<Option<Vec<u8>>, TokenizerError> {
+/// The content of a settings or vocabulary file, or `None` if there is no such file.
+pub(super) fn read_file(file: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
+    let is_vocabulary = file.ends_with("tokenizer.json") || file.ends_with("tokenizer.model");
+    let limit = if is_vocabulary { MAX_VOCABULARY } else { MAX_SETTINGS };
     let io = |source| TokenizerError::Io { file: file.to_owned(), source };
     let handle = match File::open(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -171,57 +147,65 @@ pub(super) fn read_bounded(file: &Path, limit: u64) -> Result<Option<Vec<u8>>, T
     };
     let mut bytes = Vec::new();
     handle.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    let place = file.display().to_string();
-    TokenizerError::check_limit(&place, "bytes", usize::try_from(limit).unwrap_or(usize::MAX), bytes.len())?;
+    TokenizerError::check_limit(&file.display().to_string(), "bytes", limit as usize, bytes.len())?;
     Ok(Some(bytes))
 }
 
-fn mark(file: &Path, settings: &Value, key: &str) -> Result<Mark, TokenizerError> {
-    Ok(match settings.get(key) {
-        None => Mark::Unmentioned,
-        Some(Value::Null) => Mark::None,
-        Some(value) => match token_of(file, key, value)? {
-            Some(token) => Mark::Text(token.text),
-            None => Mark::Unmentioned,
-        },
-    })
+/// A JSON file, and its name for errors.
+struct SettingsFile {
+    place: String,
+    /// Null if there is no such file.
+    value: Value,
 }
 
-/// A token as a string or as an object with `content`; `None` if its text is empty.
-fn token_of(file: &Path, key: &str, value: &Value) -> Result<Option<AddedToken>, TokenizerError> {
-    let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str)).ok_or_else(|| {
-        let place = file.display().to_string();
-        TokenizerError::field(&place, key, "a text or an object with content", value.to_string())
-    })?;
-    let flag = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or(false);
-    Ok((!text.is_empty()).then(|| AddedToken {
-        text: text.to_owned(),
-        special: flag("special"),
-        lstrip: flag("lstrip"),
-        rstrip: flag("rstrip"),
-        single_word: flag("single_word"),
-    }))
-}
+impl SettingsFile {
+    fn read(folder: &Path, name: &str, read: &ReadFile<'_>) -> Result<SettingsFile, TokenizerError> {
+        let file = folder.join(name);
+        let value = read(name)?.map(|bytes| from_json(&file, &bytes)).transpose()?;
+        Ok(SettingsFile { place: file.display().to_string(), value: value.unwrap_or(Value::Null) })
+    }
 
-fn boolean(file: &Path, settings: &Value, key: &str) -> Result<Option<bool>, TokenizerError> {
-    match settings.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(other) => {
-            Err(TokenizerError::field(&file.display().to_string(), key, "true or false", other.to_string()))
+    /// What the file says of the special token under this key.
+    fn named(&self, key: &str) -> Result<Named, TokenizerError> {
+        Ok(match self.value.get(key) {
+            None => Named::Unmentioned,
+            Some(Value::Null) => Named::None,
+            Some(value) => {
+                self.token(key, value)?.map_or(Named::Unmentioned, |token| Named::Text(token.text))
+            }
+        })
+    }
+
+    /// A token as a string or as an object with `content`; `None` if its text is empty.
+    fn token(&self, key: &str, value: &Value) -> Result<Option<AddedToken>, TokenizerError> {
+        let text = value.as_str().or_else(|| value.get("content")?.as_str()).ok_or_else(|| {
+            let expected = "a text or an object with content";
+            TokenizerError::field(&self.place, key, expected, value.to_string())
+        })?;
+        let flag = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or(false);
+        Ok((!text.is_empty()).then(|| AddedToken {
+            text: text.to_owned(),
+            special: flag("special"),
+            lstrip: flag("lstrip"),
+            rstrip: flag("rstrip"),
+            single_word: flag("single_word"),
+        }))
+    }
+
+    fn boolean(&self, key: &str) -> Result<Option<bool>, TokenizerError> {
+        match self.value.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(TokenizerError::field(&self.place, key, "true or false", other.to_string())),
         }
     }
-}
 
-fn checked_id(file: &Path, key: &str, id: Option<u64>, found: &str) -> Result<u32, TokenizerError> {
-    let limit = 2 * MAX_PIECES as u64;
-    match id {
-        Some(id) if id < limit => Ok(id as u32),
-        id => {
+    fn checked_id(&self, key: &str, id: Option<u64>, found: &str) -> Result<u32, TokenizerError> {
+        let limit = 2 * MAX_PIECES as u64;
+        id.filter(|id| *id < limit).map(|id| id as u32).ok_or_else(|| {
             let found = id.map_or_else(|| found.to_owned(), |id| id.to_string());
-            let place = file.display().to_string();
-            Err(TokenizerError::field(&place, key, format!("a token id below {limit}"), found))
-        }
+            TokenizerError::field(&self.place, key, format!("a token id below {limit}"), found)
+        })
     }
 }
 
@@ -234,13 +218,13 @@ mod tests {
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
-        Settings::read(folder.path())
+        Settings::read(folder.path(), &|name| read_file(&folder.path().join(name)))
     }
 
     #[test]
     fn an_empty_folder_says_nothing() {
         let settings = read(&[]).unwrap();
-        assert_eq!(settings.bos, Mark::Unmentioned);
+        assert_eq!(settings.bos, Named::Unmentioned);
         assert_eq!(settings.add_bos_token, None);
     }
 
@@ -255,21 +239,21 @@ mod tests {
             ("generation_config.json", r#"{"unk_token_id": 5, "pad_token_id": [3, 4]}"#),
         ])
         .unwrap();
-        assert_eq!(settings.bos, Mark::Text("<s>".into()));
-        assert_eq!(settings.eos, Mark::None);
-        assert_eq!(settings.unk, Mark::Id(0));
-        assert_eq!(settings.pad, Mark::Id(3));
+        assert_eq!(settings.bos, Named::Text("<s>".into()));
+        assert_eq!(settings.eos, Named::None);
+        assert_eq!(settings.unk, Named::Id(0));
+        assert_eq!(settings.pad, Named::Id(3));
     }
 
     #[test]
     fn the_map_overrules_only_old_configs() {
         let map = ("special_tokens_map.json", r#"{"pad_token": "<pad>"}"#);
         let old = read(&[("tokenizer_config.json", r#"{"pad_token": null}"#), map]).unwrap();
-        assert_eq!(old.pad, Mark::Text("<pad>".into()));
+        assert_eq!(old.pad, Named::Text("<pad>".into()));
         let new =
             read(&[("tokenizer_config.json", r#"{"pad_token": null, "added_tokens_decoder": {}}"#), map])
                 .unwrap();
-        assert_eq!(new.pad, Mark::None);
+        assert_eq!(new.pad, Named::None);
     }
 
     #[test]

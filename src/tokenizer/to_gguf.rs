@@ -12,11 +12,13 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::byte_level::PreTokenizer;
+use super::error;
 use super::folder::{SettledModel, from_json};
+use super::library::merge_parts;
 use super::settings::{ReadFile, Settings};
 use super::specials::AddedToken;
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind};
-use super::{AddSpecials, SpecialIds, Tokenizer, TokenizerError};
+use super::{AddSpecials, SpecialIds, TokenizerError};
 use crate::weights::gguf::{Metadata, Value};
 
 /// Score of a token that is no piece; merging never makes it.
@@ -33,7 +35,7 @@ pub fn gguf_vocabulary(
     read: &ReadFile<'_>,
     rows: usize,
 ) -> Result<Option<Metadata>, TokenizerError> {
-    let settings = Settings::read_with(folder, read)?;
+    let settings = Settings::read(folder, read)?;
     if let Some(bytes) = read("tokenizer.model")? {
         return sentencepiece(&folder.join("tokenizer.model"), &bytes, &settings, rows).map(Some);
     }
@@ -54,11 +56,11 @@ impl Keys {
 
     fn set_pieces(&mut self, pieces: &[Piece]) {
         self.set("tokens", Value::Strings(pieces.iter().map(|piece| piece.text.clone()).collect()));
-        let kinds = pieces.iter().map(|piece| piece.kind.number() as i64).collect();
+        let kinds = pieces.iter().map(|piece| i64::from(piece.kind.number())).collect();
         self.set("token_type", Value::Integers(kinds));
     }
 
-    fn set_marks(&mut self, ids: SpecialIds, add_bos: bool, add_eos: bool) {
+    fn set_specials(&mut self, ids: SpecialIds, add_bos: bool, add_eos: bool) {
         for (key, id) in [
             ("bos_token_id", ids.bos),
             ("eos_token_id", ids.eos),
@@ -88,7 +90,7 @@ fn sentencepiece(
     keys.set("pre", Value::String("default".into()));
     keys.set("scores", Value::Floats(pieces.iter().map(|piece| piece.score).collect()));
     keys.set_pieces(&pieces);
-    keys.set_marks(model.ids, model.marks.0.is_some(), model.marks.1.is_some());
+    keys.set_specials(model.ids, model.added.0.is_some(), model.added.1.is_some());
     keys.set("add_space_prefix", Value::Bool(model.rules.add_dummy_prefix));
     if model.rules.remove_extra_whitespaces {
         keys.set("remove_extra_whitespaces", Value::Bool(true));
@@ -152,23 +154,14 @@ fn byte_level(
     rows: usize,
 ) -> Result<Metadata, TokenizerError> {
     let place = file.display().to_string();
-    let json: Json = serde_json::from_slice(bytes)
-        .map_err(|source| TokenizerError::Json { file: file.to_owned(), source })?;
+    let json: Json = error::from_json(file, bytes)?;
     let model = json.get("model").unwrap_or(&Json::Null);
     let pre = pre_tokenizer(&place, &json, model)?;
-    let tokenizer = Tokenizer::new(from_json(file, bytes, settings)?)?;
-    let wrong =
-        |field: &str, expected: &str, found: String| TokenizerError::field(&place, field, expected, found);
-
-    let mut known = BTreeMap::new();
-    for (text, id) in model.get("vocab").and_then(Json::as_object).into_iter().flatten() {
-        let id = id.as_u64().filter(|&id| id < MAX_PIECES as u64);
-        let id =
-            id.ok_or_else(|| wrong("model.vocab", "ids of tokens", format!("another value at {text:?}")))?;
-        if let Some(first) = known.insert(id as usize, text.clone()) {
-            return Err(wrong("model.vocab", "each id once", format!("{id} for {first:?} and {text:?}")));
-        }
-    }
+    let tokenizer = from_json(file, bytes, settings)?;
+    let vocab = model.get("vocab").and_then(Json::as_object).expect("the vocabulary was read");
+    let id = |id: &Json| id.as_u64().expect("the ids were checked") as usize;
+    let mut known: BTreeMap<usize, String> =
+        vocab.iter().map(|(text, value)| (id(value), text.clone())).collect();
     let mut added = settings.added.clone();
     for token in json.get("added_tokens").and_then(Json::as_array).into_iter().flatten() {
         let id = token.get("id").and_then(Json::as_u64).and_then(|id| u32::try_from(id).ok());
@@ -197,11 +190,10 @@ fn byte_level(
     keys.set("pre", Value::String(pre.into()));
     keys.set_pieces(&pieces);
     keys.set("merges", Value::Strings(merges(&place, model)?));
-    let ids =
-        SpecialIds { bos: tokenizer.bos(), eos: tokenizer.eos(), unk: tokenizer.unk(), pad: tokenizer.pad() };
     let nothing = tokenizer.encode("", AddSpecials::Default)?;
-    let add_eos = nothing.len() > usize::from(tokenizer.adds_bos()) && nothing.last().copied() == ids.eos;
-    keys.set_marks(ids, tokenizer.adds_bos(), add_eos);
+    let (ids, add_bos) = (tokenizer.ids, tokenizer.adds_bos);
+    let add_eos = nothing.len() > usize::from(add_bos) && nothing.last().copied() == ids.eos;
+    keys.set_specials(ids, add_bos, add_eos);
     Ok(keys.0)
 }
 
@@ -226,20 +218,15 @@ fn pre_tokenizer(place: &str, json: &Json, model: &Json) -> Result<&'static str,
 
 /// The merges as `left right`; both spellings of `tokenizer.json` are read.
 fn merges(place: &str, model: &Json) -> Result<Vec<String>, TokenizerError> {
-    let list = model.get("merges").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    let merges = model.get("merges").and_then(Json::as_array).into_iter().flatten().enumerate();
     let text = |(index, merge): (usize, &Json)| {
-        let pair = merge.as_array().and_then(|pair| match pair.as_slice() {
-            [left, right] => Some(format!("{} {}", left.as_str()?, right.as_str()?)),
-            _ => None,
-        });
-        pair.or_else(|| merge.as_str().map(str::to_owned))
-            .filter(|merge| merge.split(' ').count() == 2)
-            .ok_or_else(|| {
-                let field = format!("model.merges[{index}]");
-                TokenizerError::field(place, field, "two tokens without spaces", merge.to_string())
-            })
+        let pair = merge_parts(merge).filter(|(left, right)| !left.contains(' ') && !right.contains(' '));
+        pair.map(|(left, right)| format!("{left} {right}")).ok_or_else(|| {
+            let field = format!("model.merges[{index}]");
+            TokenizerError::field(place, field, "two tokens without spaces", merge.to_string())
+        })
     };
-    list.iter().enumerate().map(text).collect()
+    merges.map(text).collect()
 }
 
 #[cfg(test)]
@@ -248,6 +235,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::Tokenizer;
     use super::super::model_writer::model_file;
     use super::super::sentencepiece::TextRules;
     use super::super::vocabulary::tests::pieces;

@@ -26,29 +26,23 @@ pub(super) enum PieceKind {
 }
 
 impl PieceKind {
+    const ALL: [PieceKind; 6] = [
+        PieceKind::Normal,
+        PieceKind::Unknown,
+        PieceKind::Control,
+        PieceKind::UserDefined,
+        PieceKind::Unused,
+        PieceKind::Byte,
+    ];
+
     /// The kind with this number in `ModelProto` or GGUF.
-    pub fn from_number(number: i64) -> Option<PieceKind> {
-        Some(match number {
-            1 => PieceKind::Normal,
-            2 => PieceKind::Unknown,
-            3 => PieceKind::Control,
-            4 => PieceKind::UserDefined,
-            5 => PieceKind::Unused,
-            6 => PieceKind::Byte,
-            _ => return None,
-        })
+    pub fn from_number<N: PartialEq + From<u8>>(number: N) -> Option<PieceKind> {
+        Self::ALL.into_iter().find(|kind| number == N::from(kind.number()))
     }
 
     /// Its number in `ModelProto` and GGUF.
-    pub fn number(self) -> u64 {
-        match self {
-            PieceKind::Normal => 1,
-            PieceKind::Unknown => 2,
-            PieceKind::Control => 3,
-            PieceKind::UserDefined => 4,
-            PieceKind::Unused => 5,
-            PieceKind::Byte => 6,
-        }
+    pub fn number(self) -> u8 {
+        self as u8 + 1
     }
 
     /// Whether merging may produce the piece.
@@ -193,7 +187,6 @@ pub(super) fn parse_byte(text: &str) -> Option<u8> {
 }
 
 fn all_bytes(place: &str, ids: &[Option<u32>; 256]) -> Result<[u32; 256], TokenizerError> {
-    let mut all = [0; 256];
     let missing = ids.iter().filter(|id| id.is_none()).count();
     if missing > 0 {
         return Err(TokenizerError::field(
@@ -203,10 +196,7 @@ fn all_bytes(place: &str, ids: &[Option<u32>; 256]) -> Result<[u32; 256], Tokeni
             format!("{missing} of them missing"),
         ));
     }
-    for (slot, id) in all.iter_mut().zip(ids) {
-        *slot = id.expect("no byte piece is missing");
-    }
-    Ok(all)
+    Ok(ids.map(|id| id.expect("no byte piece is missing")))
 }
 
 #[cfg(test)]

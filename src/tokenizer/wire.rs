@@ -41,6 +41,22 @@ pub(super) struct WireError {
     pub found: String,
 }
 
+impl WireError {
+    pub fn new(
+        kind: FaultKind,
+        offset: usize,
+        expected: &'static str,
+        found: impl Into<String>,
+    ) -> WireError {
+        WireError { kind, offset, expected, found: found.into() }
+    }
+
+    /// Bytes that no writer of messages makes.
+    pub fn malformed(offset: usize, expected: &'static str, found: impl Into<String>) -> WireError {
+        WireError::new(FaultKind::InconsistentHeader, offset, expected, found)
+    }
+}
+
 /// Reads the fields of one message in order.
 #[derive(Debug, Clone)]
 pub(super) struct WireReader<'a> {
@@ -73,29 +89,17 @@ impl<'a> WireReader<'a> {
             }
             5 => WireValue::Fixed32(u32::from_le_bytes(self.array("4 bytes of a 32-bit value")?)),
             group @ (3 | 4) => {
-                return Err(WireError {
-                    kind: FaultKind::Unsupported,
-                    offset: key_offset,
-                    expected: "a field of wire type 0, 1, 2 or 5 (groups are not supported)",
-                    found: format!("a group mark, wire type {group}"),
-                });
+                let expected = "a field of wire type 0, 1, 2 or 5 (groups are not supported)";
+                let found = format!("a group mark, wire type {group}");
+                return Err(WireError::new(FaultKind::Unsupported, key_offset, expected, found));
             }
             other => {
-                return Err(WireError {
-                    kind: FaultKind::InconsistentHeader,
-                    offset: key_offset,
-                    expected: "a field of wire type 0, 1, 2 or 5",
-                    found: format!("wire type {other}"),
-                });
+                let expected = "a field of wire type 0, 1, 2 or 5";
+                return Err(WireError::malformed(key_offset, expected, format!("wire type {other}")));
             }
         };
         if number == 0 {
-            return Err(WireError {
-                kind: FaultKind::InconsistentHeader,
-                offset: key_offset,
-                expected: "a field number from 1",
-                found: "field number 0".to_owned(),
-            });
+            return Err(WireError::malformed(key_offset, "a field number from 1", "field number 0"));
         }
         Ok(Some(WireField { number, value, offset }))
     }
@@ -105,48 +109,30 @@ impl<'a> WireReader<'a> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let Some((&byte, rest)) = self.rest.split_first() else {
-                return Err(WireError {
-                    kind: FaultKind::Truncated,
-                    offset: self.offset,
-                    expected: "another byte of a varint",
-                    found: "the end of the message".to_owned(),
-                });
+                let (expected, found) = ("another byte of a varint", "the end of the message");
+                return Err(WireError::new(FaultKind::Truncated, self.offset, expected, found));
             };
             self.rest = rest;
             self.offset += 1;
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
-                return Err(WireError {
-                    kind: FaultKind::InconsistentHeader,
-                    offset: start,
-                    expected: "a varint of at most 64 bits",
-                    found: "a larger number".to_owned(),
-                });
+                return Err(WireError::malformed(start, "a varint of at most 64 bits", "a larger number"));
             }
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(WireError {
-            kind: FaultKind::InconsistentHeader,
-            offset: start,
-            expected: "a varint of at most 10 bytes",
-            found: "an 11th byte".to_owned(),
-        })
+        Err(WireError::malformed(start, "a varint of at most 10 bytes", "an 11th byte"))
     }
 
     fn take(&mut self, length: u64, expected: &'static str) -> Result<&'a [u8], WireError> {
         let split = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let Some((content, rest)) = split else {
             // What no file holds was not cut off.
-            let is_cut = length <= LONGEST;
-            return Err(WireError {
-                kind: if is_cut { FaultKind::Truncated } else { FaultKind::LimitExceeded },
-                offset: self.offset,
-                expected,
-                found: format!("length {length} with {} bytes left", self.rest.len()),
-            });
+            let kind = if length <= LONGEST { FaultKind::Truncated } else { FaultKind::LimitExceeded };
+            let found = format!("length {length} with {} bytes left", self.rest.len());
+            return Err(WireError::new(kind, self.offset, expected, found));
         };
         self.rest = rest;
         self.offset += content.len();
@@ -154,17 +140,13 @@ impl<'a> WireReader<'a> {
     }
 
     fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], WireError> {
-        match self.rest.split_first_chunk::<N>() {
-            Some((content, rest)) => {
-                self.rest = rest;
-                self.offset += N;
-                Ok(*content)
-            }
-            None => {
-                let found = format!("{} bytes", self.rest.len());
-                Err(WireError { kind: FaultKind::Truncated, offset: self.offset, expected, found })
-            }
-        }
+        let Some((content, rest)) = self.rest.split_first_chunk::<N>() else {
+            let found = format!("{} bytes", self.rest.len());
+            return Err(WireError::new(FaultKind::Truncated, self.offset, expected, found));
+        };
+        self.rest = rest;
+        self.offset += N;
+        Ok(*content)
     }
 }
 
