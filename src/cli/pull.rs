@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::exit::Usage;
 use super::{Global, bar, models};
-use crate::hub::{HubConfig, cached_dataset, cached_model, fetch_dataset_configs, fetch_model};
+use crate::hub::{HubConfig, cached_dataset, cached_model, fetch_dataset, fetch_model};
 use crate::tasks::{Index, Task, TaskError, embedded};
 
 /// Fetch a model or a suite's data.
@@ -43,7 +43,7 @@ fn model(name: &str, global: &Global) -> anyhow::Result<()> {
         models::note(global, &format!("{} is here already", card.id));
     }
     let location = fetch_model(card, &config, &bar(global))?;
-    models::deliver(&format!("{}\n", location.path().display()), None)
+    models::deliver(&format!("{}\n", location.display()), None)
 }
 
 /// Fetches the data of every task of a suite; one data set that fails does not keep the others back.
@@ -66,7 +66,7 @@ fn suite(name: &str, args: &Args, global: &Global) -> anyhow::Result<()> {
         if configs.iter().all(|config_name| cached_dataset(repo, *config_name, &config).is_some()) {
             models::note(global, &format!("{repo} is here already"));
         }
-        match fetch_dataset_configs(repo, configs, &config, &progress) {
+        match fetch_dataset(repo, configs, &config, &progress) {
             Ok(folder) => writeln!(out, "{}", folder.display())?,
             Err(error) => failures.push(anyhow::Error::from(error)),
         }

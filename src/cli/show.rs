@@ -51,7 +51,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let config = config.ok();
             let place = |source: &Source| {
                 let location = cached_source(card, source, config.as_ref()?)?;
-                Some(location.path().display().to_string())
+                Some(location.display().to_string())
             };
             let tokenizer = match &args.tokenizer {
                 Some(path) => Some(tokenizer_at(path)?),
@@ -67,7 +67,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             }
             .text(card);
             // A folder that the user names, or the model's own where it is a folder.
-            let cached = || Some(cached_model(card, config.as_ref()?)?.path().to_owned());
+            let cached = || cached_model(card, config.as_ref()?);
             let folder = args.tokenizer.clone().or_else(cached).filter(|path| path.is_dir());
             let own = folder.map(|folder| prompt::own_template(card, &templates, &folder, terminal_width()));
             match own.filter(|text| !text.is_empty()) {
@@ -116,7 +116,7 @@ fn tokenizer_here(
     let candidates = std::iter::once(card).chain(registry.cards().iter().filter(same));
     for candidate in candidates {
         let Some(location) = cached_model(candidate, config) else { continue };
-        match tokenizer_at(location.path()) {
+        match tokenizer_at(&location) {
             Ok(tokenizer) => return Some(tokenizer),
             Err(error) => {
                 models::note(global, &format!("the tokenizer of {} cannot be read: {error:#}", candidate.id))

@@ -74,9 +74,8 @@ pub(crate) fn locate(
     if let Some(bring) = card.to_bring() {
         return Err(Usage(format!("{}: {bring}", card.id)).into());
     }
-    let location = hub::fetch_model(card, &config, &bar(global))
-        .with_context(|| format!("cannot get the weights of {}", card.id))?;
-    Ok(location.path().to_owned())
+    hub::fetch_model(card, &config, &bar(global))
+        .with_context(|| format!("cannot get the weights of {}", card.id))
 }
 
 /// The repository that a card's weights come from.

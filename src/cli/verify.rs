@@ -96,7 +96,7 @@ fn place<'r>(
         return Ok((Some(card), folder));
     }
     match cached_model(card, &config) {
-        Some(location) => Ok((Some(card), location.path().to_owned())),
+        Some(location) => Ok((Some(card), location)),
         None if card.sources.is_empty() => Err(Usage(format!(
             "{}: its files are not on this machine and cannot be fetched: name their folder, as in zoo verify PATH --as {}",
             card.id, card.id

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{HubError, names};
+use crate::base::machine::free_bytes;
 
 const LIST: &str = ".zoo.json";
 const LOCK: &str = ".zoo.lock";
@@ -57,8 +58,7 @@ impl Manifest {
     /// Writes the list, whole or not at all.
     pub(super) fn save(&self, folder: &Path) -> Result<(), HubError> {
         let path = folder.join(LIST);
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|error| HubError::io("write", &path)(std::io::Error::other(error)))?;
+        let text = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
         let part = folder.join(format!("{LIST}.{}", std::process::id()));
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&part)?;
@@ -80,14 +80,10 @@ pub(super) fn publish(part: &Path, path: &Path) -> Result<(), HubError> {
     Ok(())
 }
 
-/// Held while a folder is filled; released when dropped, and by the system when the process dies.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
-}
-
-/// Creates the folder and waits until no other process fills it.
-pub(super) fn lock(folder: &Path) -> Result<Lock, HubError> {
+/// Creates the folder and waits until no other process fills it. Nobody else does until the file is dropped; the system
+/// drops it when the process dies.
+#[must_use]
+pub(super) fn lock(folder: &Path) -> Result<File, HubError> {
     fs::create_dir_all(folder).map_err(HubError::io("create", folder))?;
     let path = folder.join(LOCK);
     let options = File::options().create(true).truncate(false).write(true).open(&path);
@@ -96,7 +92,15 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, HubError> {
         tracing::info!("waiting for another process that fetches into {}", folder.display());
         file.lock().map_err(HubError::io("lock", &path))?;
     }
-    Ok(Lock { _file: file })
+    Ok(file)
+}
+
+/// An error if the disk of `folder` has no room for `needed` more bytes.
+pub(super) fn check_room(folder: &Path, needed: u64) -> Result<(), HubError> {
+    match free_bytes(folder) {
+        Some(free) if free < needed => Err(HubError::NoSpace { path: folder.to_owned(), needed, free }),
+        _ => Ok(()),
+    }
 }
 
 /// A folder below `tmp` that is removed when dropped.
@@ -163,6 +167,15 @@ mod tests {
         assert!(other.try_lock().is_err());
         drop(held);
         assert!(other.try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_yet_has_its_parents_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let future = folder.path().join("a/b/c");
+        assert!(free_bytes(&future).is_some_and(|free| free > 0));
+        assert!(check_room(&future, 1).is_ok());
+        assert!(matches!(check_room(&future, u64::MAX), Err(HubError::NoSpace { .. })));
     }
 
     #[test]

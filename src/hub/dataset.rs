@@ -11,15 +11,18 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::cache::{self, Manifest};
+use super::download::Filling;
 use super::http::Http;
 use super::listing::{RemoteFile, Repo, RepoKind};
-use super::{HubConfig, HubError, disk, download, names};
+use super::{HubConfig, HubError, names};
 use crate::base::progress::Progress;
 
 const README: &str = "README.md";
 const MAX_README: u64 = 8 << 20;
 /// Formats that can be read.
 const ENDINGS: [&str; 5] = [".parquet", ".jsonl", ".json", ".csv", ".tsv"];
+/// Most configurations that an error names.
+const SHOWN: usize = 12;
 /// Metadata in formats that are also data.
 const NO_DATA: [&str; 2] = ["dataset_info.json", "dataset_infos.json"];
 
@@ -34,20 +37,10 @@ pub fn cached_dataset(repo: &str, config_name: Option<&str>, config: &HubConfig)
     manifest.complete(&folder, set(config_name)).map(|_| folder.clone())
 }
 
-/// Fetches one configuration; see [`fetch_dataset_configs`].
-pub fn fetch_dataset(
-    repo: &str,
-    config_name: Option<&str>,
-    config: &HubConfig,
-    progress: &dyn Progress,
-) -> Result<PathBuf, HubError> {
-    fetch_dataset_configs(repo, &[config_name], config, progress)
-}
-
 /// Fetches the files of these configurations of `repo` (`organisation/name`) that are not cached yet
 /// and returns the data set's folder, laid out like the repository. Everything in the folder is of one
 /// commit: the one that was current when it was first filled.
-pub fn fetch_dataset_configs(
+pub fn fetch_dataset(
     repo: &str,
     config_names: &[Option<&str>],
     config: &HubConfig,
@@ -79,30 +72,16 @@ pub fn fetch_dataset_configs(
     manifest.source = format!("hub data set {repo}");
     manifest.commit = Some(commit.clone());
     let files = remote.files(&http, &commit)?;
-    let get = |manifest: &mut Manifest, file: &RemoteFile| -> Result<(), HubError> {
-        if manifest.has(&folder, &file.path).is_none() {
-            let entry = download::fetch(&http, &remote, &commit, file, &folder, progress)?;
-            manifest.files.insert(file.path.clone(), entry);
-            manifest.save(&folder)?;
-        }
-        Ok(())
-    };
+    let mut filling =
+        Filling { http: &http, repo: &remote, commit: &commit, folder: &folder, manifest, progress };
     let mut front = FrontMatter::default();
     if let Some(readme) = files.iter().find(|file| file.path == README && file.size <= MAX_README) {
-        get(&mut manifest, readme)?;
+        filling.fetch(readme)?;
         let path = folder.join(README);
         front = FrontMatter::parse(&fs::read(&path).map_err(HubError::io("read", path))?);
     }
     for config_name in config_names {
-        let chosen = choose(repo, &front, &files, *config_name)?;
-        let missing = chosen.iter().filter(|file| manifest.has(&folder, &file.path).is_none());
-        disk::check(&folder, missing.map(|file| file.size).sum())?;
-        for file in &chosen {
-            get(&mut manifest, file)?;
-        }
-        let fetched = chosen.iter().map(|file| file.path.clone()).collect();
-        manifest.sets.insert(set(*config_name).to_owned(), fetched);
-        manifest.save(&folder)?;
+        filling.fetch_set(set(*config_name), &choose(repo, &front, &files, *config_name)?)?;
     }
     Ok(folder)
 }
@@ -125,28 +104,21 @@ struct ConfigEntry {
     config_name: String,
     default: bool,
     data_dir: Option<String>,
-    data_files: Option<DataFiles>,
+    data_files: Option<OneOrMany<DataFile>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum DataFiles {
+enum OneOrMany<T> {
     One(String),
-    Many(Vec<DataFile>),
+    Many(Vec<T>),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum DataFile {
     Pattern(String),
-    Split { path: Patterns },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Patterns {
-    One(String),
-    Many(Vec<String>),
+    Split { path: OneOrMany<String> },
 }
 
 impl FrontMatter {
@@ -173,14 +145,14 @@ impl ConfigEntry {
     fn patterns(&self) -> Vec<String> {
         let patterns: Vec<&String> = match &self.data_files {
             None => Vec::new(),
-            Some(DataFiles::One(pattern)) => vec![pattern],
-            Some(DataFiles::Many(files)) => files
+            Some(OneOrMany::One(pattern)) => vec![pattern],
+            Some(OneOrMany::Many(files)) => files
                 .iter()
                 .flat_map(|file| match file {
-                    DataFile::Pattern(pattern) | DataFile::Split { path: Patterns::One(pattern) } => {
+                    DataFile::Pattern(pattern) | DataFile::Split { path: OneOrMany::One(pattern) } => {
                         std::slice::from_ref(pattern)
                     }
-                    DataFile::Split { path: Patterns::Many(patterns) } => patterns.as_slice(),
+                    DataFile::Split { path: OneOrMany::Many(patterns) } => patterns.as_slice(),
                 })
                 .collect(),
         };
@@ -207,10 +179,10 @@ fn choose<'f>(
     let data: Vec<&RemoteFile> = files.iter().filter(|file| is_data(&file.path)).collect();
     let patterns = front.find(config_name).map(ConfigEntry::patterns).unwrap_or_default();
     let read = |pattern: &String| {
-        glob(pattern).ok_or_else(|| HubError::BadAnswer {
-            what: format!("data set {repo}, {README}"),
-            expected: "patterns of file names under data_files".to_owned(),
-            found: pattern.chars().take(100).collect(),
+        glob(pattern).ok_or_else(|| {
+            let (what, found) = (format!("data set {repo}, {README}"), pattern.chars().take(100));
+            let expected = "patterns of file names under data_files";
+            HubError::bad_answer(&what, expected, found.collect::<String>())
         })
     };
     let globs: Vec<Regex> = patterns.iter().map(read).collect::<Result<_, _>>()?;
@@ -235,11 +207,16 @@ fn choose<'f>(
             found: format!("{} others", files.len()),
         });
     }
-    Err(HubError::NoSuchConfig {
-        repo: repo.to_owned(),
-        config: config_name.unwrap_or("default").to_owned(),
-        known: front.configs.iter().map(|entry| entry.config_name.clone()).collect(),
-    })
+    let known: Vec<&str> = front.configs.iter().map(|entry| entry.config_name.as_str()).collect();
+    let has = match known.split_at_checked(SHOWN) {
+        _ if known.is_empty() => "none of its files is named after it".to_owned(),
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("it has {} and {} more", first.join(", "), rest.len())
+        }
+        _ => format!("it has {}", known.join(", ")),
+    };
+    let wanted = config_name.unwrap_or("default");
+    Err(HubError::NoSource(format!("data set {repo} has no configuration {wanted:?}; {has}")))
 }
 
 /// Whether a path has a folder called `config_name`, or its file name is that or starts with it.
@@ -303,7 +280,7 @@ fn glob(pattern: &str) -> Option<Regex> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::listing::Promise;
+    use super::super::digest::Promise;
     use super::*;
 
     fn files(paths: &[&str]) -> Vec<RemoteFile> {

@@ -5,17 +5,17 @@
 //! changed, or that knows no ranges, sends the whole file instead.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{StatusCode, Url};
 
-use super::cache::{self, Entry};
-use super::digest::Digests;
+use super::cache::{self, Entry, Manifest};
+use super::digest::{Digests, Mismatch};
 use super::http::{Http, Wanted};
-use super::listing::{Promise, RemoteFile, Repo};
+use super::listing::{RemoteFile, Repo};
 use super::{HubError, names};
 use crate::base::progress::{Progress, Unit};
 
@@ -55,15 +55,10 @@ impl Part {
             part.reset()?;
             return Ok(part);
         }
-        let mut buffer = vec![0; BUFFER];
-        while part.length < length {
-            let n = part.file.read(&mut buffer).map_err(HubError::io("read", &part.path))?;
-            if n == 0 {
-                part.reset()?;
-                break;
-            }
-            part.digests.update(&buffer[..n]);
-            part.length += n as u64;
+        let there = io::copy(&mut (&part.file).take(length), &mut part.digests);
+        part.length = there.map_err(HubError::io("read", &part.path))?;
+        if part.length < length {
+            part.reset()?;
         }
         Ok(part)
     }
@@ -75,7 +70,7 @@ impl Part {
         self.length = 0;
         self.etag = None;
         match fs::remove_file(etag_path(&self.path)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(HubError::io("remove", etag_path(&self.path))(error))
             }
             _ => Ok(()),
@@ -103,158 +98,146 @@ impl Part {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
         self.file.write_all(bytes).map_err(HubError::io("write", &self.path))?;
-        self.digests.update(bytes);
+        self.digests.write_all(bytes).expect("digests take any bytes");
         self.length += bytes.len() as u64;
         Ok(())
     }
 }
 
 fn etag_path(part: &Path) -> PathBuf {
-    let mut name = part.as_os_str().to_owned();
-    name.push(".etag.part");
-    name.into()
+    part.with_added_extension("etag.part")
 }
 
-/// Fetches one file into `folder` under its own path, or takes it as it is there already.
-pub(super) fn fetch(
-    http: &Http<'_>,
-    repo: &Repo<'_>,
-    commit: &str,
-    file: &RemoteFile,
-    folder: &Path,
-    progress: &dyn Progress,
-) -> Result<Entry, HubError> {
-    let wanted = repo.wanted(http, Some(&file.path));
-    let path = folder.join(&file.path);
-    if let Some(entry) = already_there(&path, file)? {
-        return Ok(entry);
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
-    }
-    let short: String = file.digest.digits().chars().take(16).collect();
-    let mut part_name = path.clone().into_os_string();
-    part_name.push(format!(".{short}.part"));
-    let label = file.path.rsplit('/').next().unwrap_or(&file.path);
-    let mut part = Part::open(part_name.into(), label, file.size)?;
-    let (sha256, part_path) = {
-        progress.begin(label, Some(file.size), Unit::Bytes);
-        progress.advance(part.length);
-        let _end = End(progress);
-        fill(http, repo, commit, file, &mut part, &wanted, progress)?
-    };
-    cache::publish(&part_path, &path)?;
-    remove_leftovers(&path);
-    Ok(Entry { size: file.size, sha256 })
+/// A folder of the cache that is being filled with files of one commit; whoever has it holds the folder's lock.
+pub(super) struct Filling<'a> {
+    pub http: &'a Http<'a>,
+    pub repo: &'a Repo<'a>,
+    pub commit: &'a str,
+    pub folder: &'a Path,
+    pub manifest: Manifest,
+    pub progress: &'a dyn Progress,
 }
 
-struct End<'a>(&'a dyn Progress);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.end();
+impl Filling<'_> {
+    /// Fetches what is not there yet of the files that were asked for as `set`, and lists them.
+    pub(super) fn fetch_set(&mut self, set: &str, files: &[&RemoteFile]) -> Result<(), HubError> {
+        let missing = files.iter().filter(|file| self.manifest.has(self.folder, &file.path).is_none());
+        cache::check_room(self.folder, missing.map(|file| file.size).sum())?;
+        for file in files {
+            self.fetch(file)?;
+        }
+        let paths = files.iter().map(|file| file.path.clone()).collect();
+        self.manifest.sets.insert(set.to_owned(), paths);
+        self.manifest.save(self.folder)
     }
-}
 
-/// Attempts until the part is whole and right; then its SHA-256 and its path.
-fn fill(
-    http: &Http<'_>,
-    repo: &Repo<'_>,
-    commit: &str,
-    file: &RemoteFile,
-    part: &mut Part,
-    wanted: &Wanted,
-    progress: &dyn Progress,
-) -> Result<(String, PathBuf), HubError> {
-    let url = repo.file_url(http, commit, &file.path);
-    let (mut failures, mut restarts, mut furthest) = (0, 0, part.length);
-    loop {
-        if part.length < part.size {
-            match attempt(http, &url, part, wanted, progress)? {
-                Outcome::Complete => {}
-                Outcome::Broken(message) => {
-                    // A slow line may break as often as it likes while the file grows.
-                    failures = if part.length > furthest { 1 } else { failures + 1 };
-                    furthest = furthest.max(part.length);
-                    if failures >= http.config.attempts {
-                        return Err(http.unreachable(&url, wanted, message));
-                    }
-                    tracing::info!("{}: {message} at byte {} of {}", wanted.what, part.length, part.size);
-                    http.pause(failures, None);
-                    continue;
+    /// Fetches one file, unless it is there, and lists it.
+    pub(super) fn fetch(&mut self, file: &RemoteFile) -> Result<(), HubError> {
+        if self.manifest.has(self.folder, &file.path).is_none() {
+            let entry = self.download(file)?;
+            self.manifest.files.insert(file.path.clone(), entry);
+            self.manifest.save(self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches one file under its own path, or takes it as it is there already.
+    fn download(&self, file: &RemoteFile) -> Result<Entry, HubError> {
+        let path = self.folder.join(&file.path);
+        if let Some(entry) = already_there(&path, file)? {
+            return Ok(entry);
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
+        }
+        let short: String = file.digest.digits().chars().take(16).collect();
+        let part_path = path.with_added_extension(format!("{short}.part"));
+        let label = file.path.rsplit('/').next().unwrap_or(&file.path);
+        let mut part = Part::open(part_path, label, file.size)?;
+        self.progress.begin(label, Some(file.size), Unit::Bytes);
+        self.progress.advance(part.length);
+        let filled = self.fill(file, &mut part);
+        self.progress.end();
+        let sha256 = filled?;
+        cache::publish(&part.path, &path)?;
+        remove_leftovers(&path);
+        Ok(Entry { size: file.size, sha256 })
+    }
+
+    /// Attempts until the part is whole and right; then its SHA-256.
+    fn fill(&self, file: &RemoteFile, part: &mut Part) -> Result<String, HubError> {
+        let wanted = self.repo.wanted(self.http, Some(&file.path));
+        let url = self.repo.file_url(self.http, self.commit, &file.path);
+        let (mut failures, mut restarts, mut furthest) = (0, 0, part.length);
+        loop {
+            if part.length < part.size
+                && let Outcome::Broken(message) = self.attempt(&url, part, &wanted)?
+            {
+                // A slow line may break as often as it likes while the file grows.
+                failures = if part.length > furthest { 1 } else { failures + 1 };
+                furthest = furthest.max(part.length);
+                if failures >= self.http.config.attempts {
+                    return Err(self.http.unreachable(&url, &wanted, message));
+                }
+                tracing::info!("{}: {message} at byte {} of {}", wanted.what, part.length, part.size);
+                self.http.pause(failures, None);
+                continue;
+            }
+            let digests = std::mem::replace(&mut part.digests, Digests::new(part.size));
+            let Mismatch { algorithm, found } = match digests.compare(&file.digest) {
+                Ok(sha256) => {
+                    part.file.sync_all().map_err(HubError::io("write", &part.path))?;
+                    return Ok(sha256);
+                }
+                Err(mismatch) => mismatch,
+            };
+            let (what, expected) = (wanted.what.clone(), file.digest.digits().to_owned());
+            let error = HubError::Digest { what, algorithm, expected, found };
+            part.restart(self.progress)?;
+            if restarts >= MAX_RESTARTS {
+                let _ = fs::remove_file(&part.path);
+                return Err(error);
+            }
+            restarts += 1;
+            tracing::warn!("{error}; fetching it again");
+        }
+    }
+
+    /// One request: the rest of the file, or all of it.
+    fn attempt(&self, url: &Url, part: &mut Part, wanted: &Wanted) -> Result<Outcome, HubError> {
+        let mut headers = HeaderMap::new();
+        if let Some(etag) = part.etag.as_ref().filter(|_| part.length > 0) {
+            let range = HeaderValue::from_str(&format!("bytes={}-", part.length));
+            headers.insert(RANGE, range.expect("digits are a header's value"));
+            headers.insert(IF_RANGE, etag.clone());
+        }
+        let answer = self.http.get(url, &headers, wanted)?;
+        let header = |name| answer.headers().get(name);
+        match answer.status() {
+            StatusCode::PARTIAL_CONTENT if part.length > 0 => {
+                if range_of(&answer) != Some((part.length, part.size)) {
+                    let found = header(CONTENT_RANGE).map(|range| format!("{range:?}"));
+                    part.restart(self.progress)?;
+                    return Ok(Outcome::Broken(format!("another range than the one asked for: {found:?}")));
                 }
             }
-        }
-        let digests = std::mem::replace(&mut part.digests, Digests::new(part.size));
-        let (sha256, git) = digests.finish();
-        let (algorithm, expected, found) = match &file.digest {
-            Promise::Sha256(expected) => ("SHA-256", expected, &sha256),
-            Promise::Git(expected) => ("git SHA-1", expected, &git),
-        };
-        if expected == found {
-            part.file.sync_all().map_err(HubError::io("write", &part.path))?;
-            return Ok((sha256, part.path.clone()));
-        }
-        let error = HubError::Digest {
-            what: wanted.what.clone(),
-            algorithm,
-            expected: expected.clone(),
-            found: found.clone(),
-        };
-        part.restart(progress)?;
-        if restarts >= MAX_RESTARTS {
-            let _ = fs::remove_file(&part.path);
-            return Err(error);
-        }
-        restarts += 1;
-        tracing::warn!("{error}; fetching it again");
-    }
-}
-
-/// One request: the rest of the file, or all of it.
-fn attempt(
-    http: &Http<'_>,
-    url: &reqwest::Url,
-    part: &mut Part,
-    wanted: &Wanted,
-    progress: &dyn Progress,
-) -> Result<Outcome, HubError> {
-    let mut headers = HeaderMap::new();
-    let range = HeaderValue::from_str(&format!("bytes={}-", part.length));
-    if let (Some(etag), Ok(range)) = (part.etag.as_ref().filter(|_| part.length > 0), range) {
-        headers.insert(RANGE, range);
-        headers.insert(IF_RANGE, etag.clone());
-    }
-    let answer = http.get(url, &headers, wanted)?;
-    let bad = |expected: &str, found: String| HubError::BadAnswer {
-        what: wanted.what.clone(),
-        expected: expected.to_owned(),
-        found,
-    };
-    match answer.status() {
-        StatusCode::PARTIAL_CONTENT if part.length > 0 => {
-            if range_of(&answer) != Some((part.length, part.size)) {
-                let found = answer.headers().get(CONTENT_RANGE).map(|range| format!("{range:?}"));
-                part.restart(progress)?;
-                return Ok(Outcome::Broken(format!("another range than the one asked for: {found:?}")));
+            StatusCode::OK => {
+                let length = header(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+                if let Some(length) = length.filter(|length| *length != part.size) {
+                    let expected = format!("the listed {} bytes", part.size);
+                    return Err(HubError::bad_answer(&wanted.what, expected, format!("{length} bytes")));
+                }
+                part.restart(self.progress)?;
+                part.remember(header(ETAG))?;
             }
-        }
-        StatusCode::OK => {
-            let length =
-                answer.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-            if let Some(length) = length.filter(|length| *length != part.size) {
-                return Err(bad(&format!("the listed {} bytes", part.size), format!("{length} bytes")));
+            StatusCode::RANGE_NOT_SATISFIABLE if part.length > 0 => {
+                part.restart(self.progress)?;
+                return Ok(Outcome::Broken("the range was refused".to_owned()));
             }
-            part.restart(progress)?;
-            part.remember(answer.headers().get(ETAG))?;
+            other => return Err(HubError::bad_answer(&wanted.what, "the file", format!("status {other}"))),
         }
-        StatusCode::RANGE_NOT_SATISFIABLE if part.length > 0 => {
-            part.restart(progress)?;
-            return Ok(Outcome::Broken("the range was refused".to_owned()));
-        }
-        other => return Err(bad("the file", format!("status {other}"))),
+        receive(answer, part, wanted, self.progress)
     }
-    receive(answer, part, wanted, progress)
 }
 
 /// Start and total length of a `Content-Range: bytes a-b/total` that reaches to the end of the file.
@@ -277,10 +260,8 @@ fn receive(
     loop {
         let n = match answer.read(&mut buffer) {
             Ok(n) => n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                return Ok(Outcome::Broken(names::printable(&error.to_string(), 200)));
-            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Ok(Outcome::Broken(names::printable(&error.to_string(), 200))),
         };
         if n == 0 {
             if part.length == part.size {
@@ -290,11 +271,8 @@ fn receive(
         }
         if part.length + n as u64 > part.size {
             part.reset()?;
-            return Err(HubError::BadAnswer {
-                what: wanted.what.clone(),
-                expected: format!("the listed {} bytes", part.size),
-                found: "more".to_owned(),
-            });
+            let expected = format!("the listed {} bytes", part.size);
+            return Err(HubError::bad_answer(&wanted.what, expected, "more"));
         }
         part.append(&buffer[..n])?;
         progress.advance(n as u64);
@@ -309,20 +287,8 @@ fn already_there(path: &Path, file: &RemoteFile) -> Result<Option<Entry>, HubErr
     }
     let mut there = File::open(path).map_err(HubError::io("read", path))?;
     let mut digests = Digests::new(file.size);
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let n = there.read(&mut buffer).map_err(HubError::io("read", path))?;
-        if n == 0 {
-            break;
-        }
-        digests.update(&buffer[..n]);
-    }
-    let (sha256, git) = digests.finish();
-    let right = match &file.digest {
-        Promise::Sha256(expected) => *expected == sha256,
-        Promise::Git(expected) => *expected == git,
-    };
-    Ok(right.then_some(Entry { size: file.size, sha256 }))
+    io::copy(&mut there, &mut digests).map_err(HubError::io("read", path))?;
+    Ok(digests.compare(&file.digest).ok().map(|sha256| Entry { size: file.size, sha256 }))
 }
 
 /// Removes parts of this file, also those of its older versions.

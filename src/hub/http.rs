@@ -132,19 +132,14 @@ impl<'c> Http<'c> {
             let mut text = Vec::new();
             match answer.take(limit + 1).read_to_end(&mut text) {
                 Ok(_) if text.len() as u64 <= limit => {
-                    let value = serde_json::from_slice(&text).map_err(|error| HubError::BadAnswer {
-                        what: wanted.what.clone(),
-                        expected: "the JSON of the hub's API".to_owned(),
-                        found: format!("something else ({error}); check HF_ENDPOINT"),
+                    let value = serde_json::from_slice(&text).map_err(|error| {
+                        let found = format!("something else ({error}); check HF_ENDPOINT");
+                        HubError::bad_answer(&wanted.what, "the JSON of the hub's API", found)
                     })?;
                     return Ok((value, headers));
                 }
                 Ok(_) => {
-                    return Err(HubError::BadAnswer {
-                        what: wanted.what.clone(),
-                        expected: format!("at most {limit} bytes"),
-                        found: "more".to_owned(),
-                    });
+                    return Err(HubError::bad_answer(&wanted.what, format!("at most {limit} bytes"), "more"));
                 }
                 Err(error) if attempt >= self.config.attempts => {
                     return Err(self.unreachable(url, wanted, error.to_string()));
@@ -179,15 +174,12 @@ impl<'c> Http<'c> {
             return HubError::Refused { what, status, attempts: 1, message: message(answer) };
         }
         match (status, code.as_str()) {
-            (401 | 403, "GatedRepo") | (403, _) => {
-                HubError::Gated { what, has_token, page: wanted.page.clone() }
-            }
             (401 | 404, "RepoNotFound") => {
                 let message = "no such repository".to_owned();
                 HubError::NotFound { what, message, maybe_private: !has_token || status == 401 }
             }
-            (401, _) if has_token => HubError::BadToken { what },
-            (401, _) => HubError::Gated { what, has_token, page: wanted.page.clone() },
+            (401, code) if has_token && code != "GatedRepo" => HubError::BadToken { what },
+            (401 | 403, _) => HubError::Gated { what, has_token, page: wanted.page.clone() },
             (404, "RevisionNotFound") => {
                 HubError::NotFound { what, message: "no such revision".to_owned(), maybe_private: false }
             }

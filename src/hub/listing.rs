@@ -4,6 +4,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 
+use super::digest::Promise;
 use super::http::{Http, Wanted};
 use super::{HubError, names};
 use crate::base::digest::is_hex;
@@ -38,23 +39,6 @@ pub(super) struct RemoteFile {
     /// Bytes.
     pub size: u64,
     pub digest: Promise,
-}
-
-/// The digest by which the hub knows a file, in lower-case hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Promise {
-    /// Of a large file.
-    Sha256(String),
-    /// git's blob id of a small file.
-    Git(String),
-}
-
-impl Promise {
-    pub(super) fn digits(&self) -> &str {
-        match self {
-            Promise::Sha256(digits) | Promise::Git(digits) => digits,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -126,40 +110,22 @@ impl Repo<'_> {
             return Ok(info.sha);
         }
         let found = format!("{:?}", names::printable(&info.sha, 60));
-        Err(HubError::BadAnswer {
-            what: wanted.what,
-            expected: "a commit of 40 hex digits".to_owned(),
-            found,
-        })
+        Err(HubError::bad_answer(&wanted.what, "a commit of 40 hex digits", found))
     }
 
     /// All files at a commit, sorted by path. One unsafe name spoils the whole list.
     pub(super) fn files(&self, http: &Http<'_>, commit: &str) -> Result<Vec<RemoteFile>, HubError> {
         let wanted = self.wanted(http, None);
-        let bad = |expected: &str, found: String| HubError::BadAnswer {
-            what: wanted.what.clone(),
-            expected: expected.to_owned(),
-            found,
-        };
         let mut url = self.api_url(http, "tree", commit);
         url.set_query(Some("recursive=true"));
         let mut files = Vec::new();
         for _ in 0..MAX_PAGES {
             let (page, headers): (Vec<TreeEntry>, _) = http.json(&url, MAX_PAGE_BYTES, &wanted)?;
             for entry in page.into_iter().filter(|entry| entry.r#type == "file") {
-                files.push(self.file(entry).map_err(|problem| match problem {
-                    Problem::Name(name, why) => HubError::UnsafeName {
-                        repo: self.id.to_owned(),
-                        name: names::printable(&name, 100),
-                        why,
-                    },
-                    Problem::Digest(path) => {
-                        bad("a size and a digest of each file", format!("none of {path:?}"))
-                    }
-                })?);
+                files.push(self.file(entry, &wanted)?);
             }
             if files.len() > MAX_FILES {
-                return Err(bad("at most 500000 files", "more".to_owned()));
+                return Err(HubError::bad_answer(&wanted.what, "at most 500000 files", "more"));
             }
             match next_page(&url, &headers) {
                 Some(next) => url = next,
@@ -170,25 +136,28 @@ impl Repo<'_> {
                 }
             }
         }
-        Err(bad("at most 1000 pages of files", "more".to_owned()))
+        Err(HubError::bad_answer(&wanted.what, "at most 1000 pages of files", "more"))
     }
 
-    fn file(&self, entry: TreeEntry) -> Result<RemoteFile, Problem> {
+    fn file(&self, entry: TreeEntry, wanted: &Wanted) -> Result<RemoteFile, HubError> {
         if let Some(why) = names::complaint(&entry.path) {
-            return Err(Problem::Name(entry.path, why));
+            let name = names::printable(&entry.path, 100);
+            return Err(HubError::UnsafeName { repo: self.id.to_owned(), name, why });
         }
         let (size, digest) = match entry.lfs {
             Some(lfs) if is_hex(&lfs.oid, 64) => (lfs.size, Promise::Sha256(lfs.oid)),
             None if is_hex(&entry.oid, 40) => (entry.size, Promise::Git(entry.oid)),
-            _ => return Err(Problem::Digest(entry.path)),
+            _ => {
+                let expected = "a size and a digest of each file";
+                return Err(HubError::bad_answer(
+                    &wanted.what,
+                    expected,
+                    format!("none of {:?}", entry.path),
+                ));
+            }
         };
         Ok(RemoteFile { path: entry.path, size, digest })
     }
-}
-
-enum Problem {
-    Name(String, &'static str),
-    Digest(String),
 }
 
 /// The next page's address: this one with the query of the `Link` header's `rel="next"`. Host and path

@@ -18,7 +18,6 @@ mod cache;
 mod config;
 mod dataset;
 mod digest;
-mod disk;
 mod download;
 mod error;
 mod http;
@@ -29,7 +28,7 @@ mod pip;
 mod select;
 
 pub use config::{HubConfig, Token, zoo_home};
-pub use dataset::{cached_dataset, fetch_dataset, fetch_dataset_configs};
+pub use dataset::{cached_dataset, fetch_dataset};
 pub use error::HubError;
 pub use listing::RepoKind;
-pub use model::{ModelLocation, cached_model, cached_source, fetch_model};
+pub use model::{cached_model, cached_source, fetch_model};

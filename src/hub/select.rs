@@ -19,9 +19,6 @@ const COMPANIONS: [&str; 9] = [
     "merges.txt",
 ];
 
-/// The ending of encrypted files: configuration and tokenizer have it too.
-const ENCRYPTED: &str = ".enc";
-
 /// What is looked for, in words for an error.
 pub(super) const LOOKED_FOR: &str =
     "*.safetensors, pytorch_model*.bin, consolidated.*.pth, *.enc or one .gguf file in its top folder";
@@ -49,36 +46,46 @@ pub(super) fn model_files<'f>(
         .collect())
 }
 
-fn weights<'f>(top: &[&'f RemoteFile]) -> Result<Vec<&'f str>, String> {
-    let with = |wanted: &dyn Fn(&str) -> bool| -> Vec<&'f str> {
-        top.iter().map(|file| file.path.as_str()).filter(|name| wanted(name)).collect()
-    };
-    let safetensors =
-        |name: &str| name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+/// The forms of weights but GGUF, the safest first: which files belong to one, and the ending that one of them must have.
+const FORMS: [(fn(&str) -> bool, &str); 4] = [
     // Some repositories have `consolidated.safetensors` with the same weights under Meta's names.
-    let found = with(&|name| safetensors(name) && !name.starts_with("consolidated"));
-    if found.iter().any(|name| name.ends_with(".safetensors")) {
-        return Ok(found);
+    (
+        |name| {
+            (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
+                && !name.starts_with("consolidated")
+        },
+        ".safetensors",
+    ),
+    (
+        |name| {
+            (name.starts_with("pytorch_model")
+                && (name.ends_with(".bin") || name.ends_with(".bin.index.json")))
+                || name == "adapter_model.bin"
+        },
+        ".bin",
+    ),
+    (
+        |name| {
+            (name.starts_with("consolidated.") && name.ends_with(".pth"))
+                || matches!(name, "params.json" | "checklist.chk")
+        },
+        ".pth",
+    ),
+    // Configuration and tokenizer are encrypted too.
+    (|name| name.ends_with(".enc"), ".enc"),
+];
+
+fn weights<'f>(top: &[&'f RemoteFile]) -> Result<Vec<&'f str>, String> {
+    let with = |belongs: fn(&str) -> bool| -> Vec<&'f str> {
+        top.iter().map(|file| file.path.as_str()).filter(|name| belongs(name)).collect()
+    };
+    for (belongs, ending) in FORMS {
+        let found = with(belongs);
+        if found.iter().any(|name| name.ends_with(ending)) {
+            return Ok(found);
+        }
     }
-    let found = with(&|name| {
-        (name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json")))
-            || name == "adapter_model.bin"
-    });
-    if found.iter().any(|name| name.ends_with(".bin")) {
-        return Ok(found);
-    }
-    let found = with(&|name| {
-        (name.starts_with("consolidated.") && name.ends_with(".pth"))
-            || matches!(name, "params.json" | "checklist.chk")
-    });
-    if found.iter().any(|name| name.ends_with(".pth")) {
-        return Ok(found);
-    }
-    let found = with(&|name| name.ends_with(ENCRYPTED));
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let found = with(&|name| name.ends_with(".gguf"));
+    let found = with(|name| name.ends_with(".gguf"));
     match found.as_slice() {
         [_] => Ok(found),
         [] => Err(if top.is_empty() { "no files".to_owned() } else { format!("{} others", top.len()) }),
@@ -88,7 +95,7 @@ fn weights<'f>(top: &[&'f RemoteFile]) -> Result<Vec<&'f str>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::listing::Promise;
+    use super::super::digest::Promise;
     use super::*;
 
     fn select(names: &[&str], named: &[&str]) -> Result<Vec<String>, String> {

@@ -125,8 +125,7 @@ pub(super) fn weight_files(path: &Path) -> Vec<PathBuf> {
 /// The files of a folder that are wanted, sorted; none if there is no such folder.
 pub(super) fn files_in(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let files: BTreeSet<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|file| is_wanted(file)).collect();
+    let files: BTreeSet<PathBuf> = entries.map(|entry| entry.path()).filter(|file| is_wanted(file)).collect();
     files.into_iter().collect()
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 use crate::support::hub::config;
 use crate::support::shared::shared;
 use zoo::base::progress::Silent;
-use zoo::hub::{
-    HubConfig, HubError, ModelLocation, cached_dataset, fetch_dataset, fetch_dataset_configs, fetch_model,
-};
+use zoo::hub::{HubConfig, HubError, cached_dataset, fetch_dataset, fetch_model};
 use zoo::registry::Card;
 use zoo::tasks::data::DatasetRef;
 use zoo::tasks::{DataStore, Index};
@@ -92,16 +90,14 @@ fn every_form_of_a_model_arrives_whole() {
     let Some(shared) = hub_files() else { return };
     let hub = Hub::start(&shared, &[]);
     for repo in ["stories260k", "stories260k-pt", "stories260k-meta", "story-infinitensor"] {
-        let location = fetch_model(&card(repo, ""), &hub.config(None), &Silent).unwrap();
-        let ModelLocation::Folder(folder) = location else { panic!("{repo}: {location:?}") };
+        let folder = fetch_model(&card(repo, ""), &hub.config(None), &Silent).unwrap();
+        assert!(folder.is_dir(), "{repo}: {folder:?}");
         assert_eq!(files(&folder), files(&shared.join("models/zoo-fixtures").join(repo)), "{repo}");
     }
     let several = fetch_model(&card("stories260k-gguf", ""), &hub.config(None), &Silent).unwrap_err();
     assert!(several.to_string().contains("`files:`"), "{several}");
     let one = card("stories260k-gguf", ", files: [stories260k-Q8_0.gguf]");
-    let ModelLocation::Gguf(file) = fetch_model(&one, &hub.config(None), &Silent).unwrap() else {
-        panic!("not a file")
-    };
+    let file = fetch_model(&one, &hub.config(None), &Silent).unwrap();
     let original = shared.join("models/zoo-fixtures/stories260k-gguf/stories260k-Q8_0.gguf");
     assert_eq!(fs::read(file).unwrap(), fs::read(original).unwrap());
 }
@@ -126,9 +122,9 @@ fn every_fault_is_survived() {
             let location = fetch_model(&card(repo, ""), &hub.config(None), &Silent)
                 .unwrap_or_else(|error| panic!("{options:?}: {error}"));
             let expected = files(&shared.join("models/zoo-fixtures").join(repo));
-            assert!(files(location.path()) == expected, "{options:?} {repo}");
+            assert!(files(&location) == expected, "{options:?} {repo}");
         }
-        let folder = fetch_dataset("openai/gsm8k", Some("main"), &hub.config(None), &Silent)
+        let folder = fetch_dataset("openai/gsm8k", &[Some("main")], &hub.config(None), &Silent)
             .unwrap_or_else(|error| panic!("{options:?}: {error}"));
         assert!(files(&folder) == files(&shared.join("datasets/openai/gsm8k")), "{options:?} gsm8k");
     }
@@ -147,7 +143,7 @@ fn a_gated_model_needs_a_token_with_access() {
     assert!(matches!(fetch("none", None), Err(HubError::NotFound { maybe_private: true, .. })));
     assert!(matches!(fetch("none", Some("hf_test")), Err(HubError::NotFound { maybe_private: false, .. })));
     let location = fetch(gated, Some("hf_test")).unwrap();
-    assert_eq!(files(location.path()), files(&shared.join("models/zoo-fixtures").join(gated)));
+    assert_eq!(files(&location), files(&shared.join("models/zoo-fixtures").join(gated)));
 }
 
 #[test]
@@ -166,7 +162,7 @@ fn data_sets_arrive_by_configuration() {
     ];
     for (repo, configs, at_least) in cases {
         let names: Vec<Option<&str>> = configs.iter().map(|name| Some(*name)).collect();
-        let folder = fetch_dataset_configs(repo, &names, &config, &Silent).unwrap();
+        let folder = fetch_dataset(repo, &names, &config, &Silent).unwrap();
         let (fetched, all) = (files(&folder), files(&shared.join("datasets").join(repo)));
         assert!(fetched.iter().all(|file| all.contains(file)), "{repo}");
         let data = fetched.iter().filter(|(path, _)| path.to_string_lossy() != "README.md");
@@ -176,7 +172,7 @@ fn data_sets_arrive_by_configuration() {
         assert!(names.iter().all(|name| cached_dataset(repo, *name, &config).is_some()), "{repo}");
     }
     for repo in ["EleutherAI/lambada_openai", "Rowan/hellaswag", "hails/agieval-lsat-ar"] {
-        let folder = fetch_dataset(repo, None, &config, &Silent).unwrap();
+        let folder = fetch_dataset(repo, &[None], &config, &Silent).unwrap();
         assert_eq!(files(&folder), files(&shared.join("datasets").join(repo)), "{repo}");
     }
 }

