@@ -35,21 +35,17 @@ impl Isa {
         let mut all = vec![Isa::Plain];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2")
+            let with_avx2 = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c")
-            {
-                all.push(Isa::Avx2);
-                if is_x86_feature_detected!("avx512f") {
-                    all.push(Isa::Avx512);
-                    if is_x86_feature_detected!("avx512vnni") {
-                        all.push(Isa::Avx512Vnni);
-                        if is_x86_feature_detected!("avx512bf16") {
-                            all.push(Isa::Avx512Bf16);
-                        }
-                    }
-                }
-            }
+                && is_x86_feature_detected!("f16c");
+            // Each is taken only where those before it are.
+            let wider = [
+                (Isa::Avx2, with_avx2),
+                (Isa::Avx512, is_x86_feature_detected!("avx512f")),
+                (Isa::Avx512Vnni, is_x86_feature_detected!("avx512vnni")),
+                (Isa::Avx512Bf16, is_x86_feature_detected!("avx512bf16")),
+            ];
+            all.extend(wider.into_iter().take_while(|(_, is_there)| *is_there).map(|(isa, _)| isa));
         }
         all
     }

@@ -99,43 +99,33 @@ fn cut(
 ) -> impl Iterator<Item = (Range<usize>, Range<usize>, ArrayViewMut2<'_, f32>)> {
     let blocks = y.nrows().div_ceil(rows);
     let rows = y.nrows().div_ceil(blocks.max(1)).next_multiple_of(ROW_UNIT);
-    y.into_axis_chunks(rows, Axis(0)).flat_map(move |(first_row, block)| {
+    axis_chunks(y, rows, Axis(0)).flat_map(move |(first_row, block)| {
         let rows = first_row..first_row + block.nrows();
-        block.into_axis_chunks(columns, Axis(1)).map(move |(first, block)| {
+        axis_chunks(block, columns, Axis(1)).map(move |(first, block)| {
             let columns = first..first + block.ncols();
             (rows.clone(), columns, block)
         })
     })
 }
 
-/// Cutting a mutable view by value, with the place of each piece.
-trait IntoAxisChunks<'a> {
-    fn into_axis_chunks(
-        self,
-        size: usize,
-        axis: Axis,
-    ) -> impl Iterator<Item = (usize, ArrayViewMut2<'a, f32>)>;
-}
-
-impl<'a> IntoAxisChunks<'a> for ArrayViewMut2<'a, f32> {
-    fn into_axis_chunks(
-        self,
-        size: usize,
-        axis: Axis,
-    ) -> impl Iterator<Item = (usize, ArrayViewMut2<'a, f32>)> {
-        let mut rest = Some(self);
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let whole = rest.take()?;
-            let length = whole.len_of(axis);
-            if length == 0 {
-                return None;
-            }
-            let (piece, more) = whole.split_at(axis, size.min(length));
-            rest = Some(more);
-            let place = at;
-            at += piece.len_of(axis);
-            Some((place, piece))
-        })
-    }
+/// A mutable view cut by value, with the place of each piece.
+fn axis_chunks(
+    whole: ArrayViewMut2<'_, f32>,
+    size: usize,
+    axis: Axis,
+) -> impl Iterator<Item = (usize, ArrayViewMut2<'_, f32>)> {
+    let mut rest = Some(whole);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let whole = rest.take()?;
+        let length = whole.len_of(axis);
+        if length == 0 {
+            return None;
+        }
+        let (piece, more) = whole.split_at(axis, size.min(length));
+        rest = Some(more);
+        let place = at;
+        at += piece.len_of(axis);
+        Some((place, piece))
+    })
 }

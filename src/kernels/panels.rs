@@ -27,9 +27,8 @@ pub struct Panels {
 
 enum Numbers {
     F32(Aligned<f32>),
-    F16(Aligned<u16>),
-    Bf16(Aligned<u16>),
-    Bf16Pairs(Aligned<u16>),
+    /// Numbers of 16 bits, and what they are.
+    Halves(Operands, Aligned<u16>),
     Blocks(BlockPanels),
 }
 
@@ -37,8 +36,8 @@ impl Panels {
     /// Packs a matrix exactly: what was stored is what is multiplied with.
     pub fn exact(matrix: &StoredMatrix<'_>, width: usize) -> Self {
         let numbers = match matrix.dtype() {
-            Dtype::F16 => Numbers::F16(half_panels(matrix, width, Order::Straight)),
-            Dtype::BF16 => Numbers::Bf16(half_panels(matrix, width, Order::Woven)),
+            Dtype::F16 => Numbers::Halves(Operands::F16, half_panels(matrix, width, Order::Straight)),
+            Dtype::BF16 => Numbers::Halves(Operands::Bf16, half_panels(matrix, width, Order::Woven)),
             dtype if BlockPanels::takes(dtype) => Numbers::Blocks(BlockPanels::new(matrix, width)),
             _ => Numbers::F32(pack(matrix, width, Order::Straight, |row, out: &mut [f32]| {
                 matrix.widen_row(row, out)
@@ -51,7 +50,8 @@ impl Panels {
     pub fn bf16(matrix: &StoredMatrix<'_>, width: usize, pairs: bool) -> Self {
         let columns = matrix.columns();
         let pairs = pairs && columns.is_multiple_of(2);
-        let order = if pairs { Order::Paired } else { Order::Woven };
+        let (operands, order) =
+            if pairs { (Operands::Bf16Pairs, Order::Paired) } else { (Operands::Bf16, Order::Woven) };
         let numbers = match matrix.dtype() {
             Dtype::BF16 => half_panels(matrix, width, order),
             _ => pack(matrix, width, order, |row, out: &mut [u16]| {
@@ -62,8 +62,7 @@ impl Panels {
                 }
             }),
         };
-        let numbers = if pairs { Numbers::Bf16Pairs(numbers) } else { Numbers::Bf16(numbers) };
-        Self { rows: matrix.rows(), columns, width, numbers }
+        Self { rows: matrix.rows(), columns, width, numbers: Numbers::Halves(operands, numbers) }
     }
 
     /// Bytes in memory of a matrix that is packed exactly; `None` for more than can be counted.
@@ -79,10 +78,8 @@ impl Panels {
     pub fn bytes(&self) -> usize {
         match &self.numbers {
             Numbers::F32(numbers) => size_of_val(numbers.as_slice()),
+            Numbers::Halves(_, numbers) => size_of_val(numbers.as_slice()),
             Numbers::Blocks(blocks) => blocks.bytes(),
-            Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
-                size_of_val(numbers.as_slice())
-            }
         }
     }
 
@@ -95,9 +92,7 @@ impl Panels {
     pub fn operands(&self) -> Operands {
         match self.numbers {
             Numbers::F32(_) | Numbers::Blocks(_) => Operands::F32,
-            Numbers::F16(_) => Operands::F16,
-            Numbers::Bf16(_) => Operands::Bf16,
-            Numbers::Bf16Pairs(_) => Operands::Bf16Pairs,
+            Numbers::Halves(operands, _) => operands,
         }
     }
 
@@ -114,9 +109,7 @@ impl Panels {
                 blocks.with_piece(panel, from, count, |piece| work(bytemuck::cast_slice(piece)))
             }
             Numbers::F32(numbers) => work(bytemuck::cast_slice(&numbers.as_slice()[range])),
-            Numbers::F16(numbers) | Numbers::Bf16(numbers) | Numbers::Bf16Pairs(numbers) => {
-                work(bytemuck::cast_slice(&numbers.as_slice()[range]))
-            }
+            Numbers::Halves(_, numbers) => work(bytemuck::cast_slice(&numbers.as_slice()[range])),
         }
     }
 }
