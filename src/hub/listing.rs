@@ -15,10 +15,8 @@ const MAX_FILES: usize = 500_000;
 
 /// The two kinds of repositories that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepoKind {
-    /// Weights and tokenizer.
+pub(super) enum RepoKind {
     Model,
-    /// Rows.
     Dataset,
 }
 
@@ -65,24 +63,12 @@ struct Lfs {
 }
 
 impl Repo<'_> {
-    fn api(&self) -> &'static str {
-        match self.kind {
-            RepoKind::Model => "models",
-            RepoKind::Dataset => "datasets",
-        }
-    }
-
     /// The repository, or a file of it, in words.
     pub(super) fn wanted(&self, http: &Http<'_>, file: Option<&str>) -> Wanted {
-        let kind = match self.kind {
-            RepoKind::Model => "model",
-            RepoKind::Dataset => "data set",
-        };
+        let kind = if self.kind == RepoKind::Model { "model" } else { "data set" };
         let at = if self.revision == "main" { String::new() } else { format!(" at {}", self.revision) };
-        let what = match file {
-            Some(file) => format!("{file} of {kind} {}{at}", self.id),
-            None => format!("{kind} {}{at}", self.id),
-        };
+        let file = file.map_or(String::new(), |file| format!("{file} of "));
+        let what = format!("{file}{kind} {}{at}", self.id);
         Wanted { what, page: http.url(self.prefix().into_iter().chain(self.id.split('/'))).into() }
     }
 
@@ -97,7 +83,8 @@ impl Repo<'_> {
     }
 
     fn api_url(&self, http: &Http<'_>, verb: &str, revision: &str) -> Url {
-        http.url(["api", self.api()].into_iter().chain(self.id.split('/')).chain([verb, revision]))
+        let kinds = if self.kind == RepoKind::Model { "models" } else { "datasets" };
+        http.url(["api", kinds].into_iter().chain(self.id.split('/')).chain([verb, revision]))
     }
 
     /// The commit that the revision stands for now: all further requests name it, so that the files

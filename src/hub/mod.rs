@@ -30,5 +30,4 @@ mod select;
 pub use config::{HubConfig, Token, zoo_home};
 pub use dataset::{cached_dataset, fetch_dataset};
 pub use error::HubError;
-pub use listing::RepoKind;
 pub use model::{cached_model, cached_source, fetch_model};

@@ -3,6 +3,7 @@
 //! This is how SentencePiece takes user-defined symbols and how fast tokenizers take added tokens out of a text.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use regex::{Regex, RegexBuilder};
 
@@ -16,14 +17,6 @@ const MATCHER_LIMIT: usize = 64 << 20;
 pub(super) struct Literals {
     matcher: Regex,
     ids: HashMap<String, u32>,
-}
-
-/// One text found: its byte range and id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
-    pub start: usize,
-    pub end: usize,
-    pub id: u32,
 }
 
 impl Literals {
@@ -43,11 +36,11 @@ impl Literals {
         Ok(Some(Literals { matcher, ids }))
     }
 
-    /// All occurrences in `text`, from left to right, without overlap.
-    pub fn find_all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Found> + 'a {
+    /// All occurrences in `text`, from left to right, without overlap: their bytes and ids.
+    pub fn find_all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Range<usize>, u32)> + 'a {
         self.matcher.find_iter(text).map(|found| {
             let id = *self.ids.get(found.as_str()).expect("a match is one of the texts");
-            Found { start: found.start(), end: found.end(), id }
+            (found.range(), id)
         })
     }
 }
@@ -64,7 +57,8 @@ mod tests {
     #[test]
     fn takes_the_leftmost_and_then_the_longest() {
         let set = literals(&[("<a", 1), ("<ab>", 2), ("b>", 3), ("[.*]", 4)]);
-        let found: Vec<(usize, u32)> = set.find_all("x<ab><a b>[.*][xx]").map(|f| (f.start, f.id)).collect();
+        let found: Vec<(usize, u32)> =
+            set.find_all("x<ab><a b>[.*][xx]").map(|(at, id)| (at.start, id)).collect();
         assert_eq!(found, [(1, 2), (5, 1), (8, 3), (10, 4)]);
     }
 

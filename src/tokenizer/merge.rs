@@ -67,10 +67,10 @@ pub(super) fn encode(vocabulary: &Vocabulary, text: &str, ids: &mut Vec<u32>) ->
 fn symbols(vocabulary: &Vocabulary, text: &str) -> Vec<Symbol> {
     let mut symbols = Vec::with_capacity(text.len() / 2);
     let mut done = 0;
-    for found in vocabulary.user_defined().into_iter().flat_map(|set| set.find_all(text)) {
+    for (found, _) in vocabulary.user_defined().into_iter().flat_map(|set| set.find_all(text)) {
         push_characters(text, done..found.start, &mut symbols);
-        push_symbol(found.start..found.end, true, &mut symbols);
         done = found.end;
+        push_symbol(found, true, &mut symbols);
     }
     push_characters(text, done..text.len(), &mut symbols);
     if let Some(last) = symbols.last_mut() {

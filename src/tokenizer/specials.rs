@@ -72,8 +72,8 @@ impl SpecialTokens {
                 segments.push(Segment::Text(start, part));
             }
         };
-        for found in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
-            let token = self.tokens.get(&found.id).expect("the literals are those of the tokens");
+        for (found, id) in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
+            let token = self.tokens.get(&id).expect("the literals are those of the tokens");
             let (before, after) = (&text[..found.start], &text[found.end..]);
             let touches_word =
                 before.chars().next_back().is_some_and(is_word) || after.chars().next().is_some_and(is_word);
@@ -84,7 +84,7 @@ impl SpecialTokens {
             let end =
                 if token.rstrip { found.end + after.len() - after.trim_start().len() } else { found.end };
             push_text(&mut segments, done, start.max(done));
-            segments.push(Segment::Token(found.id));
+            segments.push(Segment::Token(id));
             done = end;
         }
         push_text(&mut segments, done, text.len());

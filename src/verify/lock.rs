@@ -9,7 +9,7 @@ use super::form::Opened;
 use super::pass::Pass;
 use super::{Check, Finding};
 use crate::base::progress::Silent;
-use crate::registry::Card;
+use crate::registry::{Card, FileDigest};
 use crate::store::{LOCK_FILE, Lock};
 use crate::weights::TensorInfo;
 
@@ -51,24 +51,18 @@ impl Locked {
                 Some(info) => ("shape mismatch", format!("{} {:?}", info.dtype, info.shape)),
                 None => ("missing data", "no such tensor".to_owned()),
             };
-            findings.push(
-                Finding::failure(Check::Lock, class, found)
-                    .at(format!("tensor {:?}", tensor.name))
-                    .expected(format!("{} {:?}, as {} says", tensor.dtype, tensor.shape, self.place))
-                    .advice(ADVICE),
-            );
+            let (at, expected) =
+                (format!("tensor {:?}", tensor.name), format!("{} {:?}", tensor.dtype, tensor.shape));
+            findings.push(self.differs(class, at, &expected, found));
         }
         let known = |name: &str| self.lock.tensors.binary_search_by(|t| t.name.as_str().cmp(name)).is_ok();
         if let Some(extra) = infos.keys().find(|name| !known(name)) {
+            let found = format!("tensor {extra:?}, which it does not list");
             findings.push(
-                Finding::failure(
-                    Check::Lock,
-                    "inconsistent header",
-                    format!("tensor {extra:?}, which it does not list"),
-                )
-                .at(self.place.clone())
-                .expected("only the tensors of the build")
-                .advice(ADVICE),
+                Finding::failure(Check::Lock, "inconsistent header", found)
+                    .at(&self.place)
+                    .expected("only the tensors of the build")
+                    .advice(ADVICE),
             );
         }
         // A part of the lists says enough.
@@ -80,21 +74,17 @@ impl Locked {
                 Ok(about) if about.len() != file.size => {
                     ("digest mismatch", format!("{} bytes", file.size), format!("{} bytes", about.len()))
                 }
-                Ok(_) => {
-                    let sha256 = file.sha256.as_ref().filter(|_| !fast)?;
-                    let published =
-                        crate::registry::FileDigest { sha256: Some(sha256.clone()), ..Default::default() };
-                    match FileSum::of(&path, &Silent) {
-                        Ok(sum) => {
-                            let (expected, found) = sum.differs(&published)?;
-                            ("digest mismatch", expected, found)
-                        }
-                        Err(error) => ("missing data", "the file".to_owned(), error.to_string()),
+                Ok(_) if fast || file.sha256.is_none() => return None,
+                Ok(_) => match FileSum::of(&path, &Silent) {
+                    Ok(sum) => {
+                        let locked = FileDigest { sha256: file.sha256.clone(), ..FileDigest::default() };
+                        let (expected, found) = sum.differs(&locked)?;
+                        ("digest mismatch", expected, found)
                     }
-                }
+                    Err(error) => ("missing data", "the file".to_owned(), error.to_string()),
+                },
             };
-            let finding = Finding::failure(Check::Lock, class, found).at(path.display().to_string());
-            Some(finding.expected(format!("{expected}, as {} says", self.place)).advice(ADVICE))
+            Some(self.differs(class, path.display().to_string(), &expected, found))
         }));
         if let (Some(card), Some(model)) = (card, &self.lock.model)
             && card.id != *model
@@ -129,9 +119,14 @@ impl Locked {
             );
         };
         let more = and_more(changed.len(), "tensors differ");
-        Finding::failure(Check::Lock, "digest mismatch", format!("{found}{more}"))
-            .at(format!("tensor {name:?}"))
-            .expected(format!("SHA-256 {expected}, as {} says", self.place))
+        let (at, expected) = (format!("tensor {name:?}"), format!("SHA-256 {expected}"));
+        self.differs("digest mismatch", at, &expected, format!("{found}{more}"))
+    }
+
+    fn differs(&self, class: &str, at: String, expected: &str, found: String) -> Finding {
+        Finding::failure(Check::Lock, class, found)
+            .at(at)
+            .expected(format!("{expected}, as {} says", self.place))
             .advice(ADVICE)
     }
 }

@@ -101,13 +101,9 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
     }
     let config = opened.config.as_ref().and_then(|config| config.as_ref().ok());
     if let Some(tokenizer) = &opened.tokenizer {
-        let vocabulary = Vocabulary {
-            tokenizer,
-            folder: opened.folder.as_deref(),
-            tensors: opened.tensors.as_ref(),
-            config: opened.json.as_ref(),
-            record: options.card.and_then(|card| options.registry.tokenizer_of(card)),
-        };
+        let (folder, tensors) = (opened.folder.as_deref(), opened.tensors.as_ref());
+        let record = options.card.and_then(|card| options.registry.tokenizer_of(card));
+        let vocabulary = Vocabulary { tokenizer, folder, tensors, config: opened.json.as_ref(), record };
         findings.extend(vocabulary.check());
     }
     let locked = Locked::find(opened, &mut findings);
@@ -238,15 +234,11 @@ fn adapter(folder: &Path, options: Options<'_>, progress: &dyn Progress) -> Vec<
     let (mut findings, adapter) = adapter::check(folder, options.card);
     let Some(adapter) = adapter else { return findings };
     findings.push(Finding::ok(Check::Form, "the folder of a PEFT adapter"));
-    let tokenizer = Tokenizer::from_folder(folder);
-    let vocabulary = Vocabulary {
-        tokenizer: &tokenizer,
-        folder: Some(folder),
-        tensors: adapter.tensors(),
-        config: None,
-        record: options.card.and_then(|card| options.registry.tokenizer_of(card)),
-    };
+    let tokenizer = &Tokenizer::from_folder(folder);
     if tokenizer.is_ok() {
+        let record = options.card.and_then(|card| options.registry.tokenizer_of(card));
+        let tensors = adapter.tensors();
+        let vocabulary = Vocabulary { tokenizer, folder: Some(folder), tensors, config: None, record };
         findings.extend(vocabulary.check());
     }
     if !options.fast {
