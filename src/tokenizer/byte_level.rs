@@ -17,7 +17,7 @@ pub(super) struct PreTokenizer {
     words: Words,
     /// A word that is itself a token is taken whole, before any merge.
     ignore_merges: bool,
-    /// The start mark is added unless the file says otherwise.
+    /// BOS is added unless the file says otherwise.
     pub add_bos: bool,
 }
 

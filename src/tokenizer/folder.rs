@@ -2,7 +2,7 @@
 //!
 //! What encoding adds by default: for `tokenizer.json` what its post-processor says, except that Llama tokenizer
 //! classes follow an explicit `add_bos_token` or `add_eos_token` (transformers' `LlamaTokenizerFast` rebuilds the
-//! post-processor from them); for `tokenizer.model` the start mark unless `add_bos_token` is false.
+//! post-processor from them); for `tokenizer.model` BOS unless `add_bos_token` is false.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The tokenizer files of a GGUF file, as a Hugging Face folder has them.
 //!
 //! A SentencePiece vocabulary becomes `tokenizer.model`, a byte-level one `tokenizer.json` with a template that adds
-//! its marks; beside either stands a `tokenizer_config.json` with the marks and the chat template. Reading them
+//! what encoding adds; beside either stands a `tokenizer_config.json` with the special tokens and the chat template. Reading them
 //! gives the ids that the GGUF file gives.
 
 use serde_json::{Map, Value, json};

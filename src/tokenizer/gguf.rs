@@ -1,7 +1,7 @@
 //! Vocabularies out of GGUF metadata (`tokenizer.ggml.*`).
 //!
 //! Source: the GGUF specification's tokenizer keys, and llama.cpp's `llama-vocab.cpp` for the defaults of absent
-//! keys: a `llama` (SentencePiece) vocabulary adds the start mark, a `gpt2` (byte-level) one does not unless its
+//! keys: a `llama` (SentencePiece) vocabulary adds BOS, a `gpt2` (byte-level) one does not unless its
 //! pre-tokenizer is LLaMA 3's.
 
 use std::collections::BTreeMap;

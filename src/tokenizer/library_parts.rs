@@ -86,8 +86,8 @@ pub(super) fn ids_around(json: &Value) -> Vec<u64> {
         ids.extend(
             object.get("ids").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64),
         );
-        let mark = |key: &str| object.get(key)?.get(1)?.as_u64();
-        ids.extend(["sep", "cls"].into_iter().filter_map(mark));
+        let pair = |key: &str| object.get(key)?.get(1)?.as_u64();
+        ids.extend(["sep", "cls"].into_iter().filter_map(pair));
     }
     ids
 }

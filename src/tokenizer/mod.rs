@@ -1,5 +1,5 @@
 //! Text to token ids and back: SentencePiece and byte-level vocabularies, special tokens, the harness' rule for the
-//! start mark.
+//! BOS.
 //!
 //! One type, [`Tokenizer`], hides three origins: a folder with `tokenizer.json` (run by the `tokenizers` library), a
 //! folder with SentencePiece's `tokenizer.model` (own reader and encoder), and the metadata of a GGUF file (either
@@ -40,7 +40,7 @@ pub use to_gguf::gguf_vocabulary;
 
 use crate::weights::gguf::Metadata;
 
-/// Whether encoding adds the marks that the tokenizer adds by itself.
+/// Whether encoding adds the special tokens that the tokenizer adds by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddSpecials {
     /// What the tokenizer does by default: LLaMA puts BOS first, GPT-2 and BLOOM add nothing.
@@ -159,7 +159,7 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of a prompt as lm-evaluation-harness 0.4.13 makes them: with the tokenizer's default marks, but without
+    /// The ids of a prompt as lm-evaluation-harness 0.4.13 makes them: with the tokenizer's default special tokens, but without
     /// any if the text already starts with the text of the prefix token.
     ///
     /// Errors: as [`Tokenizer::encode`].
@@ -190,12 +190,12 @@ impl Tokenizer {
         }
     }
 
-    /// The start mark (`<s>`).
+    /// BOS (`<s>`): the start of a text.
     pub fn bos(&self) -> Option<u32> {
         self.ids.bos
     }
 
-    /// The end mark (`</s>`).
+    /// EOS (`</s>`): its end.
     pub fn eos(&self) -> Option<u32> {
         self.ids.eos
     }
@@ -225,7 +225,7 @@ impl Tokenizer {
         self.adds_bos
     }
 
-    /// One token as the vocabulary spells it, with its marks for spaces (`▁`, `Ġ`) and bytes.
+    /// One token as the vocabulary spells it, with its signs for spaces (`▁`, `Ġ`) and bytes.
     pub fn token_text(&self, id: u32) -> Option<String> {
         match &self.engine {
             Engine::Library(library) => library.token_text(id),

@@ -17,7 +17,7 @@ pub(super) struct ModelProto {
     pub add_dummy_prefix: bool,
     pub remove_extra_whitespaces: bool,
     pub unk: u32,
-    /// The control pieces that the file names as marks, if it has them.
+    /// The control pieces that the file names as special tokens, if it has them.
     pub bos: Option<u32>,
     pub eos: Option<u32>,
     pub pad: Option<u32>,

@@ -33,13 +33,13 @@ pub(super) fn model_file(pieces: &[Piece], ids: SpecialIds, rules: TextRules) ->
     put_integer(&mut trainer, 3, BPE);
     put_integer(&mut trainer, 4, pieces.len() as u64);
     put_integer(&mut trainer, 35, u64::from(byte_fallback));
-    let marks = [ids.unk, ids.bos, ids.eos, ids.pad];
-    for (number, id) in (40..).zip(marks) {
+    let specials = [ids.unk, ids.bos, ids.eos, ids.pad];
+    for (number, id) in (40..).zip(specials) {
         // A negative number of 32 bits is written with its sign in all 64.
         put_integer(&mut trainer, number, id.map_or(u64::MAX, u64::from));
     }
     put_bytes(&mut trainer, 44, UNK_SURFACE.as_bytes());
-    for (number, id) in (45..).zip(marks) {
+    for (number, id) in (45..).zip(specials) {
         if let Some(piece) = id.and_then(|id| pieces.get(id as usize)) {
             put_bytes(&mut trainer, number, piece.text.as_bytes());
         }

@@ -11,7 +11,7 @@ use super::merge;
 use super::specials::{Segment, SpecialTokens};
 use super::vocabulary::{PieceKind, Vocabulary, parse_byte};
 
-/// The mark that stands for a space in pieces.
+/// What stands for a space in pieces.
 const SPACE: char = '▁';
 
 /// Bytes of text that one call encodes at most; offsets are kept in 32 bits, and spaces become 3 bytes.

@@ -1,8 +1,8 @@
-//! The small JSON files around a vocabulary: which tokens are marks, which are added, what encoding adds.
+//! The small JSON files around a vocabulary: which tokens are special, which are added, what encoding adds.
 //!
 //! Read in the order in which transformers trusts them: `tokenizer_config.json`, `special_tokens_map.json` (which
-//! comes first if the former is of the old form without `added_tokens_decoder`), `added_tokens.json`; and, for marks
-//! that none of them mentions, the ids in `config.json` and `generation_config.json`. A mark that is `null` is
+//! comes first if the former is of the old form without `added_tokens_decoder`), `added_tokens.json`; and, for those
+//! that none of them mentions, the ids in `config.json` and `generation_config.json`. One that is `null` is
 //! absent on purpose; one that is the empty string (BELLE's files) was lost on the way and counts as not mentioned.
 
 use std::collections::BTreeMap;
@@ -123,7 +123,7 @@ impl Settings {
             ("unk_token_id", &mut self.unk),
             ("pad_token_id", &mut self.pad),
         ] {
-            // Some models list several end marks; the first is the tokenizer's.
+            // Some models list several for the end; the first is the tokenizer's.
             let value = config.value.get(key).map(|value| value.get(0).unwrap_or(value));
             if let (Named::Unmentioned, Some(id)) = (&*named, value.and_then(Value::as_u64)) {
                 *named = Named::Id(config.checked_id(key, Some(id), "")?);

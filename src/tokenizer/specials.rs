@@ -1,7 +1,7 @@
 //! Special and added tokens: their spelling in text is taken out before the rest is encoded.
 //!
 //! Source: the `AddedToken` rules of Hugging Face's fast tokenizers (`lstrip`, `rstrip`, `single_word`), restated.
-//! Text such as `</s>USER:` holds the end mark and then a text of its own; without the split, `</s>` would be
+//! Text such as `</s>USER:` holds EOS and then a text of its own; without the split, `</s>` would be
 //! spelled with three ordinary pieces.
 
 use std::collections::BTreeMap;

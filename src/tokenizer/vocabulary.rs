@@ -15,7 +15,7 @@ pub(super) enum PieceKind {
     Normal,
     /// 2: stands for what the vocabulary cannot spell.
     Unknown,
-    /// 3: a mark such as `<s>`, never found in text by the encoder itself.
+    /// 3: a special token such as `<s>`, never found in text by the encoder itself.
     Control,
     /// 4: found in text as a whole, never merged with its neighbours.
     UserDefined,

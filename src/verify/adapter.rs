@@ -53,22 +53,20 @@ fn without_tensors(adapter: &Adapter) -> Option<Finding> {
 /// Rank, alpha and targets against the card.
 fn against(card: &Card, config: &Map<String, Value>) -> Vec<Finding> {
     let Some(lora) = card.releases().find_map(|release| release.lora.as_ref()) else { return Vec::new() };
-    let names = |key: &str| -> BTreeSet<String> {
+    let joined = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+    let listed = |names: &Vec<String>| joined(names.iter().map(String::as_str).collect());
+    let names = |key: &str| {
         let list = config.get(key).and_then(Value::as_array).into_iter().flatten();
-        list.filter_map(Value::as_str).map(str::to_owned).collect()
+        joined(list.filter_map(Value::as_str).collect())
     };
-    let joined = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let number = |key: &str| config.get(key).and_then(Value::as_f64);
     let shown = |x: Option<f64>| x.map_or("nothing".to_owned(), |x| x.to_string());
-    let mut compared = vec![
+    let compared = [
         ("r", shown(Some(f64::from(lora.r))), shown(number("r"))),
         ("lora_alpha", shown(Some(lora.alpha)), shown(number("lora_alpha"))),
+        ("target_modules", listed(&lora.target_modules), names("target_modules")),
+        ("modules_to_save", listed(&lora.modules_to_save), names("modules_to_save")),
     ];
-    for (key, expected) in
-        [("target_modules", &lora.target_modules), ("modules_to_save", &lora.modules_to_save)]
-    {
-        compared.push((key, joined(&expected.iter().cloned().collect()), joined(&names(key))));
-    }
     let differ = compared.into_iter().filter(|(_, expected, found)| expected != found);
     differ
         .map(|(key, expected, found)| {

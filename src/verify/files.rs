@@ -1,6 +1,6 @@
 //! Whole files: stand-ins for what was never fetched, and digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -43,25 +43,20 @@ impl FileSum {
 
 /// Files of a folder against the digests that the card gives for any of its releases. `fast` looks at sizes only.
 pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Progress) -> Vec<Finding> {
-    let names: BTreeSet<&str> = card
-        .releases()
-        .flat_map(|release| release.digests.iter().flat_map(|digests| digests.files.keys()))
-        .map(String::as_str)
-        .collect();
+    let mut published: BTreeMap<&str, Vec<&FileDigest>> = BTreeMap::new();
+    for (name, digest) in card.releases().flat_map(|release| release.digests.iter().flat_map(|d| &d.files)) {
+        if digest.sha256.is_some() || digest.size.is_some() {
+            published.entry(name).or_default().push(digest);
+        }
+    }
     let mut findings = Vec::new();
     let mut right = Vec::new();
-    for name in names {
+    for (name, published) in published {
         let path = folder.join(name);
         let Some(size) = fs::metadata(&path).ok().filter(|about| about.is_file()).map(|about| about.len())
         else {
             continue;
         };
-        let published: Vec<&FileDigest> = card
-            .releases()
-            .filter_map(|release| release.digests.as_ref()?.files.get(name))
-            .filter(|digest| digest.sha256.is_some() || digest.size.is_some())
-            .collect();
-        let Some(first) = published.first() else { continue };
         if fast {
             let sizes: Vec<u64> = published.iter().filter_map(|digest| digest.size).collect();
             if !sizes.is_empty() && !sizes.contains(&size) {
@@ -77,7 +72,7 @@ pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Pro
             Ok(sum) if published.iter().any(|digest| sum.differs(digest).is_none()) => right.push(name),
             Ok(sum) => {
                 findings.extend(
-                    sum.differs(first).map(|(expected, found)| mismatch(&path, card, expected, found)),
+                    sum.differs(published[0]).map(|(expected, found)| mismatch(&path, card, expected, found)),
                 );
             }
             Err(error) => findings.push(unreadable(Check::Digests, &path, &error)),

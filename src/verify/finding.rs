@@ -46,7 +46,7 @@ pub enum Check {
     Card,
     /// Names, shapes and types of the tensors against the configuration.
     Tensors,
-    /// Rows of embedding and output layer against the tokenizer, and its marks.
+    /// Rows of embedding and output layer against the tokenizer, and its special tokens.
     Vocabulary,
     /// Files against published digests.
     Digests,
