@@ -101,18 +101,6 @@ impl HubConfig {
         });
         Ok(config)
     }
-
-    pub(super) fn models(&self) -> PathBuf {
-        self.home.join("models")
-    }
-
-    pub(super) fn datasets(&self) -> PathBuf {
-        self.home.join("datasets")
-    }
-
-    pub(super) fn tmp(&self) -> PathBuf {
-        self.home.join("tmp")
-    }
 }
 
 /// The cache folder: `$ZOO_HOME`, else `$XDG_CACHE_HOME/zoo`, else `~/.cache/zoo`.

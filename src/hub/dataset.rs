@@ -32,7 +32,7 @@ pub fn cached_dataset(repo: &str, config_name: Option<&str>, config: &HubConfig)
     if !names::is_repo(repo) {
         return None;
     }
-    let folder = config.datasets().join(repo);
+    let folder = config.home.join("datasets").join(repo);
     let manifest = Manifest::load(&folder)?;
     manifest.complete(&folder, set(config_name)).map(|_| folder.clone())
 }
@@ -49,7 +49,7 @@ pub fn fetch_dataset(
     if !names::is_repo(repo) {
         return Err(HubError::BadRepoName { repo: names::printable(repo, 100) });
     }
-    let folder = config.datasets().join(repo);
+    let folder = config.home.join("datasets").join(repo);
     let all_cached = || config_names.iter().all(|name| cached_dataset(repo, *name, config).is_some());
     if all_cached() {
         return Ok(folder);

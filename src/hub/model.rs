@@ -64,7 +64,7 @@ pub fn fetch_model(card: &Card, config: &HubConfig, progress: &dyn Progress) -> 
 }
 
 fn hub_folder(hub: &HubSource, config: &HubConfig) -> PathBuf {
-    let folder = config.models().join("hub").join(&hub.repo);
+    let folder = config.home.join("models/hub").join(&hub.repo);
     folder.join(names::revision_folder(&hub.revision))
 }
 

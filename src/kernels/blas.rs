@@ -105,10 +105,11 @@ impl Weight for Dense {
         store: Store,
         mut y: ArrayViewMut2<f32>,
     ) {
+        let Activations::Rows(x) = x else { panic!("expected activations as they are") };
         let keep = match store {
             Store::Overwrite => 0.0,
             Store::Add => 1.0,
         };
-        general_mat_mul(1.0, &x.rows().slice(s![rows, ..]), &self.0.slice(s![columns, ..]).t(), keep, &mut y);
+        general_mat_mul(1.0, &x.slice(s![rows, ..]), &self.0.slice(s![columns, ..]).t(), keep, &mut y);
     }
 }

@@ -216,7 +216,7 @@ impl Weight for Int8Panels {
         store: Store,
         mut y: ArrayViewMut2<f32>,
     ) {
-        let x = x.int8();
+        let Activations::Int8(x) = x else { panic!("expected activations in blocks of integers") };
         let (count, depth) = (rows.len(), self.blocks * BLOCK);
         assert_eq!((y.dim(), x.scales.dim().1), ((count, columns.len()), self.blocks), "shapes of the block");
         assert!(rows.end <= x.scales.dim().0 && columns.end <= self.rows, "a block of the product");

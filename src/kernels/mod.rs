@@ -126,32 +126,6 @@ pub enum Activations<'a> {
     Int8(Int8Rows),
 }
 
-impl Activations<'_> {
-    #[cfg(feature = "openblas")]
-    fn rows(&self) -> ArrayView2<'_, f32> {
-        match self {
-            Activations::Rows(x) => x.view(),
-            other => panic!("expected activations as they are, found {}", other.form()),
-        }
-    }
-
-    fn int8(&self) -> &Int8Rows {
-        match self {
-            Activations::Int8(x) => x,
-            other => panic!("expected activations in blocks of integers, found {}", other.form()),
-        }
-    }
-
-    fn form(&self) -> &'static str {
-        match self {
-            Activations::Rows(_) => "rows",
-            Activations::Tiled(_) => "tiles",
-            Activations::Bf16Pairs(_) => "pairs of bf16 numbers",
-            Activations::Int8(_) => "blocks of integers",
-        }
-    }
-}
-
 /// What happens to the numbers that an output held before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {

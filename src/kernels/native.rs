@@ -143,7 +143,7 @@ impl Weight for PackedWeight {
         let ((x_rows, x_columns), pairs) = match (x, self.panels.operands()) {
             (Activations::Tiled(x), Operands::F32 | Operands::F16 | Operands::Bf16) => (x.dim(), false),
             (Activations::Bf16Pairs(x), Operands::Bf16Pairs) => (x.dim(), true),
-            (other, operands) => panic!("expected activations for {operands:?}, found {}", other.form()),
+            (_, operands) => panic!("expected activations for {operands:?}"),
         };
         assert_eq!((y.dim(), x_columns), ((count, columns.len()), depth), "shapes of the block");
         assert!(rows.end <= x_rows && columns.end <= self.panels.rows, "a block of the product");
