@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::weights::{Dtype, WeightsError};
+use crate::weights::{Dtype, TensorView, WeightsError};
 
 /// Elements widened at a time; a multiple of every block size.
 const BATCH: usize = 4096;
@@ -23,7 +23,12 @@ pub(crate) struct Operand<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// All elements of a tensor.
+    pub(crate) fn of(view: &'a TensorView<'_>) -> Self {
+        Operand { dtype: view.info.dtype, bytes: &view.data }
+    }
+
     fn check(&self, elements: usize) -> Result<(), WeightsError> {
         if self.dtype.bytes_for(elements) == Some(self.bytes.len()) {
             return Ok(());
@@ -41,19 +46,18 @@ impl Operand<'_> {
         let bytes = bytes_of(self.dtype, self.bytes, start, out.len());
         self.dtype.widen(bytes, out)?;
         if self.dtype != dtype && dtype != Dtype::F32 {
-            let mut narrow = [0u8; 2 * BATCH];
-            let narrow = narrow.get_mut(..2 * out.len()).unwrap_or_default();
+            let narrow = &mut [0u8; 2 * BATCH][..2 * out.len()];
             dtype.narrow(out, narrow)?;
             dtype.widen(narrow, out)?;
         }
-        Ok::<(), WeightsError>(())
+        Ok(())
     }
 }
 
 /// The bytes of `elements` elements from `start` on; both are multiples of the block size.
 fn bytes_of(dtype: Dtype, bytes: &[u8], start: usize, elements: usize) -> &[u8] {
     let offset = |elements: usize| elements / dtype.block_size() * dtype.block_bytes();
-    bytes.get(offset(start)..offset(start.saturating_add(elements))).unwrap_or_default()
+    &bytes[offset(start)..offset(start + elements)]
 }
 
 /// `out = a + b` in `dtype` (F32, F16 or BF16), both operands rounded to `dtype` before they are added.
@@ -66,32 +70,15 @@ pub(crate) fn add(a: Operand, b: Operand, dtype: Dtype, out: &mut [u8]) -> Resul
     a.check(elements)?;
     b.check(elements)?;
     out.par_chunks_mut(PIECE * dtype.block_bytes()).enumerate().try_for_each(|(piece, out)| {
-        let (mut x, mut y) = ([0.0f32; BATCH], [0.0f32; BATCH]);
+        let mut buffers = [[0.0f32; BATCH]; 2];
         for (batch, out) in out.chunks_mut(BATCH * dtype.block_bytes()).enumerate() {
             let (start, length) = (piece * PIECE + batch * BATCH, out.len() / dtype.block_bytes());
-            let (x, y) = (x.get_mut(..length).unwrap_or_default(), y.get_mut(..length).unwrap_or_default());
+            let [x, y] = buffers.each_mut().map(|buffer| &mut buffer[..length]);
             a.load(start, dtype, x)?;
             b.load(start, dtype, y)?;
             for (x, y) in x.iter_mut().zip(y) {
                 *x += *y;
             }
-            dtype.narrow(x, out)?;
-        }
-        Ok::<(), WeightsError>(())
-    })
-}
-
-/// `out = a`, rounded to `dtype`.
-///
-/// # Errors
-/// As [`add`].
-pub(crate) fn cast(a: Operand, dtype: Dtype, out: &mut [u8]) -> Result<(), WeightsError> {
-    a.check(out.len() / dtype.block_bytes())?;
-    out.par_chunks_mut(PIECE * dtype.block_bytes()).enumerate().try_for_each(|(piece, out)| {
-        let mut x = [0.0f32; BATCH];
-        for (batch, out) in out.chunks_mut(BATCH * dtype.block_bytes()).enumerate() {
-            let x = x.get_mut(..out.len() / dtype.block_bytes()).unwrap_or_default();
-            a.load(piece * PIECE + batch * BATCH, Dtype::F32, x)?;
             dtype.narrow(x, out)?;
         }
         Ok::<(), WeightsError>(())
@@ -111,7 +98,7 @@ pub(crate) fn sum(a: Operand, elements: usize) -> Result<f64, WeightsError> {
             let (mut start, end) = (piece * PIECE, elements.min((piece + 1) * PIECE));
             let mut sum = 0.0;
             while start < end {
-                let x = x.get_mut(..BATCH.min(end - start)).unwrap_or_default();
+                let x = &mut x[..BATCH.min(end - start)];
                 a.load(start, Dtype::F32, x)?;
                 sum += x.iter().map(|&x| f64::from(x)).sum::<f64>();
                 start += x.len();
@@ -155,7 +142,6 @@ mod tests {
         let operand = |bytes| Operand { dtype: Dtype::F16, bytes };
         assert!(add(operand(&a), operand(&b), Dtype::F16, &mut [0; 4]).is_err());
         assert!(add(operand(&a), operand(&a), Dtype::F16, &mut [0; 2]).is_err());
-        assert!(cast(operand(&a), Dtype::F32, &mut [0; 4]).is_err());
         assert!(sum(operand(&a), 3).is_err());
     }
 

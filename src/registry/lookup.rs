@@ -123,11 +123,11 @@ impl Registry {
         let mut cards = std::mem::take(&mut self.cards);
         for card in &mut cards {
             let Some(network) = self.architecture_of(card) else { continue };
-            let (parameters, context) = (network.count_parameters(), network.max_context);
-            card.context = card.context.or(Some(context));
+            let parameters = network.count_parameters().expect("a checked record has a count");
+            card.context = card.context.or(Some(network.max_context));
             let rule = card.release.vocabulary.as_ref().map(|vocabulary| vocabulary.rule);
             if rule != Some(VocabularyRule::Unknown) {
-                card.parameters = card.parameters.or(parameters);
+                card.parameters = card.parameters.or(Some(parameters));
             }
         }
         self.cards = cards;

@@ -43,14 +43,13 @@ pub(super) fn architecture(
     let ok = a.num_attention_heads.is_multiple_of(a.kv_heads());
     checker.require(ok, &field("num_key_value_heads"), expected, &a.kv_heads().to_string())?;
     network(checker, &field, a)?;
-    match (a.parameters, a.count_parameters()) {
-        (Some(stated), counted) if counted != Some(stated) => {
-            let counted = counted.map_or_else(|| "no number".to_owned(), |n| n.to_string());
-            let expected = format!("{counted}, the sum of the shapes");
-            Err(checker.wrong(&field("parameters"), expected, &stated.to_string()))
-        }
-        _ => Ok(()),
-    }
+    let counted = a.count_parameters().map_err(|error| {
+        let found = format!("{} heads", a.num_attention_heads);
+        checker.wrong(&field("num_attention_heads"), format!("a network that can be ({error})"), &found)
+    })?;
+    let stated = a.parameters.unwrap_or(counted);
+    let expected = format!("{counted}, the sum of the shapes");
+    checker.require(stated == counted, &field("parameters"), expected, &stated.to_string())
 }
 
 /// What each kind of network has and has not.

@@ -17,8 +17,7 @@ pub use sum::{SumCheck, SumVerdict, Summed};
 
 use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel};
-use crate::rebuild::arithmetic::{Operand, add, cast};
-use crate::weights::place_of;
+use crate::rebuild::arithmetic::{Operand, add};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// The embedding, `[vocabulary, hidden]`.
@@ -97,17 +96,6 @@ impl DeltaRule {
     }
 }
 
-/// Where a tensor of the result comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// The release, as it is.
-    Released,
-    /// Base plus release.
-    Sum,
-    /// Base with one more row, plus release.
-    SumWithRow,
-}
-
 /// The sum of a base and a released difference; each tensor is computed when it is asked for.
 pub struct Delta {
     base: Box<dyn TensorSource>,
@@ -115,7 +103,6 @@ pub struct Delta {
     path: PathBuf,
     rule: DeltaRule,
     infos: Vec<TensorInfo>,
-    origins: Vec<Origin>,
 }
 
 impl Delta {
@@ -127,20 +114,10 @@ impl Delta {
     /// [`FormError::Refused`] with the accident that the shapes or magnitudes tell; reading errors.
     pub fn new(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<(Delta, Vec<String>), FormError> {
         let warnings = check::check(&base, &released, &rule)?;
-        let (mut infos, mut origins) = (Vec::new(), Vec::new());
-        for info in released.tensors.tensors().iter().filter(|info| !is_buffer(&info.name)) {
-            let origin = if rule.replaces(&info.name) {
-                Origin::Released
-            } else if rule.appends_to(&info.name) {
-                Origin::SumWithRow
-            } else {
-                Origin::Sum
-            };
-            infos.push(TensorInfo { dtype: rule.dtype, ..info.clone() });
-            origins.push(origin);
-        }
+        let kept = released.tensors.tensors().iter().filter(|info| !is_buffer(&info.name));
+        let infos = kept.map(|info| TensorInfo { dtype: rule.dtype, ..info.clone() }).collect();
         let path = released.path;
-        let delta = Delta { base: base.tensors, released: released.tensors, path, rule, infos, origins };
+        let delta = Delta { base: base.tensors, released: released.tensors, path, rule, infos };
         Ok((delta, warnings))
     }
 
@@ -177,27 +154,21 @@ impl TensorSource for Delta {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let Some(place) = place_of(&self.infos, name) else {
+        let Some(info) = self.info(name) else {
             return Err(WeightsError::MissingTensor { file: self.path.clone(), name: name.to_owned() });
         };
-        let (info, origin) = (&self.infos[place], &self.origins[place]);
         let released = self.released.tensor(name)?;
-        let (dtype, operand) = (info.dtype, Operand { dtype: released.info.dtype, bytes: &released.data });
-        let mut out = Vec::new();
-        if *origin != Origin::Released || operand.dtype != dtype {
-            // Not larger than the released tensor in f32: its size was checked against the file.
-            out = vec![0; dtype.bytes_for(info.elements()).unwrap_or(0)];
+        if self.rule.replaces(name) {
+            return Ok(TensorView { info, data: released.cast(info.dtype)? });
         }
-        match origin {
-            Origin::Released if operand.dtype == dtype => {
-                return Ok(TensorView { info, data: released.data });
-            }
-            Origin::Released => cast(operand, dtype, &mut out)?,
-            Origin::Sum => {
-                let base = self.base.tensor(name)?;
-                add(Operand { dtype: base.info.dtype, bytes: &base.data }, operand, dtype, &mut out)?;
-            }
-            Origin::SumWithRow => self.sum_with_row(&self.base.tensor(name)?, &released, &mut out)?,
+        let base = self.base.tensor(name)?;
+        // Not larger than the released tensor in f32: its size was checked against the file.
+        let mut out =
+            vec![0; info.dtype.bytes_for(info.elements()).expect("sums have types of whole elements")];
+        if self.rule.appends_to(name) {
+            self.sum_with_row(&base, &released, &mut out)?;
+        } else {
+            add(Operand::of(&base), Operand::of(&released), info.dtype, &mut out)?;
         }
         Ok(TensorView { info, data: Cow::Owned(out) })
     }

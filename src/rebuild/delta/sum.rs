@@ -164,7 +164,7 @@ impl fmt::Display for SumVerdict {
 }
 
 fn sum_of(view: &TensorView<'_>) -> Result<f64, WeightsError> {
-    sum(Operand { dtype: view.info.dtype, bytes: &view.data }, view.info.elements())
+    sum(Operand::of(view), view.info.elements())
 }
 
 /// The sum of the rotary frequencies of all layers; 0 if the configuration does not say enough.

@@ -12,11 +12,10 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::adapter::{Adapter, TOKENIZER_FILES};
+use super::adapter::{Adapter, Pair, TOKENIZER_FILES};
 use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel, Refusal};
 use crate::kernels::gemm;
-use crate::rebuild::arithmetic::{Operand, cast};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
@@ -259,16 +258,27 @@ struct Merged {
 }
 
 impl Merged {
+    /// The module that a weight belongs to, and its two matrices; `None` for a weight that stays.
+    fn pair<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a Pair)> {
+        let module = name.strip_suffix(".weight")?;
+        Some((module, self.adapter.pairs.get(module)?))
+    }
+
     /// `weight + scale · B A` in place of `weight`.
-    fn add_product(&self, module: &str, info: &TensorInfo, weight: &mut [u8]) -> Result<(), WeightsError> {
-        let Some(pair) = self.adapter.pairs.get(module) else { return Ok(()) };
+    fn add_product(
+        &self,
+        module: &str,
+        pair: &Pair,
+        info: &TensorInfo,
+        weight: &mut [u8],
+    ) -> Result<(), WeightsError> {
         let (a, b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
         let scale = self.adapter.config.scale_of(module);
         let columns = a.ncols();
         let rows = (BLOCK / columns.max(1)).max(1);
-        let row_bytes = info.dtype.bytes_for(columns).unwrap_or(0).max(1);
+        let row_bytes = info.dtype.bytes_for(columns).expect("results have types of whole elements").max(1);
         let (dtype, a) = (info.dtype, a.view());
-        weight.par_chunks_mut(rows.saturating_mul(row_bytes)).enumerate().try_for_each(|(block, bytes)| {
+        weight.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(block, bytes)| {
             let count = bytes.len() / row_bytes;
             let first = block * rows;
             let b: ArrayView2<f32> = b.slice(ndarray::s![first..first + count, ..]);
@@ -286,15 +296,11 @@ impl Merged {
     /// A matrix of the adapter in f32; its shape was checked when the adapter was read.
     fn matrix(&self, name: &str) -> Result<Array2<f32>, WeightsError> {
         let view = self.adapter.tensors.tensor(name)?;
-        let shape = match *view.info.shape.as_slice() {
-            [rows, columns] => (rows, columns),
-            _ => (0, 0),
+        let &[rows, columns] = view.info.shape.as_slice() else {
+            panic!("{name}: the shapes of lora_A and lora_B were checked");
         };
-        let values = view.to_f32()?;
-        Array2::from_shape_vec(shape, values).map_err(|_| WeightsError::MissingTensor {
-            file: self.adapter.path.clone(),
-            name: name.to_owned(),
-        })
+        Ok(Array2::from_shape_vec((rows, columns), view.to_f32()?)
+            .expect("values are as many as the shape says"))
     }
 }
 
@@ -310,24 +316,13 @@ impl TensorSource for Merged {
         };
         if let Some(saved) = self.adapter.saved.get(name) {
             let view = self.adapter.tensors.tensor(saved)?;
-            if view.info.dtype == info.dtype {
-                return Ok(TensorView { info, data: view.data });
-            }
-            let mut out = vec![0; info.dtype.bytes_for(info.elements()).unwrap_or(0)];
-            cast(Operand { dtype: view.info.dtype, bytes: &view.data }, info.dtype, &mut out)?;
-            return Ok(TensorView { info, data: Cow::Owned(out) });
+            return Ok(TensorView { info, data: view.cast(info.dtype)? });
         }
         let data = self.base.tensor(name)?.data;
-        let module = name.strip_suffix(".weight").filter(|module| self.adapter.pairs.contains_key(*module));
-        let data = match module {
-            None => data,
-            Some(module) => {
-                let mut weight = data.into_owned();
-                self.add_product(module, info, &mut weight)?;
-                Cow::Owned(weight)
-            }
-        };
-        Ok(TensorView { info, data })
+        let Some((module, pair)) = self.pair(name) else { return Ok(TensorView { info, data }) };
+        let mut weight = data.into_owned();
+        self.add_product(module, pair, info, &mut weight)?;
+        Ok(TensorView { info, data: Cow::Owned(weight) })
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -341,9 +336,9 @@ impl TensorSource for Merged {
             return self.adapter.tensors.hint(saved, access);
         }
         self.base.hint(name, access);
-        let pair = name.strip_suffix(".weight").and_then(|module| self.adapter.pairs.get(module));
-        for matrix in pair.iter().flat_map(|pair| [&pair.a, &pair.b]) {
-            self.adapter.tensors.hint(matrix, access);
+        if let Some((_, Pair { a, b })) = self.pair(name) {
+            self.adapter.tensors.hint(a, access);
+            self.adapter.tensors.hint(b, access);
         }
     }
 }
