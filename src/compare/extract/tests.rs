@@ -104,7 +104,8 @@ mod merged {
     use std::path::Path;
 
     use super::*;
-    use crate::rebuild::{Adapter, MergeRule, merge};
+    use crate::rebuild::{Adapter, merge};
+    use crate::registry::Rule;
     use crate::weights::{TensorSource, TensorView};
 
     /// Half a unit in the last place of F16, relative: what storing a merged weight costs.
@@ -134,7 +135,7 @@ mod merged {
             let (plan, done) = extract(&a, &b, &options(rank, dtype), folder.path());
             assert_eq!(done.modules.len(), 14);
             let adapter = Adapter::open(folder.path()).unwrap();
-            let (model, notes) = merge(tiny().model("a"), adapter, MergeRule::Peft).unwrap();
+            let (model, notes) = merge(tiny().model("a"), adapter, Rule::PeftLora).unwrap();
             assert!(notes.is_empty(), "{notes:?}");
             for report in &done.modules {
                 let name = format!("{}.weight", report.module);

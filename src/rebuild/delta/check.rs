@@ -8,6 +8,7 @@
 use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
 use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel, Refusal};
+use crate::rebuild::layers;
 use crate::weights::{Dtype, TensorInfo};
 
 /// A difference's weights are smaller than this part of the model's.
@@ -47,15 +48,8 @@ fn learned(model: &HfModel) -> impl Iterator<Item = &TensorInfo> {
     model.tensors.tensors().iter().filter(|info| !is_buffer(&info.name))
 }
 
-/// Layers of a model, by its names.
-fn layers(model: &HfModel) -> usize {
-    let number =
-        |info: &TensorInfo| info.name.strip_prefix("model.layers.")?.split('.').next()?.parse::<usize>().ok();
-    learned(model).filter_map(number).max().map_or(0, |last| last.saturating_add(1))
-}
-
 /// "13B-sized (hidden size 5120, 40 layers)", for the sizes of the family.
-fn size_of(hidden: usize, layers: usize) -> String {
+fn size_of(hidden: usize, layers: u64) -> String {
     let name = match hidden {
         4096 => "7B-sized ",
         5120 => "13B-sized ",
@@ -67,7 +61,7 @@ fn size_of(hidden: usize, layers: usize) -> String {
 }
 
 impl Pair<'_> {
-    fn check_types(&self) -> Result<(), FormError> {
+    fn check_types(&self) -> Result<(), Box<Refusal>> {
         for (model, role) in [(self.base, "base"), (self.released, "difference")] {
             let exact = |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
             if let Some(info) = learned(model).find(|info| !exact(info.dtype)) {
@@ -81,12 +75,13 @@ impl Pair<'_> {
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), FormError> {
+    fn check_size(&self) -> Result<(), Box<Refusal>> {
         let width = |model| find(model, EMBEDDING).and_then(|info| info.shape.get(1).copied());
         let (Some(base), Some(released)) = (width(self.base), width(self.released)) else {
             return Ok(());
         };
-        let (base_layers, released_layers) = (layers(self.base), layers(self.released));
+        let (base_layers, released_layers) =
+            (layers(self.base.tensors.as_ref()), layers(self.released.tensors.as_ref()));
         if base == released && base_layers == released_layers {
             return Ok(());
         }
@@ -95,8 +90,7 @@ impl Pair<'_> {
             format!("the base that the difference was made from, {}", size_of(released, released_layers)),
             size_of(base, base_layers),
             "take the base of the difference's own size",
-        )
-        .into())
+        ))
     }
 
     fn check_magnitudes(&self) -> Result<(), FormError> {
@@ -153,7 +147,7 @@ impl Pair<'_> {
     }
 
     /// Names must be the same on both sides.
-    fn check_names(&self) -> Result<(), FormError> {
+    fn check_names(&self) -> Result<(), Box<Refusal>> {
         let sides = [(self.base, self.released, "difference"), (self.released, self.base, "base")];
         for (one, other, role) in sides {
             let mut missing = learned(one).filter(|info| find(other, &info.name).is_none());
@@ -165,15 +159,14 @@ impl Pair<'_> {
                     format!("each tensor of {} in the {role} too", one.path.display()),
                     format!("none of that name{others}"),
                     "check that both folders are complete and belong to one architecture",
-                )
-                .into());
+                ));
             }
         }
         Ok(())
     }
 
     /// The rows of embedding and output layer: where resized vocabularies show.
-    fn check_rows(&self) -> Result<(), FormError> {
+    fn check_rows(&self) -> Result<(), Box<Refusal>> {
         for name in [EMBEDDING, OUTPUT] {
             let count = |model| find(model, name).and_then(|info| info.shape.first().copied());
             let (Some(base), Some(released)) = (count(self.base), count(self.released)) else { continue };
@@ -206,12 +199,12 @@ impl Pair<'_> {
                     "the base's vocabulary was resized: take the original LLaMA, without added tokens".into()
                 }
             };
-            return Err(Refusal::new(place(self.base, name), expected, format!("{base} rows"), advice).into());
+            return Err(Refusal::new(place(self.base, name), expected, format!("{base} rows"), advice));
         }
         Ok(())
     }
 
-    fn check_shapes(&self) -> Result<(), FormError> {
+    fn check_shapes(&self) -> Result<(), Box<Refusal>> {
         for info in learned(self.released) {
             let Some(base) = find(self.base, &info.name) else { continue };
             let mut shape = base.shape.clone();
@@ -230,8 +223,7 @@ impl Pair<'_> {
                     format!("shape {shape:?}, as the base's"),
                     format!("{:?}", info.shape),
                     "the difference was made from another model: take its own base",
-                )
-                .into());
+                ));
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ pub use sum::{SumCheck, SumVerdict, Summed};
 use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel};
 use crate::rebuild::arithmetic::{Operand, add};
+use crate::registry::Rule;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// The embedding, `[vocabulary, hidden]`.
@@ -86,6 +87,15 @@ impl DeltaRule {
         dtype: Dtype::F16,
         arithmetic: "f16(f32(base) + f32(delta)); embedding and output layer are the released ones",
     };
+
+    /// The rule of differences that cards call `rule`.
+    ///
+    /// # Panics
+    /// For a rule of other releases.
+    pub(super) fn of(rule: Rule) -> DeltaRule {
+        let all = [Self::VICUNA_V0, Self::VICUNA, Self::ALPACA, Self::ZIYA];
+        all.into_iter().find(|known| known.name == rule.as_str()).expect("a rule of differences")
+    }
 
     fn replaces(&self, name: &str) -> bool {
         self.replaced.iter().any(|part| name.contains(part))

@@ -18,10 +18,10 @@ use serde_json::{Map, Value};
 use crate::base::progress::Progress;
 use crate::forms::{FormError, HfModel, Refusal, Sidecar};
 use crate::rebuild::delta::{Delta, DeltaRule, EMBEDDING, SumCheck, Summed};
-use crate::rebuild::lora::{Adapter, MergeRule, TOKENIZER_FILES, merge};
+use crate::rebuild::lora::{Adapter, TOKENIZER_FILES, merge};
 use crate::rebuild::xor::{Decrypted, decrypt_folder};
 use crate::rebuild::{InputFile, InputRecord};
-use crate::registry::Rule;
+use crate::registry::{ReleaseKind, Rule};
 use crate::weights::TensorSource;
 
 /// What is put together.
@@ -91,33 +91,21 @@ pub fn derive(
     facts: &Facts,
     progress: &dyn Progress,
 ) -> Result<Derived, FormError> {
-    let mut derived = match (rule, parts) {
-        (Rule::VicunaDelta, Parts::Difference { base, released }) => {
-            difference(base, released, DeltaRule::VICUNA)?
+    let mut derived = match (rule.kind(), parts) {
+        (ReleaseKind::Delta | ReleaseKind::Diff, Parts::Difference { base, released }) => {
+            difference(base, released, DeltaRule::of(rule))?
         }
-        (Rule::VicunaDeltaV0, Parts::Difference { base, released }) => {
-            difference(base, released, DeltaRule::VICUNA_V0)?
+        (ReleaseKind::Lora, Parts::Adapters { base, adapters }) => {
+            merged(base, &adapters, rule, facts, progress)?
         }
-        (Rule::ZiyaDelta, Parts::Difference { base, released }) => {
-            difference(base, released, DeltaRule::ZIYA)?
-        }
-        (Rule::AlpacaDiff, Parts::Difference { base, released }) => {
-            difference(base, released, DeltaRule::ALPACA)?
-        }
-        (Rule::ChineseLora, Parts::Adapters { base, adapters }) => {
-            merged(base, &adapters, MergeRule::Chinese, facts, progress)?
-        }
-        (Rule::PeftLora, Parts::Adapters { base, adapters }) => {
-            merged(base, &adapters, MergeRule::Peft, facts, progress)?
-        }
-        (Rule::BelleXor, Parts::Encrypted { release, key, work }) => {
+        (ReleaseKind::Xor, Parts::Encrypted { release, key, work }) => {
             decrypted(release, key, work, facts, progress)?
         }
-        (rule, parts) => {
+        (kind, parts) => {
             let (place, found) = parts.described();
-            let expected = match rule {
-                Rule::BelleXor => "encrypted files and their key",
-                Rule::ChineseLora | Rule::PeftLora => "a base and adapters",
+            let expected = match kind {
+                ReleaseKind::Xor => "encrypted files and their key",
+                ReleaseKind::Lora => "a base and adapters",
                 _ => "a base and a difference",
             };
             let advice =
@@ -128,9 +116,9 @@ pub fn derive(
     derived.check_rows(facts)?;
     marks::correct(&mut derived.model, &mut derived.warnings);
     if let Some(PublishedSum { sum, atol }) = facts.sum {
-        let HfModel { path, tensors, config, config_name, sidecars } = derived.model;
-        let (tensors, check) = Summed::new(tensors, sum, atol, &config);
-        derived.model = HfModel { path, tensors: Box::new(tensors), config, config_name, sidecars };
+        let model = derived.model;
+        let (tensors, check) = Summed::new(model.tensors, sum, atol, &model.config);
+        derived.model = HfModel { tensors: Box::new(tensors), ..model };
         derived.sum = Some(check);
     }
     Ok(derived)
@@ -223,7 +211,7 @@ fn difference(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<Deriv
 fn merged(
     base: HfModel,
     adapters: &[Released],
-    rule: MergeRule,
+    rule: Rule,
     facts: &Facts,
     progress: &dyn Progress,
 ) -> Result<Derived, FormError> {
@@ -246,22 +234,17 @@ fn merged(
         warnings.extend(notes);
         model = next;
     }
-    if rule == MergeRule::Chinese && facts.merge_order.is_empty() {
+    if rule == Rule::ChineseLora && facts.merge_order.is_empty() {
         warnings.extend(plus_needs_its_base(before, rows(&model), adapters));
     }
-    let config_name = model.config_name.clone();
-    let mut config = model.config;
-    describe_tensors(model.tensors.as_ref(), &mut config, &config_name, &mut Vec::new());
-    model.config = config;
+    let HfModel { tensors, config, config_name, .. } = &mut model;
+    describe_tensors(tensors.as_ref(), config, config_name, &mut Vec::new());
     let arithmetic = format!(
         "W + scale (B A), products in f32, each sum rounded once to the base's type, in this order: {}; saved modules \
          replace the base's",
         steps.join(", then ")
     );
-    let rule = match rule {
-        MergeRule::Chinese => Rule::ChineseLora.as_str(),
-        MergeRule::Peft => Rule::PeftLora.as_str(),
-    };
+    let rule = rule.as_str();
     Ok(Derived { model, rule, arithmetic, inputs, warnings, sum: None, scratch: None })
 }
 
@@ -318,11 +301,8 @@ fn decrypted(
         facts.check_digest(&folder.join(&file.name), &file.name, &file.sha256)?;
     }
     let model = HfModel::open(&folder)?;
-    let mut encrypted: Vec<InputFile> = Vec::new();
-    for file in &files {
-        let name = format!("{}.{}.enc", file.name, file.sha256);
-        encrypted.push(InputFile { path: release.join(name), sha256: None });
-    }
+    let released = files.iter().map(|file| format!("{}.{}.enc", file.name, file.sha256));
+    let encrypted = released.map(|name| InputFile { path: release.join(name), sha256: None }).collect();
     let key_file = InputFile { path: key.to_owned(), sha256: facts.key_sha256.clone() };
     let inputs = vec![
         InputRecord { role: "release".to_owned(), name: name_of(release), files: encrypted },

@@ -17,6 +17,8 @@ use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel, Refusal};
 use crate::kernels::gemm;
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
+use crate::rebuild::{layer_of, layers};
+use crate::registry::Rule;
 use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Elements of one parallel block of rows.
@@ -26,22 +28,14 @@ const PADDING: usize = 128;
 /// Padded embeddings have a multiple of this many rows.
 const PADDED_TO: usize = 8;
 
-/// How strictly an adapter's vocabulary is held to its tokenizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MergeRule {
-    /// Any adapter: an embedding may be padded to a multiple of 8.
-    Peft,
-    /// Chinese-LLaMA-Alpaca: exactly one row per token.
-    Chinese,
-}
-
 /// Merges one adapter into a model, which may itself be merged. The tokenizer's files and the size of the vocabulary
-/// are the adapter's where it brings them. Notes come back beside the model. Only headers and the adapter are read.
+/// are the adapter's where it brings them. By [`Rule::ChineseLora`] there is exactly one row per token, by any other an
+/// embedding may be padded to a multiple of 8. Notes come back beside the model. Only headers and the adapter are read.
 ///
 /// # Errors
 /// [`FormError::Refused`] if the adapter does not fit the model: other shapes, layers or modules, a vocabulary that
 /// would shrink, or rows without tokens.
-pub fn merge(base: HfModel, adapter: Adapter, rule: MergeRule) -> Result<(HfModel, Vec<String>), FormError> {
+pub fn merge(base: HfModel, adapter: Adapter, rule: Rule) -> Result<(HfModel, Vec<String>), FormError> {
     let fit = Fit { base: &base, adapter: &adapter };
     fit.check_modules()?;
     fit.check_coverage()?;
@@ -88,7 +82,10 @@ impl Fit<'_> {
             let Some(info) = self.base_info(&format!("{module}.weight")) else {
                 let expected = format!("a module that {} has", self.base.path.display());
                 let found = match layer_of(module) {
-                    Some(layer) => format!("one of layer {layer}; the base has {} layers", self.layers()),
+                    Some(layer) => format!(
+                        "one of layer {layer}; the base has {} layers",
+                        layers(self.base.tensors.as_ref())
+                    ),
                     None => "another one".to_owned(),
                 };
                 let advice = "the adapter belongs to another model: take the base that it was trained on";
@@ -132,11 +129,6 @@ impl Fit<'_> {
         let expected = "a base in F16, BF16 or F32".to_owned();
         let advice = "fetch the unquantised files: a sum with rounded weights is another model";
         Err(self.refuse(what, expected, info.dtype.to_string(), advice))
-    }
-
-    fn layers(&self) -> u64 {
-        let layers = self.base.tensors.tensors().iter().filter_map(|info| layer_of(&info.name));
-        layers.max().map_or(0, |last| last.saturating_add(1))
     }
 
     /// Every module of the base that the configuration targets must have its update.
@@ -215,7 +207,7 @@ impl Fit<'_> {
     }
 
     /// Each row of the embedding needs a token; returns a note where it may be padding.
-    fn check_tokens(&self, rule: MergeRule) -> Result<Option<String>, FormError> {
+    fn check_tokens(&self, rule: Rule) -> Result<Option<String>, FormError> {
         let old = self.base_info(EMBEDDING).and_then(|info| info.shape.first().copied());
         let saved = self.adapter.info_of_saved(EMBEDDING).and_then(|info| info.shape.first().copied());
         let Some(rows) = saved.or(old) else { return Ok(None) };
@@ -234,7 +226,7 @@ impl Fit<'_> {
         if tokens == rows || (saved.is_none() && tokens < rows) {
             return Ok(None);
         }
-        if tokens < rows && padded && rule == MergeRule::Peft {
+        if tokens < rows && padded && rule != Rule::ChineseLora {
             return Ok(Some(format!(
                 "{}: {rows} rows for {tokens} tokens; taken as padding to a multiple of {PADDED_TO}",
                 self.adapter.path.display()
@@ -243,11 +235,6 @@ impl Fit<'_> {
         let expected = format!("as many tokens as rows of embed_tokens, {rows}");
         Err(self.refuse("tokenizer", expected, format!("{tokens} tokens"), advice).into())
     }
-}
-
-/// The number behind `layers.` in a module's path.
-fn layer_of(name: &str) -> Option<u64> {
-    name.split_once("layers.").and_then(|(_, rest)| rest.split('.').next()?.parse().ok())
 }
 
 /// The merged tensors; each is computed when it is asked for.

@@ -13,7 +13,7 @@ mod targets;
 pub use adapter::Adapter;
 pub(crate) use adapter::TOKENIZER_FILES;
 pub use config::AdapterConfig;
-pub use merge::{MergeRule, merge};
+pub use merge::merge;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::*;
 use crate::forms::sample::{HIDDEN, ROWS, tiny};
 use crate::forms::{HfModel, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
+use crate::registry::Rule;
 use crate::weights::TensorSource;
 
 /// An adapter that is to be written.
@@ -79,14 +80,14 @@ impl Draft {
     }
 }
 
-fn merged(draft: &Draft, rule: MergeRule) -> Result<(HfModel, Vec<String>), String> {
+fn merged(draft: &Draft, rule: Rule) -> Result<(HfModel, Vec<String>), String> {
     merge_into(tiny().model("base"), draft, rule, None)
 }
 
 fn merge_into(
     base: HfModel,
     draft: &Draft,
-    rule: MergeRule,
+    rule: Rule,
     tokens: Option<usize>,
 ) -> Result<(HfModel, Vec<String>), String> {
     let folder = tempfile::tempdir().unwrap();
@@ -101,7 +102,7 @@ fn merge_into(
 }
 
 fn refused(draft: &Draft, parts: &[&str]) {
-    let text = merged(draft, MergeRule::Peft).err().unwrap();
+    let text = merged(draft, Rule::PeftLora).err().unwrap();
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
@@ -126,7 +127,7 @@ fn adds_the_scaled_product_to_the_targets_alone() {
     for (draft, scale) in
         [(draft(), 1.5), (draft().set("use_rslora", json!(true)), (3.0 / 2f64.sqrt()) as f32)]
     {
-        let (model, notes) = merged(&draft, MergeRule::Peft).unwrap();
+        let (model, notes) = merged(&draft, Rule::PeftLora).unwrap();
         assert!(notes.is_empty(), "{notes:?}");
         let base = tiny();
         assert_eq!(model.tensors.tensors(), base.tensors());
@@ -142,7 +143,7 @@ fn adds_the_scaled_product_to_the_targets_alone() {
 
 #[test]
 fn names_with_an_infix_or_without_prefix_give_the_same() {
-    let plain = merged(&draft(), MergeRule::Peft).unwrap().0;
+    let plain = merged(&draft(), Rule::PeftLora).unwrap().0;
     let renamed = |f: &dyn Fn(&str) -> String| {
         let mut other = draft();
         other.tensors = other.tensors.into_iter().map(|(name, tensor)| (f(&name), tensor)).collect();
@@ -153,7 +154,7 @@ fn names_with_an_infix_or_without_prefix_give_the_same() {
         renamed(&|name| name.replace(".weight", ".default.weight")),
         renamed(&|name| name.replace("base_model.model.", "")),
     ] {
-        let model = merged(&other, MergeRule::Peft).unwrap().0;
+        let model = merged(&other, Rule::PeftLora).unwrap().0;
         assert_eq!(values(model.tensors.as_ref(), name), values(plain.tensors.as_ref(), name));
     }
 }
@@ -161,10 +162,10 @@ fn names_with_an_infix_or_without_prefix_give_the_same() {
 #[test]
 fn saved_modules_replace_and_the_vocabulary_grows_in_order() {
     let (first, _) =
-        merge_into(tiny().model("base"), &draft().saving(8, 0.25), MergeRule::Chinese, Some(8)).unwrap();
+        merge_into(tiny().model("base"), &draft().saving(8, 0.25), Rule::ChineseLora, Some(8)).unwrap();
     assert_eq!(first.config["vocab_size"], 8);
     assert_eq!(first.sidecars.len(), 1);
-    let (second, _) = merge_into(first, &draft().saving(9, 0.5), MergeRule::Chinese, Some(9)).unwrap();
+    let (second, _) = merge_into(first, &draft().saving(9, 0.5), Rule::ChineseLora, Some(9)).unwrap();
     assert_eq!(second.tensors.tensor(OUTPUT).unwrap().info.shape, [9, HIDDEN]);
     assert_eq!(values(second.tensors.as_ref(), EMBEDDING), vec![0.5; 9 * HIDDEN]);
     assert_eq!((second.config["vocab_size"].as_u64(), second.sidecars.len()), (Some(9), 1));
@@ -173,7 +174,7 @@ fn saved_modules_replace_and_the_vocabulary_grows_in_order() {
     let name = format!("{module}.weight");
     let once = expected(&draft(), module, &values(&tiny(), &name), 1.5);
     assert_eq!(values(second.tensors.as_ref(), &name), expected(&draft(), module, &once, 1.5));
-    let text = merge_into(second, &draft().saving(8, 0.25), MergeRule::Chinese, Some(8)).err().unwrap();
+    let text = merge_into(second, &draft().saving(8, 0.25), Rule::ChineseLora, Some(8)).err().unwrap();
     assert!(text.contains("at least the 9 rows") && text.contains("found 8 rows"), "{text}");
 }
 
@@ -181,16 +182,16 @@ fn saved_modules_replace_and_the_vocabulary_grows_in_order() {
 fn rows_need_tokens() {
     let saving =
         |rows, tokens, rule| merge_into(tiny().model("base"), &draft().saving(rows, 0.5), rule, tokens);
-    let text = saving(8, None, MergeRule::Peft).err().unwrap();
+    let text = saving(8, None, Rule::PeftLora).err().unwrap();
     assert!(text.contains("a tokenizer of 8 tokens") && text.contains("6 rows before"), "{text}");
-    assert!(saving(ROWS, None, MergeRule::Chinese).is_ok());
+    assert!(saving(ROWS, None, Rule::ChineseLora).is_ok());
     for (rows, tokens) in [(9, 8), (8, 9), (256, 8)] {
-        let text = saving(rows, Some(tokens), MergeRule::Peft).err().unwrap();
+        let text = saving(rows, Some(tokens), Rule::PeftLora).err().unwrap();
         assert!(text.contains(&format!("{rows}, found {tokens} tokens")), "{text}");
     }
-    let notes = saving(16, Some(11), MergeRule::Peft).unwrap().1;
+    let notes = saving(16, Some(11), Rule::PeftLora).unwrap().1;
     assert!(notes.join("").contains("16 rows for 11 tokens"), "{notes:?}");
-    assert!(saving(16, Some(11), MergeRule::Chinese).is_err());
+    assert!(saving(16, Some(11), Rule::ChineseLora).is_err());
 }
 
 #[test]
@@ -265,17 +266,17 @@ fn saved_modules_must_fit() {
 fn layers_can_be_left_out_on_purpose_and_notes_are_given() {
     let mut partial = draft().set("layers_to_transform", json!([1]));
     partial.tensors.retain(|name, _| name.contains("layers.1."));
-    assert!(merged(&partial, MergeRule::Peft).is_ok());
+    assert!(merged(&partial, Rule::PeftLora).is_ok());
     let mut zero = draft();
     for (name, (_, values)) in &mut zero.tensors {
         if name.contains("lora_B") {
             values.fill(0.0);
         }
     }
-    let notes = merged(&zero, MergeRule::Peft).unwrap().1.join("");
+    let notes = merged(&zero, Rule::PeftLora).unwrap().1.join("");
     assert!(notes.contains("all lora_B are zero"), "{notes}");
     let unlisted = draft().saving(ROWS, 0.5).set("modules_to_save", json!(null));
-    let notes = merged(&unlisted, MergeRule::Peft).unwrap().1.join("");
+    let notes = merged(&unlisted, Rule::PeftLora).unwrap().1.join("");
     assert!(notes.contains("it replaces the base's"), "{notes}");
 }
 
