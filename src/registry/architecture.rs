@@ -88,7 +88,7 @@ impl ArchitectureRecord {
         // Its names are those of `config.json`. Stretched positions change no shape, and not all kinds are run.
         fields["rope_scaling"] = serde_json::Value::Null;
         let fields = fields.as_object().expect("a record is a map");
-        Ok(hf::from_map(fields, &self.name)?.parameters())
+        Ok(hf::from_map(fields, "config.json")?.parameters())
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn architecture(
     network(checker, &field, a)?;
     let counted = a.count_parameters().map_err(|error| {
         let found = format!("{} heads", a.num_attention_heads);
-        checker.wrong(&field("num_attention_heads"), format!("a network that can be ({error})"), &found)
+        checker.wrong(&field("num_attention_heads"), format!("the numbers of a network ({error})"), &found)
     })?;
     let stated = a.parameters.unwrap_or(counted);
     let expected = format!("{counted}, the sum of the shapes");
