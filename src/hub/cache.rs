@@ -82,7 +82,6 @@ pub(super) fn publish(part: &Path, path: &Path) -> Result<(), HubError> {
 
 /// Creates the folder and waits until no other process fills it. Nobody else does until the file is dropped; the system
 /// drops it when the process dies.
-#[must_use]
 pub(super) fn lock(folder: &Path) -> Result<File, HubError> {
     fs::create_dir_all(folder).map_err(HubError::io("create", folder))?;
     let path = folder.join(LOCK);
