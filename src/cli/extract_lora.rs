@@ -11,7 +11,7 @@ use super::source::Named;
 use super::{Global, bar, models};
 use crate::compare::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, Plan};
 use crate::compare::spectrum::{AVAILABLE, without_lapack};
-use crate::compare::{CompareOptions, Comparison, compare};
+use crate::compare::{Comparison, compare};
 use crate::report::numbers::{digits, percent};
 use crate::report::table::{Cell, number, text};
 use crate::report::{Format, Table, terminal_width};
@@ -114,7 +114,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let progress = bar(global);
     let (from, to) = (from.as_ref(), to.as_ref());
-    let found = compare(from, to, &|_| true, &CompareOptions::default(), &progress)?;
+    let found = compare(from, to, &|_| true, None, &progress)?;
     let plan = Plan::new(&found, &options)?;
     let done = plan.write(from, to, &options, &args.out, &progress)?;
     let lines = lines(&found, &plan, &done);

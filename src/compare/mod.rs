@@ -19,13 +19,6 @@ use crate::base::progress::{Progress, Unit};
 use crate::forms::{FormError, is_buffer};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
-/// How two models are compared.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CompareOptions {
-    /// How spectra are found; `None` for no spectra.
-    pub spectrum: Option<SpectrumOptions>,
-}
-
 /// A tensor that both models have.
 #[derive(Debug, Clone)]
 pub struct TensorChange {
@@ -89,31 +82,20 @@ impl Comparison {
     }
 }
 
-/// How the tensors of one name can be compared.
-enum Pairing {
-    /// Over this many elements, which are the first ones of both.
-    Elements(usize),
-    /// Not at all.
-    No,
-}
-
-fn pairing(a: &TensorInfo, b: &TensorInfo) -> Pairing {
-    if !a.dtype.is_widenable() || !b.dtype.is_widenable() {
-        return Pairing::No;
-    }
-    if a.shape == b.shape {
-        return Pairing::Elements(a.elements());
-    }
+/// The number of elements, the first ones of both, over which tensors of one name can be compared.
+fn comparable(a: &TensorInfo, b: &TensorInfo) -> Option<usize> {
     match (a.shape.as_slice(), b.shape.as_slice()) {
+        _ if !a.dtype.is_widenable() || !b.dtype.is_widenable() => None,
+        (shape_a, shape_b) if shape_a == shape_b => Some(a.elements()),
         // A vocabulary that has grown: the rows of the smaller one are the first rows of the other.
         (&[rows_a, columns_a], &[rows_b, columns_b]) if columns_a == columns_b => {
-            Pairing::Elements(rows_a.min(rows_b) * columns_a)
+            Some(rows_a.min(rows_b) * columns_a)
         }
-        _ => Pairing::No,
+        _ => None,
     }
 }
 
-/// Compares all tensors whose name `wanted` accepts.
+/// Compares all tensors whose name `wanted` accepts, with singular values if `spectrum` says how they are found.
 ///
 /// # Errors
 /// [`FormError::Weights`] if a tensor cannot be read, [`FormError::Refused`] if LAPACK is needed and missing or
@@ -122,10 +104,10 @@ pub fn compare(
     a: &dyn TensorSource,
     b: &dyn TensorSource,
     wanted: &dyn Fn(&str) -> bool,
-    options: &CompareOptions,
+    spectrum: Option<SpectrumOptions>,
     progress: &dyn Progress,
 ) -> Result<Comparison, FormError> {
-    if options.spectrum.is_some() && !spectrum::AVAILABLE {
+    if spectrum.is_some() && !spectrum::AVAILABLE {
         return Err(spectrum::without_lapack().into());
     }
     let wanted = |info: &&TensorInfo| !is_buffer(&info.name) && wanted(&info.name);
@@ -134,9 +116,9 @@ pub fn compare(
     for info_a in a.tensors().iter().filter(wanted) {
         match b.info(&info_a.name) {
             None => found.only_in_a.push(info_a.clone()),
-            Some(info_b) => match pairing(info_a, info_b) {
-                Pairing::Elements(count) => pairs.push((info_a, info_b, count)),
-                Pairing::No => found.incomparable.push(Incomparable {
+            Some(info_b) => match comparable(info_a, info_b) {
+                Some(count) => pairs.push((info_a, info_b, count)),
+                None => found.incomparable.push(Incomparable {
                     name: info_a.name.clone(),
                     a: words(info_a),
                     b: words(info_b),
@@ -154,7 +136,7 @@ pub fn compare(
             a.hint(&next.name, Access::Soon);
             b.hint(&next.name, Access::Soon);
         }
-        found.changes.push(change(a, b, info_a, info_b, count, options)?);
+        found.changes.push(change(a, b, info_a, info_b, count, spectrum)?);
         a.hint(&info_a.name, Access::Done);
         b.hint(&info_a.name, Access::Done);
         progress.advance(count as u64);
@@ -170,13 +152,13 @@ fn change(
     info_a: &TensorInfo,
     info_b: &TensorInfo,
     count: usize,
-    options: &CompareOptions,
+    spectrum: Option<SpectrumOptions>,
 ) -> Result<TensorChange, FormError> {
     let (view_a, view_b) = (a.tensor(&info_a.name)?, b.tensor(&info_b.name)?);
     let moments = Moments::of(&view_a, &view_b, count)?;
-    let spectrum = match (&options.spectrum, Difference::new(&view_a, &view_b)) {
+    let spectrum = match (spectrum, Difference::new(&view_a, &view_b)) {
         (Some(options), Some(difference)) if moments.delta_squared > 0.0 && moments.non_finite == 0 => {
-            Some(spectrum::spectrum(&difference, moments.delta_squared, options)?)
+            Some(spectrum::spectrum(&difference, moments.delta_squared, &options)?)
         }
         _ => None,
     };

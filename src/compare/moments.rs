@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::weights::{Dtype, TensorView, WeightsError};
+use crate::weights::{TensorView, WeightsError};
 
 /// Elements of a piece; whole blocks of every quantised type.
 const PIECE: usize = 1 << 16;
@@ -42,8 +42,8 @@ impl Moments {
                 let first = piece * PIECE;
                 let length = PIECE.min(count - first);
                 let (mut x, mut y) = (vec![0.0; length], vec![0.0; length]);
-                widen(a, first, &mut x)?;
-                widen(b, first, &mut y)?;
+                a.widen_from(first, &mut x)?;
+                b.widen_from(first, &mut y)?;
                 Ok(Self::of_piece(&x, &y))
             })
             .collect::<Result<_, WeightsError>>()?;
@@ -109,19 +109,11 @@ impl Moments {
     }
 }
 
-/// Widens the elements from `first` on, as many as `out` holds.
-fn widen(view: &TensorView<'_>, first: usize, out: &mut [f32]) -> Result<(), WeightsError> {
-    let dtype: Dtype = view.info.dtype;
-    let range =
-        dtype.bytes_for(first).and_then(|start| Some(start..start.checked_add(dtype.bytes_for(out.len())?)?));
-    // An empty slice is refused by the length check of `widen`.
-    dtype.widen(range.and_then(|range| view.data.get(range)).unwrap_or_default(), out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::compare::spectrum::testing::{Matrix, numbers};
+    use crate::weights::Dtype;
     use ndarray::array;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Moments, TensorChange, TensorKind};
+use super::{Moments, TensorChange, TensorKind, TensorPlace};
 
 /// Tensors taken together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -57,12 +57,12 @@ pub fn all(changes: &[TensorChange]) -> Group {
 
 /// One group to a kind; `rank` is the r of [`Group::mean_energy`].
 pub fn by_kind(changes: &[TensorChange], rank: usize) -> BTreeMap<TensorKind, Group> {
-    group(changes, rank, |change| change.place.kind)
+    grouped(changes, rank, |place| place.kind)
 }
 
 /// One group to a layer; `None` holds what belongs to no layer.
 pub fn by_layer(changes: &[TensorChange], rank: usize) -> BTreeMap<Option<u32>, Group> {
-    group(changes, rank, |change| change.place.layer)
+    grouped(changes, rank, |place| place.layer)
 }
 
 /// One group to a layer and kind.
@@ -70,17 +70,13 @@ pub fn by_layer_and_kind(
     changes: &[TensorChange],
     rank: usize,
 ) -> BTreeMap<(Option<u32>, TensorKind), Group> {
-    group(changes, rank, |change| (change.place.layer, change.place.kind))
+    grouped(changes, rank, |place| (place.layer, place.kind))
 }
 
-fn group<K: Ord>(
-    changes: &[TensorChange],
-    rank: usize,
-    key: impl Fn(&TensorChange) -> K,
-) -> BTreeMap<K, Group> {
+fn grouped<K: Ord>(changes: &[TensorChange], rank: usize, key: fn(&TensorPlace) -> K) -> BTreeMap<K, Group> {
     let mut groups: BTreeMap<K, Group> = BTreeMap::new();
     for change in changes {
-        groups.entry(key(change)).or_default().add(change, rank);
+        groups.entry(key(&change.place)).or_default().add(change, rank);
     }
     groups
 }

@@ -14,7 +14,7 @@ fn random(seed: u64, rows: usize, columns: usize) -> Array2<f32> {
 }
 
 fn run(a: &dyn TensorSource, b: &dyn TensorSource) -> Comparison {
-    compare(a, b, &|_| true, &CompareOptions::default(), &Silent).unwrap()
+    compare(a, b, &|_| true, None, &Silent).unwrap()
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn a_change_of_rank_two_has_rank_two() {
     let tuned = &base + &known_spectrum(40, 30, &[3.0, 1.0]).mapv(|x| x as f32);
     let a = in_memory(vec![(Q, Dtype::F32, base), (EMBED, Dtype::F32, random(3, 5, 30))]);
     let b = in_memory(vec![(Q, Dtype::F32, tuned), (EMBED, Dtype::F32, random(3, 5, 30))]);
-    let options = CompareOptions { spectrum: Some(SpectrumOptions::default()) };
-    let found = compare(&a, &b, &|_| true, &options, &Silent).unwrap();
+    let spectrum = Some(SpectrumOptions::default());
+    let found = compare(&a, &b, &|_| true, spectrum, &Silent).unwrap();
     let spectrum = found.changes[1].spectrum.as_ref().unwrap();
     assert!((spectrum.values[0] - 3.0).abs() < 1e-5 && (spectrum.values[1] - 1.0).abs() < 1e-5);
     assert!(spectrum.values[2] < 1e-5 && spectrum.energy(2).unwrap() > 1.0 - 1e-9);
@@ -82,7 +82,7 @@ fn a_change_of_rank_two_has_rank_two() {
 #[test]
 fn spectra_need_lapack() {
     let a = in_memory(vec![]);
-    let options = CompareOptions { spectrum: Some(SpectrumOptions::default()) };
-    let error = compare(&a, &a, &|_| true, &options, &Silent).unwrap_err().to_string();
+    let spectrum = Some(SpectrumOptions::default());
+    let error = compare(&a, &a, &|_| true, spectrum, &Silent).unwrap_err().to_string();
     assert!(error.contains("LAPACK") && error.contains("libopenblas-dev"), "{error}");
 }

@@ -30,14 +30,7 @@ impl Dtype {
     /// [`WeightsError::WidenLength`] if `out` is not exactly as long as the elements take, and
     /// [`WeightsError::NotNarrowable`] for types other than Q8_0 and Q4_0.
     pub fn quantize(self, values: &[f32], out: &mut [u8]) -> Result<(), WeightsError> {
-        if self.bytes_for(values.len()) != Some(out.len()) {
-            return Err(WeightsError::WidenLength {
-                dtype: self,
-                elements: values.len(),
-                expected: self.bytes_for(values.len()).map_or("whole blocks".to_owned(), |n| n.to_string()),
-                found: out.len(),
-            });
-        }
+        self.check_length(values.len(), out.len())?;
         match self {
             Dtype::Q8_0 => blocks::quantize_q8_0(values, out),
             Dtype::Q4_0 => blocks::quantize_q4_0(values, out),

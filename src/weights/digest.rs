@@ -50,17 +50,17 @@ impl FileDigests {
     fn of_file(&self, path: &Path) -> io::Result<String> {
         let note = self.note_of(path)?;
         let before = Stamp::of(path)?;
-        if let (Some(note), Some(stamp)) = (&note, &before)
-            && let Some(known) = recall(note, stamp)
+        if let Some(note) = &note
+            && let Some(known) = recall(note, &before)
         {
             debug!("{}: digest recalled from {}", path.display(), note.display());
             return Ok(known);
         }
         let digest = sha256_of_file(path, &Silent)?;
-        if let (Some(note), Some(stamp)) = (note, before)
-            && stamp.is_settled()
-            && Stamp::of(path)?.as_ref() == Some(&stamp)
-            && let Err(error) = write_atomically(&note, format!("{stamp} {digest}\n").as_bytes())
+        if let Some(note) = note
+            && before.is_settled()
+            && Stamp::of(path)? == before
+            && let Err(error) = write_atomically(&note, format!("{before} {digest}\n").as_bytes())
         {
             debug!("the digest of {} is not remembered: {error}", path.display());
         }
@@ -85,7 +85,6 @@ fn recall(note: &Path, stamp: &Stamp) -> Option<String> {
     is_hex(digest, 64).then(|| digest.to_owned())
 }
 
-#[cfg(unix)]
 mod stamp {
     use std::fmt;
     use std::io;
@@ -109,16 +108,16 @@ mod stamp {
     }
 
     impl Stamp {
-        /// Of the file that a path leads to; `None` where systems do not tell.
-        pub fn of(path: &Path) -> io::Result<Option<Self>> {
+        /// Of the file that a path leads to.
+        pub fn of(path: &Path) -> io::Result<Self> {
             let found = std::fs::metadata(path)?;
-            Ok(Some(Self {
+            Ok(Self {
                 device: found.dev(),
                 inode: found.ino(),
                 length: found.len(),
                 modified: (found.mtime(), found.mtime_nsec()),
                 changed: (found.ctime(), found.ctime_nsec()),
-            }))
+            })
         }
 
         /// Whether the last change is some time ago.
@@ -132,33 +131,6 @@ mod stamp {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let Self { device, inode, length, modified, changed } = self;
             write!(f, "{device} {inode} {length} {}.{} {}.{}", modified.0, modified.1, changed.0, changed.1)
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod stamp {
-    use std::fmt;
-    use std::io;
-    use std::path::Path;
-
-    /// Nothing is remembered.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Stamp;
-
-    impl Stamp {
-        pub fn of(_: &Path) -> io::Result<Option<Self>> {
-            Ok(None)
-        }
-
-        pub fn is_settled(&self) -> bool {
-            false
-        }
-    }
-
-    impl fmt::Display for Stamp {
-        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            Ok(())
         }
     }
 }
@@ -188,7 +160,7 @@ mod tests {
     /// A note as a run leaves it, for a file whose last change is too near to leave one.
     fn remember(digests: &FileDigests, file: &Path, digest: &str) -> PathBuf {
         let note = digests.note_of(file).unwrap().unwrap();
-        let stamp = Stamp::of(file).unwrap().unwrap();
+        let stamp = Stamp::of(file).unwrap();
         write_atomically(&note, format!("{stamp} {digest}\n").as_bytes()).unwrap();
         note
     }
@@ -212,7 +184,7 @@ mod tests {
         File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
         assert_eq!(of(&digests), ABC);
         // Notes that were cut or written by somebody else.
-        for damaged in ["", "1 2 3", &format!("{} xyz\n", Stamp::of(&file).unwrap().unwrap())] {
+        for damaged in ["", "1 2 3", &format!("{} xyz\n", Stamp::of(&file).unwrap())] {
             fs::write(&note, damaged).unwrap();
             assert_eq!(of(&digests), ABC, "{damaged:?}");
         }

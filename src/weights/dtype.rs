@@ -135,6 +135,16 @@ impl Dtype {
         (elements / self.block_size()).checked_mul(self.block_bytes())
     }
 
+    /// That so many elements take `found` bytes.
+    pub(super) fn check_length(self, elements: usize, found: usize) -> Result<(), WeightsError> {
+        let expected = match self.bytes_for(elements) {
+            Some(bytes) if bytes == found => return Ok(()),
+            Some(bytes) => format!("{bytes} bytes"),
+            None => format!("a multiple of {} elements", self.block_size()),
+        };
+        Err(WeightsError::WidenLength { dtype: self, elements, expected, found })
+    }
+
     /// Whether [`Dtype::widen`] accepts the type.
     pub const fn is_widenable(self) -> bool {
         !matches!(self, Dtype::I64 | Dtype::I32 | Dtype::U64 | Dtype::U32)
@@ -148,18 +158,7 @@ impl Dtype {
     /// [`WeightsError::WidenLength`] if `bytes` is not exactly as long as the elements take, and
     /// [`WeightsError::NotWidenable`] for 32- and 64-bit integers.
     pub fn widen(self, bytes: &[u8], out: &mut [f32]) -> Result<(), WeightsError> {
-        if self.bytes_for(out.len()) != Some(bytes.len()) {
-            let expected = match self.bytes_for(out.len()) {
-                Some(n) => format!("{n} bytes"),
-                None => format!("a multiple of {} elements", self.block_size()),
-            };
-            return Err(WeightsError::WidenLength {
-                dtype: self,
-                elements: out.len(),
-                expected,
-                found: bytes.len(),
-            });
-        }
+        self.check_length(out.len(), bytes.len())?;
         match self {
             Dtype::F32 => each(bytes, out, f32::from_le_bytes),
             Dtype::F16 => widen_f16(bytes, out),
@@ -198,14 +197,7 @@ impl Dtype {
     /// [`WeightsError::WidenLength`] if `out` is not exactly as long as the elements take, and
     /// [`WeightsError::NotNarrowable`] for types other than F32, F16 and BF16.
     pub fn narrow(self, values: &[f32], out: &mut [u8]) -> Result<(), WeightsError> {
-        if self.bytes_for(values.len()) != Some(out.len()) {
-            return Err(WeightsError::WidenLength {
-                dtype: self,
-                elements: values.len(),
-                expected: format!("{:?} bytes", self.bytes_for(values.len())),
-                found: out.len(),
-            });
-        }
+        self.check_length(values.len(), out.len())?;
         match self {
             Dtype::F32 => each_narrowed(values, out, f32::to_le_bytes),
             Dtype::F16 => narrow_f16(values, out),
@@ -253,9 +245,7 @@ fn widen_f16(bytes: &[u8], out: &mut [f32]) {
         for (x, &bytes) in batch.iter_mut().zip(xs) {
             *x = f16::from_le_bytes(bytes);
         }
-        if let Some(xs) = batch.get(..ys.len()) {
-            xs.convert_to_f32_slice(ys);
-        }
+        batch[..ys.len()].convert_to_f32_slice(ys);
     }
 }
 
@@ -272,11 +262,9 @@ fn narrow_f16(values: &[f32], out: &mut [u8]) {
     let (elements, _) = out.as_chunks_mut::<2>();
     let mut batch = [f16::ZERO; BATCH];
     for (ys, xs) in elements.chunks_mut(BATCH).zip(values.chunks(BATCH)) {
-        if let Some(batch) = batch.get_mut(..xs.len()) {
-            batch.convert_from_f32_slice(xs);
-            for (y, x) in ys.iter_mut().zip(batch) {
-                *y = x.to_le_bytes();
-            }
+        batch[..xs.len()].convert_from_f32_slice(xs);
+        for (y, x) in ys.iter_mut().zip(batch) {
+            *y = x.to_le_bytes();
         }
     }
 }

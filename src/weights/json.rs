@@ -88,14 +88,10 @@ impl<T> Entries<T> {
     /// The entries sorted by key; a key that occurs twice comes back as the error.
     pub(super) fn unique(mut self) -> Result<Vec<(String, T)>, String> {
         self.0.sort_by(|a, b| a.0.cmp(&b.0));
-        for pair in self.0.windows(2) {
-            if let [(first, _), (second, _)] = pair
-                && first == second
-            {
-                return Err(first.clone());
-            }
+        match self.0.array_windows().find(|[a, b]| a.0 == b.0) {
+            Some([(key, _), _]) => Err(key.clone()),
+            None => Ok(self.0),
         }
-        Ok(self.0)
     }
 }
 

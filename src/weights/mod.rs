@@ -13,6 +13,7 @@ mod cast;
 mod digest;
 mod dtype;
 mod error;
+mod file;
 mod finite;
 pub mod gguf;
 mod json;
@@ -79,6 +80,15 @@ impl TensorView<'_> {
         let mut out = vec![0.0; self.info.elements()];
         self.info.dtype.widen(&self.data, &mut out)?;
         Ok(out)
+    }
+
+    /// Widens the elements from number `first` on, as many as `out` holds; both are whole blocks.
+    pub fn widen_from(&self, first: usize, out: &mut [f32]) -> Result<(), WeightsError> {
+        let dtype = self.info.dtype;
+        let bytes = |elements| dtype.bytes_for(elements).expect("whole blocks inside the tensor");
+        let start = bytes(first);
+        // What is missing is refused by the length check of `widen`.
+        dtype.widen(self.data.get(start..start + bytes(out.len())).unwrap_or_default(), out)
     }
 }
 

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use super::json::{self, Entries};
 use super::mapped::MappedFile;
 use super::open::open_file;
+use super::table::TensorTable;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
 use crate::base::fault::quoted;
-use crate::weights::place_of;
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;
@@ -28,9 +28,8 @@ const MAX_SHARDS: usize = 4096;
 pub struct ShardedWeights {
     index: PathBuf,
     shards: Vec<Box<dyn TensorSource>>,
-    infos: Vec<TensorInfo>,
-    /// Position in `shards` of each tensor of `infos`.
-    places: Vec<usize>,
+    /// With the position of each in `shards`.
+    table: TensorTable<usize>,
     warnings: Vec<String>,
 }
 
@@ -67,28 +66,22 @@ impl ShardedWeights {
             paths.iter().map(|path| open_file(path)).collect::<Result<_, _>>()?;
         let position: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, &name)| (name, i)).collect();
 
-        let (mut infos, mut places) = (Vec::with_capacity(weight_map.len()), Vec::new());
+        let mut tensors = Vec::with_capacity(weight_map.len());
         for (tensor, shard_name) in &weight_map {
-            let found = position.get(shard_name.as_str()).and_then(|&i| Some((i, shards.get(i)?)));
-            let found = found.and_then(|(i, shard)| Some((i, shard.as_ref().info(tensor)?)));
-            let Some((i, info)) = found else {
+            let place = position[shard_name.as_str()];
+            let Some(info) = shards[place].info(tensor) else {
                 let expected = format!("it in {}, as the index says", quoted(shard_name));
                 let fault = Fault::new(index, FaultKind::MissingData, expected, "a file without it");
                 return Err(fault.tensor(tensor).into());
             };
-            infos.push(info.clone());
-            places.push(i);
+            tensors.push((info.clone(), place));
         }
         refuse_unlisted_tensors(index, &shards, &paths, &weight_map)?;
 
-        let mut source = ShardedWeights { index: index.to_owned(), shards, infos, places, warnings: vec![] };
+        let table = TensorTable::new(index, tensors)?;
+        let mut source = ShardedWeights { index: index.to_owned(), shards, table, warnings: vec![] };
         source.compare_total_size(metadata.as_ref());
         Ok(source)
-    }
-
-    fn shard_of(&self, name: &str) -> Option<&dyn TensorSource> {
-        let index = place_of(&self.infos, name)?;
-        self.shards.get(*self.places.get(index)?).map(Box::as_ref)
     }
 
     /// The index file.
@@ -98,10 +91,7 @@ impl ShardedWeights {
 
     fn compare_total_size(&mut self, metadata: Option<&serde_json::Map<String, serde_json::Value>>) {
         let Some(announced) = metadata.and_then(|m| m.get("total_size")) else { return };
-        let bytes = |info: &TensorInfo| {
-            info.dtype.bytes_for(info.elements()).expect("a reader counts its bytes") as u64
-        };
-        let sum: u64 = self.infos.iter().map(bytes).sum();
+        let sum: u64 = self.tensors().iter().map(|info| info.bytes() as u64).sum();
         // Some writers store a float.
         if announced.as_u64() != Some(sum) && announced.as_f64() != Some(sum as f64) {
             let warning = format!(
@@ -117,14 +107,12 @@ impl ShardedWeights {
 
 impl TensorSource for ShardedWeights {
     fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
+        self.table.infos()
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        match self.shard_of(name) {
-            Some(shard) => shard.tensor(name),
-            None => Err(WeightsError::MissingTensor { file: self.index.clone(), name: name.to_owned() }),
-        }
+        let (_, &shard) = self.table.get(&self.index, name)?;
+        self.shards[shard].tensor(name)
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -132,8 +120,8 @@ impl TensorSource for ShardedWeights {
     }
 
     fn hint(&self, name: &str, access: Access) {
-        if let Some(shard) = self.shard_of(name) {
-            shard.hint(name, access);
+        if let Some((_, &shard)) = self.table.find(name) {
+            self.shards[shard].hint(name, access);
         }
     }
 

@@ -1,77 +1,52 @@
-//! The tensors of one file, sorted by name, and where their bytes lie.
+//! Tensors sorted by name, and where each of them lies.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
-use super::{Fault, FaultKind, TensorInfo, TensorView, WeightsError};
+use super::{Fault, FaultKind, TensorInfo, WeightsError, place_of};
 use crate::base::fault::quoted;
-use crate::weights::place_of;
 
-/// Names, types, shapes and byte ranges. Ranges were checked against the file by the reader that made them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct TensorTable {
+/// Names, types, shapes and places. Those were checked against the file by the reader that made them.
+#[derive(Debug, Clone)]
+pub struct TensorTable<P = Range<usize>> {
     infos: Vec<TensorInfo>,
-    spans: Vec<Range<usize>>,
+    places: Vec<P>,
 }
 
-impl TensorTable {
-    /// Sorts the tensors by name; a name that occurs twice is a fault.
-    pub(super) fn new(
-        file: &Path,
-        mut tensors: Vec<(TensorInfo, Range<usize>)>,
-    ) -> Result<Self, WeightsError> {
+impl<P> TensorTable<P> {
+    /// Sorts the tensors of `file` by name; a name that occurs twice is a fault.
+    pub(super) fn new(file: &Path, mut tensors: Vec<(TensorInfo, P)>) -> Result<Self, Box<Fault>> {
         tensors.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-        for pair in tensors.windows(2) {
-            if let [(first, _), (second, _)] = pair
-                && first.name == second.name
-            {
-                return Err(Fault::new(
-                    file,
-                    FaultKind::InconsistentHeader,
-                    "each name once",
-                    format!("{} twice", quoted(&first.name)),
-                )
-                .tensor(&first.name)
-                .into());
-            }
+        if let Some([(info, _), _]) = tensors.array_windows().find(|[a, b]| a.0.name == b.0.name) {
+            let found = format!("{} twice", quoted(&info.name));
+            let fault = Fault::new(file, FaultKind::InconsistentHeader, "each name once", found);
+            return Err(fault.tensor(&info.name));
         }
-        let (infos, spans) = tensors.into_iter().unzip();
-        Ok(TensorTable { infos, spans })
+        let (infos, places) = tensors.into_iter().unzip();
+        Ok(TensorTable { infos, places })
     }
 
     pub(super) fn infos(&self) -> &[TensorInfo] {
         &self.infos
     }
 
+    pub(super) fn find(&self, name: &str) -> Option<(&TensorInfo, &P)> {
+        place_of(&self.infos, name).map(|index| (&self.infos[index], &self.places[index]))
+    }
+
+    /// The same of a tensor that is asked for; `file` is where there should be one.
+    pub(super) fn get(&self, file: &Path, name: &str) -> Result<(&TensorInfo, &P), WeightsError> {
+        let missing = || WeightsError::MissingTensor { file: file.to_owned(), name: name.to_owned() };
+        self.find(name).ok_or_else(missing)
+    }
+}
+
+impl TensorTable {
     /// Tensors and their bytes in the order in which they lie in the file.
     pub(super) fn in_file_order(&self) -> Vec<(&TensorInfo, &Range<usize>)> {
-        let mut order: Vec<_> = self.infos.iter().zip(&self.spans).collect();
+        let mut order: Vec<_> = self.infos.iter().zip(&self.places).collect();
         order.sort_by_key(|(_, span)| (span.start, span.end));
         order
-    }
-
-    /// The byte range of `name`.
-    pub(super) fn span(&self, name: &str) -> Option<Range<usize>> {
-        self.find(name).map(|(_, span)| span.clone())
-    }
-
-    fn find(&self, name: &str) -> Option<(&TensorInfo, &Range<usize>)> {
-        let index = place_of(&self.infos, name)?;
-        self.infos.get(index).zip(self.spans.get(index))
-    }
-
-    /// The tensor `name` as a slice of `bytes`, the whole file.
-    pub(super) fn view<'a>(
-        &'a self,
-        file: &Path,
-        bytes: &'a [u8],
-        name: &str,
-    ) -> Result<TensorView<'a>, WeightsError> {
-        let missing = || WeightsError::MissingTensor { file: file.to_owned(), name: name.to_owned() };
-        let (info, span) = self.find(name).ok_or_else(missing)?;
-        let data = bytes.get(span.clone()).ok_or_else(missing)?;
-        Ok(TensorView { info, data: Cow::Borrowed(data) })
     }
 }
 

@@ -15,7 +15,7 @@ use super::format::{formats, one_of};
 use super::source::Named;
 use super::{Global, bar, models};
 use crate::compare::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
-use crate::compare::{CompareOptions, Comparison, compare};
+use crate::compare::{Comparison, compare};
 use crate::report::{Format, terminal_width};
 pub(super) use table::short_name;
 
@@ -126,9 +126,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
     let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
     let spectrum = (!args.fast).then_some(SpectrumOptions { method: args.method, rank: args.rank });
-    let options = CompareOptions { spectrum };
     let (from, to) = (a.tensors()?, b.tensors()?);
-    let found = compare(from.as_ref(), to.as_ref(), &wanted, &options, &bar(global))?;
+    let found = compare(from.as_ref(), to.as_ref(), &wanted, spectrum, &bar(global))?;
     check(&found, args)?;
     let names = [a.name.as_str(), b.name.as_str()];
     let report = Report { names, found: &found, spectra: !args.fast, rank: args.rank };

@@ -41,7 +41,7 @@ fn model(tuned: bool) -> impl TensorSource {
 
 fn found(spectra: bool) -> Comparison {
     let spectrum = spectra.then(SpectrumOptions::default);
-    compare(&model(false), &model(true), &|_| true, &CompareOptions { spectrum }, &Silent).unwrap()
+    compare(&model(false), &model(true), &|_| true, spectrum, &Silent).unwrap()
 }
 
 fn report(found: &Comparison, spectra: bool) -> Report<'_> {
@@ -105,7 +105,7 @@ fn without_singular_values() {
 
 #[test]
 fn identical_models_are_said_to_be() {
-    let found = compare(&model(true), &model(true), &|_| true, &CompareOptions::default(), &Silent).unwrap();
+    let found = compare(&model(true), &model(true), &|_| true, None, &Silent).unwrap();
     let text = table::page(&report(&found, false), 20, Format::Table, 100);
     assert_eq!(text, "base and tuned are identical: 10 tensors with equal values.\n");
 }

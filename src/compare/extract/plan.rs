@@ -81,7 +81,7 @@ impl Plan {
         match (change.place.kind, module) {
             (TensorKind::Embed | TensorKind::Head, Some(module)) => {
                 if change.shape_b.first() < change.shape_a.first() {
-                    let rows = |shape: &[usize]| format!("{} rows", shape.first().copied().unwrap_or(0));
+                    let rows = |shape: &[usize]| format!("{} rows", shape[0]);
                     let expected = format!("at least the {} of A", rows(&change.shape_a));
                     let advice = "an adapter can only add rows: name the model with fewer rows first";
                     return Err(Refusal::new(&change.name, expected, rows(&change.shape_b), advice));

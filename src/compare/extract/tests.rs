@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::progress::Silent;
-use crate::compare::{CompareOptions, Comparison, compare};
+use crate::compare::{Comparison, compare};
 use crate::forms::sample::{HIDDEN, Memory, ROWS, tiny};
 
 const EMBED: &str = "model.embed_tokens.weight";
@@ -14,7 +14,7 @@ fn options(rank: usize, dtype: Dtype) -> ExtractOptions {
 }
 
 fn compared(a: &Memory, b: &Memory) -> Comparison {
-    compare(a, b, &|_| true, &CompareOptions::default(), &Silent).unwrap()
+    compare(a, b, &|_| true, None, &Silent).unwrap()
 }
 
 fn plan(a: &Memory, b: &Memory, options: &ExtractOptions) -> Result<Plan, String> {
@@ -156,14 +156,9 @@ mod merged {
         let (a, b) = (tiny(), tuned(&["layers.0.mlp.up_proj"]));
         let folder = tempfile::tempdir().unwrap();
         let (_, done) = extract(&a, &b, &options(2, Dtype::F32), folder.path());
-        let found = compare(
-            &a,
-            &b,
-            &|_| true,
-            &CompareOptions { spectrum: Some(crate::compare::spectrum::SpectrumOptions::default()) },
-            &Silent,
-        )
-        .unwrap();
+        let found =
+            compare(&a, &b, &|_| true, Some(crate::compare::spectrum::SpectrumOptions::default()), &Silent)
+                .unwrap();
         let spectrum = found.changes.iter().find_map(|c| c.spectrum.as_ref()).unwrap();
         let rest: f64 = spectrum.values.iter().skip(2).map(|s| s * s).sum();
         assert!((done.modules[0].residual_norm - rest.sqrt()).abs() < 1e-6 * rest.sqrt());

@@ -29,6 +29,9 @@ pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
 pub const CONFIG_FILE: &str = "adapter_config.json";
 /// What PEFT puts before the names of the model.
 const PREFIX: &str = "base_model.model.";
+/// What it puts behind them, for the two matrices of an update.
+const LORA_A: &str = ".lora_A.weight";
+const LORA_B: &str = ".lora_B.weight";
 /// Elements of a block when residuals are summed.
 const BLOCK: usize = 1 << 20;
 
@@ -66,13 +69,6 @@ impl Extraction {
     pub fn residual_norm(&self) -> f64 {
         self.modules.iter().map(|m| m.residual_norm * m.residual_norm).sum::<f64>().sqrt()
     }
-}
-
-/// The two matrices of a module as they are stored.
-struct Pair {
-    module: String,
-    a: Vec<u8>,
-    b: Vec<u8>,
 }
 
 impl Plan {
@@ -121,29 +117,26 @@ impl Plan {
         let layout = Layout::plan(&self.infos(a, b, options)?, u64::MAX, &metadata)?;
         let mut file = AtomicFile::create(path).map_err(failed)?;
         let mut done = Extraction::default();
-        let mut pair: Option<Pair> = None;
+        // The matrix B of the module whose A is written: they follow each other, so both are computed at once.
+        let mut second = None;
         for planned in &layout.files {
             file.write_all(&planned.header(&metadata)?).map_err(failed)?;
             for tensor in &planned.tensors {
-                let name = tensor.info.name.strip_prefix(PREFIX).unwrap_or(&tensor.info.name);
-                let Some((module, half)) = halves(name) else {
-                    file.write_all(&b.tensor(name)?.data).map_err(failed)?;
+                let name = tensor.info.name.strip_prefix(PREFIX).expect("every name was made with it");
+                let written = if let Some(module) = name.strip_suffix(LORA_A) {
+                    let ([first, other], report) = factor(a, b, module, options)?;
+                    done.modules.push(report);
+                    progress.advance(1);
+                    second = Some(other);
+                    file.write_all(&first)
+                } else if name.ends_with(LORA_B) {
+                    file.write_all(&second.take().expect("B follows A"))
+                } else {
+                    let written = file.write_all(&b.tensor(name)?.data);
                     b.hint(name, Access::Done);
-                    continue;
+                    written
                 };
-                // The two matrices of a module follow each other, so each is computed once.
-                let current = match pair.take().filter(|pair| pair.module == module) {
-                    Some(pair) => pair,
-                    None => {
-                        let (new, report) = factor(a, b, module, options)?;
-                        done.modules.push(report);
-                        progress.advance(1);
-                        new
-                    }
-                };
-                let bytes = if half == Half::A { &current.a } else { &current.b };
-                file.write_all(bytes).map_err(failed)?;
-                pair = Some(current);
+                written.map_err(failed)?;
             }
         }
         file.commit().map_err(failed)?;
@@ -159,9 +152,11 @@ impl Plan {
     ) -> Result<Vec<TensorInfo>, FormError> {
         let mut infos = Vec::new();
         for module in &self.modules {
-            let &[rows, columns] = find(a, &format!("{module}.weight"))?.shape.as_slice() else { continue };
-            for (half, shape) in [("A", vec![options.rank, columns]), ("B", vec![rows, options.rank])] {
-                let name = format!("{PREFIX}{module}.lora_{half}.weight");
+            let &[rows, columns] = find(a, &format!("{module}.weight"))?.shape.as_slice() else {
+                panic!("{module}: a linear layer is a matrix");
+            };
+            for (half, shape) in [(LORA_A, vec![options.rank, columns]), (LORA_B, vec![rows, options.rank])] {
+                let name = format!("{PREFIX}{module}{half}");
                 infos.push(TensorInfo { name, dtype: options.dtype, shape });
             }
         }
@@ -194,18 +189,6 @@ impl Plan {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Half {
-    A,
-    B,
-}
-
-/// Module and half of the name of an update's matrix; `None` for saved modules.
-fn halves(name: &str) -> Option<(&str, Half)> {
-    let a = name.strip_suffix(".lora_A.weight").map(|module| (module, Half::A));
-    a.or_else(|| name.strip_suffix(".lora_B.weight").map(|module| (module, Half::B)))
-}
-
 fn find<'s>(source: &'s dyn TensorSource, name: &str) -> Result<&'s TensorInfo, WeightsError> {
     source.info(name).ok_or_else(|| WeightsError::MissingTensor {
         file: source.files().into_iter().next().unwrap_or_default(),
@@ -213,13 +196,13 @@ fn find<'s>(source: &'s dyn TensorSource, name: &str) -> Result<&'s TensorInfo, 
     })
 }
 
-/// The update of one module, rounded to the type that is stored, and what it leaves out.
+/// The update of one module, A and B rounded to the type that is stored, and what it leaves out.
 fn factor(
     a: &dyn TensorSource,
     b: &dyn TensorSource,
     module: &str,
     options: &ExtractOptions,
-) -> Result<(Pair, Extracted), FormError> {
+) -> Result<([Vec<u8>; 2], Extracted), FormError> {
     let name = format!("{module}.weight");
     let (base, tuned) = (a.tensor(&name)?, b.tensor(&name)?);
     let Some(difference) = Difference::new(&base, &tuned) else {
@@ -251,7 +234,7 @@ fn factor(
         energy: if total > 0.0 { (1.0 - rest / total).clamp(0.0, 1.0) } else { 1.0 },
         method: found.method,
     };
-    Ok((Pair { module: module.to_owned(), a: a_bytes, b: b_bytes }, report))
+    Ok(([a_bytes, b_bytes], report))
 }
 
 /// Copies the files of a tokenizer; returns their names.
@@ -270,18 +253,17 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, FormError
 /// A matrix as bytes, and the values that those bytes have.
 fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f64>), FormError> {
     let flat: Vec<f32> = values.iter().copied().collect();
-    let mut bytes = vec![0; dtype.bytes_for(flat.len()).unwrap_or(0)];
+    let mut bytes = vec![0; dtype.bytes_for(flat.len()).expect("a plain type")];
     dtype.narrow(&flat, &mut bytes)?;
     let mut back = vec![0.0; flat.len()];
     dtype.widen(&bytes, &mut back)?;
     if let Some(index) = back.iter().position(|x| !x.is_finite()) {
-        let found = format!("{:e}", flat.get(index).copied().unwrap_or(f32::NAN));
+        let found = format!("{:e}", flat[index]);
         let expected = format!("factors that {dtype} can hold");
         return Err(Refusal::new(name, expected, found, "store the adapter with --dtype f32").into());
     }
-    let mut back = back.into_iter();
-    let values = Array2::from_shape_simple_fn(values.dim(), || back.next().map_or(0.0, f64::from));
-    Ok((bytes, values))
+    let back = back.into_iter().map(f64::from).collect();
+    Ok((bytes, Array2::from_shape_vec(values.dim(), back).expect("as many values as there were")))
 }
 
 /// `‖Δ‖²` and `‖Δ − up · down‖²`, in an order that does not depend on the number of threads.

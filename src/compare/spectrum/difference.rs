@@ -21,17 +21,10 @@ const ROWS: usize = 1024;
 /// `tuned − base`, `[rows, columns]`, computed when asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Difference<'a> {
-    base: Side<'a>,
-    tuned: Side<'a>,
+    base: &'a TensorView<'a>,
+    tuned: &'a TensorView<'a>,
     rows: usize,
     columns: usize,
-}
-
-/// One of the two matrices.
-#[derive(Debug, Clone, Copy)]
-struct Side<'a> {
-    bytes: &'a [u8],
-    dtype: Dtype,
 }
 
 impl<'a> Difference<'a> {
@@ -45,15 +38,14 @@ impl<'a> Difference<'a> {
             return None;
         };
         let rows = base_rows.min(tuned_rows);
-        let side = |view: &'a TensorView<'_>| {
-            let dtype = view.info.dtype;
-            let whole = dtype.is_widenable() && dtype.bytes_for(columns).is_some();
-            whole.then_some(Side { bytes: &view.data, dtype })
-        };
-        if columns != tuned_columns || rows == 0 || columns == 0 {
-            return None;
-        }
-        Some(Self { base: side(base)?, tuned: side(tuned)?, rows, columns })
+        let widens = |dtype: Dtype| dtype.is_widenable() && dtype.bytes_for(columns).is_some();
+        let fit = columns == tuned_columns && rows > 0 && columns > 0;
+        (fit && widens(base.info.dtype) && widens(tuned.info.dtype)).then_some(Self {
+            base,
+            tuned,
+            rows,
+            columns,
+        })
     }
 
     /// Number of rows.
@@ -77,8 +69,9 @@ impl<'a> Difference<'a> {
         let mut base = vec![0.0; columns.len()];
         let mut tuned = vec![0.0; columns.len()];
         for (row, mut out) in rows.zip(out.rows_mut()) {
-            self.base.widen(row, self.columns, &columns, &mut base)?;
-            self.tuned.widen(row, self.columns, &columns, &mut tuned)?;
+            let first = row * self.columns + columns.start;
+            self.base.widen_from(first, &mut base)?;
+            self.tuned.widen_from(first, &mut tuned)?;
             for ((y, &a), &b) in out.iter_mut().zip(&base).zip(&tuned) {
                 *y = f64::from(b) - f64::from(a);
             }
@@ -146,26 +139,6 @@ impl<'a> Difference<'a> {
             },
         )?;
         Ok(gram)
-    }
-}
-
-impl Side<'_> {
-    /// Widens a part of a row.
-    fn widen(
-        &self,
-        row: usize,
-        row_elements: usize,
-        columns: &Range<usize>,
-        out: &mut [f32],
-    ) -> Result<(), WeightsError> {
-        let bytes = |elements: usize| self.dtype.bytes_for(elements);
-        let range = bytes(row_elements).and_then(|row_bytes| {
-            let start = row.checked_mul(row_bytes)?.checked_add(bytes(columns.start)?)?;
-            Some(start..start.checked_add(bytes(columns.len())?)?)
-        });
-        // An empty slice is refused by the length check of `widen`.
-        let part = range.and_then(|range| self.bytes.get(range)).unwrap_or_default();
-        self.dtype.widen(part, out)
     }
 }
 

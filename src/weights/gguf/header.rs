@@ -4,12 +4,14 @@
 //! of what the file itself holds.
 
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 use std::path::Path;
 
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::{tensors, values};
 use crate::base::fault::quoted;
+use crate::weights::file;
 use crate::weights::table::TensorTable;
 use crate::weights::{Fault, FaultKind, WeightsError};
 
@@ -26,14 +28,25 @@ const LEAST_INFO: usize = 8 + 4 + 4 + 8;
 
 /// What a header says, checked against itself and the size of the file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub struct Header {
     pub(super) version: u32,
     pub(super) metadata: Metadata,
     pub(super) table: TensorTable,
 }
 
-/// Reads the header of `file`, whose whole content is `bytes`.
-pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
+impl file::Header for Header {
+    type Place = Range<usize>;
+
+    fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
+        parse(file, bytes)
+    }
+
+    fn table(&self) -> &TensorTable {
+        &self.table
+    }
+}
+
+fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
     let mut cursor = Cursor::new(file, bytes);
     let version = magic_and_version(&mut cursor)?;
     let tensor_count = cursor.count("tensor count", LEAST_INFO, MAX_COUNT)?;
@@ -60,13 +73,8 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
         placed.push(tensors::tensor_info(&mut cursor, alignment)?);
     }
     // An empty tensor list needs no data section, and none of its padding.
-    let table = match placed.is_empty() {
-        true => TensorTable::default(),
-        false => {
-            let start = tensors::data_start(&cursor, alignment)?;
-            TensorTable::new(file, tensors::place(file, bytes.len(), start, placed)?)?
-        }
-    };
+    let start = if placed.is_empty() { 0 } else { tensors::data_start(&cursor, alignment)? };
+    let table = TensorTable::new(file, tensors::place(file, bytes.len(), start, placed)?)?;
     tensors::refuse_overlap(file, &table)?;
     Ok(Header { version, metadata, table })
 }
@@ -135,8 +143,8 @@ mod tests {
 
     use super::super::testing::Builder;
     use super::*;
-    use crate::weights::Dtype;
     use crate::weights::gguf::Value;
+    use crate::weights::{Dtype, GgufFile, TensorSource};
 
     fn parsed(bytes: &[u8]) -> Result<Header, WeightsError> {
         parse(Path::new("test.gguf"), bytes)
@@ -170,7 +178,8 @@ mod tests {
                 (infos[1].name.as_str(), infos[1].dtype, &infos[1].shape[..]),
                 ("b", Dtype::F32, &[2, 3][..])
             );
-            let view = header.table.view(Path::new("x"), &bytes, "b").unwrap();
+            let file = GgufFile::from_bytes(Path::new("x"), bytes).unwrap();
+            let view = file.tensor("b").unwrap();
             assert_eq!(view.to_f32().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         }
     }
@@ -180,8 +189,8 @@ mod tests {
         let mut builder = good().u32("general.alignment", 256);
         builder.alignment = 256;
         let bytes = builder.build();
-        let header = parsed(&bytes).unwrap();
-        let view = header.table.view(Path::new("x"), &bytes, "a").unwrap();
+        let file = GgufFile::from_bytes(Path::new("x"), bytes).unwrap();
+        let view = file.tensor("a").unwrap();
         assert_eq!(&*view.data, [1; 68]);
         builder.alignment = 128;
         assert_eq!(kind(&builder.build()), Some(FaultKind::InconsistentHeader));
@@ -263,9 +272,9 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            if let Ok(header) = parsed(&bytes) {
-                for info in header.table.infos() {
-                    let view = header.table.view(Path::new("x"), &bytes, &info.name).unwrap();
+            if let Ok(file) = GgufFile::from_bytes(Path::new("x"), bytes) {
+                for info in file.tensors() {
+                    let view = file.tensor(&info.name).unwrap();
                     prop_assert_eq!(info.dtype.bytes_for(info.elements()), Some(view.data.len()));
                 }
             }

@@ -127,57 +127,42 @@ fn within(position: u64, length: usize) -> Option<usize> {
     usize::try_from(position).ok().filter(|&position| position <= length)
 }
 
+/// The types that are read, with ggml's numbers of them.
+const TYPES: [(u32, Dtype); 18] = [
+    (0, Dtype::F32),
+    (1, Dtype::F16),
+    (2, Dtype::Q4_0),
+    (3, Dtype::Q4_1),
+    (6, Dtype::Q5_0),
+    (7, Dtype::Q5_1),
+    (8, Dtype::Q8_0),
+    (10, Dtype::Q2K),
+    (11, Dtype::Q3K),
+    (12, Dtype::Q4K),
+    (13, Dtype::Q5K),
+    (14, Dtype::Q6K),
+    (24, Dtype::I8),
+    (25, Dtype::I16),
+    (26, Dtype::I32),
+    (27, Dtype::I64),
+    (28, Dtype::F64),
+    (30, Dtype::BF16),
+];
+
 /// The type with ggml's number `code`, or a description of what it is.
 fn dtype_of(code: u32) -> Result<Dtype, String> {
-    Ok(match code {
-        0 => Dtype::F32,
-        1 => Dtype::F16,
-        2 => Dtype::Q4_0,
-        3 => Dtype::Q4_1,
-        6 => Dtype::Q5_0,
-        7 => Dtype::Q5_1,
-        8 => Dtype::Q8_0,
-        10 => Dtype::Q2K,
-        11 => Dtype::Q3K,
-        12 => Dtype::Q4K,
-        13 => Dtype::Q5K,
-        14 => Dtype::Q6K,
-        24 => Dtype::I8,
-        25 => Dtype::I16,
-        26 => Dtype::I32,
-        27 => Dtype::I64,
-        28 => Dtype::F64,
-        30 => Dtype::BF16,
-        4 | 5 => return Err(format!("type {code}, Q4_{}, which ggml removed", code - 2)),
-        9 | 15 => return Err(format!("type {code}, an intermediate format that is never stored")),
-        16..=23 | 29 => return Err(format!("type {code}, an importance-matrix (IQ) format")),
-        _ => return Err(format!("type {code}")),
+    let known = TYPES.iter().find(|(number, _)| *number == code).map(|(_, dtype)| *dtype);
+    known.ok_or_else(|| match code {
+        4 | 5 => format!("type {code}, Q4_{}, which ggml removed", code - 2),
+        9 | 15 => format!("type {code}, an intermediate format that is never stored"),
+        16..=23 | 29 => format!("type {code}, an importance-matrix (IQ) format"),
+        _ => format!("type {code}"),
     })
 }
 
 /// ggml's number of a type; `None` for the types that ggml does not have.
 pub(super) fn code_of(dtype: Dtype) -> Option<u32> {
-    Some(match dtype {
-        Dtype::F32 => 0,
-        Dtype::F16 => 1,
-        Dtype::Q4_0 => 2,
-        Dtype::Q4_1 => 3,
-        Dtype::Q5_0 => 6,
-        Dtype::Q5_1 => 7,
-        Dtype::Q8_0 => 8,
-        Dtype::Q2K => 10,
-        Dtype::Q3K => 11,
-        Dtype::Q4K => 12,
-        Dtype::Q5K => 13,
-        Dtype::Q6K => 14,
-        Dtype::I8 => 24,
-        Dtype::I16 => 25,
-        Dtype::I32 => 26,
-        Dtype::I64 => 27,
-        Dtype::F64 => 28,
-        Dtype::BF16 => 30,
-        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 | Dtype::Bool => return None,
-    })
+    TYPES.iter().find(|(_, known)| *known == dtype).map(|(number, _)| *number)
 }
 
 fn supported_types() -> &'static str {
@@ -186,9 +171,10 @@ fn supported_types() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::header::parse;
+    use super::super::header::Header;
     use super::super::testing::{Builder, Tensor};
     use super::*;
+    use crate::weights::file::Header as _;
 
     /// What is found in a file of one good tensor and one that was changed.
     fn kind(change: impl FnOnce(&mut Tensor)) -> Option<FaultKind> {
@@ -196,7 +182,7 @@ mod tests {
         let mut tensor = Tensor { name: "t".into(), shape, code: 2, data, offset: None };
         change(&mut tensor);
         let bytes = Builder::new().f32("a", &[32], &[1.0; 32]).tensor(tensor).build();
-        parse(Path::new("test.gguf"), &bytes).err().map(|error| error.fault_kind().unwrap())
+        Header::parse(Path::new("test.gguf"), &bytes).err().map(|error| error.fault_kind().unwrap())
     }
 
     #[test]

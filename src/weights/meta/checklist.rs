@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::digest::{Md5, of_reader};
 
-use super::quoted;
+use crate::base::fault::quoted;
 use crate::base::progress::{Progress, Unit};
 use crate::weights::{Fault, FaultKind, WeightsError};
 

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::table::TensorTable;
 use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
-use crate::base::fault::quoted;
-use crate::weights::place_of;
 
 mod checklist;
 
@@ -27,9 +26,8 @@ const TASK_BYTES: usize = 1 << 18;
 pub struct MetaShards {
     folder: PathBuf,
     shards: Vec<TorchFile>,
-    infos: Vec<TensorInfo>,
-    /// How each of `infos` is put together.
-    joins: Vec<Join>,
+    /// With how each is put together.
+    table: TensorTable<Join>,
 }
 
 /// How the parts of a tensor become one.
@@ -79,7 +77,7 @@ impl MetaShards {
         let folder = folder.as_ref();
         let shards: Vec<TorchFile> =
             shard_files(folder)?.iter().map(TorchFile::open).collect::<Result<_, _>>()?;
-        let (mut infos, mut joins) = (Vec::new(), Vec::new());
+        let mut tensors = Vec::new();
         let (first, others) = shards.split_first().ok_or_else(|| no_shards(folder))?;
         for info in first.tensors() {
             let Some(join) = join(&info.name) else {
@@ -92,8 +90,7 @@ impl MetaShards {
             if join == Join::Dropped {
                 continue;
             }
-            infos.push(joined(info, join, first, others)?);
-            joins.push(join);
+            tensors.push((joined(info, join, first, others)?, join));
         }
         for other in others {
             if let Some(info) = other.tensors().iter().find(|info| first.info(&info.name).is_none()) {
@@ -103,7 +100,8 @@ impl MetaShards {
                     .into());
             }
         }
-        Ok(MetaShards { folder: folder.to_owned(), shards, infos, joins })
+        let table = TensorTable::new(folder, tensors)?;
+        Ok(MetaShards { folder: folder.to_owned(), shards, table })
     }
 
     /// The folder.
@@ -115,33 +113,24 @@ impl MetaShards {
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
-
-    fn find(&self, name: &str) -> Option<(&TensorInfo, Join)> {
-        let index = place_of(&self.infos, name)?;
-        self.infos.get(index).zip(self.joins.get(index).copied())
-    }
 }
 
 impl TensorSource for MetaShards {
     fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
+        self.table.infos()
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let missing = || WeightsError::MissingTensor { file: self.folder.clone(), name: name.to_owned() };
-        let (info, join) = self.find(name).ok_or_else(missing)?;
-        let data = match (self.shards.as_slice(), join) {
-            ([], _) => return Err(missing()),
-            ([first], _) | ([first, ..], Join::Same | Join::Dropped) => first.tensor(name)?.data,
-            (shards, Join::Rows | Join::Columns) => {
-                let views: Vec<TensorView> =
-                    shards.iter().map(|shard| shard.tensor(name)).collect::<Result<_, _>>()?;
-                let parts: Vec<&[u8]> = views.iter().map(|view| view.data.as_ref()).collect();
-                let rows = if join == Join::Rows { 1 } else { info.shape[0] };
-                Cow::Owned(side_by_side(&parts, rows))
-            }
+        let (info, join) = self.table.get(&self.folder, name)?;
+        let rows = match join {
+            Join::Rows if self.shards.len() > 1 => 1,
+            Join::Columns if self.shards.len() > 1 => info.shape[0],
+            _ => return Ok(TensorView { info, data: self.shards[0].tensor(name)?.data }),
         };
-        Ok(TensorView { info, data })
+        let parts = self.shards.iter().map(|shard| Ok(shard.tensor(name)?.data));
+        let parts: Vec<Cow<[u8]>> = parts.collect::<Result<_, WeightsError>>()?;
+        let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+        Ok(TensorView { info, data: Cow::Owned(side_by_side(&parts, rows)) })
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -257,9 +246,7 @@ fn side_by_side(parts: &[&[u8]], rows: usize) -> Vec<u8> {
             let (row, mut rest) = (task * per_task + row, out);
             for (part, &width) in parts.iter().zip(&widths) {
                 let (to, after) = rest.split_at_mut(width);
-                if let Some(from) = part.get(row * width..(row + 1) * width) {
-                    to.copy_from_slice(from);
-                }
+                to.copy_from_slice(&part[row * width..(row + 1) * width]);
                 rest = after;
             }
         }

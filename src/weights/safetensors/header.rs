@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use crate::base::fault::quoted;
+use crate::weights::file;
 use crate::weights::json::{self, Entries};
 use crate::weights::table::{TensorTable, checked_elements};
 use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};
@@ -26,7 +27,7 @@ pub(super) const METADATA: &str = "__metadata__";
 
 /// What a header says, checked against itself and the size of the file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub struct Header {
     pub(super) table: TensorTable,
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -72,16 +73,26 @@ impl<'de> Deserialize<'de> for RawHeader {
     }
 }
 
-/// Reads the header of `file`, whose whole content is `bytes`.
-pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
+impl file::Header for Header {
+    type Place = Range<usize>;
+
+    fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
+        parse(file, bytes)
+    }
+
+    fn table(&self) -> &TensorTable {
+        &self.table
+    }
+}
+
+fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
     let (text, data_start) = header_text(file, bytes)?;
     let raw: RawHeader = json::parse(file, "safetensors header", text)?;
     let data_bytes = bytes.len() - data_start;
 
     let mut tensors = Vec::with_capacity(raw.tensors.len());
     for (name, tensor) in raw.tensors {
-        let (info, span) = check_tensor(name, tensor, data_start).map_err(|e| e.fault(file))?;
-        tensors.push((info, span));
+        tensors.push(check_tensor(file, name, tensor, data_start)?);
     }
     let table = TensorTable::new(file, tensors)?;
     check_cover(file, &table, data_start, data_bytes)?;
@@ -89,12 +100,8 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
     let metadata = match raw.metadata {
         None => BTreeMap::new(),
         Some(entries) => entries.unique().map(BTreeMap::from_iter).map_err(|key| {
-            Fault::new(
-                file,
-                FaultKind::InconsistentHeader,
-                "each metadata key once",
-                format!("{} twice", quoted(&key)),
-            )
+            let found = format!("{} twice", quoted(&key));
+            Fault::new(file, FaultKind::InconsistentHeader, "each metadata key once", found)
         })?,
     };
     Ok(Header { table, metadata })
@@ -124,30 +131,16 @@ fn header_text<'a>(file: &Path, bytes: &'a [u8]) -> Result<(&'a [u8], usize), Bo
     Ok((text, LENGTH + text.len()))
 }
 
-/// A fault of one tensor, still without the file.
-struct TensorFault {
-    name: String,
-    kind: FaultKind,
-    expected: String,
-    found: String,
-}
-
-impl TensorFault {
-    fn fault(self, file: &Path) -> Box<Fault> {
-        Fault::new(file, self.kind, self.expected, self.found).tensor(&self.name)
-    }
-}
-
 /// Checks a tensor by itself: type, shape, and that shape and offsets agree.
 fn check_tensor(
+    file: &Path,
     name: String,
     raw: RawTensor,
     data_start: usize,
-) -> Result<(TensorInfo, Range<usize>), TensorFault> {
+) -> Result<(TensorInfo, Range<usize>), Box<Fault>> {
     use FaultKind::{InconsistentHeader, LimitExceeded, Unsupported};
     let RawTensor { dtype, shape, data_offsets: (begin, end) } = raw;
-    let fault =
-        |kind, expected: String, found: String| TensorFault { name: name.clone(), kind, expected, found };
+    let fault = |kind, expected: String, found: String| Fault::new(file, kind, expected, found).tensor(&name);
 
     let Some(dtype) = dtype_called(&dtype) else {
         return Err(fault(Unsupported, format!("a dtype out of {}", plain_names()), quoted(&dtype)));
@@ -203,12 +196,8 @@ fn check_cover(
         std::cmp::Ordering::Greater => FaultKind::Truncated,
         std::cmp::Ordering::Less => FaultKind::InconsistentHeader,
     };
-    Err(Fault::new(
-        file,
-        kind,
-        format!("{covered} bytes, where the last tensor ends"),
-        format!("{length} bytes"),
-    ))
+    let expected = format!("{covered} bytes, where the last tensor ends");
+    Err(Fault::new(file, kind, expected, format!("{length} bytes")))
 }
 
 /// The types a safetensors header can name.

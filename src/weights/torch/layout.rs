@@ -4,12 +4,14 @@
 //! A PyTorch tensor is a view: offset, size and stride over a storage that others may share. Elements are counted
 //! before any memory is asked for, since a stride of 0 makes any number of elements out of one.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::value::{Objects, TensorRef, Value};
+use crate::weights::file::Place;
 use crate::weights::{Dtype, Fault, FaultKind};
 
 /// Most axes of a tensor.
@@ -24,7 +26,7 @@ const TASK_BYTES: usize = 1 << 18;
 
 /// The place of a tensor's elements in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Layout {
+pub enum Layout {
     /// Row-major and without gaps.
     Contiguous(Range<usize>),
     /// Anything else.
@@ -33,7 +35,7 @@ pub(super) enum Layout {
 
 /// Elements at distances; everything is in bytes of the file and inside of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Strided {
+pub struct Strided {
     /// The first element's byte.
     start: usize,
     /// From the first byte of any element to the last.
@@ -44,12 +46,18 @@ pub(super) struct Strided {
     axes: Vec<(usize, usize)>,
 }
 
-impl Layout {
-    /// All bytes between the first and the last that the tensor uses.
-    pub(super) fn span(&self) -> Range<usize> {
+impl Place for Layout {
+    fn span(&self) -> Range<usize> {
         match self {
             Layout::Contiguous(range) => range.clone(),
             Layout::Strided(strided) => strided.span.clone(),
+        }
+    }
+
+    fn data<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match self {
+            Layout::Contiguous(range) => Cow::Borrowed(&bytes[range.clone()]),
+            Layout::Strided(strided) => Cow::Owned(strided.gather(bytes)),
         }
     }
 }

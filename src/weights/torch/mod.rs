@@ -5,16 +5,15 @@
 //! (`pickle`), and the tensors are slices of the mapped file, or gathered from it where they are strided.
 //! Read are the zip container of PyTorch 1.6 and later (`base::zip`) and the one before it (`old`).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::mapped::MappedFile;
-use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
+use super::file::{self, TensorFile};
+use super::table::TensorTable;
+use super::{Fault, FaultKind, TensorInfo, WeightsError};
 use crate::base::fault::quoted;
 use crate::base::zip;
-use crate::weights::place_of;
 use layout::Layout;
 use value::{Objects, Value};
 
@@ -41,96 +40,37 @@ const MAX_TOTAL_GROWTH: u64 = 16;
 const SMALL: u64 = 1 << 20;
 
 /// The tensors of one file of `torch.save`.
-#[derive(Debug)]
-pub struct TorchFile {
-    file: MappedFile,
-    /// Sorted by name.
-    infos: Vec<TensorInfo>,
-    /// Where the elements of each of `infos` lie.
-    layouts: Vec<Layout>,
-}
+///
+/// A dictionary of several state dicts gives names with dots (`model.…`, `ema.…`); where all tensors lie in one
+/// inner dictionary, its key is no part of their names. Faults are `Forbidden` if the pickle names anything that tensors
+/// do not need, `MissingData` for a Git LFS pointer, `Unsupported` for other kinds of files, and the other kinds for
+/// damaged ones.
+pub type TorchFile = TensorFile<TensorTable<Layout>>;
 
 /// What either container holds: the state dict's objects, and where its storages are.
 struct Parsed {
     objects: Objects,
     root: Value,
-    storages: BTreeMap<String, Place>,
+    /// Their bytes, by name.
+    storages: BTreeMap<String, Range<usize>>,
 }
 
-/// The bytes of a storage.
-struct Place {
-    data: Range<usize>,
-}
+impl file::Header for TensorTable<Layout> {
+    type Place = Layout;
 
-impl TorchFile {
-    /// Maps the file and reads its description; no tensor data is read.
-    ///
-    /// A dictionary of several state dicts gives names with dots (`model.…`, `ema.…`); where all tensors lie in one
-    /// inner dictionary, its key is no part of their names.
-    ///
-    /// # Errors
-    /// [`WeightsError::Fault`]: `Forbidden` if the pickle names anything that tensors do not need, `MissingData`
-    /// for a Git LFS pointer, `Unsupported` for other kinds of files, and the other kinds for damaged ones.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
-        Self::of(MappedFile::open(path.as_ref())?)
-    }
-
-    /// The same for a file that is in memory; `path` names it in messages.
-    ///
-    /// # Errors
-    /// [`WeightsError::Fault`], as [`TorchFile::open`].
-    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, WeightsError> {
-        Self::of(MappedFile::from_bytes(path, bytes))
-    }
-
-    fn of(file: MappedFile) -> Result<Self, WeightsError> {
-        let (path, bytes) = (file.path(), file.bytes());
+    fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         let parsed = if zip::is_zip(bytes) {
-            read_zip(path, bytes)?
+            read_zip(file, bytes)?
         } else if old::is_pickle(bytes) {
-            old::read(path, bytes)?
+            old::read(file, bytes)?
         } else {
-            return Err(recognise::other_kind(path, bytes).into());
+            return Err(recognise::other_kind(file, bytes).into());
         };
-        let (infos, layouts) = tensors(path, bytes, &parsed)?;
-        Ok(TorchFile { file, infos, layouts })
+        Ok(tensors(file, bytes, &parsed)?)
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    fn find(&self, name: &str) -> Option<(&TensorInfo, &Layout)> {
-        let index = place_of(&self.infos, name)?;
-        self.infos.get(index).zip(self.layouts.get(index))
-    }
-}
-
-impl TensorSource for TorchFile {
-    fn tensors(&self) -> &[TensorInfo] {
-        &self.infos
-    }
-
-    fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
-        let missing = || WeightsError::MissingTensor { file: self.path().to_owned(), name: name.to_owned() };
-        let (info, layout) = self.find(name).ok_or_else(missing)?;
-        let bytes = self.file.bytes();
-        let data = match layout {
-            Layout::Contiguous(range) => Cow::Borrowed(bytes.get(range.clone()).ok_or_else(missing)?),
-            Layout::Strided(strided) => Cow::Owned(strided.gather(bytes)),
-        };
-        Ok(TensorView { info, data })
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        vec![self.path().to_owned()]
-    }
-
-    fn hint(&self, name: &str, access: Access) {
-        if let Some((_, layout)) = self.find(name) {
-            self.file.hint(layout.span(), access);
-        }
+    fn table(&self) -> &Self {
+        self
     }
 }
 
@@ -190,14 +130,14 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
         .iter()
         .filter_map(|member| {
             let key = within(member)?.strip_prefix("data/")?.to_owned();
-            Some((key, Place { data: member.data.clone() }))
+            Some((key, member.data.clone()))
         })
         .collect();
     Ok(Parsed { objects: unpickled.objects, root: unpickled.root, storages })
 }
 
-/// The named tensors, sorted, with their layouts.
-fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<(Vec<TensorInfo>, Vec<Layout>), Box<Fault>> {
+/// The named tensors with their layouts.
+fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<TensorTable<Layout>, Box<Fault>> {
     let Parsed { objects, root, storages } = parsed;
     let mut tensors = Vec::new();
     let mut total = 0u64;
@@ -213,16 +153,17 @@ fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<(Vec<TensorInfo
             ));
         };
         let length = layout::storage_bytes(file, storage.elements, storage.dtype).map_err(about)?;
-        if length != place.data.len() {
+        if length != place.len() {
             let kind =
-                if length > place.data.len() { FaultKind::Truncated } else { FaultKind::InconsistentHeader };
+                if length > place.len() { FaultKind::Truncated } else { FaultKind::InconsistentHeader };
             let expected = format!("{length} bytes of storage {}", quoted(key));
-            return Err(about(Fault::new(file, kind, expected, place.data.len().to_string())));
+            return Err(about(Fault::new(file, kind, expected, place.len().to_string())));
         }
         let (shape, layout) =
-            layout::resolve(file, objects, &tensor, place.data.clone(), bytes.len()).map_err(about)?;
+            layout::resolve(file, objects, &tensor, place.clone(), bytes.len()).map_err(about)?;
         let info = TensorInfo { name, dtype: tensor.dtype, shape };
-        total = total.saturating_add(info.dtype.bytes_for(info.elements()).unwrap_or(usize::MAX) as u64);
+        // Each was counted; their sum may be beyond any number.
+        total = total.saturating_add(info.bytes() as u64);
         tensors.push((info, layout));
     }
     let limit = (bytes.len() as u64).saturating_mul(MAX_TOTAL_GROWTH).max(SMALL);
@@ -230,16 +171,5 @@ fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<(Vec<TensorInfo
         let expected = format!("tensors of at most {limit} bytes, {MAX_TOTAL_GROWTH} times the file");
         return Err(Fault::new(file, FaultKind::LimitExceeded, expected, total.to_string()));
     }
-    tensors.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    for pair in tensors.windows(2) {
-        if let [(first, _), (second, _)] = pair
-            && first.name == second.name
-        {
-            let found = format!("{} twice", quoted(&first.name));
-            return Err(
-                Fault::new(file, FaultKind::InconsistentHeader, "each name once", found).tensor(&first.name)
-            );
-        }
-    }
-    Ok(tensors.into_iter().unzip())
+    TensorTable::new(file, tensors)
 }

@@ -5,12 +5,13 @@
 //! Source: `_legacy_load` in `torch/serialization.py`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
+use super::Parsed;
 use super::layout::storage_bytes;
 use super::pickle::{Unpickled, unpickle};
 use super::value::{Object, Objects, Value};
-use super::{Parsed, Place};
 use crate::base::fault::quoted;
 use crate::weights::{Dtype, Fault, FaultKind};
 
@@ -83,7 +84,7 @@ fn place_storages(
     mut position: usize,
     keys: &Unpickled,
     used: &BTreeMap<&str, (Option<Dtype>, u64)>,
-) -> Result<BTreeMap<String, Place>, Box<Fault>> {
+) -> Result<BTreeMap<String, Range<usize>>, Box<Fault>> {
     let inconsistent = |expected: &str, found: String| {
         Fault::new(file, FaultKind::InconsistentHeader, expected, found).at("list of storages")
     };
@@ -114,7 +115,7 @@ fn place_storages(
             let found = format!("{} left", bytes.len().saturating_sub(start));
             return Err(at(Fault::new(file, FaultKind::Truncated, format!("{length} bytes"), found)));
         };
-        if storages.insert(name.to_owned(), Place { data: start..end }).is_some() {
+        if storages.insert(name.to_owned(), start..end).is_some() {
             return Err(inconsistent("each storage once", format!("{} twice", quoted(name))));
         }
         position = end;

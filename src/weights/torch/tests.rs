@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::testing::{Pickle, View, container, file_of, old_container, written, zip, zip64};
 use super::*;
+use crate::weights::{Access, TensorSource};
 
 fn open(bytes: &[u8]) -> Result<TorchFile, WeightsError> {
     let (_folder, path) = written(bytes);

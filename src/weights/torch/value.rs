@@ -84,6 +84,20 @@ pub(super) struct TensorRef {
     pub stride: Value,
 }
 
+/// PyTorch's classes of storages, by the type of their elements.
+pub(super) const STORAGES: [(&str, Dtype); 10] = [
+    ("DoubleStorage", Dtype::F64),
+    ("FloatStorage", Dtype::F32),
+    ("HalfStorage", Dtype::F16),
+    ("BFloat16Storage", Dtype::BF16),
+    ("LongStorage", Dtype::I64),
+    ("IntStorage", Dtype::I32),
+    ("ShortStorage", Dtype::I16),
+    ("CharStorage", Dtype::I8),
+    ("ByteStorage", Dtype::U8),
+    ("BoolStorage", Dtype::Bool),
+];
+
 impl Global {
     /// The constructor called `name` in `module`; `None` for everything that tensors do not need.
     ///
@@ -104,19 +118,8 @@ impl Global {
             ("torch.storage" | "torch", "UntypedStorage" | "TypedStorage" | "_UntypedStorage")
             | ("torch.storage", "_TypedStorage" | "_LegacyStorage") => Global::Storage(None),
             ("torch" | "torch.cuda", storage) if storage.ends_with("Storage") => {
-                Global::Storage(Some(match storage.strip_suffix("Storage")? {
-                    "Double" => Dtype::F64,
-                    "Float" => Dtype::F32,
-                    "Half" => Dtype::F16,
-                    "BFloat16" => Dtype::BF16,
-                    "Long" => Dtype::I64,
-                    "Int" => Dtype::I32,
-                    "Short" => Dtype::I16,
-                    "Char" => Dtype::I8,
-                    "Byte" => Dtype::U8,
-                    "Bool" => Dtype::Bool,
-                    _ => return None,
-                }))
+                let (_, dtype) = STORAGES.iter().find(|(name, _)| *name == storage)?;
+                Global::Storage(Some(*dtype))
             }
             ("torch", dtype) => Global::Dtype(match dtype {
                 "float64" | "double" => Dtype::F64,

@@ -8,8 +8,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::value::STORAGES;
 use crate::base::zip::ZipWriter;
-use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};
+use crate::weights::{Fault, FaultKind, TensorInfo, WeightsError};
 
 /// A file of `torch.save` that is being written to `W`, with its pickle done.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl<W: Write> TorchWriter<W> {
     /// [`WeightsError::Fault`] if there is no tensor left or its data have another length than its type and shape
     /// ask for, [`WeightsError::Io`] if writing fails.
     pub fn write(&mut self, data: &[u8]) -> Result<(), WeightsError> {
-        let expected = self.infos.get(self.written).and_then(|info| info.dtype.bytes_for(info.elements()));
+        let expected = self.infos.get(self.written).map(TensorInfo::bytes);
         if expected != Some(data.len()) {
             let expected = expected.map_or("no more data".to_owned(), |n| format!("{n} bytes of data"));
             return Err(self.fault(expected, format!("{} bytes", data.len())));
@@ -84,7 +85,7 @@ fn pickle(file: &Path, infos: &[TensorInfo]) -> Result<Vec<u8>, Box<Fault>> {
     out.ordered_dict();
     out.op(b'(');
     for (key, info) in infos.iter().enumerate() {
-        let Some(storage) = storage_class(info.dtype) else {
+        let Some((storage, _)) = STORAGES.iter().find(|(_, dtype)| *dtype == info.dtype) else {
             let expected = "a type of PyTorch";
             return Err(Fault::new(file, FaultKind::Unsupported, expected, info.dtype.to_string())
                 .tensor(&info.name)
@@ -117,34 +118,7 @@ fn pickle(file: &Path, infos: &[TensorInfo]) -> Result<Vec<u8>, Box<Fault>> {
 }
 
 fn strides(shape: &[usize]) -> Vec<usize> {
-    let mut stride = 1usize;
-    let mut strides: Vec<usize> = shape
-        .iter()
-        .rev()
-        .map(|&axis| {
-            let own = stride;
-            stride = stride.saturating_mul(axis.max(1));
-            own
-        })
-        .collect();
-    strides.reverse();
-    strides
-}
-
-fn storage_class(dtype: Dtype) -> Option<&'static str> {
-    Some(match dtype {
-        Dtype::F64 => "DoubleStorage",
-        Dtype::F32 => "FloatStorage",
-        Dtype::F16 => "HalfStorage",
-        Dtype::BF16 => "BFloat16Storage",
-        Dtype::I64 => "LongStorage",
-        Dtype::I32 => "IntStorage",
-        Dtype::I16 => "ShortStorage",
-        Dtype::I8 => "CharStorage",
-        Dtype::U8 => "ByteStorage",
-        Dtype::Bool => "BoolStorage",
-        _ => return None,
-    })
+    (1..=shape.len()).map(|inner| shape[inner..].iter().map(|&axis| axis.max(1)).product()).collect()
 }
 
 /// Instructions of the pickle machine.
@@ -201,7 +175,7 @@ impl Pickle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::{TensorSource, TorchFile};
+    use crate::weights::{Dtype, TensorSource, TorchFile};
 
     fn info(name: &str, dtype: Dtype, shape: &[usize]) -> TensorInfo {
         TensorInfo { name: name.into(), dtype, shape: shape.to_vec() }
