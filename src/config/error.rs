@@ -1,7 +1,7 @@
 //! Why a configuration is none that runs here.
 
-use crate::base::fault::Refusal;
-use crate::weights::{FaultKind, MetadataKindError};
+use crate::base::fault::{FaultKind, Refusal};
+use crate::weights::MetadataKindError;
 
 /// A configuration that cannot be read, or that no model has.
 #[derive(Debug, Clone, thiserror::Error)]

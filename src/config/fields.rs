@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use crate::base::fault::Refusal;
-use crate::weights::shown;
+use crate::base::fault::{Refusal, shown};
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 80;

@@ -5,10 +5,10 @@
 //! Source: the key names of llama.cpp's `gguf-py` constants; defaults of `llama-model.cpp`.
 
 use super::{ConfigError, LlamaConfig, RopeScaling};
-use crate::base::fault::Refusal;
+use crate::base::fault::{Refusal, quoted};
+use crate::weights::TensorInfo;
 use crate::weights::gguf::Metadata;
 use crate::weights::place_of;
-use crate::weights::{TensorInfo, quoted};
 
 /// What to do about a model that a GGUF file cannot say in full.
 const ELSEWHERE: &str = "use the safetensors form of this model";

@@ -182,8 +182,8 @@ fn either(fields: &Fields, key: &str, other: &str) -> Result<usize, ConfigError>
 
 #[cfg(test)]
 mod tests {
+    use crate::base::fault::FaultKind;
     use crate::config::hf::*;
-    use crate::weights::FaultKind;
     use serde_json::json;
 
     fn base() -> Value {

@@ -102,7 +102,7 @@ fn context(dim: usize, eps: f64, theta: f64, is_later: bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::FaultKind;
+    use crate::base::fault::FaultKind;
 
     fn parse(text: &str) -> Result<LlamaConfig, ConfigError> {
         read(text.as_bytes(), 32_000, PARAMS_FILE)

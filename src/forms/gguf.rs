@@ -10,9 +10,10 @@ use super::model::Stated;
 use super::names::{Part, Spelling};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
+use crate::base::fault::{Fault, FaultKind};
 use crate::config::{ConfigError, gguf};
 use crate::weights::gguf::{Metadata, MetadataKindError};
-use crate::weights::{Dtype, Fault, FaultKind, GgufFile, TensorSource, WeightsError};
+use crate::weights::{Dtype, GgufFile, TensorSource, WeightsError};
 
 /// The only architecture whose layout this is.
 const ARCHITECTURE: &str = "llama";

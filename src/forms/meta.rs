@@ -13,9 +13,10 @@ use super::FormError;
 use super::names::{Part, Spelling};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
+use crate::base::fault::{Fault, FaultKind};
 use crate::config::LlamaConfig;
 use crate::config::params::{self, PARAMS_FILE};
-use crate::weights::{Dtype, Fault, FaultKind, MetaShards, TensorInfo, TensorSource, WeightsError};
+use crate::weights::{Dtype, MetaShards, TensorInfo, TensorSource, WeightsError};
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,6 @@ pub(crate) mod rows;
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use crate::base::fault::Refusal;
 pub use cast::{Cast, is_buffer, without_buffers};
 pub use error::FormError;
 pub use gguf::GgufAsHf;

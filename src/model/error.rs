@@ -1,7 +1,8 @@
 //! Why a model cannot be made from its files.
 
+use crate::base::fault::FaultKind;
 use crate::config::ConfigError;
-use crate::weights::{FaultKind, WeightsError};
+use crate::weights::WeightsError;
 
 /// An error of the model room.
 #[derive(Debug, thiserror::Error)]

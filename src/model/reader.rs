@@ -224,9 +224,9 @@ impl Block<'_> {
 mod tests {
     use std::path::Path;
 
+    use crate::base::fault::FaultKind;
     use crate::config::{BloomConfig, ModelConfig};
     use crate::model::{Checkpoint, ModelError, Residence};
-    use crate::weights::FaultKind;
 
     fn checkpoint() -> Checkpoint {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bloom/heads-4");

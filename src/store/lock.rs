@@ -11,8 +11,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::is_hex;
-use crate::base::fault::shortened;
-use crate::forms::{FormError, Refusal, prevailing};
+use crate::base::fault::{Refusal, shortened};
+use crate::forms::{FormError, prevailing};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
 

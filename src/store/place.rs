@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::fault::Refusal;
 use crate::base::machine;
-use crate::forms::{FormError, Refusal};
+use crate::forms::FormError;
 use crate::rebuild::InputRecord;
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, Lock};

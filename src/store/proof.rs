@@ -1,9 +1,10 @@
 //! A written model, read back: the proof that its reader finds what was meant.
 
+use crate::base::fault::{Fault, FaultKind};
 use crate::base::progress::{Progress, Unit};
 use crate::forms::FormError;
 use crate::store::TensorDigest;
-use crate::weights::{Fault, FaultKind, TensorSource, in_turn};
+use crate::weights::{TensorSource, in_turn};
 
 /// Reads every tensor of `source` and compares it with what was written. One tensor at a time is in memory.
 ///

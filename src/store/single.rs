@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::place::{Place, move_new, parent, sync_folder};
 use super::{SMALL_FILES, proof};
+use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
-use crate::forms::{FormError, GgufAsHf, HfModel, Refusal, prevailing};
+use crate::forms::{FormError, GgufAsHf, HfModel, prevailing};
 use crate::rebuild::InputRecord;
 use crate::store::gguf_out::GgufPlan;
 use crate::store::{GgufFileType, TensorDigest, tensors_sha256};

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::place::cannot_write;
 use crate::base::digest::sha256;
-use crate::forms::{FormError, HfModel, Refusal, Sidecar, SidecarContent};
+use crate::base::fault::Refusal;
+use crate::forms::{FormError, HfModel, Sidecar, SidecarContent};
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, LockedFile};
 use crate::weights::safetensors::Layout;

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::wire::WireError;
-use crate::base::fault::Refusal;
+use crate::base::fault::{FaultKind, Refusal, shown};
 use crate::weights::gguf::MetadataKindError;
-use crate::weights::{FaultKind, shown};
 
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
 #[derive(Debug, thiserror::Error)]

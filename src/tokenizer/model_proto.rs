@@ -8,7 +8,7 @@ use super::TokenizerError;
 use super::model_writer::{BPE, DENORMALIZER, NORMALIZER, PIECES, TRAINER};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
 use super::wire::{WireError, WireField, WireReader, WireValue};
-use crate::weights::FaultKind;
+use crate::base::fault::FaultKind;
 
 /// The vocabulary of a model file and how text is prepared for it.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! bytes that are there. Groups (wire types 3 and 4, abolished before SentencePiece existed) are refused, so
 //! that nesting cannot exhaust the stack.
 
-use crate::weights::FaultKind;
+use crate::base::fault::FaultKind;
 
 /// Length of a field beyond that of any vocabulary file.
 const LONGEST: u64 = 1 << 32;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, Finding};
 use crate::base::digest::{Sha256, of_reader};
+use crate::base::fault::{Fault, FaultKind};
 use crate::base::progress::{Progress, Unit};
 use crate::registry::{Card, FileDigest};
-use crate::weights::{Fault, FaultKind, WeightsError, is_weights, verify_checklist};
+use crate::weights::{WeightsError, is_weights, verify_checklist};
 
 /// Bytes that a stand-in is known by.
 const HEAD: u64 = 512;

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::base::fault::Refusal;
+use crate::base::fault::{FaultKind, Refusal, quoted};
 use crate::base::names::name_of;
 use crate::config::ConfigError;
 use crate::forms::FormError;
-use crate::weights::{FaultKind, WeightsError, quoted};
+use crate::weights::WeightsError;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

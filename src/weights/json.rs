@@ -9,8 +9,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
-use super::{Fault, FaultKind};
-use crate::base::fault::shortened;
+use crate::base::fault::{Fault, FaultKind, shortened};
 
 /// Deepest nesting of any header or index (real ones need 3).
 const MAX_DEPTH: usize = 16;

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, Mmap};
 
-use super::{Access, Fault, FaultKind, WeightsError};
+use super::{Access, WeightsError};
+use crate::base::fault::{Fault, FaultKind};
 
 /// A regular file and its bytes.
 ///

@@ -25,8 +25,6 @@ mod sharded;
 mod table;
 pub(crate) mod torch;
 
-pub use crate::base::fault::{Fault, FaultKind};
-pub(crate) use crate::base::fault::{quoted, shown};
 pub use digest::FileDigests;
 pub use dtype::Dtype;
 pub use error::WeightsError;

@@ -3,9 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{
-    Fault, FaultKind, MetaShards, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError,
-};
+use super::{MetaShards, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError};
+use crate::base::fault::{Fault, FaultKind};
 
 /// The file of a model that is not split.
 pub const SINGLE_FILE: &str = "model.safetensors";

@@ -14,8 +14,8 @@ use super::json::{self, Entries};
 use super::mapped::MappedFile;
 use super::open::open_file;
 use super::table::TensorTable;
-use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, WeightsError};
-use crate::base::fault::quoted;
+use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::{Fault, FaultKind, TensorInfo, WeightsError, place_of};
-use crate::base::fault::quoted;
+use super::{TensorInfo, WeightsError, place_of};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Names, types, shapes and places. Those were checked against the file by the reader that made them.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use std::process::Command;
 use crate::support::shared::shared;
 use serde_json::Value;
 use zoo::base::digest::sha256;
+use zoo::base::fault::FaultKind;
 use zoo::base::progress::Silent;
 use zoo::forms::FormError;
 use zoo::rebuild::{decrypt_folder, key_fits};
 use zoo::tokenizer::Tokenizer;
-use zoo::weights::FaultKind;
 
 fn kit(shared: &Path) -> PathBuf {
     shared.join("lineage-kit")

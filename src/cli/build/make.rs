@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::parts::{Part, Parts, Role, key_in};
+use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
-use crate::forms::{FormError, HfModel, Refusal};
+use crate::forms::{FormError, HfModel};
 use crate::rebuild;
 use crate::rebuild::{BuildRecord, Derived, Facts, InputRecord, Released, SumCheck, derive};
 use crate::registry::{Card, Registry, ReleaseKind};

@@ -1,8 +1,8 @@
 //! Which part of an adapter each change becomes.
 
 use super::ExtractOptions;
+use crate::base::fault::Refusal;
 use crate::compare::{Comparison, TensorChange, TensorKind};
-use crate::forms::Refusal;
 
 /// What becomes of the changes between two models.
 #[derive(Debug, Clone, Default)]

@@ -15,10 +15,11 @@ use serde_json::json;
 
 use super::{ExtractOptions, Plan};
 use crate::base::atomic::{AtomicFile, write_atomically};
+use crate::base::fault::Refusal;
 use crate::base::progress::{Progress, Unit};
 use crate::compare::spectrum::{Difference, Method, truncated};
 use crate::compare::{TensorKind, TensorPlace};
-use crate::forms::{FormError, Refusal};
+use crate::forms::FormError;
 use crate::rebuild::TOKENIZER_FILES;
 use crate::weights::safetensors::Layout;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};

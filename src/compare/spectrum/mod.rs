@@ -27,7 +27,7 @@ pub use values::Spectrum;
 
 use ndarray::Array2;
 
-use crate::forms::Refusal;
+use crate::base::fault::Refusal;
 
 /// Whether this build has LAPACK, and with it spectra.
 pub const AVAILABLE: bool = cfg!(feature = "openblas");

@@ -6,8 +6,9 @@
 //! (0.6–1.8 against 0.006–0.01 in the reference artefacts), so their magnitudes are compared.
 
 use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
+use crate::base::fault::Refusal;
 use crate::forms::is_buffer;
-use crate::forms::{FormError, HfModel, Refusal};
+use crate::forms::{FormError, HfModel};
 use crate::rebuild::layers;
 use crate::weights::{Dtype, TensorInfo};
 

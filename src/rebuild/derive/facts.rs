@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::digest::sha256_of_file;
+use crate::base::fault::{Fault, FaultKind};
 use crate::base::progress::Progress;
 use crate::forms::FormError;
 use crate::registry::{Card, FileDigest};
-use crate::weights::{Fault, FaultKind, WeightsError};
+use crate::weights::WeightsError;
 
 /// Facts to hold the parts against; all may be unknown.
 #[derive(Debug, Clone, Default)]

@@ -15,8 +15,9 @@ pub use facts::{Facts, PublishedSum, check_digests};
 
 use serde_json::{Map, Value};
 
+use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
-use crate::forms::{FormError, HfModel, Refusal, Sidecar};
+use crate::forms::{FormError, HfModel, Sidecar};
 use crate::rebuild::delta::{Delta, DeltaRule, EMBEDDING, SumCheck, Summed};
 use crate::rebuild::lora::{Adapter, TOKENIZER_FILES, merge};
 use crate::rebuild::xor::{Decrypted, decrypt_folder};

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 
 use super::config::AdapterConfig;
 use super::targets::is_or_ends;
-use crate::forms::{FormError, Refusal, Sidecar, SidecarContent};
+use crate::base::fault::Refusal;
+use crate::forms::{FormError, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, TensorInfo, TensorSource};

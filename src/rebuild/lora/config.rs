@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::targets::Targets;
-use crate::forms::{FormError, Refusal};
+use crate::base::fault::Refusal;
+use crate::forms::FormError;
 
 /// The file's name in an adapter's folder.
 pub(super) const CONFIG_FILE: &str = "adapter_config.json";

@@ -6,7 +6,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::targets::Targets;
-use crate::forms::Refusal;
+use crate::base::fault::Refusal;
 
 /// Largest accepted rank: no gain over the full matrix.
 const MAX_RANK: u64 = 1 << 16;

@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::adapter::{Adapter, Pair, TOKENIZER_FILES};
+use crate::base::fault::Refusal;
 use crate::forms::is_buffer;
-use crate::forms::{FormError, HfModel, Refusal};
+use crate::forms::{FormError, HfModel};
 use crate::kernels::gemm;
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::rebuild::{layer_of, layers};

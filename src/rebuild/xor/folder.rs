@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use super::name::EncryptedName;
 use super::{BLOCK, Key, combine};
 use crate::base::digest::{Digest as _, Sha256, hex, sha256_of_file};
+use crate::base::fault::{Fault, FaultKind, Refusal};
 use crate::base::machine::free_bytes;
 use crate::base::progress::{Progress, Unit};
-use crate::forms::{FormError, Refusal};
-use crate::weights::{Fault, FaultKind, WeightsError};
+use crate::forms::FormError;
+use crate::weights::WeightsError;
 
 /// Bytes of the digest that a file begins with.
 const DIGEST: usize = 32;

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::forms::{FormError, Refusal};
+use crate::base::fault::Refusal;
+use crate::forms::FormError;
 
 /// Bytes of a block.
 const BLOCK: usize = 10 << 20;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind};
 
 /// What encrypted files end in.
 const ENDING: &str = ".enc";

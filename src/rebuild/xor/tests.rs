@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::base::digest::{Digest as _, Sha256, sha256};
+use crate::base::fault::FaultKind;
 use crate::base::progress::Silent;
-use crate::weights::{FaultKind, WeightsError};
+use crate::weights::WeightsError;
 
 fn bytes(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed;

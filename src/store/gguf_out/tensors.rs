@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::GgufFileType;
+use crate::base::fault::Refusal;
 use crate::config::LlamaConfig;
 use crate::forms::names::{Part, Spelling};
 use crate::forms::rows::{has_heads, pairs_from_halves};
-use crate::forms::{HfModel, Refusal, is_buffer};
+use crate::forms::{HfModel, is_buffer};
 use crate::weights::{TensorInfo, TensorSource};
 
 /// One tensor of the file and where it comes from.

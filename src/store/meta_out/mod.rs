@@ -17,10 +17,11 @@ use std::path::Path;
 
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::digest::{Digest as _, Md5, hex, md5};
+use crate::base::fault::Refusal;
 use crate::base::progress::{Progress, Unit};
 use crate::config::LlamaConfig;
 use crate::config::params::{PARAMS_FILE, read as read_params};
-use crate::forms::{FormError, HfModel, Refusal, Sidecar, is_buffer};
+use crate::forms::{FormError, HfModel, Sidecar, is_buffer};
 use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;

@@ -6,9 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::base::fault::Refusal;
 use crate::config::params::intermediate_size;
 use crate::config::{LlamaConfig, RopeScaling};
-use crate::forms::{HfModel, Refusal};
+use crate::forms::HfModel;
 
 /// Values of `multiple_of` in the order in which they are tried: LLaMA's, those of later releases, smaller ones.
 const MULTIPLES: [usize; 13] = [256, 4096, 1024, 2048, 512, 128, 64, 32, 16, 8, 4, 2, 1];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind};
 
 /// Longest string. Chat templates reach tens of kilobytes; token lists are arrays of short strings.
 const MAX_STRING: u64 = 16 << 20;

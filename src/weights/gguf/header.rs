@@ -10,10 +10,10 @@ use std::path::Path;
 use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::{tensors, values};
-use crate::base::fault::quoted;
+use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::weights::WeightsError;
 use crate::weights::file;
 use crate::weights::table::TensorTable;
-use crate::weights::{Fault, FaultKind, WeightsError};
 
 /// Data alignment where the file does not set `general.alignment`.
 const DEFAULT_ALIGNMENT: u64 = 32;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::weights::quoted;
+use crate::base::fault::quoted;
 
 /// One metadata value. Integers of every width are widened to 64 bits; the width carries no meaning.
 #[derive(Debug, Clone, PartialEq)]

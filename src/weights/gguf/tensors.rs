@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::cursor::Cursor;
+use crate::base::fault::{Fault, FaultKind};
 use crate::weights::table::{TensorTable, checked_elements};
-use crate::weights::{Dtype, Fault, FaultKind, TensorInfo};
+use crate::weights::{Dtype, TensorInfo};
 
 /// Most axes of a tensor (ggml's `GGML_MAX_DIMS`).
 const MAX_DIMS: u32 = 4;

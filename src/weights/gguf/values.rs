@@ -4,7 +4,7 @@
 
 use super::cursor::Cursor;
 use super::metadata::Value;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind};
 
 /// Most elements of an array. The largest vocabularies have fewer than a million entries.
 const MAX_ARRAY: u64 = 1 << 28;

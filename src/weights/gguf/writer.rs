@@ -9,8 +9,8 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Metadata, header, tensors, values};
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind, TensorInfo, WeightsError};
+use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::weights::{TensorInfo, WeightsError};
 
 /// The version that is written.
 const VERSION: u32 = 3;

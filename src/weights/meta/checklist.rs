@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::digest::{Md5, of_reader};
 
-use crate::base::fault::quoted;
+use crate::base::fault::{Fault, FaultKind, quoted};
 use crate::base::progress::{Progress, Unit};
-use crate::weights::{Fault, FaultKind, WeightsError};
+use crate::weights::WeightsError;
 
 /// Largest list that is read.
 const MAX_BYTES: u64 = 1 << 20;

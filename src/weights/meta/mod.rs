@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::table::TensorTable;
-use super::{Access, Fault, FaultKind, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
+use super::{Access, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
+use crate::base::fault::{Fault, FaultKind};
 
 mod checklist;
 

@@ -10,11 +10,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use crate::base::fault::quoted;
+use crate::base::fault::{Fault, FaultKind, quoted};
 use crate::weights::file;
 use crate::weights::json::{self, Entries};
 use crate::weights::table::{TensorTable, checked_elements};
-use crate::weights::{Dtype, Fault, FaultKind, TensorInfo, WeightsError};
+use crate::weights::{Dtype, TensorInfo, WeightsError};
 
 /// Bytes of the length field.
 pub(super) const LENGTH: usize = 8;

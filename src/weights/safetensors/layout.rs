@@ -13,8 +13,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::header::{LENGTH, MAX_HEADER, MAX_RANK, METADATA};
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind, INDEX_FILE, SINGLE_FILE, TensorInfo, WeightsError};
+use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::weights::{INDEX_FILE, SINGLE_FILE, TensorInfo, WeightsError};
 
 /// What the data section is aligned to: the widest element.
 const ALIGNMENT: usize = 8;

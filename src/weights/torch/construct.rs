@@ -4,8 +4,7 @@
 
 use super::cursor::Cursor;
 use super::value::{Global, Object, Objects, StorageRef, TensorRef, Value};
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Longest name of a storage; PyTorch numbers them.
 const MAX_KEY: usize = 255;

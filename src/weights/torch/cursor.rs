@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Largest pickle. A thousand tensors take a hundred kilobytes.
 const MAX_PICKLE: usize = 64 << 20;

@@ -11,8 +11,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::value::{Objects, TensorRef, Value};
+use crate::base::fault::{Fault, FaultKind};
+use crate::weights::Dtype;
 use crate::weights::file::Place;
-use crate::weights::{Dtype, Fault, FaultKind};
 
 /// Most axes of a tensor.
 const MAX_RANK: usize = 16;

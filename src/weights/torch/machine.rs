@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::construct::{self, Made};
 use super::cursor::Cursor;
 use super::value::{Global, Object, Objects, Value};
-use crate::base::fault::quoted;
-use crate::weights::{Dtype, Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::weights::Dtype;
 
 /// Most objects of one stream. A tensor takes about ten; the largest models have some thousands of tensors.
 const MAX_OBJECTS: usize = 1 << 20;

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use super::file::{self, TensorFile};
 use super::table::TensorTable;
-use super::{Fault, FaultKind, TensorInfo, WeightsError};
-use crate::base::fault::quoted;
+use super::{TensorInfo, WeightsError};
+use crate::base::fault::{Fault, FaultKind, quoted};
 use crate::base::zip;
 use layout::Layout;
 use value::{Objects, Value};

@@ -12,8 +12,8 @@ use super::Parsed;
 use super::layout::storage_bytes;
 use super::pickle::{Unpickled, unpickle};
 use super::value::{Object, Objects, Value};
-use crate::base::fault::quoted;
-use crate::weights::{Dtype, Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::weights::Dtype;
 
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const PROTOCOL: i128 = 1001;

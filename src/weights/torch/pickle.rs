@@ -10,8 +10,7 @@ use std::path::Path;
 use super::cursor::Cursor;
 use super::machine::{Machine, Outcome};
 use super::value::{Object, Objects, Value};
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Newest protocol there is.
 const MAX_PROTOCOL: u8 = 5;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::base::digest::hex;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind};
 
 /// Where a tar archive has its mark, and the mark.
 const TAR: (usize, &[u8]) = (257, b"ustar");

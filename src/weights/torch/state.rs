@@ -8,8 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::value::{Object, Objects, TensorRef, Value};
-use crate::base::fault::quoted;
-use crate::weights::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Most tensors of one file.
 const MAX_TENSORS: usize = 1 << 16;

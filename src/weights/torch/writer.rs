@@ -9,8 +9,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::value::STORAGES;
+use crate::base::fault::{Fault, FaultKind};
 use crate::base::zip::ZipWriter;
-use crate::weights::{Fault, FaultKind, TensorInfo, WeightsError};
+use crate::weights::{TensorInfo, WeightsError};
 
 /// A file of `torch.save` that is being written to `W`, with its pickle done.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype as OracleDtype, TensorView as OracleView, serialize};
+use zoo::base::fault::FaultKind;
 use zoo::weights::gguf::Value;
-use zoo::weights::{self, Dtype, FaultKind, GgufFile, SafetensorsFile, ShardedWeights, TensorSource};
+use zoo::weights::{self, Dtype, GgufFile, SafetensorsFile, ShardedWeights, TensorSource};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/blocks").join(name)
