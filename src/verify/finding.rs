@@ -76,7 +76,7 @@ pub struct Finding {
     pub check: Check,
     /// How much it matters.
     pub level: Level,
-    /// The class of what is wrong, in the words of [`FaultKind`](crate::weights::FaultKind) where it is one of them.
+    /// The class of what is wrong, in the words of [`FaultKind`](crate::base::fault::FaultKind) where it is one of them.
     pub class: Option<String>,
     /// File, tensor or field.
     pub place: Option<String>,
