@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValue;
-
 use super::diff::short_name;
 use super::exit::Usage;
 use super::format::{formats, one_of};
@@ -43,8 +41,8 @@ pub struct Args {
     out: PathBuf,
     /// The type of the updates
     #[arg(long, default_value = "f16", value_parser = one_of([
-        (Dtype::F16, PossibleValue::new("f16").help("Half precision")),
-        (Dtype::F32, PossibleValue::new("f32").help("Single precision")),
+        (Dtype::F16, "f16", "Half precision"),
+        (Dtype::F32, "f32", "Single precision"),
     ]))]
     dtype: Dtype,
     /// Only these linear layers, by name or end of name [default: all that changed]

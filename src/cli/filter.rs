@@ -3,7 +3,7 @@
 use clap::builder::PossibleValuesParser;
 
 use super::models;
-use crate::registry::recipe::Tag;
+use crate::registry::recipe::{Recipe, Tag};
 use crate::registry::{Card, Registry};
 
 /// Filters; a model must fit all that are given, and any value of each.
@@ -29,54 +29,42 @@ pub struct Filter {
     pub available: bool,
 }
 
-/// Filters whose names have been looked up.
-pub struct Wanted<'a> {
-    filter: &'a Filter,
-    /// The id of the base.
-    base: Option<&'a str>,
-}
-
 impl Filter {
-    /// Looks the base up; an unknown name is wrong usage.
-    pub fn resolve<'a>(&'a self, registry: &'a Registry) -> anyhow::Result<Wanted<'a>> {
+    /// The models that the list is about; `is_here` says whether one's weights are on this machine. An unknown base is
+    /// wrong usage.
+    pub fn select<'r>(
+        &self,
+        registry: &'r Registry,
+        is_here: impl Fn(&Card) -> bool,
+    ) -> anyhow::Result<Vec<&'r Card>> {
         let base = self.base.as_deref().map(|name| models::find(registry, name)).transpose()?;
-        Ok(Wanted { filter: self, base: base.map(|card| card.id.as_str()) })
-    }
-}
-
-impl Wanted<'_> {
-    /// Whether the list is about this model; `methods` and `available` are facts about it.
-    pub fn fits(&self, card: &Card, registry: &Registry, methods: &[&str], available: bool) -> bool {
+        let license = self.license.as_ref().map(|text| text.to_lowercase());
         let any = |wanted: &[String], has: &dyn Fn(&str) -> bool| {
             wanted.is_empty() || wanted.iter().any(|word| has(&word.to_lowercase()))
         };
-        let family = card.family.to_lowercase();
-        let descends = |base: &str| {
-            registry.lineage(card).iter().any(|ancestor| ancestor.id == base && ancestor.id != card.id)
+        let fits = |card: &&Card| {
+            let descends =
+                |base: &Card| card.id != base.id && registry.lineage(card).iter().any(|c| c.id == base.id);
+            let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
+            any(&self.family, &|word| word == card.family.to_lowercase())
+                && base.is_none_or(descends)
+                && any(&self.method, &|word| methods.contains(&word))
+                && any(&self.language, &|word| card.languages.iter().any(|code| code.to_lowercase() == word))
+                && license.as_ref().is_none_or(|text| card.license.to_lowercase().contains(text))
+                && (!self.available || card.is_available() || is_here(card))
         };
-        let license = self.filter.license.as_ref().map(|text| text.to_lowercase());
-        any(&self.filter.family, &|word| word == family)
-            && self.base.is_none_or(descends)
-            && any(&self.filter.method, &|word| methods.contains(&word))
-            && any(&self.filter.language, &|word| {
-                card.languages.iter().any(|code| code.to_lowercase() == word)
-            })
-            && license.is_none_or(|text| card.license.to_lowercase().contains(&text))
-            && (available || !self.filter.available)
+        Ok(registry.cards().iter().filter(fits).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::recipe::Recipe;
 
     fn ids(filter: Filter) -> Vec<String> {
         let registry = Registry::load(None).unwrap();
-        let wanted = filter.resolve(&registry).unwrap();
-        let methods = |card: &Card| registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        let fits = |card: &&Card| wanted.fits(card, &registry, &methods(card), card.is_available());
-        registry.cards().iter().filter(fits).map(|card| card.id.clone()).collect()
+        let found = filter.select(&registry, |_| false).unwrap();
+        found.into_iter().map(|card| card.id.clone()).collect()
     }
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -115,6 +103,6 @@ mod tests {
         assert_eq!(ids(filter), ["vicuna-7b-v1.5", "vicuna-7b-v1.5-16k"]);
         let registry = Registry::load(None).unwrap();
         let unknown = Filter { base: Some("llama-3-7b".to_owned()), ..Filter::default() };
-        assert!(unknown.resolve(&registry).is_err());
+        assert!(unknown.select(&registry, |_| false).is_err());
     }
 }

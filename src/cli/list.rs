@@ -50,15 +50,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let config = config.ok();
     let is_local = |card: &Card| config.as_ref().is_some_and(|config| cached_model(card, config).is_some());
-    let wanted = args.filter.resolve(&registry)?;
-    let mut lines = Vec::new();
-    for card in registry.cards() {
+    let line = |card| {
         let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        let local = is_local(card);
-        if wanted.fits(card, &registry, &methods, card.is_available() || local) {
-            lines.push(Line { card, method: methods.join(" "), local });
-        }
-    }
+        Line { card, method: methods.join(" "), local: is_local(card) }
+    };
+    let lines: Vec<Line<'_>> = args.filter.select(&registry, is_local)?.into_iter().map(line).collect();
     models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
     if lines.is_empty() {
         models::note(global, "no model fits; `zoo list` without filters shows all");

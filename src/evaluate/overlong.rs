@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::EvaluateError;
 use super::encode::{EncodedDoc, EncodedTask};
 use super::sanity::{Check, Finding};
+use crate::base::names::name_of;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::Tokenizer;
 
@@ -33,17 +34,9 @@ pub enum Overlong {
 }
 
 impl Overlong {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Left, Self::DropShots, Self::Skip, Self::Error];
-
     /// The name as `--overlong` takes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::DropShots => "drop-shots",
-            Self::Skip => "skip",
-            Self::Error => "error",
-        }
+    pub fn name(self) -> &'static str {
+        name_of(&self)
     }
 }
 

@@ -4,28 +4,21 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-use super::built_folder;
+use super::built;
 use crate::base::progress::Progress;
 use crate::cli::exit::Usage;
 use crate::cli::source::name_of;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, Release, ReleaseKind, Rule};
-use crate::store::LOCK_FILE;
 
 /// One `--from NAME=PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    name: String,
-    path: PathBuf,
-}
-
-impl Given {
     /// What it is called.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
+    pub name: String,
+    path: PathBuf,
 }
 
 impl FromStr for Given {
@@ -86,10 +79,11 @@ pub struct Part {
 }
 
 /// A part that is still to be found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Wanted {
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
     role: Role,
-    name: String,
+    /// The card of the model it belongs to.
+    card: &'a Card,
 }
 
 /// Everything that one build needs.
@@ -127,19 +121,18 @@ impl Parts {
         let words: Vec<&str> = roles_of(rule).iter().map(|role| role.word(rule)).collect();
         let flags = || words.iter().map(|word| format!("--from {word}=PATH")).collect::<Vec<_>>().join(" ");
         if let Some(stray) = given.iter().find(|given| !words.contains(&given.name.as_str())) {
-            let (name, rule) = (&stray.name, rule.as_str());
-            return Err(Usage(format!("--from {name}=…: the rule {rule} is given {}", flags())).into());
+            let name = &stray.name;
+            bail!(Usage(format!("--from {name}=…: the rule {} is given {}", rule.as_str(), flags())));
         }
         let mut parts = Vec::new();
         for &role in roles_of(rule) {
             let word = role.word(rule);
             let own: Vec<&Given> = given.iter().filter(|given| given.name == word).collect();
             if own.is_empty() {
-                let rule = rule.as_str();
-                return Err(Usage(format!("the rule {rule} needs the part {word}: give {}", flags())).into());
+                bail!(Usage(format!("the rule {} needs the part {word}: give {}", rule.as_str(), flags())));
             }
             if own.len() > 1 && role != Role::Adapter {
-                return Err(Usage(format!("--from {word}=… was given twice; expected one")).into());
+                bail!(Usage(format!("--from {word}=… was given twice; expected one")));
             }
             let part = |given: &&Given| Part { role, name: name_of(&given.path), path: given.path.clone() };
             parts.extend(own.iter().map(part));
@@ -156,46 +149,34 @@ impl Parts {
         given: &[Given],
         places: Places<'_>,
     ) -> anyhow::Result<Self> {
-        let wanted = wanted(card, rule)?;
+        let wanted = wanted(card, rule, registry)?;
         refuse_strays(card, rule, registry, given, &wanted)?;
-        let own_card = |part: &Wanted| match part.name == card.id {
-            // The card may be a view of another of its releases.
-            true => Ok(card),
-            false => registry.card(&part.name).with_context(|| format!("no card is called {}", part.name)),
-        };
-        let mut found = Vec::new();
-        for part in wanted {
-            let by_user = given.iter().find(|given| is_called(given, &part, rule, registry));
-            let path = match by_user {
+        let place =
+            |part: &Wanted<'_>| match given.iter().find(|given| is_called(given, part, rule, registry)) {
                 Some(given) => Some(given.path.clone()),
-                None => on_this_machine(own_card(&part)?, part.role, &card.release, places.config),
+                None => on_this_machine(part, &card.release, places.config),
             };
-            found.push((part, path));
-        }
-        let can_fetch = |part: &Wanted| match places.fetch {
-            Some(_) => part.role != Role::Key && own_card(part).is_ok_and(|card| !card.sources.is_empty()),
-            None => false,
+        let found: Vec<(Wanted<'_>, Option<PathBuf>)> =
+            wanted.into_iter().map(|part| (part, place(&part))).collect();
+        let can_fetch = |part: &Wanted<'_>| {
+            places.fetch.is_some() && part.role != Role::Key && !part.card.sources.is_empty()
         };
-        let absent: Vec<&Wanted> = found
-            .iter()
-            .filter(|(part, path)| path.is_none() && !can_fetch(part))
-            .map(|(part, _)| part)
-            .collect();
+        let absent = found.iter().filter(|(part, path)| path.is_none() && !can_fetch(part));
+        let absent: Vec<Wanted<'_>> = absent.map(|(part, _)| *part).collect();
         if !absent.is_empty() {
-            return Err(missing(card, rule, &absent));
+            bail!(missing(card, rule, &absent));
         }
         let mut parts = Vec::new();
-        for (Wanted { role, name }, path) in found {
-            let path = match (path, places.fetch) {
-                (Some(path), _) => path,
-                (None, progress) => {
-                    let own = own_card(&Wanted { role, name: name.clone() })?;
-                    let progress = progress.context("nothing may be fetched")?;
-                    hub::fetch_model(own, places.config, progress)
-                        .with_context(|| format!("cannot get the files of {name}"))?
+        for (Wanted { role, card }, path) in found {
+            let path = match path {
+                Some(path) => path,
+                None => {
+                    let progress = places.fetch.expect("what cannot be fetched was refused");
+                    hub::fetch_model(card, places.config, progress)
+                        .with_context(|| format!("cannot get the files of {}", card.id))?
                 }
             };
-            parts.push(Part { role, name, path });
+            parts.push(Part { role, name: card.id.clone(), path });
         }
         Ok(Parts { rule, parts })
     }
@@ -210,42 +191,38 @@ fn roles_of(rule: Rule) -> &'static [Role] {
     }
 }
 
-/// What a card's release needs, by the ids of cards.
-fn wanted(card: &Card, rule: Rule) -> anyhow::Result<Vec<Wanted>> {
+/// What a card's release needs.
+fn wanted<'a>(card: &'a Card, rule: Rule, registry: &'a Registry) -> anyhow::Result<Vec<Wanted<'a>>> {
     let release = &card.release;
-    let base =
-        || card.release_base().map(str::to_owned).with_context(|| format!("{}: no base is known", card.id));
-    let mut wanted = Vec::new();
-    for &role in roles_of(rule) {
-        match role {
-            Role::Base => wanted.push(Wanted { role, name: base()? }),
-            Role::Released => wanted.push(Wanted { role, name: card.id.clone() }),
-            Role::Key => {
-                let name = release.key.as_ref().map_or_else(base, |key| Ok(key.model.clone()))?;
-                wanted.push(Wanted { role, name });
-            }
-            Role::Adapter => {
-                let own = std::slice::from_ref(&card.id);
-                let order = if release.merge_order.is_empty() { own } else { release.merge_order.as_slice() };
-                wanted.extend(order.iter().map(|name| Wanted { role, name: name.clone() }));
-            }
-        }
-    }
-    Ok(wanted)
+    let part = |role, name: &str| {
+        // The card may be a view of another of its releases.
+        let own = if name == card.id { Some(card) } else { registry.card(name) };
+        Ok(Wanted { role, card: own.with_context(|| format!("no card is called {name}"))? })
+    };
+    let base = || card.release_base().with_context(|| format!("{}: no base is known", card.id));
+    let of_role = |&role: &Role| match role {
+        Role::Base => Ok(vec![part(role, base()?)?]),
+        Role::Released => Ok(vec![Wanted { role, card }]),
+        Role::Key => Ok(vec![part(role, release.key.as_ref().map_or_else(base, |key| Ok(&key.model))?)?]),
+        Role::Adapter if release.merge_order.is_empty() => Ok(vec![Wanted { role, card }]),
+        Role::Adapter => release.merge_order.iter().map(|name| part(role, name)).collect(),
+    };
+    let parts: Vec<_> = roles_of(rule).iter().map(of_role).collect::<anyhow::Result<_>>()?;
+    Ok(parts.concat())
 }
 
 /// Those of `given` that name a part of this card, for command lines with several models.
 pub fn given_for(card: &Card, registry: &Registry, given: &[Given]) -> Vec<Given> {
     let Some((rule, card)) = card.to_rebuild() else { return Vec::new() };
-    let wanted = wanted(&card, rule).unwrap_or_default();
+    let wanted = wanted(&card, rule, registry).unwrap_or_default();
     let is_part = |given: &&Given| wanted.iter().any(|part| is_called(given, part, rule, registry));
     given.iter().filter(is_part).cloned().collect()
 }
 
 /// Whether `--from` means this part: by the id or alias of its model, or by its role where one part has it.
-fn is_called(given: &Given, part: &Wanted, rule: Rule, registry: &Registry) -> bool {
+fn is_called(given: &Given, part: &Wanted<'_>, rule: Rule, registry: &Registry) -> bool {
     let id = registry.find(&given.name).map_or(given.name.as_str(), |card| card.id.as_str());
-    id == part.name || (part.role != Role::Adapter && given.name == part.role.word(rule))
+    id == part.card.id || (part.role != Role::Adapter && given.name == part.role.word(rule))
 }
 
 fn refuse_strays(
@@ -253,42 +230,36 @@ fn refuse_strays(
     rule: Rule,
     registry: &Registry,
     given: &[Given],
-    wanted: &[Wanted],
+    wanted: &[Wanted<'_>],
 ) -> anyhow::Result<()> {
-    for (i, one) in given.iter().enumerate() {
-        let is_it = |given: &Given| wanted.iter().position(|part| is_called(given, part, rule, registry));
-        let Some(part) = is_it(one) else {
-            let parts: Vec<String> = wanted.iter().map(|part| part.describe(rule)).collect();
-            return Err(Usage(format!(
-                "--from {}=…: {} is made of {}; nothing of it is called {}",
-                one.name,
-                card.id,
-                parts.join(" and "),
-                one.name
-            ))
-            .into());
+    let mut taken = Vec::new();
+    for one in given {
+        let name = &one.name;
+        let Some(part) = wanted.iter().position(|part| is_called(one, part, rule, registry)) else {
+            let (id, parts) = (&card.id, described(wanted, rule));
+            bail!(Usage(format!("--from {name}=…: {id} is made of {parts}; nothing of it is called {name}")));
         };
-        if given.iter().take(i).any(|earlier| is_it(earlier) == Some(part)) {
-            return Err(Usage(format!("--from {}=… was given twice; expected one path", one.name)).into());
+        if taken.contains(&part) {
+            bail!(Usage(format!("--from {name}=… was given twice; expected one path")));
         }
+        taken.push(part);
     }
     Ok(())
 }
 
-impl Wanted {
-    fn describe(&self, rule: Rule) -> String {
-        format!("{} ({})", self.name, self.role.word(rule))
-    }
+/// `llama-7b (base) and vicuna-7b-v0 (delta)`.
+fn described(parts: &[Wanted<'_>], rule: Rule) -> String {
+    let one = |part: &Wanted<'_>| format!("{} ({})", part.card.id, part.role.word(rule));
+    parts.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 /// A part that needs no download.
-fn on_this_machine(card: &Card, role: Role, release: &Release, config: &HubConfig) -> Option<PathBuf> {
+fn on_this_machine(part: &Wanted<'_>, release: &Release, config: &HubConfig) -> Option<PathBuf> {
+    let card = part.card;
     let cached = || hub::cached_model(card, config);
-    match role {
+    match part.role {
         Role::Base => {
-            let built = built_folder(config, &card.id);
-            let is_built = built.join(LOCK_FILE).is_file();
-            if is_built { Some(built) } else { cached().filter(|_| card.release.kind == ReleaseKind::Full) }
+            built(card, config).or_else(|| cached().filter(|_| card.release.kind == ReleaseKind::Full))
         }
         // One file of the original release, byte for byte: no conversion of it serves.
         Role::Key => cached().map(|folder| key_in(folder, Some(release))).filter(|file| file.is_file()),
@@ -303,16 +274,15 @@ pub fn key_in(path: PathBuf, release: Option<&Release>) -> PathBuf {
     if path.is_dir() { path.join(name) } else { path }
 }
 
-fn missing(card: &Card, rule: Rule, absent: &[&Wanted]) -> anyhow::Error {
-    let parts: Vec<String> = absent.iter().map(|part| part.describe(rule)).collect();
-    let flags: Vec<String> = absent.iter().map(|part| format!("--from {}=PATH", part.name)).collect();
+fn missing(card: &Card, rule: Rule, absent: &[Wanted<'_>]) -> Usage {
+    let flags: Vec<String> = absent.iter().map(|part| format!("--from {}=PATH", part.card.id)).collect();
     let key = if absent.iter().any(|part| part.role == Role::Key) {
         " (the key is Meta's own file, byte for byte: a folder with it, or the file)"
     } else {
         ""
     };
-    let (id, parts, flags) = (&card.id, parts.join(" and "), flags.join(" "));
-    Usage(format!("{id} has to be built, and {parts} is not on this machine{key}; name it: {flags}")).into()
+    let (id, parts, flags) = (&card.id, described(absent, rule), flags.join(" "));
+    Usage(format!("{id} has to be built, and {parts} is not on this machine{key}; name it: {flags}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::builder::{PossibleValue, TypedValueParser};
+use clap::builder::TypedValueParser;
 use regex::Regex;
 
 use super::exit::Usage;
@@ -93,7 +93,7 @@ fn methods() -> impl TypedValueParser<Value = Method> {
         (Method::Gram, "All of them, from the smaller Gram matrix; small ones are not exact"),
         (Method::Randomized, "The R largest, from a random projection with a fixed seed"),
     ];
-    one_of(helps.map(|(method, help)| (method, PossibleValue::new(method.as_str()).help(help))))
+    one_of(helps.map(|(method, help)| (method, method.as_str(), help)))
 }
 
 pub(super) fn parse_rank(text: &str) -> Result<usize, String> {

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-use clap::builder::{PossibleValue, TypedValueParser};
+use clap::builder::TypedValueParser;
 
 use crate::cli::build::Given;
-use crate::cli::format::formats;
+use crate::cli::format::{formats, one_of};
 use crate::cli::size::ByteSize;
 use crate::cli::{Global, models};
 use crate::evaluate::Overlong;
@@ -115,7 +114,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_length: Option<usize>,
     /// What happens to documents that do not fit into the positions
-    #[arg(long, default_value = "left", value_name = "HOW")]
+    #[arg(long, default_value = "left", value_name = "HOW", value_parser = policies())]
     pub overlong: Overlong,
     /// Memory that may be used, as 4GiB or 500MB; a model that is larger is read from the disk layer by layer, once for
     /// every forward pass [default: what is free]
@@ -128,14 +127,17 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<usize>,
     /// What is multiplied: exact (weights as they are stored, everything in f32), bf16 or int8 products
-    #[arg(long, default_value = "exact", value_name = "NAME")]
+    #[arg(long, default_value = "exact", value_name = "NAME", value_parser = precisions())]
     pub precision: Precision,
     /// Compute everything in this precision too, and report what the other one changes: KL divergence, agreement of the
     /// most probable token, and the difference of every metric with its paired error (precision.csv)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = precisions())]
     pub against: Option<Precision>,
     /// Where layers are between two forward passes [default: in memory if they fit]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", value_parser = one_of([
+        (Residence::Memory, "memory", "All of them in memory"),
+        (Residence::Disk, "disk", "Read from the disk once for every pass"),
+    ]))]
     pub layers: Option<Residence>,
     /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
@@ -154,55 +156,26 @@ pub struct Args {
     pub dry_run: bool,
 }
 
-/// A value as the command line shows it.
-fn value(name: &'static str, help: &'static str) -> Option<PossibleValue> {
-    Some(PossibleValue::new(name).help(help))
+fn policies() -> impl TypedValueParser<Value = Overlong> {
+    let helps = [
+        (
+            Overlong::Left,
+            "Tokens are cut on the left, BOS and description first, as in the reference harness",
+        ),
+        (Overlong::DropShots, "Examples are left out from the front until the prompt fits"),
+        (Overlong::Skip, "The document is left out"),
+        (Overlong::Error, "Nothing is computed"),
+    ];
+    one_of(helps.map(|(policy, help)| (policy, policy.name(), help)))
 }
 
-impl ValueEnum for Overlong {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Self::Left => {
-                "Tokens are cut on the left, BOS and description first, as in the reference harness"
-            }
-            Self::DropShots => "Examples are left out from the front until the prompt fits",
-            Self::Skip => "The document is left out",
-            Self::Error => "Nothing is computed",
-        };
-        value(self.name(), help)
-    }
-}
-
-impl ValueEnum for Precision {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Self::Exact => "Weights as they are stored, everything in f32",
-            Self::Bf16 => "Weights and activations rounded to bf16, sums in f32",
-            Self::Int8 => "Weights and activations as 8-bit integers in blocks of 32",
-        };
-        value(self.name(), help)
-    }
-}
-
-impl ValueEnum for Residence {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Memory, Self::Disk]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Memory => value("memory", "All of them in memory"),
-            Self::Disk => value("disk", "Read from the disk once for every pass"),
-        }
-    }
+fn precisions() -> impl TypedValueParser<Value = Precision> {
+    let helps = [
+        (Precision::Exact, "Weights as they are stored, everything in f32"),
+        (Precision::Bf16, "Weights and activations rounded to bf16, sums in f32"),
+        (Precision::Int8, "Weights and activations as 8-bit integers in blocks of 32"),
+    ];
+    one_of(helps.map(|(precision, help)| (precision, precision.name(), help)))
 }
 
 /// The forms of a run's results.

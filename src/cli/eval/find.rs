@@ -1,5 +1,7 @@
 //! The models that a command line names, found on the disk, fetched or built.
 
+use anyhow::bail;
+
 use super::Args;
 use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
@@ -11,7 +13,7 @@ use crate::run::{Located, name_of};
 /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
 pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Located> {
     if args.weights.is_some() && args.models.len() > 1 {
-        return Err(Usage("--weights goes with a single model".to_owned()).into());
+        bail!(Usage("--weights goes with a single model".to_owned()));
     }
     if !args.from.is_empty() {
         refuse_unused_parts(args, &models::registry(global)?)?;
@@ -40,10 +42,9 @@ fn refuse_unused_parts(args: &Args, registry: &Registry) -> anyhow::Result<()> {
         cards.iter().any(|card| !given_for(card, registry, std::slice::from_ref(*given)).is_empty())
     };
     match args.from.iter().find(|given| !is_used(given)) {
-        Some(given) => {
-            let (name, models) = (given.name(), args.models.join(", "));
-            Err(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}"))
-                .into())
+        Some(Given { name, .. }) => {
+            let models = args.models.join(", ");
+            bail!(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}")))
         }
         None => Ok(()),
     }

@@ -1,5 +1,7 @@
 //! The page of one model, section by section, for a width of columns.
 
+use serde_json::Value;
+
 use super::prompt;
 use crate::cli::family;
 use crate::prompts::PromptTemplates;
@@ -35,7 +37,7 @@ impl Page<'_> {
         }
         if card.base.is_some() {
             let lineage = family::lineage(self.registry, card).text(self.width.saturating_sub(2));
-            self.section(&mut out, "Lineage (release form, training)", indented(&lineage));
+            self.section(&mut out, "Lineage (release form, training)", indented(&lineage, 2));
         }
         for (position, release) in card.releases().enumerate() {
             let title = if position == 0 { "Release" } else { "Also released" };
@@ -98,10 +100,9 @@ impl Page<'_> {
             format!("{}{rows}", vocabulary.rule.as_str())
         });
         let lora = release.lora.as_ref().map(|lora| {
-            let saved = if lora.modules_to_save.is_empty() {
-                String::new()
-            } else {
-                format!("; whole: {}", lora.modules_to_save.join(" "))
+            let saved = match lora.modules_to_save.join(" ") {
+                whole if whole.is_empty() => whole,
+                whole => format!("; whole: {whole}"),
             };
             format!("rank {}, alpha {} on {}{saved}", lora.r, lora.alpha, lora.target_modules.join(" "))
         });
@@ -152,10 +153,8 @@ impl Page<'_> {
                 }
                 Source::Path(_) => {}
             }
-            match (self.place)(source) {
-                Some(place) => out.push_str(&format!("     here: {place}\n")),
-                None => out.push_str("     not here\n"),
-            }
+            let here = (self.place)(source).map_or("not here".to_owned(), |place| format!("here: {place}"));
+            out.push_str(&format!("     {here}\n"));
         }
         out
     }
@@ -164,15 +163,11 @@ impl Page<'_> {
         let float = |value: Option<f64>| value.map(|x| x.to_string());
         let scaling = a.rope_scaling.as_ref().and_then(|scaling| {
             let value = serde_json::to_value(scaling).ok()?;
-            let facts: Vec<String> = value
-                .as_object()?
-                .iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| {
-                    format!("{key} {}", value.as_str().map_or(value.to_string(), str::to_owned))
-                })
-                .collect();
-            Some(facts.join(", "))
+            let given = value.as_object()?.iter().filter(|(_, value)| !value.is_null());
+            let fact = |(key, value): (&String, &Value)| {
+                format!("{key} {}", value.as_str().map_or(value.to_string(), str::to_owned))
+            };
+            Some(given.map(fact).collect::<Vec<_>>().join(", "))
         });
         self.table(&[
             ("record", Some(a.name.clone()).filter(|name| !name.is_empty())),
@@ -232,22 +227,22 @@ impl Page<'_> {
                 let memory = score.src.as_deref().is_some_and(from_memory);
                 format!("{}{protocol}{}", score.source, if memory { " (from memory)" } else { "" })
             });
-        indented_by(&table.text(self.width.saturating_sub(1)), 1)
+        indented(&table.text(self.width.saturating_sub(1)), 1)
     }
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
     fn doubts(&self, card: &Card) -> Vec<String> {
-        let recipe = self.registry.recipe_of(card);
-        let network = self.registry.architecture_of(card).map(|network| network.doubts.as_slice());
-        let tokenizer = self.registry.tokenizer_of(card).map(|record| record.doubts.as_slice());
-        let shared = [("architecture", network), ("tokenizer", tokenizer)];
-        let mut doubts: Vec<String> = card.doubts.iter().map(|text| text.trim().to_owned()).collect();
-        for (what, texts) in shared {
-            let texts = texts.unwrap_or_default().iter();
-            doubts.extend(texts.map(|text| format!("{} ({what})", text.trim())));
+        let trimmed = |texts: &[String], of: &str| -> Vec<String> {
+            texts.iter().map(|text| format!("{}{of}", text.trim())).collect()
+        };
+        let mut doubts = trimmed(&card.doubts, "");
+        if let Some(network) = self.registry.architecture_of(card) {
+            doubts.extend(trimmed(&network.doubts, " (architecture)"));
         }
-        let of_recipe = recipe.iter().flat_map(|recipe| recipe.all_doubts());
-        for text in of_recipe {
+        if let Some(record) = self.registry.tokenizer_of(card) {
+            doubts.extend(trimmed(&record.doubts, " (tokenizer)"));
+        }
+        for text in self.registry.recipe_of(card).iter().flat_map(|recipe| recipe.all_doubts()) {
             if !doubts.iter().any(|known| known == text.trim()) {
                 doubts.push(format!("{} (training)", text.trim()));
             }
@@ -266,11 +261,7 @@ fn from_memory(src: &str) -> bool {
     src == "M" || src.starts_with("M ") || src.starts_with("M;") || src.starts_with("M,")
 }
 
-fn indented(text: &str) -> String {
-    indented_by(text, 2)
-}
-
-fn indented_by(text: &str, columns: usize) -> String {
+fn indented(text: &str, columns: usize) -> String {
     let margin = " ".repeat(columns);
     text.lines().map(|line| format!("{margin}{line}").trim_end().to_owned() + "\n").collect()
 }
