@@ -87,9 +87,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for name in [CONFIG_FILE, ADAPTER_FILE] {
         if args.out.join(name).exists() {
             let out = args.out.display();
-            return Err(
-                Usage(format!("--out {out}: there is an adapter already; choose another folder")).into()
-            );
+            anyhow::bail!(Usage(format!("--out {out}: there is an adapter already; choose another folder")));
         }
     }
     let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);

@@ -5,7 +5,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::exit::Usage;
 use super::format::formats;
@@ -67,7 +67,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             curve::svg(card, recipe, stage, &schedule, args.points.map_or(400, |points| points as usize))
         }
         _ if asked => {
-            return Err(Usage("--steps and --points go with --format csv or svg".to_owned()).into());
+            bail!(Usage("--steps and --points go with --format csv or svg".to_owned()));
         }
         _ => table::text(card, registry.base_of(card), recipe, terminal_width()),
     };

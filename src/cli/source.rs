@@ -2,7 +2,7 @@
 
 use std::path::{MAIN_SEPARATOR, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::build::{Given, built, find_or_build};
 use super::exit::Usage;
@@ -50,7 +50,7 @@ pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     }
     if name.contains(MAIN_SEPARATOR) || is_weights(&path) {
         let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
-        return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
+        bail!(Usage(format!("{name}: no such file or folder; {expected}")));
     }
     Ok(None)
 }
@@ -72,7 +72,7 @@ pub(crate) fn locate(
         return Ok(folder);
     }
     if let Some(bring) = card.to_bring() {
-        return Err(Usage(format!("{}: {bring}", card.id)).into());
+        bail!(Usage(format!("{}: {bring}", card.id)));
     }
     hub::fetch_model(card, &config, &bar(global))
         .with_context(|| format!("cannot get the weights of {}", card.id))

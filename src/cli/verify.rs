@@ -88,7 +88,7 @@ fn place<'r>(
     }
     if name.contains(std::path::MAIN_SEPARATOR) {
         let expected = "expected a model folder, a file of weights or a model of the registry (zoo list)";
-        return Err(Usage(format!("{name}: no such file or folder; {expected}")).into());
+        bail!(Usage(format!("{name}: no such file or folder; {expected}")));
     }
     let card = models::find(registry, name)?;
     let config = HubConfig::from_env()?;

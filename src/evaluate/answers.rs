@@ -6,24 +6,8 @@
 use std::sync::Arc;
 
 use super::Finding;
+use crate::records::Choice;
 use crate::tasks::PreparedTask;
-
-/// A continuation, or a whole text, as it was judged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    /// Natural logarithm of its probability.
-    pub logprob: f64,
-    /// Whether greedy decoding would produce it.
-    pub is_greedy: bool,
-    /// Tokens scored.
-    pub n_tokens: usize,
-    /// Their ids, as far as lines of samples show them: not of whole texts.
-    pub tokens: Vec<u32>,
-    /// Tokens cut from the left to fit.
-    pub truncated: usize,
-    /// Tokens of its context before any cut; `None` without one.
-    pub n_ctx_tokens: Option<usize>,
-}
 
 /// The answers to a document whose continuations are scored.
 #[derive(Debug, Clone, PartialEq)]

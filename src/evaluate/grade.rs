@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::metric::{Seen, known, metrics, unknown_aggregation, unknown_metric};
-use super::{Answers, Choice, EvaluateError, NO_FILTER, TaskMetric, TaskResult};
+use super::{Answers, EvaluateError, NO_FILTER, TaskMetric, TaskResult};
 use crate::base::digest::sha256;
 use crate::metrics::{Aggregation, DocValue, Gold};
-use crate::records::{ChoiceLine, SampleLine};
+use crate::records::{Choice, SampleLine};
 use crate::tasks::native::{self, Values};
 use crate::tasks::pipeline::Pipeline;
 use crate::tasks::schema::Field;
@@ -25,7 +25,8 @@ const WHOLE_TARGET_CHARS: usize = 300;
 /// documents that a filter, a metric or a function cannot use.
 pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, EvaluateError> {
     if task.docs.is_empty() {
-        return Err(EvaluateError::NoDocuments { task: task.task.name.clone() });
+        let reason = "there are no documents to score; check --limit and the data".to_owned();
+        return Err(EvaluateError::of_task(task, reason));
     }
     let filtered = filtered(task, answers)?;
     let metrics = metrics(task)?;
@@ -93,17 +94,11 @@ fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, Evaluate
         }
     };
     let repeats = task.generation.as_ref().map_or(1, |generation| generation.repeats);
-    let fail = |found: String| EvaluateError::Answers {
-        task: task.task.name.clone(),
-        expected: task.docs.len(),
-        repeats,
-        found,
-    };
     if answers.len() != task.docs.len() {
-        return Err(fail(format!("answers to {}", answers.len())));
+        return Err(other_answers(task, repeats, &format!("answers to {}", answers.len())));
     }
     if let Some((doc, few)) = task.docs.iter().zip(answers).find(|(_, own)| own.len() < repeats) {
-        return Err(fail(format!("{} to document {}", few.len(), doc.doc_id)));
+        return Err(other_answers(task, repeats, &format!("{} to document {}", few.len(), doc.doc_id)));
     }
     let pipelines = Pipeline::of(&task.task).map_err(Box::new)?;
     let apply = |pipeline: &Pipeline| {
@@ -115,6 +110,14 @@ fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, Evaluate
         Ok((pipeline.name.clone(), values))
     };
     pipelines.iter().map(apply).collect()
+}
+
+/// Answers that are not one list per document.
+pub(super) fn other_answers(task: &PreparedTask, repeats: usize, found: &str) -> EvaluateError {
+    let expected = task.docs.len();
+    let reason =
+        format!("expected answers to {expected} documents, each with {repeats} or more, found {found}");
+    EvaluateError::of_task(task, reason)
 }
 
 /// What metrics look at: the documents after each filter; what was scored has none.
@@ -173,7 +176,7 @@ fn result(
             Answers::Written(texts) => (&[][..], &[][..], texts[at].first().cloned()),
         };
         let n_prompt_tokens = choices.first().and_then(|choice| choice.n_ctx_tokens);
-        let choices: Vec<ChoiceLine> =
+        let choices: Vec<Choice> =
             choices.iter().zip(own).map(|(choice, context)| choice_line(choice, context)).collect();
         SampleLine {
             doc_id: doc.doc_id,
@@ -198,16 +201,12 @@ fn result(
     TaskResult { asked: Arc::clone(task), metrics, samples }
 }
 
-/// `context` is the digest of the choice's own context, where contexts differ.
-fn choice_line(choice: &Choice, context: Option<String>) -> ChoiceLine {
-    ChoiceLine {
-        logprob: choice.logprob,
-        is_greedy: choice.is_greedy,
-        n_tokens: choice.n_tokens,
-        tokens: choice.tokens.clone(),
-        truncated: choice.truncated,
+/// A choice as a line of samples shows it; `context` is the digest of its own context, where contexts differ.
+fn choice_line(choice: &Choice, context: Option<String>) -> Choice {
+    Choice {
         n_ctx_tokens: choice.n_ctx_tokens.filter(|_| context.is_some()),
         prompt_sha256: context,
+        ..choice.clone()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::metrics::{
     multiple_choice,
 };
 use crate::python::text::count_split_by_space;
+use crate::records::Choice;
 use crate::tasks::native::{self, Native};
 use crate::tasks::protocol::Scored;
 use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask};
@@ -64,21 +65,20 @@ pub(super) fn metrics(task: &PreparedTask) -> Result<Vec<Metric>, EvaluateError>
 
 /// An aggregation that does not exist, or not for such values.
 pub(super) fn unknown_aggregation(task: &PreparedTask, spec: &MetricSpec) -> EvaluateError {
-    EvaluateError::UnknownAggregation {
-        task: task.task.name.clone(),
-        metric: spec.name.clone(),
-        aggregation: spec.aggregation.clone(),
-    }
+    let place = format!("task {}, metric {}", task.task.name, spec.name);
+    let reason = format!(
+        "aggregation {:?} is not known or does not fit the metric; known are {}",
+        spec.aggregation,
+        Aggregation::NAMES.join(", ")
+    );
+    EvaluateError::At { place, source: reason.into() }
 }
 
 /// A metric that is none of `known`.
 pub(super) fn unknown_metric(task: &PreparedTask, metric: &str, known: &[&str]) -> EvaluateError {
-    EvaluateError::UnknownMetric {
-        task: task.task.name.clone(),
-        metric: metric.to_owned(),
-        output_type: task.task.config.output_type.name().to_owned(),
-        known: known.join(", "),
-    }
+    let (kind, known) = (task.task.config.output_type.name(), known.join(", "));
+    let reason = format!("metric {metric:?} cannot be computed for {kind} tasks; known are {known}");
+    EvaluateError::of_task(task, reason)
 }
 
 /// The metrics of a type of task.
@@ -159,8 +159,7 @@ fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &C
     let choices = &answered.choices;
     match task.task.config.output_type {
         OutputType::MultipleChoice => {
-            let logprobs =
-                |choices: &[super::Choice]| choices.iter().map(|c| c.logprob).collect::<Vec<f64>>();
+            let logprobs = |choices: &[Choice]| choices.iter().map(|c| c.logprob).collect::<Vec<f64>>();
             let document = ChoiceDocument {
                 choices: &doc.choices,
                 logprobs: &logprobs(choices),

@@ -25,7 +25,7 @@ use crate::metrics::{Aggregate, DocValue};
 use crate::records::SampleLine;
 use crate::tasks::PreparedTask;
 
-pub use answers::{AnsweredTask, Answers, Choice, Choices};
+pub use answers::{AnsweredTask, Answers, Choices};
 pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
 pub use grade::{filter, grade};

@@ -80,13 +80,14 @@ fn too_long(task: &PreparedTask, encoded: &EncodedTask, long: &[usize], max_leng
         let longest = inputs.max().expect("a document that is too long asks something");
         format!("{} ({longest} tokens)", task.docs[index].doc_id)
     });
-    EvaluateError::TooLong {
-        task: task.task.name.clone(),
-        documents: long.len(),
-        of: task.docs.len(),
-        max_length,
-        shown: shown.collect::<Vec<_>>().join(", "),
-    }
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let reason = format!(
+        "{} of {} documents do not fit into {max_length} positions, such as {shown}; nothing was computed. Take \
+         --overlong left, drop-shots or skip, fewer --num-fewshot, or a larger --max-length",
+        long.len(),
+        task.docs.len()
+    );
+    EvaluateError::of_task(task, reason)
 }
 
 /// Leaves documents out; their numbers come back.

@@ -6,8 +6,9 @@ use super::encode::{EncodedDoc, EncodedTask};
 use super::metric::metrics;
 use super::overlong::{Overlong, fit};
 use super::sanity::{Finding, inspect};
-use super::{AnsweredTask, Answers, Choice, Choices, EvaluateError};
+use super::{AnsweredTask, Answers, Choices, EvaluateError};
 use crate::engine::{EncodedPair, EngineError, Score, ScoreRequest};
+use crate::records::Choice;
 use crate::tasks::protocol::Scored;
 use crate::tasks::{OutputType, PreparedTask};
 use crate::tokenizer::Tokenizer;
@@ -101,6 +102,7 @@ impl Questions {
                 n_tokens: pair.request.continuation.len(),
                 tokens: pair.request.continuation.clone(),
                 truncated: pair.cut + pair.request.truncated(self.max_length),
+                prompt_sha256: None,
                 n_ctx_tokens: Some(pair.n_context_tokens),
             }
         };
@@ -124,12 +126,9 @@ impl Questions {
             for (doc, tokens) in task.docs.iter().zip(&encoded.docs) {
                 let own = tokens.requests.len() + tokens.unconditional.len();
                 if request < own {
-                    return EvaluateError::Request {
-                        task: task.task.name.clone(),
-                        doc_id: doc.doc_id,
-                        choice: request % tokens.requests.len(),
-                        reason: error.to_string(),
-                    };
+                    let choice = request % tokens.requests.len();
+                    let place = format!("task {}, document {}, choice {choice}", task.task.name, doc.doc_id);
+                    return EvaluateError::At { place, source: error.to_string().into() };
                 }
                 request -= own;
             }
@@ -146,6 +145,7 @@ fn whole(windows: &[Choice]) -> Choice {
         n_tokens: windows.iter().map(|window| window.n_tokens).sum(),
         tokens: Vec::new(),
         truncated: 0,
+        prompt_sha256: None,
         n_ctx_tokens: None,
     }
 }

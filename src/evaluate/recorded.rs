@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::grade::{Contexts, Prompts};
+use super::grade::{Contexts, Prompts, other_answers};
 use super::overlong::without_examples;
-use super::{AnsweredTask, Answers, Choice, Choices, EvaluateError};
-use crate::records::{ChoiceLine, SampleLine};
+use super::{AnsweredTask, Answers, Choices, EvaluateError};
+use crate::records::{Choice, SampleLine};
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 
 /// The answers that earlier `lines` hold, in their order. Documents of `task` without a line had been left out, and examples
@@ -21,12 +21,7 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
         Arc::make_mut(&mut task).docs.retain(|doc| ids.contains(&doc.doc_id));
     }
     if lines.len() != task.docs.len() {
-        return Err(EvaluateError::Answers {
-            task: task.task.name.clone(),
-            expected: task.docs.len(),
-            repeats: 1,
-            found: format!("{} lines of samples", lines.len()),
-        });
+        return Err(other_answers(&task, 1, &format!("{} lines of samples", lines.len())));
     }
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.dropped_examples > 0) {
         let doc = &mut Arc::make_mut(&mut task).docs[at];
@@ -78,13 +73,10 @@ fn same_prompt(asked: &Contexts, line: &SampleLine) -> Result<(), String> {
 }
 
 fn choices(line: &SampleLine) -> Choices {
-    let choice = |choice: &ChoiceLine| Choice {
-        logprob: choice.logprob,
-        is_greedy: choice.is_greedy,
-        n_tokens: choice.n_tokens,
-        tokens: choice.tokens.clone(),
-        truncated: choice.truncated,
+    let choice = |choice: &Choice| Choice {
         n_ctx_tokens: choice.n_ctx_tokens.or(line.n_prompt_tokens),
+        prompt_sha256: None,
+        ..choice.clone()
     };
     Choices {
         choices: line.choices.iter().map(choice).collect(),

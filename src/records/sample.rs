@@ -10,9 +10,8 @@ use crate::base::atomic::AtomicFile;
 
 /// The first line of a samples file.
 #[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename = "header")]
 pub struct Header {
-    /// Always `"header"`.
-    pub kind: &'static str,
     /// The model's name.
     pub model: String,
     /// Digest of its weights; empty for answers that were written elsewhere.
@@ -29,9 +28,9 @@ pub struct Header {
     pub metrics: BTreeMap<String, Option<f64>>,
 }
 
-/// One scored continuation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ChoiceLine {
+/// A continuation, or a whole text, as it was judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
     /// Natural logarithm of its probability.
     pub logprob: f64,
     /// Whether greedy decoding would produce it.
@@ -44,10 +43,10 @@ pub struct ChoiceLine {
     /// Tokens cut from the left to fit the model.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub truncated: usize,
-    /// SHA-256 of this choice's own context, where contexts differ.
+    /// SHA-256 of this choice's own context in a line of samples, where contexts differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<String>,
-    /// Tokens of this choice's own context, where contexts differ.
+    /// Tokens of its context before any cut; in a line of samples only where contexts differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_ctx_tokens: Option<usize>,
 }
@@ -72,10 +71,10 @@ pub struct SampleLine {
     pub truncated: bool,
     /// In the order of the document's choices; one for a whole text, none for a written answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<ChoiceLine>,
+    pub choices: Vec<Choice>,
     /// The choices without any context, where a metric asks for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unconditional: Vec<ChoiceLine>,
+    pub unconditional: Vec<Choice>,
     /// What the model wrote; of several answers the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -117,7 +117,6 @@ fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
         metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
     }
     Header {
-        kind: "header",
         model: model.name.clone(),
         weights_sha256: model.weights_sha256.clone(),
         task: task.name().to_owned(),

@@ -5,7 +5,7 @@ mod table;
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 pub use args::Args;
 
@@ -72,9 +72,7 @@ fn subject(args: &Args, global: &Global) -> anyhow::Result<Subject> {
     if let Some(layers) = args.layers {
         if layers > subject.all_layers {
             let (name, has) = (&subject.name, subject.all_layers);
-            return Err(
-                Usage(format!("--layers {layers}: expected at most {has}, the layers of {name}")).into()
-            );
+            bail!(Usage(format!("--layers {layers}: expected at most {has}, the layers of {name}")));
         }
         subject.cut(layers);
     }
@@ -91,7 +89,7 @@ fn random(name: &str) -> anyhow::Result<Subject> {
         let known = SHAPES.join(", ");
         let expected =
             format!("expected {known} or a config.json; a model's folder is named without --shape");
-        return Err(Usage(format!("--shape {name}: no such shape or file; {expected}")).into());
+        bail!(Usage(format!("--shape {name}: no such shape or file; {expected}")));
     }
     match config::hf::read(path)? {
         ModelConfig::Llama(config) => Ok(Subject::random(&path.display().to_string(), config)),

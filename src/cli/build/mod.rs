@@ -5,7 +5,7 @@ mod parts;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 
 use super::exit::Usage;
@@ -76,7 +76,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         (None, None) => {
             let expected =
                 "expected a MODEL of the registry (zoo list), or --rule with its parts (--from) and --out";
-            return Err(Usage(expected.to_owned()).into());
+            bail!(Usage(expected.to_owned()));
         }
         (None, Some(rule)) => {
             let known = |known: &Rule| known.as_str() == rule;

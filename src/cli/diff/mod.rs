@@ -6,7 +6,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::TypedValueParser;
 use regex::Regex;
 
@@ -116,7 +116,7 @@ struct Report<'a> {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if args.fast && args.measure != Measure::Change {
-        return Err(Usage("--measure: --fast finds no singular values; leave it out".to_owned()).into());
+        bail!(Usage("--measure: --fast finds no singular values; leave it out".to_owned()));
     }
     if !args.fast && !AVAILABLE {
         let refusal = without_lapack();
@@ -166,11 +166,10 @@ fn check(found: &Comparison, args: &Args) -> anyhow::Result<()> {
         infos.first().map_or_else(|| "no tensor".to_owned(), |info| format!("{:?}", info.name))
     };
     if found.only_in_a.is_empty() && found.only_in_b.is_empty() {
-        return Err(Usage(match &args.tensors {
+        bail!(Usage(match &args.tensors {
             Some(pattern) => format!("--tensors {pattern}: no tensor of either model fits"),
             None => format!("{} and {}: neither has a tensor", args.a, args.b),
-        })
-        .into());
+        }));
     }
     anyhow::bail!(
         "{} and {} are models of different families: no tensor name is in both (the first ones are {} and {}); \

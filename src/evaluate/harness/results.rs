@@ -3,12 +3,16 @@
 //! Keys, their order and the form of values are those of lm-evaluation-harness 0.4.13, so that what reads its
 //! files reads ours. What has no meaning here (a git commit, library versions) is null.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::config::task_config;
 use crate::base::digest::sha256;
 use crate::evaluate::{TaskResult, group_values};
 use crate::metrics::{Aggregate, BOOTSTRAP_ITERATIONS};
+use crate::python::print::{dumps, float};
 use crate::records::{ModelRecord, RunRecord};
 use crate::tasks::{Group, Suite};
 
@@ -109,24 +113,15 @@ fn provenance(facts: &Facts<'_>) -> Value {
         "fewshot_as_multiturn": null,
         "chat_template": null,
         "chat_template_sha": null,
-        "total_evaluation_time_seconds": crate::python::print::float(run.seconds),
+        "total_evaluation_time_seconds": float(run.seconds),
     })
 }
 
 /// A model's name as the harness makes a folder's name of it: runs of `"<>:/|\?*[]` become two underscores.
 pub fn sanitized(name: &str) -> String {
-    let mut out = String::new();
-    let mut replaced = false;
-    for c in name.chars() {
-        let bad = "\"<>:/|\\?*[]".contains(c);
-        match (bad, replaced) {
-            (true, false) => out.push_str("__"),
-            (true, true) => {}
-            (false, _) => out.push(c),
-        }
-        replaced = bad;
-    }
-    out
+    static FORBIDDEN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"["<>:/|\\?*\[\]]+"#).expect("the pattern is right"));
+    FORBIDDEN.replace_all(name, "__").into_owned()
 }
 
 /// The parts of the file that are by task and group.
@@ -153,9 +148,11 @@ impl Book {
         for metric in super::metrics(result) {
             insert(&mut entry, &metric.metric, &metric.filter, metric.value);
         }
-        self.results.insert(name.clone(), Value::Object(entry));
+        self.results.insert(name.clone(), entry.into());
         self.configs.insert(name.clone(), task_config(task, result.asked.num_fewshot));
-        self.versions.insert(name.clone(), version(task.version()));
+        // As a number, as Python reads it from YAML; the harness says `Yaml` where a file has none.
+        let version = task.version().cloned().unwrap_or_else(|| "Yaml".into());
+        self.versions.insert(name.clone(), version);
         self.shots.insert(name.clone(), result.asked.num_fewshot.into());
         let higher = task.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
         self.higher.insert(name.clone(), Value::Object(higher.collect()));
@@ -205,16 +202,15 @@ impl Book {
         }
         self.results.insert(group.name.clone(), Value::Object(entry));
         // Of a group the harness keeps the version as text.
-        let version = group.version.as_ref().map_or_else(
-            || "N/A".to_owned(),
-            |version| {
-                version.as_str().map_or_else(|| crate::python::print::dumps(version, None), str::to_owned)
-            },
-        );
+        let version = match &group.version {
+            None => "N/A".to_owned(),
+            Some(Value::String(version)) => version.clone(),
+            Some(version) => dumps(version, None),
+        };
         self.versions.insert(group.name.clone(), version.into());
-        let shots: Vec<&Value> = names.iter().filter_map(|name| self.shots.get(name)).collect();
-        if let Some(first) = shots.first().copied().cloned()
-            && shots.iter().all(|other| **other == first)
+        let mut shots = names.iter().filter_map(|name| self.shots.get(name));
+        if let Some(first) = shots.next().cloned()
+            && shots.all(|other| *other == first)
         {
             self.shots.insert(group.name.clone(), first);
         }
@@ -246,11 +242,6 @@ fn insert(entry: &mut Map<String, Value>, metric: &str, filter: &str, value: Agg
     entry.insert(format!("{metric},{filter}"), value.value.into());
     let stderr = value.stderr.map_or_else(|| "N/A".into(), Value::from);
     entry.insert(format!("{metric}_stderr,{filter}"), stderr);
-}
-
-/// The version as a number, as Python reads it from YAML; the harness says `Yaml` where a file has none.
-fn version(version: Option<&Value>) -> Value {
-    version.cloned().unwrap_or_else(|| "Yaml".into())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::base::digest::sha256;
 use crate::evaluate::{NO_FILTER, TaskResult};
 use crate::metrics::DocValue;
 use crate::python::print as python;
-use crate::records::{ChoiceLine, SampleLine};
+use crate::records::{Choice, SampleLine};
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 
 /// One line.
@@ -75,11 +75,8 @@ fn sample(result: &TaskResult, filter: &str, at: usize, doc: &PreparedDoc, line:
         "prompt_hash": prompt_hash,
         "target_hash": target_hash,
     });
-    if let Some(map) = sample.as_object_mut() {
-        for metric in metrics {
-            let value = shown(kind, &metric.metric, &metric.documents[at]);
-            map.insert(metric.metric.clone(), value);
-        }
+    for metric in metrics {
+        sample[metric.metric.as_str()] = shown(kind, &metric.metric, &metric.documents[at]);
     }
     Sample { line: python::dumps(&sample, None), hashes }
 }
@@ -111,7 +108,7 @@ fn generation(task: &PreparedTask) -> Value {
 
 /// The model's answers, as they came and after the filter.
 fn answers(kind: OutputType, filter: &str, line: &SampleLine) -> (Value, Value) {
-    let scored = |choice: &ChoiceLine| match kind {
+    let scored = |choice: &Choice| match kind {
         OutputType::LoglikelihoodRolling => Value::from(python::float(choice.logprob)),
         _ => json!([python::float(choice.logprob), if choice.is_greedy { "True" } else { "False" }]),
     };
