@@ -11,7 +11,7 @@ use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
 use crate::evaluate::{AnsweredTask, grade, recorded};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, Timestamp, file_name, read_samples};
-use crate::registry::{Published, Registry};
+use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
 use crate::tasks::{Index, PreparedTask, Suite, Task};
 
@@ -47,8 +47,14 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
         let tasks = tasks_of(&record, &suites, &protocol, &then, &samples);
         let variant = preparer.variant(&Arc::new(protocol), &tasks, chat, String::new())?;
         let card = model.and_then(|model| registry.find(model.card.as_ref()?).ok());
-        let published = card.map_or_else(Vec::new, |card| card.published.clone());
-        answered.push((Samples { folder: samples, name, model: model.cloned(), published }, variant));
+        let about = About {
+            name,
+            weights_sha256: model.map_or_else(String::new, |model| model.weights_sha256.clone()),
+            published: card.map_or_else(Vec::new, |card| card.published.clone()),
+            record: model.cloned(),
+            special_tokens: None,
+        };
+        answered.push((Samples { folder: samples, about }, variant));
     }
     let asked = || answered.iter().flat_map(|(_, variant)| &variant.tasks);
     // A group may hold tasks that could not be run; what is asked for by name must be there.
@@ -61,14 +67,13 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
         return Err(RunError::Usage(format!("{folder}: the run has no task {name}; it has {known}")));
     }
     if asked().next().is_none() {
-        let text = format!("{}: the run has none of the tasks that were asked for", folder.display());
-        return Err(RunError::Usage(text));
+        let folder = folder.display();
+        return Err(RunError::Usage(format!("{folder}: the run has none of the tasks that were asked for")));
     }
     asked().for_each(|task| warn_of_other_data(task, &record));
     let mut graded = record.graded.clone();
     graded.push(GradedRecord { path: folder.display().to_string(), model: None, sha256: None });
-    let (names, models, tasks) = (names.clone(), Vec::new(), Vec::new());
-    let now = RunRecord { suites: names, models, tasks, graded, ..record };
+    let now = RunRecord { suites: names.clone(), models: Vec::new(), tasks: Vec::new(), graded, ..record };
     let mut session = Session::new(&then, &suites, now, Timestamp::now());
     for (mut samples, variant) in answered {
         session.ask(&mut samples, std::slice::from_ref(&variant), grade)?;
@@ -118,9 +123,7 @@ fn warn_of_other_data(task: &PreparedTask, record: &RunRecord) {
 /// The samples of one variant as a respondent.
 struct Samples {
     folder: PathBuf,
-    name: String,
-    model: Option<ModelRecord>,
-    published: Vec<Published>,
+    about: About,
 }
 
 impl Samples {
@@ -129,12 +132,10 @@ impl Samples {
         let (expected, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
         if lines.len() != expected {
-            let found = lines.len();
-            let text = format!(
-                "{}: expected {expected} lines of samples, found {found}; the file was cut or added to",
-                path.display()
-            );
-            return Err(RunError::Room(text.into()));
+            let (path, found) = (path.display(), lines.len());
+            return Err(RunError::room(format!(
+                "{path}: expected {expected} lines of samples, found {found}; the file was cut or added to"
+            )));
         }
         recorded(task, &lines).during(|| path.display().to_string())
     }
@@ -146,15 +147,6 @@ impl Respondent for Samples {
     }
 
     fn about(&self, _: &Variant) -> Result<About, RunError> {
-        Ok(About {
-            name: self.name.clone(),
-            weights_sha256: self
-                .model
-                .as_ref()
-                .map_or_else(String::new, |model| model.weights_sha256.clone()),
-            published: self.published.clone(),
-            record: self.model.clone(),
-            special_tokens: None,
-        })
+        Ok(self.about.clone())
     }
 }

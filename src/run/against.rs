@@ -1,20 +1,12 @@
 //! `--against exact`: what a faster arithmetic changes, measured on the same documents.
 
-use std::path::Path;
-
-use super::RunError;
-use super::error::During;
 use super::respondent::Against;
-use crate::base::atomic::write_atomically;
 use crate::engine::Divergence;
 use crate::evaluate::TaskResult;
 use crate::kernels::Precision;
 use crate::metrics::{DocValue, paired_difference};
 use crate::report::Table;
 use crate::report::table::{Cell, data, number, text};
-
-/// The file in a run's folder.
-const FILE: &str = "precision.csv";
 
 /// A line of the table and of `precision.csv`.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,11 +123,4 @@ pub fn compared_table(rows: &[Compared]) -> Table<&Compared> {
         .column(number("difference"), |row| Cell::written(row.difference, |d: f64| format!("{d:+.4}")))
         .column(number("stderr").titled("±"), |row| Cell::written(row.stderr, four))
         .column(number("n"), |row| row.n)
-}
-
-/// Writes `precision.csv` into a run's folder.
-pub fn write(folder: &Path, rows: &[Compared]) -> Result<(), RunError> {
-    let path = folder.join(FILE);
-    write_atomically(&path, compared_table(rows).csv().as_bytes())
-        .during(|| format!("cannot write {}", path.display()))
 }

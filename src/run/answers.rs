@@ -56,11 +56,10 @@ pub fn score_answers(written: &WrittenAnswers, options: &Options) -> Result<Fini
     let mut writer = Writer { name, files, skip_missing: written.skip_missing, documents: 0 };
     session.ask(&mut writer, &[variant], grader)?;
     let (documents, name) = (writer.documents, writer.name);
-    let note = match written.predict_only {
-        true => {
-            format!("{documents} answers were cut and filtered, and nothing was graded (--predict-only)\n")
-        }
-        false => format!("{documents} answers of {name} were graded\n"),
+    let note = if written.predict_only {
+        format!("{documents} answers were cut and filtered, and nothing was graded (--predict-only)\n")
+    } else {
+        format!("{documents} answers of {name} were graded\n")
     };
     session.finish(None, Some(note))
 }
@@ -125,15 +124,20 @@ impl Respondent for Writer {
     }
 
     fn about(&self, _: &Variant) -> Result<About, RunError> {
-        let (weights_sha256, published) = (String::new(), Vec::new());
-        Ok(About { name: self.name.clone(), weights_sha256, published, record: None, special_tokens: None })
+        Ok(About {
+            name: self.name.clone(),
+            weights_sha256: String::new(),
+            published: Vec::new(),
+            record: None,
+            special_tokens: None,
+        })
     }
 }
 
 impl Writer {
     /// A task with the documents that are graded, and the answers to each of them, cut at the task's stops.
     fn of_task(&self, task: &Arc<PreparedTask>, only: bool) -> Result<AnsweredTask, RunError> {
-        let fail = |text: String| Err(RunError::Room(text.into()));
+        let fail = |text| Err(RunError::room(text));
         let name = &task.task.name;
         let mut known: BTreeMap<usize, (&AnswerFile, &Answer)> = BTreeMap::new();
         let all = self.files.iter().flat_map(|file| file.answers.iter().map(move |answer| (file, answer)));
@@ -202,11 +206,10 @@ fn check_prompt(task: &str, doc: &PreparedDoc, file: &AnswerFile, answer: &Answe
     if *asked == own {
         return Ok(());
     }
-    let text = format!(
+    Err(RunError::room(format!(
         "{}: task {task}, document {}: an answer to another prompt (sha256 {asked}, here {own}); check --num-fewshot, \
          --fewshot-seed, --system-instruction and the data",
         place(file, answer),
         doc.doc_id
-    );
-    Err(RunError::Room(text.into()))
+    )))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::During;
-use super::subject::{Subject, tokenizer};
+use super::subject::tokenizer;
 use super::{Options, RunError};
 use crate::forms::TokenizerSource;
 use crate::model::Checkpoint;
@@ -28,18 +28,11 @@ pub struct Templates<'a> {
 }
 
 impl<'a> Templates<'a> {
-    /// Those of a model that is to be asked.
+    /// Those of a model, and the one that its card names.
     ///
     /// # Errors
     /// Files of the checkpoint that cannot be read.
-    pub fn of_subject(subject: &'a Subject, options: &'a Options) -> Result<Self, RunError> {
-        let Subject { name, checkpoint, card, .. } = subject;
-        let card = card.as_ref().and_then(|card| card.prompt.as_deref());
-        let tokenizer = subject.tokenizer()?;
-        Self::new(name, checkpoint, tokenizer, card, options)
-    }
-
-    fn new(
+    pub fn new(
         name: &'a str,
         checkpoint: &Checkpoint,
         tokenizer: &Tokenizer,
@@ -137,9 +130,8 @@ impl<'a> Templates<'a> {
 pub fn check(options: &Options) -> Result<(), RunError> {
     let with_template = options.apply_chat_template.iter().any(|name| name != "none");
     if options.fewshot_as_multiturn == Some(true) && !with_template {
-        return Err(RunError::usage(
-            "--fewshot-as-multiturn: examples can be turns only in a chat template; add --apply-chat-template",
-        ));
+        let text = "--fewshot-as-multiturn: examples can be turns only in a chat template; add --apply-chat-template";
+        return Err(RunError::Usage(text.to_owned()));
     }
     Ok(())
 }
@@ -166,15 +158,14 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
         open().during(|| format!("{}: cannot read the chat template {}", model.name, chat.template))?
     };
     let format = found.ok_or_else(|| {
-        let text = format!(
+        RunError::room(format!(
             "{}: expected the chat template {} with which the run was made (sha256 {}) in {}, found none that is the same; \
              the model has to be asked again",
             model.name,
             chat.template,
             chat.sha256.as_deref().unwrap_or("unknown"),
             model.path
-        );
-        RunError::Room(text.into())
+        ))
     })?;
     Ok(Chat { format: Arc::new(format), multiturn: chat.fewshot_as_multiturn })
 }

@@ -25,9 +25,9 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Wrong usage.
-    pub fn usage(text: impl Into<String>) -> Self {
-        Self::Usage(text.into())
+    /// What stops the work here, in words.
+    pub(super) fn room(text: String) -> Self {
+        Self::Room(text.into())
     }
 }
 

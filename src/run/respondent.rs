@@ -73,7 +73,7 @@ pub struct Against {
 }
 
 /// Who answers, for tables and files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct About {
     /// The name in tables, before what the variant adds.
     pub name: String,

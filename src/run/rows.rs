@@ -1,8 +1,7 @@
 //! Task results → rows, along the tree of a suite: groups before their tasks.
 
 use crate::base::digest::sha256;
-use crate::evaluate::{TaskMetric, TaskResult, group_values, other_averages};
-use crate::metrics::Aggregate;
+use crate::evaluate::{GroupValue, TaskMetric, TaskResult, group_values, other_averages};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
 use crate::tasks::{Aggregate as GroupMetric, Group, Suite};
@@ -50,50 +49,80 @@ struct Walk<'a> {
     model: &'a ModelIdentity,
 }
 
+/// What a task or a group has to say.
+struct Numbers {
+    /// Of a group, where all its tasks have the same.
+    num_fewshot: Option<usize>,
+    data_sha256: String,
+    values: Vec<GroupValue>,
+}
+
 impl Walk<'_> {
     fn visit(&self, node: &Suite, depth: usize, rows: &mut Vec<Row>) {
-        match node {
-            Suite::Task(task) => {
-                if let Some(result) = self.results.iter().find(|result| result.name() == task.name) {
-                    for TaskMetric { metric, filter, value, .. } in &result.metrics {
-                        rows.push(self.row(
-                            &task.name,
-                            (depth, TaskKind::Task),
-                            (metric, filter),
-                            *value,
-                            Some(result.asked.num_fewshot),
-                            &result.asked.data_sha256,
-                        ));
-                    }
-                }
+        let (kind, numbers) = match node {
+            Suite::Task(task) => (TaskKind::Task, self.of_task(&task.name)),
+            Suite::Group(group) => (TaskKind::Group, self.of_group(node, group)),
+        };
+        let before = rows.len();
+        if let Some(Numbers { num_fewshot, data_sha256, values }) = numbers {
+            let ModelIdentity { name, weights_sha256, protocol, published, .. } = self.model;
+            for (metric, filter, value) in values {
+                let published = published.iter().find(|p| {
+                    p.suite == node.name()
+                        && p.metric == metric
+                        && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
+                });
+                rows.push(Row {
+                    model: name.clone(),
+                    suite: self.suite.to_owned(),
+                    task: node.name().to_owned(),
+                    num_fewshot,
+                    metric,
+                    filter,
+                    value: value.value,
+                    stderr: value.stderr,
+                    n: value.n,
+                    published: published.map(|p| p.value),
+                    published_source: published.map(|p| p.source.clone()),
+                    protocol: protocol.clone(),
+                    weights_sha256: weights_sha256.clone(),
+                    data_sha256: data_sha256.clone(),
+                    depth,
+                    kind,
+                });
             }
-            Suite::Group(group) => {
-                let own = rows.len();
-                self.group_rows(node, group, depth, rows);
-                let below = if rows.len() > own { depth + 1 } else { depth };
-                for child in &group.children {
-                    self.visit(child, below, rows);
-                }
-            }
+        }
+        if let Suite::Group(group) = node {
+            let below = depth + usize::from(rows.len() > before);
+            group.children.iter().for_each(|child| self.visit(child, below, rows));
         }
     }
 
-    /// One row per aggregate that any task below has a value for, and one for the other average where it differs.
-    fn group_rows(&self, node: &Suite, group: &Group, depth: usize, rows: &mut Vec<Row>) {
+    fn of_task(&self, name: &str) -> Option<Numbers> {
+        let TaskResult { asked, metrics, .. } = self.results.iter().find(|result| result.name() == name)?;
+        let value = |one: &TaskMetric| (one.metric.clone(), one.filter.clone(), one.value);
+        Some(Numbers {
+            num_fewshot: Some(asked.num_fewshot),
+            data_sha256: asked.data_sha256.clone(),
+            values: metrics.iter().map(value).collect(),
+        })
+    }
+
+    /// Every aggregate that any task below has a value for, and the other average where it differs.
+    fn of_group(&self, node: &Suite, group: &Group) -> Option<Numbers> {
         let aggregates: Vec<GroupMetric> =
             group.aggregates.iter().cloned().chain(self.more_aggregates(group)).collect();
-        let Some((members, values)) = group_values(node, &aggregates, self.results) else { return };
+        let (members, mut values) = group_values(node, &aggregates, self.results)?;
+        values.extend(other_averages(&aggregates, &members, &values));
         let shots = members.first().map(|member| member.asked.num_fewshot);
-        let shots = shots.filter(|first| members.iter().all(|member| member.asked.num_fewshot == *first));
-        let data_sha256 =
-            sha256(members.iter().map(|member| member.asked.data_sha256.as_str()).collect::<String>());
-        let place = (depth, TaskKind::Group);
-        for (metric, filter, value) in &values {
-            rows.push(self.row(&group.name, place, (metric, filter), *value, shots, &data_sha256));
-        }
-        for (metric, filter, value) in other_averages(&aggregates, &members, &values) {
-            rows.push(self.row(&group.name, place, (&metric, &filter), value, shots, &data_sha256));
-        }
+        Some(Numbers {
+            num_fewshot: shots
+                .filter(|first| members.iter().all(|member| member.asked.num_fewshot == *first)),
+            data_sha256: sha256(
+                members.iter().map(|member| member.asked.data_sha256.as_str()).collect::<String>(),
+            ),
+            values,
+        })
     }
 
     /// Metrics that the group file cannot know, weighted as its first one.
@@ -107,39 +136,5 @@ impl Walk<'_> {
             }
         }
         more
-    }
-
-    fn row(
-        &self,
-        task: &str,
-        (depth, kind): (usize, TaskKind),
-        (metric, filter): (&str, &str),
-        value: Aggregate,
-        num_fewshot: Option<usize>,
-        data_sha256: &str,
-    ) -> Row {
-        let published = self.model.published.iter().find(|p| {
-            p.suite == task
-                && p.metric == metric
-                && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
-        });
-        Row {
-            model: self.model.name.clone(),
-            suite: self.suite.to_owned(),
-            task: task.to_owned(),
-            num_fewshot,
-            metric: metric.to_owned(),
-            filter: filter.to_owned(),
-            value: value.value,
-            stderr: value.stderr,
-            n: value.n,
-            published: published.map(|p| p.value),
-            published_source: published.map(|p| p.source.clone()),
-            protocol: self.model.protocol.clone(),
-            weights_sha256: self.model.weights_sha256.clone(),
-            data_sha256: data_sha256.to_owned(),
-            depth,
-            kind,
-        }
     }
 }

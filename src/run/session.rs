@@ -1,13 +1,12 @@
 //! A run under way: collected while respondents answer, graded and written in one way, whoever they are.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::against::{self, Compared};
+use super::against::{self, Compared, compared_table};
 use super::error::During;
 use super::folder::{self, RunFolder};
 use super::outcome::Outcome;
@@ -15,6 +14,7 @@ use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
 use super::variants::Variant;
 use super::{Options, RunError, files, harness, submission};
+use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
@@ -81,8 +81,8 @@ impl<'a> Session<'a> {
             PathBuf::from("reports").join(file_name(&format!("{model}-{suite}-{}", self.started.compact())))
         });
         if folder.exists() && !folder.is_dir() {
-            let text = format!("--out {}: expected a folder, found a file", folder.display());
-            return Err(RunError::Room(text.into()));
+            let folder = folder.display();
+            return Err(RunError::room(format!("--out {folder}: expected a folder, found a file")));
         }
         Ok(folder)
     }
@@ -146,11 +146,14 @@ impl<'a> Session<'a> {
         for suite in self.suites {
             self.rows.extend(suite_rows(suite, &tasks, &identity));
         }
-        let record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
-        let record = record.map(|record| match effort {
-            Some(effort) => with_effort(record, effort),
-            None => record,
-        });
+        let mut record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
+        if let (Some(record), Some(effort)) = (&mut record, effort) {
+            record.seconds = [("loading", effort.loading), ("scoring", effort.scoring)]
+                .map(|(what, time)| (what.to_owned(), seconds(time)))
+                .into();
+            record.tokens = effort.tokens;
+            record.requests = effort.requests;
+        }
         self.record.models.extend(record.clone());
         if self.record.tasks.is_empty() {
             self.record.tasks = tasks.iter().map(files::suite_record).collect();
@@ -164,12 +167,9 @@ impl<'a> Session<'a> {
     /// Writes the files of the run, if they are to be anywhere: where it began, or in a folder that is cleared first.
     /// `note` stands below the table, in place of what the run took.
     pub fn finish(mut self, place: Option<RunFolder>, note: Option<String>) -> Result<Finished, RunError> {
-        self.record.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        self.record.seconds = seconds(self.begun.elapsed());
         let mut note = self.checks() + &note.unwrap_or_else(|| self.saved());
-        let folder = match &place {
-            Some(place) => Some(place.path.clone()),
-            None => self.options.places.out.clone(),
-        };
+        let folder = place.as_ref().map(|place| &place.path).or(self.options.places.out.as_ref()).cloned();
         if let Some(folder) = &folder {
             if place.is_none() {
                 folder::clear(folder)?;
@@ -191,7 +191,8 @@ impl<'a> Session<'a> {
     fn write(&self, folder: &Path) -> Result<String, RunError> {
         let Self { suites, models, record, started, .. } = self;
         if !self.compared.is_empty() {
-            against::write(folder, &self.compared)?;
+            let table = compared_table(&self.compared).csv();
+            write_atomically(&folder.join("precision.csv"), table.as_bytes())?;
         }
         let lines = submission::write(folder, models)?;
         harness::write(folder, suites, models, record, *started, self.options)?;
@@ -232,17 +233,9 @@ impl<'a> Session<'a> {
     }
 }
 
-fn with_effort(record: ModelRecord, effort: Effort) -> ModelRecord {
-    let seconds = |d: Duration| (d.as_secs_f64() * 1000.0).round() / 1000.0;
-    ModelRecord {
-        seconds: BTreeMap::from([
-            ("loading".to_owned(), seconds(effort.loading)),
-            ("scoring".to_owned(), seconds(effort.scoring)),
-        ]),
-        tokens: effort.tokens,
-        requests: effort.requests,
-        ..record
-    }
+/// Seconds to the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// The record of a run that begins now, on this machine.

@@ -158,10 +158,8 @@ impl Subject {
     pub fn network(&self, precision: Precision, progress: &dyn Progress) -> Result<Network, RunError> {
         let matmul = kernels::by_name(self.matmul, precision);
         // The model was opened for products of its own precision.
-        let matmul = matmul.ok_or_else(|| {
-            let text = format!("--against {precision}: --matmul {} has no such products", self.matmul);
-            RunError::Usage(text)
-        })?;
+        let refused = || format!("--against {precision}: --matmul {} has no such products", self.matmul);
+        let matmul = matmul.ok_or_else(|| RunError::Usage(refused()))?;
         progress.begin(&format!("reading {}", self.name), None, Unit::Items);
         let network = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
@@ -186,13 +184,12 @@ pub(super) fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer, RunError> 
 /// A difference loads like a model and talks like noise: never run one by mistake.
 fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> Result<(), RunError> {
     let Some(median) = norms_of_a_difference(checkpoint.weights.as_ref())? else { return Ok(()) };
-    let text = format!(
+    Err(RunError::room(format!(
         "{}: expected a model, whose norm weights have a mean magnitude near 1 (median over all norms above 0.05), \
          found {median:.4}: these are the values of a difference. Add it to its base first (zoo build, zoo verify says \
          more), or score it as it is with --allow-difference",
         path.display()
-    );
-    Err(RunError::Room(text.into()))
+    )))
 }
 
 /// What one network may use, in bytes: what was said, else what is free, else (on systems that do not tell) no bound.

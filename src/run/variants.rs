@@ -95,7 +95,9 @@ pub fn variants(
         let chats = if options.apply_chat_template.is_empty() {
             vec![None]
         } else {
-            Templates::of_subject(subject, options)?.chats(options)?
+            let card = subject.card.as_ref().and_then(|card| card.prompt.as_deref());
+            let tokenizer = subject.tokenizer()?;
+            Templates::new(&subject.name, &subject.checkpoint, tokenizer, card, options)?.chats(options)?
         };
         let mut own = Vec::with_capacity(chats.len() * protocols.len());
         for chat in &chats {
@@ -156,9 +158,8 @@ fn protocols(options: &Options) -> Result<Vec<Protocol>, RunError> {
     for metric in &options.metrics {
         known_metric(metric).map_err(|text| RunError::Usage(format!("--metrics: {text}")))?;
         if metric == "acc_ppl" {
-            return Err(RunError::usage(
-                "--metrics: acc_ppl needs the log-likelihood of the whole text; --protocol opencompass-ppl has it",
-            ));
+            let text = "--metrics: acc_ppl needs the log-likelihood of the whole text; --protocol opencompass-ppl has it";
+            return Err(RunError::Usage(text.to_owned()));
         }
     }
     for name in &options.protocol {
@@ -200,10 +201,8 @@ fn applied(
         }
     }
     if let Some((first, reason)) = out.first() {
-        let names = match out.len() {
-            1 => (*first).to_owned(),
-            n => format!("{first} and {} more", n - 1),
-        };
+        let more = if out.len() > 1 { format!(" and {} more", out.len() - 1) } else { String::new() };
+        let names = format!("{first}{more}");
         if left.is_empty() {
             return Err(RunError::Usage(format!(
                 "--protocol {}: does not apply to {names}: {reason}; `zoo suites --protocols` says what each is for",

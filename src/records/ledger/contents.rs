@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use super::identity::{Identity, Key, Seed};
 use super::line::{Header, read_header, read_score};
@@ -70,34 +71,29 @@ impl Contents {
         Ok(contents)
     }
 
-    /// What a person should know, one sentence each.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.damaged_header {
-            notes.push(
+    /// What a person should know of the ledger at `path`, one sentence each.
+    pub fn notes(&self, path: &Path) -> Vec<String> {
+        let Self { damaged, cut, contradictions, .. } = self;
+        let first = damaged.first();
+        let notes = [
+            self.damaged_header.then(|| {
                 "its first line is damaged; only lines that were certainly written for this model are used"
-                    .to_owned(),
-            );
-        }
-        if let Some(first) = self.damaged.first() {
-            notes.push(format!(
-                "{} of its lines, the first is line {first}, are damaged; their requests are computed again",
-                self.damaged.len()
-            ));
-        }
-        if self.cut > 0 {
-            notes.push(format!(
-                "its last line is cut after {} bytes; its request is computed again",
-                self.cut
-            ));
-        }
-        if self.contradictions > 0 {
-            notes.push(format!(
-                "{} requests have two scores that differ; neither is used, and they are computed again",
-                self.contradictions
-            ));
-        }
-        notes
+                    .to_owned()
+            }),
+            first.map(|first| {
+                let many = damaged.len();
+                format!("{many} of its lines, the first is line {first}, are damaged; their requests are computed again")
+            }),
+            (*cut > 0).then(|| {
+                format!("its last line is cut after {cut} bytes; its request is computed again")
+            }),
+            (*contradictions > 0).then(|| {
+                format!(
+                    "{contradictions} requests have two scores that differ; neither is used, and they are computed again"
+                )
+            }),
+        ];
+        notes.into_iter().flatten().map(|note| format!("{}: {note}", path.display())).collect()
     }
 }
 
@@ -150,7 +146,7 @@ mod tests {
         let contents = read((text + &again(-7.0)).as_bytes());
         assert_eq!((contents.scores.len(), contents.contradictions), (2, 1));
         assert!(!contents.scores.contains_key(&keys[1]));
-        assert!(contents.notes()[0].contains("two scores"));
+        assert!(contents.notes(Path::new("ledger"))[0].contains("two scores"));
     }
 
     #[test]
@@ -162,7 +158,7 @@ mod tests {
             assert_eq!(contents.scores.len(), whole, "{length} bytes");
             assert_eq!(contents.whole + contents.cut, length);
             assert!(contents.damaged.is_empty() && !contents.damaged_header);
-            assert_eq!(contents.notes().len(), usize::from(contents.cut > 0));
+            assert_eq!(contents.notes(Path::new("ledger")).len(), usize::from(contents.cut > 0));
             assert!(keys[..whole].iter().all(|key| contents.scores.contains_key(key)));
         }
     }
@@ -182,7 +178,7 @@ mod tests {
             let line = text[..at].matches('\n').count();
             let expected = usize::from(line > 0) + usize::from(ended_line && line < 6);
             prop_assert_eq!(lost, expected, "byte {} of line {}", at, line);
-            prop_assert!(!contents.notes().is_empty());
+            prop_assert!(!contents.notes(Path::new("ledger")).is_empty());
             for (key, n) in keys.iter().zip(1..) {
                 let known = contents.scores.get(key);
                 prop_assert!(known.is_none_or(|known| known.logprob == -f64::from(n)));

@@ -26,37 +26,35 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// All fields under names that a person recognises, in the order in which they are digested.
+    fn fields(&self) -> [(&'static str, String); 6] {
+        [
+            ("weights", self.weights_sha256.clone()),
+            ("configuration", self.config_sha256.clone()),
+            ("tokenizer", self.tokenizer_sha256.clone()),
+            ("precision", self.precision.clone()),
+            ("matmul", self.matmul.clone()),
+            ("arithmetic", self.arithmetic.to_string()),
+        ]
+    }
+
     /// The fields that differ, as `name: own, other's`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let numbers = (self.arithmetic.to_string(), other.arithmetic.to_string());
-        let fields = [
-            ("weights", &self.weights_sha256, &other.weights_sha256),
-            ("configuration", &self.config_sha256, &other.config_sha256),
-            ("tokenizer", &self.tokenizer_sha256, &other.tokenizer_sha256),
-            ("precision", &self.precision, &other.precision),
-            ("matmul", &self.matmul, &other.matmul),
-            ("arithmetic", &numbers.0, &numbers.1),
-        ];
         let short = |text: &str| text.chars().take(12).collect::<String>();
-        let differing = fields.into_iter().filter(|(_, own, others)| own != others);
-        differing.map(|(name, own, others)| format!("{name} {}, not {}", short(own), short(others))).collect()
+        let both = self.fields().into_iter().zip(other.fields());
+        let differing = both.filter(|((_, own), (_, others))| own != others);
+        differing
+            .map(|((name, own), (_, others))| format!("{name} {}, not {}", short(&own), short(&others)))
+            .collect()
     }
 
     /// What every key and every checksum of this identity's ledger begins with.
     pub(super) fn seed(&self) -> Seed {
         let mut hasher = Sha256::new();
-        let arithmetic = self.arithmetic.to_string();
-        for field in [
-            &self.weights_sha256,
-            &self.config_sha256,
-            &self.tokenizer_sha256,
-            &self.precision,
-            &self.matmul,
-            &arithmetic,
-        ] {
+        for (_, field) in self.fields() {
             // Lengths keep two fields from running into each other.
             hasher.update((field.len() as u64).to_le_bytes());
-            hasher.update(field.as_bytes());
+            hasher.update(field);
         }
         Seed(hasher.finalize().into())
     }

@@ -84,14 +84,8 @@ pub(super) fn read_score(seed: &Seed, line: &[u8]) -> Option<(Key, Score)> {
 }
 
 fn read_key(text: &str) -> Option<Key> {
-    let mut key = Key::default();
-    if text.len() != 2 * key.len() || !text.is_ascii() {
-        return None;
-    }
-    for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(key)
+    let is_whole = text.len() == 2 * size_of::<Key>() && !text.starts_with('+');
+    u128::from_str_radix(text, 16).ok().filter(|_| is_whole).map(u128::to_be_bytes)
 }
 
 #[cfg(test)]

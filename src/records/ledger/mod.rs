@@ -58,7 +58,7 @@ impl Ledger {
         };
         let contents =
             Contents::read(&bytes, &identity, &seed).map_err(|refused| refusal(&path, &identity, refused))?;
-        let notes = contents.notes().into_iter().map(|note| format!("{}: {note}", path.display())).collect();
+        let notes = contents.notes(&path);
         let file = LineFile::after(&path, contents.whole as u64, SYNC_EVERY);
         Ok(Self { identity, seed, max_length, scores: contents.scores, notes, file })
     }
@@ -84,9 +84,7 @@ impl Ledger {
             let bytes = fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
             match Contents::read(&bytes, &self.identity, &self.seed) {
                 Ok(contents) => {
-                    self.notes.extend(
-                        contents.notes().into_iter().map(|note| format!("{}: {note}", path.display())),
-                    );
+                    self.notes.extend(contents.notes(&path));
                     scores.extend(contents.scores);
                 }
                 Err(refused) => others.push(refusal(&path, &self.identity, refused).to_string()),
@@ -96,18 +94,14 @@ impl Ledger {
             // Why nothing fits is worth knowing; of a run of several models one is expected to fit.
             self.notes.extend(others);
         }
-        let mut answers: HashMap<Key, (&ScoreRequest, Score)> = HashMap::new();
-        let mut answered = 0;
-        for request in requests {
+        let known = |request: &'r ScoreRequest| {
             let key = self.key(request);
-            if let (Some(score), false) = (scores.get(&key), self.scores.contains_key(&key)) {
-                answers.insert(key, (request, *score));
-                answered += 1;
-            }
-        }
-        let answers: Vec<_> = answers.into_values().collect();
+            let score = scores.get(&key).filter(|_| !self.scores.contains_key(&key))?;
+            Some((request, *score))
+        };
+        let answers: Vec<(&ScoreRequest, Score)> = requests.into_iter().filter_map(known).collect();
         self.record(&answers).map_err(LedgerError::Append)?;
-        Ok(answered)
+        Ok(answers.len())
     }
 
     /// How many scores are known.
