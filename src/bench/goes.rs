@@ -28,9 +28,10 @@ impl Goes {
     }
 
     /// Of work of `amount`, as amount a second.
-    pub fn rates(amount: f64, seconds: &[f64]) -> Option<Self> {
+    pub fn rates(amount: f64, seconds: &[f64]) -> Self {
         // Clocks have a resolution; nothing takes no time.
-        Self::new(seconds.iter().map(|seconds| amount / seconds.max(1e-9)).collect())
+        let rates = seconds.iter().map(|seconds| amount / seconds.max(1e-9)).collect();
+        Self::new(rates).expect("work is done once at least")
     }
 }
 
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(goes(&[3.0]), Some(Goes { median: 3.0, min: 3.0, max: 3.0 }));
         assert_eq!(goes(&[9.0, 1.0, 2.0]), Some(Goes { median: 2.0, min: 1.0, max: 9.0 }));
         assert_eq!(goes(&[4.0, 1.0, 2.0, 9.0]), Some(Goes { median: 3.0, min: 1.0, max: 9.0 }));
-        let rates = Goes::rates(8.0, &[1.0, 2.0, 4.0]).unwrap();
+        let rates = Goes::rates(8.0, &[1.0, 2.0, 4.0]);
         assert_eq!((rates.median, rates.min, rates.max), (4.0, 2.0, 8.0));
     }
 

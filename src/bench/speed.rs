@@ -23,7 +23,7 @@ pub fn prefill(
     precision: Precision,
     tokens: usize,
     peaks: &Peaks,
-) -> Result<Option<Line>, BenchError> {
+) -> Result<Line, BenchError> {
     let plan = sequence(config, tokens)?;
     let wave = &plan.waves.first().expect("a sequence takes a wave").wave;
     let seconds = seconds(PREFILLS, || {
@@ -34,18 +34,13 @@ pub fn prefill(
     let least = least_seconds(work(&plan, config), precision, peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
     let (what, peak) = (("prefill", precision.name()), tokens as f64 / least);
-    Ok(rates.map(|rates| Line::of_tokens(what, peaks.threads, tokens, rates, peak)))
+    Ok(Line::of_tokens(what, peaks.threads, tokens, rates, peak))
 }
 
-/// One token through all products of the model, the output matrix included, `goes` times; there is no attention in it.
+/// One token through all products of the model, the output matrix included, `goes` times and at least once; there is no attention in it.
 ///
 /// What it could be at most is how often the weights can be read from memory.
-pub fn decode(
-    model: &Network,
-    precision: Precision,
-    goes: usize,
-    peaks: &Peaks,
-) -> Result<Option<Line>, BenchError> {
+pub fn decode(model: &Network, precision: Precision, goes: usize, peaks: &Peaks) -> Result<Line, BenchError> {
     let (mut bytes, mut input, mut output) = (0usize, 0, 0);
     model.for_each_linear(|linear| {
         bytes += linear.weight.bytes();
@@ -66,7 +61,7 @@ pub fn decode(
     let most = peaks.memory.max / bytes as f64;
     let what = ("decode without attention", precision.name());
     let rates = Goes::rates(1.0, &seconds);
-    Ok(rates.map(|rates| Line::of_tokens(what, peaks.threads, 1, rates, most)))
+    Ok(Line::of_tokens(what, peaks.threads, 1, rates, most))
 }
 
 /// A plan of one sequence, of which the last row is read.
@@ -144,8 +139,8 @@ mod tests {
         let subject = Subject::random("tiny", config.clone());
         for precision in Precision::ALL {
             let model = subject.load(precision, 5).unwrap();
-            let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap().unwrap();
-            let decode = decode(&model, precision, 3, &peaks()).unwrap().unwrap();
+            let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap();
+            let decode = decode(&model, precision, 3, &peaks()).unwrap();
             for line in [prefill, decode] {
                 assert!(line.value > 0.0 && line.value.is_finite(), "{line:?}");
                 assert!(line.min <= line.value && line.value <= line.max, "{line:?}");

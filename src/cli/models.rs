@@ -23,7 +23,8 @@ pub(crate) fn prompts(global: &Global) -> anyhow::Result<PromptTemplates> {
 
 /// The folder of the user's own cards, if there is one.
 pub(crate) fn own_folder(global: &Global) -> Option<PathBuf> {
-    global.zoo_dir.clone().or_else(default_folder)
+    let default = || zoo_home().ok().map(|home| home.join("zoo")).filter(|folder| folder.is_dir());
+    global.zoo_dir.clone().or_else(default)
 }
 
 /// Writes a result to a file, or to standard output if none is named.
@@ -35,10 +36,6 @@ pub(crate) fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
-}
-
-fn default_folder() -> Option<PathBuf> {
-    zoo_home().ok().map(|home| home.join("zoo")).filter(|folder| folder.is_dir())
 }
 
 /// The card of a name; an unknown one is wrong usage, with the nearest names.

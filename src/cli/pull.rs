@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::bail;
+
 use super::exit::Usage;
 use super::{Global, bar, models};
 use crate::hub::{HubConfig, cached_dataset, cached_model, fetch_dataset, fetch_model};
@@ -72,16 +74,11 @@ fn suite(name: &str, args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     }
     out.flush()?;
-    let failed = failures.len();
-    match failures.pop() {
-        None => Ok(()),
-        Some(only) if failed == 1 => Err(only),
-        Some(last) => {
-            failures.push(last);
-            let lines: String = failures.iter().map(|error| format!("\n  {error:#}")).collect();
-            anyhow::bail!("{failed} of {} data sets could not be fetched:{lines}", needed.len())
-        }
+    if failures.len() > 1 {
+        let lines: String = failures.iter().map(|error| format!("\n  {error:#}")).collect();
+        bail!("{} of {} data sets could not be fetched:{lines}", failures.len(), needed.len());
     }
+    failures.pop().map_or(Ok(()), Err)
 }
 
 /// The hub's data sets that tasks need, each with its configurations; those in the binary and files of

@@ -77,12 +77,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
         _ => {
             let mut object = serde_json::to_value(card)?;
-            if let Some(map) = object.as_object_mut() {
-                let line: Vec<&str> = registry.lineage(card).iter().map(|card| card.id.as_str()).collect();
-                map.insert("lineage".to_owned(), line.into());
-                map.insert("to_bring".to_owned(), card.to_bring().into());
-                map.insert("recipe_in_full".to_owned(), serde_json::to_value(registry.recipe_of(card))?);
-            }
+            let line: Vec<&str> = registry.lineage(card).iter().map(|card| card.id.as_str()).collect();
+            object["lineage"] = line.into();
+            object["to_bring"] = card.to_bring().into();
+            object["recipe_in_full"] = serde_json::to_value(registry.recipe_of(card))?;
             format!("{}\n", serde_json::to_string_pretty(&object)?)
         }
     };

@@ -68,10 +68,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if let Some(first) = failed.first() {
         let worst = first.findings.iter().max_by_key(|finding| finding.level);
         let why = worst.expect("a report that does not pass has a finding").text();
-        let many = if reports.len() > 1 {
-            format!(" ({} of {} models)", failed.len(), reports.len())
-        } else {
-            "".into()
+        let many = match reports.len() {
+            1 => String::new(),
+            all => format!(" ({} of {all} models)", failed.len()),
         };
         bail!("{} does not pass{many}: {why}", first.model);
     }
@@ -95,33 +94,26 @@ fn place<'r>(
     if let Some(folder) = super::build::built(card, &config) {
         return Ok((Some(card), folder));
     }
-    match cached_model(card, &config) {
-        Some(location) => Ok((Some(card), location)),
-        None if card.sources.is_empty() => Err(Usage(format!(
-            "{}: its files are not on this machine and cannot be fetched: name their folder, as in zoo verify PATH --as {}",
-            card.id, card.id
-        ))
-        .into()),
-        None => Err(Usage(format!(
-            "{}: its files are not on this machine: fetch them with zoo pull {}, or name their folder, as in zoo verify \
-             PATH --as {}",
-            card.id, card.id, card.id
-        ))
-        .into()),
-    }
+    let id = &card.id;
+    let Some(location) = cached_model(card, &config) else {
+        let how = match card.sources[..] {
+            [] => " and cannot be fetched:".to_owned(),
+            _ => format!(": fetch them with zoo pull {id}, or"),
+        };
+        let folder = format!("name their folder, as in zoo verify PATH --as {id}");
+        bail!(Usage(format!("{id}: its files are not on this machine{how} {folder}")));
+    };
+    Ok((Some(card), location))
 }
 
 /// The reports with what they add up to, for programs.
 fn objects(reports: &[Report]) -> anyhow::Result<Vec<serde_json::Value>> {
     let object = |report: &Report| {
         let mut object = serde_json::to_value(report)?;
-        if let Some(map) = object.as_object_mut() {
-            for (key, level) in [("failures", Level::Failure), ("warnings", Level::Warning)] {
-                map.insert(key.to_owned(), report.count(level).into());
-            }
-            map.insert("verdict".to_owned(), report.verdict().into());
-            map.insert("next".to_owned(), report.next().into());
-        }
+        object["failures"] = report.count(Level::Failure).into();
+        object["warnings"] = report.count(Level::Warning).into();
+        object["verdict"] = report.verdict().into();
+        object["next"] = report.next().into();
         Ok(object)
     };
     reports.iter().map(object).collect()

@@ -120,13 +120,13 @@ fn speeds(
         step(&format!("prefill of {tokens} tokens"));
         let line = prefill(&model, &subject.config, precision, tokens, peaks);
         progress.end();
-        measured.extend(line?);
+        measured.push(line?);
     }
     if args.decode > 0 {
         step("single tokens");
         let line = decode(&model, precision, args.decode, peaks);
         progress.end();
-        measured.extend(line?);
+        measured.push(line?);
     }
     Ok(measured)
 }

@@ -15,31 +15,9 @@ use crate::registry::{Card, Registry, ReleaseKind};
 use crate::store::{StoreOptions, Written, check_target, write_model};
 use crate::weights::TensorSource;
 
-/// What the registry says about what is built; nothing, for a build by rule alone.
-#[derive(Default)]
-pub struct Known<'a> {
-    /// The card, with the release that is built as its main one.
-    pub card: Option<&'a Card>,
-    /// The cards of its adapters.
-    pub registry: Option<&'a Registry>,
-}
-
-impl Known<'_> {
-    fn facts(&self) -> Facts {
-        self.card.map(Facts::of).unwrap_or_default()
-    }
-
-    fn facts_of_adapter(&self, part: &Part) -> Facts {
-        match (self.card, self.registry) {
-            // The card may be a view of another of its releases.
-            (Some(card), _) if card.id == part.name => Facts::of(card),
-            (_, Some(registry)) => {
-                Facts::of(registry.card(&part.name).expect("a registry knows every adapter of its cards"))
-            }
-            _ => Facts::default(),
-        }
-    }
-}
+/// The card of what is built, with the release that is built as its main one, and the registry, which has the cards of its
+/// adapters; `None` for a build by rule alone.
+pub type Known<'a> = Option<(&'a Card, &'a Registry)>;
 
 /// Puts the parts together, writes the result to `out` and compares it with a published sum if there is one.
 ///
@@ -48,7 +26,7 @@ impl Known<'_> {
 /// before the result gets its name.
 pub fn make(
     parts: &Parts,
-    known: &Known<'_>,
+    known: Known<'_>,
     out: &Path,
     options: &StoreOptions,
     progress: &dyn Progress,
@@ -64,7 +42,7 @@ pub fn make(
     }
     let Derived { model, rule, arithmetic, mut inputs, sum, scratch, .. } = derived;
     name_inputs(&mut inputs, parts);
-    let id = known.card.map(|card| card.id.clone());
+    let id = known.map(|(card, _)| card.id.clone());
     let record = BuildRecord { model: id, rule: rule.to_owned(), arithmetic, inputs };
     let check = |written: &dyn TensorSource| compare_sum(sum.as_ref(), written, out);
     let written = write_model(&model, out, options, record, &check, progress)?;
@@ -114,36 +92,34 @@ fn compare_sum(sum: Option<&SumCheck>, written: &dyn TensorSource, out: &Path) -
 /// The derived model; nothing large of it is computed yet, but encrypted files are decrypted.
 fn put_together(
     parts: &Parts,
-    known: &Known<'_>,
+    known: Known<'_>,
     work: &Path,
     progress: &dyn Progress,
 ) -> anyhow::Result<Derived> {
     let open = |role| anyhow::Ok(HfModel::open(parts.one(role)?)?);
-    let facts = known.facts();
-    let derived = match parts.rule.kind() {
+    let key;
+    let pieces = match parts.rule.kind() {
         ReleaseKind::Xor => {
-            let key = key_in(parts.one(Role::Key)?.to_owned(), known.card.map(|card| &card.release));
-            let pieces = rebuild::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work };
-            derive(parts.rule, pieces, &facts, progress)
+            key = key_in(parts.one(Role::Key)?.to_owned(), known.map(|(card, _)| &card.release));
+            rebuild::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work }
         }
         ReleaseKind::Lora => {
             let released = |part: &Part| Released {
                 name: part.name.clone(),
                 path: part.path.clone(),
-                facts: known.facts_of_adapter(part),
+                facts: known.map(|known| facts_of_adapter(part, known)).unwrap_or_default(),
             };
             let adapters = parts.all(Role::Adapter).map(released).collect();
-            derive(
-                parts.rule,
-                rebuild::Parts::Adapters { base: open(Role::Base)?, adapters },
-                &facts,
-                progress,
-            )
+            rebuild::Parts::Adapters { base: open(Role::Base)?, adapters }
         }
-        _ => {
-            let (base, released) = (open(Role::Base)?, open(Role::Released)?);
-            derive(parts.rule, rebuild::Parts::Difference { base, released }, &facts, progress)
-        }
+        _ => rebuild::Parts::Difference { base: open(Role::Base)?, released: open(Role::Released)? },
     };
-    Ok(derived?)
+    let facts = known.map(|(card, _)| Facts::of(card)).unwrap_or_default();
+    Ok(derive(parts.rule, pieces, &facts, progress)?)
+}
+
+fn facts_of_adapter(part: &Part, (card, registry): (&Card, &Registry)) -> Facts {
+    // The card may be a view of another of its releases.
+    let own = if card.id == part.name { Some(card) } else { registry.card(&part.name) };
+    Facts::of(own.expect("a registry knows every adapter of its cards"))
 }

@@ -14,7 +14,7 @@ use crate::base::progress::Progress;
 use crate::hub::HubConfig;
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
 use crate::store::{LOCK_FILE, Lock, StoreOptions, Written};
-use make::{Known, make};
+use make::make;
 pub use parts::{Given, given_for};
 use parts::{Parts, Places};
 
@@ -83,7 +83,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let rule = Rule::ALL.into_iter().find(known).context("expected a rule that is known")?;
             let out = args.out.as_deref().context("expected --out")?;
             let parts = Parts::by_role(rule, &args.from)?;
-            make(&parts, &Known::default(), out, &options, &progress)?
+            make(&parts, None, out, &options, &progress)?
         }
     };
     models::deliver(&written.summary(), None)
@@ -101,7 +101,7 @@ fn build_card(
 ) -> anyhow::Result<Written> {
     let (rule, card) = card.to_rebuild().ok_or_else(|| nothing_to_build(card))?;
     let parts = Parts::of_card(&card, rule, registry, given, places)?;
-    make(&parts, &Known { card: Some(&card), registry: Some(registry) }, out, options, progress)
+    make(&parts, Some((&card, registry)), out, options, progress)
 }
 
 fn nothing_to_build(card: &Card) -> Usage {

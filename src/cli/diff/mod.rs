@@ -4,9 +4,9 @@ mod export;
 mod picture;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::builder::TypedValueParser;
 use regex::Regex;
 
@@ -120,7 +120,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     if !args.fast && !AVAILABLE {
         let refusal = without_lapack();
-        return Err(anyhow::anyhow!("{refusal}; or compare without singular values: --fast"));
+        bail!("{refusal}; or compare without singular values: --fast");
     }
     let pattern = args.tensors.as_deref().map(glob).transpose()?;
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
@@ -132,10 +132,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let names = [a.name.as_str(), b.name.as_str()];
     let report = Report { names, found: &found, spectra: !args.fast, rank: args.rank };
     if let Some(file) = &args.spectrum {
-        write(file, export::spectra(&found).csv().as_bytes())?;
+        models::deliver(&export::spectra(&found).csv(), Some(file))?;
     }
     if let Some(file) = &args.svg {
-        write(file, picture::heat_map(&report, args.measure).svg().as_bytes())?;
+        models::deliver(&picture::heat_map(&report, args.measure).svg(), Some(file))?;
     }
     let text = match args.format {
         Format::Csv => export::tensors(&found).csv(),
@@ -151,7 +151,7 @@ fn check(found: &Comparison, args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(first) = found.incomparable.first() {
-        anyhow::bail!(
+        bail!(
             "{} and {} are models of different shapes: no tensor can be compared (first of {}: {} is {} in the one and \
              {} in the other); compare a model with the one that it was made from",
             args.a,
@@ -171,7 +171,7 @@ fn check(found: &Comparison, args: &Args) -> anyhow::Result<()> {
             None => format!("{} and {}: neither has a tensor", args.a, args.b),
         }));
     }
-    anyhow::bail!(
+    bail!(
         "{} and {} are models of different families: no tensor name is in both (the first ones are {} and {}); \
          compare a model with the one that it was made from",
         args.a,
@@ -186,10 +186,6 @@ fn glob(pattern: &str) -> anyhow::Result<Regex> {
     let escaped = regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", ".");
     let made = Regex::new(&format!("^(?s:{escaped})$"));
     made.map_err(|error| Usage(format!("--tensors {pattern}: {error}")).into())
-}
-
-fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]

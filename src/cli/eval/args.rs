@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 
+use super::Shown;
 use crate::cli::build::Given;
-use crate::cli::format::{formats, one_of};
+use crate::cli::format::one_of;
 use crate::cli::size::ByteSize;
 use crate::cli::{Global, models};
 use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
-use crate::report::Format;
 use crate::run::{Computing, Options, Places};
 use crate::tasks::Limit;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
@@ -142,12 +142,8 @@ pub struct Args {
     /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
     pub matmul: Option<String>,
-    /// Form of the table on stdout
-    #[arg(long, default_value = "table", value_name = "FORM", value_parser = forms())]
-    pub format: Format,
-    /// Show every task of large groups in the table
-    #[arg(long)]
-    pub all_tasks: bool,
+    #[command(flatten)]
+    pub shown: Shown,
     /// Write documents, prompts and answers too, in the reference harness's form (lm-eval/ in the run's folder)
     #[arg(long)]
     pub log_samples: bool,
@@ -176,16 +172,6 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
         (Precision::Int8, "Weights and activations as 8-bit integers in blocks of 32"),
     ];
     one_of(helps.map(|(precision, help)| (precision, precision.name(), help)))
-}
-
-/// The forms of a run's results.
-pub fn forms() -> impl TypedValueParser<Value = Format> {
-    formats([
-        (Format::Table, "For the terminal"),
-        (Format::Csv, "results.csv"),
-        (Format::Md, "comparison.md"),
-        (Format::Json, "An array of rows"),
-    ])
 }
 
 impl Args {

@@ -11,7 +11,7 @@ use super::exit::run_error;
 use super::{Global, bar};
 use crate::run::{self, World};
 
-pub use args::{Args, forms};
+pub use args::Args;
 pub(super) use args::{at_least_one, parse_limit};
 pub(super) use print::{Shown, print};
 
@@ -23,8 +23,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if args.dry_run {
         return forecast::print(&run::forecast(&options, &world)?);
     }
-    let shown = Shown { format: args.format, all_tasks: args.all_tasks };
-    print(&run::evaluate(&options, &world)?, shown, global)
+    print(&run::evaluate(&options, &world)?, args.shown, global)
 }
 
 /// Threads of everything that runs in parallel; all cores if `None`.

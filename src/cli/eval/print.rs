@@ -2,16 +2,24 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::cli::format::formats;
 use crate::cli::{Global, models};
 use crate::report::{Format, comparison_markdown, results, terminal_table, terminal_width};
 use crate::run::{Finished, compared_table};
 
 /// What of a run is printed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Shown {
-    /// The form.
+    /// Form of the table on stdout
+    #[arg(long, default_value = "table", value_name = "FORM", value_parser = formats([
+        (Format::Table, "For the terminal"),
+        (Format::Csv, "results.csv"),
+        (Format::Md, "comparison.md"),
+        (Format::Json, "An array of rows"),
+    ]))]
     pub format: Format,
-    /// Whether large groups show every task.
+    /// Show every task of large groups in the table
+    #[arg(long)]
     pub all_tasks: bool,
 }
 

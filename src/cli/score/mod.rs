@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::eval::{Shown, forms, parse_limit, print};
+use super::eval::{Shown, parse_limit, print};
 use super::{Global, models};
-use crate::report::Format;
 use crate::run::{Options, Places, WrittenAnswers, score_answers, score_run};
 use crate::tasks::Limit;
 
@@ -67,12 +66,8 @@ pub struct Args {
     /// A folder with task files of your own; may be given several times
     #[arg(long, value_name = "DIR")]
     pub include_path: Vec<PathBuf>,
-    /// Form of the table on stdout
-    #[arg(long, default_value = "table", value_name = "FORM", value_parser = forms())]
-    pub format: Format,
-    /// Show every task of large groups in the table
-    #[arg(long)]
-    pub all_tasks: bool,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 impl Args {
@@ -110,5 +105,5 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             score_answers(&written, &options)?
         }
     };
-    print(&finished, Shown { format: args.format, all_tasks: args.all_tasks }, global)
+    print(&finished, args.shown, global)
 }
