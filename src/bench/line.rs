@@ -13,7 +13,7 @@ const COLUMNS: usize = 10;
 const GIGA: f64 = 1e9;
 
 /// One measurement.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct Line {
     /// What was measured.
     pub what: String,
@@ -46,14 +46,11 @@ impl Line {
             what: what.to_owned(),
             precision: precision.to_owned(),
             threads,
-            tokens: None,
             value: goes.median,
             unit: unit.to_owned(),
             min: goes.min,
             max: goes.max,
-            peak: None,
-            fraction: None,
-            ratio: None,
+            ..Self::default()
         }
     }
 

@@ -16,7 +16,8 @@ use crate::tokenizer::Tokenizer;
 /// What a model with so many positions is asked.
 #[derive(Debug)]
 pub struct Questions {
-    tasks: Vec<AskedTask>,
+    /// In the order in which they were given.
+    pub tasks: Vec<AskedTask>,
     max_length: usize,
 }
 
@@ -57,11 +58,6 @@ impl Questions {
             Ok(AskedTask { task, encoded, findings: fitted.into_iter().chain(seen).collect() })
         };
         Ok(Self { tasks: tasks.iter().map(ask).collect::<Result<_, EvaluateError>>()?, max_length })
-    }
-
-    /// In the order in which they were given.
-    pub fn tasks(&self) -> &[AskedTask] {
-        &self.tasks
     }
 
     /// All requests, task by task.

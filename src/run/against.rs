@@ -9,7 +9,7 @@ use crate::report::Table;
 use crate::report::table::{Cell, data, number, text};
 
 /// A line of the table and of `precision.csv`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compared {
     pub model: String,
     pub precision: &'static str,
@@ -32,19 +32,7 @@ pub struct Compared {
 /// What `against` says of results: of predictions over all positions, and of every metric.
 pub fn rows(against: &Against, own: &[TaskResult], others: &[TaskResult]) -> Vec<Compared> {
     let [precision, reference] = against.precisions.map(Precision::name);
-    let row = Compared {
-        model: against.model.clone(),
-        precision,
-        against: reference,
-        task: String::new(),
-        metric: String::new(),
-        filter: String::new(),
-        value: 0.0,
-        reference: None,
-        difference: None,
-        stderr: None,
-        n: 0,
-    };
+    let row = Compared { model: against.model.clone(), precision, against: reference, ..Compared::default() };
     let divergence = divergence_rows(&row, against.divergence);
     divergence.into_iter().chain(metric_rows(&row, own, others)).collect()
 }

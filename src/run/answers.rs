@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::respondent::{About, Answered, Respondent};
 use super::session::{Finished, Session, new_record};
-use super::variants::{Preparer, Variant, distinct};
+use super::variants::{Preparer, Variant, by_answer};
 use super::{Options, RunError, find_suites};
 use crate::base::digest::sha256;
 use crate::evaluate::{AnsweredTask, Answers, filter, grade};
 use crate::records::{Answer, AnswerFile, GradedRecord, RunRecord, Timestamp, read_answers};
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, find_protocol};
-use crate::tasks::{Index, OutputType, PreparedDoc, PreparedTask, Suite, Task};
+use crate::tasks::{Index, PreparedDoc, PreparedTask, Suite, Task};
 
 /// Files of written answers, and what is done with them.
 #[derive(Debug, Clone)]
@@ -66,8 +66,7 @@ pub fn score_answers(written: &WrittenAnswers, options: &Options) -> Result<Fini
 
 /// The tasks whose answers are written; the others are left out, and it is said.
 fn written_tasks(suites: &[Suite]) -> Result<Vec<Arc<Task>>, RunError> {
-    let (tasks, others): (Vec<_>, Vec<_>) =
-        distinct(suites).into_iter().partition(|task| task.config.output_type == OutputType::GenerateUntil);
+    let (tasks, others) = by_answer(suites);
     let others: Vec<&str> = others.iter().map(|task| task.name.as_str()).collect();
     let text =
         format!("{}: not tasks whose answers are written (generate_until); use zoo eval", others.join(", "));

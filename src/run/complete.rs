@@ -30,11 +30,9 @@ pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> 
     }
     Ok(Finished {
         rows,
-        compared: Vec::new(),
-        note: String::new(),
-        findings: Vec::new(),
         folder: Some(folder.to_owned()),
         complete_since: Some(record.started),
+        ..Finished::default()
     })
 }
 

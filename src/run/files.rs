@@ -40,20 +40,13 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
 fn provenance(record: &RunRecord) -> String {
     let models = record.models.iter().map(|model| {
         let built = model.built.as_ref().map_or(String::new(), |built| {
-            format!(
-                ", {} of {} (tensors sha256 {})",
-                built.rule,
-                built.inputs.join(" and "),
-                built.tensors_sha256
-            )
+            let BuiltRecord { rule, inputs, tensors_sha256, .. } = built;
+            format!(", {rule} of {} (tensors sha256 {tensors_sha256})", inputs.join(" and "))
         });
-        let asked = match &model.chat {
-            None => String::new(),
-            Some(ChatRecord { template, fewshot_as_multiturn: true, .. }) => {
-                format!(", chat template {template}, examples as turns")
-            }
-            Some(ChatRecord { template, .. }) => format!(", chat template {template}, one turn"),
-        };
+        let asked = model.chat.as_ref().map_or(String::new(), |chat| {
+            let form = if chat.fewshot_as_multiturn { "examples as turns" } else { "one turn" };
+            format!(", chat template {}, {form}", chat.template)
+        });
         format!(
             "- {}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
             model.name,

@@ -57,24 +57,24 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
     let questions = subject.questions(&tasks, options)?;
     let requests = questions.requests();
     let config = &subject.checkpoint.config;
-    let plan = Plan::new(&requests, subject.limits()).map_err(|error| questions.refused(error))?;
+    let plan = Plan::new(&requests, subject.limits).map_err(|error| questions.refused(error))?;
     let matmul = kernels::by_name(subject.matmul, subject.precision);
     let speed = matmul.map(|matmul| calibrate(matmul.as_ref(), config));
     let line = |asked: &AskedTask| -> Result<(Line, Work), RunError> {
         let own: Vec<_> = asked.encoded.requests().cloned().collect();
-        let plan = Plan::new(&own, subject.limits()).expect("the plan of all tasks holds these requests");
+        let plan = Plan::new(&own, subject.limits).expect("the plan of all tasks holds these requests");
         let task = &asked.task;
         let (documents, requests) = (task.docs.len(), own.len());
         let line =
             Line { task: task.task.name.clone(), documents, requests, tokens: plan.tokens, share: 0.0 };
         Ok((line, work(&plan, config)))
     };
-    let lines: Vec<(Line, Work)> = questions.tasks().iter().map(line).collect::<Result<_, _>>()?;
+    let lines: Vec<(Line, Work)> = questions.tasks.iter().map(line).collect::<Result<_, _>>()?;
     let (mut lines, works): (Vec<Line>, Vec<Work>) = lines.into_iter().unzip();
     for (line, share) in lines.iter_mut().zip(shares(&works, speed)) {
         line.share = share;
     }
-    let mut all = questions.tasks().iter();
+    let mut all = questions.tasks.iter();
     let findings = variants.iter().flat_map(|variant| {
         let own = all.by_ref().take(variant.tasks.len());
         ordered(own.flat_map(|task| task.findings.iter().cloned()))

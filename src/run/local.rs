@@ -35,7 +35,7 @@ impl Subject {
     /// # Errors
     /// Texts that cannot be encoded, and documents that do not fit where that is not to happen.
     pub fn questions(&self, tasks: &[Arc<PreparedTask>], options: &Options) -> Result<Questions, RunError> {
-        let max_length = self.limits().max_length;
+        let max_length = self.limits.max_length;
         Questions::new(self.tokenizer()?, tasks, max_length, options.overlong)
             .during(|| format!("model {}", self.name))
     }
@@ -47,7 +47,7 @@ impl Local<'_> {
         let subject = self.subject;
         self.place.begin()?;
         let place = &*self.place;
-        let max_length = subject.limits().max_length;
+        let max_length = subject.limits.max_length;
         let mut ledger = Ledger::open(&place.path, &subject.name, subject.identity()?, max_length)?;
         let mut reused = 0;
         for run in &self.options.places.reuse {
@@ -63,7 +63,7 @@ impl Local<'_> {
 impl Respondent for Local<'_> {
     fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
         let (subject, progress) = (self.subject, self.progress);
-        let limits = subject.limits();
+        let limits = subject.limits;
         let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
         let (mut ledger, reused) = self.ledger(&requests)?;
@@ -116,7 +116,7 @@ impl Respondent for Local<'_> {
             built: subject.lock.as_ref().map(files::built_record),
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: checkpoint.config.parameters(),
-            max_length: subject.limits().max_length,
+            max_length: subject.limits.max_length,
             adds_bos: tokenizer.adds_bos() && protocol.marks == Marks::Tokenizer,
             protocol: protocol.name.clone(),
             chat: variant.chat.as_ref().map(files::chat_record),

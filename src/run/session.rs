@@ -41,7 +41,7 @@ pub struct Session<'a> {
 }
 
 /// A run that is done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Finished {
     /// The rows of its tables.
     pub rows: Vec<Row>,

@@ -61,7 +61,8 @@ pub struct Subject {
     pub memory_budget: u64,
     /// The decision about it.
     pub placement: Placement,
-    limits: Limits,
+    /// How it is laid out in waves.
+    pub limits: Limits,
     tokenizer: OnceCell<Tokenizer>,
 }
 
@@ -164,11 +165,6 @@ impl Subject {
         let network = self.checkpoint.load(matmul, self.placement.residence);
         progress.end();
         Ok(network?)
-    }
-
-    /// How it is laid out in waves.
-    pub fn limits(&self) -> Limits {
-        self.limits
     }
 }
 

@@ -130,10 +130,14 @@ pub fn distinct(suites: &[Suite]) -> Vec<Arc<Task>> {
     tasks
 }
 
+/// The tasks of suites, each once: those whose answers are written, and those whose answers are scored.
+pub fn by_answer(suites: &[Suite]) -> (Vec<Arc<Task>>, Vec<Arc<Task>>) {
+    distinct(suites).into_iter().partition(|task| task.config.output_type == OutputType::GenerateUntil)
+}
+
 /// The tasks that can be run: those whose answers are written are left out, and it is said.
 fn scored_tasks(suites: &[Suite]) -> Result<Vec<Arc<Task>>, RunError> {
-    let (written, scored): (Vec<_>, Vec<_>) =
-        distinct(suites).into_iter().partition(|task| task.config.output_type == OutputType::GenerateUntil);
+    let (written, scored) = by_answer(suites);
     if written.is_empty() {
         return Ok(scored);
     }

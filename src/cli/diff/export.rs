@@ -9,7 +9,7 @@ use crate::compare::spectrum::Spectrum;
 use crate::compare::{Comparison, Group, Incomparable, TensorChange, TensorPlace, by_kind, by_layer};
 use crate::report::Table;
 use crate::report::table::{Cell, data};
-use crate::weights::TensorInfo;
+use crate::weights::{Dtype, TensorInfo};
 
 /// What is to be said of one tensor.
 #[derive(Clone, Copy)]
@@ -21,35 +21,23 @@ pub(super) enum Tensor<'c> {
 }
 
 impl<'c> Tensor<'c> {
-    fn name(self) -> &'c str {
-        match self {
-            Self::Compared(change) => &change.name,
-            Self::OtherShape(tensor) => &tensor.name,
-            Self::OnlyInA(info) | Self::OnlyInB(info) => &info.name,
-        }
-    }
-
-    fn status(self) -> &'static str {
-        match self {
-            Self::Compared(change) if change.moments.is_equal() && change.common_rows().is_none() => "equal",
-            Self::Compared(_) => "changed",
-            Self::OtherShape(_) => "other shape",
-            Self::OnlyInA(_) => "only in A",
-            Self::OnlyInB(_) => "only in B",
-        }
-    }
-
-    /// Type and shape in A and in B; empty where it is not.
-    fn shapes(self) -> [String; 2] {
-        let of = |info: &TensorInfo| format!("{} {:?}", info.dtype, info.shape);
+    /// Name and status, then type and shape in A and in B; empty where it is not.
+    fn facts(self) -> (&'c str, &'static str, [String; 2]) {
+        let form = |dtype: Dtype, shape: &[usize]| format!("{dtype} {shape:?}");
         match self {
             Self::Compared(c) => {
-                [format!("{} {:?}", c.dtype_a, c.shape_a), format!("{} {:?}", c.dtype_b, c.shape_b)]
+                let is_equal = c.moments.is_equal() && c.common_rows().is_none();
+                let status = if is_equal { "equal" } else { "changed" };
+                (&c.name, status, [form(c.dtype_a, &c.shape_a), form(c.dtype_b, &c.shape_b)])
             }
-            Self::OtherShape(tensor) => [tensor.a.clone(), tensor.b.clone()],
-            Self::OnlyInA(info) => [of(info), String::new()],
-            Self::OnlyInB(info) => [String::new(), of(info)],
+            Self::OtherShape(tensor) => (&tensor.name, "other shape", [tensor.a.clone(), tensor.b.clone()]),
+            Self::OnlyInA(info) => (&info.name, "only in A", [form(info.dtype, &info.shape), String::new()]),
+            Self::OnlyInB(info) => (&info.name, "only in B", [String::new(), form(info.dtype, &info.shape)]),
         }
+    }
+
+    fn name(self) -> &'c str {
+        self.facts().0
     }
 }
 
@@ -74,9 +62,9 @@ pub(super) fn tensors<'c>(found: &'c Comparison) -> Table<Tensor<'c>> {
         .column(data("tensor"), Tensor::name)
         .column(data("layer"), |tensor| TensorPlace::of(tensor.name()).layer)
         .column(data("kind"), |tensor| TensorPlace::of(tensor.name()).kind.as_str())
-        .column(data("status"), Tensor::status)
-        .column(data("a"), |tensor| tensor.shapes()[0].clone())
-        .column(data("b"), |tensor| tensor.shapes()[1].clone())
+        .column(data("status"), |tensor| tensor.facts().1)
+        .column(data("a"), |tensor| tensor.facts().2[0].clone())
+        .column(data("b"), |tensor| tensor.facts().2[1].clone())
         .column(data("common_rows"), change(|c| c.common_rows().into()))
         .column(data("elements"), change(|c| c.moments.elements.into()))
         .column(data("equal"), change(|c| c.moments.equal.into()))

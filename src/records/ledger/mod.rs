@@ -104,16 +104,6 @@ impl Ledger {
         Ok(answers.len())
     }
 
-    /// How many scores are known.
-    pub fn len(&self) -> usize {
-        self.scores.len()
-    }
-
-    /// Whether none is known.
-    pub fn is_empty(&self) -> bool {
-        self.scores.is_empty()
-    }
-
     /// What was left out so far and why, one sentence each; said once.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)

@@ -26,11 +26,11 @@ fn what_is_recorded_is_known_to_the_next_one() {
     let (asked, other) = (request(&[0], &[1]), request(&[0], &[2]));
     assert_eq!(filled(run.path(), 2).known(&asked), Some(score(-1.0)));
     let mut again = open(run.path(), "a");
-    assert_eq!((again.len(), again.take_notes()), (2, vec![]));
+    assert_eq!((again.scores.len(), again.take_notes()), (2, vec![]));
     assert_eq!((again.known(&asked), again.known(&other)), (Some(score(-1.0)), None));
     // Of another model nothing is known.
     let others = open(run.path(), "b");
-    assert!(others.is_empty() && others.known(&asked).is_none());
+    assert!(others.scores.is_empty() && others.known(&asked).is_none());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn after_a_cut_line_new_ones_stand_by_themselves() {
         let path = open(run.path(), "a").file.path().to_owned();
         fs::write(&path, &whole[..length]).unwrap();
         let mut ledger = filled(run.path(), 3);
-        assert_eq!(ledger.len(), 3);
+        assert_eq!(ledger.scores.len(), 3);
         assert_eq!(ledger.take_notes().len(), usize::from(length > 0 && whole[length - 1] != b'\n'));
         assert_eq!(fs::read(&path).unwrap(), whole, "cut after {length} bytes");
     }
