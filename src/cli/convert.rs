@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use self::form::{Form, Type};
 use super::size::ByteSize;
-use super::source::Named;
-use super::{Global, bar, models};
+use super::{Global, bar, models, source};
 use crate::forms::HfModel;
 use crate::rebuild::{BuildRecord, InputRecord};
 use crate::report::numbers::short_bytes;
+use crate::run::Located;
 use crate::store::{
     SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check, write_gguf_file, write_meta_folder,
     write_model,
@@ -62,7 +62,7 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let form = Form::of(args)?;
-    let Named { name, path, .. } = Named::find(&args.model, global)?;
+    let Located { name, path, .. } = source::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
     if norms_of_a_difference(model.tensors.as_ref())?.is_some() {
         tracing::warn!(

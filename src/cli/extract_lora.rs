@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::diff::short_name;
 use super::exit::Usage;
 use super::format::{formats, one_of};
-use super::source::Named;
-use super::{Global, bar, models};
+use super::{Global, bar, models, source};
 use crate::compare::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, Plan};
 use crate::compare::spectrum::{AVAILABLE, without_lapack};
 use crate::compare::{Comparison, compare};
@@ -90,8 +89,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             anyhow::bail!(Usage(format!("--out {out}: there is an adapter already; choose another folder")));
         }
     }
-    let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
-    let (from, to) = (a.tensors()?, b.tensors()?);
+    let (a, b) = (source::find(&args.a, global)?, source::find(&args.b, global)?);
+    let (from, to) = (source::tensors(&a)?, source::tensors(&b)?);
     for (name, tensors) in [(&args.a, &from), (&args.b, &to)] {
         if norms_of_a_difference(tensors.as_ref())?.is_some() {
             tracing::warn!(
@@ -105,7 +104,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         dtype: args.dtype,
         targets: args.targets.clone(),
         save_norms: args.save_norms,
-        base_model: args.base_name.clone().unwrap_or(a.reference),
+        base_model: args.base_name.clone().unwrap_or_else(|| source::reference(&a, &args.a)),
         tokenizer_from: Some(folder_of(&b.path)),
     };
     let progress = bar(global);

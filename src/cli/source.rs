@@ -10,40 +10,35 @@ use super::{Global, bar, models};
 use crate::forms;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, ReleaseKind, Source};
-pub(crate) use crate::run::name_of;
+use crate::run::{Located, name_of};
 use crate::weights::{TensorSource, is_weights};
 
-/// Where a model is.
-pub(crate) struct Named {
-    /// The name in tables: the card's id, or the name of the folder or file.
-    pub name: String,
-    /// What other programs can find it by: the hub's name, or the path.
-    pub reference: String,
-    /// Folder or file.
-    pub path: PathBuf,
+/// Finds `name`: an existing path, or a model of the registry, which is fetched or built if need be.
+pub(crate) fn find(name: &str, global: &Global) -> anyhow::Result<Located> {
+    find_with(name, global, |card, registry| locate(card, registry, &[], global))
 }
 
-impl Named {
-    /// Finds `name`: an existing path, or a model of the registry, which is fetched if need be.
-    pub fn find(name: &str, global: &Global) -> anyhow::Result<Self> {
-        if let Some(path) = existing_path(name)? {
-            return Ok(Self { name: name_of(&path), reference: name.to_owned(), path });
-        }
-        let registry = models::registry(global)?;
-        let card = models::find(&registry, name)?;
-        let path = locate(card, &registry, &[], global)?;
-        let reference = hub_name(card).unwrap_or_else(|| path.display().to_string());
-        Ok(Self { name: card.id.clone(), reference, path })
+/// Finds `name`: an existing path, or a model of the registry, whose folder or file `place` says.
+pub(crate) fn find_with(
+    name: &str,
+    global: &Global,
+    place: impl FnOnce(&Card, &Registry) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<Located> {
+    if let Some(path) = existing_path(name)? {
+        return Ok(Located { name: name_of(&path), card: None, path });
     }
+    let registry = models::registry(global)?;
+    let card = models::find(&registry, name)?;
+    Ok(Located { name: card.id.clone(), path: place(card, &registry)?, card: Some(card.clone()) })
+}
 
-    /// Its tensors under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
-    pub fn tensors(&self) -> anyhow::Result<Box<dyn TensorSource>> {
-        Ok(forms::open(&self.path)?.tensors)
-    }
+/// The tensors of a model under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
+pub(crate) fn tensors(model: &Located) -> anyhow::Result<Box<dyn TensorSource>> {
+    Ok(forms::open(&model.path)?.tensors)
 }
 
 /// The path, if the name is one; an error if it can only be one and does not exist.
-pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
+fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(Some(path));
@@ -78,10 +73,12 @@ pub(crate) fn locate(
         .with_context(|| format!("cannot get the weights of {}", card.id))
 }
 
-/// The repository that a card's weights come from.
-fn hub_name(card: &Card) -> Option<String> {
-    card.sources.iter().find_map(|source| match source {
+/// What other programs can find a model by that was found under `name`: the hub's name, or the path.
+pub(crate) fn reference(model: &Located, name: &str) -> String {
+    let Some(card) = &model.card else { return name.to_owned() };
+    let repo = card.sources.iter().find_map(|source| match source {
         Source::Hub(hub) => Some(hub.repo.clone()),
         _ => None,
-    })
+    });
+    repo.unwrap_or_else(|| model.path.display().to_string())
 }

@@ -11,8 +11,7 @@ pub use args::Args;
 
 use super::eval::set_threads;
 use super::exit::Usage;
-use super::source::Named;
-use super::{Global, bar, models};
+use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit};
 use crate::bench::{
@@ -62,7 +61,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 fn subject(args: &Args, global: &Global) -> anyhow::Result<Subject> {
     let mut subject = match &args.model {
         Some(name) => {
-            let named = Named::find(name, global)?;
+            let named = source::find(name, global)?;
             let checkpoint = Checkpoint::open(&named.path)
                 .with_context(|| format!("cannot open {}", named.path.display()))?;
             Subject::of_files(&named.name, checkpoint)

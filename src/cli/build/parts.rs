@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use super::built;
 use crate::base::progress::Progress;
 use crate::cli::exit::Usage;
-use crate::cli::source::name_of;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, Release, ReleaseKind, Rule};
+use crate::run::name_of;
 
 /// One `--from NAME=PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,7 @@ use regex::Regex;
 
 use super::exit::Usage;
 use super::format::{formats, one_of};
-use super::source::Named;
-use super::{Global, bar, models};
+use super::{Global, bar, models, source};
 use crate::compare::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
 use crate::compare::{Comparison, compare};
 use crate::report::{Format, terminal_width};
@@ -124,9 +123,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let pattern = args.tensors.as_deref().map(glob).transpose()?;
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
-    let (a, b) = (Named::find(&args.a, global)?, Named::find(&args.b, global)?);
+    let (a, b) = (source::find(&args.a, global)?, source::find(&args.b, global)?);
     let spectrum = (!args.fast).then_some(SpectrumOptions { method: args.method, rank: args.rank });
-    let (from, to) = (a.tensors()?, b.tensors()?);
+    let (from, to) = (source::tensors(&a)?, source::tensors(&b)?);
     let found = compare(from.as_ref(), to.as_ref(), &wanted, spectrum, &bar(global))?;
     check(&found, args)?;
     let names = [a.name.as_str(), b.name.as_str()];

@@ -5,10 +5,9 @@ use anyhow::bail;
 use super::Args;
 use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
-use crate::cli::source::{existing_path, locate};
-use crate::cli::{Global, models};
+use crate::cli::{Global, models, source};
 use crate::registry::{Card, Registry};
-use crate::run::{Located, name_of};
+use crate::run::Located;
 
 /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
 pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Located> {
@@ -18,21 +17,15 @@ pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Located>
     if !args.from.is_empty() {
         refuse_unused_parts(args, &models::registry(global)?)?;
     }
-    if let Some(path) = existing_path(name)? {
-        return Ok(Located { name: name_of(&path), card: None, path });
-    }
-    let registry = models::registry(global)?;
-    let card = models::find(&registry, name)?.clone();
-    let path = match &args.weights {
-        Some(path) => path.clone(),
-        None => {
-            // A stray part is refused by name where it can only be meant for this model.
-            let several = args.models.len() > 1;
-            let own = several.then(|| given_for(&card, &registry, &args.from));
-            locate(&card, &registry, own.as_deref().unwrap_or(&args.from), global)?
+    source::find_with(name, global, |card, registry| {
+        if let Some(path) = &args.weights {
+            return Ok(path.clone());
         }
-    };
-    Ok(Located { name: card.id.clone(), card: Some(card), path })
+        // A stray part is refused by name where it can only be meant for this model.
+        let several = args.models.len() > 1;
+        let own = several.then(|| given_for(card, registry, &args.from));
+        source::locate(card, registry, own.as_deref().unwrap_or(&args.from), global)
+    })
 }
 
 /// Refuses a `--from` that is part of none of the models.
