@@ -24,6 +24,17 @@ impl<'a> Fields<'a> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
+    /// What `read` makes of the value of a key that is there and not null; an error if it makes nothing of it.
+    fn typed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let wrong = |value: &Value| self.wrong(key, expected, &value.to_string());
+        self.get(key).map(|value| read(value).ok_or_else(|| wrong(value))).transpose()
+    }
+
     /// A non-negative integer that has to be there.
     pub fn required(&self, key: &str) -> Result<usize, ConfigError> {
         self.count(key)?.ok_or_else(|| self.wrong(key, "a positive integer", "nothing"))
@@ -31,25 +42,13 @@ impl<'a> Fields<'a> {
 
     /// A non-negative integer.
     pub fn count(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        self.get(key)
-            .map(|value| {
-                value
-                    .as_u64()
-                    .and_then(|n| usize::try_from(n).ok())
-                    .ok_or_else(|| self.wrong(key, "a positive integer", &value.to_string()))
-            })
-            .transpose()
+        self.typed(key, "a positive integer", whole)
     }
 
     /// A whole number from 1 to `limit`.
     pub fn within(&self, key: &str, limit: usize) -> Result<Option<usize>, ConfigError> {
-        let wrong =
-            |value: &Value| self.wrong(key, &format!("a whole number from 1 to {limit}"), &value.to_string());
-        let count = |value: &Value| {
-            let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
-            count.filter(|n| (1..=limit).contains(n)).ok_or_else(|| wrong(value))
-        };
-        self.get(key).map(count).transpose()
+        let expected = format!("a whole number from 1 to {limit}");
+        self.typed(key, &expected, |value| whole(value).filter(|n| (1..=limit).contains(n)))
     }
 
     /// A number from `least` to `most`.
@@ -65,31 +64,23 @@ impl<'a> Fields<'a> {
 
     /// A number.
     pub fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
-        let wrong = |value: &Value| self.wrong(key, "a number", &value.to_string());
-        self.get(key).map(|value| value.as_f64().ok_or_else(|| wrong(value))).transpose()
+        self.typed(key, "a number", Value::as_f64)
     }
 
     /// A truth value.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        let wrong = |value: &Value| self.wrong(key, "true or false", &value.to_string());
-        self.get(key).map(|value| value.as_bool().ok_or_else(|| wrong(value))).transpose()
+        self.typed(key, "true or false", Value::as_bool)
     }
 
     /// A string.
     pub fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
-        let wrong = |value: &Value| self.wrong(key, "a string", &value.to_string());
-        self.get(key).map(|value| value.as_str().ok_or_else(|| wrong(value))).transpose()
+        self.typed(key, "a string", Value::as_str)
     }
 
     /// An object, with its place in the file.
     pub fn object(&self, key: &'static str) -> Result<Option<Fields<'a>>, ConfigError> {
-        let wrong = |value: &Value| self.wrong(key, "an object", &value.to_string());
-        self.get(key)
-            .map(|value| match value {
-                Value::Object(map) => Ok(Fields { file: self.file, prefix: key, map }),
-                other => Err(wrong(other)),
-            })
-            .transpose()
+        let file = self.file;
+        self.typed(key, "an object", |value| Some(Fields { file, prefix: key, map: value.as_object()? }))
     }
 
     fn key(&self, key: &str) -> String {
@@ -112,6 +103,10 @@ impl<'a> Fields<'a> {
             supported: supported.to_owned(),
         }
     }
+}
+
+fn whole(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok()
 }
 
 /// The object that the text of a JSON file is; `file` names it in errors.

@@ -67,32 +67,21 @@ impl<'a> Checker<'a> {
 
     /// From 1 to `limit`, if stated.
     pub(super) fn within(&self, field: &str, value: Option<u64>, limit: usize) -> Result<(), RegistryError> {
-        match value {
-            Some(n) if n == 0 || n > limit as u64 => {
-                Err(self.wrong(field, format!("a number from 1 to {limit}"), &n.to_string()))
-            }
-            _ => Ok(()),
-        }
+        let Some(n) = value else { return Ok(()) };
+        let ok = (1..=limit as u64).contains(&n);
+        self.require(ok, field, format!("a number from 1 to {limit}"), &n.to_string())
     }
 
     /// Finite and above zero, if stated.
     pub(super) fn positive_float(&self, field: &str, value: Option<f64>) -> Result<(), RegistryError> {
-        match value {
-            Some(x) if !(x.is_finite() && x > 0.0) => {
-                Err(self.wrong(field, "a positive number", &x.to_string()))
-            }
-            _ => Ok(()),
-        }
+        let Some(x) = value else { return Ok(()) };
+        self.require(x.is_finite() && x > 0.0, field, "a positive number", &x.to_string())
     }
 
     /// From 0 to below 1, if stated.
     pub(super) fn fraction(&self, field: &str, value: Option<f64>) -> Result<(), RegistryError> {
-        match value {
-            Some(x) if !(0.0..1.0).contains(&x) => {
-                Err(self.wrong(field, "a fraction from 0 to below 1", &x.to_string()))
-            }
-            _ => Ok(()),
-        }
+        let Some(x) = value else { return Ok(()) };
+        self.require((0.0..1.0).contains(&x), field, "a fraction from 0 to below 1", &x.to_string())
     }
 
     /// Lower-case hexadecimal digits, `digits` of them, if stated.
