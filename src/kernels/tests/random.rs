@@ -8,7 +8,7 @@ use super::*;
 /// Half the distance from 1 to the next f32.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
 /// The same of bf16.
-const BF16_UNIT: f64 = 1.0 / (1 << 9) as f64;
+const BF16_UNIT: f64 = 1.0 / (1 << 8) as f64;
 /// Largest error of a number in a block of 8-bit integers, as a part of the block's largest: half a step of 1/127, and what
 /// f32 adds on the way.
 const INT8_UNIT: f64 = 0.5001 / 127.0;

@@ -7,7 +7,7 @@ use super::*;
 /// Half the distance from 1 to the next f32.
 const UNIT: f32 = 1.0 / (1 << 24) as f32;
 /// The same of bf16.
-const BF16_UNIT: f32 = 1.0 / (1 << 9) as f32;
+const BF16_UNIT: f32 = 1.0 / (1 << 8) as f32;
 /// Of an exponential, and of the sum that outputs are divided by.
 const SOFTMAX_ERROR: f32 = 1e-6;
 
