@@ -148,7 +148,7 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
         tasks: tasks.len(),
         output_type: each(|task| vec![task.config.output_type.name().to_owned()]),
         num_fewshot: each(|task| vec![task.config.num_fewshot.unwrap_or(0).to_string()]),
-        metrics: each(|task| task.metrics().into_iter().map(|metric| metric.name).collect()),
+        metrics: each(|task| task.config.metrics().into_iter().map(|metric| metric.name).collect()),
         dataset: each(|task| task.config.dataset_path.iter().cloned().collect()),
         local: local(&tasks, data),
     }

@@ -60,7 +60,7 @@ pub(super) fn metrics(task: &PreparedTask) -> Result<Vec<Metric>, EvaluateError>
         let aggregation = aggregation.ok_or_else(|| unknown_aggregation(task, &spec))?;
         Ok(Some(Metric { spec, aggregation, kind }))
     };
-    task.task.metrics().into_iter().filter_map(|spec| one(spec).transpose()).collect()
+    task.task.config.metrics().into_iter().filter_map(|spec| one(spec).transpose()).collect()
 }
 
 /// An aggregation that does not exist, or not for such values.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::text::without_underscores;
+use super::text::{escaped, without_underscores};
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 64;
@@ -229,14 +229,7 @@ impl Reader<'_> {
         let c = self.take().ok_or_else(|| self.expected("an escape"))?;
         let simple = match c {
             '\n' => return Ok(()),
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            'a' => '\u{7}',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'v' => '\u{b}',
-            '\\' | '\'' | '"' => c,
+            '\'' | '"' => c,
             'x' => self.code(2, 16)?,
             'u' => self.code(4, 16)?,
             'U' => self.code(8, 16)?,
@@ -246,10 +239,10 @@ impl Reader<'_> {
                 self.code(digits, 8)?
             }
             'N' => return Err(self.expected("an escape without the name of a character")),
-            other => {
+            other => escaped(other).unwrap_or_else(|| {
                 out.push('\\');
                 other
-            }
+            }),
         };
         out.push(simple);
         Ok(())

@@ -285,24 +285,15 @@ fn printable(c: char) -> bool {
 }
 
 fn json_text(text: &str, ensure_ascii: bool) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        let written = match c {
-            '"' | '\\' => write!(out, "\\{c}"),
-            '\n' => write!(out, "\\n"),
-            '\r' => write!(out, "\\r"),
-            '\t' => write!(out, "\\t"),
-            '\u{8}' => write!(out, "\\b"),
-            '\u{c}' => write!(out, "\\f"),
-            c if c < ' ' || ensure_ascii && c > '~' => {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
-            }
-            c => write!(out, "{c}"),
-        };
-        written.expect("a text takes what is written");
+    let quoted = serde_json::to_string(text).expect("a text is JSON");
+    if !ensure_ascii {
+        return quoted;
     }
-    out.push('"');
-    out
+    let written = |c: char| match c {
+        ..='~' => c.to_string(),
+        c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    quoted.chars().map(written).collect()
 }
 
 #[cfg(test)]

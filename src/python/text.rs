@@ -46,6 +46,21 @@ pub(super) fn split_lines(text: &str, keep_ends: bool) -> Vec<&str> {
     lines
 }
 
+/// What Python's escape of one character stands for, in texts, patterns and replacements alike.
+pub(super) fn escaped(c: char) -> Option<char> {
+    Some(match c {
+        'a' => '\u{7}',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{b}',
+        '\\' => c,
+        _ => return None,
+    })
+}
+
 /// A number without the underscores that may stand between its digits; nothing if one stands elsewhere.
 pub(super) fn without_underscores(number: &str) -> Option<String> {
     let digit = |c: &u8| c.is_ascii_digit();

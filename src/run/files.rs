@@ -85,7 +85,7 @@ fn sanity(models: &[Outcome]) -> Table<(&Outcome, &Finding)> {
 pub fn suite_record(result: &TaskResult) -> SuiteRecord {
     SuiteRecord {
         task: result.name().to_owned(),
-        version: result.asked.task.version().map(|v| v.to_string().trim_matches('"').to_owned()),
+        version: result.asked.task.config.version().map(|v| v.to_string().trim_matches('"').to_owned()),
         num_fewshot: result.asked.num_fewshot,
         documents: result.samples.len(),
         of: result.asked.total_docs,

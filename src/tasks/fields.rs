@@ -12,7 +12,7 @@ use super::error::TaskError;
 use super::native::{self, FieldFn};
 use super::schema::Field;
 use super::suite::Task;
-use crate::python::jinja::{Options, Template, describe};
+use crate::python::jinja::{Program, Template, describe};
 use crate::python::literal;
 use crate::python::print::{repr_data, to_value};
 
@@ -65,7 +65,7 @@ impl Maker {
             Field::Template(text) if columns.contains(text) => Way::Column(text.clone()),
             Field::Template(text) => {
                 let wrong = |error| task.wrong(key, format!("not a readable template: {}", describe(&error)));
-                Way::Template(Box::new(Template::new(text, Options::LM_EVAL).map_err(wrong)?))
+                Way::Template(Box::new(Template::new(text, Program::LmEval).map_err(wrong)?))
             }
             Field::Constant(value) => Way::Constant(value.clone()),
             Field::Function(function) => Way::Native(native::field(function)?),

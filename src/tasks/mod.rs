@@ -10,7 +10,7 @@ pub mod document;
 pub mod embedded;
 pub mod error;
 pub mod fewshot;
-pub mod fields;
+mod fields;
 pub mod filters;
 mod folder;
 pub mod index;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::TaskError;
-use super::schema::{Aggregate, Location, MetricSpec, TaskConfig};
+use super::schema::{Aggregate, Location, TaskConfig};
 
 /// A task with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,16 +27,6 @@ impl Task {
         let name = config.task.clone();
         let alias = config.task_alias.clone().unwrap_or_else(|| name.clone());
         Arc::new(Self { name, alias, config, file: file.clone() })
-    }
-
-    /// The metrics with defaults filled in.
-    pub fn metrics(&self) -> Vec<MetricSpec> {
-        self.config.metrics()
-    }
-
-    /// `metadata.version` as written, if given.
-    pub fn version(&self) -> Option<&Value> {
-        self.config.version()
     }
 
     /// The error that a key of the task file is missing or cannot be used.

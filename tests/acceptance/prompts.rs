@@ -83,7 +83,7 @@ fn prompts_equal_the_reference() {
         }
         let ours = &prepared[&key];
         assert_eq!(suite.config.output_type.name(), header["output_type"]);
-        assert_eq!(suite.version().and_then(Value::as_f64), header["task_version"].as_f64(), "{task}");
+        assert_eq!(suite.config.version().and_then(Value::as_f64), header["task_version"].as_f64(), "{task}");
         files += 1;
         for reference in lines {
             documents += 1;

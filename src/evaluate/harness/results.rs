@@ -151,10 +151,10 @@ impl Book {
         self.results.insert(name.clone(), entry.into());
         self.configs.insert(name.clone(), task_config(task, result.asked.num_fewshot));
         // As a number, as Python reads it from YAML; the harness says `Yaml` where a file has none.
-        let version = task.version().cloned().unwrap_or_else(|| "Yaml".into());
+        let version = task.config.version().cloned().unwrap_or_else(|| "Yaml".into());
         self.versions.insert(name.clone(), version);
         self.shots.insert(name.clone(), result.asked.num_fewshot.into());
-        let higher = task.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
+        let higher = task.config.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
         self.higher.insert(name.clone(), Value::Object(higher.collect()));
         let counts = json!({"original": result.asked.total_docs, "effective": result.samples.len()});
         self.samples.insert(name, counts);

@@ -19,7 +19,7 @@ pub use files::{ChatTemplate, ChatTemplates};
 
 use super::conversation::{End, Message};
 use super::error::PromptError;
-use crate::python::jinja::{Options, Template};
+use crate::python::jinja::{Program, Template};
 
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 const MAX_TEMPLATE: usize = 1 << 20;
@@ -70,7 +70,7 @@ impl Jinja {
 /// The template with the functions that transformers gives it.
 fn compiled(source: &str, now: SystemTime) -> Result<Template, Error> {
     let refused = |message| Error::new(ErrorKind::InvalidOperation, message);
-    let mut template = Template::new(&without_generation_tags(source), Options::TRANSFORMERS)?;
+    let mut template = Template::new(&without_generation_tags(source), Program::Transformers)?;
     let env = template.environment();
     env.add_function("raise_exception", move |message: String| -> Result<Value, Error> {
         Err(refused(message))

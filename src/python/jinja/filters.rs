@@ -3,13 +3,13 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use super::{invalid, text_of};
+use super::{Program, invalid, text_of};
 use crate::python::print::{Json, json};
 use crate::python::regex::PyRegex;
 use crate::python::text::{capitalize, is_space, strip, without_underscores};
 
 /// Adds the filters to an environment.
-pub fn install(env: &mut Environment<'static>, html_json: bool) {
+pub fn install(env: &mut Environment<'static>, program: Program) {
     env.add_filter("string", text_of);
     env.add_filter("trim", trim);
     env.add_filter("capitalize", |state: &State<'_, '_>, value: &Value| {
@@ -18,10 +18,9 @@ pub fn install(env: &mut Environment<'static>, html_json: bool) {
     env.add_filter("join", join);
     env.add_filter("int", int);
     env.add_filter("regex_replace", regex_replace);
-    if html_json {
-        env.add_filter("tojson", html_tojson);
-    } else {
-        env.add_filter("tojson", tojson);
+    match program {
+        Program::LmEval => env.add_filter("tojson", html_tojson),
+        Program::Transformers => env.add_filter("tojson", tojson),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Jinja as Python programs run it: values print as Python prints them, texts have Python's methods, and nothing
 //! is escaped.
 //!
-//! What differs between programs are [`Options`]. `\r\n` and `\r` in a template's own text become `\n`. A template
+//! What differs between programs is said by [`Program`]. `\r\n` and `\r` in a template's own text become `\n`. A template
 //! from a stranger's file is bounded in its steps and its nesting, though not in the memory of its texts.
 
 mod filters;
@@ -20,31 +20,17 @@ const RECURSION: usize = 64;
 /// The name under which an environment holds its one template.
 const NAME: &str = "template";
 
-/// What a Python program sets about its Jinja.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Whether printing an undefined name is an error (`StrictUndefined`); else it prints nothing.
-    strict_undefined: bool,
-    /// `trim_blocks` and `lstrip_blocks`: a line with a block alone on it leaves nothing.
-    trim_blocks: bool,
-    /// Whether a line end at the template's end stays.
-    keep_trailing_newline: bool,
-    /// Whether `tojson` is Jinja's own, with sorted keys and made for HTML; else it is `json.dumps` with all of its
-    /// arguments, and `ensure_ascii=False` by default.
-    html_json: bool,
-}
-
-impl Options {
-    /// lm-evaluation-harness, `utils.py`: its environment for prompts.
-    pub const LM_EVAL: Options =
-        Options { strict_undefined: true, trim_blocks: false, keep_trailing_newline: true, html_json: true };
-    /// transformers, `chat_template_utils.py`: its environment for chat templates.
-    pub const TRANSFORMERS: Options = Options {
-        strict_undefined: false,
-        trim_blocks: true,
-        keep_trailing_newline: false,
-        html_json: false,
-    };
+/// The Python programs whose Jinja is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// lm-evaluation-harness, `utils.py`, its environment for prompts: printing an undefined name is an error
+    /// (`StrictUndefined`), line ends around blocks and at the end stay, and `tojson` is Jinja's own, with sorted keys
+    /// and made for HTML.
+    LmEval,
+    /// transformers, `chat_template_utils.py`, its environment for chat templates: an undefined name prints nothing, a
+    /// line with a block alone on it leaves nothing (`trim_blocks`, `lstrip_blocks`), nor does a line end at the end, and
+    /// `tojson` is `json.dumps` with all of its arguments, and `ensure_ascii=False` by default.
+    Transformers,
 }
 
 /// A compiled template.
@@ -58,16 +44,17 @@ impl Template {
     ///
     /// # Errors
     /// What is wrong with its syntax.
-    pub fn new(source: &str, options: Options) -> Result<Self, Error> {
+    pub fn new(source: &str, program: Program) -> Result<Self, Error> {
         let mut env = Environment::new();
-        env.set_undefined_behavior(match options.strict_undefined {
-            true => UndefinedBehavior::Strict,
-            false => UndefinedBehavior::Lenient,
+        let trims = program == Program::Transformers;
+        env.set_undefined_behavior(match program {
+            Program::LmEval => UndefinedBehavior::Strict,
+            Program::Transformers => UndefinedBehavior::Lenient,
         });
         let syntax = SyntaxConfig::builder()
-            .trim_blocks(options.trim_blocks)
-            .lstrip_blocks(options.trim_blocks)
-            .keep_trailing_newline(options.keep_trailing_newline)
+            .trim_blocks(trims)
+            .lstrip_blocks(trims)
+            .keep_trailing_newline(!trims)
             .build()?;
         env.set_syntax(syntax);
         env.set_auto_escape_callback(|_| AutoEscape::None);
@@ -75,7 +62,7 @@ impl Template {
         env.set_recursion_limit(RECURSION);
         env.set_unknown_method_callback(methods::method);
         env.set_formatter(|out, state, value| out.write_str(&text_of(state, value)?).map_err(Error::from));
-        filters::install(&mut env, options.html_json);
+        filters::install(&mut env, program);
         env.add_template_owned(NAME, source.replace("\r\n", "\n").replace('\r', "\n"))?;
         Ok(Self { env })
     }

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::json;
 
 fn render(template: &str, document: serde_json::Value) -> Result<String, String> {
-    let template = Template::new(template, Options::LM_EVAL).map_err(|error| describe(&error))?;
+    let template = Template::new(template, Program::LmEval).map_err(|error| describe(&error))?;
     template.render(&print::to_value(&document)).map_err(|error| describe(&error))
 }
 
@@ -79,7 +79,7 @@ fn filters_take_an_undefined_value_as_the_program_says() {
     for filter in ["trim", "string", "capitalize", "join('-')", "int", "tojson"] {
         assert!(render(&format!("{{{{ nothing|{filter} }}}}"), json!({})).is_err(), "{filter}");
     }
-    let lenient = Template::new("[{{ nothing|trim }}{{ nothing }}]", Options::TRANSFORMERS).unwrap();
+    let lenient = Template::new("[{{ nothing|trim }}{{ nothing }}]", Program::Transformers).unwrap();
     assert_eq!(lenient.render(&Value::from_pairs([("a", 1)])).unwrap(), "[]");
 }
 

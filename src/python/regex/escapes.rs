@@ -2,6 +2,7 @@
 
 use super::group::Width;
 use super::translate::{I, Reader, push_literal};
+use crate::python::text::escaped;
 
 /// What Python's `\w` matches: letters, numbers and the underscore, but no combining marks.
 const WORD: &str = r"\p{L}\p{N}_";
@@ -62,18 +63,15 @@ impl Reader {
             'W' => Item::Set(format!("[^{WORD}]")),
             's' => Item::Set(SPACE.into()),
             'S' => Item::Set(format!("[^{SPACE}]")),
-            'n' => Item::One('\n'),
-            'r' => Item::One('\r'),
-            't' => Item::One('\t'),
-            'f' => Item::One('\u{c}'),
-            'v' => Item::One('\u{b}'),
-            'a' => Item::One('\u{7}'),
             '0' => Item::One(octal_char(&format!("0{}", self.take_while(2, |c| matches!(c, '0'..='7'))))?),
             'x' => self.code(2)?,
             'u' => self.code(4)?,
             'U' => self.code(8)?,
-            c if c.is_ascii_alphanumeric() => return Err(format!("the escape \\{c} is not known")),
-            c => Item::One(c),
+            c => match escaped(c) {
+                Some(c) => Item::One(c),
+                None if c.is_ascii_alphanumeric() => return Err(format!("the escape \\{c} is not known")),
+                None => Item::One(c),
+            },
         })
     }
 
@@ -89,10 +87,6 @@ impl Reader {
         Ok(match self.take().ok_or("a [ has no ]")? {
             ']' if may_end => None,
             '\\' => Some(match self.peek() {
-                Some('b') => {
-                    self.at += 1;
-                    Item::One('\u{8}')
-                }
                 Some('1'..='7') => Item::One(octal_char(&self.take_while(3, |c| matches!(c, '0'..='7')))?),
                 _ => self.item_after_backslash()?,
             }),

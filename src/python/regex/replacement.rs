@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::python::text::escaped;
+
 /// A piece of a replacement.
 pub(super) enum Piece {
     Text(char),
@@ -49,17 +51,14 @@ pub(super) fn parse(
                 let used = digits(2, 10);
                 (Piece::Group(group(&rest[..used])?), used)
             }
-            'a' => (Piece::Text('\u{7}'), 1),
-            'b' => (Piece::Text('\u{8}'), 1),
-            'f' => (Piece::Text('\u{c}'), 1),
-            'n' => (Piece::Text('\n'), 1),
-            'r' => (Piece::Text('\r'), 1),
-            't' => (Piece::Text('\t'), 1),
-            'v' => (Piece::Text('\u{b}'), 1),
-            '\\' => (Piece::Text('\\'), 1),
-            c if c.is_ascii_alphabetic() => return Err(format!("\\{c} is not known in a replacement")),
-            // The backslash stays, and what follows it is read next.
-            _ => (Piece::Text('\\'), 0),
+            c => match escaped(c) {
+                Some(c) => (Piece::Text(c), 1),
+                None if c.is_ascii_alphabetic() => {
+                    return Err(format!("\\{c} is not known in a replacement"));
+                }
+                // The backslash stays, and what follows it is read next.
+                None => (Piece::Text('\\'), 0),
+            },
         };
         pieces.push(piece);
         rest = &rest[used..];

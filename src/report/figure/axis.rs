@@ -27,20 +27,6 @@ pub(super) fn count_label(value: f64) -> String {
     }
 }
 
-/// A rate: `0`, `3e-4`, `1.65e-4`.
-pub(super) fn rate_label(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let text = format!("{value:.2e}");
-    match text.split_once('e') {
-        Some((digits, power)) => {
-            format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'))
-        }
-        None => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,9 +47,5 @@ mod tests {
     fn labels_are_short() {
         let counts = [0.0, 250.0, 7500.0, 50_000.0, 350_000.0, 1.5e6, 2e9].map(count_label);
         assert_eq!(counts, ["0", "250", "7500", "50K", "350K", "1.5M", "2B"]);
-        assert_eq!(
-            [0.0, 3e-4, 1.65e-4, 2e-5, 0.5, 1.0].map(rate_label),
-            ["0", "3e-4", "1.65e-4", "2e-5", "5e-1", "1e0"]
-        );
     }
 }

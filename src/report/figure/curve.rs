@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::axis::{count_label, rate_label, ticks};
+use super::axis::{count_label, ticks};
 use super::svg::{Anchor, INK, SOFT, Style, Svg, fit, short};
+use crate::report::numbers::rate;
 
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 440.0;
@@ -61,7 +62,7 @@ impl Curve {
         for y in ticks(y_top, 6) {
             let (_, pixel) = at(0.0, y);
             svg.line([left, pixel, right, pixel], GRID);
-            svg.text(left - 9.0, pixel + 4.0, &rate_label(y), small.anchor(Anchor::End));
+            svg.text(left - 9.0, pixel + 4.0, &rate(y), small.anchor(Anchor::End));
         }
         for x in ticks(x_max, 6) {
             let (pixel, _) = at(x, 0.0);

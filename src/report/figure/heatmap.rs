@@ -21,13 +21,8 @@ const RIM: &str = "#d9dce0";
 /// Beyond this ratio of largest to smallest the colours follow the logarithm.
 const LOGARITHMIC_FROM: f64 = 30.0;
 /// From light to dark, even steps to the eye: a blue for what is small, a violet for what is large.
-const RAMP: [[f64; 3]; 5] = [
-    [0xee as f64, 0xf4 as f64, 0xf8 as f64],
-    [0xb5 as f64, 0xd3 as f64, 0xe6 as f64],
-    [0x66 as f64, 0xa3 as f64, 0xc9 as f64],
-    [0x2a as f64, 0x68 as f64, 0x9e as f64],
-    [0x1c as f64, 0x2f as f64, 0x5e as f64],
-];
+const RAMP: [[u8; 3]; 5] =
+    [[0xee, 0xf4, 0xf8], [0xb5, 0xd3, 0xe6], [0x66, 0xa3, 0xc9], [0x2a, 0x68, 0x9e], [0x1c, 0x2f, 0x5e]];
 
 /// What is drawn.
 #[derive(Debug, Clone)]
@@ -103,13 +98,10 @@ fn color(place: f64) -> String {
     let last = RAMP.len() - 1;
     let x = place.clamp(0.0, 1.0) * last as f64;
     let step = (x.floor() as usize).min(last - 1);
-    let (Some(from), Some(to)) = (RAMP.get(step), RAMP.get(step + 1)) else { return EMPTY.to_owned() };
+    let (from, to) = (RAMP[step].map(f64::from), RAMP[step + 1].map(f64::from));
     let t = x - step as f64;
-    let mut out = String::from("#");
-    for (a, b) in from.iter().zip(to) {
-        out.push_str(&format!("{:02x}", (a + t * (b - a)).round() as u8));
-    }
-    out
+    let [r, g, b] = [0, 1, 2].map(|i| (from[i] + t * (to[i] - from[i])).round() as u8);
+    format!("#{r:02x}{g:02x}{b:02x}")
 }
 
 impl HeatMap {

@@ -46,9 +46,7 @@ fn visit<'a>(
             *next - 1.0
         }
     };
-    if let Some(slot) = placed.get_mut(own) {
-        slot.row = row;
-    }
+    placed[own].row = row;
     row
 }
 

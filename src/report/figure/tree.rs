@@ -76,24 +76,13 @@ pub fn tree_svg(forest: &Forest) -> String {
     let middle = |row: f64| top + row * ROW + ROW / 2.0;
     let column = |depth: usize| columns[depth];
     for place in &placed {
-        let Some(parent) = place.parent.and_then(|position| placed.get(position)) else { continue };
-        let from_column = column(parent.depth);
-        let start = from_column.x + box_width(parent.node);
-        let (from, to) = (middle(parent.row), middle(place.row));
-        let bend = from_column.x + from_column.width;
-        let end = column(place.depth).x;
-        let half = bend + BEND / 2.0;
-        let path = format!(
-            "M{} {}H{}C{h} {f} {h} {t} {} {t}H{}",
-            short(start),
-            short(from),
-            short(bend),
-            short(bend + BEND),
-            short(end),
-            h = short(half),
-            f = short(from),
-            t = short(to),
-        );
+        let Some(parent) = place.parent.map(|position| &placed[position]) else { continue };
+        let own = column(parent.depth);
+        let bend = own.x + own.width;
+        let [start, bent, straight, end] =
+            [own.x + box_width(parent.node), bend, bend + BEND, column(place.depth).x].map(short);
+        let [half, from, to] = [bend + BEND / 2.0, middle(parent.row), middle(place.row)].map(short);
+        let path = format!("M{start} {from}H{bent}C{half} {from} {half} {to} {straight} {to}H{end}");
         svg.path(&path, EDGE_COLOR, 1.3);
     }
     // Words above their lines, after all lines, so that no line crosses them out.
@@ -143,10 +132,9 @@ fn columns(placed: &[Placed<'_>]) -> Vec<Column> {
         }
         let edge =
             if place.parent.is_some() { text_width(&place.node.edge, EDGE_SIZE).min(EDGE_MAX) } else { 0.0 };
-        if let Some(column) = columns.get_mut(place.depth) {
-            column.width = column.width.max(box_width(place.node));
-            column.edge = column.edge.max(edge);
-        }
+        let column = &mut columns[place.depth];
+        column.width = column.width.max(box_width(place.node));
+        column.edge = column.edge.max(edge);
     }
     let mut x = MARGIN;
     for (depth, column) in columns.iter_mut().enumerate() {

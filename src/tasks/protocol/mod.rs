@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn names(task: &Task) -> Vec<String> {
-        task.metrics().into_iter().map(|metric| metric.name).collect()
+        task.config.metrics().into_iter().map(|metric| metric.name).collect()
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum Member {
 }
 
 /// A group file, read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GroupConfig {
     /// The name under which the group is asked for.
     pub group: String,
@@ -54,14 +54,7 @@ impl GroupConfig {
     /// # Errors
     /// Values of the wrong kind, with file, line and key.
     pub fn read(fields: &Fields) -> Result<Self, TaskError> {
-        let mut config = Self {
-            group: String::new(),
-            group_alias: None,
-            members: Vec::new(),
-            aggregates: Vec::new(),
-            metadata: Map::new(),
-            overrides: Fields::new(),
-        };
+        let mut config = Self::default();
         for (key, entry) in fields {
             let slot = Slot::new(key, entry);
             match key.as_str() {

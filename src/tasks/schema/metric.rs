@@ -8,7 +8,7 @@ use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
 
 /// One entry of `metric_list`, as written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MetricConfig {
     /// The name; of a function its last part.
     pub metric: String,
@@ -87,14 +87,7 @@ impl MetricSpec {
 impl MetricConfig {
     /// A metric of which only the name is given.
     pub fn named(name: &str) -> Self {
-        Self {
-            metric: name.to_owned(),
-            function: None,
-            aggregation: None,
-            higher_is_better: None,
-            hf_evaluate: false,
-            kwargs: Map::new(),
-        }
+        Self { metric: name.to_owned(), ..Self::default() }
     }
 
     /// The metric with its defaults filled in.
@@ -112,7 +105,7 @@ impl MetricConfig {
 
 impl FromSlot for MetricConfig {
     fn from_slot(slot: &Slot<'_>) -> Result<Self, TaskError> {
-        let mut config = Self::named("");
+        let mut config = Self::default();
         for (key, slot) in slot.pairs()? {
             match key {
                 "metric" => (config.metric, config.function) = (slot.name()?, slot.function()),

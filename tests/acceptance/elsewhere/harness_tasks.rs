@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::shared::named;
-use zoo::python::jinja::{Options, Template};
+use zoo::python::jinja::{Program, Template};
 use zoo::tasks::pipeline::Pipeline;
 use zoo::tasks::schema::{Field, Samples};
 use zoo::tasks::{Index, Suite, Task, TaskConfig};
@@ -131,7 +131,7 @@ fn every_pure_task_is_read_and_its_templates_compile() {
         }
         pure += 1;
         for (key, text) in templates(&suite.config) {
-            match Template::new(&text, Options::LM_EVAL) {
+            match Template::new(&text, Program::LmEval) {
                 Ok(_) => compiled += 1,
                 Err(error) => {
                     failures.insert(format!("{name}: {key}"), error.to_string());
