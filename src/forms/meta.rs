@@ -53,8 +53,13 @@ impl MetaAsHf {
         let bytes = read_params(&config_path)?;
         let shards = MetaShards::open(folder)?;
         let rows = shards.info("tok_embeddings.weight").and_then(|info| info.shape.first().copied());
-        let rows = rows.ok_or_else(|| missing(&shards, "tok_embeddings.weight"))?;
-        let config = params::read(&bytes, rows, &config_path.display().to_string())?;
+        let parameters = |rows| params::read(&bytes, rows, &config_path.display().to_string());
+        let Some(rows) = rows else {
+            // What no model has is said before what is missing.
+            parameters(1)?;
+            return Err(missing(&shards, "tok_embeddings.weight").into());
+        };
+        let config = parameters(rows)?;
         let dtype = check(&config, &shards)?;
         let fault = |info: &TensorInfo, expected: String, found: String| {
             let fault = Fault::new(folder, FaultKind::InconsistentHeader, expected, found);
