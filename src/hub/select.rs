@@ -46,8 +46,11 @@ pub(super) fn model_files<'f>(
         .collect())
 }
 
-/// The forms of weights but GGUF, the safest first: which files belong to one, and the ending that one of them must have.
-const FORMS: [(fn(&str) -> bool, &str); 4] = [
+/// A form of weights: which files belong to it, and the ending that one of them must have.
+type WeightsForm = (fn(&str) -> bool, &'static str);
+
+/// The forms of weights but GGUF, the safest first.
+const FORMS: [WeightsForm; 4] = [
     // Some repositories have `consolidated.safetensors` with the same weights under Meta's names.
     (
         |name| {

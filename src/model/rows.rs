@@ -21,5 +21,5 @@ pub fn for_rows(mut x: ArrayViewMut2<f32>, work: impl Fn(usize, &mut [f32]) + Sy
 /// # Panics
 /// As [`for_rows`], and if there is no such row.
 pub fn row<'a>(x: &ArrayView2<'a, f32>, index: usize) -> &'a [f32] {
-    x.clone().index_axis_move(Axis(0), index).to_slice().expect("numbers of a row are neighbours")
+    x.index_axis_move(Axis(0), index).to_slice().expect("numbers of a row are neighbours")
 }

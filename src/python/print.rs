@@ -307,7 +307,7 @@ mod tests {
         // Python: hashlib.sha256(json.dumps(doc, indent=2, ensure_ascii=False).encode()).hexdigest()
         let doc = json!({"q": "é", "n": 1, "f": 0.5, "l": [1, "a"]});
         let golden = "c165a3f1b6db2794fe00329db4ea3af0d1d581454f320b93fd805f2d91f70deb";
-        assert_eq!(sha256(&dumps(&doc, Some(2))), golden);
+        assert_eq!(sha256(dumps(&doc, Some(2))), golden);
         let odd =
             json!({"a": [], "b": {}, "c": [null, true, 1e16, 1e-5, -0.0, 3.0], "d": "\u{1}\u{7f}\t\"\\/"});
         let line = "{\"a\": [], \"b\": {}, \"c\": [null, true, 1e+16, 1e-05, -0.0, 3.0], \"d\": \"\\u0001\u{7f}\\t\\\"\\\\/\"}";

@@ -38,7 +38,7 @@ pub fn write_meta_folder(
     let plan = MetaPlan::new(model, shards)?;
     let inputs = locked_inputs(&lineage.inputs)?;
     let place = Place::claim(out, "folder", &lineage.inputs, || check_target(out, force))?;
-    let (lock, notes) = place.from_nothing(|| {
+    let (lock, notes) = place.starting_over(|| {
         place.check_room(plan.bytes() + SMALL_FILES)?;
         let report = plan.write(&place.model, progress)?;
         proof::read_back(&MetaAsHf::open(&place.model)?.tensors, &report.tensors, progress)?;

@@ -61,7 +61,7 @@ impl Place {
 
     /// Does work that starts anew and of which nothing is kept if it fails; a full disk is then said with the name that
     /// the user gave.
-    pub(super) fn from_nothing<T>(
+    pub(super) fn starting_over<T>(
         &self,
         work: impl FnOnce() -> Result<T, FormError>,
     ) -> Result<T, FormError> {

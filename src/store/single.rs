@@ -58,7 +58,7 @@ pub fn write_gguf_file(
     let plan = GgufPlan::new(model, file_type)?;
     let place = Place::claim(out, "file", inputs, || check_target(out, force))?;
     let file = place.model.join("model.gguf");
-    let report = place.from_nothing(|| {
+    let report = place.starting_over(|| {
         place.check_room(plan.bytes() + SMALL_FILES)?;
         let report = plan.write(&file, progress)?;
         proof::read_back(&GgufAsHf::new(GgufFile::open(&file)?)?, &report.digests, progress)?;

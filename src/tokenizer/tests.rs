@@ -90,7 +90,7 @@ fn a_lone_model_file_has_its_own_marks_and_adds_bos() {
     assert_eq!(tokenizer.token_text(262).as_deref(), Some("▁a"));
     assert_eq!(
         tokenizer.sha256(),
-        crate::base::digest::sha256(&model_file(&pieces(&PIECES), TRAINER, NORMALIZER))
+        crate::base::digest::sha256(model_file(&pieces(&PIECES), TRAINER, NORMALIZER))
     );
 }
 

@@ -63,7 +63,7 @@ fn compare(expected: &Value, folder: &Path, what: &str) {
         assert!(lock.tensors.iter().any(|t| t.name == name && t.sha256 == digest), "{what} {name}");
     }
     for (name, digest) in expected["tokenizer_files"].as_object().into_iter().flatten() {
-        assert_eq!(*digest, sha256(&fs::read(folder.join(name)).unwrap()).as_str(), "{what} {name}");
+        assert_eq!(*digest, sha256(fs::read(folder.join(name)).unwrap()).as_str(), "{what} {name}");
     }
 }
 

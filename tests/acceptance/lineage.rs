@@ -33,7 +33,7 @@ fn merged_tokenizers_have_the_published_digests() {
         (&[][..], "e2676d4ca29ca1750f6ff203328d73b189321dc5776ceede037cbd36541d70c0"),
         (&["[PAD]"][..], "2d967e855b1213a439df6c8ce2791f869c84b4f3b6cfacf22b86440b8192a2f8"),
     ] {
-        assert_eq!(sha256(&merged(&folder, "llama.model", "chinese_sp.model", added)), digest, "{added:?}");
+        assert_eq!(sha256(merged(&folder, "llama.model", "chinese_sp.model", added)), digest, "{added:?}");
     }
 }
 

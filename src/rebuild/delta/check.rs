@@ -68,9 +68,7 @@ impl Pair<'_> {
             if let Some(info) = learned(model).find(|info| !exact(info.dtype)) {
                 let expected = format!("a {role} in F16, BF16 or F32");
                 let advice = "fetch the unquantised files: a sum with rounded weights is another model";
-                return Err(
-                    Refusal::new(place(model, &info.name), expected, info.dtype.to_string(), advice).into()
-                );
+                return Err(Refusal::new(place(model, &info.name), expected, info.dtype.to_string(), advice));
             }
         }
         Ok(())

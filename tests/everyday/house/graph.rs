@@ -98,7 +98,7 @@ fn follow(source: &Source, module: &[String], path: &[String], depth: usize) -> 
     while names.next_if(|name| *name == "super").is_some() {
         here.pop()?;
     }
-    while let Some(name) = names.next() {
+    for name in names {
         let child: Module = [&here[..], std::slice::from_ref(name)].concat();
         if source.scopes.contains_key(&child) {
             here = child;

@@ -57,9 +57,11 @@ const CIRCLES: [(&str, &[&str]); 2] = [
 /// Most lines of a file.
 const LINES: usize = 450;
 
-/// What a piece of text in the code says, and the files that say it: a second place is a second opinion on the same thing.
-const ONCE: [(&str, fn(&str) -> bool, &[&str]); 1] =
-    [("the ending of GGUF files", |word| word == "\"gguf\"", &["weights/open.rs"])];
+/// What a piece of text in the code says, how it is known, and the files that say it.
+type Saying = (&'static str, fn(&str) -> bool, &'static [&'static str]);
+
+/// What is said once: a second place is a second opinion on the same thing.
+const ONCE: [Saying; 1] = [("the ending of GGUF files", |word| word == "\"gguf\"", &["weights/open.rs"])];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 2] = ["kernels/", "weights/mapped.rs"];
