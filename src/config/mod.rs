@@ -2,7 +2,7 @@
 //!
 //! `config.json` of a Hugging Face checkpoint ([`hf`]), the metadata of a GGUF file ([`gguf`]) and Meta's `params.json`
 //! ([`params`]) become the same [`ModelConfig`]: one reader each. Its numbers are checked against limits before anything is
-//! computed from them, and it says which tensors a model has ([`ModelConfig::tensors`]).
+//! computed from them, and it says which tensors a model has ([`Shape`]).
 
 mod bloom;
 mod error;

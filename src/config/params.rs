@@ -1,7 +1,7 @@
 //! `params.json` of Meta's releases → [`LlamaConfig`].
 //!
 //! The width of the MLP is not stored but computed, and the size of the vocabulary is usually -1, "ask the
-//! tokenizer". The length of the context is not there at all: see [`context`].
+//! tokenizer". The length of the context is not there at all: see `context`.
 //! Source: `ModelArgs` and `FeedForward` of `llama/model.py`; the `transformers` LLaMA conversion script.
 
 use serde_json::Value;

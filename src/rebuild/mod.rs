@@ -1,8 +1,8 @@
 //! What a derivative adds to its base: differences, adapters, encrypted files.
 //!
-//! Everything here is a [`TensorSource`](crate::weights::TensorSource) over other ones: the sum of a base and a
+//! Everything here is a `TensorSource` over other ones: the sum of a base and a
 //! difference, a base with merged adapters. Nothing is computed before a tensor is asked for, so whoever writes, checks
-//! or runs the result decides how much of it is in memory at a time. [`derive`] is the one entry.
+//! or runs the result decides how much of it is in memory at a time. [`derive()`] is the one entry.
 
 mod arithmetic;
 mod delta;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::weights::TensorSource;
 
-/// How a model came to be; becomes its [`Lock`](super::Lock).
+/// How a model came to be; becomes its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRecord {
     /// The id of the model's card, if it has one.
