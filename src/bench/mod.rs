@@ -1,13 +1,13 @@
 //! Peaks of the machine, and the speed of a network against them.
 //!
-//! [`Peaks`] are what the processor and its memory do at most, measured with loops that do nothing else. A [`Subject`] is a
+//! [`Peaks`] are what the processor and its memory do at most, measured with loops that do nothing else. A [`BenchModel`] is a
 //! model, of files or of random weights in some shape; its [`prefill`] and [`decode`] are timed and compared with the time that
-//! the same operations, or the same bytes, take at the peak. All of it becomes [`Line`]s.
+//! the same operations, or the same bytes, take at the peak. All of it becomes [`Measurement`]s.
 
 mod disk;
 mod error;
 mod goes;
-mod line;
+mod measurement;
 mod peaks;
 mod random;
 mod shapes;
@@ -17,9 +17,9 @@ mod subject;
 pub use disk::read_speed;
 pub use error::BenchError;
 pub use goes::Goes;
-pub use line::{Line, compare, measurements, read_lines};
+pub use measurement::{Measurement, compare, measurements, read_lines};
 pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;
 pub use shapes::{SHAPES, shape};
 pub use speed::{decode, prefill};
-pub use subject::Subject;
+pub use subject::BenchModel;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::goes::seconds;
-use super::{BenchError, Goes, Line, Peaks};
+use super::{BenchError, Goes, Measurement, Peaks};
 use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
@@ -23,7 +23,7 @@ pub fn prefill(
     precision: Precision,
     tokens: usize,
     peaks: &Peaks,
-) -> Result<Line, BenchError> {
+) -> Result<Measurement, BenchError> {
     let plan = sequence(config, tokens)?;
     let wave = &plan.waves.first().expect("a sequence takes a wave").wave;
     let seconds = seconds(PREFILLS, || {
@@ -34,13 +34,18 @@ pub fn prefill(
     let least = least_seconds(work(&plan, config), precision, peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
     let (what, peak) = (("prefill", precision.name()), tokens as f64 / least);
-    Ok(Line::of_tokens(what, peaks.threads, tokens, rates, peak))
+    Ok(Measurement::of_tokens(what, peaks.threads, tokens, rates, peak))
 }
 
 /// One token through all products of the model, the output matrix included, `goes` times and at least once; there is no attention in it.
 ///
 /// What it could be at most is how often the weights can be read from memory.
-pub fn decode(model: &Network, precision: Precision, goes: usize, peaks: &Peaks) -> Result<Line, BenchError> {
+pub fn decode(
+    model: &Network,
+    precision: Precision,
+    goes: usize,
+    peaks: &Peaks,
+) -> Result<Measurement, BenchError> {
     let (mut bytes, mut input, mut output) = (0usize, 0, 0);
     model.for_each_linear(|linear| {
         bytes += linear.weight.bytes();
@@ -61,7 +66,7 @@ pub fn decode(model: &Network, precision: Precision, goes: usize, peaks: &Peaks)
     let most = peaks.memory.max / bytes as f64;
     let what = ("decode without attention", precision.name());
     let rates = Goes::rates(1.0, &seconds);
-    Ok(Line::of_tokens(what, peaks.threads, 1, rates, most))
+    Ok(Measurement::of_tokens(what, peaks.threads, 1, rates, most))
 }
 
 /// A plan of one sequence, of which the last row is read.
@@ -83,7 +88,7 @@ fn least_seconds(work: Work, precision: Precision, peaks: &Peaks) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Subject;
+    use super::super::BenchModel;
     use super::*;
     use crate::config::LlamaConfig;
     use crate::kernels::Isa;
@@ -136,7 +141,7 @@ mod tests {
     #[test]
     fn both_ways_have_a_speed_in_every_precision() {
         let config = tiny();
-        let subject = Subject::random("tiny", config.clone());
+        let subject = BenchModel::random("tiny", config.clone());
         for precision in Precision::ALL {
             let model = subject.load(precision, 5).unwrap();
             let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap();

@@ -13,7 +13,7 @@ use crate::model::{Checkpoint, Footprint, Network, Residence};
 use crate::weights::TensorSource;
 
 /// A model to be measured.
-pub struct Subject {
+pub struct BenchModel {
     /// The name in tables.
     pub name: String,
     /// Shape and constants, with the layers that are measured.
@@ -24,7 +24,7 @@ pub struct Subject {
     config_name: String,
 }
 
-impl Subject {
+impl BenchModel {
     /// Random weights of a shape.
     pub fn random(name: &str, config: LlamaConfig) -> Self {
         let config = ModelConfig::from(config);
@@ -90,7 +90,7 @@ mod tests {
     fn files_and_shapes_are_measured_alike_and_cut_where_asked() {
         for case in ["llama/gqa-tied", "bloom/heads-4"] {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case);
-            let mut subject = Subject::of_files(case, Checkpoint::open(&folder).unwrap());
+            let mut subject = BenchModel::of_files(case, Checkpoint::open(&folder).unwrap());
             assert!(subject.largest_file().is_some(), "{case}");
             subject.cut(1);
             let loaded = subject.load(Precision::Exact, 8).unwrap();
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_the_numbers() {
         let shape = super::super::shape("smollm2-135m").unwrap();
-        let subject = Subject::random("a-shape", shape);
+        let subject = BenchModel::random("a-shape", shape);
         if Memory::read().is_none() {
             eprintln!("SKIPPED: this system does not say how much memory it has");
             return;

@@ -11,9 +11,9 @@ use super::{Global, bar, models, source};
 use crate::forms::HfModel;
 use crate::rebuild::{BuildRecord, InputRecord};
 use crate::report::numbers::short_bytes;
-use crate::run::Located;
+use crate::run::LocatedModel;
 use crate::store::{
-    SHARD_BYTES, StoreOptions, Written, WrittenFile, no_check, write_gguf_file, write_meta_folder,
+    SHARD_BYTES, StoreOptions, WrittenFile, WrittenModel, no_check, write_gguf_file, write_meta_folder,
     write_model,
 };
 use crate::verify::norms_of_a_difference;
@@ -62,7 +62,7 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let form = Form::of(args)?;
-    let Located { name, path, .. } = source::find(&args.model, global)?;
+    let LocatedModel { name, path, .. } = source::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
     if norms_of_a_difference(model.tensors.as_ref())?.is_some() {
         tracing::warn!(
@@ -114,7 +114,7 @@ fn record(dtype: Option<Dtype>, inputs: Vec<InputRecord>) -> BuildRecord {
     }
 }
 
-impl Written {
+impl WrittenModel {
     /// What was written, and what to do with it.
     pub(super) fn summary(&self) -> String {
         let Self { folder, lock, tensor_bytes, elapsed, .. } = self;

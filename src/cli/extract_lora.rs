@@ -6,7 +6,7 @@ use super::diff::short_name;
 use super::exit::Usage;
 use super::format::{formats, one_of};
 use super::{Global, bar, models, source};
-use crate::compare::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, Plan};
+use crate::compare::extract::{ADAPTER_FILE, CONFIG_FILE, ExtractOptions, Extraction, ExtractionPlan};
 use crate::compare::spectrum::{AVAILABLE, without_lapack};
 use crate::compare::{Comparison, compare};
 use crate::report::numbers::{digits, percent};
@@ -64,7 +64,7 @@ pub struct Args {
 
 /// What became of one tensor.
 #[derive(Debug)]
-struct Line<'c> {
+struct ExtractedTensor<'c> {
     tensor: &'c str,
     /// `lora`, `saved` or `left out`.
     part: &'static str,
@@ -110,7 +110,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let progress = bar(global);
     let (from, to) = (from.as_ref(), to.as_ref());
     let found = compare(from, to, &|_| true, None, &progress)?;
-    let plan = Plan::new(&found, &options)?;
+    let plan = ExtractionPlan::new(&found, &options)?;
     let done = plan.write(from, to, &options, &args.out, &progress)?;
     let lines = lines(&found, &plan, &done);
     models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
@@ -125,13 +125,13 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// One line to a tensor that changed, in order of names.
-fn lines<'c>(found: &'c Comparison, plan: &Plan, done: &Extraction) -> Vec<Line<'c>> {
+fn lines<'c>(found: &'c Comparison, plan: &ExtractionPlan, done: &Extraction) -> Vec<ExtractedTensor<'c>> {
     let mut lines = Vec::new();
     for change in &found.changes {
         let module = change.name.strip_suffix(".weight").unwrap_or(&change.name);
         let delta_norm = change.moments.delta_squared.sqrt();
         let norm = change.moments.b_squared.sqrt();
-        let line = |part, energy, residual_norm, note: String| Line {
+        let line = |part, energy, residual_norm, note: String| ExtractedTensor {
             tensor: &change.name,
             part,
             delta_norm,
@@ -153,7 +153,7 @@ fn lines<'c>(found: &'c Comparison, plan: &Plan, done: &Extraction) -> Vec<Line<
     lines
 }
 
-fn table<'a>(lines: &'a [Line<'a>]) -> Table<&'a Line<'a>> {
+fn table<'a>(lines: &'a [ExtractedTensor<'a>]) -> Table<&'a ExtractedTensor<'a>> {
     Table::of(lines)
         .column(text("tensor"), |line| Cell::from(line.tensor).short(short_name(line.tensor)))
         .column(text("part"), |line| line.part)
@@ -167,7 +167,7 @@ fn table<'a>(lines: &'a [Line<'a>]) -> Table<&'a Line<'a>> {
 }
 
 /// The result in words.
-fn sentences(plan: &Plan, done: &Extraction, found: &Comparison, args: &Args) -> Vec<String> {
+fn sentences(plan: &ExtractionPlan, done: &Extraction, found: &Comparison, args: &Args) -> Vec<String> {
     let (delta, residual) = (done.delta_norm(), done.residual_norm());
     let energy = if delta > 0.0 { 1.0 - (residual / delta).powi(2) } else { 1.0 };
     let mut all = vec![format!(

@@ -34,7 +34,7 @@ pub struct Args {
 
 /// One line of the list.
 #[derive(Debug, Clone)]
-struct Line<'r> {
+struct ListedModel<'r> {
     card: &'r Card,
     /// Stages and ways of training, separated by spaces.
     method: String,
@@ -52,9 +52,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let is_local = |card: &Card| config.as_ref().is_some_and(|config| cached_model(card, config).is_some());
     let line = |card| {
         let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        Line { card, method: methods.join(" "), local: is_local(card) }
+        ListedModel { card, method: methods.join(" "), local: is_local(card) }
     };
-    let lines: Vec<Line<'_>> = args.filter.select(&registry, is_local)?.into_iter().map(line).collect();
+    let lines: Vec<ListedModel<'_>> =
+        args.filter.select(&registry, is_local)?.into_iter().map(line).collect();
     models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
     if lines.is_empty() {
         models::note(global, "no model fits; `zoo list` without filters shows all");
@@ -87,7 +88,7 @@ fn short_languages(words: &str) -> String {
 }
 
 /// What narrow terminals have no room for comes with more columns of text; programs have all of it.
-fn table<'a>(lines: &'a [Line<'a>]) -> Table<&'a Line<'a>> {
+fn table<'a>(lines: &'a [ListedModel<'a>]) -> Table<&'a ListedModel<'a>> {
     Table::of(lines)
         .column(text("id"), |line| &line.card.id)
         .column(text("family").from_width(190), |line| &line.card.family)
@@ -114,9 +115,9 @@ mod tests {
     use super::*;
     use crate::registry::Registry;
 
-    fn lines(registry: &Registry) -> Vec<Line<'_>> {
+    fn lines(registry: &Registry) -> Vec<ListedModel<'_>> {
         let methods = |card| registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        let line = |card| Line { card, method: methods(card).join(" "), local: false };
+        let line = |card| ListedModel { card, method: methods(card).join(" "), local: false };
         registry.cards().iter().map(line).collect()
     }
 
@@ -148,7 +149,7 @@ mod tests {
     fn markdown_escapes_its_own_marks() {
         let registry = Registry::load(None).unwrap();
         let card = Card { license: "a | b".to_owned(), ..registry.cards()[0].clone() };
-        let text = table(&[Line { card: &card, method: String::new(), local: false }]).markdown();
+        let text = table(&[ListedModel { card: &card, method: String::new(), local: false }]).markdown();
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("a \\| b"), "{text}");
     }

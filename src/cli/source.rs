@@ -10,11 +10,11 @@ use super::{Global, bar, models};
 use crate::forms;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, ReleaseKind, Source};
-use crate::run::{Located, name_of};
+use crate::run::{LocatedModel, name_of};
 use crate::weights::{TensorSource, is_weights};
 
 /// Finds `name`: an existing path, or a model of the registry, which is fetched or built if need be.
-pub(crate) fn find(name: &str, global: &Global) -> anyhow::Result<Located> {
+pub(crate) fn find(name: &str, global: &Global) -> anyhow::Result<LocatedModel> {
     find_with(name, global, |card, registry| locate(card, registry, &[], global))
 }
 
@@ -23,17 +23,17 @@ pub(crate) fn find_with(
     name: &str,
     global: &Global,
     place: impl FnOnce(&Card, &Registry) -> anyhow::Result<PathBuf>,
-) -> anyhow::Result<Located> {
+) -> anyhow::Result<LocatedModel> {
     if let Some(path) = existing_path(name)? {
-        return Ok(Located { name: name_of(&path), card: None, path });
+        return Ok(LocatedModel { name: name_of(&path), card: None, path });
     }
     let registry = models::registry(global)?;
     let card = models::find(&registry, name)?;
-    Ok(Located { name: card.id.clone(), path: place(card, &registry)?, card: Some(card.clone()) })
+    Ok(LocatedModel { name: card.id.clone(), path: place(card, &registry)?, card: Some(card.clone()) })
 }
 
 /// The tensors of a model under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
-pub(crate) fn tensors(model: &Located) -> anyhow::Result<Box<dyn TensorSource>> {
+pub(crate) fn tensors(model: &LocatedModel) -> anyhow::Result<Box<dyn TensorSource>> {
     Ok(forms::open(&model.path)?.tensors)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn locate(
 }
 
 /// What other programs can find a model by that was found under `name`: the hub's name, or the path.
-pub(crate) fn reference(model: &Located, name: &str) -> String {
+pub(crate) fn reference(model: &LocatedModel, name: &str) -> String {
     let Some(card) = &model.card else { return name.to_owned() };
     let repo = card.sources.iter().find_map(|source| match source {
         Source::Hub(hub) => Some(hub.repo.clone()),

@@ -50,7 +50,7 @@ pub struct Args {
 
 /// One line of the list.
 #[derive(Debug)]
-struct Line {
+struct ListedSuite {
     suite: String,
     /// `task`, `group` or `tag`.
     kind: &'static str,
@@ -87,7 +87,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The lines, and what is wrong with suites that could not be listed.
-fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (Vec<Line>, Vec<String>) {
+fn lines(
+    index: &Index,
+    data: &DataStore,
+    all: bool,
+    filter: Option<&str>,
+) -> (Vec<ListedSuite>, Vec<String>) {
     let groups: BTreeSet<&str> = index.groups().into_iter().collect();
     let mut suites = Vec::new();
     let mut problems = Vec::new();
@@ -110,7 +115,8 @@ fn lines(index: &Index, data: &DataStore, all: bool, filter: Option<&str>) -> (V
     } else {
         suites.retain(|(_, suite)| !inner.contains(suite.name()));
     }
-    let mut lines: Vec<Line> = suites.par_iter().map(|(kind, suite)| line(kind, suite, data)).collect();
+    let mut lines: Vec<ListedSuite> =
+        suites.par_iter().map(|(kind, suite)| line(kind, suite, data)).collect();
     lines.retain(|line| filter.is_none_or(|text| line.suite.contains(text) || line.dataset.contains(text)));
     lines.sort_by(|a, b| a.suite.cmp(&b.suite));
     (lines, problems)
@@ -128,7 +134,7 @@ fn names_below(suite: &Suite, folder: &str, names: &mut BTreeSet<String>) {
     }
 }
 
-fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
+fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
     let tasks = suite.tasks();
     let each = |value: fn(&Task) -> Vec<String>| {
         let mut seen: Vec<String> = Vec::new();
@@ -142,7 +148,7 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> Line {
         }
         seen.join(" ")
     };
-    Line {
+    ListedSuite {
         suite: suite.name().to_owned(),
         kind,
         tasks: tasks.len(),
@@ -180,7 +186,7 @@ fn short(words: &str) -> String {
 }
 
 /// Long names of suites leave the metrics and the data sets at least 16 columns of text.
-fn table(lines: &[Line]) -> Table<&Line> {
+fn table(lines: &[ListedSuite]) -> Table<&ListedSuite> {
     let few = |words: &String| Cell::from(words).short(short(words));
     Table::of(lines)
         .column(text("suite"), |line| &line.suite)
@@ -239,7 +245,8 @@ mod tests {
     fn the_table() {
         let (lines, _) = lines(&Index::load(&[]).unwrap(), &DataStore::default(), false, Some("a"));
         let wanted = ["arc_challenge", "hellaswag", "winogrande", "mmlu"];
-        let lines: Vec<Line> = lines.into_iter().filter(|l| wanted.contains(&l.suite.as_str())).collect();
+        let lines: Vec<ListedSuite> =
+            lines.into_iter().filter(|l| wanted.contains(&l.suite.as_str())).collect();
         insta::assert_snapshot!(table(&lines).text(120));
     }
 }

@@ -11,7 +11,7 @@ use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
 use crate::report::table::text;
 use crate::report::{Format, Table, terminal_width};
-use crate::verify::{Level, Options, Report, verify};
+use crate::verify::{Level, Report, VerifyOptions, verify};
 
 /// Check a model: form, names and shapes, vocabulary, digests, values.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     for model in &args.models {
         let (card, path) = place(model, &registry)?;
-        let options = Options { card: named.or(card), registry: &registry, fast: args.fast };
+        let options = VerifyOptions { card: named.or(card), registry: &registry, fast: args.fast };
         reports.push(verify(model, &path, options, &bar(global)));
     }
     let text = match args.format {
@@ -148,14 +148,14 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::{Check, Finding, Kind};
+    use crate::verify::{Check, ContentKind, Finding};
 
     fn report() -> Report {
         Report {
             model: "llama-7b".into(),
             path: "models/llama".into(),
             card: Some("llama-7b".into()),
-            kind: Kind::Model("llama"),
+            kind: ContentKind::Model("llama"),
             fast: false,
             findings: vec![
                 Finding::ok(Check::Form, "2 files of safetensors, 291 tensors"),

@@ -11,8 +11,8 @@ pub mod spectrum;
 mod summary;
 
 pub use kind::{TensorKind, TensorPlace};
-pub use moments::Moments;
-pub use summary::{Group, all, by_kind, by_layer, by_layer_and_kind};
+pub use moments::PairMoments;
+pub use summary::{TensorGroup, all, by_kind, by_layer, by_layer_and_kind};
 
 use self::spectrum::{Difference, Spectrum, SpectrumOptions};
 use crate::base::progress::{Progress, Unit};
@@ -35,7 +35,7 @@ pub struct TensorChange {
     /// Element type in B.
     pub dtype_b: Dtype,
     /// Norms and counts over the rows that both have.
-    pub moments: Moments,
+    pub moments: PairMoments,
     /// Singular values of B − A over those rows; for matrices that changed, if they were asked for.
     pub spectrum: Option<Spectrum>,
 }
@@ -155,7 +155,7 @@ fn change(
     spectrum: Option<SpectrumOptions>,
 ) -> Result<TensorChange, FormError> {
     let (view_a, view_b) = (a.tensor(&info_a.name)?, b.tensor(&info_b.name)?);
-    let moments = Moments::of(&view_a, &view_b, count)?;
+    let moments = PairMoments::of(&view_a, &view_b, count)?;
     let spectrum = match (spectrum, Difference::new(&view_a, &view_b)) {
         (Some(options), Some(difference)) if moments.delta_squared > 0.0 && moments.non_finite == 0 => {
             Some(spectrum::spectrum(&difference, moments.delta_squared, &options)?)

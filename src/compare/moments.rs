@@ -11,7 +11,7 @@ const PIECE: usize = 1 << 16;
 ///
 /// Elements that are no finite number in one of them are counted and left out of the sums.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Moments {
+pub struct PairMoments {
     /// Elements compared.
     pub elements: u64,
     /// Elements with equal values.
@@ -30,13 +30,13 @@ pub struct Moments {
     pub delta_max: f64,
 }
 
-impl Moments {
+impl PairMoments {
     /// The moments of the first `count` elements of both.
     ///
     /// # Errors
     /// What widening reports.
     pub fn of(a: &TensorView<'_>, b: &TensorView<'_>, count: usize) -> Result<Self, WeightsError> {
-        let pieces: Vec<Moments> = (0..count.div_ceil(PIECE))
+        let pieces: Vec<PairMoments> = (0..count.div_ceil(PIECE))
             .into_par_iter()
             .map(|piece| {
                 let first = piece * PIECE;
@@ -48,11 +48,11 @@ impl Moments {
             })
             .collect::<Result<_, WeightsError>>()?;
         // One after the other, so that rounding does not depend on which thread was first.
-        Ok(pieces.iter().fold(Moments::default(), |sum, piece| sum.plus(piece)))
+        Ok(pieces.iter().fold(PairMoments::default(), |sum, piece| sum.plus(piece)))
     }
 
     fn of_piece(a: &[f32], b: &[f32]) -> Self {
-        let mut sum = Moments { elements: a.len() as u64, ..Moments::default() };
+        let mut sum = PairMoments { elements: a.len() as u64, ..PairMoments::default() };
         for (&x, &y) in a.iter().zip(b) {
             sum.equal += u64::from(x == y);
             if !(x.is_finite() && y.is_finite()) {
@@ -72,7 +72,7 @@ impl Moments {
 
     /// The moments of both.
     pub fn plus(&self, other: &Self) -> Self {
-        Moments {
+        PairMoments {
             elements: self.elements + other.elements,
             equal: self.equal + other.equal,
             non_finite: self.non_finite + other.non_finite,
@@ -120,7 +120,7 @@ mod tests {
     fn a_case_by_hand() {
         let a = Matrix::of(Dtype::F32, &array![[3.0, 4.0, 0.0], [0.0, 0.0, f32::NAN]]);
         let b = Matrix::of(Dtype::F16, &array![[3.0, 0.0, 0.0], [0.0, 2.0, 1.0]]);
-        let m = Moments::of(&a.view(), &b.view(), 6).unwrap();
+        let m = PairMoments::of(&a.view(), &b.view(), 6).unwrap();
         assert_eq!((m.elements, m.equal, m.non_finite), (6, 3, 1));
         assert_eq!((m.a_squared, m.b_squared, m.product, m.delta_squared), (25.0, 13.0, 9.0, 20.0));
         assert_eq!(m.delta_max, 4.0);
@@ -134,9 +134,9 @@ mod tests {
     fn zero_and_nothing_have_no_ratio() {
         let zero = Matrix::of(Dtype::F32, &array![[0.0, 0.0]]);
         let one = Matrix::of(Dtype::F32, &array![[0.0, 1.0]]);
-        let m = Moments::of(&zero.view(), &one.view(), 2).unwrap();
+        let m = PairMoments::of(&zero.view(), &one.view(), 2).unwrap();
         assert_eq!((m.relative_change(), m.cosine(), m.equal_share()), (None, None, 0.5));
-        let none = Moments::of(&zero.view(), &one.view(), 0).unwrap();
+        let none = PairMoments::of(&zero.view(), &one.view(), 0).unwrap();
         assert!(none.is_equal() && none.equal_share() == 1.0 && none.relative_change() == Some(0.0));
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let b = Matrix::random(Dtype::BF16, 700, 500, &mut next);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| Moments::of(&a.view(), &b.view(), 350_000).unwrap())
+            pool.install(|| PairMoments::of(&a.view(), &b.view(), 350_000).unwrap())
         };
         assert_eq!(run(1), run(3));
     }
@@ -155,6 +155,6 @@ mod tests {
     #[test]
     fn too_few_bytes_are_an_error() {
         let a = Matrix::new(Dtype::F32, 2, 2, vec![0; 12]);
-        assert!(Moments::of(&a.view(), &a.view(), 4).is_err());
+        assert!(PairMoments::of(&a.view(), &a.view(), 4).is_err());
     }
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::{Moments, TensorChange, TensorKind, TensorPlace};
+use super::{PairMoments, TensorChange, TensorKind, TensorPlace};
 
 /// Tensors taken together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Group {
+pub struct TensorGroup {
     /// How many.
     pub tensors: usize,
     /// How many of them changed.
     pub changed: usize,
     /// The sums over all their elements.
-    pub moments: Moments,
-    /// Σ of the energy in the top r, weighted with `‖Δ‖_F²`, and the weights: see [`Group::mean_energy`].
+    pub moments: PairMoments,
+    /// Σ of the energy in the top r, weighted with `‖Δ‖_F²`, and the weights: see [`TensorGroup::mean_energy`].
     energy: [f64; 2],
     /// Σ and number of stable ranks.
     stable_rank: [f64; 2],
 }
 
-impl Group {
+impl TensorGroup {
     fn add(&mut self, change: &TensorChange, rank: usize) {
         self.tensors += 1;
         self.changed += usize::from(!change.moments.is_equal() || change.common_rows().is_some());
@@ -49,19 +49,19 @@ impl Group {
 }
 
 /// All tensors as one group.
-pub fn all(changes: &[TensorChange]) -> Group {
-    let mut group = Group::default();
+pub fn all(changes: &[TensorChange]) -> TensorGroup {
+    let mut group = TensorGroup::default();
     changes.iter().for_each(|change| group.add(change, 0));
     group
 }
 
-/// One group to a kind; `rank` is the r of [`Group::mean_energy`].
-pub fn by_kind(changes: &[TensorChange], rank: usize) -> BTreeMap<TensorKind, Group> {
+/// One group to a kind; `rank` is the r of [`TensorGroup::mean_energy`].
+pub fn by_kind(changes: &[TensorChange], rank: usize) -> BTreeMap<TensorKind, TensorGroup> {
     grouped(changes, rank, |place| place.kind)
 }
 
 /// One group to a layer; `None` holds what belongs to no layer.
-pub fn by_layer(changes: &[TensorChange], rank: usize) -> BTreeMap<Option<u32>, Group> {
+pub fn by_layer(changes: &[TensorChange], rank: usize) -> BTreeMap<Option<u32>, TensorGroup> {
     grouped(changes, rank, |place| place.layer)
 }
 
@@ -69,12 +69,16 @@ pub fn by_layer(changes: &[TensorChange], rank: usize) -> BTreeMap<Option<u32>, 
 pub fn by_layer_and_kind(
     changes: &[TensorChange],
     rank: usize,
-) -> BTreeMap<(Option<u32>, TensorKind), Group> {
+) -> BTreeMap<(Option<u32>, TensorKind), TensorGroup> {
     grouped(changes, rank, |place| (place.layer, place.kind))
 }
 
-fn grouped<K: Ord>(changes: &[TensorChange], rank: usize, key: fn(&TensorPlace) -> K) -> BTreeMap<K, Group> {
-    let mut groups: BTreeMap<K, Group> = BTreeMap::new();
+fn grouped<K: Ord>(
+    changes: &[TensorChange],
+    rank: usize,
+    key: fn(&TensorPlace) -> K,
+) -> BTreeMap<K, TensorGroup> {
+    let mut groups: BTreeMap<K, TensorGroup> = BTreeMap::new();
     for change in changes {
         groups.entry(key(&change.place)).or_default().add(change, rank);
     }

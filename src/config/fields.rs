@@ -9,7 +9,7 @@ use crate::base::fault::{Refusal, shown};
 const SHOWN: usize = 80;
 
 /// One JSON object with its place, for errors that name file and key.
-pub struct Fields<'a> {
+pub struct JsonFields<'a> {
     /// The file, for messages.
     pub file: &'a str,
     /// The key that the object stands under; empty for the outermost one.
@@ -18,7 +18,7 @@ pub struct Fields<'a> {
     pub map: &'a Map<String, Value>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> JsonFields<'a> {
     /// The value of a key that is there and not null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())
@@ -78,9 +78,9 @@ impl<'a> Fields<'a> {
     }
 
     /// An object, with its place in the file.
-    pub fn object(&self, key: &'static str) -> Result<Option<Fields<'a>>, ConfigError> {
+    pub fn object(&self, key: &'static str) -> Result<Option<JsonFields<'a>>, ConfigError> {
         let file = self.file;
-        self.typed(key, "an object", |value| Some(Fields { file, prefix: key, map: value.as_object()? }))
+        self.typed(key, "an object", |value| Some(JsonFields { file, prefix: key, map: value.as_object()? }))
     }
 
     fn key(&self, key: &str) -> String {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_value_of_any_length_makes_a_short_message() {
         let value = json!({"inner": {"x": "ä".repeat(100_000)}});
-        let fields = Fields { file: "config.json", prefix: "", map: value.as_object().unwrap() };
+        let fields = JsonFields { file: "config.json", prefix: "", map: value.as_object().unwrap() };
         let inner = fields.object("inner").unwrap().unwrap();
         let message = inner.count("x").unwrap_err().to_string();
         assert!(message.len() < 400 && message.contains("inner.x") && message.contains('…'), "{message}");

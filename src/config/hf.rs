@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use super::fields::{self, Fields};
+use super::fields::{self, JsonFields};
 use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
@@ -47,7 +47,7 @@ pub fn from_bytes(bytes: &[u8], file: &str) -> Result<ModelConfig, ConfigError> 
 
 /// Checks the content of a `config.json`; `file` says in errors where it is from.
 pub fn from_map(map: &Map<String, Value>, file: &str) -> Result<ModelConfig, ConfigError> {
-    let fields = Fields { file, prefix: "", map };
+    let fields = JsonFields { file, prefix: "", map };
     if fields.get("quantization_config").is_some() {
         return Err(fields.unsupported(
             "quantization_config",
@@ -63,7 +63,7 @@ pub fn from_map(map: &Map<String, Value>, file: &str) -> Result<ModelConfig, Con
     }
 }
 
-fn llama(fields: &Fields) -> Result<LlamaConfig, ConfigError> {
+fn llama(fields: &JsonFields) -> Result<LlamaConfig, ConfigError> {
     if let Some(activation) = fields.text("hidden_act")?
         && activation != "silu"
     {
@@ -105,7 +105,7 @@ fn llama(fields: &Fields) -> Result<LlamaConfig, ConfigError> {
 }
 
 /// Theta and scaling, in either spelling.
-fn rope(fields: &Fields, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ConfigError> {
+fn rope(fields: &JsonFields, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ConfigError> {
     let newer = fields.object("rope_parameters")?;
     let older = fields.object("rope_scaling")?;
     let theta = match (&newer, fields.number("rope_theta")?) {
@@ -119,7 +119,7 @@ fn rope(fields: &Fields, max_position_embeddings: usize) -> Result<(f64, RopeSca
     Ok((theta.unwrap_or(10_000.0), scaling))
 }
 
-fn scaling(fields: &Fields, max_position_embeddings: usize) -> Result<RopeScaling, ConfigError> {
+fn scaling(fields: &JsonFields, max_position_embeddings: usize) -> Result<RopeScaling, ConfigError> {
     let kind = match fields.text("rope_type")? {
         Some(kind) => Some(kind),
         None => fields.text("type")?,
@@ -144,7 +144,7 @@ fn scaling(fields: &Fields, max_position_embeddings: usize) -> Result<RopeScalin
 }
 
 /// BLOOM's keys, of which some have two names.
-fn bloom(fields: &Fields) -> Result<BloomConfig, ConfigError> {
+fn bloom(fields: &JsonFields) -> Result<BloomConfig, ConfigError> {
     let hidden_size = either(fields, "hidden_size", "n_embed")?;
     if let Some(inner) = fields.count("n_inner")?
         && hidden_size.checked_mul(4) != Some(inner)
@@ -166,7 +166,7 @@ fn bloom(fields: &Fields) -> Result<BloomConfig, ConfigError> {
 }
 
 /// A number that stands under one of two keys, or under both with the same value.
-fn either(fields: &Fields, key: &str, other: &str) -> Result<usize, ConfigError> {
+fn either(fields: &JsonFields, key: &str, other: &str) -> Result<usize, ConfigError> {
     match (fields.count(key)?, fields.count(other)?) {
         (Some(a), Some(b)) if a != b => {
             Err(fields.wrong(key, &format!("{b} as {other} says"), &a.to_string()))

@@ -22,7 +22,7 @@ pub use llama::LlamaConfig;
 pub use model::ModelConfig;
 pub use rope::RopeScaling;
 pub(crate) use rope::kept_share;
-pub use shape::{HEAD, Part, Shape};
+pub use shape::{HEAD, ModuleShape, Shape};
 
 #[cfg(test)]
 pub(crate) mod tests {

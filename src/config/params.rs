@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::fields::{self, Fields};
+use super::fields::{self, JsonFields};
 use super::limits::{MAX_LAYERS, MAX_VOCABULARY, MAX_WIDTH};
 use super::{ConfigError, LlamaConfig, RopeScaling};
 
@@ -20,7 +20,7 @@ pub const PARAMS_FILE: &str = "params.json";
 /// A value that no model has, or scaled positions, which other forms say in full.
 pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, ConfigError> {
     let map = fields::object(bytes, file)?;
-    let fields = Fields { file, prefix: "", map: &map };
+    let fields = JsonFields { file, prefix: "", map: &map };
     if let Some(scaled) = fields.get("use_scaled_rope").filter(|value| **value != Value::Bool(false)) {
         let supported = "files of Meta's without it; fetch this model as safetensors";
         return Err(fields.unsupported("use_scaled_rope", &scaled.to_string(), supported));

@@ -7,7 +7,7 @@ use super::{BloomConfig, LlamaConfig};
 
 /// A linear layer or a norm: the tensors `NAME.weight` and, with a bias, `NAME.bias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct ModuleShape {
     /// The name, without what stands before it.
     pub name: &'static str,
     /// Numbers that come out: rows of a matrix, the length of a norm.
@@ -18,7 +18,7 @@ pub struct Part {
     pub bias: bool,
 }
 
-impl Part {
+impl ModuleShape {
     fn linear(name: &'static str, [out, input]: [usize; 2], bias: bool) -> Self {
         Self { name, out, input: Some(input), bias }
     }
@@ -63,11 +63,11 @@ pub struct Shape {
     /// Between prefix and number in the names of a block.
     pub blocks: &'static str,
     /// The parts of a block, in the order in which a token passes them.
-    pub block: Vec<Part>,
+    pub block: Vec<ModuleShape>,
     /// The token embedding.
-    pub embedding: Part,
+    pub embedding: ModuleShape,
     /// Norms outside of the blocks.
-    pub norms: Vec<Part>,
+    pub norms: Vec<ModuleShape>,
 }
 
 /// The output matrix of its own that a network has whose ends are not tied.
@@ -99,14 +99,14 @@ impl Shape {
     ///
     /// # Panics
     /// If networks of this kind have none.
-    pub fn part(&self, name: &str) -> Part {
+    pub fn part(&self, name: &str) -> ModuleShape {
         let found = self.block.iter().chain(&self.norms).find(|part| part.name == name);
         *found.unwrap_or_else(|| panic!("{name}: no part of this kind of network"))
     }
 
     /// The output matrix, whatever it is made of.
-    pub fn head(&self) -> Part {
-        Part { name: HEAD, ..self.embedding }
+    pub fn head(&self) -> ModuleShape {
+        ModuleShape { name: HEAD, ..self.embedding }
     }
 
     /// Weights of the linear layers of one block, without biases.
@@ -133,7 +133,8 @@ impl Shape {
 
     /// Number of parameters, tied embeddings counted once.
     pub fn parameters(&self) -> u64 {
-        let of = |part: &Part| part.out as u64 * (part.input.unwrap_or(1) as u64 + u64::from(part.bias));
+        let of =
+            |part: &ModuleShape| part.out as u64 * (part.input.unwrap_or(1) as u64 + u64::from(part.bias));
         let block: u64 = self.block.iter().map(of).sum();
         let norms: u64 = self.norms.iter().map(of).sum();
         let ends = of(&self.embedding) * if self.tie_word_embeddings { 1 } else { 2 };
@@ -146,8 +147,8 @@ impl LlamaConfig {
     pub fn shape(&self) -> Shape {
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         let [queries, keys] = [self.num_attention_heads, self.num_key_value_heads].map(|n| n * self.head_dim);
-        let attention = |name, shape| Part::linear(name, shape, self.attention_bias);
-        let mlp = |name, shape| Part::linear(name, shape, self.mlp_bias);
+        let attention = |name, shape| ModuleShape::linear(name, shape, self.attention_bias);
+        let mlp = |name, shape| ModuleShape::linear(name, shape, self.mlp_bias);
         Shape {
             vocab_size: self.vocab_size,
             hidden_size: hidden,
@@ -162,18 +163,18 @@ impl LlamaConfig {
             prefix: "model.",
             blocks: "layers.",
             block: vec![
-                Part::norm("input_layernorm", hidden, false),
+                ModuleShape::norm("input_layernorm", hidden, false),
                 attention("self_attn.q_proj", [queries, hidden]),
                 attention("self_attn.k_proj", [keys, hidden]),
                 attention("self_attn.v_proj", [keys, hidden]),
                 attention("self_attn.o_proj", [hidden, queries]),
-                Part::norm("post_attention_layernorm", hidden, false),
+                ModuleShape::norm("post_attention_layernorm", hidden, false),
                 mlp("mlp.gate_proj", [inner, hidden]),
                 mlp("mlp.up_proj", [inner, hidden]),
                 mlp("mlp.down_proj", [hidden, inner]),
             ],
-            embedding: Part::linear("embed_tokens", [self.vocab_size, hidden], false),
-            norms: vec![Part::norm("norm", hidden, false)],
+            embedding: ModuleShape::linear("embed_tokens", [self.vocab_size, hidden], false),
+            norms: vec![ModuleShape::norm("norm", hidden, false)],
         }
     }
 }
@@ -196,17 +197,17 @@ impl BloomConfig {
             prefix: "transformer.",
             blocks: "h.",
             block: vec![
-                Part::norm("input_layernorm", hidden, true),
-                Part::linear("self_attention.query_key_value", [3 * hidden, hidden], true),
-                Part::linear("self_attention.dense", [hidden, hidden], true),
-                Part::norm("post_attention_layernorm", hidden, true),
-                Part::linear("mlp.dense_h_to_4h", [inner, hidden], true),
-                Part::linear("mlp.dense_4h_to_h", [hidden, inner], true),
+                ModuleShape::norm("input_layernorm", hidden, true),
+                ModuleShape::linear("self_attention.query_key_value", [3 * hidden, hidden], true),
+                ModuleShape::linear("self_attention.dense", [hidden, hidden], true),
+                ModuleShape::norm("post_attention_layernorm", hidden, true),
+                ModuleShape::linear("mlp.dense_h_to_4h", [inner, hidden], true),
+                ModuleShape::linear("mlp.dense_4h_to_h", [hidden, inner], true),
             ],
-            embedding: Part::linear("word_embeddings", [self.vocab_size, hidden], false),
+            embedding: ModuleShape::linear("word_embeddings", [self.vocab_size, hidden], false),
             norms: vec![
-                Part::norm("word_embeddings_layernorm", hidden, true),
-                Part::norm("ln_f", hidden, true),
+                ModuleShape::norm("word_embeddings_layernorm", hidden, true),
+                ModuleShape::norm("ln_f", hidden, true),
             ],
         }
     }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::cost::Speed;
 use crate::config::ModelConfig;
-use crate::kernels::{Layout, MatMul, Store, StoredMatrix, multiply, multiply_small};
+use crate::kernels::{MatMul, MatrixLayout, Store, StoredMatrix, multiply, multiply_small};
 
 /// Tokens of a measured product.
 const ROWS: usize = 128;
@@ -33,8 +33,8 @@ pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
     let each = 2.0 * ROWS as f64 * head as f64 * KEYS as f64;
     let attention = speed(each * scores.len() as f64, || {
         scores.par_iter_mut().for_each(|scores| {
-            let (q, k) = ((&*q, Layout::packed(ROWS, head)), (&*k, Layout::packed(head, KEYS)));
-            multiply_small(q, k, (scores, Layout::packed(ROWS, KEYS)), false);
+            let (q, k) = ((&*q, MatrixLayout::packed(ROWS, head)), (&*k, MatrixLayout::packed(head, KEYS)));
+            multiply_small(q, k, (scores, MatrixLayout::packed(ROWS, KEYS)), false);
         });
     });
     Speed { linear, attention }

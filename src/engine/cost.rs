@@ -115,7 +115,7 @@ fn rows_scored(planned: &super::PlannedWave) -> u64 {
 
 /// Over all tokens of a wave, how many tokens each sees, itself included.
 fn positions_seen(wave: &Wave) -> f64 {
-    let of = |segment: &crate::model::Segment| {
+    let of = |segment: &crate::model::WaveSegment| {
         let (start, count) = (segment.start as f64, segment.rows.len() as f64);
         count * start + count * (count + 1.0) / 2.0
     };

@@ -6,7 +6,7 @@
 use super::{EngineError, Limits, Plan, Score, ScoreRequest, Scored, TokenCounts};
 
 /// A memory of answered requests.
-pub trait Journal {
+pub trait ScoreJournal {
     /// The answer, if it is known.
     fn known(&self, request: &ScoreRequest) -> Option<Score>;
 
@@ -26,7 +26,7 @@ pub struct JournalError(pub String);
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoJournal;
 
-impl Journal for NoJournal {
+impl ScoreJournal for NoJournal {
     fn known(&self, _: &ScoreRequest) -> Option<Score> {
         None
     }
@@ -43,7 +43,7 @@ impl Journal for NoJournal {
 pub fn recall(
     requests: &[ScoreRequest],
     limits: Limits,
-    journal: &dyn Journal,
+    journal: &dyn ScoreJournal,
 ) -> Result<Option<Scored>, EngineError> {
     let known: Option<Vec<Score>> = requests.iter().map(|request| journal.known(request)).collect();
     let Some(scores) = known else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use super::plan::Limits;
 use super::score::score_targets;
-use super::{EngineError, Journal, Plan, PlannedWave, Score, ScoreRequest, Scored, TokenCounts};
+use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, TokenCounts};
 use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -46,7 +46,7 @@ impl LocalModel {
     pub fn score(
         &self,
         requests: &[ScoreRequest],
-        journal: &mut dyn Journal,
+        journal: &mut dyn ScoreJournal,
         progress: &dyn Progress,
     ) -> Result<Scored, EngineError> {
         // The plan is over all requests, known or not, and a wave is computed whole or not at all: products of

@@ -19,7 +19,7 @@ pub use calibrate::calibrate;
 pub(crate) use calibrate::rates;
 pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
-pub use journal::{Journal, JournalError, NoJournal, recall};
+pub use journal::{JournalError, NoJournal, ScoreJournal, recall};
 pub use local::LocalModel;
 pub use paired::{Divergence, Paired, score_twice};
 pub(crate) use placement::gibibytes;

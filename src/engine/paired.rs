@@ -4,7 +4,7 @@ use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
 use super::score::score_targets;
-use super::{EngineError, Journal, Limits, Plan, Score, ScoreRequest, Scored};
+use super::{EngineError, Limits, Plan, Score, ScoreJournal, ScoreRequest, Scored};
 use crate::base::progress::{Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -73,7 +73,7 @@ pub fn score_twice(
     [candidate, reference]: [&Network; 2],
     limits: Limits,
     requests: &[ScoreRequest],
-    journal: &mut dyn Journal,
+    journal: &mut dyn ScoreJournal,
     progress: &dyn Progress,
 ) -> Result<Paired, EngineError> {
     let plan = Plan::new(requests, limits)?;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::Finding;
+use super::SanityFinding;
 use crate::records::Choice;
 use crate::tasks::PreparedTask;
 
@@ -35,7 +35,7 @@ pub struct AnsweredTask {
     /// The answers to these documents.
     pub answers: Answers,
     /// What is to be known of the documents.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<SanityFinding>,
 }
 
 impl AnsweredTask {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::TaskResult;
 use crate::metrics::{Aggregate, combine};
-use crate::tasks::{Aggregate as GroupMetric, Suite, Task};
+use crate::tasks::{GroupMetric, Suite, Task};
 
 /// A metric after a filter and its value over the tasks of a group.
 pub type GroupValue = (String, String, Aggregate);

@@ -9,8 +9,8 @@ use crate::metrics::{
 };
 use crate::python::text::count_split_by_space;
 use crate::records::Choice;
-use crate::tasks::native::{self, Native};
-use crate::tasks::protocol::Scored;
+use crate::tasks::native::{self, NativeFunction};
+use crate::tasks::protocol::ScoredTokens;
 use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask};
 
 /// The metrics of tasks with one continuation per document.
@@ -97,7 +97,7 @@ impl Kind {
         let config = &task.task.config;
         if config.output_type == OutputType::GenerateUntil
             && let Some(function) = &spec.function
-            && let Native::RunsPrograms = native::find(function).map_err(Box::new)?
+            && let NativeFunction::RunsPrograms = native::find(function).map_err(Box::new)?
         {
             let (task, metric) = (task.task.name.clone(), spec.name.clone());
             return Err(EvaluateError::RunsPrograms { task, metric });
@@ -165,7 +165,7 @@ fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &C
                 logprobs: &logprobs(choices),
                 greedy: &choices.iter().map(|choice| choice.is_greedy).collect::<Vec<_>>(),
                 tokens: &choices.iter().map(|choice| choice.n_tokens).collect::<Vec<_>>(),
-                whole: task.rules.scored == Scored::Whole,
+                whole: task.rules.scored == ScoredTokens::Whole,
                 unconditional: &logprobs(&answered.unconditional),
                 gold: &doc.gold,
             };

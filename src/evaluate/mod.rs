@@ -33,7 +33,7 @@ pub use groups::{GroupValue, group_values, other_averages};
 pub use overlong::Overlong;
 pub use questions::{AskedTask, Questions};
 pub use recorded::recorded;
-pub use sanity::{Check, Cut, Finding, ordered, summary, unparsed};
+pub use sanity::{Cut, SanityCheck, SanityFinding, ordered, summary, unparsed};
 pub use submission::{SubmissionFile, submissions};
 
 pub use crate::tasks::filters::NO_FILTER;

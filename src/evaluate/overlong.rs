@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
 use super::encode::{EncodedDoc, EncodedTask};
-use super::sanity::{Check, Finding};
+use super::sanity::{SanityCheck, SanityFinding};
 use crate::base::names::name_of;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::Tokenizer;
@@ -52,7 +52,7 @@ pub(super) fn fit(
     encoded: &mut EncodedTask,
     max_length: usize,
     policy: Overlong,
-) -> Result<Option<Finding>, EvaluateError> {
+) -> Result<Option<SanityFinding>, EvaluateError> {
     if task.task.config.output_type == OutputType::LoglikelihoodRolling {
         return Ok(None);
     }
@@ -65,13 +65,13 @@ pub(super) fn fit(
     let (check, documents) = match policy {
         Overlong::Left => return Ok(None),
         Overlong::Error => return Err(too_long(task, encoded, &long, max_length)),
-        Overlong::Skip => (Check::Skipped, skip(Arc::make_mut(task), encoded, &long)),
+        Overlong::Skip => (SanityCheck::Skipped, skip(Arc::make_mut(task), encoded, &long)),
         Overlong::DropShots => {
             let changed = drop_examples(tokenizer, Arc::make_mut(task), encoded, &long, max_length)?;
-            (Check::DroppedExamples, changed)
+            (SanityCheck::DroppedExamples, changed)
         }
     };
-    Ok(Finding::new(&task.task.name, check, of, documents))
+    Ok(SanityFinding::new(&task.task.name, check, of, documents))
 }
 
 fn too_long(task: &PreparedTask, encoded: &EncodedTask, long: &[usize], max_length: usize) -> EvaluateError {

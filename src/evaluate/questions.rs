@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::encode::{EncodedDoc, EncodedTask};
 use super::metric::metrics;
 use super::overlong::{Overlong, fit};
-use super::sanity::{Finding, inspect};
+use super::sanity::{SanityFinding, inspect};
 use super::{AnsweredTask, Answers, Choices, EvaluateError};
 use crate::engine::{EncodedPair, EngineError, Score, ScoreRequest};
 use crate::records::Choice;
-use crate::tasks::protocol::Scored;
+use crate::tasks::protocol::ScoredTokens;
 use crate::tasks::{OutputType, PreparedTask};
 use crate::tokenizer::Tokenizer;
 
@@ -29,7 +29,7 @@ pub struct AskedTask {
     /// The tokens of its documents.
     pub encoded: EncodedTask,
     /// What was done to its documents, and what is to be known of them.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<SanityFinding>,
 }
 
 impl Questions {
@@ -108,7 +108,7 @@ impl Questions {
         if task.task.config.output_type == OutputType::LoglikelihoodRolling {
             choices = vec![whole(&choices)];
         }
-        if task.rules.scored == Scored::Whole {
+        if task.rules.scored == ScoredTokens::Whole {
             // They would be the prompt.
             choices.iter_mut().for_each(|choice| choice.tokens.clear());
         }

@@ -24,7 +24,7 @@ const INVALID: &str = "[invalid]";
 /// What was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Check {
+pub enum SanityCheck {
     /// The document stands among its own examples.
     OwnExample,
     /// The document asks what an earlier one asks.
@@ -53,7 +53,7 @@ pub enum Check {
     Unparsed,
 }
 
-impl Check {
+impl SanityCheck {
     /// What the documents are or have, in words.
     pub fn words(self) -> &'static str {
         match self {
@@ -125,11 +125,11 @@ impl Cut {
 
 /// Documents of a task of which something is to be known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct SanityFinding {
     /// The task.
     pub task: String,
     /// What it is.
-    pub check: Check,
+    pub check: SanityCheck,
     /// How many documents.
     pub documents: usize,
     /// Of how many.
@@ -140,9 +140,9 @@ pub struct Finding {
     pub cut: Option<Cut>,
 }
 
-impl Finding {
+impl SanityFinding {
     /// A finding over the given documents; none without any.
-    pub fn new(task: &str, check: Check, of: usize, doc_ids: Vec<usize>) -> Option<Self> {
+    pub fn new(task: &str, check: SanityCheck, of: usize, doc_ids: Vec<usize>) -> Option<Self> {
         let documents = doc_ids.len();
         let first = doc_ids.into_iter().take(NAMED).collect();
         let finding = Self { task: task.to_owned(), check, documents, of, first, cut: None };
@@ -164,27 +164,29 @@ impl Finding {
 }
 
 /// The findings of several tasks: what was done to documents before what was seen of them.
-pub fn ordered(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = findings.collect();
-    findings.sort_by_key(|finding| !matches!(finding.check, Check::Skipped | Check::DroppedExamples));
+pub fn ordered(findings: impl Iterator<Item = SanityFinding>) -> Vec<SanityFinding> {
+    let mut findings: Vec<SanityFinding> = findings.collect();
+    findings
+        .sort_by_key(|finding| !matches!(finding.check, SanityCheck::Skipped | SanityCheck::DroppedExamples));
     findings
 }
 
 /// The lines of findings; a check that found something in many tasks has one line for all of them.
-pub fn summary(findings: &[Finding]) -> Vec<String> {
+pub fn summary(findings: &[SanityFinding]) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut done: Vec<Check> = Vec::new();
+    let mut done: Vec<SanityCheck> = Vec::new();
     for finding in findings.iter() {
         if done.contains(&finding.check) {
             continue;
         }
         done.push(finding.check);
-        let same: Vec<&Finding> = findings.iter().filter(|other| other.check == finding.check).collect();
+        let same: Vec<&SanityFinding> =
+            findings.iter().filter(|other| other.check == finding.check).collect();
         if same.len() <= MOST_TASKS {
             lines.extend(same.iter().map(|finding| finding.line()));
             continue;
         }
-        let count = |of: fn(&Finding) -> usize| same.iter().map(|finding| of(finding)).sum::<usize>();
+        let count = |of: fn(&SanityFinding) -> usize| same.iter().map(|finding| of(finding)).sum::<usize>();
         let cut = same.iter().filter_map(|finding| finding.cut).reduce(Cut::and);
         let most = same.iter().max_by_key(|finding| finding.documents).map_or("", |most| most.task.as_str());
         lines.push(format!(
@@ -208,16 +210,18 @@ pub(super) fn inspect(
     task: &PreparedTask,
     encoded: &EncodedTask,
     max_length: usize,
-) -> Result<Vec<Finding>, EvaluateError> {
+) -> Result<Vec<SanityFinding>, EvaluateError> {
     let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
     let look = Look { tokenizer, whole, max_length };
     let pairs = || task.docs.iter().zip(&encoded.docs);
-    let among = |check: Check, is: &dyn Fn(&PreparedDoc, &EncodedDoc) -> bool| {
+    let among = |check: SanityCheck, is: &dyn Fn(&PreparedDoc, &EncodedDoc) -> bool| {
         let ids = pairs().filter(|(doc, tokens)| is(doc, tokens)).map(|(doc, _)| doc.doc_id).collect();
-        Finding::new(&task.task.name, check, task.docs.len(), ids)
+        SanityFinding::new(&task.task.name, check, task.docs.len(), ids)
     };
-    let repeated = Finding::new(&task.task.name, Check::Repeated, task.docs.len(), repeated(&task.docs));
-    let mut truncated = among(Check::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
+    let repeated =
+        SanityFinding::new(&task.task.name, SanityCheck::Repeated, task.docs.len(), repeated(&task.docs));
+    let mut truncated =
+        among(SanityCheck::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
     if let Some(finding) = &mut truncated {
         let cut = |(doc, tokens): (&PreparedDoc, &EncodedDoc)| {
             look.cut(doc, tokens).map_err(|source| EvaluateError::of(task, doc, source))
@@ -226,19 +230,19 @@ pub(super) fn inspect(
         finding.cut = Some(cuts.try_reduce(Cut::default, |a, b| Ok(a.and(b)))?);
     }
     let found = [
-        among(Check::OwnExample, &|doc, _| doc.meets_itself),
+        among(SanityCheck::OwnExample, &|doc, _| doc.meets_itself),
         repeated,
-        among(Check::DoubleBos, &|_, tokens| look.has_double_bos(tokens)),
-        among(Check::MissingBos, &|_, tokens| look.lacks_bos(tokens)),
-        among(Check::EmptyChoice, &|doc, _| doc.choices.iter().any(String::is_empty)),
-        among(Check::EmptyContinuation, &|_, tokens| {
+        among(SanityCheck::DoubleBos, &|_, tokens| look.has_double_bos(tokens)),
+        among(SanityCheck::MissingBos, &|_, tokens| look.lacks_bos(tokens)),
+        among(SanityCheck::EmptyChoice, &|doc, _| doc.choices.iter().any(String::is_empty)),
+        among(SanityCheck::EmptyContinuation, &|_, tokens| {
             tokens.requests.iter().any(|pair| pair.request.continuation.is_empty())
         }),
-        among(Check::EqualText, &|doc, _| has_equal(&texts(doc))),
-        among(Check::EqualTokens, &|doc, tokens| {
+        among(SanityCheck::EqualText, &|doc, _| has_equal(&texts(doc))),
+        among(SanityCheck::EqualTokens, &|doc, tokens| {
             !whole && !has_equal(&texts(doc)) && has_equal(&token_lists(tokens))
         }),
-        among(Check::LongPrompt, &|_, tokens| {
+        among(SanityCheck::LongPrompt, &|_, tokens| {
             !whole && tokens.requests.iter().any(|pair| pair.n_context_tokens > max_length)
         }),
         truncated,
@@ -247,11 +251,11 @@ pub(super) fn inspect(
 }
 
 /// The written answers in which a filter of the task found nothing.
-pub fn unparsed(result: &TaskResult) -> Option<Finding> {
+pub fn unparsed(result: &TaskResult) -> Option<SanityFinding> {
     let lost = |value: &serde_json::Value| value == INVALID;
     let lines = result.samples.iter().filter(|line| line.filtered.values().any(lost));
     let ids = lines.map(|line| line.doc_id).collect();
-    Finding::new(result.name(), Check::Unparsed, result.samples.len(), ids)
+    SanityFinding::new(result.name(), SanityCheck::Unparsed, result.samples.len(), ids)
 }
 
 /// Context and continuation of every request; a context that the first one shares is left out.
@@ -357,25 +361,26 @@ mod tests {
 
     #[test]
     fn a_line_says_how_many_and_which() {
-        let mut finding = Finding::new("t", Check::Truncated, 9, (0..7).collect()).unwrap();
+        let mut finding = SanityFinding::new("t", SanityCheck::Truncated, 9, (0..7).collect()).unwrap();
         finding.cut = Some(Cut { bos: 7, description: 0, examples: 20, question: 0 });
         assert_eq!(
             finding.line(),
             "t: 7 of 9 documents lost tokens on the left (tokens: 7 of BOS, 20 of examples); see 0, 1, 2, 3, 4, …"
         );
         assert_eq!(finding.check.name(), "truncated");
-        assert!(Finding::new("t", Check::Skipped, 9, Vec::new()).is_none());
+        assert!(SanityFinding::new("t", SanityCheck::Skipped, 9, Vec::new()).is_none());
     }
 
     #[test]
     fn many_tasks_have_one_line() {
         let find = |task: &str, documents: usize| {
-            let mut finding = Finding::new(task, Check::Truncated, 10, (0..documents).collect()).unwrap();
+            let mut finding =
+                SanityFinding::new(task, SanityCheck::Truncated, 10, (0..documents).collect()).unwrap();
             finding.cut = Some(Cut { bos: documents, ..Cut::default() });
             finding
         };
         let mut findings = vec![find("a", 1), find("b", 4), find("c", 2)];
-        findings.extend(Finding::new("a", Check::OwnExample, 10, vec![7]));
+        findings.extend(SanityFinding::new("a", SanityCheck::OwnExample, 10, vec![7]));
         assert_eq!(summary(&findings).len(), 4);
         findings.push(find("d", 3));
         let lines = summary(&findings);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::engine::{EncodedPair, ScoreRequest};
-use crate::tasks::protocol::Scored;
+use crate::tasks::protocol::ScoredTokens;
 
 /// Cuts the requests of one document, one per choice and at least one, in another place.
 ///
@@ -14,12 +14,12 @@ use crate::tasks::protocol::Scored;
 /// Requests that the rule cannot compare, in words.
 pub(super) fn recut(
     pairs: Vec<EncodedPair>,
-    scored: Scored,
+    scored: ScoredTokens,
     max_length: usize,
 ) -> Result<Vec<EncodedPair>, String> {
     match scored {
-        Scored::Continuation => Ok(pairs),
-        Scored::OneToken => {
+        ScoredTokens::Continuation => Ok(pairs),
+        ScoredTokens::OneToken => {
             let mut lengths = pairs.iter().map(|pair| pair.request.continuation.len()).enumerate();
             match lengths.find(|(_, length)| *length != 1) {
                 None => Ok(pairs),
@@ -28,8 +28,8 @@ pub(super) fn recut(
                 }
             }
         }
-        Scored::AfterCommonPrefix => after_common_prefix(pairs),
-        Scored::Whole => pairs.into_iter().map(|pair| whole(pair, max_length)).collect(),
+        ScoredTokens::AfterCommonPrefix => after_common_prefix(pairs),
+        ScoredTokens::Whole => pairs.into_iter().map(|pair| whole(pair, max_length)).collect(),
     }
 }
 
@@ -92,14 +92,14 @@ mod tests {
         continuations.iter().map(pair).collect()
     }
 
-    fn cut(scored: Scored, continuations: &[&[u32]]) -> Result<Vec<(usize, Vec<u32>)>, String> {
+    fn cut(scored: ScoredTokens, continuations: &[&[u32]]) -> Result<Vec<(usize, Vec<u32>)>, String> {
         let pairs = recut(pairs(&[1, 2, 3], continuations), scored, 5)?;
         Ok(pairs.into_iter().map(|p| (p.request.context.len(), p.request.continuation)).collect())
     }
 
     #[test]
     fn what_all_choices_share_is_not_scored() {
-        let rule = Scored::AfterCommonPrefix;
+        let rule = ScoredTokens::AfterCommonPrefix;
         assert_eq!(cut(rule, &[&[7, 8], &[7, 9, 9]]).unwrap(), [(4, vec![8]), (4, vec![9, 9])]);
         assert_eq!(cut(rule, &[&[7], &[8]]).unwrap(), [(3, vec![7]), (3, vec![8])]);
         // One choice begins with the other: its last token still counts.
@@ -111,14 +111,14 @@ mod tests {
 
     #[test]
     fn single_tokens_are_asked_for() {
-        assert_eq!(cut(Scored::OneToken, &[&[7], &[8]]).unwrap(), [(3, vec![7]), (3, vec![8])]);
-        assert!(cut(Scored::OneToken, &[&[7], &[8, 9]]).unwrap_err().contains("found 2 in choice 1"));
-        assert_eq!(cut(Scored::Continuation, &[&[7], &[8, 9]]).unwrap()[1], (3, vec![8, 9]));
+        assert_eq!(cut(ScoredTokens::OneToken, &[&[7], &[8]]).unwrap(), [(3, vec![7]), (3, vec![8])]);
+        assert!(cut(ScoredTokens::OneToken, &[&[7], &[8, 9]]).unwrap_err().contains("found 2 in choice 1"));
+        assert_eq!(cut(ScoredTokens::Continuation, &[&[7], &[8, 9]]).unwrap()[1], (3, vec![8, 9]));
     }
 
     #[test]
     fn whole_texts_lose_their_beginning_where_they_are_too_long() {
-        let pairs = recut(pairs(&[1, 2, 3], &[&[7], &[8, 9, 9]]), Scored::Whole, 5).unwrap();
+        let pairs = recut(pairs(&[1, 2, 3], &[&[7], &[8, 9, 9]]), ScoredTokens::Whole, 5).unwrap();
         assert_eq!(
             (&pairs[0].request.context[..], &pairs[0].request.continuation[..], pairs[0].cut),
             (&[1][..], &[2, 3, 7][..], 0)
@@ -127,12 +127,12 @@ mod tests {
             (&pairs[1].request.context[..], &pairs[1].request.continuation[..], pairs[1].cut),
             (&[2][..], &[3, 8, 9, 9][..], 1)
         );
-        assert!(cut(Scored::Whole, &[&[]]).is_ok());
+        assert!(cut(ScoredTokens::Whole, &[&[]]).is_ok());
     }
 
     #[test]
     #[should_panic(expected = "a document has choices")]
     fn documents_without_choices_were_refused_before() {
-        let _ = recut(vec![], Scored::AfterCommonPrefix, 5);
+        let _ = recut(vec![], ScoredTokens::AfterCommonPrefix, 5);
     }
 }

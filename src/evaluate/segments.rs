@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::engine::{EncodedPair, ScoreRequest};
-use crate::prompts::{PromptError, PromptTemplate, Segment};
+use crate::prompts::{PromptError, PromptSegment, PromptTemplate};
 use crate::python::text::is_space;
 use crate::tasks::ChatSegments;
 use crate::tokenizer::Tokenizer;
@@ -32,17 +32,17 @@ pub(super) fn encode_segments(
 }
 
 /// The context without the white space that moves over, and context and answer together.
-fn both(segments: &ChatSegments) -> (Vec<Segment>, Vec<Segment>) {
+fn both(segments: &ChatSegments) -> (Vec<PromptSegment>, Vec<PromptSegment>) {
     let mut context = segments.context.to_vec();
     let mut whole = context.clone();
     let mut answer = segments.answer.as_slice();
     if segments.joined
-        && let (Some(Segment::Text(last)), Some((Segment::Text(first), rest))) =
+        && let (Some(PromptSegment::Text(last)), Some((PromptSegment::Text(first), rest))) =
             (whole.last_mut(), answer.split_first())
     {
         last.push_str(first);
         answer = rest;
-        if let Some(Segment::Text(text)) = context.last_mut() {
+        if let Some(PromptSegment::Text(text)) = context.last_mut() {
             text.truncate(text.trim_end_matches(is_space).len());
             if text.is_empty() {
                 context.pop();
@@ -58,18 +58,19 @@ mod tests {
     use super::*;
     use crate::prompts::Special;
 
-    fn text(text: &str) -> Segment {
-        Segment::Text(text.into())
+    fn text(text: &str) -> PromptSegment {
+        PromptSegment::Text(text.into())
     }
 
     #[test]
     fn joined_answers_take_white_space_over_and_others_do_not() {
-        let context: Arc<[Segment]> = [text("a"), Segment::Special(Special::Eos), text("Response:\n")].into();
+        let context: Arc<[PromptSegment]> =
+            [text("a"), PromptSegment::Special(Special::Eos), text("Response:\n")].into();
         let joined =
             ChatSegments { context: Arc::clone(&context), joined: true, answer: vec![text("b"), text("c")] };
         let (short, whole) = both(&joined);
-        assert_eq!(short, [text("a"), Segment::Special(Special::Eos), text("Response:")]);
-        assert_eq!(whole, [text("a"), Segment::Special(Special::Eos), text("Response:\nb"), text("c")]);
+        assert_eq!(short, [text("a"), PromptSegment::Special(Special::Eos), text("Response:")]);
+        assert_eq!(whole, [text("a"), PromptSegment::Special(Special::Eos), text("Response:\nb"), text("c")]);
         let apart = ChatSegments { joined: false, answer: vec![text("b")], context };
         let (short, whole) = both(&apart);
         assert_eq!((short.last(), whole.len()), (Some(&text("Response:\n")), 4));

@@ -45,13 +45,13 @@ fn equal(source: &dyn TensorSource, a: &str, b: &str) -> Result<bool, WeightsErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forms::sample::Memory;
+    use crate::forms::sample::MemorySource;
     use crate::weights::Dtype;
 
     fn source(tensors: &[(&'static str, u8)]) -> Box<dyn TensorSource> {
         let tensor =
             |(name, fill): &(&'static str, u8)| (*name, Dtype::F16, vec![2, 1], vec![f32::from(*fill); 2]);
-        Box::new(Memory::new(tensors.iter().map(tensor).collect()))
+        Box::new(MemorySource::new(tensors.iter().map(tensor).collect()))
     }
 
     fn renamed(tensors: &[(&'static str, u8)], tied: bool) -> Vec<(String, u8)> {

@@ -87,7 +87,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::forms::sample::Memory;
+    use crate::forms::sample::MemorySource;
 
     /// More than one piece of a conversion.
     const CHUNK: usize = 1 << 16;
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn floats_are_rounded_once_and_the_rest_passes() {
         let values: Vec<f32> = (0..3 * CHUNK + 7).map(|i| (i as f32 - 9e4) * 0.37).collect();
-        let source = Memory::default()
+        let source = MemorySource::default()
             .with_bytes("a.f32", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32))
             .with_bytes("b.bf16", Dtype::BF16, &[2, 1], bytes(&[1.0, -3.5], Dtype::BF16))
             .with_bytes("c.f16", Dtype::F16, &[2], bytes(&[0.1, 0.2], Dtype::F16))
@@ -126,7 +126,7 @@ mod tests {
         values[CHUNK + 3] = 65520.0;
         values[2] = f32::INFINITY;
         let source =
-            Memory::default().with_bytes("w", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32));
+            MemorySource::default().with_bytes("w", Dtype::F32, &[values.len()], bytes(&values, Dtype::F32));
         let error = Cast::new(&source, Dtype::F16).unwrap().tensor("w").unwrap_err().to_string();
         assert!(error.contains(&format!("element {}", CHUNK + 3)) && error.contains("bf16"), "{error}");
         // An infinity that was there already is not the cast's affair.
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn buffers_are_left_out() {
         let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
-        let source = Memory::default().with_bytes(name, Dtype::F32, &[1], vec![0; 4]).with_bytes(
+        let source = MemorySource::default().with_bytes(name, Dtype::F32, &[1], vec![0; 4]).with_bytes(
             "w",
             Dtype::U8,
             &[1],

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::model::Stated;
-use super::names::{Part, Spelling};
+use super::names::{Spelling, TensorRole};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
 use crate::base::fault::{Fault, FaultKind};
@@ -50,7 +50,7 @@ impl GgufAsHf {
             if is_computed(&info.name) {
                 return Ok(None);
             }
-            let Some(part) = Part::parse(&info.name, Spelling::Gguf) else {
+            let Some(part) = TensorRole::parse(&info.name, Spelling::Gguf) else {
                 let expected = "a tensor of a dense LLaMA model";
                 let fault = Fault::new(&path, FaultKind::Unsupported, expected, "another one");
                 return Err(fault.tensor(&info.name).advice("fetch this model as safetensors").into());

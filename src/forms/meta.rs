@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::FormError;
-use super::names::{Part, Spelling};
+use super::names::{Spelling, TensorRole};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
 use crate::base::fault::{Fault, FaultKind};
@@ -66,8 +66,8 @@ impl MetaAsHf {
             WeightsError::from(fault.tensor(&info.name))
         };
         let tensors = Renamed::with_names(shards, |info| {
-            let part = Part::parse(&info.name, Spelling::Meta).filter(|part| match part {
-                Part::Layer { layer, .. } => *layer < config.num_hidden_layers,
+            let part = TensorRole::parse(&info.name, Spelling::Meta).filter(|part| match part {
+                TensorRole::Layer { layer, .. } => *layer < config.num_hidden_layers,
                 _ => true,
             });
             let Some(part) = part else {

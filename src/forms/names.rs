@@ -36,7 +36,7 @@ const MODULES: [[&str; 3]; 9] = [
 
 /// A tensor of a LLaMA, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum TensorRole {
     /// The token embedding.
     Embedding,
     /// The last norm.
@@ -82,12 +82,12 @@ impl Module {
     ];
 }
 
-impl Part {
+impl TensorRole {
     /// What `name` is; `None` if a LLaMA has none such.
-    pub fn parse(name: &str, spelling: Spelling) -> Option<Part> {
+    pub fn parse(name: &str, spelling: Spelling) -> Option<TensorRole> {
         let column = spelling as usize;
         if let Some(index) = OUTER.iter().position(|names| names[column] == name) {
-            return Some([Part::Embedding, Part::Norm, Part::Head][index]);
+            return Some([TensorRole::Embedding, TensorRole::Norm, TensorRole::Head][index]);
         }
         let (digits, rest) = name.strip_prefix(LAYERS[column])?.split_once('.')?;
         let layer: usize = digits.parse().ok()?;
@@ -97,7 +97,7 @@ impl Part {
         }
         let (module, parameter) = rest.rsplit_once('.')?;
         let index = MODULES.iter().position(|names| names[column] == module)?;
-        let part = Part::Layer { layer, module: Module::ALL[index], bias: parameter == "bias" };
+        let part = TensorRole::Layer { layer, module: Module::ALL[index], bias: parameter == "bias" };
         // The name again, so that nothing is taken for what it is not.
         (part.name(spelling)? == name).then_some(part)
     }
@@ -107,16 +107,16 @@ impl Part {
         let column = spelling as usize;
         let outer = |index: usize| Some(OUTER[index][column].to_owned());
         match self {
-            Part::Embedding => outer(0),
-            Part::Norm => outer(1),
-            Part::Head => outer(2),
-            Part::Layer { module, bias: true, .. }
+            TensorRole::Embedding => outer(0),
+            TensorRole::Norm => outer(1),
+            TensorRole::Head => outer(2),
+            TensorRole::Layer { module, bias: true, .. }
                 if spelling == Spelling::Meta
                     || matches!(module, Module::AttentionNorm | Module::MlpNorm) =>
             {
                 None
             }
-            Part::Layer { layer, module, bias } => {
+            TensorRole::Layer { layer, module, bias } => {
                 let (begin, module) = (LAYERS[column], MODULES[module as usize][column]);
                 Some(format!("{begin}{layer}.{module}.{}", if bias { "bias" } else { "weight" }))
             }
@@ -126,8 +126,8 @@ impl Part {
     /// The heads within which its rows have another order in GGUF's and Meta's forms; `None` where rows stay.
     pub fn heads(self, queries: usize, keys: usize) -> Option<usize> {
         match self {
-            Part::Layer { module: Module::Query, .. } => Some(queries),
-            Part::Layer { module: Module::Key, .. } => Some(keys),
+            TensorRole::Layer { module: Module::Query, .. } => Some(queries),
+            TensorRole::Layer { module: Module::Key, .. } => Some(keys),
             _ => None,
         }
     }
@@ -139,15 +139,15 @@ mod tests {
 
     #[test]
     fn every_tensor_has_a_name_in_every_form_and_is_found_by_it() {
-        let layer = |module| Part::Layer { layer: 12, module, bias: false };
-        let outer = [Part::Embedding, Part::Norm, Part::Head];
+        let layer = |module| TensorRole::Layer { layer: 12, module, bias: false };
+        let outer = [TensorRole::Embedding, TensorRole::Norm, TensorRole::Head];
         for part in Module::ALL.into_iter().map(layer).chain(outer) {
             for spelling in [Spelling::Hf, Spelling::Gguf, Spelling::Meta] {
                 let name = part.name(spelling).unwrap();
-                assert_eq!(Part::parse(&name, spelling), Some(part), "{name}");
+                assert_eq!(TensorRole::parse(&name, spelling), Some(part), "{name}");
             }
         }
-        let named = |name: &str| Part::parse(name, Spelling::Gguf)?.name(Spelling::Hf);
+        let named = |name: &str| TensorRole::parse(name, Spelling::Gguf)?.name(Spelling::Hf);
         for (gguf, hf) in [
             ("blk.12.ffn_down.weight", "model.layers.12.mlp.down_proj.weight"),
             ("blk.0.ffn_norm.weight", "model.layers.0.post_attention_layernorm.weight"),
@@ -156,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(named(gguf).as_deref(), Some(hf));
         }
-        let meta = Part::parse("model.layers.3.mlp.up_proj.weight", Spelling::Hf).unwrap();
+        let meta = TensorRole::parse("model.layers.3.mlp.up_proj.weight", Spelling::Hf).unwrap();
         assert_eq!(meta.name(Spelling::Meta).unwrap(), "layers.3.feed_forward.w3.weight");
     }
 
@@ -173,13 +173,13 @@ mod tests {
             ("layers.0.attention.wq.bias", Spelling::Meta),
             ("layers.0.attention.wx.weight", Spelling::Meta),
         ] {
-            assert_eq!(Part::parse(name, spelling), None, "{name}");
+            assert_eq!(TensorRole::parse(name, spelling), None, "{name}");
         }
     }
 
     #[test]
     fn rows_of_queries_and_keys_move_with_their_biases() {
-        let heads = |name: &str| Part::parse(name, Spelling::Gguf).unwrap().heads(8, 2);
+        let heads = |name: &str| TensorRole::parse(name, Spelling::Gguf).unwrap().heads(8, 2);
         assert_eq!((heads("blk.0.attn_q.bias"), heads("blk.0.attn_k.weight")), (Some(8), Some(2)));
         assert_eq!((heads("blk.0.attn_v.weight"), heads("output.weight")), (None, None));
     }

@@ -10,14 +10,14 @@ use crate::weights::{Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Tensors in memory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memory {
+pub(crate) struct MemorySource {
     infos: Vec<TensorInfo>,
     data: Vec<Vec<u8>>,
 }
 
-impl Memory {
+impl MemorySource {
     /// Tensors of `(name, type, shape, values)`.
-    pub fn new<N: Into<String>>(tensors: Vec<(N, Dtype, Vec<usize>, Vec<f32>)>) -> Memory {
+    pub fn new<N: Into<String>>(tensors: Vec<(N, Dtype, Vec<usize>, Vec<f32>)>) -> MemorySource {
         let mut all: Vec<(TensorInfo, Vec<u8>)> = tensors
             .into_iter()
             .map(|(name, dtype, shape, values)| {
@@ -29,11 +29,11 @@ impl Memory {
             .collect();
         all.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         let (infos, data) = all.into_iter().unzip();
-        Memory { infos, data }
+        MemorySource { infos, data }
     }
 
     /// The same with one tensor more, given by its bytes.
-    pub fn with_bytes(mut self, name: &str, dtype: Dtype, shape: &[usize], data: Vec<u8>) -> Memory {
+    pub fn with_bytes(mut self, name: &str, dtype: Dtype, shape: &[usize], data: Vec<u8>) -> MemorySource {
         let info = TensorInfo { name: name.to_owned(), dtype, shape: shape.to_vec() };
         assert_eq!(dtype.bytes_for(info.elements()), Some(data.len()), "{name}");
         let at = self.infos.partition_point(|other| other.name.as_str() < name);
@@ -54,26 +54,26 @@ impl Memory {
     }
 
     /// The same tensors, each value changed by `f(name, index, value)`.
-    pub fn map(&self, f: impl Fn(&str, usize, f32) -> f32) -> Memory {
+    pub fn map(&self, f: impl Fn(&str, usize, f32) -> f32) -> MemorySource {
         let values = |info: &TensorInfo| {
             let values = self.tensor(&info.name).unwrap().to_f32().unwrap();
             values.into_iter().enumerate().map(|(i, x)| f(&info.name, i, x)).collect()
         };
-        Memory::new(
+        MemorySource::new(
             self.infos.iter().map(|i| (i.name.clone(), i.dtype, i.shape.clone(), values(i))).collect(),
         )
     }
 
     /// The same with one tensor more, or another in its place.
-    pub fn with(&self, name: &str, shape: &[usize], values: Vec<f32>) -> Memory {
+    pub fn with(&self, name: &str, shape: &[usize], values: Vec<f32>) -> MemorySource {
         let mut tensors: Vec<_> = self.without(name).tensor_list();
         tensors.push((name.to_owned(), Dtype::F16, shape.to_vec(), values));
-        Memory::new(tensors)
+        MemorySource::new(tensors)
     }
 
     /// The same without one tensor.
-    pub fn without(&self, name: &str) -> Memory {
-        Memory::new(self.tensor_list().into_iter().filter(|(n, ..)| n != name).collect())
+    pub fn without(&self, name: &str) -> MemorySource {
+        MemorySource::new(self.tensor_list().into_iter().filter(|(n, ..)| n != name).collect())
     }
 
     fn tensor_list(&self) -> Vec<(String, Dtype, Vec<usize>, Vec<f32>)> {
@@ -82,7 +82,7 @@ impl Memory {
     }
 }
 
-impl TensorSource for Memory {
+impl TensorSource for MemorySource {
     fn tensors(&self) -> &[TensorInfo] {
         &self.infos
     }
@@ -113,7 +113,7 @@ pub(crate) fn config() -> Map<String, Value> {
 }
 
 /// A LLaMA of two layers in f16 with plausible magnitudes; its values are multiples of 2^-8.
-pub(crate) fn tiny() -> Memory {
+pub(crate) fn tiny() -> MemorySource {
     let mut state = 7u32;
     let mut value = |base: f32| {
         state = state.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -138,5 +138,5 @@ pub(crate) fn tiny() -> Memory {
         add(name("input_layernorm"), &[HIDDEN], 1.0);
         add(name("post_attention_layernorm"), &[HIDDEN], 1.0);
     }
-    Memory::new(tensors)
+    MemorySource::new(tensors)
 }

@@ -16,7 +16,7 @@ use crate::config::ModelConfig;
 
 /// A reader and its name, which is that of the fuzz target and of the folders with its inputs.
 #[derive(Debug, Clone, Copy)]
-pub struct Target {
+pub struct FuzzTarget {
     /// Lower case with underscores.
     pub name: &'static str,
     /// Reads an input and checks the result; says whether it was accepted.
@@ -27,22 +27,22 @@ pub struct Target {
 }
 
 /// All readers of untrusted files.
-pub const TARGETS: [Target; 11] = [
-    Target { name: "torch_zip", run: tensors::torch_file },
-    Target { name: "torch_pickle", run: tensors::torch_pickle },
-    Target { name: "torch_old", run: tensors::torch_file },
-    Target { name: "safetensors_header", run: tensors::safetensors_header },
-    Target { name: "gguf_header", run: tensors::gguf_header },
-    Target { name: "gguf_vocabulary", run: texts::gguf_vocabulary },
-    Target { name: "tokenizer_model", run: texts::tokenizer_model },
-    Target { name: "tokenizer_json", run: texts::tokenizer_json },
-    Target { name: "params_json", run: texts::params_json },
-    Target { name: "config_json", run: texts::config_json },
-    Target { name: "adapter_config", run: texts::adapter_config },
+pub const TARGETS: [FuzzTarget; 11] = [
+    FuzzTarget { name: "torch_zip", run: tensors::torch_file },
+    FuzzTarget { name: "torch_pickle", run: tensors::torch_pickle },
+    FuzzTarget { name: "torch_old", run: tensors::torch_file },
+    FuzzTarget { name: "safetensors_header", run: tensors::safetensors_header },
+    FuzzTarget { name: "gguf_header", run: tensors::gguf_header },
+    FuzzTarget { name: "gguf_vocabulary", run: texts::gguf_vocabulary },
+    FuzzTarget { name: "tokenizer_model", run: texts::tokenizer_model },
+    FuzzTarget { name: "tokenizer_json", run: texts::tokenizer_json },
+    FuzzTarget { name: "params_json", run: texts::params_json },
+    FuzzTarget { name: "config_json", run: texts::config_json },
+    FuzzTarget { name: "adapter_config", run: texts::adapter_config },
 ];
 
 /// The target of this name.
-pub fn target(name: &str) -> Option<Target> {
+pub fn target(name: &str) -> Option<FuzzTarget> {
     TARGETS.into_iter().find(|target| target.name == name)
 }
 

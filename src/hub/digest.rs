@@ -32,17 +32,17 @@ pub(super) struct Mismatch {
 }
 
 /// Both digests of a stream whose length is known beforehand.
-pub(super) struct Digests {
+pub(super) struct StreamDigests {
     sha256: Sha256,
     git: Sha1,
 }
 
-impl Digests {
+impl StreamDigests {
     /// Digests of a file of `size` bytes.
     pub(super) fn new(size: u64) -> Self {
         let mut git = Sha1::new();
         git.update(format!("blob {size}\0").as_bytes());
-        Digests { sha256: Sha256::new(), git }
+        StreamDigests { sha256: Sha256::new(), git }
     }
 
     /// The SHA-256 of what keeps the promise.
@@ -61,7 +61,7 @@ impl Digests {
     }
 }
 
-impl io::Write for Digests {
+impl io::Write for StreamDigests {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.sha256.update(bytes);
         self.git.update(bytes);
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn blobs_are_named_as_git_names_them() {
         let digests = |bytes: &[u8]| {
-            let mut digests = Digests::new(bytes.len() as u64);
+            let mut digests = StreamDigests::new(bytes.len() as u64);
             digests.write_all(bytes).unwrap();
             digests.finish()
         };

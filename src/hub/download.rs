@@ -13,7 +13,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValu
 use reqwest::{StatusCode, Url};
 
 use super::cache::{self, Entry, Manifest};
-use super::digest::{Digests, Mismatch};
+use super::digest::{Mismatch, StreamDigests};
 use super::http::{Http, Wanted};
 use super::listing::{RemoteFile, Repo};
 use super::{HubError, names};
@@ -24,14 +24,14 @@ const MAX_RESTARTS: u32 = 1;
 const BUFFER: usize = 1 << 17;
 
 /// A file that grows towards its promised size, with the digests of what is there.
-struct Part {
+struct PartialFile {
     path: PathBuf,
     /// The file's name for progress bars.
     label: String,
     file: File,
     size: u64,
     length: u64,
-    digests: Digests,
+    digests: StreamDigests,
     etag: Option<HeaderValue>,
 }
 
@@ -42,15 +42,15 @@ enum Outcome {
     Broken(String),
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the part and digests what an earlier run has left; without an ETag nothing of it is used.
     fn open(path: PathBuf, label: &str, size: u64) -> Result<Self, HubError> {
         let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let file = options.map_err(HubError::io("create", &path))?;
         let etag = fs::read(etag_path(&path)).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
         let length = file.metadata().map_err(HubError::io("read", &path))?.len();
-        let (label, digests) = (label.to_owned(), Digests::new(size));
-        let mut part = Part { path, label, file, size, length: 0, digests, etag };
+        let (label, digests) = (label.to_owned(), StreamDigests::new(size));
+        let mut part = PartialFile { path, label, file, size, length: 0, digests, etag };
         if length == 0 || length > size || part.etag.is_none() {
             part.reset()?;
             return Ok(part);
@@ -66,7 +66,7 @@ impl Part {
     fn reset(&mut self) -> Result<(), HubError> {
         self.file.set_len(0).map_err(HubError::io("shorten", &self.path))?;
         self.file.seek(SeekFrom::Start(0)).map_err(HubError::io("rewind", &self.path))?;
-        self.digests = Digests::new(self.size);
+        self.digests = StreamDigests::new(self.size);
         self.length = 0;
         self.etag = None;
         match fs::remove_file(etag_path(&self.path)) {
@@ -153,7 +153,7 @@ impl Filling<'_> {
         let short: String = file.digest.digits().chars().take(16).collect();
         let part_path = path.with_added_extension(format!("{short}.part"));
         let label = file.path.rsplit('/').next().unwrap_or(&file.path);
-        let mut part = Part::open(part_path, label, file.size)?;
+        let mut part = PartialFile::open(part_path, label, file.size)?;
         self.progress.begin(label, Some(file.size), Unit::Bytes);
         self.progress.advance(part.length);
         let filled = self.fill(file, &mut part);
@@ -165,7 +165,7 @@ impl Filling<'_> {
     }
 
     /// Attempts until the part is whole and right; then its SHA-256.
-    fn fill(&self, file: &RemoteFile, part: &mut Part) -> Result<String, HubError> {
+    fn fill(&self, file: &RemoteFile, part: &mut PartialFile) -> Result<String, HubError> {
         let wanted = self.repo.wanted(self.http, Some(&file.path));
         let url = self.repo.file_url(self.http, self.commit, &file.path);
         let (mut failures, mut restarts, mut furthest) = (0, 0, part.length);
@@ -183,7 +183,7 @@ impl Filling<'_> {
                 self.http.pause(failures, None);
                 continue;
             }
-            let digests = std::mem::replace(&mut part.digests, Digests::new(part.size));
+            let digests = std::mem::replace(&mut part.digests, StreamDigests::new(part.size));
             let Mismatch { algorithm, found } = match digests.compare(&file.digest) {
                 Ok(sha256) => {
                     part.file.sync_all().map_err(HubError::io("write", &part.path))?;
@@ -204,7 +204,7 @@ impl Filling<'_> {
     }
 
     /// One request: the rest of the file, or all of it.
-    fn attempt(&self, url: &Url, part: &mut Part, wanted: &Wanted) -> Result<Outcome, HubError> {
+    fn attempt(&self, url: &Url, part: &mut PartialFile, wanted: &Wanted) -> Result<Outcome, HubError> {
         let mut headers = HeaderMap::new();
         if let Some(etag) = part.etag.as_ref().filter(|_| part.length > 0) {
             let range = HeaderValue::from_str(&format!("bytes={}-", part.length));
@@ -252,7 +252,7 @@ fn range_of(answer: &Response) -> Option<(u64, u64)> {
 
 fn receive(
     mut answer: Response,
-    part: &mut Part,
+    part: &mut PartialFile,
     wanted: &Wanted,
     progress: &dyn Progress,
 ) -> Result<Outcome, HubError> {
@@ -286,7 +286,7 @@ fn already_there(path: &Path, file: &RemoteFile) -> Result<Option<Entry>, HubErr
         return Ok(None);
     }
     let mut there = File::open(path).map_err(HubError::io("read", path))?;
-    let mut digests = Digests::new(file.size);
+    let mut digests = StreamDigests::new(file.size);
     io::copy(&mut there, &mut digests).map_err(HubError::io("read", path))?;
     Ok(digests.compare(&file.digest).ok().map(|sha256| Entry { size: file.size, sha256 }))
 }

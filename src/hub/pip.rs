@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::cache::{self, Entry, Manifest, Scratch};
-use super::digest::{Digests, Mismatch, Promise};
+use super::digest::{Mismatch, Promise, StreamDigests};
 use super::error::quoted;
 use super::{HubConfig, HubError, names};
 use crate::base::fault::{Fault, FaultKind};
@@ -148,7 +148,7 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
     cache::check_room(path, member.size)?;
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
-    let mut digests = Digests::new(member.size);
+    let mut digests = StreamDigests::new(member.size);
     progress.begin(pip.member.rsplit('/').next().unwrap_or(&pip.member), Some(member.size), Unit::Bytes);
     let extracted = zip::unpack(wheel, zip.bytes(), member, |piece| {
         digests.write_all(piece)?;

@@ -8,17 +8,17 @@ use std::sync::{Mutex, PoisonError};
 /// A cache line of numbers: what vectors are made of begins at a multiple of its size.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct CacheLine([f32; 16]);
 
 // SAFETY: sixteen f32 without padding; any bits are numbers, and all zero is one of them.
-unsafe impl bytemuck::Zeroable for Line {}
+unsafe impl bytemuck::Zeroable for CacheLine {}
 // SAFETY: as above.
-unsafe impl bytemuck::Pod for Line {}
+unsafe impl bytemuck::Pod for CacheLine {}
 
 /// Numbers in memory that begins at a cache line.
 #[derive(Debug, Default)]
 pub struct Aligned<T> {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     length: usize,
     of: PhantomData<T>,
 }
@@ -26,8 +26,8 @@ pub struct Aligned<T> {
 impl<T: bytemuck::Pod> Aligned<T> {
     /// `length` zeros.
     pub fn zeros(length: usize) -> Self {
-        let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
-        Self { lines: vec![Line([0.0; 16]); lines], length, of: PhantomData }
+        let lines = (length * size_of::<T>()).div_ceil(size_of::<CacheLine>());
+        Self { lines: vec![CacheLine([0.0; 16]); lines], length, of: PhantomData }
     }
 
     /// Makes room for `length` numbers and more, whose values are anything.
@@ -40,12 +40,12 @@ impl<T: bytemuck::Pod> Aligned<T> {
 
     /// The numbers.
     pub fn as_slice(&self) -> &[T] {
-        &bytemuck::cast_slice::<Line, T>(&self.lines)[..self.length]
+        &bytemuck::cast_slice::<CacheLine, T>(&self.lines)[..self.length]
     }
 
     /// The numbers.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut::<Line, T>(&mut self.lines)[..self.length]
+        &mut bytemuck::cast_slice_mut::<CacheLine, T>(&mut self.lines)[..self.length]
     }
 }
 
@@ -55,18 +55,18 @@ impl<T: bytemuck::Pod> Aligned<T> {
 pub struct Recycled<T: bytemuck::Pod>(Aligned<T>);
 
 /// Memory that waits.
-static FREE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<Vec<CacheLine>>> = Mutex::new(Vec::new());
 /// Pieces that wait, at most: as many as one product holds.
 const KEPT: usize = 2;
 
 impl<T: bytemuck::Pod> Recycled<T> {
     /// `length` numbers whose values are anything.
     pub fn take(length: usize) -> Self {
-        let lines = (length * size_of::<T>()).div_ceil(size_of::<Line>());
+        let lines = (length * size_of::<T>()).div_ceil(size_of::<CacheLine>());
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = free.iter().enumerate().filter(|(_, piece)| piece.len() >= lines);
         let found = fitting.min_by_key(|(_, piece)| piece.len()).map(|(at, _)| at);
-        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| vec![Line([0.0; 16]); lines]);
+        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| vec![CacheLine([0.0; 16]); lines]);
         Self(Aligned { lines, length, of: PhantomData })
     }
 

@@ -52,7 +52,7 @@ pub use multiply::{Product, ROW_UNIT, VisitBlocks, for_blocks, multiply, multipl
 pub use native::Native;
 pub use pairs::{multiplies_pairs, multiply_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
-pub use small::{Layout, column_step, multiply_small};
+pub use small::{MatrixLayout, column_step, multiply_small};
 pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
 pub use tiled::Tiled;

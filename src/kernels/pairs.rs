@@ -5,7 +5,7 @@
 use super::Isa;
 use super::isa::Operands;
 use super::native::rounded;
-use super::small::{Layout, product};
+use super::small::{MatrixLayout, product};
 
 /// Whether this processor multiplies pairs of bf16 numbers in one instruction.
 pub fn multiplies_pairs() -> bool {
@@ -46,9 +46,9 @@ pub fn pair_rows(x: &[f32], width: usize, pairs: &mut Vec<u32>) {
 /// # Panics
 /// As [`multiply_small`](super::multiply_small), and if this processor [multiplies no pairs](multiplies_pairs).
 pub fn multiply_pairs(
-    (a, a_shape): (&[u32], Layout),
-    (b, b_shape): (&[u32], Layout),
-    (c, c_shape): (&mut [f32], Layout),
+    (a, a_shape): (&[u32], MatrixLayout),
+    (b, b_shape): (&[u32], MatrixLayout),
+    (c, c_shape): (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
     let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
@@ -124,9 +124,9 @@ mod tests {
             pair_rows(&b, 2 * width, &mut b_pairs);
             for resume in [false, true] {
                 multiply_pairs(
-                    (&a_pairs, Layout::packed(rows, depth / 2)),
-                    (&b_pairs, Layout::packed(depth / 2, 2 * width)),
-                    (&mut c, Layout::packed(rows, 2 * width)),
+                    (&a_pairs, MatrixLayout::packed(rows, depth / 2)),
+                    (&b_pairs, MatrixLayout::packed(depth / 2, 2 * width)),
+                    (&mut c, MatrixLayout::packed(rows, 2 * width)),
                     resume,
                 );
             }

@@ -8,7 +8,7 @@ use super::tile::TileArgs;
 
 /// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
 #[derive(Debug, Clone, Copy)]
-pub struct Layout {
+pub struct MatrixLayout {
     /// Rows.
     pub rows: usize,
     /// Columns.
@@ -17,7 +17,7 @@ pub struct Layout {
     pub stride: usize,
 }
 
-impl Layout {
+impl MatrixLayout {
     /// Rows without gaps.
     pub fn packed(rows: usize, columns: usize) -> Self {
         Self { rows, columns, stride: columns }
@@ -39,9 +39,9 @@ pub fn column_step() -> usize {
 /// # Panics
 /// If shapes do not agree, a slice is too short, or the columns of `b` are no multiple of [`column_step`].
 pub fn multiply_small(
-    (a, a_shape): (&[f32], Layout),
-    (b, b_shape): (&[f32], Layout),
-    (c, c_shape): (&mut [f32], Layout),
+    (a, a_shape): (&[f32], MatrixLayout),
+    (b, b_shape): (&[f32], MatrixLayout),
+    (c, c_shape): (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
     product(Operands::Strided, (a, a_shape), (b, b_shape), (c, c_shape), resume);
@@ -50,9 +50,9 @@ pub fn multiply_small(
 /// A product of operands at strides: of f32 numbers, or of what stands in their places.
 pub(super) fn product(
     operands: Operands,
-    (a, a_shape): (&[f32], Layout),
-    (b, b_shape): (&[f32], Layout),
-    (c, c_shape): (&mut [f32], Layout),
+    (a, a_shape): (&[f32], MatrixLayout),
+    (b, b_shape): (&[f32], MatrixLayout),
+    (c, c_shape): (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
     let isa = Isa::best();
@@ -98,9 +98,9 @@ mod tests {
             let b: Vec<f32> = (0..depth * b_stride).map(|i| (i % 7) as f32 - 3.0).collect();
             let mut c = vec![1.0; rows * 2 * width];
             let shapes = (
-                Layout { rows, columns: depth, stride: a_stride },
-                Layout { rows: depth, columns: 2 * width, stride: b_stride },
-                Layout::packed(rows, 2 * width),
+                MatrixLayout { rows, columns: depth, stride: a_stride },
+                MatrixLayout { rows: depth, columns: 2 * width, stride: b_stride },
+                MatrixLayout::packed(rows, 2 * width),
             );
             multiply_small((&a, shapes.0), (&b, shapes.1), (&mut c, shapes.2), false);
             multiply_small((&a, shapes.0), (&b, shapes.1), (&mut c, shapes.2), true);
@@ -119,9 +119,9 @@ mod tests {
         let width = column_step();
         let (a, b, mut c) = ([0.0; 3], vec![0.0; 4 * width], vec![0.0; width]);
         multiply_small(
-            (&a, Layout::packed(1, 4)),
-            (&b, Layout::packed(4, width)),
-            (&mut c, Layout::packed(1, width)),
+            (&a, MatrixLayout::packed(1, 4)),
+            (&b, MatrixLayout::packed(4, width)),
+            (&mut c, MatrixLayout::packed(1, width)),
             false,
         );
     }

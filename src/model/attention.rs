@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use super::{Wave, positions, rows};
 use crate::kernels::{
-    Layout, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small, pair_columns,
-    pair_rows, take_block,
+    MatrixLayout, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small,
+    pair_columns, pair_rows, take_block,
 };
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
@@ -286,15 +286,17 @@ impl Piece<'_> {
         scores.resize(scores.len().max(count * KEYS), 0.0);
         let scores = &mut scores[..count * KEYS];
         let out = &mut out[rows.start * padded..rows.end * padded];
-        let of_scores = Layout::packed(count, KEYS);
+        let of_scores = MatrixLayout::packed(count, KEYS);
         if in_pairs {
             let half = width / 2;
             let q = &pairs.q[rows.start * half..rows.end * half];
-            let (q, keys) = ((q, Layout::packed(count, half)), (&*pairs.keys, Layout::packed(half, KEYS)));
+            let (q, keys) =
+                ((q, MatrixLayout::packed(count, half)), (&*pairs.keys, MatrixLayout::packed(half, KEYS)));
             multiply_pairs(q, keys, (scores, of_scores), false);
         } else {
             let q = &q[rows.start * width..rows.end * width];
-            let (q, keys) = ((q, Layout::packed(count, width)), (&**keys, Layout::packed(width, KEYS)));
+            let (q, keys) =
+                ((q, MatrixLayout::packed(count, width)), (&**keys, MatrixLayout::packed(width, KEYS)));
             multiply_small(q, keys, (scores, of_scores), false);
         }
         let position = |row: usize| start.map(|start| start + row / group);
@@ -310,13 +312,13 @@ impl Piece<'_> {
             scale = 1.0;
         }
         take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
-        let out = (out, Layout::packed(count, padded));
+        let out = (out, MatrixLayout::packed(count, padded));
         if in_pairs {
             pair_columns(scores, &mut pairs.scores);
-            let scores = (&*pairs.scores, Layout::packed(count, KEYS / 2));
-            multiply_pairs(scores, (&pairs.values, Layout::packed(KEYS / 2, padded)), out, true);
+            let scores = (&*pairs.scores, MatrixLayout::packed(count, KEYS / 2));
+            multiply_pairs(scores, (&pairs.values, MatrixLayout::packed(KEYS / 2, padded)), out, true);
         } else {
-            multiply_small((scores, of_scores), (values, Layout::packed(KEYS, padded)), out, true);
+            multiply_small((scores, of_scores), (values, MatrixLayout::packed(KEYS, padded)), out, true);
         }
     }
 

@@ -27,4 +27,4 @@ pub use network::{Layer, Network};
 pub use norm::Norm;
 pub use open::Checkpoint;
 pub use positions::Positions;
-pub use wave::{Kept, Segment, Wave};
+pub use wave::{Kept, Wave, WaveSegment};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::Array1;
 
 use super::{Layers, Linear, ModelError, Norm, Residence};
-use crate::config::{HEAD, ModelConfig, Part, Shape};
+use crate::config::{HEAD, ModelConfig, ModuleShape, Shape};
 use crate::forms::is_buffer;
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
@@ -102,7 +102,7 @@ impl Reader {
     }
 
     /// The matrix `name`, as it is stored; [`done`](Self::done) when it has been used.
-    fn matrix(&self, name: &str, part: Part) -> Result<StoredMatrix<'_>, ModelError> {
+    fn matrix(&self, name: &str, part: ModuleShape) -> Result<StoredMatrix<'_>, ModelError> {
         let (rows, columns) = (part.out, part.input.expect("a linear layer"));
         let TensorView { info, data } = self.tensor(name, &[rows, columns])?;
         Ok(StoredMatrix::new(info.dtype, rows, columns, data)?)

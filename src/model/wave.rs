@@ -9,7 +9,7 @@ use ndarray::Array2;
 
 /// A run of consecutive tokens that all sequences through it share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
+pub struct WaveSegment {
     /// Its tokens' rows in the wave.
     pub rows: Range<usize>,
     /// Position of its first token in the sequence.
@@ -26,7 +26,7 @@ pub struct Wave {
     /// All token ids, segment by segment.
     pub tokens: Vec<u32>,
     /// The segments, covering `tokens` in order.
-    pub segments: Vec<Segment>,
+    pub segments: Vec<WaveSegment>,
 }
 
 /// The rows of a wave whose hidden states are wanted. Whatever the last block would do for others is left out.
@@ -62,7 +62,7 @@ impl Wave {
     /// A single sequence from its beginning.
     pub fn sequence(tokens: &[u32]) -> Self {
         let rows = 0..tokens.len();
-        let segment = Segment { rows, start: 0, parent: None, rope_length: tokens.len() };
+        let segment = WaveSegment { rows, start: 0, parent: None, rope_length: tokens.len() };
         Self { tokens: tokens.to_vec(), segments: vec![segment] }
     }
 
@@ -71,7 +71,7 @@ impl Wave {
         let start = parent.map_or(0, |p| self.segments[p].start + self.segments[p].rows.len());
         let first = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
-        self.segments.push(Segment { rows: first..self.tokens.len(), start, parent, rope_length });
+        self.segments.push(WaveSegment { rows: first..self.tokens.len(), start, parent, rope_length });
         self.segments.len() - 1
     }
 

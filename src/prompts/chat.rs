@@ -4,9 +4,9 @@
 //! which the tokenizer finds them again, as transformers has it.
 
 use super::chat_template::{ChatTemplate, Jinja};
-use super::conversation::{End, Message, Segment, text};
+use super::conversation::{End, Message, PromptSegment, text};
 use super::error::PromptError;
-use super::template::{Kind, PromptTemplate};
+use super::template::{PromptTemplate, TemplateKind};
 use crate::base::digest::sha256;
 
 /// How conversations are written.
@@ -24,11 +24,11 @@ enum Writer {
 
 /// A written conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenChat {
     /// The text; special tokens of a card's template are spelled `<s>`, `</s>`.
     pub text: String,
     /// Text and special tokens apart; `None` of a Jinja template, whose tokens are part of the text.
-    pub segments: Option<Vec<Segment>>,
+    pub segments: Option<Vec<PromptSegment>>,
 }
 
 impl ChatFormat {
@@ -51,7 +51,7 @@ impl ChatFormat {
     /// Whether it knows more than one turn. Whoever writes Jinja says so only when it runs.
     pub fn has_turns(&self) -> bool {
         match &self.writer {
-            Writer::Card(template) => template.kind == Kind::Chat,
+            Writer::Card(template) => template.kind == TemplateKind::Chat,
             Writer::Jinja(_) => true,
         }
     }
@@ -75,7 +75,7 @@ impl ChatFormat {
     /// Writes a conversation.
     ///
     /// Errors: a conversation that the template has no form for, a template that fails.
-    pub fn write(&self, messages: &[Message], end: End) -> Result<Written, PromptError> {
+    pub fn write(&self, messages: &[Message], end: End) -> Result<WrittenChat, PromptError> {
         let (text, segments) = match &self.writer {
             Writer::Card(template) => {
                 let segments = template.render(messages, end)?;
@@ -83,7 +83,7 @@ impl ChatFormat {
             }
             Writer::Jinja(jinja) => (jinja.render(messages, end)?, None),
         };
-        Ok(Written { text, segments })
+        Ok(WrittenChat { text, segments })
     }
 }
 

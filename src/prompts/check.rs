@@ -1,9 +1,9 @@
 //! What serde cannot see: places that a pattern lacks or may not have, and whether the golden texts come out.
 
-use super::conversation::{End, Segment, Special, text};
+use super::conversation::{End, PromptSegment, Special, text};
 use super::error::PromptError;
-use super::pattern::{Pattern, Piece};
-use super::template::{BosRule, EncodeMode, Kind, PromptTemplate};
+use super::pattern::{Pattern, PatternPiece};
+use super::template::{BosRule, EncodeMode, PromptTemplate, TemplateKind};
 use crate::base::yaml::{FileError, stem};
 
 /// The longest name.
@@ -54,20 +54,32 @@ fn texts(template: &PromptTemplate) -> Result<(), Wrong> {
 
 fn layout(template: &PromptTemplate) -> Result<(), Wrong> {
     let layout = &template.layout;
-    let rows: [(&str, Option<&Pattern>, &[Piece]); 7] = [
-        ("layout.system", layout.system.as_ref(), &[Piece::System]),
-        ("layout.system_in_user", layout.system_in_user.as_ref(), &[Piece::System, Piece::Content]),
-        ("layout.user", Some(&layout.user), &[Piece::Content]),
-        ("layout.user_with_input", layout.user_with_input.as_ref(), &[Piece::Content, Piece::Input]),
-        ("layout.assistant", layout.assistant.as_ref(), &[Piece::Content]),
+    let rows: [(&str, Option<&Pattern>, &[PatternPiece]); 7] = [
+        ("layout.system", layout.system.as_ref(), &[PatternPiece::System]),
+        (
+            "layout.system_in_user",
+            layout.system_in_user.as_ref(),
+            &[PatternPiece::System, PatternPiece::Content],
+        ),
+        ("layout.user", Some(&layout.user), &[PatternPiece::Content]),
+        (
+            "layout.user_with_input",
+            layout.user_with_input.as_ref(),
+            &[PatternPiece::Content, PatternPiece::Input],
+        ),
+        ("layout.assistant", layout.assistant.as_ref(), &[PatternPiece::Content]),
         ("layout.generation", Some(&layout.generation), &[]),
         ("layout.between", Some(&layout.between), &[]),
     ];
     let mut cut = false;
     for (field, pattern, wanted) in rows {
         let Some(pattern) = pattern else { continue };
-        cut |= pattern.pieces().contains(&Piece::Cut);
-        let places = [(Piece::Content, "{content}"), (Piece::System, "{system}"), (Piece::Input, "{input}")];
+        cut |= pattern.pieces().contains(&PatternPiece::Cut);
+        let places = [
+            (PatternPiece::Content, "{content}"),
+            (PatternPiece::System, "{system}"),
+            (PatternPiece::Input, "{input}"),
+        ];
         for (place, name) in places {
             let found = pattern.pieces().iter().filter(|piece| **piece == place).count();
             if wanted.contains(&place) {
@@ -80,12 +92,15 @@ fn layout(template: &PromptTemplate) -> Result<(), Wrong> {
     let places_for_system = [&layout.system, &layout.system_in_user].into_iter().flatten().count();
     require(places_for_system < 2, "layout.system_in_user", "either this or layout.system", "both")?;
     if let Some(folded) = &layout.system_in_user {
-        let text = folded.pieces().iter().all(|piece| !matches!(piece, Piece::Special(_) | Piece::Cut));
+        let text = folded
+            .pieces()
+            .iter()
+            .all(|piece| !matches!(piece, PatternPiece::Special(_) | PatternPiece::Cut));
         require(text, "layout.system_in_user", "text, {system} and {content} only", folded.source())?;
     }
     let placed = template.default_system.is_none() || places_for_system > 0;
     require(placed, "default_system", "a place for it in the layout", "none")?;
-    let answers = template.kind != Kind::Chat || layout.assistant.is_some();
+    let answers = template.kind != TemplateKind::Chat || layout.assistant.is_some();
     require(answers, "layout.assistant", "a pattern, as the template is for chats", "none")?;
     let apart = !cut || template.encode == EncodeMode::PerSegment;
     require(apart, "encode", "per-segment, as the layout has {cut}", format!("{:?}", template.encode))
@@ -93,7 +108,7 @@ fn layout(template: &PromptTemplate) -> Result<(), Wrong> {
 
 /// A layout that writes its own BOS at the start must not get a second one.
 fn bos(template: &PromptTemplate) -> Result<(), Wrong> {
-    let starts = |pattern: &Pattern| pattern.pieces().first() == Some(&Piece::Special(Special::Bos));
+    let starts = |pattern: &Pattern| pattern.pieces().first() == Some(&PatternPiece::Special(Special::Bos));
     let own = starts(&template.layout.user) || template.layout.system.as_ref().is_some_and(starts);
     let once = template.bos == BosRule::Never || !own;
     require(once, "bos", "never, as the layout starts with {bos}", "tokenizer")
@@ -141,8 +156,8 @@ impl PromptTemplate {
                 return Err(differs("text", &golden.text, &found));
             }
             let parts = segments.iter().filter_map(|segment| match segment {
-                Segment::Text(text) => Some(text.as_str()),
-                Segment::Special(_) => None,
+                PromptSegment::Text(text) => Some(text.as_str()),
+                PromptSegment::Special(_) => None,
             });
             let parts: Vec<&str> = parts.collect();
             if let Some(wanted) = golden.parts.as_ref().filter(|wanted| **wanted != parts) {

@@ -72,7 +72,7 @@ pub enum Special {
 
 /// A piece of a rendered prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Segment {
+pub enum PromptSegment {
     /// Text in which nothing is special. Two texts in a row are encoded apart.
     Text(String),
     /// One token.
@@ -91,16 +91,16 @@ pub enum End {
 }
 
 /// The segments as people read them, with `<s>` and `</s>` for the beginning and the end.
-pub fn text(segments: &[Segment]) -> String {
+pub fn text(segments: &[PromptSegment]) -> String {
     spelled_with(segments, "<s>", "</s>")
 }
 
 /// The segments as text, with these spellings of the beginning and the end.
-pub fn spelled_with(segments: &[Segment], bos: &str, eos: &str) -> String {
+pub fn spelled_with(segments: &[PromptSegment], bos: &str, eos: &str) -> String {
     let spelled = segments.iter().map(|segment| match segment {
-        Segment::Text(text) | Segment::Special(Special::Token(text)) => text.as_str(),
-        Segment::Special(Special::Bos) => bos,
-        Segment::Special(Special::Eos) => eos,
+        PromptSegment::Text(text) | PromptSegment::Special(Special::Token(text)) => text.as_str(),
+        PromptSegment::Special(Special::Bos) => bos,
+        PromptSegment::Special(Special::Eos) => eos,
     });
     spelled.collect()
 }

@@ -3,7 +3,7 @@
 //! A SentencePiece vocabulary puts a space (the dummy prefix) before a text, and where it does so changes
 //! the ids: `</s>USER` is `</s>`, `▁USER` for the tokenizers of 2023 and `</s>`, `USER` for later ones.
 
-use super::conversation::{Segment, Special};
+use super::conversation::{PromptSegment, Special};
 use super::error::PromptError;
 use super::template::{BosRule, EncodeMode, PromptTemplate};
 use crate::tokenizer::Tokenizer;
@@ -12,7 +12,7 @@ use crate::tokenizer::Tokenizer;
 ///
 /// Errors: a special token that the vocabulary lacks, a failure of the tokenizer.
 pub fn encode(
-    segments: &[Segment],
+    segments: &[PromptSegment],
     tokenizer: &Tokenizer,
     mode: EncodeMode,
 ) -> Result<Vec<u32>, PromptError> {
@@ -26,11 +26,11 @@ pub fn encode(
     let mut ids = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
         match segment {
-            Segment::Special(special) => ids.push(special_id(special, tokenizer)?),
-            Segment::Text(text) if mode == EncodeMode::NonLegacy && i > 0 => {
+            PromptSegment::Special(special) => ids.push(special_id(special, tokenizer)?),
+            PromptSegment::Text(text) if mode == EncodeMode::NonLegacy && i > 0 => {
                 ids.extend(encode_without_prefix(text, tokenizer)?);
             }
-            Segment::Text(text) => ids.extend(tokenizer.encode_raw(text)?),
+            PromptSegment::Text(text) => ids.extend(tokenizer.encode_raw(text)?),
         }
     }
     Ok(ids)
@@ -40,24 +40,24 @@ impl PromptTemplate {
     /// The ids of rendered segments in this template's mode, with the BOS that its rule asks for.
     ///
     /// Errors: as [`encode`].
-    pub fn encode(&self, segments: &[Segment], tokenizer: &Tokenizer) -> Result<Vec<u32>, PromptError> {
+    pub fn encode(&self, segments: &[PromptSegment], tokenizer: &Tokenizer) -> Result<Vec<u32>, PromptError> {
         let ids = encode(segments, tokenizer, self.encode)?;
         let bos = tokenizer.bos().filter(|_| self.adds_bos(segments) && tokenizer.adds_bos());
         Ok(bos.into_iter().chain(ids).collect())
     }
 
     /// Whether a tokenizer that adds a BOS by itself does so here. Never a second one.
-    pub(super) fn adds_bos(&self, segments: &[Segment]) -> bool {
-        self.bos == BosRule::Tokenizer && segments.first() != Some(&Segment::Special(Special::Bos))
+    pub(super) fn adds_bos(&self, segments: &[PromptSegment]) -> bool {
+        self.bos == BosRule::Tokenizer && segments.first() != Some(&PromptSegment::Special(Special::Bos))
     }
 }
 
 /// Neighbouring texts as one.
-fn join_texts(segments: &[Segment]) -> Vec<Segment> {
-    let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
+fn join_texts(segments: &[PromptSegment]) -> Vec<PromptSegment> {
+    let mut joined: Vec<PromptSegment> = Vec::with_capacity(segments.len());
     for segment in segments {
         match (joined.last_mut(), segment) {
-            (Some(Segment::Text(last)), Segment::Text(text)) => last.push_str(text),
+            (Some(PromptSegment::Text(last)), PromptSegment::Text(text)) => last.push_str(text),
             _ => joined.push(segment.clone()),
         }
     }
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_token_that_the_vocabulary_lacks_is_named() {
-        let segments = [Segment::Special(Special::Token("<robot>".to_owned()))];
+        let segments = [PromptSegment::Special(Special::Token("<robot>".to_owned()))];
         let message = encode(&segments, &tokenizer(true), EncodeMode::Legacy).unwrap_err().to_string();
         assert!(message.contains("no token <robot>"), "{message}");
     }

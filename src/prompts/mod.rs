@@ -2,7 +2,7 @@
 //!
 //! A template is one file of `zoo/prompts/`: patterns for each role, which special tokens stand where, what
 //! is stripped or refused, how the text is encoded, when an answer ends, and golden conversations that the
-//! file itself is tested with. Rendering gives [`Segment`]s, text or special tokens, so that a user who
+//! file itself is tested with. Rendering gives [`PromptSegment`]s, text or special tokens, so that a user who
 //! types `</s>` never ends a turn. [`chat_template`] runs the Jinja templates that checkpoints bring along and
 //! says where they differ from the card's.
 
@@ -21,14 +21,15 @@ mod sample;
 mod stop;
 mod template;
 
-pub use chat::{ChatFormat, Written};
-pub use conversation::{End, Message, Role, Segment, Special, text};
+pub use chat::{ChatFormat, WrittenChat};
+pub use conversation::{End, Message, PromptSegment, Role, Special, text};
 pub use encode::encode;
 pub use error::PromptError;
 pub use load::{PromptTemplates, embedded_names, find, load, parse};
-pub use pattern::{Pattern, Piece};
-pub use sample::{Sample, sample};
-pub use stop::{Stop, StopRegex};
+pub use pattern::{Pattern, PatternPiece};
+pub use sample::{RenderedSample, sample};
+pub use stop::{StopRegex, StopRules};
 pub use template::{
-    BosRule, EmptySystem, EncodeMode, Golden, InputWhen, Kind, Layout, NamedText, PromptTemplate, Sampling,
+    BosRule, EmptySystem, EncodeMode, Golden, InputWhen, NamedText, PromptTemplate, Sampling, TemplateKind,
+    TemplateLayout,
 };

@@ -11,7 +11,7 @@ use super::parsed::from_str;
 
 /// One part of a [`Pattern`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum PatternPiece {
     /// Text as it stands.
     Literal(String),
     /// `{content}`: what the message says.
@@ -30,12 +30,12 @@ pub enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pattern {
     source: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<PatternPiece>,
 }
 
 impl Pattern {
     /// The parts in order; neighbouring literals are joined.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[PatternPiece] {
         &self.pieces
     }
 
@@ -78,14 +78,14 @@ impl TryFrom<String> for Pattern {
                 ));
             };
             if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                pieces.push(PatternPiece::Literal(std::mem::take(&mut literal)));
             }
             pieces.push(named_piece(name)?);
             rest = after;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(PatternPiece::Literal(literal));
         }
         Ok(Pattern { source, pieces })
     }
@@ -97,16 +97,16 @@ fn doubled(text: &str) -> Option<(char, &str)> {
     open.or_else(|| text.strip_prefix("}}").map(|rest| ('}', rest)))
 }
 
-fn named_piece(name: &str) -> Result<Piece, String> {
+fn named_piece(name: &str) -> Result<PatternPiece, String> {
     Ok(match name {
-        "content" => Piece::Content,
-        "system" => Piece::System,
-        "input" => Piece::Input,
-        "bos" => Piece::Special(Special::Bos),
-        "eos" => Piece::Special(Special::Eos),
-        "cut" => Piece::Cut,
+        "content" => PatternPiece::Content,
+        "system" => PatternPiece::System,
+        "input" => PatternPiece::Input,
+        "bos" => PatternPiece::Special(Special::Bos),
+        "eos" => PatternPiece::Special(Special::Eos),
+        "cut" => PatternPiece::Cut,
         _ => match name.strip_prefix("token:") {
-            Some(token) if !token.is_empty() => Piece::Special(Special::Token(token.to_owned())),
+            Some(token) if !token.is_empty() => PatternPiece::Special(Special::Token(token.to_owned())),
             _ => {
                 return Err(format!(
                     "expected {{content}}, {{system}}, {{input}}, {{bos}}, {{eos}}, {{cut}} or {{token:NAME}}, found \
@@ -121,20 +121,20 @@ fn named_piece(name: &str) -> Result<Piece, String> {
 mod tests {
     use super::*;
 
-    fn pattern(source: &str) -> Result<Vec<Piece>, String> {
+    fn pattern(source: &str) -> Result<Vec<PatternPiece>, String> {
         Pattern::try_from(source.to_owned()).map(|pattern| pattern.pieces)
     }
 
     #[test]
     fn text_places_and_specials() {
-        let text = |text: &str| Piece::Literal(text.to_owned());
-        let human = Piece::Special(Special::Token("<human>".to_owned()));
+        let text = |text: &str| PatternPiece::Literal(text.to_owned());
+        let human = PatternPiece::Special(Special::Token("<human>".to_owned()));
         assert_eq!(
             pattern("{token:<human>}:{content}\n{eos}").unwrap(),
-            [human, text(":"), Piece::Content, text("\n"), Piece::Special(Special::Eos)]
+            [human, text(":"), PatternPiece::Content, text("\n"), PatternPiece::Special(Special::Eos)]
         );
         assert_eq!(pattern("a{{b}}c").unwrap(), [text("a{b}c")]);
-        assert_eq!(pattern("{{{content}}}").unwrap(), [text("{"), Piece::Content, text("}")]);
+        assert_eq!(pattern("{{{content}}}").unwrap(), [text("{"), PatternPiece::Content, text("}")]);
         assert_eq!(pattern("").unwrap(), []);
     }
 
@@ -152,7 +152,7 @@ mod tests {
         #[test]
         fn any_text_parses_or_is_refused(source in "[{}a-z:<>]{0,24}") {
             if let Ok(pieces) = pattern(&source) {
-                let literals: usize = pieces.iter().map(|p| if let Piece::Literal(t) = p { t.len() } else { 0 }).sum();
+                let literals: usize = pieces.iter().map(|p| if let PatternPiece::Literal(t) = p { t.len() } else { 0 }).sum();
                 proptest::prop_assert!(literals <= source.len());
             }
         }

@@ -3,10 +3,10 @@
 //! The rules are those of the families' own code (facts and sources stand in each template's file): an
 //! optional system message, then user and assistant in turn.
 
-use super::conversation::{End, Message, Role, Segment};
+use super::conversation::{End, Message, PromptSegment, Role};
 use super::error::PromptError;
-use super::pattern::{Pattern, Piece};
-use super::template::{EmptySystem, InputWhen, Kind, PromptTemplate};
+use super::pattern::{Pattern, PatternPiece};
+use super::template::{EmptySystem, InputWhen, PromptTemplate, TemplateKind};
 use crate::python::text::strip;
 
 impl PromptTemplate {
@@ -14,7 +14,7 @@ impl PromptTemplate {
     ///
     /// Errors: no message, roles out of turn, more turns than the template knows, a system message or an input
     /// without a place, a forbidden text.
-    pub fn render(&self, messages: &[Message], end: End) -> Result<Vec<Segment>, PromptError> {
+    pub fn render(&self, messages: &[Message], end: End) -> Result<Vec<PromptSegment>, PromptError> {
         self.check_conversation(messages)?;
         let (given, turns) = match messages {
             [first, rest @ ..] if first.role == Role::System => (Some(&first.content), rest),
@@ -72,7 +72,7 @@ impl PromptTemplate {
         if let Some(pattern) = &self.layout.assistant {
             for piece in pattern.pieces() {
                 writer.piece(piece, &filling);
-                if open && *piece == Piece::Content {
+                if open && *piece == PatternPiece::Content {
                     break;
                 }
             }
@@ -109,7 +109,7 @@ impl PromptTemplate {
             }
             if role == Role::User {
                 users += 1;
-                if users > 1 && self.kind != Kind::Chat {
+                if users > 1 && self.kind != TemplateKind::Chat {
                     return fault(
                         index,
                         "one user message (the template knows a single turn)",
@@ -156,13 +156,13 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    fn place<'a>(&'a self, piece: &'a Piece) -> Option<&'a str> {
+    fn place<'a>(&'a self, piece: &'a PatternPiece) -> Option<&'a str> {
         match piece {
-            Piece::Literal(text) => Some(text),
-            Piece::Content => Some(self.content),
-            Piece::System => Some(self.system),
-            Piece::Input => Some(self.input),
-            Piece::Special(_) | Piece::Cut => None,
+            PatternPiece::Literal(text) => Some(text),
+            PatternPiece::Content => Some(self.content),
+            PatternPiece::System => Some(self.system),
+            PatternPiece::Input => Some(self.input),
+            PatternPiece::Special(_) | PatternPiece::Cut => None,
         }
     }
 
@@ -175,7 +175,7 @@ impl Filling<'_> {
 /// Collects segments; neighbouring texts are joined unless cut.
 #[derive(Default)]
 struct Writer {
-    segments: Vec<Segment>,
+    segments: Vec<PromptSegment>,
     cut: bool,
 }
 
@@ -186,10 +186,10 @@ impl Writer {
         }
     }
 
-    fn piece(&mut self, piece: &Piece, filling: &Filling<'_>) {
+    fn piece(&mut self, piece: &PatternPiece, filling: &Filling<'_>) {
         match piece {
-            Piece::Special(special) => self.segments.push(Segment::Special(special.clone())),
-            Piece::Cut => self.cut = true,
+            PatternPiece::Special(special) => self.segments.push(PromptSegment::Special(special.clone())),
+            PatternPiece::Cut => self.cut = true,
             _ => {
                 let text = filling.place(piece).expect("all other pieces are text");
                 if text.is_empty() {
@@ -197,8 +197,8 @@ impl Writer {
                 }
                 let cut = std::mem::take(&mut self.cut);
                 match self.segments.last_mut() {
-                    Some(Segment::Text(last)) if !cut => last.push_str(text),
-                    _ => self.segments.push(Segment::Text(text.to_owned())),
+                    Some(PromptSegment::Text(last)) if !cut => last.push_str(text),
+                    _ => self.segments.push(PromptSegment::Text(text.to_owned())),
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use super::conversation::{End, Message, text};
 use super::error::PromptError;
-use super::template::{Kind, PromptTemplate};
+use super::template::{PromptTemplate, TemplateKind};
 use crate::tokenizer::Tokenizer;
 
 /// A rendered conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub struct RenderedSample {
     /// The text, special tokens spelled out.
     pub text: String,
     /// Whether a tokenizer that adds a BOS by itself puts one in front.
@@ -19,9 +19,12 @@ pub struct Sample {
 /// Renders two turns (one where the template knows no more) and encodes them if a tokenizer is given.
 ///
 /// Errors: a vocabulary without the template's special tokens, a failure of the tokenizer.
-pub fn sample(template: &PromptTemplate, tokenizer: Option<&Tokenizer>) -> Result<Sample, PromptError> {
+pub fn sample(
+    template: &PromptTemplate,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<RenderedSample, PromptError> {
     let mut messages = vec![Message::user("Hello!")];
-    if template.kind == Kind::Chat {
+    if template.kind == TemplateKind::Chat {
         messages.extend([Message::assistant("Hi!"), Message::user("How are you?")]);
     }
     let segments = template.render(&messages, End::Answer)?;
@@ -32,5 +35,5 @@ pub fn sample(template: &PromptTemplate, tokenizer: Option<&Tokenizer>) -> Resul
             .collect())
     };
     let tokens = tokenizer.map(spelled).transpose()?;
-    Ok(Sample { text: text(&segments), adds_bos: template.adds_bos(&segments), tokens })
+    Ok(RenderedSample { text: text(&segments), adds_bos: template.adds_bos(&segments), tokens })
 }

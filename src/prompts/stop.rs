@@ -11,7 +11,7 @@ const REGEX_BYTES: usize = 1 << 20;
 /// Stop rules of a template. The first one that fires ends the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stop {
+pub struct StopRules {
     /// The EOS ends the answer.
     #[serde(default)]
     pub eos: bool,
@@ -62,7 +62,7 @@ impl TryFrom<String> for StopRegex {
     }
 }
 
-impl Stop {
+impl StopRules {
     /// The byte at which an answer ends by strings and expression; `None` if it goes on.
     pub fn end(&self, answer: &str) -> Option<usize> {
         let strings = self.strings.iter().filter_map(|text| answer.find(text.as_str()));
@@ -82,19 +82,19 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fires_ends_the_answer() {
-        let stop: Stop =
+        let stop: StopRules =
             serde_yaml::from_str("strings: ['###', END]\nregex: '(?is)(###|instruction:).*'").unwrap();
         assert_eq!(stop.cut("yes\nInstruction: more\n###"), "yes\n");
         assert_eq!(stop.cut("yes END ###"), "yes ");
         assert_eq!(stop.cut("yes"), "yes");
         assert_eq!(stop.end("é###"), Some(2));
-        assert_eq!(Stop::default().end("anything"), None);
+        assert_eq!(StopRules::default().end("anything"), None);
     }
 
     #[test]
     fn a_broken_expression_is_refused() {
-        let message = serde_yaml::from_str::<Stop>("regex: '('").unwrap_err().to_string();
+        let message = serde_yaml::from_str::<StopRules>("regex: '('").unwrap_err().to_string();
         assert!(message.contains("regular expression"), "{message}");
-        assert!(serde_yaml::from_str::<Stop>("regex: 'a{1000}{1000}'").is_err());
+        assert!(serde_yaml::from_str::<StopRules>("regex: 'a{1000}{1000}'").is_err());
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::conversation::{Message, Role};
 use super::pattern::Pattern;
-use super::stop::Stop;
+use super::stop::StopRules;
 
 /// A prompt template (`zoo/prompts/NAME.yaml`).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,7 +15,7 @@ pub struct PromptTemplate {
     /// The name by which cards refer to it; also the name of the file.
     pub name: String,
     /// What it can render.
-    pub kind: Kind,
+    pub kind: TemplateKind,
     /// What it is, in a sentence or two.
     pub description: String,
     /// Where the facts were read (provenance tags of the cards).
@@ -33,7 +33,7 @@ pub struct PromptTemplate {
     #[serde(default)]
     pub other_systems: BTreeMap<String, NamedText>,
     /// What is written for each message.
-    pub layout: Layout,
+    pub layout: TemplateLayout,
     /// Roles whose contents lose the white space at both ends (as Python's `strip` does).
     #[serde(default)]
     pub strip: Vec<Role>,
@@ -46,7 +46,7 @@ pub struct PromptTemplate {
     pub encode: EncodeMode,
     /// When an answer ends.
     #[serde(default)]
-    pub stop: Stop,
+    pub stop: StopRules,
     /// The sampling that its authors recommend.
     #[serde(default)]
     pub sampling: Option<Sampling>,
@@ -63,7 +63,7 @@ pub struct PromptTemplate {
 /// What a template can render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum TemplateKind {
     /// Raw text that the model continues.
     Completion,
     /// One instruction, one answer.
@@ -75,7 +75,7 @@ pub enum Kind {
 /// The patterns of a template.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Layout {
+pub struct TemplateLayout {
     /// In front of everything, from the system text.
     #[serde(default)]
     pub system: Option<Pattern>,

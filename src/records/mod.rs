@@ -16,6 +16,6 @@ pub use ledger::{Identity, Ledger, LedgerError};
 pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, file_name,
 };
-pub use sample::{Choice, Header, SampleLine, read_samples, write_samples};
+pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;

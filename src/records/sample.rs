@@ -11,7 +11,7 @@ use crate::base::atomic::AtomicFile;
 /// The first line of a samples file.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename = "header")]
-pub struct Header {
+pub struct SampleHeader {
     /// The model's name.
     pub model: String,
     /// Digest of its weights; empty for answers that were written elsewhere.
@@ -92,7 +92,7 @@ fn is_zero(n: &usize) -> bool {
 }
 
 /// Writes a complete samples file.
-pub fn write_samples(path: &Path, header: &Header, lines: &[SampleLine]) -> io::Result<()> {
+pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -> io::Result<()> {
     let mut file = AtomicFile::create(path)?;
     serde_json::to_writer(&mut file, header)?;
     file.write_all(b"\n")?;

@@ -60,7 +60,7 @@ pub struct Card {
     /// The name of the prompt template that it was tuned with; `none` for a model of plain text.
     pub prompt: Option<String>,
     /// What ends an answer.
-    pub stop: Option<Stop>,
+    pub stop: Option<CardStop>,
     /// Whether a BOS token goes before a text.
     #[serde(default)]
     pub bos: Bos,
@@ -83,7 +83,7 @@ pub struct Card {
     pub src: Option<String>,
     /// The file the card was read from.
     #[serde(skip)]
-    pub origin: Origin,
+    pub origin: CardOrigin,
 }
 
 impl Card {
@@ -145,7 +145,7 @@ impl Card {
 /// What ends an answer, beside the end of the context.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stop {
+pub struct CardStop {
     /// Token ids.
     #[serde(default)]
     pub ids: Vec<u32>,
@@ -189,7 +189,7 @@ pub struct Integrity {
 
 /// Where a card was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct CardOrigin {
     /// The file, for messages: `zoo/x.yaml` if it is part of the binary, else its path.
     pub file: String,
     /// The folder of a card on disk: `path:` sources start here. `None` if it is part of the binary.

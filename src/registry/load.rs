@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::checker::Checker;
 use super::recipe::{self, Recipe};
-use super::{ArchitectureRecord, Card, Origin, RegistryError, TokenizerRecord, records, validate};
+use super::{ArchitectureRecord, Card, CardOrigin, RegistryError, TokenizerRecord, records, validate};
 use crate::base::yaml::{self, FileError, MAX_BYTES};
 
 /// A value with the file and the text it was read from (needed to name lines later).
@@ -68,7 +68,7 @@ impl Kind {
 }
 
 /// Reads and checks one file.
-pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: Origin) -> Result<Item, RegistryError> {
+pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: CardOrigin) -> Result<Item, RegistryError> {
     let name = yaml::stem(&origin.file).to_owned();
     Ok(match kind {
         Kind::Card => Item::Card(Box::new(card(text, origin)?)),
@@ -93,7 +93,7 @@ pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: Origin) -> Resu
 }
 
 /// Reads and checks one card.
-pub(super) fn card(text: Cow<'static, str>, origin: Origin) -> Result<Loaded<Card>, RegistryError> {
+pub(super) fn card(text: Cow<'static, str>, origin: CardOrigin) -> Result<Loaded<Card>, RegistryError> {
     let mut loaded: Loaded<Card> = read(text, origin.file.clone())?;
     loaded.value.origin = origin;
     validate::card(&loaded.checker(), &loaded.value)?;
@@ -146,7 +146,7 @@ pub(super) fn embedded() -> Result<Vec<Item>, RegistryError> {
         .par_iter()
         .filter_map(|(name, text)| Some((kind_of(name)?, name, text)))
         .map(|(kind, name, text)| {
-            parse(kind, Cow::Borrowed(*text), Origin { file: format!("zoo/{name}"), folder: None })
+            parse(kind, Cow::Borrowed(*text), CardOrigin { file: format!("zoo/{name}"), folder: None })
         })
         .collect()
 }
@@ -182,7 +182,7 @@ pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, 
 pub(super) fn file(kind: Kind, path: &Path) -> Result<Item, RegistryError> {
     let text = yaml::read_text(path, MAX_BYTES)?;
     let folder = path.parent().map(Path::to_owned);
-    parse(kind, Cow::Owned(text), Origin { file: path.display().to_string(), folder })
+    parse(kind, Cow::Owned(text), CardOrigin { file: path.display().to_string(), folder })
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ sources:
         "hidden_size: 64, intermediate_size: 8, num_hidden_layers: 1, vocab_size: 9, max_context: 8";
 
     fn error(text: &str) -> RegistryError {
-        let origin = Origin { file: "own/tiny.yaml".to_owned(), folder: None };
+        let origin = CardOrigin { file: "own/tiny.yaml".to_owned(), folder: None };
         match card(text.to_owned().into(), origin) {
             Ok(loaded) => panic!("accepted: {:?}", loaded.value),
             Err(error) => error,
@@ -215,7 +215,7 @@ sources:
 
     #[test]
     fn a_minimal_card_has_the_defaults() {
-        let card = card(CARD.into(), Origin::default()).unwrap().value;
+        let card = card(CARD.into(), CardOrigin::default()).unwrap().value;
         assert_eq!(card.sources.len(), 1);
         assert_eq!(card.sources[0].to_string(), "hub repository org/tiny");
         assert_eq!(card.parameters, None);

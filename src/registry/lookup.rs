@@ -257,7 +257,7 @@ fn by_name<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, Source};
+    use super::super::{CardOrigin, Source};
     use super::*;
 
     fn card(id: &str, aliases: &str, extra: &str) -> Item {
@@ -265,7 +265,7 @@ mod tests {
             "id: {id}\nname: X\naliases: [{aliases}]\nfamily: llama\nlicense: MIT\n\
              release: {{kind: full, format: gguf}}\n{extra}"
         );
-        load::parse(Kind::Card, text.into(), Origin { file: format!("{id}.yaml"), folder: None }).unwrap()
+        load::parse(Kind::Card, text.into(), CardOrigin { file: format!("{id}.yaml"), folder: None }).unwrap()
     }
 
     #[test]

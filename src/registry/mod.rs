@@ -26,11 +26,13 @@ mod validate;
 mod words;
 
 pub use architecture::{ArchitectureRecord, ModelType, RopeScalingKind, RopeScalingRecord};
-pub use card::{Bos, Card, Integrity, Origin, Stop};
+pub use card::{Bos, Card, CardOrigin, CardStop, Integrity};
 pub use error::{RegistryError, UnknownModel};
 pub use lookup::Registry;
 pub use published::Published;
 pub use reference::Reference;
-pub use release::{Digests, FileDigest, Key, Lora, Release, ReleaseKind, Rule, Vocabulary, VocabularyRule};
+pub use release::{
+    FileDigest, Key, Lora, Release, ReleaseDigests, ReleaseKind, Rule, VocabularyChange, VocabularyRule,
+};
 pub use source::{HubSource, PipSource, Source};
 pub use tokenizer::{TokenizerKind, TokenizerRecord};

@@ -1,7 +1,7 @@
 //! Checks on what cards, tokenizers and recipes have in common: adapters and digests of files.
 
 use super::checker::{Checker, is_relative};
-use super::{Digests, Lora, RegistryError};
+use super::{Lora, RegistryError, ReleaseDigests};
 
 /// Projections of a transformer block that an adapter can target.
 const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -24,7 +24,11 @@ pub(super) fn lora(checker: &Checker<'_>, field: &str, lora: &Lora) -> Result<()
 }
 
 /// Digests of a release or of a tokenizer.
-pub(super) fn digests(checker: &Checker<'_>, field: &str, digests: &Digests) -> Result<(), RegistryError> {
+pub(super) fn digests(
+    checker: &Checker<'_>,
+    field: &str,
+    digests: &ReleaseDigests,
+) -> Result<(), RegistryError> {
     for (file, digest) in &digests.files {
         checker.require(
             is_relative(file),

@@ -34,9 +34,9 @@ pub struct Release {
     /// The key of encrypted files.
     pub key: Option<Key>,
     /// What becomes of the rows of the embedding and of the output layer.
-    pub vocabulary: Option<Vocabulary>,
+    pub vocabulary: Option<VocabularyChange>,
     /// Known digests of the files.
-    pub digests: Option<Digests>,
+    pub digests: Option<ReleaseDigests>,
     /// Revisions of the repository that hold another network than `main`: revision → architecture.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<String, String>,
@@ -161,7 +161,7 @@ pub struct Key {
 /// What becomes of the rows of the embedding and of the output layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Vocabulary {
+pub struct VocabularyChange {
     /// How the base's rows become the model's.
     pub rule: VocabularyRule,
     /// Rows of the result.
@@ -189,7 +189,7 @@ pub enum VocabularyRule {
 /// Known digests of released files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Digests {
+pub struct ReleaseDigests {
     /// File name → digests.
     pub files: BTreeMap<String, FileDigest>,
     /// What they are digests of, where it is not the files as released.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Digests;
+use super::ReleaseDigests;
 
 /// Sizes, marks and digests of a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct TokenizerRecord {
     /// How its vocabulary was made.
     pub construction: Option<String>,
     /// Digests of its files.
-    pub digests: Option<Digests>,
+    pub digests: Option<ReleaseDigests>,
     /// What to know.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -131,7 +131,7 @@ pub(super) fn adapters(loaded: &mut Loaded<Card>, recipe: Option<&Recipe>) -> Re
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, load};
+    use super::super::{CardOrigin, load};
     use super::*;
 
     const SHARED: &str = "\
@@ -152,7 +152,7 @@ stages:
         let text = format!(
             "id: own\nname: Own\nfamily: llama\nlicense: MIT\nrelease: {{kind: full, format: gguf}}\n{extra}"
         );
-        let origin = Origin { file: "own.yaml".to_owned(), folder: None };
+        let origin = CardOrigin { file: "own.yaml".to_owned(), folder: None };
         load::card(text.into(), origin).unwrap()
     }
 

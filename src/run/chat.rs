@@ -9,7 +9,7 @@ use super::{Options, RunError};
 use crate::forms::TokenizerSource;
 use crate::model::Checkpoint;
 use crate::prompts::chat_template::ChatTemplates;
-use crate::prompts::{self, ChatFormat, Kind, PromptTemplates};
+use crate::prompts::{self, ChatFormat, PromptTemplates, TemplateKind};
 use crate::records::{ChatRecord, ModelRecord};
 use crate::tasks::Chat;
 use crate::tokenizer::Tokenizer;
@@ -88,7 +88,7 @@ impl<'a> Templates<'a> {
             let Some(named) = self.card else { return Ok(None) };
             let templates = prompt_templates(self.own_cards)?;
             let template = prompts::find(&templates, named)?;
-            Ok((template.kind != Kind::Completion).then(|| ChatFormat::of_card(template)))
+            Ok((template.kind != TemplateKind::Completion).then(|| ChatFormat::of_card(template)))
         };
         let known: Vec<&str> = self.own.templates.iter().map(|template| template.name.as_str()).collect();
         let brings = match known[..] {

@@ -8,8 +8,10 @@ use super::folder::RUN_FILE;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
-use crate::evaluate::{Finding, TaskMetric, TaskResult};
-use crate::records::{BuiltRecord, ChatRecord, Header, RunRecord, SuiteRecord, file_name, write_samples};
+use crate::evaluate::{SanityFinding, TaskMetric, TaskResult};
+use crate::records::{
+    BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, write_samples,
+};
 use crate::report::table::data;
 use crate::report::{Row, Table, comparison_csv, comparison_markdown, results};
 use crate::store::Lock;
@@ -65,7 +67,7 @@ fn provenance(record: &RunRecord) -> String {
 }
 
 /// `sanity.csv`: one line per model, task and check that found something.
-fn sanity(models: &[Outcome]) -> Table<(&Outcome, &Finding)> {
+fn sanity(models: &[Outcome]) -> Table<(&Outcome, &SanityFinding)> {
     Table::of(models.iter().flat_map(|model| model.findings.iter().map(move |found| (model, found))))
         .column(data("model"), |(model, _)| &model.identity.name)
         .column(data("task"), |(_, found)| &found.task)
@@ -103,13 +105,13 @@ pub fn built_record(lock: &Lock) -> BuiltRecord {
     }
 }
 
-fn header(model: &ModelIdentity, task: &TaskResult) -> Header {
+fn header(model: &ModelIdentity, task: &TaskResult) -> SampleHeader {
     let mut metrics = BTreeMap::new();
     for TaskMetric { metric, filter, value, .. } in &task.metrics {
         metrics.insert(format!("{metric},{filter}"), Some(value.value));
         metrics.insert(format!("{metric}_stderr,{filter}"), value.stderr);
     }
-    Header {
+    SampleHeader {
         model: model.name.clone(),
         weights_sha256: model.weights_sha256.clone(),
         task: task.name().to_owned(),

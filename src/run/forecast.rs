@@ -14,7 +14,7 @@ pub struct Forecast {
     /// The model's name.
     pub model: String,
     /// Each task by itself.
-    pub tasks: Vec<Line>,
+    pub tasks: Vec<TaskForecast>,
     /// Requests of all tasks.
     pub requests: usize,
     /// Tokens of all tasks together.
@@ -35,7 +35,7 @@ pub struct Forecast {
 
 /// One task by itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
+pub struct TaskForecast {
     /// Its name.
     pub task: String,
     /// Documents.
@@ -60,17 +60,22 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
     let plan = Plan::new(&requests, subject.limits).map_err(|error| questions.refused(error))?;
     let matmul = kernels::by_name(subject.matmul, subject.precision);
     let speed = matmul.map(|matmul| calibrate(matmul.as_ref(), config));
-    let line = |asked: &AskedTask| -> Result<(Line, Work), RunError> {
+    let line = |asked: &AskedTask| -> Result<(TaskForecast, Work), RunError> {
         let own: Vec<_> = asked.encoded.requests().cloned().collect();
         let plan = Plan::new(&own, subject.limits).expect("the plan of all tasks holds these requests");
         let task = &asked.task;
         let (documents, requests) = (task.docs.len(), own.len());
-        let line =
-            Line { task: task.task.name.clone(), documents, requests, tokens: plan.tokens, share: 0.0 };
+        let line = TaskForecast {
+            task: task.task.name.clone(),
+            documents,
+            requests,
+            tokens: plan.tokens,
+            share: 0.0,
+        };
         Ok((line, work(&plan, config)))
     };
-    let lines: Vec<(Line, Work)> = questions.tasks.iter().map(line).collect::<Result<_, _>>()?;
-    let (mut lines, works): (Vec<Line>, Vec<Work>) = lines.into_iter().unzip();
+    let lines: Vec<(TaskForecast, Work)> = questions.tasks.iter().map(line).collect::<Result<_, _>>()?;
+    let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = lines.into_iter().unzip();
     for (line, share) in lines.iter_mut().zip(shares(&works, speed)) {
         line.share = share;
     }

@@ -11,7 +11,7 @@ use super::{Options, RunError};
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::digest::sha256;
 use crate::evaluate::TaskResult;
-use crate::evaluate::harness::{Facts, SpecialTokens, results, samples, sanitized};
+use crate::evaluate::harness::{RunFacts, SpecialTokens, results, samples, sanitized};
 use crate::python::print::dumps;
 use crate::records::{RunRecord, Timestamp, file_name};
 use crate::tasks::{Limit, Suite};
@@ -38,7 +38,7 @@ pub fn write(
             }
         }
         let (limit, date) = (options.limit.map(limit), started.seconds());
-        let facts = Facts { run: record, model, special_tokens, limit, date, task_hashes };
+        let facts = RunFacts { run: record, model, special_tokens, limit, date, task_hashes };
         let text = dumps(&results(suites, tasks, &facts), Some(2));
         write_atomically(&own.join(format!("results_{file_date}.json")), text.as_bytes())?;
         if models.len() == 1 {

@@ -38,15 +38,15 @@ pub use again::score_run;
 pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
 pub use error::RunError;
-pub use forecast::{Forecast, Line};
+pub use forecast::{Forecast, TaskForecast};
 pub use options::{Computing, Options, Places};
 pub use session::Finished;
-pub use subject::{Located, name_of};
+pub use subject::{LocatedModel, name_of};
 
 /// What a run takes from its surroundings.
 pub struct World<'a> {
     /// Finds the model that a name means, and fetches or builds it if need be.
-    pub find: &'a dyn Fn(&str) -> Result<Located, RunError>,
+    pub find: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
     /// Says how far the work is.
     pub progress: &'a dyn Progress,
 }

@@ -2,7 +2,7 @@
 
 use super::rows::ModelIdentity;
 use crate::evaluate::harness::SpecialTokens;
-use crate::evaluate::{Finding, TaskResult};
+use crate::evaluate::{SanityFinding, TaskResult};
 use crate::records::ModelRecord;
 
 /// One respondent's part of a run, in one variant.
@@ -14,7 +14,7 @@ pub struct Outcome {
     /// Its tasks, graded.
     pub tasks: Vec<TaskResult>,
     /// What is to be known of their documents.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<SanityFinding>,
     /// What the run's description says of a model that was asked now, with the special tokens of its tokenizer; `None` for
     /// answers that were there before the run.
     pub asked: Option<(ModelRecord, SpecialTokens)>,

@@ -4,7 +4,7 @@ use crate::base::digest::sha256;
 use crate::evaluate::{GroupValue, TaskMetric, TaskResult, group_values, other_averages};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
-use crate::tasks::{Aggregate as GroupMetric, Group, Suite};
+use crate::tasks::{Group, GroupMetric, Suite};
 
 /// What the rows say about the model.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,7 +18,7 @@ use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
-    Answers, EvaluateError, Finding, Overlong, TaskResult, grade, ordered, summary, unparsed,
+    Answers, EvaluateError, Overlong, SanityFinding, TaskResult, grade, ordered, summary, unparsed,
 };
 use crate::records::{ModelRecord, RequestRecord, RunRecord, Timestamp, file_name};
 use crate::report::Row;
@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
         let asked_now = effort.is_some();
         for variant in variants {
             let own = graded.by_ref().take(variant.tasks.len());
-            let (tasks, findings): (Vec<TaskResult>, Vec<Vec<Finding>>) = own.unzip();
+            let (tasks, findings): (Vec<TaskResult>, Vec<Vec<SanityFinding>>) = own.unzip();
             let mut findings = ordered(findings.into_iter().flatten());
             if asked_now {
                 findings.extend(tasks.iter().filter_map(unparsed));
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
         about: About,
         variant: &Variant,
         tasks: Vec<TaskResult>,
-        findings: Vec<Finding>,
+        findings: Vec<SanityFinding>,
         effort: Option<Effort>,
     ) {
         let protocol = &variant.protocol;

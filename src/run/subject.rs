@@ -23,7 +23,7 @@ use crate::weights::FileDigests;
 
 /// A model that was found on the disk.
 #[derive(Debug, Clone)]
-pub struct Located {
+pub struct LocatedModel {
     /// The name in tables: the card's id, or what [`name_of`] says.
     pub name: String,
     /// Its card, if it has one.
@@ -71,8 +71,8 @@ impl Subject {
     ///
     /// # Errors
     /// What of it cannot be read or used, and a difference that is taken for a model.
-    pub fn open(found: Located, options: &Options) -> Result<Self, RunError> {
-        let Located { name, card, path } = found;
+    pub fn open(found: LocatedModel, options: &Options) -> Result<Self, RunError> {
+        let LocatedModel { name, card, path } = found;
         let computing = &options.computing;
         let checkpoint = Checkpoint::open(&path)?;
         let lock = Lock::find(&path)?;

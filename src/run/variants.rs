@@ -9,7 +9,7 @@ use super::subject::Subject;
 use super::{Options, RunError};
 use crate::evaluate::EvaluateError;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
-use crate::tasks::protocol::{Protocol, Scored, find_protocol};
+use crate::tasks::protocol::{Protocol, ScoredTokens, find_protocol};
 use crate::tasks::{Chat, DataStore, OutputType, PrepareOptions, PreparedTask, Suite, Task, prepare};
 
 /// One way of asking a model.
@@ -172,7 +172,7 @@ fn protocols(options: &Options) -> Result<Vec<Protocol>, RunError> {
         for metric in &protocol.metrics {
             let fail = |text: String| RunError::Usage(format!("protocol {}: {text}", protocol.name));
             known_metric(metric).map_err(|text| fail(format!("metrics: {text}")))?;
-            if metric == "acc_ppl" && protocol.scored != Scored::Whole {
+            if metric == "acc_ppl" && protocol.scored != ScoredTokens::Whole {
                 return Err(fail("acc_ppl needs `scored: whole`, found another rule".to_owned()));
             }
         }

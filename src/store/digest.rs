@@ -75,11 +75,11 @@ pub fn digest_tensors(
 mod tests {
     use super::*;
     use crate::base::progress::Silent;
-    use crate::forms::sample::Memory;
+    use crate::forms::sample::MemorySource;
 
     #[test]
     fn the_digest_is_that_of_the_documented_lines() {
-        let source = Memory::default().with_bytes("a", Dtype::U8, &[], vec![b'a']).with_bytes(
+        let source = MemorySource::default().with_bytes("a", Dtype::U8, &[], vec![b'a']).with_bytes(
             "b",
             Dtype::U8,
             &[3, 1],

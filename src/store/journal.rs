@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TensorDigest;
-use super::place::{Place, cannot_write, sync_folder};
+use super::place::{ClaimedTarget, cannot_write, sync_folder};
 use super::work::difference;
 use crate::base::journal::{LineFile, checksum};
 use crate::forms::FormError;
@@ -54,18 +54,18 @@ impl Start {
 
 /// A finished tensor.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct FinishedTensor {
     tensor: String,
     sha256: String,
 }
 
 /// The open journal.
 #[derive(Debug)]
-pub(super) struct Journal(LineFile);
+pub(super) struct TensorJournal(LineFile);
 
-impl Journal {
+impl TensorJournal {
     /// Opens the journal of a place for `work`, and says what it holds. Other work is removed from the place.
-    pub(super) fn open(place: &Place, work: &Value) -> Result<(Self, Start), FormError> {
+    pub(super) fn open(place: &ClaimedTarget, work: &Value) -> Result<(Self, Start), FormError> {
         let path = place.journal();
         let mut text = Vec::new();
         match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
@@ -83,7 +83,7 @@ impl Journal {
         let resumed = matches!(start, Start::Resumed(_));
         let mut file = LineFile::after(&path, if resumed { good as u64 } else { 0 }, Duration::ZERO);
         file.cut().map_err(|e| cannot_write(&path, e))?;
-        let mut journal = Journal(file);
+        let mut journal = TensorJournal(file);
         if !resumed {
             place.clear()?;
             journal.append(&[work.to_string()])?;
@@ -95,7 +95,7 @@ impl Journal {
     /// Writes down finished tensors; their bytes must have been synced.
     pub(super) fn finished(&mut self, tensors: &[TensorDigest]) -> Result<(), FormError> {
         let line = |digest: &TensorDigest| {
-            let line = Line { tensor: digest.name.clone(), sha256: digest.sha256.clone() };
+            let line = FinishedTensor { tensor: digest.name.clone(), sha256: digest.sha256.clone() };
             serde_json::to_string(&line).expect("two strings always serialise")
         };
         self.append(&tensors.iter().map(line).collect::<Vec<_>>())
@@ -117,7 +117,7 @@ fn read(text: &[u8]) -> (Option<Value>, BTreeMap<String, String>, usize) {
             let Ok(found) = serde_json::from_slice(json) else { break };
             work = Some(found);
         } else {
-            let Ok(Line { tensor, sha256 }) = serde_json::from_slice(json) else { break };
+            let Ok(FinishedTensor { tensor, sha256 }) = serde_json::from_slice(json) else { break };
             claims.insert(tensor, sha256);
         }
         good += line.len();

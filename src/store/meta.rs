@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::place::{Place, check_target};
-use super::{SMALL_FILES, Written, locked_inputs, proof, small};
+use super::place::{ClaimedTarget, check_target};
+use super::{SMALL_FILES, WrittenModel, locked_inputs, proof, small};
 use crate::base::digest::sha256_of_file;
 use crate::base::progress::{Progress, Silent};
 use crate::forms::{FormError, HfModel, MetaAsHf};
@@ -33,11 +33,11 @@ pub fn write_meta_folder(
     force: bool,
     lineage: &BuildRecord,
     progress: &dyn Progress,
-) -> Result<Written, FormError> {
+) -> Result<WrittenModel, FormError> {
     let began = Instant::now();
     let plan = MetaPlan::new(model, shards)?;
     let inputs = locked_inputs(&lineage.inputs)?;
-    let place = Place::claim(out, "folder", &lineage.inputs, || check_target(out, force))?;
+    let place = ClaimedTarget::claim(out, "folder", &lineage.inputs, || check_target(out, force))?;
     let (lock, notes) = place.starting_over(|| {
         place.check_room(plan.bytes() + SMALL_FILES)?;
         let report = plan.write(&place.model, progress)?;
@@ -49,7 +49,7 @@ pub fn write_meta_folder(
         Ok((lock, report.notes))
     })?;
     let folder = place.finish(force)?;
-    Ok(Written { folder, lock, tensor_bytes: plan.bytes(), kept: 0, notes, elapsed: began.elapsed() })
+    Ok(WrittenModel { folder, lock, tensor_bytes: plan.bytes(), kept: 0, notes, elapsed: began.elapsed() })
 }
 
 fn locked(folder: &Path, name: &str) -> Result<LockedFile, FormError> {

@@ -36,21 +36,21 @@ use rayon::prelude::*;
 
 pub use self::digest::{TensorDigest, digest_tensors, tensors_sha256};
 pub use self::gguf_out::{GgufFileType, GgufPlan, GgufReport};
-use self::journal::{Journal, Start};
+use self::journal::{Start, TensorJournal};
 pub use self::lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use self::meta::write_meta_folder;
 pub use self::meta_out::{MetaPlan, MetaReport};
-use self::place::Place;
+use self::place::ClaimedTarget;
 pub use self::place::check_target;
 pub use self::single::{WrittenFile, write_gguf_file};
-use self::stream::Slot;
+use self::stream::TensorSlot;
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::fault::Refusal;
 use crate::base::progress::{Progress, Silent, Unit};
 use crate::config::{LlamaConfig, ModelConfig};
 use crate::forms::{Cast, FormError, HfModel, without_buffers};
 use crate::rebuild::{BuildRecord, InputFile, InputRecord};
-use crate::weights::safetensors::{Layout, PlannedTensor};
+use crate::weights::safetensors::{FileLayout, PlannedTensor};
 use crate::weights::{self, Dtype, TensorInfo, TensorSource};
 
 /// The hub's customary limit of one file.
@@ -91,7 +91,7 @@ pub fn no_check(_: &dyn TensorSource) -> Result<(), FormError> {
 
 /// A model that was written.
 #[derive(Debug, Clone)]
-pub struct Written {
+pub struct WrittenModel {
     /// Its folder.
     pub folder: PathBuf,
     /// Its lock file.
@@ -125,7 +125,7 @@ pub fn write_model(
     lineage: BuildRecord,
     check: Check<'_>,
     progress: &dyn Progress,
-) -> Result<Written, FormError> {
+) -> Result<WrittenModel, FormError> {
     let began = Instant::now();
     let kept = without_buffers(&model.tensors);
     let source: Box<dyn TensorSource + '_> = match options.dtype {
@@ -133,13 +133,14 @@ pub fn write_model(
         None => Box::new(kept),
     };
     let metadata = |digest: &str| header_metadata(&lineage, digest);
-    let layout = Layout::plan(&in_layers(source.tensors()), options.shard_bytes, &metadata(&"0".repeat(64)))?;
+    let layout =
+        FileLayout::plan(&in_layers(source.tensors()), options.shard_bytes, &metadata(&"0".repeat(64)))?;
     let small = small::SmallFiles::of(model, &layout, options.dtype)?;
     let inputs = locked_inputs(&lineage.inputs)?;
 
-    let place = Place::claim(out, "folder", &lineage.inputs, || check_target(out, options.force))?;
+    let place = ClaimedTarget::claim(out, "folder", &lineage.inputs, || check_target(out, options.force))?;
     let work = work::describe(&lineage, &layout, &metadata(&"0".repeat(64)))?;
-    let (mut journal, start) = Journal::open(&place, &work)?;
+    let (mut journal, start) = TensorJournal::open(&place, &work)?;
     start.say(&place.target, layout.files.iter().map(|file| file.tensors.len()).sum());
 
     // What an interrupted build holds already is room.
@@ -147,16 +148,16 @@ pub fn write_model(
     place.check_room(size.saturating_sub(place.occupied(&layout)))?;
     let files = place.open_files(&layout)?;
     let planned = layout.files.iter().enumerate();
-    let slots: Vec<Slot> = planned
-        .flat_map(|(file, planned)| planned.tensors.iter().map(move |tensor| Slot { file, tensor }))
+    let slots: Vec<TensorSlot> = planned
+        .flat_map(|(file, planned)| planned.tensors.iter().map(move |tensor| TensorSlot { file, tensor }))
         .collect();
 
     progress.begin(&format!("writing {}", place.target.display()), Some(layout.total_size), Unit::Bytes);
     let tensors = (|| {
         let finished = confirm(start, &slots, &files, progress)?;
         let kept = finished.len();
-        let is_to_do = |slot: &&Slot| !finished.contains_key(&slot.tensor.info.name);
-        let todo: Vec<Slot> = slots.iter().filter(is_to_do).copied().collect();
+        let is_to_do = |slot: &&TensorSlot| !finished.contains_key(&slot.tensor.info.name);
+        let todo: Vec<TensorSlot> = slots.iter().filter(is_to_do).copied().collect();
         let output = stream::Output { files: &files, sync_bytes: options.sync_bytes };
         let mut tensors = stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?;
         tensors.extend(finished.into_values());
@@ -179,7 +180,7 @@ pub fn write_model(
     check(weights::open(&place.model)?.as_ref())?;
     let folder = place.finish(options.force)?;
     let notes = Vec::new();
-    Ok(Written { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
+    Ok(WrittenModel { folder, lock, tensor_bytes: layout.total_size, kept, notes, elapsed: began.elapsed() })
 }
 
 /// The configuration of a model that is to be written as `format`, which knows nothing but LLaMA.
@@ -243,7 +244,7 @@ fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, FormError> 
 /// The tensors that the journal claims and whose bytes on the disk have the digest that it says, by name.
 fn confirm(
     start: Start,
-    slots: &[Slot<'_>],
+    slots: &[TensorSlot<'_>],
     files: &[(PathBuf, File)],
     progress: &dyn Progress,
 ) -> Result<BTreeMap<String, TensorDigest>, FormError> {

@@ -12,11 +12,11 @@ use crate::rebuild::InputRecord;
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, Lock};
 use crate::weights::WeightsError;
-use crate::weights::safetensors::{Layout, PlannedFile};
+use crate::weights::safetensors::{FileLayout, PlannedFile};
 
 /// A target that this process alone works on.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ClaimedTarget {
     /// The folder that the model will be.
     pub(super) target: PathBuf,
     /// The folder beside it in which everything happens.
@@ -27,7 +27,7 @@ pub(super) struct Place {
     _lock: File,
 }
 
-impl Place {
+impl ClaimedTarget {
     /// Checks the target, makes the folder beside it and locks it. `what` the target is, for errors.
     pub(super) fn claim<T>(
         out: &Path,
@@ -41,7 +41,7 @@ impl Place {
         let lock = lock(&container, out)?;
         let model = container.join("model");
         fs::create_dir_all(&model).map_err(|e| FormError::io(&model, "create", e))?;
-        Ok(Place { target: out.to_owned(), container, model, _lock: lock })
+        Ok(ClaimedTarget { target: out.to_owned(), container, model, _lock: lock })
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -74,7 +74,7 @@ impl Place {
     }
 
     /// Bytes on the disk that the planned files hold already.
-    pub(super) fn occupied(&self, layout: &Layout) -> u64 {
+    pub(super) fn occupied(&self, layout: &FileLayout) -> u64 {
         let about = |name: &str| fs::metadata(self.model.join(name)).ok();
         layout.files.iter().filter_map(|file| Some(about(&file.name)?.blocks() * 512)).sum()
     }
@@ -94,7 +94,7 @@ impl Place {
     }
 
     /// Removes what is no planned file, such as the small files of a build that was interrupted at its end.
-    fn remove_others(&self, layout: &Layout) -> Result<(), FormError> {
+    fn remove_others(&self, layout: &FileLayout) -> Result<(), FormError> {
         let entries = fs::read_dir(&self.model).map_err(|e| FormError::io(&self.model, "list", e))?;
         for entry in entries.flatten() {
             if !layout.files.iter().any(|file| *file.name == *entry.file_name()) {
@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// Opens the planned files at their full size; their room on the disk is taken at once where the system can do that.
-    pub(super) fn open_files(&self, layout: &Layout) -> Result<Vec<(PathBuf, File)>, FormError> {
+    pub(super) fn open_files(&self, layout: &FileLayout) -> Result<Vec<(PathBuf, File)>, FormError> {
         self.remove_others(layout)?;
         let open = |file: &PlannedFile| {
             let path = self.model.join(&file.name);

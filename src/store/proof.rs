@@ -57,14 +57,14 @@ fn fault(source: &dyn TensorSource, tensor: &str, expected: String, found: Strin
 mod tests {
     use super::*;
     use crate::base::progress::Silent;
-    use crate::forms::sample::Memory;
+    use crate::forms::sample::MemorySource;
     use crate::store::digest_tensors;
     use crate::weights::Dtype;
 
     #[test]
     fn another_tensor_or_one_more_is_told() {
         let source = |last: u8| {
-            Memory::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]).with_bytes(
+            MemorySource::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]).with_bytes(
                 "b",
                 Dtype::U8,
                 &[2],
@@ -77,7 +77,7 @@ mod tests {
         assert!(text.contains("\"b\"") && text.contains("as written"), "{text}");
         let text = read_back(&source(4), &written[..1], &Silent).unwrap_err().to_string();
         assert!(text.contains("\"b\"") && text.contains("expected 1 tensors, found 2"), "{text}");
-        let fewer = Memory::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]);
+        let fewer = MemorySource::default().with_bytes("a", Dtype::U8, &[2], vec![1, 2]);
         assert!(read_back(&fewer, &written, &Silent).is_err());
     }
 }

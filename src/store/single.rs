@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::place::{Place, move_new, parent, sync_folder};
+use super::place::{ClaimedTarget, move_new, parent, sync_folder};
 use super::{SMALL_FILES, proof};
 use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
@@ -56,7 +56,7 @@ pub fn write_gguf_file(
 ) -> Result<WrittenFile, FormError> {
     let began = Instant::now();
     let plan = GgufPlan::new(model, file_type)?;
-    let place = Place::claim(out, "file", inputs, || check_target(out, force))?;
+    let place = ClaimedTarget::claim(out, "file", inputs, || check_target(out, force))?;
     let file = place.model.join("model.gguf");
     let report = place.starting_over(|| {
         place.check_room(plan.bytes() + SMALL_FILES)?;

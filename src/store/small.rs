@@ -13,7 +13,7 @@ use crate::base::fault::Refusal;
 use crate::forms::{FormError, HfModel, Sidecar, SidecarContent};
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, LockedFile};
-use crate::weights::safetensors::Layout;
+use crate::weights::safetensors::FileLayout;
 use crate::weights::{Dtype, INDEX_FILE};
 
 const CONFIG_FILE: &str = "config.json";
@@ -26,7 +26,11 @@ pub(super) struct SmallFiles<'a> {
 
 impl<'a> SmallFiles<'a> {
     /// The files of a model; a name that is none, or that two files have, is refused before any work.
-    pub(super) fn of(model: &'a HfModel, layout: &Layout, dtype: Option<Dtype>) -> Result<Self, FormError> {
+    pub(super) fn of(
+        model: &'a HfModel,
+        layout: &FileLayout,
+        dtype: Option<Dtype>,
+    ) -> Result<Self, FormError> {
         let mut config = model.config.clone();
         if let Some(name) = dtype.and_then(Dtype::torch_name) {
             // Newer files call it dtype.

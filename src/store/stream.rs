@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
-use super::journal::Journal;
+use super::journal::TensorJournal;
 use super::place::cannot_write;
 use crate::base::digest::sha256;
 use crate::base::fault::Refusal;
@@ -27,14 +27,14 @@ const BLOCK: usize = 8 << 20;
 
 /// Where a tensor goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot<'a> {
+pub(super) struct TensorSlot<'a> {
     /// Position of its file.
     pub(super) file: usize,
     /// What it is, and its place there.
     pub(super) tensor: &'a PlannedTensor,
 }
 
-impl Slot<'_> {
+impl TensorSlot<'_> {
     pub(super) fn digest(&self, sha256: String) -> TensorDigest {
         let TensorInfo { name, dtype, shape } = self.tensor.info.clone();
         TensorDigest { name, dtype, shape, sha256 }
@@ -53,13 +53,13 @@ pub(super) struct Output<'a> {
 /// finished are in the journal all the same.
 pub(super) fn run(
     source: &dyn TensorSource,
-    slots: &[Slot<'_>],
+    slots: &[TensorSlot<'_>],
     output: &Output<'_>,
-    journal: &mut Journal,
+    journal: &mut TensorJournal,
     progress: &dyn Progress,
 ) -> Result<Vec<TensorDigest>, FormError> {
     thread::scope(|scope| {
-        let (to_writer, computed) = sync_channel::<(&Slot, TensorView)>(0);
+        let (to_writer, computed) = sync_channel::<(&TensorSlot, TensorView)>(0);
         let (to_committer, written) = channel();
         let writer = scope.spawn(move || {
             for (slot, view) in computed {
@@ -97,8 +97,8 @@ fn result_of<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 /// Hands on one tensor after the other. If the thread at the other end failed, that says why.
 fn compute<'a>(
     source: &'a dyn TensorSource,
-    slots: &'a [Slot<'_>],
-    to_writer: SyncSender<(&'a Slot<'a>, TensorView<'a>)>,
+    slots: &'a [TensorSlot<'_>],
+    to_writer: SyncSender<(&'a TensorSlot<'a>, TensorView<'a>)>,
 ) -> Result<(), FormError> {
     for (i, slot) in slots.iter().enumerate() {
         if let Some(next) = slots.get(i + 1) {
@@ -120,7 +120,7 @@ fn compute<'a>(
 }
 
 fn write(
-    slot: &Slot<'_>,
+    slot: &TensorSlot<'_>,
     data: &[u8],
     output: &Output<'_>,
     progress: &dyn Progress,
@@ -137,9 +137,9 @@ fn write(
 
 /// Writes tensors down, whose bytes were written, after syncing their files.
 fn commit(
-    written: &Receiver<(&Slot<'_>, String)>,
+    written: &Receiver<(&TensorSlot<'_>, String)>,
     output: &Output<'_>,
-    journal: &mut Journal,
+    journal: &mut TensorJournal,
 ) -> Result<Vec<TensorDigest>, FormError> {
     let mut digests = Vec::new();
     let (mut files, mut bytes, mut synced) = (BTreeSet::new(), 0, 0);

@@ -11,15 +11,15 @@ use serde_json::json;
 
 use super::*;
 use crate::base::progress::Silent;
-use crate::forms::sample::Memory;
+use crate::forms::sample::MemorySource;
 use crate::forms::{Sidecar, SidecarContent};
 use crate::rebuild::InputFile;
 use crate::store::{LOCK_FILE, digest_tensors};
 use crate::weights::{self, Access, INDEX_FILE, TensorView, WeightsError};
 
 /// Twelve layers of a matrix and a bias, and what else a model has.
-fn tensors() -> Memory {
-    let mut all = Memory::default();
+fn tensors() -> MemorySource {
+    let mut all = MemorySource::default();
     let bytes =
         |seed: usize, n: usize| -> Vec<u8> { (0..n).map(|i| (i * 7 + seed * 13) as u8 & 0x3f).collect() };
     for layer in 0..12 {
@@ -38,7 +38,7 @@ fn tensors() -> Memory {
 
 /// Notes which tensors are asked for, and fails at the asked-for count.
 struct Flaky {
-    inner: Memory,
+    inner: MemorySource,
     asked: Mutex<Vec<String>>,
     fail_at: usize,
 }
@@ -91,7 +91,7 @@ fn options() -> StoreOptions {
     StoreOptions { shard_bytes: 1000, sync_bytes: 1, ..Default::default() }
 }
 
-fn write(source: impl TensorSource + 'static, out: &Path) -> Result<Written, FormError> {
+fn write(source: impl TensorSource + 'static, out: &Path) -> Result<WrittenModel, FormError> {
     write_model(&model(source), out, &options(), record(&[]), &no_check, &Silent)
 }
 
@@ -102,7 +102,7 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), read(entry.path()))).collect()
 }
 
-fn refusal(result: Result<Written, FormError>) -> String {
+fn refusal(result: Result<WrittenModel, FormError>) -> String {
     match result {
         Err(FormError::Refused(refusal)) => refusal.to_string(),
         other => panic!("expected a refusal, found {other:?}"),
@@ -301,7 +301,7 @@ fn a_model_is_not_replaced_by_itself() {
 fn two_builds_of_one_target_do_not_meet() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
-    let place = Place::claim(&out, "folder", &[], || Ok(())).unwrap();
+    let place = ClaimedTarget::claim(&out, "folder", &[], || Ok(())).unwrap();
     let text = refusal(write(tensors(), &out));
     assert!(text.contains("no other process") && text.contains("wait"), "{text}");
     drop(place);
@@ -362,7 +362,7 @@ fn no_room_is_said_before_the_work() {
 
 #[test]
 fn a_source_that_gives_something_else_is_refused() {
-    struct Liar(Memory, Vec<TensorInfo>);
+    struct Liar(MemorySource, Vec<TensorInfo>);
     impl TensorSource for Liar {
         fn tensors(&self) -> &[TensorInfo] {
             &self.1
@@ -375,7 +375,7 @@ fn a_source_that_gives_something_else_is_refused() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let memory = Memory::default().with_bytes("w", Dtype::U8, &[4], vec![1; 4]);
+    let memory = MemorySource::default().with_bytes("w", Dtype::U8, &[4], vec![1; 4]);
     let claimed = vec![TensorInfo { name: "w".into(), dtype: Dtype::U8, shape: vec![5] }];
     let text = refusal(write(Liar(memory, claimed), &folder.path().join("made")));
     assert!(text.contains("expected U8 [5]") && text.contains("found U8 [4]"), "{text}");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::base::digest::{Digest as _, Sha256, hex};
 use crate::forms::FormError;
 use crate::rebuild::{BuildRecord, InputFile, InputRecord};
-use crate::weights::safetensors::Layout;
+use crate::weights::safetensors::FileLayout;
 
 /// Version of the journal.
 const VERSION: u32 = 1;
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// much as the build.
 pub(super) fn describe(
     lineage: &BuildRecord,
-    layout: &Layout,
+    layout: &FileLayout,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Value, FormError> {
     let mut hasher = Sha256::new();

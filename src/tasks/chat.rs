@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::prompt::{Delimited, plain};
-use crate::prompts::{self, ChatFormat, End, Message, Role, Segment, Written};
+use crate::prompts::{self, ChatFormat, End, Message, PromptSegment, Role, WrittenChat};
 
 /// How the prompts of a run are written as conversations.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +26,11 @@ pub struct Chat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatSegments {
     /// The prompt; requests with one context share it.
-    pub context: Arc<[Segment]>,
+    pub context: Arc<[PromptSegment]>,
     /// Whether the first text of `answer` goes on with the last text of `context`.
     pub joined: bool,
     /// The answer that is scored; empty where the model is to write one.
-    pub answer: Vec<Segment>,
+    pub answer: Vec<PromptSegment>,
 }
 
 /// A written prompt.
@@ -39,7 +39,7 @@ pub(super) struct Context {
     /// The prompt as text.
     pub text: Arc<str>,
     /// As segments, of a card's template.
-    segments: Option<Arc<[Segment]>>,
+    segments: Option<Arc<[PromptSegment]>>,
     /// The messages it was made from.
     messages: Vec<Message>,
     /// Whether the template refused the system text, so that it is missing.
@@ -72,7 +72,7 @@ impl Chat {
             }
             first => (first, false),
         };
-        let Written { text, segments } = written.map_err(|error| error.to_string())?;
+        let WrittenChat { text, segments } = written.map_err(|error| error.to_string())?;
         Ok(Context { text: text.into(), segments: segments.map(Into::into), messages, without_system })
     }
 
@@ -95,7 +95,7 @@ impl Chat {
         let (joined, answer) =
             whole.segments.and_then(|whole| after(segments, &whole)).unwrap_or_else(|| {
                 // The template writes prompts and answers in different ways: the answer follows directly.
-                (true, vec![Segment::Text(answer.to_owned())])
+                (true, vec![PromptSegment::Text(answer.to_owned())])
             });
         Ok((prompts::text(&answer), Some(ChatSegments { context: Arc::clone(segments), joined, answer })))
     }
@@ -108,14 +108,14 @@ impl Chat {
 }
 
 /// What of a conversation stands after a prompt that it begins with, and whether it goes on with its last text.
-fn after(prompt: &[Segment], whole: &[Segment]) -> Option<(bool, Vec<Segment>)> {
+fn after(prompt: &[PromptSegment], whole: &[PromptSegment]) -> Option<(bool, Vec<PromptSegment>)> {
     if let Some(rest) = whole.strip_prefix(prompt) {
         return Some((false, rest.to_vec()));
     }
     let (last, before) = prompt.split_last()?;
     let (first, rest) = whole.strip_prefix(before)?.split_first()?;
-    let (Segment::Text(last), Segment::Text(first)) = (last, first) else { return None };
-    let first = Segment::Text(first.strip_prefix(last.as_str())?.to_owned());
+    let (PromptSegment::Text(last), PromptSegment::Text(first)) = (last, first) else { return None };
+    let first = PromptSegment::Text(first.strip_prefix(last.as_str())?.to_owned());
     Some((true, std::iter::once(first).chain(rest.iter().cloned()).collect()))
 }
 
@@ -176,7 +176,7 @@ mod tests {
         let (text, segments) = chat.answered(&context, "3").unwrap();
         let segments = segments.unwrap();
         assert_eq!((text.as_str(), segments.joined), (" 3", true));
-        assert_eq!(segments.context.last(), Some(&Segment::Text("USER: 1+2? ASSISTANT:".into())));
+        assert_eq!(segments.context.last(), Some(&PromptSegment::Text("USER: 1+2? ASSISTANT:".into())));
         let begun = chat.context(&messages(Some("It is"))).unwrap();
         assert_eq!(chat.answered(&begun, " 3").unwrap().0, " 3");
         assert_eq!(chat.asked(&begun).unwrap().answer, []);

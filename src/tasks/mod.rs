@@ -35,5 +35,5 @@ pub use error::TaskError;
 pub use index::Index;
 pub use prepare::{Limit, PrepareOptions, PreparedDoc, PreparedTask, prepare};
 pub use request::TextRequest;
-pub use schema::{Aggregate, Generation, MetricSpec, OutputType, TaskConfig};
+pub use schema::{Generation, GroupMetric, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

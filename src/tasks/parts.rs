@@ -7,14 +7,14 @@ use super::request::TextRequest;
 
 /// The lengths of what every context of a document begins with, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct ContextParts {
     /// System instruction and description.
     opening: usize,
     /// Each example, with the delimiter after it.
     examples: Vec<usize>,
 }
 
-impl Parts {
+impl ContextParts {
     /// The parts of contexts that all begin with `before`: an opening and then the examples. `None` where one
     /// does not.
     pub(super) fn of(
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn examples_go_from_the_front() {
-        let mut parts = Parts { opening: 3, examples: vec![2, 4] };
+        let mut parts = ContextParts { opening: 3, examples: vec![2, 4] };
         let context = "o: a.bbb.q";
         assert_eq!((parts.opening(context), parts.before_question(context)), ("o: ", "o: a.bbb."));
         assert_eq!(parts.without_first(context, 0), context);
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn only_contexts_that_begin_so_have_parts() {
-        assert!(Parts::of("ab", 1, vec![1], &[]).is_some());
-        assert!(Parts::of("ab", 1, vec![2], &[]).is_none());
-        assert!(Parts::of("ab", usize::MAX, vec![2], &[]).is_none());
+        assert!(ContextParts::of("ab", 1, vec![1], &[]).is_some());
+        assert!(ContextParts::of("ab", 1, vec![2], &[]).is_none());
+        assert!(ContextParts::of("ab", usize::MAX, vec![2], &[]).is_none());
     }
 }

@@ -16,7 +16,7 @@ use super::error::TaskError;
 use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
 use super::native;
-use super::parts::Parts;
+use super::parts::ContextParts;
 use super::pipeline::Pipeline;
 use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
@@ -84,7 +84,7 @@ pub struct PreparedDoc {
     /// The target as text, as the reference harness logs it.
     pub target_text: String,
     /// Where description and examples stand in the contexts; `None` where a chat template wove them together.
-    pub parts: Option<Parts>,
+    pub parts: Option<ContextParts>,
     /// Whether the document stands among its own examples, answer included.
     pub meets_itself: bool,
     /// Examples that were left out because the prompt was too long.
@@ -185,7 +185,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         if choices.iter().any(String::is_empty) {
             empty_choice.push(doc_id);
         }
-        let parts = Parts::of(&before, opening, examples, &requests);
+        let parts = ContextParts::of(&before, opening, examples, &requests);
         docs.push(PreparedDoc {
             doc_id,
             doc: document,

@@ -1,6 +1,6 @@
 //! The documents of a task: those that are evaluated and those that examples are drawn from.
 
-use super::data::{DataStore, DatasetRef, FileDigest, SplitData};
+use super::data::{DataDigest, DataStore, DatasetRef, SplitData};
 use super::document::Document;
 use super::error::TaskError;
 use super::native;
@@ -33,7 +33,7 @@ pub(super) struct Splits<'a> {
     task: &'a Task,
     data: &'a DataStore,
     /// The digests of all files read so far.
-    pub files: Vec<FileDigest>,
+    pub files: Vec<DataDigest>,
 }
 
 impl<'a> Splits<'a> {

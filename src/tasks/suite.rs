@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::TaskError;
-use super::schema::{Aggregate, Location, TaskConfig};
+use super::schema::{GroupMetric, Location, TaskConfig};
 
 /// A task with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub struct Group {
     /// What stands in it, in order.
     pub children: Vec<Suite>,
     /// How the results of its tasks become one; empty for a tag.
-    pub aggregates: Vec<Aggregate>,
+    pub aggregates: Vec<GroupMetric>,
     /// `metadata.version` as written, if given.
     pub version: Option<Value>,
     /// The group file; none for a tag.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::TokenizerError;
 use super::merge;
-use super::specials::{Segment, SpecialTokens};
+use super::specials::{SpecialTokens, Split};
 use super::vocabulary::{PieceKind, Vocabulary, parse_byte};
 
 /// What stands for a space in pieces.
@@ -59,8 +59,8 @@ impl SentencePiece {
         check_length(text)?;
         for segment in self.specials.split(text) {
             match segment {
-                Segment::Token(id) => ids.push(id),
-                Segment::Text(start, part) => self.encode_part(part, start == 0, ids),
+                Split::Token(id) => ids.push(id),
+                Split::Text(start, part) => self.encode_part(part, start == 0, ids),
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ impl AddedToken {
 
 /// A stretch of text or a token found in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Segment<'a> {
+pub(super) enum Split<'a> {
     /// Text, with its byte offset.
     Text(usize, &'a str),
     /// A special or added token.
@@ -64,12 +64,12 @@ impl SpecialTokens {
     }
 
     /// Cuts `text` into tokens and the non-empty texts between them.
-    pub fn split<'a>(&self, text: &'a str) -> Vec<Segment<'a>> {
+    pub fn split<'a>(&self, text: &'a str) -> Vec<Split<'a>> {
         let mut segments = Vec::new();
         let mut done = 0;
-        let push_text = |segments: &mut Vec<Segment<'a>>, start: usize, end: usize| {
+        let push_text = |segments: &mut Vec<Split<'a>>, start: usize, end: usize| {
             if let Some(part) = text.get(start..end).filter(|part| !part.is_empty()) {
-                segments.push(Segment::Text(start, part));
+                segments.push(Split::Text(start, part));
             }
         };
         for (found, id) in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
@@ -84,7 +84,7 @@ impl SpecialTokens {
             let end =
                 if token.rstrip { found.end + after.len() - after.trim_start().len() } else { found.end };
             push_text(&mut segments, done, start.max(done));
-            segments.push(Segment::Token(id));
+            segments.push(Split::Token(id));
             done = end;
         }
         push_text(&mut segments, done, text.len());
@@ -109,16 +109,10 @@ mod tests {
         let set = tokens(&[(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true))]);
         assert_eq!(
             set.split("<s>a</s></s> b"),
-            [
-                Segment::Token(1),
-                Segment::Text(3, "a"),
-                Segment::Token(2),
-                Segment::Token(2),
-                Segment::Text(12, " b")
-            ]
+            [Split::Token(1), Split::Text(3, "a"), Split::Token(2), Split::Token(2), Split::Text(12, " b")]
         );
         assert_eq!(set.split(""), []);
-        assert_eq!(SpecialTokens::default().split("<s>"), [Segment::Text(0, "<s>")]);
+        assert_eq!(SpecialTokens::default().split("<s>"), [Split::Text(0, "<s>")]);
     }
 
     #[test]
@@ -128,9 +122,9 @@ mod tests {
         let set = tokens(&[(7, strip), (8, word)]);
         assert_eq!(
             set.split("a \n<m>  <m> b"),
-            [Segment::Text(0, "a"), Segment::Token(7), Segment::Token(7), Segment::Text(12, "b")]
+            [Split::Text(0, "a"), Split::Token(7), Split::Token(7), Split::Text(12, "b")]
         );
-        assert_eq!(set.split("concat cat"), [Segment::Text(0, "concat "), Segment::Token(8)]);
+        assert_eq!(set.split("concat cat"), [Split::Text(0, "concat "), Split::Token(8)]);
     }
 
     proptest::proptest! {
@@ -138,9 +132,9 @@ mod tests {
         fn the_segments_are_the_text(text in "[a<s>/]{0,30}") {
             let set = tokens(&[(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true))]);
             let joined: String = set.split(&text).into_iter().map(|segment| match segment {
-                Segment::Text(_, text) => text,
-                Segment::Token(1) => "<s>",
-                Segment::Token(_) => "</s>",
+                Split::Text(_, text) => text,
+                Split::Token(1) => "<s>",
+                Split::Token(_) => "</s>",
             }).collect();
             proptest::prop_assert_eq!(joined, text);
         }

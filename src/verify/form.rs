@@ -15,7 +15,7 @@ use crate::weights::{GgufFile, TensorSource, is_gguf};
 /// A form of release.
 pub(super) enum Form {
     /// Weights, with what is beside them.
-    Weights(Box<Opened>),
+    Weights(Box<OpenedPath>),
     /// The folder of a low-rank adapter.
     Adapter(PathBuf),
     /// Files that are XORed with a key.
@@ -23,7 +23,7 @@ pub(super) enum Form {
 }
 
 /// Weights under Hugging Face's names, and what says how they are used.
-pub(super) struct Opened {
+pub(super) struct OpenedPath {
     /// What was read, for people.
     pub reader: String,
     /// The tensors; no data was read yet.
@@ -69,7 +69,7 @@ pub(super) fn open(path: &Path) -> Result<Form, FormError> {
 }
 
 /// What a form says of itself.
-fn of_form(opened: forms::Opened) -> Opened {
+fn of_form(opened: forms::Opened) -> OpenedPath {
     let files = reader(opened.tensors.as_ref());
     let (reader, folder) = match &opened.tokenizer {
         TokenizerSource::Folder(folder) => (files, Some(folder.clone())),
@@ -84,7 +84,7 @@ fn of_form(opened: forms::Opened) -> Opened {
         config => Some(config).filter(|_| !is_part),
     };
     let is_json = matches!(opened.tokenizer, TokenizerSource::Folder(_)) && config.is_some();
-    Opened {
+    OpenedPath {
         reader,
         tokenizer: config.is_some().then(|| opened.tokenizer.read()),
         json: opened.config_json().ok().filter(|_| is_json),
@@ -97,7 +97,7 @@ fn of_form(opened: forms::Opened) -> Opened {
 }
 
 /// A GGUF file, which may be of a model that zoo does not know.
-fn gguf(path: &Path) -> Result<Opened, FormError> {
+fn gguf(path: &Path) -> Result<OpenedPath, FormError> {
     let file = GgufFile::open(path)?;
     if file.metadata().0.keys().any(|key| key.starts_with("llama.")) {
         return Ok(of_form(forms::open(path)?));
@@ -110,7 +110,7 @@ fn gguf(path: &Path) -> Result<Opened, FormError> {
     let warning = format!(
         "{config_name}: expected metadata llama.*, found {found} and none of them; names and shapes are not checked"
     );
-    Ok(Opened {
+    Ok(OpenedPath {
         reader: "GGUF under its own names".to_owned(),
         tensors: Box::new(file),
         config: None,

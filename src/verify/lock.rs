@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::files::FileSum;
 use super::finding::and_more;
-use super::form::Opened;
+use super::form::OpenedPath;
 use super::pass::Pass;
 use super::{Check, Finding};
 use crate::base::progress::Silent;
@@ -25,7 +25,7 @@ pub(super) struct Locked {
 
 impl Locked {
     /// The lock of the folder that was opened, if there is one; one that cannot be read is a finding.
-    pub fn find(opened: &Opened, findings: &mut Vec<Finding>) -> Option<Locked> {
+    pub fn find(opened: &OpenedPath, findings: &mut Vec<Finding>) -> Option<Locked> {
         let folder = opened.folder.as_deref()?;
         match Lock::find(folder) {
             Ok(lock) => lock.map(|lock| Locked {
@@ -41,7 +41,7 @@ impl Locked {
     }
 
     /// Names, types and shapes of the tensors, and the other files; digests of those only if not `fast`.
-    pub fn headers(&self, opened: &Opened, card: Option<&Card>, fast: bool) -> Vec<Finding> {
+    pub fn headers(&self, opened: &OpenedPath, card: Option<&Card>, fast: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let infos: BTreeMap<&str, &TensorInfo> =
             opened.tensors.tensors().iter().map(|info| (info.name.as_str(), info)).collect();

@@ -28,12 +28,12 @@ use std::path::Path;
 
 pub use finding::{Check, Finding, Level};
 pub use guard::norms_of_a_difference;
-pub use report::{Kind, Report};
-pub use rotary::{Agreement, Heads, Order};
+pub use report::{ContentKind, Report};
+pub use rotary::{Agreement, HeadCounts, RowOrder};
 pub use rows::RowFacts;
 pub use stats::Moments;
 
-use form::{Form, Opened};
+use form::{Form, OpenedPath};
 use lock::Locked;
 use pass::Pass;
 use values::{Nature, Summary};
@@ -46,7 +46,7 @@ use crate::tokenizer::Tokenizer;
 
 /// What to compare with, and how much to read.
 #[derive(Debug, Clone, Copy)]
-pub struct Options<'a> {
+pub struct VerifyOptions<'a> {
     /// The card that the model is to fit.
     pub card: Option<&'a Card>,
     /// Where the card's records are.
@@ -58,11 +58,11 @@ pub struct Options<'a> {
 /// Verifies what is at `path`; `name` is what the user calls it.
 ///
 /// Every fault becomes a finding, so there is no error. Nothing is written, and memory holds no more than two tensors.
-pub fn verify(name: &str, path: &Path, options: Options<'_>, progress: &dyn Progress) -> Report {
+pub fn verify(name: &str, path: &Path, options: VerifyOptions<'_>, progress: &dyn Progress) -> Report {
     let (kind, mut findings) = match form::open(path) {
-        Err(error) => (Kind::Unreadable, vec![Finding::of_lineage(Check::Form, &error)]),
-        Ok(Form::Encrypted(files)) => (Kind::Encrypted, encrypted::check(&files)),
-        Ok(Form::Adapter(folder)) => (Kind::Adapter, adapter(&folder, options, progress)),
+        Err(error) => (ContentKind::Unreadable, vec![Finding::of_lineage(Check::Form, &error)]),
+        Ok(Form::Encrypted(files)) => (ContentKind::Encrypted, encrypted::check(&files)),
+        Ok(Form::Adapter(folder)) => (ContentKind::Adapter, adapter(&folder, options, progress)),
         Ok(Form::Weights(opened)) => weights(&opened, options, progress),
     };
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
@@ -76,7 +76,11 @@ pub fn verify(name: &str, path: &Path, options: Options<'_>, progress: &dyn Prog
 }
 
 /// A folder or file of weights.
-fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (Kind, Vec<Finding>) {
+fn weights(
+    opened: &OpenedPath,
+    options: VerifyOptions<'_>,
+    progress: &dyn Progress,
+) -> (ContentKind, Vec<Finding>) {
     let mut findings = vec![Finding::ok(
         Check::Form,
         format!("{}, {} tensors", opened.reader, opened.tensors.tensors().len()),
@@ -110,20 +114,20 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
     if let Some(locked) = &locked {
         findings.extend(locked.headers(opened, options.card, options.fast));
     }
-    let mut kind = config.map_or(Kind::Tensors, |config| Kind::Model(config.model_type()));
+    let mut kind = config.map_or(ContentKind::Tensors, |config| ContentKind::Model(config.model_type()));
     if options.fast {
         return (kind, findings);
     }
     let rotary = config.map(ModelConfig::shape).filter(|shape| shape.is_rotary);
-    let heads =
-        rotary.map(|shape| Heads { queries: shape.num_attention_heads, keys: shape.num_key_value_heads });
+    let heads = rotary
+        .map(|shape| HeadCounts { queries: shape.num_attention_heads, keys: shape.num_key_value_heads });
     match pass::run(opened.tensors.as_ref(), heads, locked.is_some(), progress) {
         Err(error) => findings.push(Finding::of_weights(Check::Finite, &error)),
         Ok(pass) => {
             findings.extend(locked.iter().map(|locked| locked.tensors(&pass)));
             let nature = read_values(&pass, opened, config, options.card, &mut findings);
             if nature == Nature::Difference && config.is_some() {
-                kind = Kind::Delta;
+                kind = ContentKind::Delta;
             }
         }
     }
@@ -133,7 +137,7 @@ fn weights(opened: &Opened, options: Options<'_>, progress: &dyn Progress) -> (K
 /// The checks that need the values.
 fn read_values(
     pass: &Pass,
-    opened: &Opened,
+    opened: &OpenedPath,
     config: Option<&ModelConfig>,
     card: Option<&Card>,
     findings: &mut Vec<Finding>,
@@ -176,20 +180,20 @@ fn row_order(pass: &Pass) -> Option<Finding> {
         pass.layers.len()
     );
     Some(match mean.order() {
-        Order::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
-        Order::Neighbours => {
+        RowOrder::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
+        RowOrder::Neighbours => {
             Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
                 .expected("the rows of q and k in Hugging Face's order")
                 .advice(
                     "the model was converted without the reordering of q_proj and k_proj: convert it again",
                 )
         }
-        Order::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
+        RowOrder::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
     })
 }
 
 /// `transformers` ties the head whatever the file says; a different head would silently be lost.
-fn other_head(opened: &Opened, config: &ModelConfig) -> Option<Finding> {
+fn other_head(opened: &OpenedPath, config: &ModelConfig) -> Option<Finding> {
     let tied = config.shape().tie_word_embeddings;
     let infos = opened.tensors.tensors();
     let embedding = infos.iter().find(|i| i.name != "lm_head.weight" && pass::is_vocabulary(&i.name))?;
@@ -204,7 +208,7 @@ fn other_head(opened: &Opened, config: &ModelConfig) -> Option<Finding> {
 }
 
 /// What `config.json` asks for that is never done.
-fn json_notes(opened: &Opened) -> Option<Finding> {
+fn json_notes(opened: &OpenedPath) -> Option<Finding> {
     opened.json.as_ref()?.get("auto_map").filter(|value| !value.is_null())?;
     Some(
         Finding::note(Check::Config, "auto_map names code of the repository, which is never run")
@@ -225,7 +229,7 @@ fn summary(config: &ModelConfig) -> String {
 }
 
 /// The folder of an adapter.
-fn adapter(folder: &Path, options: Options<'_>, progress: &dyn Progress) -> Vec<Finding> {
+fn adapter(folder: &Path, options: VerifyOptions<'_>, progress: &dyn Progress) -> Vec<Finding> {
     for file in files::weight_files(folder) {
         if let Err(error) = files::refuse_stand_in(&file) {
             return vec![Finding::of_weights(Check::Form, &error)];

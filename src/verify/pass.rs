@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::rotary::{Agreement, Heads};
+use super::rotary::{Agreement, HeadCounts};
 use super::rows::RowFacts;
 use super::stats::Moments;
 use crate::base::digest;
@@ -76,7 +76,7 @@ pub(super) fn is_vocabulary(name: &str) -> bool {
 /// What the source reports for the first tensor that cannot be read.
 pub(super) fn run(
     source: &dyn TensorSource,
-    heads: Option<Heads>,
+    heads: Option<HeadCounts>,
     digests: bool,
     progress: &dyn Progress,
 ) -> Result<Pass, WeightsError> {

@@ -9,7 +9,7 @@ use super::{Finding, Level};
 /// What the path turned out to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ContentKind {
     /// Whole weights with a configuration: `llama` or `bloom`.
     Model(&'static str),
     /// A difference to other weights.
@@ -24,18 +24,18 @@ pub enum Kind {
     Unreadable,
 }
 
-impl Kind {
+impl ContentKind {
     /// For sentences.
     pub fn phrase(&self) -> String {
         match self {
-            Kind::Model("llama") => "a whole model of LLaMA shape".to_owned(),
-            Kind::Model("bloom") => "a whole model of BLOOM shape".to_owned(),
-            Kind::Model(other) => format!("a whole model of {other} shape"),
-            Kind::Delta => "a difference to other weights, not a model".to_owned(),
-            Kind::Adapter => "a low-rank adapter, not a model".to_owned(),
-            Kind::Encrypted => "encrypted files, not a model".to_owned(),
-            Kind::Tensors => "tensors without a usable configuration".to_owned(),
-            Kind::Unreadable => "nothing that can be opened".to_owned(),
+            ContentKind::Model("llama") => "a whole model of LLaMA shape".to_owned(),
+            ContentKind::Model("bloom") => "a whole model of BLOOM shape".to_owned(),
+            ContentKind::Model(other) => format!("a whole model of {other} shape"),
+            ContentKind::Delta => "a difference to other weights, not a model".to_owned(),
+            ContentKind::Adapter => "a low-rank adapter, not a model".to_owned(),
+            ContentKind::Encrypted => "encrypted files, not a model".to_owned(),
+            ContentKind::Tensors => "tensors without a usable configuration".to_owned(),
+            ContentKind::Unreadable => "nothing that can be opened".to_owned(),
         }
     }
 }
@@ -50,7 +50,7 @@ pub struct Report {
     /// The id of the card it was compared with.
     pub card: Option<String>,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ContentKind,
     /// Whether only headers were read.
     pub fast: bool,
     /// Every finding, in the order of the checks.
@@ -71,7 +71,7 @@ impl Report {
     /// What it is and how it did: `a whole model of LLaMA shape; 0 failures, 2 warnings`.
     pub fn verdict(&self) -> String {
         let what = match self.kind {
-            Kind::Model(_) if self.fast => format!("by its headers {}", self.kind.phrase()),
+            ContentKind::Model(_) if self.fast => format!("by its headers {}", self.kind.phrase()),
             _ => self.kind.phrase(),
         };
         let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
@@ -86,15 +86,17 @@ impl Report {
     pub fn next(&self) -> &'static str {
         if self.count(Level::Failure) > 0 {
             return match self.kind {
-                Kind::Unreadable => "fetch it again, or name another folder or file",
+                ContentKind::Unreadable => "fetch it again, or name another folder or file",
                 _ => "do not use it before the failures are dealt with",
             };
         }
         match self.kind {
-            Kind::Delta | Kind::Adapter | Kind::Encrypted => {
+            ContentKind::Delta | ContentKind::Adapter | ContentKind::Encrypted => {
                 "rebuild the model from this and its base (zoo build)"
             }
-            Kind::Tensors => "put config.json and the tokenizer files beside it to have the rest checked",
+            ContentKind::Tensors => {
+                "put config.json and the tokenizer files beside it to have the rest checked"
+            }
             _ if self.fast => "verify it without --fast to have its values checked",
             _ if self.count(Level::Warning) > 0 => "read the warnings before you trust its results",
             _ => "it can be evaluated (zoo eval)",
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
     use crate::verify::Check;
 
-    fn report(kind: Kind, levels: &[Level]) -> Report {
+    fn report(kind: ContentKind, levels: &[Level]) -> Report {
         let finding = |level: &Level| Finding::ok(Check::Form, "x").level(*level);
         Report {
             model: "m".into(),
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_verdict_counts() {
-        let report = report(Kind::Model("llama"), &[Level::Ok, Level::Warning, Level::Warning]);
+        let report = report(ContentKind::Model("llama"), &[Level::Ok, Level::Warning, Level::Warning]);
         assert_eq!(report.verdict(), "a whole model of LLaMA shape; 0 failures, 2 warnings");
         assert!(report.passes(false) && !report.passes(true));
         // A difference has the headers of a model.
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_failure_never_passes() {
-        let report = report(Kind::Delta, &[Level::Failure]);
+        let report = report(ContentKind::Delta, &[Level::Failure]);
         assert_eq!(report.verdict(), "a difference to other weights, not a model; 1 failure, 0 warnings");
         assert!(!report.passes(false) && report.next().starts_with("do not use"));
     }

@@ -32,7 +32,7 @@ const CLEAR: f64 = 0.45;
 
 /// Numbers of query and of key heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
+pub struct HeadCounts {
     /// Query heads.
     pub queries: usize,
     /// Key heads, a divisor of the query heads.
@@ -50,7 +50,7 @@ pub struct Agreement {
 
 /// The order of the rows, as far as the values tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum RowOrder {
     /// Hugging Face's.
     Halves,
     /// Meta's.
@@ -67,7 +67,7 @@ impl Agreement {
     pub fn of(
         q: &TensorView<'_>,
         k: &TensorView<'_>,
-        heads: Heads,
+        heads: HeadCounts,
     ) -> Result<Option<Agreement>, WeightsError> {
         let ([q_rows, columns], [k_rows, k_columns]) = (q.info.shape.as_slice(), k.info.shape.as_slice())
         else {
@@ -127,13 +127,13 @@ impl Agreement {
     }
 
     /// What it says about the order.
-    pub fn order(self) -> Order {
+    pub fn order(self) -> RowOrder {
         if self.neighbours - self.halves > MARGIN {
-            Order::Neighbours
+            RowOrder::Neighbours
         } else if self.halves >= CLEAR {
-            Order::Halves
+            RowOrder::Halves
         } else {
-            Order::Unclear
+            RowOrder::Unclear
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
         (info, values.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 
-    fn measured(q: &[f32], k: &[f32], heads: Heads) -> Option<Agreement> {
+    fn measured(q: &[f32], k: &[f32], heads: HeadCounts) -> Option<Agreement> {
         let ((q_info, q), (k_info, k)) = (one_column(q), one_column(k));
         let q = TensorView { info: &q_info, data: Cow::Owned(q) };
         let k = TensorView { info: &k_info, data: Cow::Owned(k) };
@@ -170,28 +170,28 @@ mod tests {
 
     #[test]
     fn each_order_is_recognised() {
-        let heads = Heads { queries: 2, keys: 1 };
+        let heads = HeadCounts { queries: 2, keys: 1 };
         let halves = measured(&[3.0, -1.0, 3.0, -1.0, 5.0, 0.0, 5.0, 0.0], &[1.0; 4], heads).unwrap();
         assert_eq!(halves.halves, 1.0);
-        assert!(halves.neighbours < 0.0 && halves.order() == Order::Halves);
+        assert!(halves.neighbours < 0.0 && halves.order() == RowOrder::Halves);
         let pairs = measured(&[3.0, 3.0, -1.0, -1.0, 5.0, 5.0, 0.0, 0.0], &[1.0; 4], heads).unwrap();
-        assert_eq!((pairs.neighbours, pairs.order()), (1.0, Order::Neighbours));
+        assert_eq!((pairs.neighbours, pairs.order()), (1.0, RowOrder::Neighbours));
         // Each query head meets the key head of its group.
         let keys = [3.0, -1.0, 3.0, -1.0, 1.0, 1.0, 1.0, 1.0];
-        let own = measured(&[1.0; 8], &keys, Heads { queries: 2, keys: 2 }).unwrap();
+        let own = measured(&[1.0; 8], &keys, HeadCounts { queries: 2, keys: 2 }).unwrap();
         assert_eq!(own.halves, 1.0);
     }
 
     #[test]
     fn unrelated_rows_are_unclear_and_odd_shapes_are_not_measured() {
-        let heads = Heads { queries: 1, keys: 1 };
+        let heads = HeadCounts { queries: 1, keys: 1 };
         let nothing = measured(&[1.0, 2.0, -1.0, 1.0], &[1.0; 4], heads).unwrap();
-        assert_eq!(nothing.order(), Order::Unclear);
+        assert_eq!(nothing.order(), RowOrder::Unclear);
         assert_eq!(measured(&[0.0; 4], &[1.0; 4], heads), None);
         assert_eq!(measured(&[1.0; 3], &[1.0; 3], heads), None);
         assert_eq!(measured(&[1.0; 4], &[1.0; 8], heads), None);
-        assert_eq!(measured(&[1.0; 4], &[1.0; 4], Heads { queries: 3, keys: 1 }), None);
-        assert_eq!(measured(&[1.0; 4], &[1.0; 4], Heads { queries: 1, keys: 0 }), None);
+        assert_eq!(measured(&[1.0; 4], &[1.0; 4], HeadCounts { queries: 3, keys: 1 }), None);
+        assert_eq!(measured(&[1.0; 4], &[1.0; 4], HeadCounts { queries: 1, keys: 0 }), None);
         assert_eq!(Agreement::mean(&[]), None);
     }
 }

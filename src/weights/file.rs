@@ -9,9 +9,9 @@ use super::table::TensorTable;
 use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// What the description of a file says, which is all that tells formats apart.
-pub trait Header: Sized + Send + Sync {
+pub trait FileHeader: Sized + Send + Sync {
     /// Where the data of a tensor are.
-    type Place: Place;
+    type Place: DataPlace;
 
     /// Reads the description of `file`, whose whole content is `bytes`, and checks it completely.
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError>;
@@ -21,7 +21,7 @@ pub trait Header: Sized + Send + Sync {
 }
 
 /// Where the data of a tensor are in its file.
-pub trait Place: Send + Sync {
+pub trait DataPlace: Send + Sync {
     /// From its first byte to its last.
     fn span(&self) -> Range<usize>;
 
@@ -31,7 +31,7 @@ pub trait Place: Send + Sync {
     }
 }
 
-impl Place for Range<usize> {
+impl DataPlace for Range<usize> {
     fn span(&self) -> Range<usize> {
         self.clone()
     }
@@ -44,7 +44,7 @@ pub struct TensorFile<H> {
     pub(super) header: H,
 }
 
-impl<H: Header> TensorFile<H> {
+impl<H: FileHeader> TensorFile<H> {
     /// Maps the file and checks its description; no tensor data is read.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl<H: Header> TensorFile<H> {
     }
 }
 
-impl<H: Header> TensorSource for TensorFile<H> {
+impl<H: FileHeader> TensorSource for TensorFile<H> {
     fn tensors(&self) -> &[TensorInfo] {
         self.header.table().infos()
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::support::shared::shared;
 use serde_yaml::Value;
-use zoo::prompts::{EncodeMode, End, Message, PromptTemplate, Segment, load, sample, text};
+use zoo::prompts::{EncodeMode, End, Message, PromptSegment, PromptTemplate, load, sample, text};
 use zoo::tokenizer::Tokenizer;
 
 fn facts(shared: &Path) -> Value {
@@ -44,7 +44,7 @@ fn two() -> Vec<Message> {
     vec![Message::user("Hello!"), Message::assistant("Hi!"), Message::user("How are you?")]
 }
 
-fn segments(template: &PromptTemplate, messages: &[Message]) -> Vec<Segment> {
+fn segments(template: &PromptTemplate, messages: &[Message]) -> Vec<PromptSegment> {
     template.render(messages, End::Answer).unwrap()
 }
 
@@ -52,10 +52,10 @@ fn rendered(template: &PromptTemplate, messages: &[Message]) -> String {
     text(&segments(template, messages))
 }
 
-fn texts(segments: &[Segment]) -> Vec<&str> {
+fn texts(segments: &[PromptSegment]) -> Vec<&str> {
     let texts = segments.iter().filter_map(|segment| match segment {
-        Segment::Text(text) => Some(text.as_str()),
-        Segment::Special(_) => None,
+        PromptSegment::Text(text) => Some(text.as_str()),
+        PromptSegment::Special(_) => None,
     });
     texts.collect()
 }
@@ -213,7 +213,7 @@ fn check_golden_ids(template: &PromptTemplate, name: &str, tokenizer: &Tokenizer
 /// The ids in this mode.
 fn ids_as(
     template: &PromptTemplate,
-    segments: &[Segment],
+    segments: &[PromptSegment],
     tokenizer: &Tokenizer,
     mode: EncodeMode,
 ) -> Vec<u32> {
@@ -264,7 +264,7 @@ fn golden_tokens_of_the_facts() {
         let tokenizer = tokenizer(&shared, name);
         assert_eq!(Some(tokenizer.sha256()), facts["tokenizers"][name]["sha256"].as_str());
         for case in cases {
-            let segment = Segment::Text(case["text"].as_str().unwrap().to_owned());
+            let segment = PromptSegment::Text(case["text"].as_str().unwrap().to_owned());
             let found = zoo::prompts::encode(&[segment], &tokenizer, EncodeMode::PerSegment).unwrap();
             assert_eq!(found, ids(&case["ids"][name]), "{name} {:?}", case["text"]);
             compared += 1;

@@ -12,7 +12,7 @@ use zoo::tasks::{Chat, DataStore, Index, Limit, OutputType, PrepareOptions, Suit
 use zoo::tokenizer::Tokenizer;
 
 /// Where documents and tasks come from.
-pub struct Place<'a> {
+pub struct Corpus<'a> {
     pub index: &'a Index,
     pub data: &'a DataStore,
     pub tokenizer: &'a Tokenizer,
@@ -36,7 +36,7 @@ pub fn format_of(checkpoint: &Path) -> Arc<ChatFormat> {
 }
 
 /// Compares every request of `text`, one JSON object a line, text by text and token by token.
-pub fn compare(text: &str, place: &Place<'_>, format: impl Fn(&Value) -> Arc<ChatFormat>) -> Compared {
+pub fn compare(text: &str, place: &Corpus<'_>, format: impl Fn(&Value) -> Arc<ChatFormat>) -> Compared {
     // One set of requests per task and flags, in the order of the file.
     let mut sets: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in text.lines() {

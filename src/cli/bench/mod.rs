@@ -15,7 +15,7 @@ use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit};
 use crate::bench::{
-    Line, MEASUREMENTS, Peaks, SHAPES, Subject, compare, decode, measurements, prefill, read_lines,
+    BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill, read_lines,
     read_speed, shape,
 };
 use crate::config::{self, ModelConfig};
@@ -32,12 +32,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     progress.begin("measuring the machine", Some(MEASUREMENTS), Unit::Items);
     let peaks = Peaks::measure(&progress);
     progress.end();
-    let mut measured = Line::of_machine(&peaks);
+    let mut measured = Measurement::of_machine(&peaks);
     if let Some(file) = subject.largest_file() {
         progress.begin("reading from the disk", None, Unit::Items);
         let goes = read_speed(&file);
         progress.end();
-        measured.extend(goes?.map(Line::of_disk));
+        measured.extend(goes?.map(Measurement::of_disk));
     }
     for &precision in &args.precision {
         measured.extend(speeds(&subject, precision, args, &peaks, &progress)?);
@@ -58,13 +58,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The model that was named, or random weights in a shape.
-fn subject(args: &Args, global: &Global) -> anyhow::Result<Subject> {
+fn subject(args: &Args, global: &Global) -> anyhow::Result<BenchModel> {
     let mut subject = match &args.model {
         Some(name) => {
             let named = source::find(name, global)?;
             let checkpoint = Checkpoint::open(&named.path)
                 .with_context(|| format!("cannot open {}", named.path.display()))?;
-            Subject::of_files(&named.name, checkpoint)
+            BenchModel::of_files(&named.name, checkpoint)
         }
         None => random(&args.shape)?,
     };
@@ -79,9 +79,9 @@ fn subject(args: &Args, global: &Global) -> anyhow::Result<Subject> {
 }
 
 /// A built-in shape, or that of a configuration file.
-fn random(name: &str) -> anyhow::Result<Subject> {
+fn random(name: &str) -> anyhow::Result<BenchModel> {
     if let Some(config) = shape(name) {
-        return Ok(Subject::random(name, config));
+        return Ok(BenchModel::random(name, config));
     }
     let path = Path::new(name);
     if !path.is_file() {
@@ -91,7 +91,7 @@ fn random(name: &str) -> anyhow::Result<Subject> {
         bail!(Usage(format!("--shape {name}: no such shape or file; {expected}")));
     }
     match config::hf::read(path)? {
-        ModelConfig::Llama(config) => Ok(Subject::random(&path.display().to_string(), config)),
+        ModelConfig::Llama(config) => Ok(BenchModel::random(&path.display().to_string(), config)),
         other => Err(Usage(format!(
             "--shape {name}: expected the shape of a llama, found {}; name the folder with its weights instead",
             other.model_type()
@@ -102,12 +102,12 @@ fn random(name: &str) -> anyhow::Result<Subject> {
 
 /// Everything about one precision; the weights are given back afterwards.
 fn speeds(
-    subject: &Subject,
+    subject: &BenchModel,
     precision: Precision,
     args: &Args,
     peaks: &Peaks,
     progress: &dyn Progress,
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<Vec<Measurement>> {
     let longest = args.tokens.iter().copied().max().unwrap_or(0);
     let step = |what: &str| progress.begin(&format!("{precision}: {what}"), None, Unit::Items);
     step("loading");
@@ -131,7 +131,7 @@ fn speeds(
 }
 
 /// The table of another run.
-fn read_other(path: &Path) -> anyhow::Result<Vec<Line>> {
+fn read_other(path: &Path) -> anyhow::Result<Vec<Measurement>> {
     let wrong = |error: String| Usage(format!("--vs {}: {error}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| {
         wrong(format!("expected a table that zoo bench wrote (--out or --format csv), found none: {error}"))

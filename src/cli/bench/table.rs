@@ -2,11 +2,11 @@
 
 use super::Args;
 use crate::base::machine::cpu_name;
-use crate::bench::{Line, Peaks, Subject, measurements};
+use crate::bench::{BenchModel, Measurement, Peaks, measurements};
 use crate::kernels::{Isa, Precision};
 
 /// Head, measurements and what has to be known to read them.
-pub fn page(subject: &Subject, lines: &[Line], peaks: &Peaks, args: &Args, width: usize) -> String {
+pub fn page(subject: &BenchModel, lines: &[Measurement], peaks: &Peaks, args: &Args, width: usize) -> String {
     let head = title(subject, args.model.is_none(), peaks);
     let mut text = format!("{head}\n{}", measurements(lines).text(width));
     for note in notes(lines, args.layers.is_some(), &args.precision) {
@@ -16,7 +16,7 @@ pub fn page(subject: &Subject, lines: &[Line], peaks: &Peaks, args: &Args, width
 }
 
 /// What was measured, and on what.
-fn title(subject: &Subject, random: bool, peaks: &Peaks) -> String {
+fn title(subject: &BenchModel, random: bool, peaks: &Peaks) -> String {
     let (layers, all) = (subject.config.num_hidden_layers(), subject.all_layers);
     let layers = if layers == all { format!("{all} layers") } else { format!("{layers} of {all} layers") };
     let random = if random { ", random weights" } else { "" };
@@ -25,7 +25,7 @@ fn title(subject: &Subject, random: bool, peaks: &Peaks) -> String {
     format!("{}, {layers}{random}\n{}, {threads} thread{plural}, {isa}", subject.name, cpu_name())
 }
 
-fn notes(lines: &[Line], cut: bool, precisions: &[Precision]) -> Vec<String> {
+fn notes(lines: &[Measurement], cut: bool, precisions: &[Precision]) -> Vec<String> {
     let mut notes = vec![
         "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
          of decode all weights read at the speed of memory."
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
     use crate::bench::Goes;
 
-    fn lines() -> Vec<Line> {
+    fn lines() -> Vec<Measurement> {
         let goes = |median: f64| Goes { median, min: median / 2.0, max: median * 1.25 };
         vec![
-            Line::of_disk(goes(1.5e9)),
-            Line::of_tokens(("prefill", "exact"), 8, 512, goes(1234.5), 2000.0),
-            Line::of_tokens(("decode without attention", "int8"), 8, 1, goes(61.25), 50.0),
+            Measurement::of_disk(goes(1.5e9)),
+            Measurement::of_tokens(("prefill", "exact"), 8, 512, goes(1234.5), 2000.0),
+            Measurement::of_tokens(("decode without attention", "int8"), 8, 1, goes(61.25), 50.0),
         ]
     }
 

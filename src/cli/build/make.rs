@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::parts::{Part, Parts, Role, key_in};
+use super::parts::{BuildParts, FoundPart, PartRole, key_in};
 use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
 use crate::forms::{FormError, HfModel};
 use crate::rebuild;
 use crate::rebuild::{BuildRecord, Derived, Facts, InputRecord, Released, SumCheck, derive};
 use crate::registry::{Card, Registry, ReleaseKind};
-use crate::store::{StoreOptions, Written, check_target, write_model};
+use crate::store::{StoreOptions, WrittenModel, check_target, write_model};
 use crate::weights::TensorSource;
 
 /// The card of what is built, with the release that is built as its main one, and the registry, which has the cards of its
@@ -25,12 +25,12 @@ pub type Known<'a> = Option<(&'a Card, &'a Registry)>;
 /// Parts that do not belong together are refused before anything large is computed; a wrong sum is found at the end,
 /// before the result gets its name.
 pub fn make(
-    parts: &Parts,
+    parts: &BuildParts,
     known: Known<'_>,
     out: &Path,
     options: &StoreOptions,
     progress: &dyn Progress,
-) -> anyhow::Result<Written> {
+) -> anyhow::Result<WrittenModel> {
     check_target(out, options.force)?;
     // Decrypted files lie beside the result, on the disk that has to hold it anyway.
     let name =
@@ -56,12 +56,12 @@ pub fn make(
 }
 
 /// Calls the inputs what the registry calls them; adapters have their names already.
-fn name_inputs(inputs: &mut [InputRecord], parts: &Parts) {
+fn name_inputs(inputs: &mut [InputRecord], parts: &BuildParts) {
     for input in inputs {
         let role = match input.role.as_str() {
-            "base" => Role::Base,
-            "key" => Role::Key,
-            "delta" | "release" => Role::Released,
+            "base" => PartRole::Base,
+            "key" => PartRole::Key,
+            "delta" | "release" => PartRole::Released,
             _ => continue,
         };
         if let Some(part) = parts.all(role).next() {
@@ -91,7 +91,7 @@ fn compare_sum(sum: Option<&SumCheck>, written: &dyn TensorSource, out: &Path) -
 
 /// The derived model; nothing large of it is computed yet, but encrypted files are decrypted.
 fn put_together(
-    parts: &Parts,
+    parts: &BuildParts,
     known: Known<'_>,
     work: &Path,
     progress: &dyn Progress,
@@ -100,25 +100,25 @@ fn put_together(
     let key;
     let pieces = match parts.rule.kind() {
         ReleaseKind::Xor => {
-            key = key_in(parts.one(Role::Key)?.to_owned(), known.map(|(card, _)| &card.release));
-            rebuild::Parts::Encrypted { release: parts.one(Role::Released)?, key: &key, work }
+            key = key_in(parts.one(PartRole::Key)?.to_owned(), known.map(|(card, _)| &card.release));
+            rebuild::Parts::Encrypted { release: parts.one(PartRole::Released)?, key: &key, work }
         }
         ReleaseKind::Lora => {
-            let released = |part: &Part| Released {
+            let released = |part: &FoundPart| Released {
                 name: part.name.clone(),
                 path: part.path.clone(),
                 facts: known.map(|known| facts_of_adapter(part, known)).unwrap_or_default(),
             };
-            let adapters = parts.all(Role::Adapter).map(released).collect();
-            rebuild::Parts::Adapters { base: open(Role::Base)?, adapters }
+            let adapters = parts.all(PartRole::Adapter).map(released).collect();
+            rebuild::Parts::Adapters { base: open(PartRole::Base)?, adapters }
         }
-        _ => rebuild::Parts::Difference { base: open(Role::Base)?, released: open(Role::Released)? },
+        _ => rebuild::Parts::Difference { base: open(PartRole::Base)?, released: open(PartRole::Released)? },
     };
     let facts = known.map(|(card, _)| Facts::of(card)).unwrap_or_default();
     Ok(derive(parts.rule, pieces, &facts, progress)?)
 }
 
-fn facts_of_adapter(part: &Part, (card, registry): (&Card, &Registry)) -> Facts {
+fn facts_of_adapter(part: &FoundPart, (card, registry): (&Card, &Registry)) -> Facts {
     // The card may be a view of another of its releases.
     let own = if card.id == part.name { Some(card) } else { registry.card(&part.name) };
     Facts::of(own.expect("a registry knows every adapter of its cards"))

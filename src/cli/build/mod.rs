@@ -13,10 +13,10 @@ use super::{Global, bar, models};
 use crate::base::progress::Progress;
 use crate::hub::HubConfig;
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
-use crate::store::{LOCK_FILE, Lock, StoreOptions, Written};
+use crate::store::{LOCK_FILE, Lock, StoreOptions, WrittenModel};
 use make::make;
+use parts::{BuildParts, PartSources};
 pub use parts::{Given, given_for};
-use parts::{Parts, Places};
 
 use super::size::ByteSize;
 
@@ -70,7 +70,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let card = models::find(&registry, name)?;
             let out = args.out.clone().unwrap_or_else(|| built_folder(&config, &card.id));
             let fetch: Option<&dyn Progress> = if args.offline { None } else { Some(&progress) };
-            let places = Places { config: &config, fetch };
+            let places = PartSources { config: &config, fetch };
             build_card(card, &registry, &args.from, places, &out, &options, &progress)?
         }
         (None, None) => {
@@ -82,7 +82,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let known = |known: &Rule| known.as_str() == rule;
             let rule = Rule::ALL.into_iter().find(known).context("expected a rule that is known")?;
             let out = args.out.as_deref().context("expected --out")?;
-            let parts = Parts::by_role(rule, &args.from)?;
+            let parts = BuildParts::by_role(rule, &args.from)?;
             make(&parts, None, out, &options, &progress)?
         }
     };
@@ -94,13 +94,13 @@ fn build_card(
     card: &Card,
     registry: &Registry,
     given: &[Given],
-    places: Places<'_>,
+    places: PartSources<'_>,
     out: &Path,
     options: &StoreOptions,
     progress: &dyn Progress,
-) -> anyhow::Result<Written> {
+) -> anyhow::Result<WrittenModel> {
     let (rule, card) = card.to_rebuild().ok_or_else(|| nothing_to_build(card))?;
-    let parts = Parts::of_card(&card, rule, registry, given, places)?;
+    let parts = BuildParts::of_card(&card, rule, registry, given, places)?;
     make(&parts, Some((&card, registry)), out, options, progress)
 }
 
@@ -153,8 +153,10 @@ pub fn find_or_build(
     }
     let progress = bar(global);
     let out = built_folder(config, &card.id);
-    let places =
-        Places { config, fetch: Some(&progress).filter(|_| !config.offline).map(|p| p as &dyn Progress) };
+    let places = PartSources {
+        config,
+        fetch: Some(&progress).filter(|_| !config.offline).map(|p| p as &dyn Progress),
+    };
     let written = build_card(card, registry, given, places, &out, &StoreOptions::default(), &progress)?;
     let (id, folder) = (&card.id, written.folder.display());
     let seconds = written.elapsed.as_secs_f64();

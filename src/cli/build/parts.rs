@@ -40,7 +40,7 @@ impl FromStr for Given {
 
 /// What a part is to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum PartRole {
     /// The weights that something is added to.
     Base,
     /// What is added to them, or is encrypted with a file of theirs.
@@ -51,14 +51,14 @@ pub enum Role {
     Key,
 }
 
-impl Role {
+impl PartRole {
     /// The name by which `--from` and messages know it.
     fn word(self, rule: Rule) -> &'static str {
         match self {
-            Role::Base => "base",
-            Role::Adapter => "adapter",
-            Role::Key => "key",
-            Role::Released => match rule.kind() {
+            PartRole::Base => "base",
+            PartRole::Adapter => "adapter",
+            PartRole::Key => "key",
+            PartRole::Released => match rule.kind() {
                 ReleaseKind::Xor => "encrypted",
                 ReleaseKind::Diff => "diff",
                 _ => "delta",
@@ -69,9 +69,9 @@ impl Role {
 
 /// A part and the place where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct FoundPart {
     /// What it is to the model.
-    pub role: Role,
+    pub role: PartRole,
     /// The id of the model it belongs to, or the name of its folder where no card says more.
     pub name: String,
     /// Folder or file.
@@ -81,38 +81,38 @@ pub struct Part {
 /// A part that is still to be found.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
-    role: Role,
+    role: PartRole,
     /// The card of the model it belongs to.
     card: &'a Card,
 }
 
 /// Everything that one build needs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parts {
+pub struct BuildParts {
     /// How the parts become weights.
     pub rule: Rule,
     /// The parts, the base or the key first, adapters in their order.
-    parts: Vec<Part>,
+    parts: Vec<FoundPart>,
 }
 
 /// Where parts are looked for beside `--from`.
 #[derive(Clone, Copy)]
-pub struct Places<'a> {
+pub struct PartSources<'a> {
     /// The cache and the hub.
     pub config: &'a HubConfig,
     /// Shows downloads; without it nothing is fetched.
     pub fetch: Option<&'a dyn Progress>,
 }
 
-impl Parts {
+impl BuildParts {
     /// The place of the only part of this role.
-    pub fn one(&self, role: Role) -> anyhow::Result<&Path> {
+    pub fn one(&self, role: PartRole) -> anyhow::Result<&Path> {
         let found = self.all(role).next().map(|part| part.path.as_path());
         found.with_context(|| format!("no {} was given", role.word(self.rule)))
     }
 
     /// The parts of this role, in order.
-    pub fn all(&self, role: Role) -> impl Iterator<Item = &Part> {
+    pub fn all(&self, role: PartRole) -> impl Iterator<Item = &FoundPart> {
         self.parts.iter().filter(move |part| part.role == role)
     }
 
@@ -131,13 +131,14 @@ impl Parts {
             if own.is_empty() {
                 bail!(Usage(format!("the rule {} needs the part {word}: give {}", rule.as_str(), flags())));
             }
-            if own.len() > 1 && role != Role::Adapter {
+            if own.len() > 1 && role != PartRole::Adapter {
                 bail!(Usage(format!("--from {word}=… was given twice; expected one")));
             }
-            let part = |given: &&Given| Part { role, name: name_of(&given.path), path: given.path.clone() };
+            let part =
+                |given: &&Given| FoundPart { role, name: name_of(&given.path), path: given.path.clone() };
             parts.extend(own.iter().map(part));
         }
-        Ok(Parts { rule, parts })
+        Ok(BuildParts { rule, parts })
     }
 
     /// The parts of a card's main release. What is not on this machine is fetched, but only if all that cannot be
@@ -147,7 +148,7 @@ impl Parts {
         rule: Rule,
         registry: &Registry,
         given: &[Given],
-        places: Places<'_>,
+        places: PartSources<'_>,
     ) -> anyhow::Result<Self> {
         let wanted = wanted(card, rule, registry)?;
         refuse_strays(card, rule, registry, given, &wanted)?;
@@ -159,7 +160,7 @@ impl Parts {
         let found: Vec<(Wanted<'_>, Option<PathBuf>)> =
             wanted.into_iter().map(|part| (part, place(&part))).collect();
         let can_fetch = |part: &Wanted<'_>| {
-            places.fetch.is_some() && part.role != Role::Key && !part.card.sources.is_empty()
+            places.fetch.is_some() && part.role != PartRole::Key && !part.card.sources.is_empty()
         };
         let absent = found.iter().filter(|(part, path)| path.is_none() && !can_fetch(part));
         let absent: Vec<Wanted<'_>> = absent.map(|(part, _)| *part).collect();
@@ -176,18 +177,18 @@ impl Parts {
                         .with_context(|| format!("cannot get the files of {}", card.id))?
                 }
             };
-            parts.push(Part { role, name: card.id.clone(), path });
+            parts.push(FoundPart { role, name: card.id.clone(), path });
         }
-        Ok(Parts { rule, parts })
+        Ok(BuildParts { rule, parts })
     }
 }
 
 /// The parts of a rule, in the order in which they are used.
-fn roles_of(rule: Rule) -> &'static [Role] {
+fn roles_of(rule: Rule) -> &'static [PartRole] {
     match rule.kind() {
-        ReleaseKind::Xor => &[Role::Key, Role::Released],
-        ReleaseKind::Lora => &[Role::Base, Role::Adapter],
-        _ => &[Role::Base, Role::Released],
+        ReleaseKind::Xor => &[PartRole::Key, PartRole::Released],
+        ReleaseKind::Lora => &[PartRole::Base, PartRole::Adapter],
+        _ => &[PartRole::Base, PartRole::Released],
     }
 }
 
@@ -200,12 +201,12 @@ fn wanted<'a>(card: &'a Card, rule: Rule, registry: &'a Registry) -> anyhow::Res
         Ok(Wanted { role, card: own.with_context(|| format!("no card is called {name}"))? })
     };
     let base = || card.release_base().with_context(|| format!("{}: no base is known", card.id));
-    let of_role = |&role: &Role| match role {
-        Role::Base => Ok(vec![part(role, base()?)?]),
-        Role::Released => Ok(vec![Wanted { role, card }]),
-        Role::Key => Ok(vec![part(role, release.key.as_ref().map_or_else(base, |key| Ok(&key.model))?)?]),
-        Role::Adapter if release.merge_order.is_empty() => Ok(vec![Wanted { role, card }]),
-        Role::Adapter => release.merge_order.iter().map(|name| part(role, name)).collect(),
+    let of_role = |&role: &PartRole| match role {
+        PartRole::Base => Ok(vec![part(role, base()?)?]),
+        PartRole::Released => Ok(vec![Wanted { role, card }]),
+        PartRole::Key => Ok(vec![part(role, release.key.as_ref().map_or_else(base, |key| Ok(&key.model))?)?]),
+        PartRole::Adapter if release.merge_order.is_empty() => Ok(vec![Wanted { role, card }]),
+        PartRole::Adapter => release.merge_order.iter().map(|name| part(role, name)).collect(),
     };
     let parts: Vec<_> = roles_of(rule).iter().map(of_role).collect::<anyhow::Result<_>>()?;
     Ok(parts.concat())
@@ -222,7 +223,7 @@ pub fn given_for(card: &Card, registry: &Registry, given: &[Given]) -> Vec<Given
 /// Whether `--from` means this part: by the id or alias of its model, or by its role where one part has it.
 fn is_called(given: &Given, part: &Wanted<'_>, rule: Rule, registry: &Registry) -> bool {
     let id = registry.find(&given.name).map_or(given.name.as_str(), |card| card.id.as_str());
-    id == part.card.id || (part.role != Role::Adapter && given.name == part.role.word(rule))
+    id == part.card.id || (part.role != PartRole::Adapter && given.name == part.role.word(rule))
 }
 
 fn refuse_strays(
@@ -258,12 +259,12 @@ fn on_this_machine(part: &Wanted<'_>, release: &Release, config: &HubConfig) -> 
     let card = part.card;
     let cached = || hub::cached_model(card, config);
     match part.role {
-        Role::Base => {
+        PartRole::Base => {
             built(card, config).or_else(|| cached().filter(|_| card.release.kind == ReleaseKind::Full))
         }
         // One file of the original release, byte for byte: no conversion of it serves.
-        Role::Key => cached().map(|folder| key_in(folder, Some(release))).filter(|file| file.is_file()),
-        Role::Released | Role::Adapter => cached(),
+        PartRole::Key => cached().map(|folder| key_in(folder, Some(release))).filter(|file| file.is_file()),
+        PartRole::Released | PartRole::Adapter => cached(),
     }
 }
 
@@ -276,7 +277,7 @@ pub fn key_in(path: PathBuf, release: Option<&Release>) -> PathBuf {
 
 fn missing(card: &Card, rule: Rule, absent: &[Wanted<'_>]) -> Usage {
     let flags: Vec<String> = absent.iter().map(|part| format!("--from {}=PATH", part.card.id)).collect();
-    let key = if absent.iter().any(|part| part.role == Role::Key) {
+    let key = if absent.iter().any(|part| part.role == PartRole::Key) {
         " (the key is Meta's own file, byte for byte: a folder with it, or the file)"
     } else {
         ""
@@ -301,25 +302,27 @@ mod tests {
     fn parts_are_named_by_model_alias_or_role() {
         let folder = tempfile::tempdir().unwrap();
         let config = offline(folder.path());
-        let (registry, places) = (Registry::load(None).unwrap(), Places { config: &config, fetch: None });
+        let (registry, places) =
+            (Registry::load(None).unwrap(), PartSources { config: &config, fetch: None });
         let card = registry.card("vicuna-7b-v0").unwrap();
         let (base, delta) = (folder.path().join("base"), folder.path().join("delta"));
         let both = [given("llama-7b", &base), given("vicuna-7b-v0", &delta)];
-        let parts = Parts::of_card(card, Rule::VicunaDeltaV0, &registry, &both, places).unwrap();
-        assert_eq!(parts.one(Role::Base).unwrap(), base);
-        assert_eq!(parts.one(Role::Released).unwrap(), delta);
+        let parts = BuildParts::of_card(card, Rule::VicunaDeltaV0, &registry, &both, places).unwrap();
+        assert_eq!(parts.one(PartRole::Base).unwrap(), base);
+        assert_eq!(parts.one(PartRole::Released).unwrap(), delta);
         let roles = [given("delta", &delta), given("base", &base)];
-        assert_eq!(Parts::of_card(card, Rule::VicunaDeltaV0, &registry, &roles, places).unwrap(), parts);
+        assert_eq!(BuildParts::of_card(card, Rule::VicunaDeltaV0, &registry, &roles, places).unwrap(), parts);
     }
 
     #[test]
     fn what_is_missing_or_strange_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let config = offline(folder.path());
-        let (registry, places) = (Registry::load(None).unwrap(), Places { config: &config, fetch: None });
+        let (registry, places) =
+            (Registry::load(None).unwrap(), PartSources { config: &config, fetch: None });
         let of = |id: &str, given: &[Given]| {
             let card = registry.card(id).unwrap();
-            Parts::of_card(card, card.release.rule.unwrap(), &registry, given, places)
+            BuildParts::of_card(card, card.release.rule.unwrap(), &registry, given, places)
                 .unwrap_err()
                 .to_string()
         };
@@ -343,9 +346,9 @@ mod tests {
     fn without_a_card_parts_are_named_by_role() {
         let here = Path::new(".");
         let parts = [given("base", here), given("adapter", here), given("adapter", here)];
-        let parts = Parts::by_role(Rule::PeftLora, &parts).unwrap();
-        assert_eq!(parts.all(Role::Adapter).count(), 2);
-        let error = |rule, parts: &[Given]| Parts::by_role(rule, parts).unwrap_err().to_string();
+        let parts = BuildParts::by_role(Rule::PeftLora, &parts).unwrap();
+        assert_eq!(parts.all(PartRole::Adapter).count(), 2);
+        let error = |rule, parts: &[Given]| BuildParts::by_role(rule, parts).unwrap_err().to_string();
         let text = error(Rule::VicunaDelta, &[given("base", here)]);
         assert!(text.contains("needs the part delta: give --from base=PATH --from delta=PATH"), "{text}");
         assert!(error(Rule::AlpacaDiff, &[given("delta", here)]).contains("--from diff=PATH"));

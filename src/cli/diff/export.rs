@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{RANKS, Report};
 use crate::compare::spectrum::Spectrum;
-use crate::compare::{Comparison, Group, Incomparable, TensorChange, TensorPlace, by_kind, by_layer};
+use crate::compare::{Comparison, Incomparable, TensorChange, TensorGroup, TensorPlace, by_kind, by_layer};
 use crate::report::Table;
 use crate::report::table::{Cell, data};
 use crate::weights::{Dtype, TensorInfo};
@@ -89,7 +89,7 @@ pub(super) fn tensors<'c>(found: &'c Comparison) -> Table<Tensor<'c>> {
 /// Everything that was found, as one object.
 pub(super) fn json(report: &Report<'_>) -> String {
     // Energy is the share of the squared change in the largest `rank` singular values of each matrix.
-    let summary = |group: &Group| {
+    let summary = |group: &TensorGroup| {
         json!({
             "tensors": group.tensors,
             "changed": group.changed,

@@ -13,7 +13,7 @@ use regex::Regex;
 use super::exit::Usage;
 use super::format::{formats, one_of};
 use super::{Global, bar, models, source};
-use crate::compare::spectrum::{AVAILABLE, Method, SpectrumOptions, without_lapack};
+use crate::compare::spectrum::{AVAILABLE, SpectrumMethod, SpectrumOptions, without_lapack};
 use crate::compare::{Comparison, compare};
 use crate::report::{Format, terminal_width};
 pub(super) use table::short_name;
@@ -55,7 +55,7 @@ pub struct Args {
     rank: usize,
     /// How singular values are found
     #[arg(long, default_value = "auto", value_parser = methods())]
-    method: Method,
+    method: SpectrumMethod,
     /// No singular values: only norms and distances, as fast as files are read
     #[arg(long, conflicts_with_all = ["spectrum", "rank", "method"])]
     fast: bool,
@@ -85,12 +85,12 @@ enum Measure {
     EffectiveRank,
 }
 
-fn methods() -> impl TypedValueParser<Value = Method> {
+fn methods() -> impl TypedValueParser<Value = SpectrumMethod> {
     let helps = [
-        (Method::Auto, "svd up to 768 rows or columns, randomized above"),
-        (Method::Svd, "All of them, by LAPACK; slow for large matrices"),
-        (Method::Gram, "All of them, from the smaller Gram matrix; small ones are not exact"),
-        (Method::Randomized, "The R largest, from a random projection with a fixed seed"),
+        (SpectrumMethod::Auto, "svd up to 768 rows or columns, randomized above"),
+        (SpectrumMethod::Svd, "All of them, by LAPACK; slow for large matrices"),
+        (SpectrumMethod::Gram, "All of them, from the smaller Gram matrix; small ones are not exact"),
+        (SpectrumMethod::Randomized, "The R largest, from a random projection with a fixed seed"),
     ];
     one_of(helps.map(|(method, help)| (method, method.as_str(), help)))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Report;
-use crate::compare::spectrum::{Method, Spectrum};
-use crate::compare::{Group, TensorChange, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
+use crate::compare::spectrum::{Spectrum, SpectrumMethod};
+use crate::compare::{TensorChange, TensorGroup, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
 use crate::report::numbers::{digits, percent, short_count};
 use crate::report::table::{Cell, number, text};
 use crate::report::{Format, Table};
@@ -180,7 +180,7 @@ fn layers(report: &Report<'_>) -> Table<Option<Option<u32>>> {
     table.column(number("all"), |row| change(row.map_or(&whole, |layer| &layers[&layer])))
 }
 
-fn change(group: &Group) -> Cell {
+fn change(group: &TensorGroup) -> Cell {
     if group.moments.is_equal() {
         return Cell::from("=");
     }
@@ -189,7 +189,7 @@ fn change(group: &Group) -> Cell {
 
 fn kinds_title(report: &Report<'_>) -> String {
     let spectra = report.found.changes.iter().filter_map(|c| c.spectrum.as_ref());
-    match spectra.filter(|s| s.method == Method::Randomized).count() {
+    match spectra.filter(|s| s.method == SpectrumMethod::Randomized).count() {
         0 => "By kind".to_owned(),
         n => format!("By kind (singular values of {n} matrices are randomised: shares are lower bounds)"),
     }
@@ -198,8 +198,8 @@ fn kinds_title(report: &Report<'_>) -> String {
 /// What the spectra of each kind of matrix have in common.
 fn kinds<'g>(
     report: &Report<'_>,
-    groups: &'g BTreeMap<TensorKind, Group>,
-) -> Table<(&'g TensorKind, &'g Group)> {
+    groups: &'g BTreeMap<TensorKind, TensorGroup>,
+) -> Table<(&'g TensorKind, &'g TensorGroup)> {
     Table::of(groups)
         .column(text("kind"), |(kind, _)| kind.as_str())
         .column(number("tensors"), |(_, group)| group.tensors)

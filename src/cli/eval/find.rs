@@ -7,10 +7,10 @@ use crate::cli::build::{Given, given_for};
 use crate::cli::exit::Usage;
 use crate::cli::{Global, models, source};
 use crate::registry::{Card, Registry};
-use crate::run::Located;
+use crate::run::LocatedModel;
 
 /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
-pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<Located> {
+pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<LocatedModel> {
     if args.weights.is_some() && args.models.len() > 1 {
         bail!(Usage("--weights goes with a single model".to_owned()));
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::model::Residence;
 use crate::report::table::{number, text};
 use crate::report::{Table, terminal_width};
-use crate::run::{Forecast, Line};
+use crate::run::{Forecast, TaskForecast};
 
 /// Prints the plan of every model.
 pub fn print(forecasts: &[Forecast]) -> anyhow::Result<()> {
@@ -67,7 +67,7 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// The tasks, each by itself; shares of the time add up to 1.
-fn table(lines: &[Line]) -> Table<&Line> {
+fn table(lines: &[TaskForecast]) -> Table<&TaskForecast> {
     Table::of(lines)
         .column(text("task").wraps(), |line| &line.task)
         .column(number("documents"), |line| line.documents)
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn tasks_stand_in_lines() {
         let tokens = TokenCounts { asked: 4000, distinct: 900, computed: 900 };
-        let line = Line { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
+        let line = TaskForecast { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
         let table = table(&[line]).text(100);
         assert!(table.contains("75.0 %") && table.contains("4000") && table.contains("900"), "{table}");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::prompts::chat_template::{ChatTemplates, compare};
-use crate::prompts::{self, PromptTemplates, Sample};
+use crate::prompts::{self, PromptTemplates, RenderedSample};
 use crate::registry::Card;
 use crate::report::words::{fact, paragraph};
 use crate::tokenizer::Tokenizer;
@@ -70,7 +70,7 @@ pub fn own_template(card: &Card, templates: &PromptTemplates, folder: &Path, wid
 }
 
 /// `trouble` says why there are no tokens although there is a tokenizer.
-fn show(sample: &Sample, trouble: Option<String>, width: usize) -> String {
+fn show(sample: &RenderedSample, trouble: Option<String>, width: usize) -> String {
     let mut out = "  sample\n".to_owned();
     out.push_str(&visible(&sample.text, width));
     match &sample.tokens {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn tokens_are_shown_or_the_reason_why_not() {
         let token = |id, text: &str| (id, text.to_owned());
-        let mut sample = Sample {
+        let mut sample = RenderedSample {
             text: "Hi</s>".to_owned(),
             adds_bos: true,
             tokens: Some(vec![token(1, "<s>"), token(6324, "▁Hi"), token(2, "</s>")]),

@@ -8,7 +8,7 @@
 mod plan;
 mod write;
 
-pub use plan::{Left, Plan};
+pub use plan::{ExtractionPlan, Left};
 pub use write::{ADAPTER_FILE, CONFIG_FILE, Extracted, Extraction};
 
 use std::path::PathBuf;

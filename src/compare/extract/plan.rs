@@ -6,7 +6,7 @@ use crate::compare::{Comparison, TensorChange, TensorKind};
 
 /// What becomes of the changes between two models.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct ExtractionPlan {
     /// Paths of the linear layers that get an update of low rank, sorted.
     pub modules: Vec<String>,
     /// Paths of the modules that are saved whole, sorted.
@@ -30,14 +30,14 @@ pub struct Left {
     pub reason: &'static str,
 }
 
-impl Plan {
+impl ExtractionPlan {
     /// Sorts the changes that [`compare`](crate::compare::compare) found; it needs no spectra.
     ///
     /// # Errors
     /// A [`Refusal`] if B is not A with other values and more rows of vocabulary, or if no linear layer changed.
-    pub fn new(found: &Comparison, options: &ExtractOptions) -> Result<Plan, Box<Refusal>> {
+    pub fn new(found: &Comparison, options: &ExtractOptions) -> Result<ExtractionPlan, Box<Refusal>> {
         check_same_architecture(found)?;
-        let mut plan = Plan::default();
+        let mut plan = ExtractionPlan::default();
         let mut linear: Vec<&str> = Vec::new();
         for change in &found.changes {
             let module = change.name.strip_suffix(".weight");

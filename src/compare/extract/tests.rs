@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::progress::Silent;
 use crate::compare::{Comparison, compare};
-use crate::forms::sample::{HIDDEN, Memory, ROWS, tiny};
+use crate::forms::sample::{HIDDEN, MemorySource, ROWS, tiny};
 
 const EMBED: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
@@ -13,12 +13,12 @@ fn options(rank: usize, dtype: Dtype) -> ExtractOptions {
     ExtractOptions { rank, dtype, targets: None, save_norms: false, base_model, tokenizer_from: None }
 }
 
-fn compared(a: &Memory, b: &Memory) -> Comparison {
+fn compared(a: &MemorySource, b: &MemorySource) -> Comparison {
     compare(a, b, &|_| true, None, &Silent).unwrap()
 }
 
-fn plan(a: &Memory, b: &Memory, options: &ExtractOptions) -> Result<Plan, String> {
-    Plan::new(&compared(a, b), options).map_err(|e| e.to_string())
+fn plan(a: &MemorySource, b: &MemorySource, options: &ExtractOptions) -> Result<ExtractionPlan, String> {
+    ExtractionPlan::new(&compared(a, b), options).map_err(|e| e.to_string())
 }
 
 /// Noise that depends on the tensor, in steps of 2^-8 that F16 holds.
@@ -28,7 +28,7 @@ fn noise(name: &str, i: usize) -> f32 {
 }
 
 /// The base with noise in all tensors whose name has one of these parts.
-fn tuned(parts: &[&str]) -> Memory {
+fn tuned(parts: &[&str]) -> MemorySource {
     let hit = |name: &str| parts.iter().any(|part| name.contains(part));
     tiny().map(|name, i, x| if hit(name) { x + noise(name, i) } else { x })
 }
@@ -111,7 +111,12 @@ mod merged {
     /// Half a unit in the last place of F16, relative: what storing a merged weight costs.
     const F16_ROUNDING: f64 = 1.0 / 2048.0;
 
-    fn extract(a: &Memory, b: &Memory, options: &ExtractOptions, folder: &Path) -> (Plan, Extraction) {
+    fn extract(
+        a: &MemorySource,
+        b: &MemorySource,
+        options: &ExtractOptions,
+        folder: &Path,
+    ) -> (ExtractionPlan, Extraction) {
         let plan = plan(a, b, options).unwrap();
         let done = plan.write(a, b, options, folder, &Silent).unwrap();
         (plan, done)
@@ -195,7 +200,7 @@ mod merged {
         // One entry of 2^32: its factors are 2^16, and F16 ends at 65504.
         let name = "model.layers.0.self_attn.q_proj.weight";
         let tensors =
-            |value: f32| Memory::new(vec![(name, Dtype::F32, vec![2, 2], vec![value, 0.0, 0.0, 0.0])]);
+            |value: f32| MemorySource::new(vec![(name, Dtype::F32, vec![2, 2], vec![value, 0.0, 0.0, 0.0])]);
         let (a, b) = (tensors(0.0), tensors(2f32.powi(32)));
         let folder = tempfile::tempdir().unwrap();
         let half = options(1, Dtype::F16);

@@ -13,15 +13,15 @@ use ndarray::{Array2, s};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{ExtractOptions, Plan};
+use super::{ExtractOptions, ExtractionPlan};
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::fault::Refusal;
 use crate::base::progress::{Progress, Unit};
-use crate::compare::spectrum::{Difference, Method, truncated};
+use crate::compare::spectrum::{Difference, SpectrumMethod, truncated};
 use crate::compare::{TensorKind, TensorPlace};
 use crate::forms::FormError;
 use crate::rebuild::TOKENIZER_FILES;
-use crate::weights::safetensors::Layout;
+use crate::weights::safetensors::FileLayout;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
 
 /// The weights in an adapter's folder.
@@ -36,7 +36,7 @@ const LORA_B: &str = ".lora_B.weight";
 /// Elements of a block when residuals are summed.
 const BLOCK: usize = 1 << 20;
 
-/// What [`Plan::write`] did.
+/// What [`ExtractionPlan::write`] did.
 #[derive(Debug, Clone, Default)]
 pub struct Extraction {
     /// The updates of low rank.
@@ -57,7 +57,7 @@ pub struct Extracted {
     /// `1 − ‖Δ − B A‖² / ‖Δ‖²`.
     pub energy: f64,
     /// How it was found.
-    pub method: Method,
+    pub method: SpectrumMethod,
 }
 
 impl Extraction {
@@ -72,7 +72,7 @@ impl Extraction {
     }
 }
 
-impl Plan {
+impl ExtractionPlan {
     /// Computes the updates and writes [`ADAPTER_FILE`] and [`CONFIG_FILE`] into `folder`, which is made if need be.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Plan {
     ) -> Result<Extraction, FormError> {
         let failed = |e| FormError::io(path, "write", e);
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let layout = Layout::plan(&self.infos(a, b, options)?, u64::MAX, &metadata)?;
+        let layout = FileLayout::plan(&self.infos(a, b, options)?, u64::MAX, &metadata)?;
         let mut file = AtomicFile::create(path).map_err(failed)?;
         let mut done = Extraction::default();
         // The matrix B of the module whose A is written: they follow each other, so both are computed at once.

@@ -2,7 +2,7 @@
 
 use ndarray_linalg::{EigValshInto, JobSvd, SVDDCInto, UPLO};
 
-use super::{Difference, Method, Truncated, lapack};
+use super::{Difference, SpectrumMethod, Truncated, lapack};
 use crate::forms::FormError;
 
 /// All singular values, largest first (`dgesdd`).
@@ -28,5 +28,5 @@ pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncat
     let s = s.iter().take(r).copied().collect();
     u = u.slice_move(ndarray::s![.., ..r]);
     vt = vt.slice_move(ndarray::s![..r, ..]);
-    Ok(Truncated { u, s, vt, method: Method::Svd })
+    Ok(Truncated { u, s, vt, method: SpectrumMethod::Svd })
 }

@@ -1,6 +1,8 @@
 //! Which method serves which matrix.
 
-use super::{Difference, EXACT_SIDE, Method, Spectrum, SpectrumOptions, Truncated, exact, randomized};
+use super::{
+    Difference, EXACT_SIDE, Spectrum, SpectrumMethod, SpectrumOptions, Truncated, exact, randomized,
+};
 use crate::forms::FormError;
 use crate::kernels::Blas;
 
@@ -17,13 +19,15 @@ pub fn spectrum(
     Blas::new();
     let (count, rank) = (difference.side(), options.rank.min(difference.side()));
     let (values, method) = match options.method {
-        Method::Auto if count <= EXACT_SIDE => (exact::svd_values(difference)?, Method::Svd),
-        Method::Svd => (exact::svd_values(difference)?, Method::Svd),
-        Method::Gram => (exact::gram_values(difference)?, Method::Gram),
-        Method::Auto | Method::Randomized if randomized::fits(count, rank) => {
-            (randomized::truncated(difference, rank)?.s, Method::Randomized)
+        SpectrumMethod::Auto if count <= EXACT_SIDE => (exact::svd_values(difference)?, SpectrumMethod::Svd),
+        SpectrumMethod::Svd => (exact::svd_values(difference)?, SpectrumMethod::Svd),
+        SpectrumMethod::Gram => (exact::gram_values(difference)?, SpectrumMethod::Gram),
+        SpectrumMethod::Auto | SpectrumMethod::Randomized if randomized::fits(count, rank) => {
+            (randomized::truncated(difference, rank)?.s, SpectrumMethod::Randomized)
         }
-        Method::Auto | Method::Randomized => (exact::svd_values(difference)?, Method::Svd),
+        SpectrumMethod::Auto | SpectrumMethod::Randomized => {
+            (exact::svd_values(difference)?, SpectrumMethod::Svd)
+        }
     };
     Ok(Spectrum { values, total, count, method })
 }
@@ -65,7 +69,7 @@ mod tests {
         (Matrix::of(Dtype::F32, &base), Matrix::of(Dtype::F32, &tuned), total)
     }
 
-    fn values(rows: usize, columns: usize, s: &[f64], method: Method, rank: usize) -> Spectrum {
+    fn values(rows: usize, columns: usize, s: &[f64], method: SpectrumMethod, rank: usize) -> Spectrum {
         let (base, tuned, total) = pair(rows, columns, s);
         let (a, b) = (base.view(), tuned.view());
         let difference = Difference::new(&a, &b).unwrap();
@@ -76,12 +80,12 @@ mod tests {
     fn known_singular_values_are_found_by_every_method() {
         let s = [9.0, 4.0, 2.0, 1.0, 0.5];
         for (rows, columns) in [(120, 90), (90, 120), (64, 64)] {
-            for method in [Method::Svd, Method::Gram, Method::Randomized] {
+            for method in [SpectrumMethod::Svd, SpectrumMethod::Gram, SpectrumMethod::Randomized] {
                 let found = values(rows, columns, &s, method, 8);
                 assert_eq!(found.method, method);
                 assert_eq!(
                     found.values.len(),
-                    if method == Method::Randomized { 8 } else { rows.min(columns) }
+                    if method == SpectrumMethod::Randomized { 8 } else { rows.min(columns) }
                 );
                 for (i, &x) in found.values.iter().enumerate() {
                     let expected = s.get(i).copied().unwrap_or(0.0);
@@ -98,11 +102,11 @@ mod tests {
 
     #[test]
     fn the_method_follows_the_size() {
-        let method = |rows, columns, rank| values(rows, columns, &[1.0], Method::Auto, rank).method;
-        assert_eq!(method(100, 50, 4), Method::Svd);
-        assert_eq!(method(800, EXACT_SIDE + 1, 4), Method::Randomized);
+        let method = |rows, columns, rank| values(rows, columns, &[1.0], SpectrumMethod::Auto, rank).method;
+        assert_eq!(method(100, 50, 4), SpectrumMethod::Svd);
+        assert_eq!(method(800, EXACT_SIDE + 1, 4), SpectrumMethod::Randomized);
         // No room for a projection: as many values are wanted as there are.
-        assert_eq!(values(30, 20, &[1.0], Method::Randomized, 64).method, Method::Svd);
+        assert_eq!(values(30, 20, &[1.0], SpectrumMethod::Randomized, 64).method, SpectrumMethod::Svd);
     }
 
     #[test]
@@ -113,13 +117,13 @@ mod tests {
         let difference = Difference::new(&a, &b).unwrap();
         let total: f64 = difference.dense().unwrap().iter().map(|x| x * x).sum();
         let of = |method| spectrum(&difference, total, &SpectrumOptions { method, rank: 32 }).unwrap();
-        let (exact, found) = (of(Method::Svd), of(Method::Randomized));
+        let (exact, found) = (of(SpectrumMethod::Svd), of(SpectrumMethod::Randomized));
         for (i, (x, e)) in found.values.iter().zip(&exact.values).enumerate() {
             assert!(*x <= e * (1.0 + 1e-9) && *x >= e * (1.0 - FLAT), "σ{i}: {x}, exact {e}");
         }
         let ((low, high), (rank, _)) = (found.effective_rank().unwrap(), exact.effective_rank().unwrap());
         assert!(low <= rank * (1.0 + FLAT) && rank <= high, "{low} to {high}, exact {rank}");
-        assert_eq!(found, of(Method::Randomized), "the seed is fixed");
+        assert_eq!(found, of(SpectrumMethod::Randomized), "the seed is fixed");
     }
 
     #[test]

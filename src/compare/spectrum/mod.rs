@@ -32,7 +32,7 @@ use crate::base::fault::Refusal;
 /// Whether this build has LAPACK, and with it spectra.
 pub const AVAILABLE: bool = cfg!(feature = "openblas");
 
-/// The largest smaller side that [`Method::Auto`] decomposes completely. At 768 × 768 that takes a fraction of a
+/// The largest smaller side that [`SpectrumMethod::Auto`] decomposes completely. At 768 × 768 that takes a fraction of a
 /// second; the time grows with the cube.
 pub const EXACT_SIDE: usize = 768;
 
@@ -45,8 +45,8 @@ fn lapack(error: impl std::fmt::Display) -> crate::forms::FormError {
 
 /// How singular values are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// [`Method::Svd`] if the smaller side is at most [`EXACT_SIDE`], else [`Method::Randomized`].
+pub enum SpectrumMethod {
+    /// [`SpectrumMethod::Svd`] if the smaller side is at most [`EXACT_SIDE`], else [`SpectrumMethod::Randomized`].
     Auto,
     /// All of them, by LAPACK's divide and conquer (`dgesdd`) in f64. The whole difference is in memory.
     Svd,
@@ -57,7 +57,7 @@ pub enum Method {
     Randomized,
 }
 
-impl Method {
+impl SpectrumMethod {
     /// Its name in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,14 +73,14 @@ impl Method {
 #[derive(Debug, Clone, Copy)]
 pub struct SpectrumOptions {
     /// How.
-    pub method: Method,
+    pub method: SpectrumMethod,
     /// How many singular values are needed; the complete methods give all.
     pub rank: usize,
 }
 
 impl Default for SpectrumOptions {
     fn default() -> Self {
-        Self { method: Method::Auto, rank: 64 }
+        Self { method: SpectrumMethod::Auto, rank: 64 }
     }
 }
 
@@ -93,8 +93,8 @@ pub struct Truncated {
     pub s: Vec<f64>,
     /// Right singular vectors, `[r, columns]`.
     pub vt: Array2<f64>,
-    /// How they were found; never [`Method::Auto`].
-    pub method: Method,
+    /// How they were found; never [`SpectrumMethod::Auto`].
+    pub method: SpectrumMethod,
 }
 
 /// The error of a build without LAPACK.

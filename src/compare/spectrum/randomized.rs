@@ -8,7 +8,7 @@
 use ndarray::Array2;
 use ndarray_linalg::{JobSvd, QRInto, SVDDCInto};
 
-use super::{Difference, Method, Truncated, lapack};
+use super::{Difference, SpectrumMethod, Truncated, lapack};
 use crate::forms::FormError;
 
 /// Vectors more than asked for; the last singular values are the least exact.
@@ -39,7 +39,7 @@ pub(super) fn truncated(difference: &Difference<'_>, r: usize) -> Result<Truncat
     };
     let u = q.dot(&u.slice(ndarray::s![.., ..r]));
     let vt = vt.slice(ndarray::s![..r, ..]).dot(&z.t());
-    Ok(Truncated { u, s: s.iter().take(r).copied().collect(), vt, method: Method::Randomized })
+    Ok(Truncated { u, s: s.iter().take(r).copied().collect(), vt, method: SpectrumMethod::Randomized })
 }
 
 /// An orthonormal basis of the columns.

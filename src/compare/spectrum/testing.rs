@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::forms::sample::Memory;
+use crate::forms::sample::MemorySource;
 use crate::weights::{Dtype, TensorInfo, TensorView};
 
 /// A cheap reproducible stream of numbers in -1..1.
@@ -59,9 +59,9 @@ pub(crate) fn known_spectrum(rows: usize, columns: usize, s: &[f64]) -> Array2<f
 }
 
 /// A model in memory.
-pub(crate) fn model(tensors: Vec<(&str, Dtype, Array2<f32>)>) -> Memory {
+pub(crate) fn model(tensors: Vec<(&str, Dtype, Array2<f32>)>) -> MemorySource {
     let flat = |(name, dtype, values): (&str, Dtype, Array2<f32>)| {
         (name.to_owned(), dtype, values.shape().to_vec(), values.iter().copied().collect())
     };
-    Memory::new(tensors.into_iter().map(flat).collect())
+    MemorySource::new(tensors.into_iter().map(flat).collect())
 }

@@ -1,6 +1,6 @@
 //! Singular values as an answer: energy, stable rank, effective rank.
 
-use super::Method;
+use super::SpectrumMethod;
 
 /// The singular values of a difference, all or the largest.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,8 +11,8 @@ pub struct Spectrum {
     pub total: f64,
     /// How many there are: the smaller side of the matrix.
     pub count: usize,
-    /// How they were found; never [`Method::Auto`].
-    pub method: Method,
+    /// How they were found; never [`SpectrumMethod::Auto`].
+    pub method: SpectrumMethod,
 }
 
 impl Spectrum {
@@ -87,7 +87,7 @@ mod tests {
     const TOLERANCE: f64 = 1e-12;
 
     fn spectrum(values: &[f64], total: f64, count: usize) -> Spectrum {
-        Spectrum { values: values.to_vec(), total, count, method: Method::Svd }
+        Spectrum { values: values.to_vec(), total, count, method: SpectrumMethod::Svd }
     }
 
     fn near(found: f64, expected: f64) {

@@ -10,8 +10,8 @@ use super::{TaskMetric, TaskResult};
 use crate::tasks::OutputType;
 
 pub use config::task_config;
-pub use results::{Facts, SpecialTokens, results, sanitized};
-pub use samples::{Sample, samples};
+pub use results::{RunFacts, SpecialTokens, results, sanitized};
+pub use samples::{HarnessSample, samples};
 
 /// The order in which the harness computes metrics, and lists them, whatever order a task file has.
 const COMPUTED: [&str; 13] = [

@@ -21,7 +21,7 @@ pub type SpecialTokens = [Option<(String, u32)>; 3];
 
 /// What a results file says beside the numbers.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct RunFacts<'a> {
     /// The run.
     pub run: &'a RunRecord,
     /// The model, as it was asked.
@@ -37,7 +37,7 @@ pub struct Facts<'a> {
 }
 
 /// The whole file. `tasks` holds the results of every task of `suites` that was run.
-pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &Facts<'_>) -> Value {
+pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts<'_>) -> Value {
     let mut book = Book::default();
     for task in tasks {
         book.task(task);
@@ -67,8 +67,8 @@ pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &Facts<'_>) -> Val
     Value::Object(file)
 }
 
-fn provenance(facts: &Facts<'_>) -> Value {
-    let Facts { run, model, special_tokens: [pad, end, begin], .. } = facts;
+fn provenance(facts: &RunFacts<'_>) -> Value {
+    let RunFacts { run, model, special_tokens: [pad, end, begin], .. } = facts;
     let special = |token: &Option<(String, u32)>| match token {
         Some((text, id)) => json!([text, id.to_string()]),
         None => json!([null, "None"]),

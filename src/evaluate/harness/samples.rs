@@ -15,7 +15,7 @@ use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub struct HarnessSample {
     /// The line, without its end.
     pub line: String,
     /// `doc_hash`, `prompt_hash` and `target_hash`, one after the other; what a task's hash is made over.
@@ -23,7 +23,7 @@ pub struct Sample {
 }
 
 /// The lines of a task: filter by filter, document by document.
-pub fn samples(result: &TaskResult) -> impl Iterator<Item = Sample> {
+pub fn samples(result: &TaskResult) -> impl Iterator<Item = HarnessSample> {
     let mut filters: Vec<&str> = Vec::new();
     let written =
         result.samples.first().into_iter().flat_map(|line| line.filtered.keys().map(String::as_str));
@@ -41,7 +41,13 @@ pub fn samples(result: &TaskResult) -> impl Iterator<Item = Sample> {
     })
 }
 
-fn sample(result: &TaskResult, filter: &str, at: usize, doc: &PreparedDoc, line: &SampleLine) -> Sample {
+fn sample(
+    result: &TaskResult,
+    filter: &str,
+    at: usize,
+    doc: &PreparedDoc,
+    line: &SampleLine,
+) -> HarnessSample {
     let task = &*result.asked;
     let kind = task.task.config.output_type;
     let requests: Vec<&TextRequest> = doc.requests.iter().chain(&doc.unconditional).collect();
@@ -78,7 +84,7 @@ fn sample(result: &TaskResult, filter: &str, at: usize, doc: &PreparedDoc, line:
     for metric in metrics {
         sample[metric.metric.as_str()] = shown(kind, &metric.metric, &metric.documents[at]);
     }
-    Sample { line: python::dumps(&sample, None), hashes }
+    HarnessSample { line: python::dumps(&sample, None), hashes }
 }
 
 /// What the model was asked.

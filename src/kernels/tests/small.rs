@@ -67,7 +67,7 @@ fn small_strided_products_leave_gaps_alone() {
     let (rows, depth) = (5, 3);
     let (a, b) = (numbers(6, rows, depth + 2), numbers(7, depth, width + 3));
     let mut c = Array2::from_elem((rows, width + 1), 9.0f32);
-    let shape = |rows, columns, stride| Layout { rows, columns, stride };
+    let shape = |rows, columns, stride| MatrixLayout { rows, columns, stride };
     // Without the gap after the last row.
     let (a_end, b_end, c_end) = (a.len() - 2, b.len() - 3, c.len() - 1);
     multiply_small(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::conversation::{End, Message, Role, spelled_with};
-use super::super::template::{Kind, PromptTemplate};
+use super::super::template::{PromptTemplate, TemplateKind};
 use super::Jinja;
 
 /// Characters shown before and after the first difference.
@@ -11,7 +11,7 @@ const AROUND: usize = 20;
 
 /// One conversation, rendered by both templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparison {
+pub struct TemplateComparison {
     /// What the conversation tries out.
     pub probe: &'static str,
     /// The text by the card's template, or why it renders none.
@@ -20,7 +20,7 @@ pub struct Comparison {
     pub checkpoint: Result<String, String>,
 }
 
-impl Comparison {
+impl TemplateComparison {
     /// Whether both give the same text, or both refuse.
     pub fn agrees(&self) -> bool {
         match (&self.card, &self.checkpoint) {
@@ -38,7 +38,7 @@ impl Comparison {
     }
 }
 
-impl fmt::Display for Comparison {
+impl fmt::Display for TemplateComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.probe)?;
         match (&self.card, &self.checkpoint, self.first_difference()) {
@@ -63,7 +63,7 @@ fn around(text: &str, at: usize) -> String {
 ///
 /// Both texts hold all special tokens: the BOS that a tokenizer would add stands in the card's text too, as the
 /// checkpoint's template writes its own.
-pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) -> Vec<Comparison> {
+pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) -> Vec<TemplateComparison> {
     let jinja = Jinja { source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() };
     let compared = probes(template).into_iter().map(|(probe, messages)| {
         let asked = messages.last().is_some_and(|last| last.role == Role::User);
@@ -73,7 +73,7 @@ pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) ->
             format!("{added}{}", spelled_with(&segments, bos, eos))
         });
         let checkpoint = jinja.render(&messages, end).map_err(|error| error.to_string());
-        Comparison { probe, card: card.map_err(|error| error.to_string()), checkpoint }
+        TemplateComparison { probe, card: card.map_err(|error| error.to_string()), checkpoint }
     });
     compared.collect()
 }
@@ -82,10 +82,10 @@ pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) ->
 fn probes(template: &PromptTemplate) -> Vec<(&'static str, Vec<Message>)> {
     let hello = || Message::user("Hello!");
     let mut probes = vec![("one message", vec![hello()])];
-    if template.kind != Kind::Completion {
+    if template.kind != TemplateKind::Completion {
         probes.push(("one answered message", vec![hello(), Message::assistant("Hi!")]));
     }
-    if template.kind == Kind::Chat {
+    if template.kind == TemplateKind::Chat {
         let turns = || vec![hello(), Message::assistant("Hi!"), Message::user("How are you?")];
         let system = || Message::system("Be brief.");
         probes.push(("two turns", turns()));

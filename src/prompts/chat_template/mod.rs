@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use minijinja::{Error, ErrorKind, Value, context};
 use regex::Regex;
 
-pub use compare::{Comparison, compare};
+pub use compare::{TemplateComparison, compare};
 pub use files::{ChatTemplate, ChatTemplates};
 
 use super::conversation::{End, Message};

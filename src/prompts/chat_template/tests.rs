@@ -70,7 +70,7 @@ fn differences_are_placed_and_shown() {
     assert!(compared.iter().all(|comparison| !comparison.agrees()));
 
     let refused = compare(&templates()["ziya"], "{{ raise_exception('no') }}", "<s>", "</s>");
-    let said: Vec<String> = refused.iter().map(Comparison::to_string).collect();
+    let said: Vec<String> = refused.iter().map(TemplateComparison::to_string).collect();
     assert!(said[0].contains("only the card's template") && said[0].ends_with("no"), "{said:?}");
     assert_eq!(said[3], "a system message: refused by both");
 }

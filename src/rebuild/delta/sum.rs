@@ -187,7 +187,7 @@ fn buffer_sum(config: &Map<String, Value>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forms::sample::Memory;
+    use crate::forms::sample::MemorySource;
     use crate::weights::Dtype;
     use serde_json::json;
 
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn tensors_are_summed_as_they_pass_and_the_others_read_from_the_result() {
         let model = || {
-            Box::new(Memory::new(vec![
+            Box::new(MemorySource::new(vec![
                 ("a", Dtype::F16, vec![2], vec![1.0, 2.0]),
                 ("b", Dtype::F32, vec![1], vec![0.5]),
                 ("x.rotary_emb.inv_freq", Dtype::F32, vec![1], vec![100.0]),

@@ -1,7 +1,7 @@
 //! Sums and refusals, over small models in memory.
 
 use super::*;
-use crate::forms::sample::{HIDDEN, Memory, ROWS, tiny};
+use crate::forms::sample::{HIDDEN, MemorySource, ROWS, tiny};
 use half::f16;
 
 /// The values of `tests/fixtures/lineage/mean.py`.
@@ -32,9 +32,9 @@ fn the_mean_row_has_the_bits_of_pytorch() {
 }
 
 /// A tuned model's difference to `base`, with `extra` rows.
-fn difference(base: &Memory, extra: usize) -> Memory {
+fn difference(base: &MemorySource, extra: usize) -> MemorySource {
     let small = base.map(|_, i, _| (i % 5) as f32 / 1024.0);
-    let grow = |memory: Memory, name: &str| {
+    let grow = |memory: MemorySource, name: &str| {
         let mut values = memory.tensor(name).unwrap().to_f32().unwrap();
         values.extend((0..extra * HIDDEN).map(|i| (i + 1) as f32 / 64.0));
         memory.with(name, &[ROWS + extra, HIDDEN], values)
@@ -46,7 +46,7 @@ fn values(source: &dyn TensorSource, name: &str) -> Vec<f32> {
     source.tensor(name).unwrap().to_f32().unwrap()
 }
 
-fn built(base: Memory, released: Memory, rule: DeltaRule) -> Delta {
+fn built(base: MemorySource, released: MemorySource, rule: DeltaRule) -> Delta {
     let (delta, warnings) = Delta::new(base.model("base"), released.model("delta"), rule).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     delta
@@ -98,7 +98,7 @@ fn ziya_takes_its_embeddings_as_released_and_drops_buffers() {
     assert!(!delta.tensors().iter().any(|info| is_buffer(&info.name)));
 }
 
-fn refused(base: Memory, released: Memory, rule: DeltaRule) -> String {
+fn refused(base: MemorySource, released: MemorySource, rule: DeltaRule) -> String {
     Delta::new(base.model("base"), released.model("delta"), rule).err().unwrap().to_string()
 }
 
@@ -162,7 +162,7 @@ fn a_base_in_bf16_is_rounded_to_f16_and_noted() {
     let list = |dtype| {
         let tensor =
             |info: &TensorInfo| (info.name.clone(), dtype, info.shape.clone(), values(&base, &info.name));
-        Memory::new(base.tensors().iter().map(tensor).collect())
+        MemorySource::new(base.tensors().iter().map(tensor).collect())
     };
     let released = difference(&tiny(), 0);
     let make =

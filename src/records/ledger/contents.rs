@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::identity::{Identity, Key, Seed};
-use super::line::{Header, read_header, read_score};
+use super::line::{LedgerHeader, read_header, read_score};
 use crate::engine::Score;
 
 /// A ledger's scores, and what is wrong with it.
@@ -45,10 +45,10 @@ impl Contents {
         let Some(text) = text.strip_suffix(b"\n") else { return Ok(contents) };
         let mut lines = text.split(|&byte| byte == b'\n');
         match read_header(lines.next().expect("what is split has a first piece")) {
-            Header::Of(found) if *found == *identity => {}
-            Header::Of(found) => return Err(Refused::OtherModel(found)),
-            Header::Version(version) => return Err(Refused::Version(version)),
-            Header::Damaged => contents.damaged_header = true,
+            LedgerHeader::Of(found) if *found == *identity => {}
+            LedgerHeader::Of(found) => return Err(Refused::OtherModel(found)),
+            LedgerHeader::Version(version) => return Err(Refused::Version(version)),
+            LedgerHeader::Damaged => contents.damaged_header = true,
         }
         let mut contradictory = HashSet::new();
         for (line, number) in lines.zip(2..) {

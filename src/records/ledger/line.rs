@@ -27,7 +27,7 @@ pub(super) fn header(identity: &Identity) -> serde_json::Result<String> {
 
 /// What a first line says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Header {
+pub(super) enum LedgerHeader {
     /// Whose scores follow.
     Of(Box<Identity>),
     /// Another version of the format.
@@ -37,7 +37,7 @@ pub(super) enum Header {
 }
 
 /// Reads a first line.
-pub(super) fn read_header(line: &[u8]) -> Header {
+pub(super) fn read_header(line: &[u8]) -> LedgerHeader {
     let read = || {
         let (text, check) = std::str::from_utf8(line).ok()?.rsplit_once('\t')?;
         if plain_seed(text) != check {
@@ -45,11 +45,11 @@ pub(super) fn read_header(line: &[u8]) -> Header {
         }
         let (version, identity) = text.strip_prefix(MAGIC)?.split_once('\t')?;
         if version != VERSION.to_string() {
-            return Some(Header::Version(version.to_owned()));
+            return Some(LedgerHeader::Version(version.to_owned()));
         }
-        serde_json::from_str(identity).ok().map(|identity| Header::Of(Box::new(identity)))
+        serde_json::from_str(identity).ok().map(|identity| LedgerHeader::Of(Box::new(identity)))
     };
-    read().unwrap_or(Header::Damaged)
+    read().unwrap_or(LedgerHeader::Damaged)
 }
 
 fn plain_seed(text: &str) -> String {
@@ -99,16 +99,16 @@ mod tests {
     fn a_header_says_whose_scores_follow() {
         let own = identity("a");
         let line = header(&own).unwrap();
-        assert_eq!(read_header(line.as_bytes()), Header::Of(Box::new(own)));
+        assert_eq!(read_header(line.as_bytes()), LedgerHeader::Of(Box::new(own)));
         for at in 0..line.len() {
             let mut bytes = line.clone().into_bytes();
             bytes[at] ^= 0x20;
-            assert_eq!(read_header(&bytes), Header::Damaged, "byte {at}");
+            assert_eq!(read_header(&bytes), LedgerHeader::Damaged, "byte {at}");
         }
-        assert_eq!(read_header(b""), Header::Damaged);
+        assert_eq!(read_header(b""), LedgerHeader::Damaged);
         let text = "zoo-ledger 2\twhatever";
         let later = format!("{text}\t{}", plain_seed(text));
-        assert_eq!(read_header(later.as_bytes()), Header::Version("2".to_owned()));
+        assert_eq!(read_header(later.as_bytes()), LedgerHeader::Version("2".to_owned()));
     }
 
     proptest! {
@@ -135,7 +135,7 @@ mod tests {
 
         #[test]
         fn any_bytes_can_be_read(bytes: Vec<u8>) {
-            prop_assert_eq!(read_header(&bytes), Header::Damaged);
+            prop_assert_eq!(read_header(&bytes), LedgerHeader::Damaged);
             prop_assert!(read_score(&identity("a").seed(), &bytes).is_none());
         }
     }

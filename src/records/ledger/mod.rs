@@ -23,7 +23,7 @@ use identity::{Key, Seed};
 
 use super::file_name;
 use crate::base::journal::LineFile;
-use crate::engine::{Journal, JournalError, Score, ScoreRequest};
+use crate::engine::{JournalError, Score, ScoreJournal, ScoreRequest};
 
 /// The folder of the ledgers in a run's folder.
 pub const LEDGER_FOLDER: &str = "ledger";
@@ -137,7 +137,7 @@ impl Ledger {
     }
 }
 
-impl Journal for Ledger {
+impl ScoreJournal for Ledger {
     fn known(&self, request: &ScoreRequest) -> Option<Score> {
         self.scores.get(&self.key(request)).copied()
     }

@@ -29,7 +29,7 @@ pub struct Node {
 }
 
 /// One line of the text form.
-struct Line {
+struct ForestLine {
     /// Guides and name.
     left: String,
     edge: String,
@@ -45,7 +45,8 @@ impl Forest {
         for root in &self.roots {
             root.lines("", None, &mut lines);
         }
-        let widest = |get: fn(&Line) -> &str| lines.iter().map(|line| count(get(line))).max().unwrap_or(0);
+        let widest =
+            |get: fn(&ForestLine) -> &str| lines.iter().map(|line| count(get(line))).max().unwrap_or(0);
         let (left, tag) = (widest(|line| &line.left), widest(|line| &line.tag));
         let room = width.saturating_sub(left + tag + 4);
         let edge = room.min(widest(|line| &line.edge));
@@ -84,7 +85,7 @@ impl Forest {
 }
 
 impl Node {
-    fn lines(&self, guides: &str, last: Option<bool>, lines: &mut Vec<Line>) {
+    fn lines(&self, guides: &str, last: Option<bool>, lines: &mut Vec<ForestLine>) {
         let (elbow, below) = match last {
             None => ("", ""),
             Some(false) => ("├─ ", "│  "),
@@ -92,7 +93,7 @@ impl Node {
         };
         let mark = if self.marked { " ◀" } else { "" };
         let left = format!("{guides}{elbow}{}{mark}", self.id);
-        lines.push(Line { left, edge: self.edge.clone(), tag: self.tag.clone() });
+        lines.push(ForestLine { left, edge: self.edge.clone(), tag: self.tag.clone() });
         let guides = format!("{guides}{below}");
         let end = self.children.len().saturating_sub(1);
         for (position, child) in self.children.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::GgufFileType;
 use crate::base::fault::Refusal;
 use crate::config::LlamaConfig;
-use crate::forms::names::{Part, Spelling};
+use crate::forms::names::{Spelling, TensorRole};
 use crate::forms::rows::{has_heads, pairs_from_halves};
 use crate::forms::{HfModel, is_buffer};
 use crate::weights::{TensorInfo, TensorSource};
@@ -75,13 +75,13 @@ pub(super) fn plan(
 
 /// The place in the file, the GGUF name, and the heads within which rows are reordered; `None` if there is none.
 fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, Option<usize>)> {
-    let part = Part::parse(name, Spelling::Hf)?;
+    let part = TensorRole::parse(name, Spelling::Hf)?;
     let place = match part {
-        Part::Embedding => (0, 0),
-        Part::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
-        Part::Layer { layer, module, .. } => (layer + 1, module as usize),
-        Part::Norm => (usize::MAX, 0),
-        Part::Head => (usize::MAX, 1),
+        TensorRole::Embedding => (0, 0),
+        TensorRole::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
+        TensorRole::Layer { layer, module, .. } => (layer + 1, module as usize),
+        TensorRole::Norm => (usize::MAX, 0),
+        TensorRole::Head => (usize::MAX, 1),
     };
     let heads = part.heads(config.num_attention_heads, config.num_key_value_heads);
     Some((place, part.name(Spelling::Gguf)?, heads))

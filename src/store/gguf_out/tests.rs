@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::base::progress::Silent;
-use crate::forms::sample::Memory;
+use crate::forms::sample::MemorySource;
 use crate::forms::{GgufAsHf, Sidecar, SidecarContent};
 use crate::store::digest_tensors;
 use crate::tokenizer::{AddSpecials, Tokenizer};
@@ -62,7 +62,7 @@ fn model(dtype: Dtype, shapes: &BTreeMap<String, Vec<usize>>, changes: Json) -> 
     for (key, value) in changes.as_object().unwrap() {
         config[key] = value.clone();
     }
-    let mut memory = Memory::default();
+    let mut memory = MemorySource::default();
     for (seed, (name, shape)) in shapes.iter().enumerate() {
         let values = values(shape.iter().product(), seed);
         let mut data = vec![0; dtype.bytes_for(values.len()).unwrap()];

@@ -115,14 +115,14 @@ fn place(module: Module) -> usize {
 
 /// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
 pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, Part)> {
-    let tensor = names::Part::parse(name, Spelling::Hf)?;
+    let tensor = names::TensorRole::parse(name, Spelling::Hf)?;
     let (heads, kv_heads) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
     let (order, part) = match tensor {
-        names::Part::Embedding => ((0, 0), Part::Columns),
-        names::Part::Norm => ((0, 1), Part::Replicated),
-        names::Part::Head => ((0, 2), Part::VOCABULARY),
-        names::Part::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
-        names::Part::Layer { layer, module, .. } => {
+        names::TensorRole::Embedding => ((0, 0), Part::Columns),
+        names::TensorRole::Norm => ((0, 1), Part::Replicated),
+        names::TensorRole::Head => ((0, 2), Part::VOCABULARY),
+        names::TensorRole::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
+        names::TensorRole::Layer { layer, module, .. } => {
             let part = match module {
                 Module::Query => Part::Rows { units: heads, heads, uneven: false },
                 Module::Key => Part::Rows { units: kv_heads, heads: kv_heads, uneven: false },

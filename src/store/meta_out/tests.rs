@@ -8,7 +8,7 @@ use super::*;
 use crate::base::progress::Silent;
 use crate::forms::MetaAsHf;
 use crate::forms::rows::halves_from_pairs;
-use crate::forms::sample::Memory;
+use crate::forms::sample::MemorySource;
 use crate::store::digest_tensors;
 use crate::weights::{TensorSource, TorchFile};
 
@@ -52,7 +52,7 @@ fn model(shapes: &BTreeMap<String, Vec<usize>>, changes: Json) -> HfModel {
     for (key, value) in changes.as_object().unwrap() {
         config[key] = value.clone();
     }
-    let mut memory = Memory::default();
+    let mut memory = MemorySource::default();
     for (seed, (name, shape)) in shapes.iter().enumerate() {
         let count: usize = shape.iter().product();
         let data = (0..2 * count).map(|i| ((i * 7 + seed * 31) % 251) as u8).collect();
@@ -208,7 +208,7 @@ fn what_metas_code_does_not_know_is_refused() {
 #[test]
 fn released_sizes_have_the_shards_of_their_release() {
     let sized = |hidden: usize, heads: usize, layers: usize| {
-        let mut model = Memory::default().model("tiny");
+        let mut model = MemorySource::default().model("tiny");
         for (key, value) in
             [("hidden_size", hidden), ("num_attention_heads", heads), ("num_hidden_layers", layers)]
         {

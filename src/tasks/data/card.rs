@@ -13,7 +13,7 @@ const MAX_CARD_BYTES: u64 = 4 << 20;
 
 /// One configuration of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct DatasetConfig {
     /// Its name.
     pub name: String,
     /// Whether it is the one meant when none is named.
@@ -26,7 +26,7 @@ pub struct Config {
 ///
 /// # Errors
 /// A card that cannot be read, or whose front matter is no YAML.
-pub fn read(folder: &Path) -> Result<Vec<Config>, TaskError> {
+pub fn read(folder: &Path) -> Result<Vec<DatasetConfig>, TaskError> {
     let path = folder.join("README.md");
     let fail = |message: String| TaskError::wrong(path.display().to_string(), message);
     match std::fs::metadata(&path) {
@@ -39,7 +39,7 @@ pub fn read(folder: &Path) -> Result<Vec<Config>, TaskError> {
 }
 
 /// The configurations in the text of a card.
-fn parse(text: &str) -> Result<Vec<Config>, String> {
+fn parse(text: &str) -> Result<Vec<DatasetConfig>, String> {
     let Some(matter) = front_matter(text) else { return Ok(Vec::new()) };
     // Only `configs` is read, so that an oddity elsewhere in the card does no harm.
     let Some(block) = top_level_block(matter, "configs") else { return Ok(Vec::new()) };
@@ -73,7 +73,7 @@ fn top_level_block<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     start.and_then(|start| text.get(start..))
 }
 
-fn config(value: &Value) -> Option<Config> {
+fn config(value: &Value) -> Option<DatasetConfig> {
     let name = value.get("config_name").and_then(Value::as_str).unwrap_or("default").to_owned();
     let default = value.get("default").and_then(Value::as_bool).unwrap_or(false) || name == "default";
     let folder = value.get("data_dir").and_then(Value::as_str).map(|d| d.trim_matches('/'));
@@ -94,7 +94,7 @@ fn config(value: &Value) -> Option<Config> {
             *pattern = below(pattern);
         }
     }
-    Some(Config { name, default, splits })
+    Some(DatasetConfig { name, default, splits })
 }
 
 fn patterns(value: &Value) -> Vec<String> {
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(configs.len(), 2);
         let wanted =
             vec![("test".into(), vec!["a/test-*".into()]), ("dev".into(), vec!["x".into(), "y".into()])];
-        assert_eq!(configs[0], Config { name: "a".into(), default: false, splits: wanted });
+        assert_eq!(configs[0], DatasetConfig { name: "a".into(), default: false, splits: wanted });
         assert_eq!(configs[1].splits, vec![("train".into(), vec!["d/all.csv".into()])]);
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::card::{self, Config};
+use super::card::{self, DatasetConfig};
 use super::{DataStore, DatasetRef, glob};
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
@@ -25,7 +25,7 @@ pub struct DataFile {
 
 /// The files of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedSplit {
     /// The files, sorted by name.
     pub files: Vec<DataFile>,
     /// Where they are: a folder, or `built in`.
@@ -36,7 +36,7 @@ pub struct Located {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    configs: Vec<Config>,
+    configs: Vec<DatasetConfig>,
     files: Vec<String>,
 }
 
@@ -127,7 +127,11 @@ fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
     Ok(files)
 }
 
-pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -> Result<Located, TaskError> {
+pub(super) fn locate(
+    store: &DataStore,
+    dataset: &DatasetRef<'_>,
+    split: &str,
+) -> Result<LocatedSplit, TaskError> {
     let mut searched = Vec::new();
     let missing = |searched: Vec<String>, advice: String| TaskError::MissingData {
         dataset: dataset.path.to_owned(),
@@ -157,7 +161,7 @@ pub(super) fn locate(store: &DataStore, dataset: &DatasetRef<'_>, split: &str) -
             continue;
         }
         match store.folder(&candidate)?.split(dataset.name, split) {
-            Ok(files) => return Ok(Located { files, place }),
+            Ok(files) => return Ok(LocatedSplit { files, place }),
             Err(note) => searched.push(format!("{place}: {note}")),
         }
     }
@@ -191,16 +195,16 @@ fn bases(dataset: &DatasetRef<'_>) -> Vec<PathBuf> {
     dataset.folder.into_iter().map(Path::to_owned).chain([PathBuf::new()]).collect()
 }
 
-fn built_in(dataset: &DatasetRef<'_>, split: &str) -> Option<Located> {
+fn built_in(dataset: &DatasetRef<'_>, split: &str) -> Option<LocatedSplit> {
     let name = format!("{}/{split}.jsonl", dataset.name.unwrap_or("default"));
     let path = format!("data/{}/{name}", dataset.path);
     embedded::file(&path)?;
     let file = DataFile { name, at: Location::Embedded(path) };
-    Some(Located { files: vec![file], place: "built in".into() })
+    Some(LocatedSplit { files: vec![file], place: "built in".into() })
 }
 
 /// Files that the task file names itself.
-fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) -> Option<Located> {
+fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) -> Option<LocatedSplit> {
     let named = match dataset.kwargs.get("data_files") {
         Some(Value::Object(splits)) => splits.get(split),
         other if split == "train" => other,
@@ -235,7 +239,7 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
     let folder =
         files.first().and_then(|file| file.at.disk_folder()).map(|folder| folder.display().to_string());
     let place = folder.filter(|folder| !folder.is_empty()).unwrap_or_else(|| ".".into());
-    Some(Located { files, place })
+    Some(LocatedSplit { files, place })
 }
 
 fn own_pattern(base: &Path, pattern: &str) -> Vec<DataFile> {

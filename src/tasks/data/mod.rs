@@ -12,8 +12,8 @@ mod parquet;
 mod read;
 mod table;
 
-pub use locate::{DataFile, Located};
-pub use read::{FileDigest, SplitData, data_sha256};
+pub use locate::{DataFile, LocatedSplit};
+pub use read::{DataDigest, SplitData, data_sha256};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ impl DataStore {
     ///
     /// # Errors
     /// [`TaskError::MissingData`] with every place that was searched; unusable cards and names.
-    pub fn locate(&self, dataset: &DatasetRef<'_>, split: &str) -> Result<Located, TaskError> {
+    pub fn locate(&self, dataset: &DatasetRef<'_>, split: &str) -> Result<LocatedSplit, TaskError> {
         locate::locate(self, dataset, split)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::json::{self, row_error};
-use super::{DatasetRef, Located, parquet, table};
+use super::{DatasetRef, LocatedSplit, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
 use crate::tasks::document::Document;
@@ -18,7 +18,7 @@ const MAX_TEXT_BYTES: u64 = 4 << 30;
 
 /// The digest of one data file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileDigest {
+pub struct DataDigest {
     /// The name below the folder of the data set.
     pub name: String,
     /// SHA-256 of the bytes, in hex.
@@ -33,18 +33,18 @@ pub struct SplitData {
     /// The names of the columns, in order.
     pub columns: Vec<String>,
     /// The files that were read.
-    pub files: Vec<FileDigest>,
+    pub files: Vec<DataDigest>,
 }
 
 /// One digest for several files: SHA-256 over the lines `<sha256>  <name>`, sorted by name, each file once.
-pub fn data_sha256(files: &[FileDigest]) -> String {
-    let mut files: Vec<&FileDigest> = files.iter().collect();
+pub fn data_sha256(files: &[DataDigest]) -> String {
+    let mut files: Vec<&DataDigest> = files.iter().collect();
     files.sort();
     files.dedup();
     sha256(files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect::<String>())
 }
 
-pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitData, TaskError> {
+pub(super) fn read(located: &LocatedSplit, dataset: &DatasetRef<'_>) -> Result<SplitData, TaskError> {
     let mut documents = Vec::new();
     let mut files = Vec::new();
     for file in &located.files {
@@ -56,7 +56,7 @@ pub(super) fn read(located: &Located, dataset: &DatasetRef<'_>) -> Result<SplitD
             }
         };
         documents.append(&mut rows);
-        files.push(FileDigest { name: file.name.clone(), sha256 });
+        files.push(DataDigest { name: file.name.clone(), sha256 });
     }
     let columns = json::unify(&mut documents);
     Ok(SplitData { documents, columns, files })

@@ -57,7 +57,7 @@ pub type Values = Vec<(&'static str, DocValue)>;
 
 /// A native function.
 #[derive(Debug, Clone, Copy)]
-pub enum Native {
+pub enum NativeFunction {
     /// `process_docs`.
     Documents(DocumentsFn),
     /// `doc_to_text`, `doc_to_target`, `doc_to_choice`.
@@ -74,7 +74,7 @@ pub enum Native {
     RunsPrograms,
 }
 
-impl Native {
+impl NativeFunction {
     fn place(self) -> &'static str {
         match self {
             Self::Documents(_) => "works on whole splits, for process_docs",
@@ -92,7 +92,7 @@ impl Native {
 ///
 /// # Errors
 /// The names under which it was looked for, and those that exist.
-pub fn find(function: &FunctionRef) -> Result<Native, TaskError> {
+pub fn find(function: &FunctionRef) -> Result<NativeFunction, TaskError> {
     let in_folder = format!("{}/{}", function.origin.location.folder_name(), function.name);
     let found = FUNCTIONS.iter().find(|(suite, folders, name, _)| {
         function.name == format!("{suite}.{name}")
@@ -118,7 +118,7 @@ macro_rules! finders {
         /// As [`find`]; also if the function is of another kind.
         pub fn $name(function: &FunctionRef) -> Result<$function, TaskError> {
             match find(function)? {
-                Native::$kind(call) => Ok(call),
+                NativeFunction::$kind(call) => Ok(call),
                 other => Err(function.error(format!("!function {} {}", function.name, other.place()))),
             }
         }

@@ -1,15 +1,15 @@
 //! Which native function stands for which `!function`.
 
-use super::Native::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
+use super::NativeFunction::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
 use super::{
-    Native, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples, minerva_math, programs,
-    race, truthfulqa, wikitext, winogrande,
+    NativeFunction, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples, minerva_math,
+    programs, race, truthfulqa, wikitext, winogrande,
 };
 
 /// Name of the suite here, where the harness has its functions, and each function by its name.
 macro_rules! functions {
     ($($suite:ident $folders:tt { $($name:ident: $native:expr),* })*) => {
-        pub(super) const FUNCTIONS: &[(&str, &[&str], &str, Native)] =
+        pub(super) const FUNCTIONS: &[(&str, &[&str], &str, NativeFunction)] =
             &[$($((stringify!($suite), &$folders, stringify!($name), $native),)*)*];
     };
 }

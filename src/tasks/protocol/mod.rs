@@ -33,7 +33,7 @@ pub struct Protocol {
     pub marks: Marks,
     /// Which tokens count.
     #[serde(default)]
-    pub scored: Scored,
+    pub scored: ScoredTokens,
     /// The metrics of multiple-choice tasks, instead of the task file's; empty: those of the task file.
     #[serde(default)]
     pub metrics: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Rules {
     /// What stands before a prompt.
     pub marks: Marks,
     /// Which tokens count.
-    pub scored: Scored,
+    pub scored: ScoredTokens,
 }
 
 /// What stands before a prompt.
@@ -71,7 +71,7 @@ pub enum Marks {
 /// Which tokens of prompt and choice count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scored {
+pub enum ScoredTokens {
     /// Those after the prompt.
     #[default]
     Continuation,
@@ -127,7 +127,7 @@ impl Protocol {
         let mut task = task.clone();
         let config = &mut task.config;
         let ranks = config.output_type == OutputType::MultipleChoice && config.process_results.is_none();
-        if !ranks && self.scored != Scored::Continuation {
+        if !ranks && self.scored != ScoredTokens::Continuation {
             return Err(
                 "it ranks choices, and the task has none or grades them by a function of its own".into()
             );
@@ -149,7 +149,7 @@ impl Protocol {
                     Some(self.metrics.iter().map(|name| MetricConfig::named(name)).collect());
             }
             // Lengths of choices divide nothing but the log-likelihood of the choice by itself.
-            let by_itself = matches!(self.scored, Scored::Continuation | Scored::OneToken);
+            let by_itself = matches!(self.scored, ScoredTokens::Continuation | ScoredTokens::OneToken);
             for name in more.iter().filter(|_| by_itself) {
                 let known = config.metrics();
                 let mut list = config.metric_list.take().unwrap_or_else(|| {
@@ -171,12 +171,12 @@ impl Protocol {
             changes.push("no marks (BOS) before prompts".to_owned());
         }
         match self.scored {
-            Scored::Continuation => {}
-            Scored::OneToken => changes.push("choices are single tokens".to_owned()),
-            Scored::AfterCommonPrefix => {
+            ScoredTokens::Continuation => {}
+            ScoredTokens::OneToken => changes.push("choices are single tokens".to_owned()),
+            ScoredTokens::AfterCommonPrefix => {
                 changes.push("scores the tokens after what all choices share".to_owned())
             }
-            Scored::Whole => changes.push("scores prompt and choice as one text".to_owned()),
+            ScoredTokens::Whole => changes.push("scores prompt and choice as one text".to_owned()),
         }
         if !self.metrics.is_empty() {
             changes.push(format!("metrics {}", self.metrics.join(", ")));

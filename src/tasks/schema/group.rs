@@ -10,7 +10,7 @@ use crate::tasks::error::TaskError;
 
 /// How one metric of a group is made from its tasks.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aggregate {
+pub struct GroupMetric {
     /// The metric.
     pub metric: String,
     /// The filters to aggregate; none means every filter found among the tasks, sorted.
@@ -41,7 +41,7 @@ pub struct GroupConfig {
     /// What stands in the group, in order.
     pub members: Vec<Member>,
     /// How results become one.
-    pub aggregates: Vec<Aggregate>,
+    pub aggregates: Vec<GroupMetric>,
     /// Free-form facts; `version` is printed.
     pub metadata: Map<String, Value>,
     /// Keys that replace those of the tasks below.
@@ -61,7 +61,7 @@ impl GroupConfig {
                 "group" => config.group = slot.string()?,
                 "group_alias" => config.group_alias = FromSlot::from_slot(&slot)?,
                 "task" => config.members = members(&slot, entry)?,
-                "aggregate_metric_list" => config.aggregates = Aggregate::read_list(&slot)?,
+                "aggregate_metric_list" => config.aggregates = GroupMetric::read_list(&slot)?,
                 "metadata" => config.metadata = slot.optional_map()?,
                 "tag" | "include" | "task_list" => {}
                 _ => {
@@ -103,7 +103,7 @@ fn member(slot: &Slot<'_>, entry: &Entry) -> Result<Member, TaskError> {
     }
 }
 
-impl Aggregate {
+impl GroupMetric {
     fn read_list(slot: &Slot<'_>) -> Result<Vec<Self>, TaskError> {
         match slot.value {
             Yaml::Null => Ok(Vec::new()),

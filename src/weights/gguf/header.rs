@@ -28,13 +28,13 @@ const LEAST_INFO: usize = 8 + 4 + 4 + 8;
 
 /// What a header says, checked against itself and the size of the file.
 #[derive(Debug)]
-pub struct Header {
+pub struct GgufHeader {
     pub(super) version: u32,
     pub(super) metadata: Metadata,
     pub(super) table: TensorTable,
 }
 
-impl file::Header for Header {
+impl file::FileHeader for GgufHeader {
     type Place = Range<usize>;
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
@@ -46,7 +46,7 @@ impl file::Header for Header {
     }
 }
 
-fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
+fn parse(file: &Path, bytes: &[u8]) -> Result<GgufHeader, WeightsError> {
     let mut cursor = Cursor::new(file, bytes);
     let version = magic_and_version(&mut cursor)?;
     let tensor_count = cursor.count("tensor count", LEAST_INFO, MAX_COUNT)?;
@@ -76,7 +76,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
     let start = if placed.is_empty() { 0 } else { tensors::data_start(&cursor, alignment)? };
     let table = TensorTable::new(file, tensors::place(file, bytes.len(), start, placed)?)?;
     tensors::refuse_overlap(file, &table)?;
-    Ok(Header { version, metadata, table })
+    Ok(GgufHeader { version, metadata, table })
 }
 
 fn magic_and_version(cursor: &mut Cursor<'_>) -> Result<u32, Box<Fault>> {
@@ -146,7 +146,7 @@ mod tests {
     use crate::weights::gguf::Value;
     use crate::weights::{Dtype, GgufFile, TensorSource};
 
-    fn parsed(bytes: &[u8]) -> Result<Header, WeightsError> {
+    fn parsed(bytes: &[u8]) -> Result<GgufHeader, WeightsError> {
         parse(Path::new("test.gguf"), bytes)
     }
 

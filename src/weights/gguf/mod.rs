@@ -18,7 +18,7 @@ pub use writer::GgufWriter;
 use super::file::TensorFile;
 
 /// A memory-mapped GGUF file.
-pub type GgufFile = TensorFile<header::Header>;
+pub type GgufFile = TensorFile<header::GgufHeader>;
 
 impl GgufFile {
     /// The key–value section.

@@ -172,10 +172,10 @@ fn supported_types() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::header::Header;
+    use super::super::header::GgufHeader;
     use super::super::testing::{Builder, Tensor};
     use super::*;
-    use crate::weights::file::Header as _;
+    use crate::weights::file::FileHeader as _;
 
     /// What is found in a file of one good tensor and one that was changed.
     fn kind(change: impl FnOnce(&mut Tensor)) -> Option<FaultKind> {
@@ -183,7 +183,7 @@ mod tests {
         let mut tensor = Tensor { name: "t".into(), shape, code: 2, data, offset: None };
         change(&mut tensor);
         let bytes = Builder::new().f32("a", &[32], &[1.0; 32]).tensor(tensor).build();
-        Header::parse(Path::new("test.gguf"), &bytes).err().map(|error| error.fault_kind().unwrap())
+        GgufHeader::parse(Path::new("test.gguf"), &bytes).err().map(|error| error.fault_kind().unwrap())
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) const METADATA: &str = "__metadata__";
 
 /// What a header says, checked against itself and the size of the file.
 #[derive(Debug)]
-pub struct Header {
+pub struct SafetensorsHeader {
     pub(super) table: TensorTable,
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -73,7 +73,7 @@ impl<'de> Deserialize<'de> for RawHeader {
     }
 }
 
-impl file::Header for Header {
+impl file::FileHeader for SafetensorsHeader {
     type Place = Range<usize>;
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
@@ -85,7 +85,7 @@ impl file::Header for Header {
     }
 }
 
-fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
+fn parse(file: &Path, bytes: &[u8]) -> Result<SafetensorsHeader, WeightsError> {
     let (text, data_start) = header_text(file, bytes)?;
     let raw: RawHeader = json::parse(file, "safetensors header", text)?;
     let data_bytes = bytes.len() - data_start;
@@ -104,7 +104,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Header, WeightsError> {
             Fault::new(file, FaultKind::InconsistentHeader, "each metadata key once", found)
         })?,
     };
-    Ok(Header { table, metadata })
+    Ok(SafetensorsHeader { table, metadata })
 }
 
 /// The JSON text, and where the data section begins.
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     /// A file of a header and that many data bytes.
-    fn parsed(header: &str, data: usize) -> Result<Header, WeightsError> {
+    fn parsed(header: &str, data: usize) -> Result<SafetensorsHeader, WeightsError> {
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header.as_bytes());
         bytes.resize(bytes.len() + data, 0);

@@ -23,7 +23,7 @@ const MAX_FILES: usize = 4096;
 
 /// The files of a model that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct FileLayout {
     /// The files in order.
     pub files: Vec<PlannedFile>,
     /// The sum of the sizes of all tensors, in bytes.
@@ -54,7 +54,7 @@ pub struct PlannedTensor {
     pub bytes: u64,
 }
 
-impl Layout {
+impl FileLayout {
     /// Lays out tensors in the order given, in files of at most `max_file_bytes` of data. A tensor that is larger
     /// than that has a file of its own.
     ///
@@ -103,7 +103,7 @@ impl Layout {
             PlannedFile::new(name, group, metadata)
         });
         let files = files.collect::<Result<_, _>>()?;
-        Ok(Layout { files, total_size })
+        Ok(FileLayout { files, total_size })
     }
 
     /// The content of `model.safetensors.index.json`; `None` for a single file, which has no index.
@@ -250,7 +250,7 @@ mod tests {
     }
 
     /// The files of a layout, each tensor filled with bytes that depend on its name.
-    fn write(layout: &Layout, folder: &Path, metadata: &BTreeMap<String, String>) {
+    fn write(layout: &FileLayout, folder: &Path, metadata: &BTreeMap<String, String>) {
         for file in &layout.files {
             let mut bytes = file.header(metadata).unwrap();
             assert_eq!(bytes.len() as u64, file.data_start);
@@ -284,7 +284,7 @@ mod tests {
             let plain: Vec<Dtype> = Dtype::ALL.into_iter().filter(|d| d.block_size() == 1).collect();
             let infos: Vec<TensorInfo> =
                 drawn.iter().map(|(name, (dtype, shape))| info(name, plain[*dtype], shape)).collect();
-            let layout = Layout::plan(&infos, max_file_bytes, &note("0000")).unwrap();
+            let layout = FileLayout::plan(&infos, max_file_bytes, &note("0000")).unwrap();
             let folder = tempfile::tempdir().unwrap();
             write(&layout, folder.path(), &note("abcd"));
             let source = crate::weights::open(folder.path()).unwrap();
@@ -309,7 +309,7 @@ mod tests {
     fn files_are_cut_greedily_and_named_by_number() {
         let infos: Vec<TensorInfo> =
             ["a", "b", "c", "d"].iter().zip([4, 4, 40, 2]).map(|(n, k)| info(n, Dtype::F16, &[k])).collect();
-        let layout = Layout::plan(&infos, 16, &BTreeMap::new()).unwrap();
+        let layout = FileLayout::plan(&infos, 16, &BTreeMap::new()).unwrap();
         let files: Vec<(&str, usize)> =
             layout.files.iter().map(|f| (f.name.as_str(), f.tensors.len())).collect();
         assert_eq!(
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn wide_elements_come_first_so_that_all_are_aligned() {
         let infos = [info("a", Dtype::U8, &[3]), info("b", Dtype::F32, &[1]), info("c", Dtype::F64, &[])];
-        let layout = Layout::plan(&infos, 100, &BTreeMap::new()).unwrap();
+        let layout = FileLayout::plan(&infos, 100, &BTreeMap::new()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         write(&layout, folder.path(), &BTreeMap::new());
         let order: Vec<&str> = layout.files[0].tensors.iter().map(|t| t.info.name.as_str()).collect();
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn what_the_format_cannot_hold_is_refused() {
         let refused = |infos: &[TensorInfo]| {
-            let error = Layout::plan(infos, 100, &BTreeMap::new()).unwrap_err();
+            let error = FileLayout::plan(infos, 100, &BTreeMap::new()).unwrap_err();
             (error.fault_kind(), error.to_string())
         };
         let (kind, text) = refused(&[info("w", Dtype::Q8_0, &[32])]);
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_header_never_grows_into_the_data() {
-        let layout = Layout::plan(&[info("w", Dtype::F32, &[1])], 100, &note("")).unwrap();
+        let layout = FileLayout::plan(&[info("w", Dtype::F32, &[1])], 100, &note("")).unwrap();
         let error = layout.files[0].header(&note(&"x".repeat(64))).unwrap_err();
         assert_eq!(error.fault_kind(), Some(FaultKind::InconsistentHeader), "{error}");
     }

@@ -8,12 +8,12 @@ mod layout;
 
 use std::collections::BTreeMap;
 
-pub use layout::{Layout, PlannedFile, PlannedTensor};
+pub use layout::{FileLayout, PlannedFile, PlannedTensor};
 
 use super::file::TensorFile;
 
 /// A memory-mapped safetensors file.
-pub type SafetensorsFile = TensorFile<header::Header>;
+pub type SafetensorsFile = TensorFile<header::SafetensorsHeader>;
 
 impl SafetensorsFile {
     /// The free-form strings under `__metadata__` (for example `format: pt`).

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::value::{Objects, TensorRef, Value};
 use crate::base::fault::{Fault, FaultKind};
 use crate::weights::Dtype;
-use crate::weights::file::Place;
+use crate::weights::file::DataPlace;
 
 /// Most axes of a tensor.
 const MAX_RANK: usize = 16;
@@ -27,7 +27,7 @@ const TASK_BYTES: usize = 1 << 18;
 
 /// The place of a tensor's elements in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
+pub enum StorageLayout {
     /// Row-major and without gaps.
     Contiguous(Range<usize>),
     /// Anything else.
@@ -47,18 +47,18 @@ pub struct Strided {
     axes: Vec<(usize, usize)>,
 }
 
-impl Place for Layout {
+impl DataPlace for StorageLayout {
     fn span(&self) -> Range<usize> {
         match self {
-            Layout::Contiguous(range) => range.clone(),
-            Layout::Strided(strided) => strided.span.clone(),
+            StorageLayout::Contiguous(range) => range.clone(),
+            StorageLayout::Strided(strided) => strided.span.clone(),
         }
     }
 
     fn data<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
-            Layout::Contiguous(range) => Cow::Borrowed(&bytes[range.clone()]),
-            Layout::Strided(strided) => Cow::Owned(strided.gather(bytes)),
+            StorageLayout::Contiguous(range) => Cow::Borrowed(&bytes[range.clone()]),
+            StorageLayout::Strided(strided) => Cow::Owned(strided.gather(bytes)),
         }
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn resolve(
     tensor: &TensorRef,
     storage: Range<usize>,
     file_bytes: usize,
-) -> Result<(Vec<usize>, Layout), Box<Fault>> {
+) -> Result<(Vec<usize>, StorageLayout), Box<Fault>> {
     let check = Check { file, objects };
     let size = check.axes("size", tensor.size)?;
     let stride = check.axes("stride", tensor.stride)?;
@@ -92,7 +92,7 @@ pub(super) fn resolve(
         .collect::<Result<_, _>>()
         .map_err(|_| check.too_large("axes that fit into memory", &size))?;
     if elements == 0 {
-        return Ok((shape, Layout::Contiguous(storage.start..storage.start)));
+        return Ok((shape, StorageLayout::Contiguous(storage.start..storage.start)));
     }
 
     let last = size.iter().zip(&stride).try_fold(offset, |last, (&dim, &step)| {
@@ -115,7 +115,7 @@ pub(super) fn resolve(
 
     let (run, axes) = runs(&shape, &stride, width);
     if axes.is_empty() {
-        return Ok((shape, Layout::Contiguous(span)));
+        return Ok((shape, StorageLayout::Contiguous(span)));
     }
     let bytes = elements.saturating_mul(width as u64);
     let limit = (file_bytes as u64).saturating_mul(MAX_GROWTH).max(SMALL);
@@ -124,7 +124,7 @@ pub(super) fn resolve(
         let kind = FaultKind::LimitExceeded;
         return Err(Fault::new(file, kind, expected, format!("{bytes} bytes, shape {shape:?}")));
     }
-    Ok((shape, Layout::Strided(Strided { start: span.start, span, run, axes })))
+    Ok((shape, StorageLayout::Strided(Strided { start: span.start, span, run, axes })))
 }
 
 /// Merges the innermost axes that lie together into runs; returns bytes per run, and the axes left over.

@@ -14,7 +14,7 @@ use super::table::TensorTable;
 use super::{TensorInfo, WeightsError};
 use crate::base::fault::{Fault, FaultKind, quoted};
 use crate::base::zip;
-use layout::Layout;
+use layout::StorageLayout;
 use value::{Objects, Value};
 
 mod construct;
@@ -45,7 +45,7 @@ const SMALL: u64 = 1 << 20;
 /// inner dictionary, its key is no part of their names. Faults are `Forbidden` if the pickle names anything that tensors
 /// do not need, `MissingData` for a Git LFS pointer, `Unsupported` for other kinds of files, and the other kinds for
 /// damaged ones.
-pub type TorchFile = TensorFile<TensorTable<Layout>>;
+pub type TorchFile = TensorFile<TensorTable<StorageLayout>>;
 
 /// What either container holds: the state dict's objects, and where its storages are.
 struct Parsed {
@@ -55,8 +55,8 @@ struct Parsed {
     storages: BTreeMap<String, Range<usize>>,
 }
 
-impl file::Header for TensorTable<Layout> {
-    type Place = Layout;
+impl file::FileHeader for TensorTable<StorageLayout> {
+    type Place = StorageLayout;
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         let parsed = if zip::is_zip(bytes) {
@@ -137,7 +137,7 @@ fn read_zip(file: &Path, bytes: &[u8]) -> Result<Parsed, Box<Fault>> {
 }
 
 /// The named tensors with their layouts.
-fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<TensorTable<Layout>, Box<Fault>> {
+fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<TensorTable<StorageLayout>, Box<Fault>> {
     let Parsed { objects, root, storages } = parsed;
     let mut tensors = Vec::new();
     let mut total = 0u64;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::support::conversations::{Place, compare, format_of};
+use crate::support::conversations::{Corpus, compare, format_of};
 use crate::support::shared::{named, shared};
 use zoo::tasks::{DataStore, Index};
 use zoo::tokenizer::Tokenizer;
@@ -19,7 +19,7 @@ fn conversations_equal_the_reference() {
         return;
     };
     let Some(hub) = shared().map(|shared| shared.join("hub")) else { return };
-    let place = Place {
+    let place = Corpus {
         index: &Index::load(&[]).unwrap(),
         data: &DataStore::new(Some(&hub), None),
         tokenizer: &Tokenizer::from_folder(&checkpoint).unwrap(),

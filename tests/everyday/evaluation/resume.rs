@@ -13,9 +13,9 @@ const SUITE: &str =
     "basics_arithmetic,basics_knowledge_en,basics_letters_en,basics_reading,basics_continuation_en";
 
 /// A folder with a model and a way to run it.
-struct Place(tempfile::TempDir);
+struct TinyModel(tempfile::TempDir);
 
-impl Place {
+impl TinyModel {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_tiny_model(&folder.path().join("tiny"));
@@ -89,7 +89,7 @@ fn lines(path: &Path) -> usize {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_files() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("whole");
     let expected = files(&place.path("whole"));
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
@@ -114,7 +114,7 @@ fn a_run_that_is_killed_again_and_again_ends_in_the_same_files() {
 
 #[test]
 fn a_finished_run_is_shown_and_not_computed() {
-    let place = Place::new();
+    let place = TinyModel::new();
     let first = place.eval("run", &[]);
     fs::remove_dir_all(place.path("tiny")).unwrap();
     let again = place.eval("run", &["--resume"]);
@@ -137,7 +137,7 @@ fn a_finished_run_is_shown_and_not_computed() {
 
 #[test]
 fn weights_are_not_read_where_every_score_is_known() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("run");
     let expected = files(&place.path("run"));
     place.unfinish("run");
@@ -150,7 +150,7 @@ fn weights_are_not_read_where_every_score_is_known() {
 
 #[test]
 fn without_resume_an_unfinished_run_is_moved_aside_and_its_scores_can_be_taken_over() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("whole");
     let expected = files(&place.path("whole"));
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
@@ -167,7 +167,7 @@ fn without_resume_an_unfinished_run_is_moved_aside_and_its_scores_can_be_taken_o
 
 #[test]
 fn scores_are_taken_over_for_other_tasks_but_never_from_another_model() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("old");
     let old = place.path("old");
     // The same questions, and more of them.
@@ -205,7 +205,7 @@ fn scores_are_taken_over_for_other_tasks_but_never_from_another_model() {
 
 #[test]
 fn a_ledger_that_was_cut_or_changed_costs_its_lines_and_nothing_else() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("run");
     let expected = files(&place.path("run"));
     let ledger = place.ledger("run");
@@ -241,7 +241,7 @@ fn a_ledger_that_was_cut_or_changed_costs_its_lines_and_nothing_else() {
 
 #[test]
 fn a_run_goes_on_only_as_what_it_was() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("run");
     place.unfinish("run");
     let before = fs::read(place.ledger("run")).unwrap();
@@ -267,7 +267,7 @@ fn a_run_goes_on_only_as_what_it_was() {
 
 #[test]
 fn resume_needs_a_folder_and_may_begin_in_an_empty_one() {
-    let place = Place::new();
+    let place = TinyModel::new();
     let output = zoo(&["eval", "x", "--suite", "basics", "--resume"]);
     assert_says(&output, 2, &["--out"]);
     assert_says(&place.eval("run", &["--resume"]), 0, &["there is no run in", "one is begun"]);
@@ -277,7 +277,7 @@ fn resume_needs_a_folder_and_may_begin_in_an_empty_one() {
 #[cfg(target_os = "linux")]
 #[test]
 fn two_do_not_write_one_run() {
-    let place = Place::new();
+    let place = TinyModel::new();
     let mut interrupted = Interrupted::start(command(&[]), &place.args("run", &[]), &place.path("run"));
     interrupted.stop_after_bytes(1);
     for extra in [&[][..], &["--resume"]] {
@@ -290,7 +290,7 @@ fn two_do_not_write_one_run() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_stops_the_run_and_loses_no_score() {
-    let place = Place::new();
+    let place = TinyModel::new();
     place.undisturbed("whole");
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
     let args: Vec<String> = place.args("run", &[]).iter().map(|arg| format!("'{arg}'")).collect();

@@ -9,11 +9,11 @@ use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
 use serde_json::{Value, json};
 
 /// A folder with task files and data of its own.
-struct Place(tempfile::TempDir);
+struct OwnTasks(tempfile::TempDir);
 
 const DATA: &str = "dataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\nnum_fewshot: 0\n";
 
-impl Place {
+impl OwnTasks {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         fs::create_dir(place.path("tasks")).unwrap();
@@ -90,7 +90,7 @@ fn value(run: &Path, task: &str, metric: &str) -> f64 {
 
 #[test]
 fn a_run_is_graded_again_to_the_same_bytes_without_its_model() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     place.run("basics,choose,page");
     let (run, again) = (place.text("run"), place.text("again"));
     let output = place.zoo(&["score", &run, "--out", &again]);
@@ -108,7 +108,7 @@ fn a_run_is_graded_again_to_the_same_bytes_without_its_model() {
 
 #[test]
 fn other_right_answers_make_other_grades_and_other_prompts_are_refused() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     place.run("choose");
     let (run, again) = (place.text("run"), place.text("again"));
     let before = value(&place.path("run"), "choose", "acc");
@@ -124,7 +124,7 @@ fn other_right_answers_make_other_grades_and_other_prompts_are_refused() {
 
 #[test]
 fn samples_that_do_not_fit_are_named() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     place.run("choose");
     let (run, samples) = (place.text("run"), place.path("run/samples/tiny/choose.jsonl"));
     let text = fs::read_to_string(&samples).unwrap();
@@ -158,7 +158,7 @@ fn samples_that_do_not_fit_are_named() {
 
 #[test]
 fn written_answers_are_cut_filtered_and_graded() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     let lines = [
         json!({"doc_id": 0, "text": "It is 2. Or 7."}),
         json!({"doc_id": 1, "text": "5"}),
@@ -193,7 +193,7 @@ fn written_answers_are_cut_filtered_and_graded() {
 
 #[test]
 fn the_reference_harness_s_own_files_are_read() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     let hash = |text: &str| zoo::base::digest::sha256(text);
     let line = |doc: usize, prompt: &str, text: &str, filter: &str| {
         json!({"doc_id": doc, "doc": {}, "target": "2", "resps": [[text]], "filtered_resps": ["x"], "filter": filter,
@@ -218,7 +218,7 @@ fn the_reference_harness_s_own_files_are_read() {
 
 #[test]
 fn answers_that_are_missing_or_too_many_are_said() {
-    let place = Place::new();
+    let place = OwnTasks::new();
     let answer = |doc: usize, text: &str| json!({"doc_id": doc, "text": text});
     let lines = [answer(2, "6"), answer(0, "3")];
     let output = place.answers(&lines, &[]);

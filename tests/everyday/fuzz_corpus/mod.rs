@@ -5,14 +5,14 @@
 use std::fs;
 use std::path::Path;
 
-use zoo::fuzzing::{TARGETS, Target, target};
+use zoo::fuzzing::{FuzzTarget, TARGETS, target};
 
 mod mutate;
 
 use mutate::Mutator;
 
 /// Mutated inputs of each reader. What makes a tokenizer compiles patterns and builds tables, so there are fewer.
-fn mutations(target: &Target) -> usize {
+fn mutations(target: &FuzzTarget) -> usize {
     let times =
         std::env::var("ZOO_FUZZ_TIMES").map_or(1, |times| times.parse().expect("ZOO_FUZZ_TIMES is a number"));
     times
@@ -37,7 +37,7 @@ fn inputs(kind: &str, target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs an input; a panic is reported with the input that caused it.
-fn run(target: &Target, origin: &str, bytes: &[u8]) -> bool {
+fn run(target: &FuzzTarget, origin: &str, bytes: &[u8]) -> bool {
     let caught = std::panic::catch_unwind(|| (target.run)(bytes));
     caught.unwrap_or_else(|_| panic!("{}: broken by {origin}: {}", target.name, bytes.escape_ascii()))
 }

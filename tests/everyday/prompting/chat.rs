@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::conversations::{Place, compare, format_of};
+use crate::support::conversations::{Corpus, compare, format_of};
 use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
 use serde_json::{Value, json};
 use zoo::tasks::{DataStore, Index};
@@ -41,7 +41,7 @@ fn conversations_are_those_of_the_reference() {
             (template, format_of(&model))
         })
         .into();
-    let place = Place {
+    let place = Corpus {
         index: &Index::load(&[fixtures().join("tasks")]).unwrap(),
         data: &DataStore::new(Some(&fixtures().join("data")), None),
         tokenizer: &Tokenizer::from_folder(&folder.path().join("turns")).unwrap(),

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use zoo::prompts::{
-    End, Kind, Message, PromptError, PromptTemplate, PromptTemplates, Role, Segment, Special, load, sample,
-    text,
+    End, Message, PromptError, PromptSegment, PromptTemplate, PromptTemplates, Role, Special, TemplateKind,
+    load, sample, text,
 };
 
 fn templates() -> &'static PromptTemplates {
@@ -13,7 +13,7 @@ fn templates() -> &'static PromptTemplates {
     &TEMPLATES
 }
 
-fn render(template: &PromptTemplate, messages: &[Message]) -> Result<Vec<Segment>, PromptError> {
+fn render(template: &PromptTemplate, messages: &[Message]) -> Result<Vec<PromptSegment>, PromptError> {
     template.render(messages, End::Answer)
 }
 
@@ -53,8 +53,8 @@ fn what_a_user_types_is_never_a_special_token() {
         let specials = |messages: &[Message]| -> Vec<Special> {
             let segments = render(template, messages).unwrap();
             let specials = segments.into_iter().filter_map(|segment| match segment {
-                Segment::Special(special) => Some(special),
-                Segment::Text(_) => None,
+                PromptSegment::Special(special) => Some(special),
+                PromptSegment::Text(_) => None,
             });
             specials.collect()
         };
@@ -136,7 +136,7 @@ fn samples_show_as_many_turns_as_a_template_knows() {
         let sample = sample(template, None).unwrap();
         assert!(sample.text.contains("Hello!"), "{}", template.name);
         for later in ["Hi!", "How are you?"] {
-            assert_eq!(sample.text.contains(later), template.kind == Kind::Chat, "{}", template.name);
+            assert_eq!(sample.text.contains(later), template.kind == TemplateKind::Chat, "{}", template.name);
         }
         assert_eq!(sample.tokens, None);
     }
@@ -168,7 +168,7 @@ proptest! {
     ) {
         for template in templates().values() {
             if let Ok(segments) = template.render(&messages, end) {
-                let empty = segments.iter().any(|segment| matches!(segment, Segment::Text(text) if text.is_empty()));
+                let empty = segments.iter().any(|segment| matches!(segment, PromptSegment::Text(text) if text.is_empty()));
                 prop_assert!(!empty);
             }
         }
@@ -176,7 +176,7 @@ proptest! {
 
     #[test]
     fn a_conversation_holds_every_message_in_order(messages in chat()) {
-        for template in templates().values().filter(|template| template.kind == Kind::Chat) {
+        for template in templates().values().filter(|template| template.kind == TemplateKind::Chat) {
             let shown = text(&render(template, &messages).unwrap());
             let mut rest = shown.as_str();
             for message in &messages {

@@ -14,7 +14,7 @@ const GIGA: f64 = 1e9;
 
 /// One measurement.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-pub struct Line {
+pub struct Measurement {
     /// What was measured.
     pub what: String,
     /// What was multiplied; empty where nothing was.
@@ -40,7 +40,7 @@ pub struct Line {
     pub ratio: Option<f64>,
 }
 
-impl Line {
+impl Measurement {
     fn new(what: &str, precision: &str, threads: usize, goes: Goes, unit: &str) -> Self {
         Self {
             what: what.to_owned(),
@@ -97,7 +97,7 @@ impl Line {
 }
 
 /// Gives each line its ratio to the line of the same key in `other`; returns how many have one.
-pub fn compare(lines: &mut [Line], other: &[Line]) -> usize {
+pub fn compare(lines: &mut [Measurement], other: &[Measurement]) -> usize {
     let mut found = 0;
     for line in lines {
         let same = other.iter().find(|o| o.key() == line.key() && o.value > 0.0);
@@ -108,7 +108,7 @@ pub fn compare(lines: &mut [Line], other: &[Line]) -> usize {
 }
 
 /// All lines; `ratio` is a column where a line has one.
-pub fn measurements(lines: &[Line]) -> Table<&Line> {
+pub fn measurements(lines: &[Measurement]) -> Table<&Measurement> {
     let table = Table::of(lines)
         .column(text("what").wraps(), |line| &line.what)
         .column(text("precision"), |line| &line.precision)
@@ -130,7 +130,7 @@ pub fn measurements(lines: &[Line]) -> Table<&Line> {
 }
 
 /// Reads the CSV of [`measurements`]; ratios are those of that run and are left out.
-pub fn read_lines(bytes: &[u8]) -> Result<Vec<Line>, BenchError> {
+pub fn read_lines(bytes: &[u8]) -> Result<Vec<Measurement>, BenchError> {
     let wrong =
         |error: csv::Error| BenchError::Table { reason: format!("found one that cannot be read: {error}") };
     let mut reader = csv::Reader::from_reader(bytes);
@@ -149,14 +149,14 @@ pub fn read_lines(bytes: &[u8]) -> Result<Vec<Line>, BenchError> {
 mod tests {
     use super::*;
 
-    fn lines() -> Vec<Line> {
+    fn lines() -> Vec<Measurement> {
         let goes = Goes { median: 250.0, min: 200.5, max: 1.0 / 3.0 };
         let disk = Goes { median: 2e9, min: 1e9, max: 3e9 };
         vec![
-            Line::of_tokens(("prefill", "exact"), 2, 512, goes, 1000.0),
-            Line::of_tokens(("prefill", "exact"), 2, 2048, goes, 1000.0),
-            Line::of_disk(disk),
-            Line::peak("memory read", "", 2, disk, "GB/s"),
+            Measurement::of_tokens(("prefill", "exact"), 2, 512, goes, 1000.0),
+            Measurement::of_tokens(("prefill", "exact"), 2, 2048, goes, 1000.0),
+            Measurement::of_disk(disk),
+            Measurement::peak("memory read", "", 2, disk, "GB/s"),
         ]
     }
 
