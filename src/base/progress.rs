@@ -21,6 +21,25 @@ pub trait Progress: Sync {
     fn end(&self);
 }
 
+/// Does one piece of long work and shows it, from its beginning to its end, well or not; see [`Progress::begin`].
+pub fn during<T>(
+    progress: &dyn Progress,
+    what: &str,
+    total: Option<u64>,
+    unit: Unit,
+    work: impl FnOnce() -> T,
+) -> T {
+    struct Shown<'a>(&'a dyn Progress);
+    impl Drop for Shown<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    progress.begin(what, total, unit);
+    let _shown = Shown(progress);
+    work()
+}
+
 /// Shows nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
@@ -29,4 +48,45 @@ impl Progress for Silent {
     fn begin(&self, _: &str, _: Option<u64>, _: Unit) {}
     fn advance(&self, _: u64) {}
     fn end(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Progress for Heard {
+        fn begin(&self, what: &str, total: Option<u64>, _: Unit) {
+            self.0.lock().unwrap().push(format!("{what} {total:?}"));
+        }
+        fn advance(&self, n: u64) {
+            self.0.lock().unwrap().push(n.to_string());
+        }
+        fn end(&self) {
+            self.0.lock().unwrap().push("end".to_owned());
+        }
+    }
+
+    #[test]
+    fn work_that_was_begun_ends_on_every_way_out() {
+        let progress = Heard::default();
+        let work = |outcome: Result<u8, u8>| {
+            during(&progress, "work", Some(2), Unit::Items, || {
+                progress.advance(1);
+                let done = outcome?;
+                progress.advance(1);
+                Ok::<_, u8>(done)
+            })
+        };
+        assert_eq!((work(Ok(7)), work(Err(3))), (Ok(7), Err(3)));
+        let panics = || during(&progress, "fault", None, Unit::Items, || panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        let heard = progress.0.into_inner().unwrap();
+        assert_eq!(heard, ["work Some(2)", "1", "1", "end", "work Some(2)", "1", "end", "fault None", "end"]);
+    }
 }

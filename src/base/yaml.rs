@@ -84,6 +84,15 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, FileError
 /// # Errors
 /// [`FileError::Io`], also for bytes that are no UTF-8; [`FileError::TooLarge`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
+    String::from_utf8(read_bytes(path, limit)?)
+        .map_err(|error| FileError::io(path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+/// A whole file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError::Io`] and [`FileError::TooLarge`].
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::io(path))?;
     let announced = file.metadata().map_err(FileError::io(path))?.len();
     let mut bytes = Vec::new();
@@ -94,7 +103,7 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
     if found > limit {
         return Err(FileError::TooLarge { path: path.to_owned(), bytes: found, limit });
     }
-    String::from_utf8(bytes).map_err(|error| FileError::io(path)(io::Error::other(error)))
+    Ok(bytes)
 }
 
 /// The endings of YAML files.

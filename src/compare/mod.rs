@@ -15,7 +15,7 @@ pub use moments::PairMoments;
 pub use summary::{TensorGroup, all, by_kind, by_layer, by_layer_and_kind};
 
 use self::spectrum::{Difference, Spectrum, SpectrumOptions};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::forms::{FormError, is_buffer};
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 
@@ -130,20 +130,19 @@ pub fn compare(
     found.only_in_b = only_in_b.cloned().collect();
 
     let total: usize = pairs.iter().map(|(.., count)| count).sum();
-    progress.begin("comparing", Some(total as u64), Unit::Items);
-    let result = pairs.iter().enumerate().try_for_each(|(i, &(info_a, info_b, count))| {
-        if let Some((next, ..)) = pairs.get(i + 1) {
-            a.hint(&next.name, Access::Soon);
-            b.hint(&next.name, Access::Soon);
+    progress::during(progress, "comparing", Some(total as u64), Unit::Items, || {
+        for (i, &(info_a, info_b, count)) in pairs.iter().enumerate() {
+            if let Some((next, ..)) = pairs.get(i + 1) {
+                a.hint(&next.name, Access::Soon);
+                b.hint(&next.name, Access::Soon);
+            }
+            found.changes.push(change(a, b, info_a, info_b, count, spectrum)?);
+            a.hint(&info_a.name, Access::Done);
+            b.hint(&info_a.name, Access::Done);
+            progress.advance(count as u64);
         }
-        found.changes.push(change(a, b, info_a, info_b, count, spectrum)?);
-        a.hint(&info_a.name, Access::Done);
-        b.hint(&info_a.name, Access::Done);
-        progress.advance(count as u64);
-        Ok(())
-    });
-    progress.end();
-    result.map(|()| found)
+        Ok(found)
+    })
 }
 
 fn change(

@@ -3,7 +3,7 @@
 use super::plan::Limits;
 use super::score::score_targets;
 use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, TokenCounts};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::model::{Kept, Network};
 
 /// A [`Network`] and how it is run.
@@ -58,15 +58,14 @@ impl LocalModel {
         let computed = waves.iter().map(|wave| wave.wave.tokens.len() as u64).sum();
 
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
-        progress.begin("scoring", Some(computed), Unit::Tokens);
-        let result = waves.into_iter().try_for_each(|wave| {
-            self.run(wave, &mut scores, progress)?;
-            let new = wave.requests().into_iter().filter(|&request| known[request].is_none());
-            let answers: Vec<_> = new.map(|request| (&requests[request], scores[request])).collect();
-            journal.record(&answers).map_err(EngineError::from)
-        });
-        progress.end();
-        result?;
+        progress::during(progress, "scoring", Some(computed), Unit::Tokens, || {
+            waves.into_iter().try_for_each(|wave| {
+                self.run(wave, &mut scores, progress)?;
+                let new = wave.requests().into_iter().filter(|&request| known[request].is_none());
+                let answers: Vec<_> = new.map(|request| (&requests[request], scores[request])).collect();
+                journal.record(&answers).map_err(EngineError::from)
+            })
+        })?;
         for (score, known) in scores.iter_mut().zip(&known) {
             *score = known.unwrap_or(*score);
         }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::score::score_targets;
 use super::{EngineError, Limits, Plan, Score, ScoreJournal, ScoreRequest, Scored};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::model::{Kept, Network};
 
 /// Rows whose logits of both networks are held at a time.
@@ -80,31 +80,30 @@ pub fn score_twice(
     let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
     let (mut scores, mut others) = (blank.clone(), blank);
     let mut divergence = Divergence::default();
-    progress.begin("scoring twice", Some(plan.tokens.computed), Unit::Tokens);
-    let result = plan.waves.iter().try_for_each(|wave| {
-        let (tokens, rows) = (wave.wave.tokens.len() as u64, wave.scored_rows());
-        let forward = |network: &Network, share: u64| {
-            let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut || {});
-            progress.advance(share);
-            hidden.map_err(|error| EngineError::Model { reason: error.to_string() })
-        };
-        let of_reference = forward(reference, tokens / 2)?;
-        let of_candidate = forward(candidate, tokens - tokens / 2)?;
-        score_targets(candidate, of_candidate.view(), &wave.targets, &mut scores)?;
-        score_targets(reference, of_reference.view(), &wave.targets, &mut others)?;
-        let [p, q] = [&of_reference, &of_candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
-        for (p, q) in p.zip(q) {
-            let (p, q) = (reference.logits(p), candidate.logits(q));
-            let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
-            let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
-            found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));
-        }
-        let answers: Vec<_> =
-            wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
-        journal.record(&answers).map_err(EngineError::from)
-    });
-    progress.end();
-    result?;
+    progress::during(progress, "scoring twice", Some(plan.tokens.computed), Unit::Tokens, || {
+        plan.waves.iter().try_for_each(|wave| {
+            let (tokens, rows) = (wave.wave.tokens.len() as u64, wave.scored_rows());
+            let forward = |network: &Network, share: u64| {
+                let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut || {});
+                progress.advance(share);
+                hidden.map_err(|error| EngineError::Model { reason: error.to_string() })
+            };
+            let of_reference = forward(reference, tokens / 2)?;
+            let of_candidate = forward(candidate, tokens - tokens / 2)?;
+            score_targets(candidate, of_candidate.view(), &wave.targets, &mut scores)?;
+            score_targets(reference, of_reference.view(), &wave.targets, &mut others)?;
+            let [p, q] = [&of_reference, &of_candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
+            for (p, q) in p.zip(q) {
+                let (p, q) = (reference.logits(p), candidate.logits(q));
+                let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
+                let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
+                found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));
+            }
+            let answers: Vec<_> =
+                wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
+            journal.record(&answers).map_err(EngineError::from)
+        })
+    })?;
     let candidate = Scored { scores, known: 0, tokens: plan.tokens };
     Ok(Paired { candidate, reference: others, divergence })
 }

@@ -1,24 +1,19 @@
 //! Data sets: the data files of the named configurations and the README.md that maps them to splits.
 //!
-//! A README of a data set begins with YAML between two `---` lines; `configs:` there gives each
-//! configuration's files as patterns (Hugging Face, "Data files configuration"). Without it, files that
-//! lie in a folder of the configuration's name, or are named after it, are its files.
+//! The card gives each configuration's files as patterns. Without it, files that lie in a folder of the
+//! configuration's name, or are named after it, are its files.
 
-use std::fs;
 use std::path::PathBuf;
 
-use regex::Regex;
-use serde::Deserialize;
-
 use super::cache::{self, Manifest};
+use super::data_card::{CARD_FILE, DatasetCard, DatasetConfig, MAX_CARD};
 use super::download::Filling;
 use super::http::Http;
 use super::listing::{RemoteFile, Repo, RepoKind};
 use super::{HubConfig, HubError, names};
+use crate::base::glob::Glob;
 use crate::base::progress::Progress;
 
-const README: &str = "README.md";
-const MAX_README: u64 = 8 << 20;
 /// Formats that can be read.
 const ENDINGS: [&str; 5] = [".parquet", ".jsonl", ".json", ".csv", ".tsv"];
 /// Most configurations that an error names.
@@ -74,14 +69,13 @@ pub fn fetch_dataset(
     let files = remote.files(&http, &commit)?;
     let mut filling =
         Filling { http: &http, repo: &remote, commit: &commit, folder: &folder, manifest, progress };
-    let mut front = FrontMatter::default();
-    if let Some(readme) = files.iter().find(|file| file.path == README && file.size <= MAX_README) {
-        filling.fetch(readme)?;
-        let path = folder.join(README);
-        front = FrontMatter::parse(&fs::read(&path).map_err(HubError::io("read", path))?);
+    let mut card = DatasetCard::default();
+    if let Some(file) = files.iter().find(|file| file.path == CARD_FILE && file.size <= MAX_CARD) {
+        filling.fetch(file)?;
+        card = DatasetCard::read(&folder)?;
     }
     for config_name in config_names {
-        filling.fetch_set(set(*config_name), &choose(repo, &front, &files, *config_name)?)?;
+        filling.fetch_set(set(*config_name), &choose(repo, &card, &files, *config_name)?)?;
     }
     Ok(folder)
 }
@@ -91,84 +85,10 @@ fn set(config_name: Option<&str>) -> &str {
     config_name.unwrap_or_default()
 }
 
-/// What this needs of a README's front matter; anything else, and anything malformed, is ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct FrontMatter {
-    configs: Vec<ConfigEntry>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ConfigEntry {
-    config_name: String,
-    default: bool,
-    data_dir: Option<String>,
-    data_files: Option<OneOrMany<DataFile>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(String),
-    Many(Vec<T>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum DataFile {
-    Pattern(String),
-    Split { path: OneOrMany<String> },
-}
-
-impl FrontMatter {
-    fn parse(readme: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(readme).replace("\r\n", "\n");
-        let text = text.trim_start_matches('\u{feff}');
-        let yaml = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")).map(|(yaml, _)| yaml);
-        yaml.and_then(|yaml| serde_yaml::from_str(yaml).ok()).unwrap_or_default()
-    }
-
-    fn find(&self, config_name: Option<&str>) -> Option<&ConfigEntry> {
-        match config_name {
-            Some(name) => self.configs.iter().find(|entry| entry.config_name == name),
-            None => self
-                .configs
-                .iter()
-                .find(|entry| entry.default || entry.config_name == "default")
-                .or(if let [only] = self.configs.as_slice() { Some(only) } else { None }),
-        }
-    }
-}
-
-impl ConfigEntry {
-    fn patterns(&self) -> Vec<String> {
-        let patterns: Vec<&String> = match &self.data_files {
-            None => Vec::new(),
-            Some(OneOrMany::One(pattern)) => vec![pattern],
-            Some(OneOrMany::Many(files)) => files
-                .iter()
-                .flat_map(|file| match file {
-                    DataFile::Pattern(pattern) | DataFile::Split { path: OneOrMany::One(pattern) } => {
-                        std::slice::from_ref(pattern)
-                    }
-                    DataFile::Split { path: OneOrMany::Many(patterns) } => patterns.as_slice(),
-                })
-                .collect(),
-        };
-        let folder = self.data_dir.as_deref().map(|dir| format!("{}/", dir.trim_matches('/')));
-        let folder = folder.unwrap_or_default();
-        if patterns.is_empty() && !folder.is_empty() {
-            return vec![format!("{folder}**")];
-        }
-        patterns.into_iter().map(|pattern| format!("{folder}{}", pattern.trim_start_matches("./"))).collect()
-    }
-}
-
 /// The data files of a configuration; at least one.
 fn choose<'f>(
     repo: &str,
-    front: &FrontMatter,
+    card: &DatasetCard,
     files: &'f [RemoteFile],
     config_name: Option<&str>,
 ) -> Result<Vec<&'f RemoteFile>, HubError> {
@@ -177,16 +97,15 @@ fn choose<'f>(
         ENDINGS.iter().any(|ending| path.ends_with(ending)) && !NO_DATA.contains(&name)
     };
     let data: Vec<&RemoteFile> = files.iter().filter(|file| is_data(&file.path)).collect();
-    let patterns = front.find(config_name).map(ConfigEntry::patterns).unwrap_or_default();
+    let patterns = card.find(config_name).map_or_else(Vec::new, DatasetConfig::patterns);
     let read = |pattern: &String| {
-        glob(pattern).ok_or_else(|| {
-            let (what, found) = (format!("data set {repo}, {README}"), pattern.chars().take(100));
-            let expected = "patterns of file names under data_files";
-            HubError::bad_answer(&what, expected, found.collect::<String>())
+        Glob::new(pattern).map_err(|bad| {
+            let what = format!("data set {repo}, {CARD_FILE}");
+            HubError::bad_answer(&what, "patterns of file names under data_files", bad.to_string())
         })
     };
-    let globs: Vec<Regex> = patterns.iter().map(read).collect::<Result<_, _>>()?;
-    let by_pattern = |file: &&&RemoteFile| globs.iter().any(|glob| glob.is_match(&file.path));
+    let globs: Vec<Glob> = patterns.iter().map(read).collect::<Result<_, _>>()?;
+    let by_pattern = |file: &&&RemoteFile| globs.iter().any(|glob| glob.fits(&file.path));
     let mut chosen: Vec<&RemoteFile> = data.iter().filter(by_pattern).copied().collect();
     if chosen.is_empty() {
         chosen = match config_name {
@@ -194,7 +113,7 @@ fn choose<'f>(
             Some(name) => data.iter().filter(|file| is_named_after(&file.path, name)).copied().collect(),
         };
     }
-    if chosen.is_empty() && matches!(config_name, Some("default")) && front.configs.is_empty() {
+    if chosen.is_empty() && matches!(config_name, Some("default")) && card.configs.is_empty() {
         chosen.clone_from(&data);
     }
     if !chosen.is_empty() {
@@ -207,7 +126,7 @@ fn choose<'f>(
             found: format!("{} others", files.len()),
         });
     }
-    let known: Vec<&str> = front.configs.iter().map(|entry| entry.config_name.as_str()).collect();
+    let known: Vec<&str> = card.configs.iter().map(|config| config.name.as_str()).collect();
     let has = match known.split_at_checked(SHOWN) {
         _ if known.is_empty() => "none of its files is named after it".to_owned(),
         Some((first, rest)) if !rest.is_empty() => {
@@ -227,57 +146,6 @@ fn is_named_after(path: &str, config_name: &str) -> bool {
     parts.any(|folder| folder == config_name) || rest.is_some_and(|rest| rest.starts_with(['-', '_', '.']))
 }
 
-/// A shell pattern as a regular expression: `*` and `?` stay within a folder, `**` does not, `[…]` is a
-/// set and `{a,b}` a choice.
-fn glob(pattern: &str) -> Option<Regex> {
-    if pattern.len() > 1000 {
-        return None;
-    }
-    let mut expression = String::from("^");
-    let mut rest = pattern;
-    let mut braces = 0_usize;
-    while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("**/") {
-            expression.push_str("(?:.*/)?");
-            rest = after;
-            continue;
-        }
-        if let Some(after) = rest.strip_prefix("**") {
-            expression.push_str(".*");
-            rest = after;
-            continue;
-        }
-        rest = &rest[c.len_utf8()..];
-        match c {
-            '*' => expression.push_str("[^/]*"),
-            '?' => expression.push_str("[^/]"),
-            '{' => {
-                braces += 1;
-                expression.push_str("(?:");
-            }
-            '}' if braces > 0 => {
-                braces -= 1;
-                expression.push(')');
-            }
-            ',' if braces > 0 => expression.push('|'),
-            '[' if rest.contains(']') => {
-                let (set, after) = rest.split_once(']')?;
-                let (sign, set) = match set.strip_prefix(['!', '^']) {
-                    Some(set) => ("^/", set),
-                    None => ("", set),
-                };
-                let set =
-                    set.replace('\\', "\\\\").replace('[', "\\[").replace('&', "\\&").replace('~', "\\~");
-                expression.push_str(&format!("[{sign}{set}]"));
-                rest = after;
-            }
-            other => expression.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    expression.push('$');
-    Regex::new(&expression).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::digest::Promise;
@@ -294,8 +162,8 @@ mod tests {
 
     fn chosen(readme: &str, paths: &[&str], config_name: Option<&str>) -> Result<Vec<String>, String> {
         let files = files(paths);
-        let front = FrontMatter::parse(readme.as_bytes());
-        let chosen = choose("o/n", &front, &files, config_name).map_err(|error| error.to_string())?;
+        let card = DatasetCard::parse(CARD_FILE, readme).map_err(|error| error.to_string())?;
+        let chosen = choose("o/n", &card, &files, config_name).map_err(|error| error.to_string())?;
         Ok(chosen.into_iter().map(|file| file.path.clone()).collect())
     }
 
@@ -359,17 +227,5 @@ configs:
             ["data/x.csv"]
         );
         assert!(chosen("", &["script.py", "README.md"], None).unwrap_err().contains(".parquet"));
-    }
-
-    #[test]
-    fn patterns() {
-        let matches = |pattern: &str, path: &str| glob(pattern).is_some_and(|glob| glob.is_match(path));
-        assert!(matches("a/*.csv", "a/b.csv") && !matches("a/*.csv", "a/b/c.csv"));
-        assert!(matches("**/*.csv", "b.csv") && matches("**/*.csv", "a/b/c.csv"));
-        assert!(matches("a/**", "a/b/c") && !matches("a/**", "b/a/c"));
-        assert!(matches("x[0-9].{csv,tsv}", "x7.tsv") && !matches("x[!0-9].csv", "x7.csv"));
-        assert!(matches("a.b", "a.b") && !matches("a.b", "axb"));
-        assert!(matches("a]b}", "a]b}") && matches("a[b", "a[b"));
-        assert!(glob(&"{".repeat(500)).is_none() || !matches(&"{".repeat(500), "x"));
     }
 }

@@ -17,7 +17,7 @@ use super::digest::{Mismatch, StreamDigests};
 use super::http::{Http, Wanted};
 use super::listing::{RemoteFile, Repo};
 use super::{HubError, names};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 
 /// How often a whole file with a wrong digest is fetched anew before it counts as damaged at its source.
 const MAX_RESTARTS: u32 = 1;
@@ -154,11 +154,10 @@ impl Filling<'_> {
         let part_path = path.with_added_extension(format!("{short}.part"));
         let label = file.path.rsplit('/').next().unwrap_or(&file.path);
         let mut part = PartialFile::open(part_path, label, file.size)?;
-        self.progress.begin(label, Some(file.size), Unit::Bytes);
-        self.progress.advance(part.length);
-        let filled = self.fill(file, &mut part);
-        self.progress.end();
-        let sha256 = filled?;
+        let sha256 = progress::during(self.progress, label, Some(file.size), Unit::Bytes, || {
+            self.progress.advance(part.length);
+            self.fill(file, &mut part)
+        })?;
         cache::publish(&part.path, &path)?;
         remove_leftovers(&path);
         Ok(Entry { size: file.size, sha256 })

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::base::yaml::FileError;
 use crate::base::zip::ZipError;
 
 /// Why something could not be fetched.
@@ -102,6 +103,9 @@ pub enum HubError {
     /// A data set whose name is none.
     #[error("{repo:?} is no repository name; expected organisation/name")]
     BadRepoName { repo: String },
+    /// The card of a data set cannot be read.
+    #[error(transparent)]
+    Card(#[from] FileError),
     /// The wheel cannot be read.
     #[error("{what}: the wheel cannot be used")]
     Archive {

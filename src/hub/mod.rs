@@ -16,6 +16,7 @@
 
 mod cache;
 mod config;
+mod data_card;
 mod dataset;
 mod digest;
 mod download;
@@ -28,6 +29,7 @@ mod pip;
 mod select;
 
 pub use config::{HubConfig, Token, zoo_home};
+pub use data_card::{DatasetCard, DatasetConfig};
 pub use dataset::{cached_dataset, fetch_dataset};
 pub use error::HubError;
 pub use model::{cached_model, cached_source, fetch_model};

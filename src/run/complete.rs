@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use super::error::During;
-use super::folder::RUN_FILE;
+use super::folder::{MAX_RUN_BYTES, RUN_FILE};
 use super::rows::place_rows;
 use super::subject::name_of;
 use super::{Finished, Options, RunError};
+use crate::base::yaml;
 use crate::records::{RunRecord, option_differences};
 use crate::report::{Row, read_results};
 use crate::tasks::Index;
@@ -70,6 +71,7 @@ fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec
 pub fn read_record(folder: &Path) -> Result<RunRecord, RunError> {
     let path = folder.join(RUN_FILE);
     let expected = || format!("{}: expected the folder of a finished run, with {RUN_FILE}", folder.display());
-    let text = fs::read_to_string(&path).during(expected)?;
-    serde_yaml::from_str(&text).during(|| format!("{}: expected the description of a run", path.display()))
+    let text = yaml::read_text(&path, MAX_RUN_BYTES).during(expected)?;
+    let name = path.display().to_string();
+    yaml::parse(&name, &text).during(|| format!("{name}: expected the description of a run"))
 }

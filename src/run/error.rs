@@ -43,6 +43,7 @@ macro_rules! from_rooms {
 }
 
 from_rooms!(
+    crate::base::yaml::FileError,
     crate::engine::TooLarge,
     crate::evaluate::EvaluateError,
     crate::forms::FormError,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RunError;
 use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
+use crate::base::yaml;
 use crate::records::RunSettings;
 use crate::records::ledger::LEDGER_FOLDER;
 
@@ -13,6 +14,8 @@ use crate::records::ledger::LEDGER_FOLDER;
 pub const RUN_FILE: &str = "run.yaml";
 /// The file that stands in its place until then.
 const PARTIAL_FILE: &str = "run.partial.yaml";
+/// The largest of either that is read, in bytes; that of a large run has some hundred kilobytes.
+pub(super) const MAX_RUN_BYTES: u64 = 64 << 20;
 
 /// What is in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,9 +161,10 @@ fn lock(partial: &Path) -> Result<File, RunError> {
 fn check_same(partial: &Path, now: &RunSettings) -> Result<(), RunError> {
     let advice = "begin anew without --resume; the unfinished run is then moved aside, and --reuse takes over of its \
                   scores what still fits";
-    let text = fs::read_to_string(partial).during(|| format!("{}: cannot be read", partial.display()))?;
-    let then: RunSettings = serde_yaml::from_str(&text)
-        .during(|| format!("{}: not the settings of a run; {advice}", partial.display()))?;
+    let name = partial.display().to_string();
+    let text = yaml::read_text(partial, MAX_RUN_BYTES)?;
+    let then: RunSettings =
+        yaml::parse(&name, &text).during(|| format!("{name}: not the settings of a run; {advice}"))?;
     let differences = now.differences(&then);
     if !differences.is_empty() {
         let text = format!(

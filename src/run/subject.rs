@@ -8,7 +8,7 @@ use super::options::Computing;
 use super::{Options, RunError};
 use crate::base::digest::sha256;
 use crate::base::machine::Memory;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::engine::{ARITHMETIC, Limits, Placement};
 use crate::forms::TokenizerSource;
 use crate::hub;
@@ -161,10 +161,10 @@ impl Subject {
         // The model was opened for products of its own precision.
         let refused = || format!("--against {precision}: --matmul {} has no such products", self.matmul);
         let matmul = matmul.ok_or_else(|| RunError::Usage(refused()))?;
-        progress.begin(&format!("reading {}", self.name), None, Unit::Items);
-        let network = self.checkpoint.load(matmul, self.placement.residence);
-        progress.end();
-        Ok(network?)
+        let what = format!("reading {}", self.name);
+        Ok(progress::during(progress, &what, None, Unit::Items, || {
+            self.checkpoint.load(matmul, self.placement.residence)
+        })?)
     }
 }
 

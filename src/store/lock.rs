@@ -4,14 +4,14 @@
 //! same inputs by the same version have the same lock, byte for byte: it holds no times and no paths.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::is_hex;
 use crate::base::fault::{Refusal, shortened};
+use crate::base::yaml::{self, FileError};
 use crate::forms::{FormError, prevailing};
 use crate::store::{TensorDigest, tensors_sha256};
 use crate::weights::Dtype;
@@ -109,15 +109,10 @@ impl Lock {
     /// [`FormError::Io`] if there is none or it cannot be read, [`FormError::Refused`] if it is damaged.
     pub fn read(folder: &Path) -> Result<Self, FormError> {
         let path = folder.join(LOCK_FILE);
-        let file = File::open(&path).map_err(|e| FormError::io(&path, "open", e))?;
-        let mut text = String::new();
-        // One byte more than allowed tells a larger file.
-        let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-        read.map_err(|e| FormError::io(&path, "read", e))?;
-        let lock = if text.len() as u64 > MAX_BYTES {
-            Err(("size", format!("at most {MAX_BYTES} bytes"), "more".to_owned()))
-        } else {
-            Self::parse(&text)
+        let lock = match yaml::read_text(&path, MAX_BYTES) {
+            Ok(text) => Self::parse(&text),
+            Err(FileError::Io { reason, .. }) => return Err(FormError::io(&path, "read", reason)),
+            Err(larger) => Err(("size", format!("at most {MAX_BYTES} bytes"), larger.to_string())),
         };
         lock.map_err(|(field, expected, found)| {
             let place = format!("{}: {field}", path.display());
@@ -173,9 +168,8 @@ impl Lock {
     }
 
     fn parse(text: &str) -> Result<Self, Wrong> {
-        let wrong =
-            |e: serde_yaml::Error| ("text", "a lock file of zoo".to_owned(), shortened(e.to_string(), SHOWN));
-        let lock: Lock = serde_yaml::from_str(text).map_err(wrong)?;
+        let wrong = |e: FileError| ("text", "a lock file of zoo".to_owned(), shortened(e.to_string(), SHOWN));
+        let lock: Lock = yaml::parse(LOCK_FILE, text).map_err(wrong)?;
         if lock.format != FORMAT {
             return Err(("format", FORMAT.to_string(), lock.format.to_string()));
         }

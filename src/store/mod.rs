@@ -46,7 +46,7 @@ pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::TensorSlot;
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::fault::Refusal;
-use crate::base::progress::{Progress, Silent, Unit};
+use crate::base::progress::{self, Progress, Silent, Unit};
 use crate::config::{LlamaConfig, ModelConfig};
 use crate::forms::{Cast, FormError, HfModel, without_buffers};
 use crate::rebuild::{BuildRecord, InputFile, InputRecord};
@@ -152,8 +152,8 @@ pub fn write_model(
         .flat_map(|(file, planned)| planned.tensors.iter().map(move |tensor| TensorSlot { file, tensor }))
         .collect();
 
-    progress.begin(&format!("writing {}", place.target.display()), Some(layout.total_size), Unit::Bytes);
-    let tensors = (|| {
+    let what = format!("writing {}", place.target.display());
+    let (tensors, kept) = progress::during(progress, &what, Some(layout.total_size), Unit::Bytes, || {
         let finished = confirm(start, &slots, &files, progress)?;
         let kept = finished.len();
         let is_to_do = |slot: &&TensorSlot| !finished.contains_key(&slot.tensor.info.name);
@@ -162,9 +162,7 @@ pub fn write_model(
         let mut tensors = stream::run(source.as_ref(), &todo, &output, &mut journal, progress)?;
         tensors.extend(finished.into_values());
         Ok::<_, FormError>((tensors, kept))
-    })();
-    progress.end();
-    let (tensors, kept) = tensors?;
+    })?;
 
     let notes = metadata(&tensors_sha256(&tensors));
     for ((path, file), planned) in files.iter().zip(&layout.files) {

@@ -1,10 +1,10 @@
 //! A written model, read back: the proof that its reader finds what was meant.
 
 use crate::base::fault::{Fault, FaultKind};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::forms::FormError;
 use crate::store::TensorDigest;
-use crate::weights::{TensorSource, in_turn};
+use crate::weights::{TensorSource, TensorView, in_turn};
 
 /// Reads every tensor of `source` and compares it with what was written. One tensor at a time is in memory.
 ///
@@ -16,19 +16,14 @@ pub(super) fn read_back(
     progress: &dyn Progress,
 ) -> Result<(), FormError> {
     let total = source.tensors().iter().map(|info| info.bytes() as u64).sum();
-    progress.begin("reading it back", Some(total), Unit::Bytes);
-    let compared = in_turn(
-        source,
-        written,
-        |digest| &digest.name,
-        |expected, view| {
-            let found = TensorDigest::of(&expected.name, view.info, &view.data);
-            progress.advance(view.data.len() as u64);
-            if found == *expected { Ok(()) } else { Err(other(source, expected, &found)) }
-        },
-    );
-    progress.end();
-    compared?;
+    let compare = |expected: &TensorDigest, view: TensorView<'_>| {
+        let found = TensorDigest::of(&expected.name, view.info, &view.data);
+        progress.advance(view.data.len() as u64);
+        if found == *expected { Ok(()) } else { Err(other(source, expected, &found)) }
+    };
+    progress::during(progress, "reading it back", Some(total), Unit::Bytes, || {
+        in_turn(source, written, |digest| &digest.name, compare)
+    })?;
     match source.tensors().iter().find(|info| !written.iter().any(|digest| digest.name == info.name)) {
         None => Ok(()),
         Some(info) => {

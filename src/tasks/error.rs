@@ -1,5 +1,7 @@
 //! What can be wrong with a suite, its data or its prompts, as data: where, what was found, what to do.
 
+use crate::base::yaml::FileError;
+
 /// Why a suite cannot be found, read or turned into requests.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,6 +18,9 @@ pub enum TaskError {
     /// A file or folder could not be read.
     #[error("{file}: cannot be read: {source}")]
     Io { file: String, source: std::io::Error },
+    /// A file of a person's that cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A key that the task schema does not know.
     #[error("{place}: unknown key {key:?}{}", did_you_mean(nearest.as_deref()))]
     UnknownKey {

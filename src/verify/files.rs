@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, Finding};
 use crate::base::digest::{Sha256, of_reader};
 use crate::base::fault::{Fault, FaultKind};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::registry::{Card, FileDigest};
 use crate::weights::{WeightsError, is_weights, verify_checklist};
 
@@ -66,9 +66,9 @@ pub(super) fn digests(folder: &Path, card: &Card, fast: bool, progress: &dyn Pro
             }
             continue;
         }
-        progress.begin(&format!("hashing {name}"), Some(size), Unit::Bytes);
-        let sum = FileSum::of(&path, progress);
-        progress.end();
+        let sum = progress::during(progress, &format!("hashing {name}"), Some(size), Unit::Bytes, || {
+            FileSum::of(&path, progress)
+        });
         match sum {
             Ok(sum) if published.iter().any(|digest| sum.differs(digest).is_none()) => right.push(name),
             Ok(sum) => {

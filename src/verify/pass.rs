@@ -9,7 +9,7 @@ use super::rotary::{Agreement, HeadCounts};
 use super::rows::RowFacts;
 use super::stats::Moments;
 use crate::base::digest;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::weights::{Access, Dtype, TensorSource, TensorView, WeightsError};
 
 /// Tensors whose rows stand for tokens, as far as their names end.
@@ -91,8 +91,7 @@ pub(super) fn run(
     let order: Vec<&str> = names.iter().copied().filter(|name| there(queries_of(name)).is_none()).collect();
 
     let mut pass = Pass::default();
-    progress.begin("reading", Some(total), Unit::Bytes);
-    let visited = order.iter().enumerate().try_for_each(|(i, name)| -> Result<(), WeightsError> {
+    let visit = |(i, name): (usize, &&str)| -> Result<(), WeightsError> {
         if let Some(next) = order.get(i + 1) {
             source.hint(next, Access::Soon);
         }
@@ -110,9 +109,10 @@ pub(super) fn run(
         drop(view);
         source.hint(name, Access::Done);
         Ok(())
-    });
-    progress.end();
-    visited?;
+    };
+    progress::during(progress, "reading", Some(total), Unit::Bytes, || {
+        order.iter().enumerate().try_for_each(visit)
+    })?;
     pass.tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(pass)
 }

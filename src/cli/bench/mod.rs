@@ -13,7 +13,7 @@ use super::eval::set_threads;
 use super::exit::Usage;
 use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{Progress, Unit, during};
 use crate::bench::{
     BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill, read_lines,
     read_speed, shape,
@@ -29,15 +29,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
     let subject = subject(args, global)?;
     let progress = bar(global);
-    progress.begin("measuring the machine", Some(MEASUREMENTS), Unit::Items);
-    let peaks = Peaks::measure(&progress);
-    progress.end();
+    let peaks = during(&progress, "measuring the machine", Some(MEASUREMENTS), Unit::Items, || {
+        Peaks::measure(&progress)
+    });
     let mut measured = Measurement::of_machine(&peaks);
     if let Some(file) = subject.largest_file() {
-        progress.begin("reading from the disk", None, Unit::Items);
-        let goes = read_speed(&file);
-        progress.end();
-        measured.extend(goes?.map(Measurement::of_disk));
+        let goes = during(&progress, "reading from the disk", None, Unit::Items, || read_speed(&file))?;
+        measured.extend(goes.map(Measurement::of_disk));
     }
     for &precision in &args.precision {
         measured.extend(speeds(&subject, precision, args, &peaks, &progress)?);
@@ -109,23 +107,20 @@ fn speeds(
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Measurement>> {
     let longest = args.tokens.iter().copied().max().unwrap_or(0);
-    let step = |what: &str| progress.begin(&format!("{precision}: {what}"), None, Unit::Items);
-    step("loading");
-    let model = subject.load(precision, longest);
-    progress.end();
-    let model = model?;
+    let step = |what: &str| format!("{precision}: {what}");
+    let model = during(progress, &step("loading"), None, Unit::Items, || subject.load(precision, longest))?;
     let mut measured = Vec::new();
     for &tokens in &args.tokens {
-        step(&format!("prefill of {tokens} tokens"));
-        let line = prefill(&model, &subject.config, precision, tokens, peaks);
-        progress.end();
-        measured.push(line?);
+        let what = step(&format!("prefill of {tokens} tokens"));
+        measured.push(during(progress, &what, None, Unit::Items, || {
+            prefill(&model, &subject.config, precision, tokens, peaks)
+        })?);
     }
     if args.decode > 0 {
-        step("single tokens");
-        let line = decode(&model, precision, args.decode, peaks);
-        progress.end();
-        measured.push(line?);
+        let what = step("single tokens");
+        measured.push(during(progress, &what, None, Unit::Items, || {
+            decode(&model, precision, args.decode, peaks)
+        })?);
     }
     Ok(measured)
 }

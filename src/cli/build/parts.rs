@@ -213,11 +213,14 @@ fn wanted<'a>(card: &'a Card, rule: Rule, registry: &'a Registry) -> anyhow::Res
 }
 
 /// Those of `given` that name a part of this card, for command lines with several models.
-pub fn given_for(card: &Card, registry: &Registry, given: &[Given]) -> Vec<Given> {
-    let Some((rule, card)) = card.to_rebuild() else { return Vec::new() };
-    let wanted = wanted(&card, rule, registry).unwrap_or_default();
+///
+/// # Errors
+/// A card that names no base, or a part that has no card.
+pub fn given_for(card: &Card, registry: &Registry, given: &[Given]) -> anyhow::Result<Vec<Given>> {
+    let Some((rule, card)) = card.to_rebuild() else { return Ok(Vec::new()) };
+    let wanted = wanted(&card, rule, registry)?;
     let is_part = |given: &&Given| wanted.iter().any(|part| is_called(given, part, rule, registry));
-    given.iter().filter(is_part).cloned().collect()
+    Ok(given.iter().filter(is_part).cloned().collect())
 }
 
 /// Whether `--from` means this part: by the id or alias of its model, or by its role where one part has it.

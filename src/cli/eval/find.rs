@@ -23,7 +23,7 @@ pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<LocatedM
         }
         // A stray part is refused by name where it can only be meant for this model.
         let several = args.models.len() > 1;
-        let own = several.then(|| given_for(card, registry, &args.from));
+        let own = several.then(|| given_for(card, registry, &args.from)).transpose()?;
         source::locate(card, registry, own.as_deref().unwrap_or(&args.from), global)
     })
 }
@@ -31,10 +31,9 @@ pub fn find(name: &str, args: &Args, global: &Global) -> anyhow::Result<LocatedM
 /// Refuses a `--from` that is part of none of the models.
 fn refuse_unused_parts(args: &Args, registry: &Registry) -> anyhow::Result<()> {
     let cards: Vec<&Card> = args.models.iter().filter_map(|name| registry.find(name).ok()).collect();
-    let is_used = |given: &&Given| {
-        cards.iter().any(|card| !given_for(card, registry, std::slice::from_ref(*given)).is_empty())
-    };
-    match args.from.iter().find(|given| !is_used(given)) {
+    let used: Vec<Vec<Given>> =
+        cards.iter().map(|card| given_for(card, registry, &args.from)).collect::<Result<_, _>>()?;
+    match args.from.iter().find(|given| !used.iter().any(|used| used.contains(given))) {
         Some(Given { name, .. }) => {
             let models = args.models.join(", ");
             bail!(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}")))

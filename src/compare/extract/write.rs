@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{ExtractOptions, ExtractionPlan};
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::fault::Refusal;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::compare::spectrum::{Difference, SpectrumMethod, truncated};
 use crate::compare::{TensorKind, TensorPlace};
 use crate::forms::FormError;
@@ -87,10 +87,10 @@ impl ExtractionPlan {
         progress: &dyn Progress,
     ) -> Result<Extraction, FormError> {
         fs::create_dir_all(folder).map_err(|e| FormError::io(folder, "create", e))?;
-        progress.begin("extracting", Some(self.modules.len() as u64), Unit::Items);
-        let written = self.write_weights(a, b, options, &folder.join(ADAPTER_FILE), progress);
-        progress.end();
-        let mut done = written?;
+        let modules = Some(self.modules.len() as u64);
+        let mut done = progress::during(progress, "extracting", modules, Unit::Items, || {
+            self.write_weights(a, b, options, &folder.join(ADAPTER_FILE), progress)
+        })?;
         if let Some(from) = options.tokenizer_from.as_deref().filter(|_| self.saves_vocabulary()) {
             done.tokenizer = copy_tokenizer(from, folder)?;
         }

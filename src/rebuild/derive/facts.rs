@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::base::digest::sha256_of_file;
 use crate::base::fault::{Fault, FaultKind};
-use crate::base::progress::Progress;
+use crate::base::progress::{self, Progress, Unit};
 use crate::forms::FormError;
 use crate::registry::{Card, FileDigest};
 use crate::weights::WeightsError;
@@ -83,9 +83,9 @@ pub fn check_digests(
             // A release can be fetched in part, or in another format.
             _ => continue,
         };
-        progress.begin(&format!("hashing {name}"), Some(bytes), crate::base::progress::Unit::Bytes);
-        let digest = sha256_of_file(&path, progress);
-        progress.end();
+        let digest = progress::during(progress, &format!("hashing {name}"), Some(bytes), Unit::Bytes, || {
+            sha256_of_file(&path, progress)
+        });
         let digest = digest.map_err(|e| FormError::io(&path, "read", e))?;
         facts.check_digest(&path, name, &digest)?;
         found.insert(name.clone(), digest);

@@ -14,7 +14,7 @@ use super::{BLOCK, Key, combine};
 use crate::base::digest::{Digest as _, Sha256, hex, sha256_of_file};
 use crate::base::fault::{Fault, FaultKind, Refusal};
 use crate::base::machine::free_bytes;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::forms::FormError;
 use crate::weights::WeightsError;
 
@@ -92,24 +92,17 @@ pub fn decrypt_folder(
     let fresh = !out.exists();
     fs::create_dir_all(out).map_err(|e| FormError::io(out, "create", e))?;
     let total = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.bytes));
-    progress.begin("decrypting", Some(total), Unit::Bytes);
     let mut done = Vec::new();
-    let mut result = Ok(());
-    for file in &files {
-        match one(file, &mut key, out, proof, progress) {
-            Ok(plain) => {
-                if !plain.kept && plain.bytes > TELLING {
-                    proof = Proof::Files;
-                }
-                done.push(plain);
+    let result = progress::during(progress, "decrypting", Some(total), Unit::Bytes, || {
+        for file in &files {
+            let plain = one(file, &mut key, out, proof, progress)?;
+            if !plain.kept && plain.bytes > TELLING {
+                proof = Proof::Files;
             }
-            Err(error) => {
-                result = Err(error);
-                break;
-            }
+            done.push(plain);
         }
-    }
-    progress.end();
+        Ok(())
+    });
     if let Err(error) = result {
         if fresh {
             // Fails, as it should, if good files are in it.
@@ -197,9 +190,9 @@ fn check_space(files: &[Encrypted], out: &Path) -> Result<(), FormError> {
 
 /// Compares the key's digest.
 fn check_key(key: &Key, expected: &str, progress: &dyn Progress) -> Result<(), FormError> {
-    progress.begin("hashing the key", Some(key.length), Unit::Bytes);
-    let digest = sha256_of_file(&key.path, progress);
-    progress.end();
+    let digest = progress::during(progress, "hashing the key", Some(key.length), Unit::Bytes, || {
+        sha256_of_file(&key.path, progress)
+    });
     let digest = digest.map_err(|e| FormError::io(&key.path, "read", e))?;
     if digest.eq_ignore_ascii_case(expected) {
         return Ok(());

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::base::atomic::AtomicFile;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::forms::{FormError, HfModel, ROPE_FACTORS};
 use crate::store::{TensorDigest, llama};
 use crate::weights::gguf::{GgufWriter, Metadata};
@@ -144,10 +144,9 @@ impl<'a> GgufPlan<'a> {
         let io = |error| FormError::io(out, "write", error);
         let mut file = AtomicFile::create(out).map_err(io)?;
         let mut writer = GgufWriter::new(&mut file, out, &self.metadata, self.infos.clone())?;
-        progress.begin("writing GGUF", Some(self.bytes()), Unit::Bytes);
-        let result = self.write_tensors(&mut writer, progress);
-        progress.end();
-        let digests = result?;
+        let digests = progress::during(progress, "writing GGUF", Some(self.bytes()), Unit::Bytes, || {
+            self.write_tensors(&mut writer, progress)
+        })?;
         writer.finish()?.flush().map_err(io)?;
         file.commit().map_err(io)?;
         Ok(GgufReport { tensors: self.infos.clone(), digests, notes: self.notes.clone() })

@@ -18,14 +18,14 @@ use std::path::Path;
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::digest::{Digest as _, Md5, hex, md5};
 use crate::base::fault::Refusal;
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::config::LlamaConfig;
 use crate::config::params::{PARAMS_FILE, read as read_params};
 use crate::forms::{FormError, HfModel, Sidecar, is_buffer};
 use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
-use crate::weights::{Dtype, TensorInfo, in_turn};
+use crate::weights::{Dtype, TensorInfo, TensorView, in_turn};
 use slices::{Part, counterpart};
 
 /// Most shards: as many files are open at once.
@@ -142,23 +142,18 @@ impl<'a> MetaPlan<'a> {
             });
             writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
         }
-        progress.begin("writing Meta's shards", Some(self.bytes()), Unit::Bytes);
         let mut digests = Vec::with_capacity(tensors.len());
-        let result = in_turn(
-            &self.model.tensors,
-            tensors,
-            |tensor| &tensor.origin,
-            |tensor, view| {
-                for (shard, writer) in writers.iter_mut().enumerate() {
-                    writer.write(&tensor.part.cut(&view, shard, shards))?;
-                }
-                digests.push(tensor.digest(&view.data));
-                progress.advance(view.data.len() as u64);
-                Ok::<_, FormError>(())
-            },
-        );
-        progress.end();
-        result?;
+        let write = |tensor: &Tensor, view: TensorView<'_>| {
+            for (shard, writer) in writers.iter_mut().enumerate() {
+                writer.write(&tensor.part.cut(&view, shard, shards))?;
+            }
+            digests.push(tensor.digest(&view.data));
+            progress.advance(view.data.len() as u64);
+            Ok::<_, FormError>(())
+        };
+        progress::during(progress, "writing Meta's shards", Some(self.bytes()), Unit::Bytes, || {
+            in_turn(&self.model.tensors, tensors, |tensor| &tensor.origin, write)
+        })?;
         let mut sums = BTreeMap::new();
         for (name, writer) in names.into_iter().zip(writers) {
             let Summed { inner, sum } = writer.finish()?;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::card::{self, DatasetConfig};
-use super::{DataStore, DatasetRef, glob};
+use super::{DataStore, DatasetRef};
+use crate::base::glob::{BadPattern, Glob};
+use crate::hub::DatasetCard;
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
 use crate::tasks::folder::files_below;
@@ -36,7 +37,7 @@ pub struct LocatedSplit {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    configs: Vec<DatasetConfig>,
+    card: DatasetCard,
     files: Vec<String>,
 }
 
@@ -44,23 +45,17 @@ impl Folder {
     pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
         let files =
             files_below(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
-        Ok(Self { path: path.to_owned(), configs: card::read(path)?, files })
+        Ok(Self { path: path.to_owned(), card: DatasetCard::read(path)?, files })
     }
 
     /// The files of a split, or what the folder has instead.
     fn split(&self, config: Option<&str>, split: &str) -> Result<Vec<DataFile>, String> {
         let mut note = "no file for this split".to_owned();
-        let selected = match config {
-            Some(name) => self.configs.iter().find(|c| c.name == name),
-            None => match self.configs.as_slice() {
-                [only] => Some(only),
-                several => several.iter().find(|c| c.default),
-            },
-        };
-        match selected {
+        let configs = &self.card.configs;
+        match self.card.find(config) {
             Some(selected) => match selected.splits.iter().find(|(name, _)| name == split) {
                 Some((_, patterns)) => {
-                    let files = self.matching(patterns)?;
+                    let files = self.matching(patterns).map_err(|bad| bad.to_string())?;
                     if !files.is_empty() {
                         return complete(files);
                     }
@@ -72,8 +67,8 @@ impl Folder {
                 }
                 None => {}
             },
-            None if !self.configs.is_empty() => {
-                let known: Vec<&str> = self.configs.iter().map(|c| c.name.as_str()).collect();
+            None if !configs.is_empty() => {
+                let known: Vec<&str> = configs.iter().map(|config| config.name.as_str()).collect();
                 note = format!("its card has the configs {}", known.join(", "));
             }
             None => {}
@@ -82,7 +77,7 @@ impl Folder {
             let sharded = [format!("{folder}{split}-*.parquet"), format!("{folder}{split}-*")];
             let plain = ENDINGS.map(|ending| format!("{folder}{split}.{ending}"));
             for pattern in sharded.into_iter().chain(plain) {
-                let files = self.matching(&[pattern])?;
+                let files = self.matching(&[pattern]).map_err(|bad| bad.to_string())?;
                 if !files.is_empty() {
                     return complete(files);
                 }
@@ -91,13 +86,14 @@ impl Folder {
         Err(note)
     }
 
-    fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, String> {
-        let fits: Vec<_> = patterns.iter().map(|pattern| glob::matcher(pattern)).collect::<Result<_, _>>()?;
+    fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, BadPattern> {
+        let globs: Vec<Glob> = patterns.iter().map(|text| Glob::new(text)).collect::<Result<_, _>>()?;
         let readable = |name: &str| {
             name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
                 && !name.ends_with("dataset_infos.json")
         };
-        let named = self.files.iter().filter(|name| readable(name) && fits.iter().any(|fits| fits(name)));
+        let named =
+            self.files.iter().filter(|name| readable(name) && globs.iter().any(|glob| glob.fits(name)));
         Ok(named
             .map(|name| DataFile { name: name.clone(), at: Location::Disk(self.path.join(name)) })
             .collect())
@@ -224,9 +220,16 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
     for pattern in patterns {
         let mut found = Vec::new();
         for base in bases(dataset) {
-            found = own_pattern(&base.join(folder), pattern);
+            let place = base.join(folder).join(pattern);
+            found = match own_pattern(&base.join(folder), pattern) {
+                Ok(found) => found,
+                Err(why) => {
+                    searched.push(format!("{}: {why}", place.display()));
+                    return None;
+                }
+            };
             if found.is_empty() {
-                searched.push(format!("{}: no such file", base.join(folder).join(pattern).display()));
+                searched.push(format!("{}: no such file", place.display()));
             } else {
                 break;
             }
@@ -242,27 +245,30 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
     Some(LocatedSplit { files, place })
 }
 
-fn own_pattern(base: &Path, pattern: &str) -> Vec<DataFile> {
+/// The files that a task file means by one of its patterns; none is no error.
+fn own_pattern(base: &Path, pattern: &str) -> Result<Vec<DataFile>, String> {
     let file = |path: PathBuf| {
         let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
         DataFile { name, at: Location::Disk(path) }
     };
     let path = base.join(pattern);
     if path.is_file() {
-        return vec![file(path)];
+        return Ok(vec![file(path)]);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let Some(fits) = glob::matcher(name).ok().filter(|_| name.contains(['*', '?'])) else {
-        return Vec::new();
-    };
-    let mut names: Vec<String> = std::fs::read_dir(parent)
+    if !Glob::is_pattern(name) || !parent.is_dir() {
+        return Ok(Vec::new());
+    }
+    let glob = Glob::new(name).map_err(|bad| bad.to_string())?;
+    let entries = std::fs::read_dir(parent).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut names: Vec<String> = entries
+        .map_err(|error| error.to_string())?
         .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|candidate| fits(candidate))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|candidate| glob.fits(candidate))
         .collect();
     names.sort();
-    names.into_iter().map(|name| file(parent.join(name))).collect()
+    Ok(names.into_iter().map(|name| file(parent.join(name))).collect())
 }

@@ -4,8 +4,6 @@
 //! cache (`$ZOO_HOME/datasets/<org>/<name>`), and the small sets embedded in the binary. Splits are found by
 //! the card of the data set, or else by the usual names of files.
 
-mod card;
-mod glob;
 mod json;
 mod locate;
 mod parquet;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::digest::{Md5, of_reader};
 
 use crate::base::fault::{Fault, FaultKind, quoted};
-use crate::base::progress::{Progress, Unit};
+use crate::base::progress::{self, Progress, Unit};
 use crate::weights::WeightsError;
 
 /// Largest list that is read.
@@ -33,17 +33,18 @@ pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, W
         };
         total += about.len();
     }
-    progress.begin("comparing digests", Some(total), Unit::Bytes);
-    let outcome = files.iter().try_for_each(|(file, expected)| {
+    let compare = |(file, expected): &(PathBuf, String)| {
         let found = md5_of(file, progress)?;
         if found == *expected {
             return Ok(());
         }
         let (expected, found) = (format!("MD5 {expected}, as in {}", path.display()), found);
         Err(WeightsError::from(Fault::new(file, FaultKind::DigestMismatch, expected, found)))
-    });
-    progress.end();
-    outcome.map(|()| files.len())
+    };
+    progress::during(progress, "comparing digests", Some(total), Unit::Bytes, || {
+        files.iter().try_for_each(compare)
+    })?;
+    Ok(files.len())
 }
 
 /// The files of a list and their digests in lower case.
