@@ -22,20 +22,20 @@ pub struct EncodedPair {
 #[derive(Debug, Clone, Copy)]
 pub struct PairEncoder<'a> {
     tokenizer: &'a Tokenizer,
-    marks: bool,
+    add_special_tokens: bool,
 }
 
 impl<'a> PairEncoder<'a> {
     /// An encoder over a model's tokenizer.
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, marks: true }
+        Self { tokenizer, add_special_tokens: true }
     }
 
-    /// An encoder that puts no marks before a context, whatever the tokenizer does by itself: the rule of
+    /// An encoder that puts no special tokens before a context, whatever the tokenizer does by itself: the rule of
     /// lm-evaluation-harness 0.4.0 to 0.4.9.1.
     #[must_use]
-    pub fn without_marks(self) -> Self {
-        Self { marks: false, ..self }
+    pub fn without_special_tokens(self) -> Self {
+        Self { add_special_tokens: false, ..self }
     }
 
     /// The tokens of a text that stands at the beginning.
@@ -43,7 +43,7 @@ impl<'a> PairEncoder<'a> {
     /// # Errors
     /// What the tokenizer says.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        if self.marks {
+        if self.add_special_tokens {
             self.tokenizer.encode_for_model(text)
         } else {
             self.tokenizer.encode(text, AddSpecials::None)
@@ -55,7 +55,7 @@ impl<'a> PairEncoder<'a> {
     /// White space at the end of the context moves to the continuation. Context and continuation are
     /// encoded as one text and cut after as many tokens as the context has by itself, so the continuation can
     /// come out empty where a token spans the join. After an empty context, the continuation follows BOS (EOS
-    /// in vocabularies without one) and gets no marks of its own.
+    /// in vocabularies without one) and gets no special tokens of its own.
     pub fn encode(&self, context: &str, continuations: &[&str]) -> Result<Vec<EncodedPair>, TokenizerError> {
         if context.is_empty() {
             return continuations.iter().map(|c| self.after_nothing(c)).collect();
@@ -82,7 +82,7 @@ impl<'a> PairEncoder<'a> {
     fn after_nothing(&self, continuation: &str) -> Result<EncodedPair, TokenizerError> {
         let mut tokens = self.tokenizer.encode(continuation, AddSpecials::None)?;
         let prefix = self.tokenizer.prefix_token();
-        if self.marks && prefix.is_some() && tokens.first().copied() == prefix {
+        if self.add_special_tokens && prefix.is_some() && tokens.first().copied() == prefix {
             tokens.remove(0);
         }
         let context: Arc<[u32]> = prefix.into_iter().collect();
@@ -118,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn marks_can_be_left_out() {
+    fn special_tokens_can_be_left_out() {
         let tokenizer = tokenizer(true);
-        let encoder = PairEncoder::new(&tokenizer).without_marks();
+        let encoder = PairEncoder::new(&tokenizer).without_special_tokens();
         let one = |context: &str| encoder.encode(context, &["a"]).unwrap().remove(0).request;
         assert_eq!((one("b").context.to_vec(), one("b").continuation), (vec![3], vec![2]));
         assert_eq!((one("").context.to_vec(), one("").continuation), (vec![0], vec![2]));

@@ -9,7 +9,7 @@ use super::scored::recut;
 use super::segments::encode_segments;
 use crate::engine::{EncodedPair, PairEncoder, ScoreRequest, windows};
 use crate::prompts::{PromptError, PromptTemplate};
-use crate::tasks::protocol::Marks;
+use crate::tasks::protocol::AddSpecialTokens;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask, TextRequest};
 use crate::tokenizer::Tokenizer;
 
@@ -56,9 +56,9 @@ impl EncodedTask {
         doc: &PreparedDoc,
         max_length: usize,
     ) -> Result<EncodedDoc, EvaluateError> {
-        let encoder = match task.rules.marks {
-            Marks::Tokenizer => PairEncoder::new(tokenizer),
-            Marks::None => PairEncoder::new(tokenizer).without_marks(),
+        let encoder = match task.rules.add_special_tokens {
+            AddSpecialTokens::Tokenizer => PairEncoder::new(tokenizer),
+            AddSpecialTokens::None => PairEncoder::new(tokenizer).without_special_tokens(),
         };
         let refuse = |error| match error {
             PromptError::Tokenizer(source) => EvaluateError::of(task, doc, source),

@@ -305,7 +305,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Of a whole text the prefix token and then the text's own mark; of a prompt two marks at its beginning.
+    /// Of a whole text the prefix token and then the text's own BOS; of a prompt two BOS at its beginning.
     fn has_double_bos(&self, doc: &EncodedDoc) -> bool {
         let Some(bos) = self.tokenizer.bos() else { return false };
         doc.requests.iter().take(if self.whole { 1 } else { usize::MAX }).any(|pair| {

@@ -1,7 +1,7 @@
 //! Prompts in segments → token requests.
 //!
 //! The rule is that of texts: context and answer are encoded together and cut after as many tokens as the
-//! context has by itself, after white space at its end has moved over. Marks are ids from the start, and the
+//! context has by itself, after white space at its end has moved over. Special tokens are ids from the start, and the
 //! template's mode says where a dummy prefix goes.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::tokenizer::Tokenizer;
 /// Encodes a prompt and its answer.
 ///
 /// # Errors
-/// Marks that the vocabulary lacks, and texts that cannot be encoded.
+/// Special tokens that the vocabulary lacks, and texts that cannot be encoded.
 pub(super) fn encode_segments(
     template: &PromptTemplate,
     tokenizer: &Tokenizer,

@@ -114,8 +114,8 @@ pub(super) fn tokenizer(checker: &Checker<'_>, t: &TokenizerRecord) -> Result<()
     if let Some(base) = &t.base {
         checker.require(is_id(base), "base", "the name of a tokenizer record", base)?;
     }
-    let marks = [("unk", t.unk), ("bos", t.bos), ("eos", t.eos), ("pad", t.pad)];
-    let ids = marks.into_iter().filter_map(|(name, id)| Some((name, id?)));
+    let special = [("unk", t.unk), ("bos", t.bos), ("eos", t.eos), ("pad", t.pad)];
+    let ids = special.into_iter().filter_map(|(name, id)| Some((name, id?)));
     let added = t.added.values().map(|id| ("added", *id));
     let landmarks = t.landmarks.values().map(|id| ("landmarks", *id));
     let bytes = t.byte_fallback.iter().flatten().map(|id| ("byte_fallback", *id));

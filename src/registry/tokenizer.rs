@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReleaseDigests;
 
-/// Sizes, marks and digests of a tokenizer.
+/// Sizes, special tokens and digests of a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerRecord {

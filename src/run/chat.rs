@@ -18,9 +18,9 @@ use crate::tokenizer::Tokenizer;
 pub struct Templates<'a> {
     /// The model's name.
     name: &'a str,
-    /// What the checkpoint brings, with the texts of its start and end marks.
+    /// What the checkpoint brings, with the texts of its BOS and EOS.
     own: ChatTemplates,
-    marks: [String; 2],
+    special_texts: [String; 2],
     /// The template that its card names.
     card: Option<&'a str>,
     /// Templates of the user's own beside those of `zoo/prompts`.
@@ -45,11 +45,12 @@ impl<'a> Templates<'a> {
                 ChatTemplates::from_folder(folder)?
             }
         };
-        let mark = |text: &Option<String>, id: Option<u32>| {
+        let spelled = |text: &Option<String>, id: Option<u32>| {
             text.clone().or_else(|| id.and_then(|id| tokenizer.token_text(id))).unwrap_or_default()
         };
-        let marks = [mark(&own.bos_token, tokenizer.bos()), mark(&own.eos_token, tokenizer.eos())];
-        Ok(Self { name, own, marks, card, own_cards: options.places.own_cards.as_deref() })
+        let special_texts =
+            [spelled(&own.bos_token, tokenizer.bos()), spelled(&own.eos_token, tokenizer.eos())];
+        Ok(Self { name, own, special_texts, card, own_cards: options.places.own_cards.as_deref() })
     }
 
     /// The ways in which the model is asked: `None` for prompts as base models read them.
@@ -81,7 +82,7 @@ impl<'a> Templates<'a> {
     }
 
     fn find(&self, name: &str) -> Result<ChatFormat, RunError> {
-        let [bos, eos] = &self.marks;
+        let [bos, eos] = &self.special_texts;
         let of_checkpoint = |template| ChatFormat::of_checkpoint(template, bos, eos);
         let by_default = self.own.default_template().map(of_checkpoint);
         let of_card = || -> Result<Option<ChatFormat>, RunError> {
@@ -150,7 +151,7 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
             let checkpoint = Checkpoint::open(Path::new(&model.path))?;
             let tokenizer = tokenizer(&checkpoint)?;
             let templates = Templates::new(&model.name, &checkpoint, &tokenizer, None, options)?;
-            let [bos, eos] = &templates.marks;
+            let [bos, eos] = &templates.special_texts;
             let mut formats =
                 templates.own.templates.iter().map(|one| ChatFormat::of_checkpoint(one, bos, eos));
             Ok(formats.find(|format| format.name() == chat.template && format.source_sha256() == chat.sha256))

@@ -15,7 +15,7 @@ use crate::engine::{LocalModel, Paired, ScoreRequest, TokenCounts, recall, score
 use crate::evaluate::Questions;
 use crate::records::{Ledger, ModelRecord, RequestRecord};
 use crate::tasks::PreparedTask;
-use crate::tasks::protocol::Marks;
+use crate::tasks::protocol::AddSpecialTokens;
 
 /// A model on this machine, and the run that it answers in.
 pub struct Local<'a> {
@@ -117,7 +117,7 @@ impl Respondent for Local<'_> {
             tokenizer_sha256: tokenizer.sha256().to_owned(),
             parameters: checkpoint.config.parameters(),
             max_length: subject.limits.max_length,
-            adds_bos: tokenizer.adds_bos() && protocol.marks == Marks::Tokenizer,
+            adds_bos: tokenizer.adds_bos() && protocol.add_special_tokens == AddSpecialTokens::Tokenizer,
             protocol: protocol.name.clone(),
             chat: variant.chat.as_ref().map(files::chat_record),
             precision: subject.precision.name().to_owned(),

@@ -184,7 +184,7 @@ fn added(place: &str, settings: &Settings, ids: SpecialIds) -> Result<BosEos, To
     let wanted = |stated: Option<bool>, default: bool, id: Option<u32>, name: &str| match (stated, id) {
         (Some(true), None) => {
             let expected = format!("{name}, which the settings ask to add");
-            Err(TokenizerError::field(place, format!("add_{name}"), expected, "no such mark"))
+            Err(TokenizerError::field(place, format!("add_{name}"), expected, "no such token"))
         }
         (stated, id) => Ok(id.filter(|_| stated.unwrap_or(default))),
     };

@@ -119,8 +119,8 @@ mod tests {
                 assert_eq!(files.decode(&ids).unwrap(), own.decode(&ids).unwrap(), "{text:?}");
             }
         }
-        let marks = |t: &Tokenizer| (t.bos(), t.eos(), t.unk(), t.pad(), t.adds_bos());
-        assert_eq!(marks(&files), marks(&own));
+        let specials = |t: &Tokenizer| (t.bos(), t.eos(), t.unk(), t.pad(), t.adds_bos());
+        assert_eq!(specials(&files), specials(&own));
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn added(meta: &Metadata, ids: SpecialIds, add_bos: bool) -> Result<BosEos, Toke
     let wanted = |key: &str, default: bool, id: Option<u32>, id_key: &str| {
         let stated = meta.boolean(key)?;
         match (stated.unwrap_or(default), id) {
-            (true, None) if stated == Some(true) => Err(missing(id_key, "the mark that is to be added")),
+            (true, None) if stated == Some(true) => {
+                Err(missing(id_key, "the special token that is to be added"))
+            }
             (true, id) => Ok(id),
             (false, _) => Ok(None),
         }

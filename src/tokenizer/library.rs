@@ -296,7 +296,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Letters a, b, the pair ab, and a start mark that the template adds.
+    /// Letters a, b, the pair ab, and a BOS that the template adds.
     pub fn small_json() -> Value {
         json!({
             "version": "1.0",

@@ -22,7 +22,7 @@ pub(super) const BPE: u64 = 2;
 /// What SentencePiece prints for an unknown token.
 const UNK_SURFACE: &str = " \u{2047} ";
 
-/// The file of a vocabulary with its rules. Marks without an id have −1, SentencePiece's way to say none.
+/// The file of a vocabulary with its rules. Special tokens without an id have −1, SentencePiece's way to say none.
 pub(super) fn model_file(pieces: &[Piece], ids: SpecialIds, rules: TextRules) -> Vec<u8> {
     let mut file = Vec::new();
     for piece in pieces {

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_can_be_texts_objects_null_empty_or_ids() {
+    fn special_tokens_can_be_texts_objects_null_empty_or_ids() {
         let settings = read(&[
             (
                 "tokenizer_config.json",

@@ -11,7 +11,7 @@ use super::vocabulary::tests::pieces;
 use super::*;
 use crate::weights::gguf::Value;
 
-/// `▁`=259, `a`=260, `b`=261, `▁a`=262, `ab`=263 after the marks and bytes.
+/// `▁`=259, `a`=260, `b`=261, `▁a`=262, `ab`=263 after the special tokens and bytes.
 const PIECES: [(&str, f32); 5] = [("▁", -5.0), ("a", -5.0), ("b", -5.0), ("▁a", -1.0), ("ab", -2.0)];
 
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -74,7 +74,7 @@ fn a_tokenizer_can_be_shared_between_threads() {
 }
 
 #[test]
-fn a_lone_model_file_has_its_own_marks_and_adds_bos() {
+fn a_lone_model_file_has_its_own_special_tokens_and_adds_bos() {
     let tokenizer = from_model(&[]).unwrap();
     assert_eq!(
         (tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.pad()),
@@ -101,8 +101,8 @@ fn prompts_that_start_with_the_prefix_get_no_second_one() {
     assert_eq!(tokenizer.encode_for_model("<s>a").unwrap(), [1, 262]);
     assert_eq!(tokenizer.encode_for_model("a<s>").unwrap(), [1, 262, 1]);
     // With neither BOS nor EOS there is no prefix, and the default holds.
-    let marks = r#"{"bos_token": null, "eos_token": null}"#;
-    let bare = from_model(&[("tokenizer_config.json", marks)]).unwrap();
+    let specials = r#"{"bos_token": null, "eos_token": null}"#;
+    let bare = from_model(&[("tokenizer_config.json", specials)]).unwrap();
     assert_eq!((bare.prefix_token(), bare.adds_bos()), (None, false));
     assert_eq!(bare.encode_for_model("a").unwrap(), [262]);
 }
@@ -113,11 +113,11 @@ fn settings_decide_what_a_model_file_adds() {
     let tokenizer = from_model(&[("tokenizer_config.json", config)]).unwrap();
     assert_eq!(tokenizer.encode("a", AddSpecials::Default).unwrap(), [262, 2]);
     assert!(!tokenizer.adds_bos());
-    // Empty marks, as some releases have them, mean the model's own.
+    // Empty special tokens, as some releases have them, mean the model's own.
     let tokenizer =
         from_model(&[("tokenizer_config.json", r#"{"bos_token": "", "eos_token": ""}"#)]).unwrap();
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(2)));
-    // The ids of a model configuration do not overrule the marks of the vocabulary.
+    // The ids of a model configuration do not overrule the special tokens of the vocabulary.
     let tokenizer = from_model(&[("config.json", r#"{"bos_token_id": 0, "eos_token_id": 1}"#)]).unwrap();
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(2)));
     let tokenizer = from_model(&[("tokenizer_config.json", r#"{"legacy": false}"#)]).unwrap();
@@ -211,7 +211,7 @@ fn gguf_keys_decide_over_defaults() {
 }
 
 #[test]
-fn byte_level_gguf_splits_marks_and_adds_none() {
+fn byte_level_gguf_splits_special_tokens_and_adds_none() {
     let tokenizer = Tokenizer::from_gguf(&byte_level_metadata("smollm")).unwrap();
     assert!(!tokenizer.adds_bos());
     assert_eq!(tokenizer.encode("ab a11<|end|><|tool|>", AddSpecials::Default).unwrap(), [4, 6, 7, 7, 0, 1]);

@@ -244,7 +244,7 @@ mod tests {
     const RULES: TextRules =
         TextRules { add_dummy_prefix: true, prefix_at_start_only: false, remove_extra_whitespaces: false };
 
-    /// LLaMA's marks and bytes, then `▁`, `a`, `▁a` and `[PAD]` with the ids 259 to 262.
+    /// LLaMA's special tokens and bytes, then `▁`, `a`, `▁a` and `[PAD]` with the ids 259 to 262.
     fn vocabulary(settings: &[(&str, Json)], rows: usize) -> Result<Metadata, TokenizerError> {
         let ids = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
         let pieces = pieces(&[("▁", -1.0), ("a", -2.0), ("▁a", -1.5), ("[PAD]", 0.0)]);

@@ -50,7 +50,7 @@ impl Vocabulary<'_> {
         findings.extend(self.record.into_iter().flat_map(|record| self.against(record, tokenizer)));
         if findings.is_empty() {
             let found = format!(
-                "{} tokens for {} rows, marks unk {}, bos {}, eos {}",
+                "{} tokens for {} rows, special tokens unk {}, bos {}, eos {}",
                 tokenizer.vocab_size(),
                 self.matrices().first().map_or(0, |(_, rows)| *rows),
                 id(tokenizer.unk()),
@@ -105,7 +105,7 @@ impl Vocabulary<'_> {
                     Finding::warning(Check::Vocabulary, id(found))
                         .at(format!("tokenizer: {token}"))
                         .expected(format!("id {}, as in every LLaMA vocabulary", id(expected)))
-                        .advice("old conversions wrote wrong or empty marks: correct tokenizer_config.json")
+                        .advice("old conversions wrote wrong or empty special tokens: correct tokenizer_config.json")
                 },
             ));
         }
@@ -147,7 +147,7 @@ impl Vocabulary<'_> {
                         .at(path.display().to_string())
                         .expected("<s>, </s> and <unk>")
                         .advice(
-                            "a build of zoo puts LLaMA's marks there; other programs fall back on nothing",
+                            "a build of zoo puts LLaMA's special tokens there; other programs fall back on nothing",
                         ),
                 );
             }

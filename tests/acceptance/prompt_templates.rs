@@ -295,7 +295,7 @@ fn samples_have_tokens_with_each_familys_vocabulary() {
     }
 }
 
-/// Whether the prompt starts with the start mark, by rule or by layout.
+/// Whether the prompt starts with BOS, by rule or by layout.
 trait BosFirst {
     fn bos_first(&self) -> bool;
 }

@@ -30,9 +30,9 @@ pub struct Compared {
 /// The format of a checkpoint's own template.
 pub fn format_of(checkpoint: &Path) -> Arc<ChatFormat> {
     let own = ChatTemplates::from_folder(checkpoint).unwrap();
-    let mark = |text: &Option<String>| text.clone().unwrap_or_default();
+    let spelled = |text: &Option<String>| text.clone().unwrap_or_default();
     let template = own.default_template().unwrap();
-    Arc::new(ChatFormat::of_checkpoint(template, &mark(&own.bos_token), &mark(&own.eos_token)))
+    Arc::new(ChatFormat::of_checkpoint(template, &spelled(&own.bos_token), &spelled(&own.eos_token)))
 }
 
 /// Compares every request of `text`, one JSON object a line, text by text and token by token.

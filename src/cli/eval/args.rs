@@ -81,7 +81,7 @@ pub struct Args {
     /// Score weights that look like a difference to a base, not like a model
     #[arg(long)]
     pub allow_difference: bool,
-    /// By whose rules: prompts, marks, tokens that count, metrics; several stand side by side (zoo suites --protocols)
+    /// By whose rules: prompts, special tokens, scored tokens, metrics; several stand side by side (zoo suites --protocols)
     #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
     pub protocol: Vec<String>,
     /// Metrics of multiple-choice tasks beside those of the task file: acc, acc_norm (by characters), acc_bytes,

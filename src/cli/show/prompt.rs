@@ -31,7 +31,7 @@ pub fn section(
     }
     match prompts::sample(template, tokenizer) {
         Ok(sample) => out.push_str(&show(&sample, None, width)),
-        // The tokenizer may lack the template's marks: the text is then shown alone.
+        // The tokenizer may lack the template's special tokens: the text is then shown alone.
         Err(error) => match prompts::sample(template, None) {
             Ok(sample) => out.push_str(&show(&sample, Some(error.to_string()), width)),
             Err(error) => out.push_str(&fact("sample", &error.to_string(), width)),
@@ -52,8 +52,8 @@ pub fn own_template(card: &Card, templates: &PromptTemplates, folder: &Path, wid
         Err(error) => return paragraph(&format!("the checkpoint's own chat template: {error}"), 2, width),
     };
     let Some(source) = own.default_template() else { return String::new() };
-    let mark = |text: &Option<String>| text.clone().unwrap_or_default();
-    let compared = compare(template, &source.source, &mark(&own.bos_token), &mark(&own.eos_token));
+    let spelled = |text: &Option<String>| text.clone().unwrap_or_default();
+    let compared = compare(template, &source.source, &spelled(&own.bos_token), &spelled(&own.eos_token));
     let differing: Vec<_> = compared.iter().filter(|one| !one.agrees()).collect();
     let verdict = match differing.len() {
         0 => format!(

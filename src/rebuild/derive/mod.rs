@@ -7,7 +7,7 @@
 //! decrypted first, since nothing else can be read of them.
 
 mod facts;
-mod marks;
+mod special_tokens;
 
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ pub fn derive(
         }
     };
     derived.check_rows(facts)?;
-    marks::correct(&mut derived.model, &mut derived.warnings);
+    special_tokens::correct(&mut derived.model, &mut derived.warnings);
     if let Some(PublishedSum { sum, atol }) = facts.sum {
         let model = derived.model;
         let (tensors, check) = Summed::new(model.tensors, sum, atol, &model.config);
@@ -319,7 +319,7 @@ fn decrypted(
         sum: None,
         scratch: Some(folder),
     };
-    marks::note_empty(&derived.model, &mut derived.warnings);
+    special_tokens::note_empty(&derived.model, &mut derived.warnings);
     Ok(derived)
 }
 

@@ -125,6 +125,6 @@ mod tests {
         assert!(missing.contains("mine.yaml"), "{missing}");
         std::fs::write(&path, "protocol: mine\ndescription: d\nsource: s\nmarks: none\n").unwrap();
         let mine = find_protocol(path.to_str().unwrap()).unwrap();
-        assert_eq!(mine.changes(), ["no marks (BOS) before prompts"]);
+        assert_eq!(mine.changes(), ["no special tokens (BOS) before prompts"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Protocols: by whose rules a task is asked and scored, as data.
 //!
-//! One benchmark has many numbers, because programs differ in the prompt, in the marks before it, in the tokens
+//! One benchmark has many numbers, because programs differ in the prompt, in the special tokens before it, in the tokens
 //! that count and in what their log-likelihood is divided by. A protocol is a file of `evals/protocols/` that
 //! says how it differs from the task files and from lm-evaluation-harness 0.4.13; description and source stand in
 //! it. What cannot be said so is no protocol of this program.
@@ -28,9 +28,9 @@ pub struct Protocol {
     pub description: String,
     /// Where its rules were read.
     pub source: String,
-    /// What stands before a prompt.
-    #[serde(default)]
-    pub marks: Marks,
+    /// Which special tokens stand before a prompt; the key in files is `marks`.
+    #[serde(default, rename = "marks")]
+    pub add_special_tokens: AddSpecialTokens,
     /// Which tokens count.
     #[serde(default)]
     pub scored: ScoredTokens,
@@ -51,17 +51,17 @@ pub struct Protocol {
 /// The part of a protocol that decides the tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// What stands before a prompt.
-    pub marks: Marks,
+    /// Which special tokens stand before a prompt.
+    pub add_special_tokens: AddSpecialTokens,
     /// Which tokens count.
     pub scored: ScoredTokens,
 }
 
-/// What stands before a prompt.
+/// Which special tokens stand before a prompt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Marks {
-    /// The marks that the tokenizer adds by itself.
+pub enum AddSpecialTokens {
+    /// Those that the tokenizer adds by itself: for LLaMA, BOS.
     #[default]
     Tokenizer,
     /// None.
@@ -103,7 +103,7 @@ pub struct TaskChange {
 impl Protocol {
     /// What decides the tokens.
     pub fn rules(&self) -> Rules {
-        Rules { marks: self.marks, scored: self.scored }
+        Rules { add_special_tokens: self.add_special_tokens, scored: self.scored }
     }
 
     /// The task under this protocol, with `more` metrics beside those that it has, unless the protocol scores other
@@ -167,8 +167,8 @@ impl Protocol {
     /// What it changes, in a few words each.
     pub fn changes(&self) -> Vec<String> {
         let mut changes = Vec::new();
-        if self.marks == Marks::None {
-            changes.push("no marks (BOS) before prompts".to_owned());
+        if self.add_special_tokens == AddSpecialTokens::None {
+            changes.push("no special tokens (BOS) before prompts".to_owned());
         }
         match self.scored {
             ScoredTokens::Continuation => {}

@@ -167,7 +167,7 @@ fn a_document_among_its_own_examples_is_reported() {
 }
 
 #[test]
-fn marks_and_choices_are_looked_at() {
+fn special_tokens_and_choices_are_looked_at() {
     let folder = workspace();
     let tasks = folder.path().join("tasks");
     let row = |q: &str, c: &[&str]| format!("{}\n", serde_json::json!({"q": q, "a": 0, "c": c}));

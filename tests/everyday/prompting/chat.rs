@@ -124,7 +124,7 @@ fn protocols_share_a_run_and_leave_out_what_they_are_not_for() {
         serde_json::from_str::<Value>(text.lines().nth(2).unwrap()).unwrap()
     };
     let (new, old) = (sample("lm-eval-0.4.13"), sample("lm-eval-0.4.9"));
-    // One mark less before the prompt, and the choices as they were.
+    // One special token less before the prompt, and the choices as they were.
     assert_eq!(new["n_ctx_tokens"].as_u64().unwrap(), old["n_ctx_tokens"].as_u64().unwrap() + 1);
     assert_eq!(new["choices"][0]["tokens"], old["choices"][0]["tokens"]);
     assert_ne!(new["choices"][0]["logprob"], old["choices"][0]["logprob"]);

@@ -1,7 +1,7 @@
-//! The start, end and unknown marks of models that descend from LLaMA.
+//! The special tokens BOS, EOS and unknown of models that descend from LLaMA.
 //!
 //! All of them kept LLaMA's: `<unk>` 0, `<s>` 1, `</s>` 2. Conversions of spring 2023 wrote other ids into
-//! `config.json`, or −1 for a padding token, and BELLE-LLaMA-13B-2M ships a tokenizer whose marks are empty texts; a
+//! `config.json`, or −1 for a padding token, and BELLE-LLaMA-13B-2M ships a tokenizer whose special tokens are empty texts; a
 //! model that is run with them never stops or starts wrongly. The ids are corrected, and each correction is said.
 
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::forms::{HfModel, SidecarContent};
 
 /// What the ids are.
-const MARKS: [(&str, u64); 2] = [("bos_token_id", 1), ("eos_token_id", 2)];
+const SPECIAL_IDS: [(&str, u64); 2] = [("bos_token_id", 1), ("eos_token_id", 2)];
 /// Padding, where the file says −1: the unknown token, which attention masks hide.
 const PAD: (&str, u64) = ("pad_token_id", 0);
 /// Largest tokenizer_config.json that is looked at.
@@ -31,7 +31,7 @@ pub(super) fn correct(model: &mut HfModel, warnings: &mut Vec<String>) {
             ));
         }
     };
-    for (key, id) in MARKS {
+    for (key, id) in SPECIAL_IDS {
         if model.config.get(key).and_then(Value::as_u64) != Some(id) {
             set(&mut model.config, key, id);
         }
@@ -41,7 +41,7 @@ pub(super) fn correct(model: &mut HfModel, warnings: &mut Vec<String>) {
     }
 }
 
-/// Says if the tokenizer's settings have empty texts for marks.
+/// Says if the tokenizer's settings have empty texts for special tokens.
 pub(super) fn note_empty(model: &HfModel, warnings: &mut Vec<String>) {
     let settings = model.sidecars.iter().find(|sidecar| sidecar.name == "tokenizer_config.json");
     let text = match settings.map(|sidecar| &sidecar.content) {
