@@ -49,10 +49,10 @@ pub struct Args {
     /// Element type of float tensors; block types for GGUF only
     #[arg(long, value_enum, default_value = "keep", value_name = "TYPE")]
     dtype: Type,
-    /// Most bytes of tensors in one file of hf, such as 5GB or 500MB [default: 5GB]
+    /// With hf, largest size of the tensors in one file, such as 5GB or 500MB [default: 5GB]
     #[arg(long, value_name = "SIZE")]
     shard_size: Option<ByteSize>,
-    /// Number of consolidated.NN.pth files of meta [default: as many as the release of this size has]
+    /// With meta, number of consolidated.NN.pth files [default: as many as Meta's release of this size]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
     /// Replace an earlier build, or an earlier GGUF file

@@ -6,7 +6,7 @@ use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
 use crate::report::numbers::{short_bytes, short_count};
 
-/// Say what this machine can do.
+/// Report what this machine can do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -15,11 +15,11 @@ use crate::report::{Format, Table, terminal_width};
 use crate::verify::norms_of_a_difference;
 use crate::weights::Dtype;
 
-/// Squeeze what was trained between two models into a LoRA adapter.
+/// Extract the difference between two models as a LoRA adapter.
 ///
-/// A is the base, B what was made of it. Each linear layer that changed gets an update of rank R, the
-/// nearest there is to its difference; embeddings and output layers that changed or grew are saved whole. The
-/// table says how much of each change is kept. The adapter is in the form of the PEFT library.
+/// A is the base, B the model made from it. Each linear layer that changed gets the update of rank R that is closest to
+/// its difference; embeddings and output layers that changed or grew are saved whole. The table says how much of each
+/// change is kept. The adapter is written in the format of the PEFT library.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
 pub struct Args {
     /// The base: a registry id or alias, a folder or a weights file
     a: String,
-    /// The model that was made of it
+    /// The model made from it
     b: String,
     /// The rank of the updates
     #[arg(long, value_name = "R", value_parser = super::diff::parse_rank)]
@@ -47,16 +47,16 @@ pub struct Args {
     /// Only these linear layers, by name or end of name [default: all that changed]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     targets: Option<Vec<String>>,
-    /// Save norms that changed whole; PEFT loads them, some other tools do not
+    /// Save changed norms whole; PEFT loads them, some other tools do not
     #[arg(long)]
     save_norms: bool,
     /// What the adapter calls its base [default: the hub's name or the path of A]
     #[arg(long, value_name = "NAME")]
     base_name: Option<String>,
-    /// How to print what was kept
+    /// How to print how much was kept
     #[arg(long, default_value = "table", value_parser = formats([
-        (Format::Table, "Columns for reading"),
-        (Format::Csv, "Comma-separated values, one line to a tensor that changed"),
+        (Format::Table, "Aligned columns"),
+        (Format::Csv, "Comma-separated values, one line per changed tensor"),
         (Format::Json, "An array of objects"),
     ]))]
     format: Format,
@@ -166,7 +166,6 @@ fn table<'a>(lines: &'a [ExtractedTensor<'a>]) -> Table<&'a ExtractedTensor<'a>>
         .column(text("note").wraps(), |line| &line.note)
 }
 
-/// The result in words.
 fn sentences(plan: &ExtractionPlan, done: &Extraction, found: &Comparison, args: &Args) -> Vec<String> {
     let (delta, residual) = (done.delta_norm(), done.residual_norm());
     let energy = if delta > 0.0 { 1.0 - (residual / delta).powi(2) } else { 1.0 };

@@ -12,19 +12,19 @@ pub struct Filter {
     /// Only this branch of the family: llama, vicuna, belle, …
     #[arg(long, value_name = "FAMILY", value_delimiter = ',')]
     pub family: Vec<String>,
-    /// Only what was made from this model, at any distance: a registry id or alias
+    /// Only descendants of this model, near or distant: a registry id or alias
     #[arg(long, value_name = "MODEL")]
     pub base: Option<String>,
     /// Only models trained in this way
     #[arg(long, value_name = "METHOD", value_delimiter = ',', value_parser = PossibleValuesParser::new(Tag::ALL.map(Tag::as_str)), ignore_case = true)]
     pub method: Vec<String>,
-    /// Only models of this language: an ISO 639-1 code
+    /// Only models for this language: an ISO 639-1 code
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     pub language: Vec<String>,
     /// Only models whose licence contains this text
     #[arg(long, visible_alias = "licence", value_name = "TEXT")]
     pub license: Option<String>,
-    /// Only models that can be run without rebuilding: whole weights that can be fetched or are here
+    /// Only models that run without rebuilding: whole weights that are here or can be fetched
     #[arg(long)]
     pub available: bool,
 }

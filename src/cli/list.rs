@@ -24,7 +24,7 @@ pub struct Args {
     filter: Filter,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
-        (Format::Table, "Columns for reading"),
+        (Format::Table, "Aligned columns"),
         (Format::Csv, "Comma-separated values with a header line"),
         (Format::Json, "An array of objects"),
         (Format::Md, "A Markdown table"),

@@ -55,10 +55,10 @@ pub struct Global {
     /// A folder of your own model cards, read beside the built-in ones [default: $ZOO_HOME/zoo]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub zoo_dir: Option<PathBuf>,
-    /// Say more on stderr (-v what is done, -vv why)
+    /// Print more on stderr (-v: what is done, -vv: why)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
 }

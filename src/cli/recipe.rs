@@ -27,8 +27,8 @@ pub struct Args {
     model: String,
     /// How to print [default: table; csv with --steps or --points]
     #[arg(long, value_parser = formats([
-        (Format::Table, "What is known, and where it is known from"),
-        (Format::Csv, "The learning rate, one line to a step"),
+        (Format::Table, "What is known, with sources"),
+        (Format::Csv, "The learning rate, one line per step"),
         (Format::Svg, "A plot of the learning rate"),
         (Format::Json, "The recipe as an object"),
     ]))]

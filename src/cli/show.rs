@@ -34,7 +34,8 @@ pub struct Args {
         (Format::Json, "The card as an object, with lineage and recipe"),
     ]))]
     format: Format,
-    /// A model folder or .gguf file whose tokenizer encodes the prompt [default: that of the model, if it is here]
+    /// A model folder or .gguf file whose tokenizer encodes the prompt [default: the model's own, if it is on this
+    /// machine]
     #[arg(long, value_name = "PATH")]
     tokenizer: Option<PathBuf>,
 }

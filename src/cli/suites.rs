@@ -29,21 +29,21 @@ pub struct Args {
     filter: Option<String>,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
-        (Format::Table, "Columns for reading"),
+        (Format::Table, "Aligned columns"),
         (Format::Csv, "Comma-separated values with a header line"),
         (Format::Json, "An array of objects"),
     ]))]
     format: Format,
-    /// Also groups and tasks inside of groups, and tags
+    /// Also list tags, and the groups and tasks inside groups
     #[arg(long)]
     all: bool,
-    /// The protocols instead: by whose rules suites can be asked and scored, and what each changes
+    /// List the protocols instead: whose rules suites can be asked and scored by, and what each changes
     #[arg(long, conflicts_with_all = ["filter", "all", "include_path", "data_dir"])]
     protocols: bool,
     /// A folder of your own task files, read beside the built-in ones
     #[arg(long, value_name = "DIR")]
     include_path: Vec<PathBuf>,
-    /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
+    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }

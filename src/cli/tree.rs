@@ -16,7 +16,7 @@ Examples:
   zoo tree --format svg --out family.svg
   zoo tree vicuna-13b --format mermaid")]
 pub struct Args {
-    /// Only this model, what it was made from and what was made from it: a registry id or alias
+    /// Only this model, its ancestors and its descendants: a registry id or alias
     model: Option<String>,
     /// How to print
     #[arg(long, default_value = "text", value_parser = formats([

@@ -29,7 +29,7 @@ pub struct Args {
     /// Registry ids (the files in the cache are verified), folders or files
     #[arg(required = true, value_name = "MODEL|PATH")]
     models: Vec<String>,
-    /// The registry's model that the paths are to be
+    /// The registry model that the paths claim to be
     #[arg(long = "as", value_name = "ID")]
     card: Option<String>,
     /// How to print
@@ -42,7 +42,7 @@ pub struct Args {
     /// Read headers only: no values, no digests
     #[arg(long)]
     fast: bool,
-    /// Let warnings fail too
+    /// Count warnings as failures
     #[arg(long)]
     strict: bool,
 }

@@ -58,7 +58,8 @@ impl Server {
         let (handler, log): (Arc<Handler>, _) = (Arc::new(handler), Arc::clone(&seen));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (handler, log) = (Arc::clone(&handler), Arc::clone(&log));
+                let handler = Arc::clone(&handler);
+                let log = Arc::clone(&log);
                 std::thread::spawn(move || serve(stream, &*handler, &log));
             }
         });
@@ -126,7 +127,8 @@ impl Files {
 
     pub fn listing(&self) -> String {
         let entry = |(name, bytes): &(String, Vec<u8>)| {
-            let (size, oid) = (bytes.len(), sha256(bytes));
+            let size = bytes.len();
+            let oid = sha256(bytes);
             format!(
                 r#"{{"type":"file","path":{name:?},"size":{size},"oid":"x","lfs":{{"oid":"{oid}","size":{size}}}}}"#
             )

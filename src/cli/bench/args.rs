@@ -7,11 +7,11 @@ use crate::cli::format::formats;
 use crate::kernels::Precision;
 use crate::report::Format;
 
-/// Measure this machine's peaks, and how much of them a model reaches.
+/// Measure this machine's peak speeds, and how close a model comes to them.
 ///
-/// Peaks are loops that do nothing but multiply and add, or read memory. Prefill is one sequence through the whole model
-/// with the logits of its last row; decode is one token through all its products, the output matrix included, without
-/// attention. Beside each speed stands what it would be at the machine's peak.
+/// Peaks are loops that do nothing but multiply and add, or read memory. Prefill is one sequence through the whole
+/// model with the logits of its last row; decode is one token through all its products, the output matrix included,
+/// without attention. Beside each speed stands what it would be at the machine's peak.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,8 +22,8 @@ Examples:
   zoo bench --shape llama-7b --layers 4 --format csv
   zoo bench --shape ./config.json --decode 0
 
-A table of another run (--vs) is compared line by line: the same measurement, precision and tokens. It does not say
-which model it is of.")]
+With --vs, lines with the same measurement, precision and tokens are compared. The
+file does not record which model it is of.")]
 pub struct Args {
     /// A model of the registry (zoo list), a folder or a .gguf file [default: random weights in a --shape]
     #[arg(value_name = "MODEL", conflicts_with = "shape")]
@@ -34,7 +34,8 @@ pub struct Args {
     /// Only the first N layers
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub layers: Option<usize>,
-    /// What is multiplied, separated by commas: exact (weights as they are stored, everything in f32), bf16, int8
+    /// Arithmetic of matrix products, separated by commas: exact (weights as they are stored, everything in f32),
+    /// bf16, int8
     #[arg(
         long,
         value_delimiter = ',',
@@ -43,7 +44,7 @@ pub struct Args {
         value_parser = str::parse::<Precision>
     )]
     pub precision: Vec<Precision>,
-    /// Lengths of the sequences of prefill, separated by commas
+    /// Lengths of prefill sequences in tokens, separated by commas
     #[arg(
         long,
         value_delimiter = ',',
@@ -52,7 +53,7 @@ pub struct Args {
         value_parser = at_least_one
     )]
     pub tokens: Vec<usize>,
-    /// How many single tokens are timed; 0 for none
+    /// How many single-token passes to time; 0 for none
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub decode: usize,
     /// Threads [default: all cores]
@@ -60,12 +61,12 @@ pub struct Args {
     pub threads: Option<usize>,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
-        (Format::Table, "Columns for reading"),
+        (Format::Table, "Aligned columns"),
         (Format::Csv, "Comma-separated values"),
         (Format::Json, "An array of objects"),
     ]))]
     pub format: Format,
-    /// Write the measurements to this CSV file too
+    /// Also write the measurements to this CSV file
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Compare with the CSV file of another run or machine

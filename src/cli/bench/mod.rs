@@ -68,7 +68,8 @@ fn subject(args: &Args, global: &Global) -> anyhow::Result<BenchModel> {
     };
     if let Some(layers) = args.layers {
         if layers > subject.all_layers {
-            let (name, has) = (&subject.name, subject.all_layers);
+            let name = &subject.name;
+            let has = subject.all_layers;
             bail!(Usage(format!("--layers {layers}: expected at most {has}, the layers of {name}")));
         }
         subject.cut(layers);

@@ -40,16 +40,17 @@ pub struct Args {
     /// A model of the registry (zoo list)
     #[arg(value_name = "MODEL", conflicts_with = "rule")]
     model: Option<String>,
-    /// A part and where it is: the model it belongs to (zoo show MODEL), or base, delta, diff, encrypted, adapter, key
+    /// Where to find a part, named by the model it belongs to (zoo show MODEL) or by its role: base, delta, diff,
+    /// encrypted, adapter, key
     #[arg(long, value_name = "NAME=PATH")]
     from: Vec<Given>,
     /// How the parts become weights, for models that have no card
     #[arg(long, value_name = "RULE", requires = "out", value_parser = PossibleValuesParser::new(Rule::ALL.map(Rule::as_str)))]
     rule: Option<String>,
-    /// The folder of the result [default: in the cache]
+    /// The folder to write [default: in the cache]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Most bytes of tensors in one file, such as 5GB or 500MB
+    /// Largest size of the tensors in one file, such as 5GB or 500MB
     #[arg(long, default_value = "5GB", value_name = "SIZE")]
     shard_size: ByteSize,
     /// Replace an earlier build in that folder

@@ -11,7 +11,7 @@ use crate::weights::{Dtype, is_gguf};
 /// A form as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Form {
-    /// A folder in Hugging Face's layout, of safetensors
+    /// A folder of safetensors in Hugging Face's layout
     Hf,
     /// One GGUF file
     Gguf,

@@ -23,7 +23,7 @@ const RANKS: [usize; 5] = [1, 4, 8, 16, 64];
 
 /// Compare two models tensor by tensor.
 ///
-/// A is the model that came first, B what was made of it: changes are B − A relative to A. The numbers
+/// A is the original model, B the one made from it: changes are B − A relative to A. The numbers
 /// "top r" are the shares of the squared change that the r largest singular values hold. With the
 /// randomised method they are lower bounds, and the effective rank is given as an interval.
 #[derive(Debug, clap::Args)]
@@ -35,40 +35,40 @@ Examples:
   zoo diff base/ tuned/ --fast --format csv > change.csv
   zoo diff base/ tuned/ --measure energy --rank 8 --svg energy.svg")]
 pub struct Args {
-    /// The model that came first: a registry id or alias, a folder or a weights file
+    /// The original model: a registry id or alias, a folder or a weights file
     a: String,
-    /// The model that was made of it
+    /// The model made from it
     b: String,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
-        (Format::Table, "Columns for reading"),
-        (Format::Csv, "Comma-separated values, one line to a tensor"),
+        (Format::Table, "Aligned columns"),
+        (Format::Csv, "Comma-separated values, one line per tensor"),
         (Format::Json, "One object"),
         (Format::Md, "Markdown tables"),
     ]))]
     format: Format,
-    /// How many of the most changed tensors the table shows; 0 for all
+    /// How many tensors to show, the most changed first; 0 for all
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// How many singular values are found where not all are
+    /// How many singular values to find where not all are computed
     #[arg(long, value_name = "R", default_value_t = 64, value_parser = parse_rank)]
     rank: usize,
-    /// How singular values are found
+    /// How to find singular values
     #[arg(long, default_value = "auto", value_parser = methods())]
     method: SpectrumMethod,
-    /// No singular values: only norms and distances, as fast as files are read
+    /// Compute only norms and distances, no singular values; as fast as the files can be read
     #[arg(long, conflicts_with_all = ["spectrum", "rank", "method"])]
     fast: bool,
-    /// Only tensors whose name fits; * stands for any text
+    /// Only tensors whose name matches; * stands for any text
     #[arg(long, value_name = "GLOB")]
     tensors: Option<String>,
     /// Write all singular values that were found to this CSV file
     #[arg(long, value_name = "FILE")]
     spectrum: Option<PathBuf>,
-    /// Draw layers × kinds of matrices as a heat map into this file
+    /// Draw a heat map of layers × kinds of matrices to this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// What the colours of the heat map are
+    /// What the colours of the heat map show
     #[arg(long, value_enum, default_value = "change", requires = "svg")]
     measure: Measure,
 }

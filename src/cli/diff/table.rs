@@ -70,7 +70,8 @@ fn headline(report: &Report<'_>) -> String {
             let _ = writeln!(out, "{name}: {a} rows in A, {b} in B; the first {common} were compared.");
         }
         if change.moments.non_finite > 0 {
-            let (name, n) = (&change.name, change.moments.non_finite);
+            let name = &change.name;
+            let n = change.moments.non_finite;
             let _ = writeln!(out, "{name}: {n} elements are infinite or no numbers; they were left out.");
         }
     }

@@ -51,7 +51,7 @@ pub struct Args {
         value_name = "SUITE"
     )]
     pub suite: Vec<String>,
-    /// Examples before each question [default: what the task file says]
+    /// Few-shot examples before each question [default: what the task file says]
     #[arg(short = 'f', long, value_name = "N")]
     pub num_fewshot: Option<usize>,
     /// Only the first N documents of each task, or a fraction below 1 of them
@@ -60,37 +60,38 @@ pub struct Args {
     /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with the interrupted run in --out, given the same options; of a finished one print the table
+    /// Resume the interrupted run in --out, given the same options; print the table of a finished one
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Runs whose scores are taken over where model, arithmetic and tokens are the same, separated by commas
+    /// Earlier runs, separated by commas, whose scores are reused where model, arithmetic and tokens are the same
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
     pub reuse: Vec<PathBuf>,
-    /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
+    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// A folder with task files of your own; may be given several times
     #[arg(long, value_name = "DIR")]
     pub include_path: Vec<PathBuf>,
-    /// Weights for a registry name, instead of its published sources
+    /// Weights to use for a registry name instead of its published sources
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,
-    /// A part of a model that has to be rebuilt first, and where it is (zoo build); may be given several times
+    /// Where to find a part of a model that has to be rebuilt first (zoo build); may be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
     pub from: Vec<Given>,
-    /// Score weights that look like a difference to a base, not like a model
+    /// Score weights even if they look like a difference from a base rather than a model
     #[arg(long)]
     pub allow_difference: bool,
-    /// By whose rules: prompts, special tokens, scored tokens, metrics; several stand side by side (zoo suites --protocols)
+    /// Whose rules to follow for prompts, special tokens, scored tokens and metrics; several are reported side by
+    /// side (zoo suites --protocols)
     #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
     pub protocol: Vec<String>,
-    /// Metrics of multiple-choice tasks beside those of the task file: acc, acc_norm (by characters), acc_bytes,
+    /// Extra metrics for multiple-choice tasks: acc, acc_norm (by characters), acc_bytes,
     /// acc_token (by tokens), acc_mutual_info, exact_match, brier_score
     #[arg(long, value_delimiter = ',', value_name = "METRIC")]
     pub metrics: Vec<String>,
-    /// Write prompts as conversations: with the card's template, else the checkpoint's own; or with the one named.
-    /// Names are card, checkpoint, both (with and without, side by side), one of the checkpoint's templates, one of
-    /// zoo/prompts, or several of these with commas
+    /// Write prompts as conversations, with the template of the model's card (or the checkpoint's own if it has
+    /// none), or with the one named: card, checkpoint, both (with and without, side by side), a template of the
+    /// checkpoint, one of zoo/prompts, or several of these separated by commas
     #[arg(
         long,
         num_args = 0..=1,
@@ -100,67 +101,65 @@ pub struct Args {
         value_name = "NAME"
     )]
     pub apply_chat_template: Vec<String>,
-    /// Whether examples are turns of the conversation, or text of its one message [default: true, where the template
-    /// has turns]
+    /// Whether few-shot examples are turns of the conversation rather than text in a single message [default: true if
+    /// the template has turns]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub fewshot_as_multiturn: Option<bool>,
-    /// Text that goes before every prompt; the system text of a chat template
+    /// Text to put before every prompt; with a chat template, the system message
     #[arg(long, value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Seed of the few-shot sampler
     #[arg(long, default_value_t = 1234, value_name = "N")]
     pub fewshot_seed: u32,
-    /// Positions to use [default: the model's]
+    /// Context length in tokens [default: the model's]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub max_length: Option<usize>,
-    /// What happens to documents that do not fit into the positions
+    /// What to do with documents that do not fit into the context
     #[arg(long, default_value = "left", value_name = "HOW", value_parser = policies())]
     pub overlong: Overlong,
-    /// Memory that may be used, as 4GiB or 500MB; a model that is larger is read from the disk layer by layer, once for
-    /// every forward pass [default: what is free]
+    /// Memory to use, such as 4GiB or 500MB; a larger model is read from the disk layer by layer, once per forward
+    /// pass [default: what is free]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
-    /// Distinct tokens of one forward pass [default: by the model's size and the memory]
+    /// Distinct tokens in one forward pass [default: chosen by model size and memory]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub batch_tokens: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// What is multiplied: exact (weights as they are stored, everything in f32), bf16 or int8 products
+    /// Arithmetic of matrix products: exact (weights as they are stored, everything in f32), bf16 or int8
     #[arg(long, default_value = "exact", value_name = "NAME", value_parser = precisions())]
     pub precision: Precision,
-    /// Compute everything in this precision too, and report what the other one changes: KL divergence, agreement of the
-    /// most probable token, and the difference of every metric with its paired error (precision.csv)
+    /// Compute everything in this precision as well, and report what --precision changes against it: KL divergence,
+    /// agreement of the most probable token, and the difference of every metric with its paired standard error
+    /// (precision.csv)
     #[arg(long, value_name = "NAME", value_parser = precisions())]
     pub against: Option<Precision>,
-    /// Where layers are between two forward passes [default: in memory if they fit]
+    /// Where layers are kept between forward passes [default: in memory if they fit]
     #[arg(long, value_name = "WHERE", value_parser = one_of([
-        (Residence::Memory, "memory", "All of them in memory"),
-        (Residence::Disk, "disk", "Read from the disk once for every pass"),
+        (Residence::Memory, "memory", "In memory, all of them"),
+        (Residence::Disk, "disk", "On the disk, read once per pass"),
     ]))]
     pub layers: Option<Residence>,
-    /// Implementation of matrix products: native, blas (OpenBLAS, exact), portable (no vector instructions)
+    /// Implementation of matrix products: native, blas (OpenBLAS, exact only) or portable (no vector instructions)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(["native", "blas", "portable"]))]
     pub matmul: Option<String>,
     #[command(flatten)]
     pub shown: Shown,
-    /// Write documents, prompts and answers too, in the reference harness's form (lm-eval/ in the run's folder)
+    /// Also write documents, prompts and answers in the reference harness's format (lm-eval/ in the run's folder)
     #[arg(long)]
     pub log_samples: bool,
-    /// Say what would be computed, what memory it takes and about how long, and stop
+    /// Print what would be computed, how much memory it would take and about how long, then stop
     #[arg(long)]
     pub dry_run: bool,
 }
 
 fn policies() -> impl TypedValueParser<Value = Overlong> {
     let helps = [
-        (
-            Overlong::Left,
-            "Tokens are cut on the left, BOS and description first, as in the reference harness",
-        ),
-        (Overlong::DropShots, "Examples are left out from the front until the prompt fits"),
-        (Overlong::Skip, "The document is left out"),
-        (Overlong::Error, "Nothing is computed"),
+        (Overlong::Left, "Cut on the left, BOS and description first, as the reference harness does"),
+        (Overlong::DropShots, "Drop examples from the front until the prompt fits"),
+        (Overlong::Skip, "Leave the document out"),
+        (Overlong::Error, "Refuse the run"),
     ];
     one_of(helps.map(|(policy, help)| (policy, policy.name(), help)))
 }

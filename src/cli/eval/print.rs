@@ -10,7 +10,7 @@ use crate::run::{Finished, compared_table};
 /// What of a run is printed.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Shown {
-    /// Form of the table on stdout
+    /// Format of the table on stdout
     #[arg(long, default_value = "table", value_name = "FORM", value_parser = formats([
         (Format::Table, "For the terminal"),
         (Format::Csv, "results.csv"),

@@ -36,10 +36,10 @@ pub struct Args {
     /// Suites, groups or single tasks, separated by commas [default: those of the run]
     #[arg(short, long, value_delimiter = ',', visible_alias = "tasks", value_name = "SUITE")]
     pub suite: Vec<String>,
-    /// Who wrote the answers [default: what the file says]
+    /// Name of the model that wrote the answers [default: what the file says]
     #[arg(long, value_name = "NAME", requires = "answers")]
     pub model: Option<String>,
-    /// Examples before each question, as the answers were asked for [default: what the task file says]
+    /// Few-shot examples that stood before each question [default: what the task file says]
     #[arg(short = 'f', long, value_name = "N", requires = "answers")]
     pub num_fewshot: Option<usize>,
     /// Only the first N documents of each task, or a fraction below 1 of them
@@ -51,16 +51,16 @@ pub struct Args {
     /// Seed of the few-shot sampler
     #[arg(long, default_value_t = 1234, value_name = "N", requires = "answers")]
     pub fewshot_seed: u32,
-    /// Grade the documents that have an answer and say how many have none
+    /// Grade only the documents that have an answer, and report how many have none
     #[arg(long, requires = "answers")]
     pub skip_missing: bool,
-    /// Only cut and filter the answers: for programs, which are not run
+    /// Only cut and filter the answers, for programs, which zoo does not run
     #[arg(long, requires = "answers")]
     pub predict_only: bool,
     /// Write the files of a run to this folder; a run that is already there is moved aside
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Data sets in the hub's layout, used in place [default: $ZOO_HOME, see zoo pull]
+    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// A folder with task files of your own; may be given several times
