@@ -72,7 +72,8 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(folder).map_err(|e| at(folder, e))? {
         let entry = entry.map_err(|e| at(folder, e))?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(|e| at(folder, e))?);
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|e| at(folder, e))?;
         if kind.is_dir() {
             removed += remove_leftovers(&path)?;
         } else if kind.is_file() && is_temporary(&entry.file_name().to_string_lossy()) {

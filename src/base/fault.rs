@@ -77,7 +77,7 @@ impl fmt::Display for FaultKind {
 pub struct Fault {
     /// The file it was found in.
     pub file: PathBuf,
-    /// Its class.
+    /// The class that messages and `zoo verify` name.
     pub kind: FaultKind,
     /// The tensor it concerns.
     pub tensor: Option<String>,

@@ -62,7 +62,8 @@ impl FileError {
         found: impl Into<String>,
     ) -> FileError {
         let line = line_of(text, &field.split('.').collect::<Vec<_>>());
-        let (file, field) = (file.to_owned(), field.to_owned());
+        let file = file.to_owned();
+        let field = field.to_owned();
         FileError::Field { file, line, field, expected: expected.into(), found: found.into() }
     }
 }

@@ -22,9 +22,11 @@ pub fn read_speed(path: &Path) -> Result<Option<Goes>, BenchError> {
     let mut file = File::open(path).map_err(failed)?;
     forget(&file);
     let mut bytes = vec![0; CALL];
-    let (mut rates, mut total) = (Vec::new(), 0u64);
+    let mut rates = Vec::new();
+    let mut total = 0u64;
     while total < MOST {
-        let (start, mut go) = (Instant::now(), 0u64);
+        let start = Instant::now();
+        let mut go = 0u64;
         while go < GO {
             match file.read(&mut bytes).map_err(failed)? {
                 0 => break,

@@ -12,9 +12,9 @@ const LONG: Duration = Duration::from_secs(2);
 pub struct Goes {
     /// The one in the middle, or the mean of the two in the middle.
     pub median: f64,
-    /// The least.
+    /// The least of all goes.
     pub min: f64,
-    /// The most.
+    /// The highest of all goes.
     pub max: f64,
 }
 

@@ -45,7 +45,8 @@ pub struct Peaks {
 impl Peaks {
     /// Measures on all threads of the pool, for a little more than a second; at most [`MEASUREMENTS`] steps of progress.
     pub fn measure(progress: &dyn Progress) -> Self {
-        let (isa, threads) = (Isa::best(), rayon::current_num_threads());
+        let isa = Isa::best();
+        let threads = rayon::current_num_threads();
         let everywhere = |kernel: fn(Isa, u64) -> u64| {
             let work = || rayon::broadcast(|_| kernel(isa, ROUNDS)).iter().sum::<u64>() as f64;
             let goes = goes(work);

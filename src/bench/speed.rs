@@ -33,7 +33,8 @@ pub fn prefill(
     })?;
     let least = least_seconds(work(&plan, config), precision, peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
-    let (what, peak) = (("prefill", precision.name()), tokens as f64 / least);
+    let what = ("prefill", precision.name());
+    let peak = tokens as f64 / least;
     Ok(Measurement::of_tokens(what, peaks.threads, tokens, rates, peak))
 }
 

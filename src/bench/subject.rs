@@ -77,7 +77,8 @@ impl BenchModel {
                 BenchError::TooLarge { name, precision, tokens, needed, available }
             },
         )?;
-        let (source, name) = (Arc::clone(&self.source), self.config_name.as_str());
+        let source = Arc::clone(&self.source);
+        let name = self.config_name.as_str();
         Ok(Network::load(source, &self.config, name, Box::new(matmul), Residence::Memory)?)
     }
 }

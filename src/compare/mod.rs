@@ -22,7 +22,7 @@ use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
 /// A tensor that both models have.
 #[derive(Debug, Clone)]
 pub struct TensorChange {
-    /// Its name.
+    /// The tensor's name, which is the same in A and B.
     pub name: String,
     /// Layer and kind.
     pub place: TensorPlace,
@@ -51,7 +51,7 @@ impl TensorChange {
 /// A tensor that both models have and that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incomparable {
-    /// Its name.
+    /// The tensor's name, which is the same in A and B.
     pub name: String,
     /// What A has, as words.
     pub a: String,

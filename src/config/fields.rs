@@ -14,7 +14,7 @@ pub struct JsonFields<'a> {
     pub file: &'a str,
     /// The key that the object stands under; empty for the outermost one.
     pub prefix: &'a str,
-    /// The keys.
+    /// The keys of this object alone, as they were read.
     pub map: &'a Map<String, Value>,
 }
 
@@ -62,17 +62,17 @@ impl<'a> JsonFields<'a> {
         }
     }
 
-    /// A number.
+    /// A number, whole or not; `None` where the key is missing or null.
     pub fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
         self.typed(key, "a number", Value::as_f64)
     }
 
-    /// A truth value.
+    /// A truth value; `None` where the key is missing or null.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
-    /// A string.
+    /// A string; `None` where the key is missing or null.
     pub fn text(&self, key: &str) -> Result<Option<&'a str>, ConfigError> {
         self.typed(key, "a string", Value::as_str)
     }

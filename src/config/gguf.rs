@@ -68,7 +68,8 @@ impl Keys<'_> {
     }
 
     fn unsupported(&self, field: &str, found: String, supported: &str) -> ConfigError {
-        let (source_file, field) = (self.file.to_owned(), field.to_owned());
+        let source_file = self.file.to_owned();
+        let field = field.to_owned();
         ConfigError::Unsupported { source_file, field, found, supported: supported.to_owned() }
     }
 

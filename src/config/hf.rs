@@ -34,7 +34,8 @@ pub fn read_map(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         return Err(ConfigError::Unreadable { file, reason: "it is no regular file".to_owned() });
     }
     if about.len() > MAX_BYTES {
-        let (field, limit) = ("size in bytes".to_owned(), MAX_BYTES);
+        let field = "size in bytes".to_owned();
+        let limit = MAX_BYTES;
         return Err(ConfigError::Limit { source_file: file, field, limit, found: about.len() });
     }
     fields::object(&fs::read(path).map_err(unreadable)?, &file)

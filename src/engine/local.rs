@@ -25,7 +25,8 @@ impl LocalModel {
         scores: &mut [Score],
         progress: &dyn Progress,
     ) -> Result<(), EngineError> {
-        let (tokens, layers) = (planned.wave.tokens.len() as u64, self.model.layers.len() as u64);
+        let tokens = planned.wave.tokens.len() as u64;
+        let layers = self.model.layers.len() as u64;
         let mut layer = 0;
         let rows = planned.scored_rows();
         let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut || {

@@ -18,7 +18,7 @@ pub struct Divergence {
     pub positions: u64,
     /// Σ and Σ² of the Kullback–Leibler divergence of the candidate's next-token distribution from the reference's, in nats.
     pub kl: [f64; 2],
-    /// The largest of them.
+    /// The largest of them, in nats.
     pub highest_kl: f64,
     /// Positions at which both networks have the same most probable token (the first, among equals).
     pub agreed: u64,
@@ -82,7 +82,8 @@ pub fn score_twice(
     let mut divergence = Divergence::default();
     progress::during(progress, "scoring twice", Some(plan.tokens.computed), Unit::Tokens, || {
         plan.waves.iter().try_for_each(|wave| {
-            let (tokens, rows) = (wave.wave.tokens.len() as u64, wave.scored_rows());
+            let tokens = wave.wave.tokens.len() as u64;
+            let rows = wave.scored_rows();
             let forward = |network: &Network, share: u64| {
                 let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut || {});
                 progress.advance(share);

@@ -15,7 +15,7 @@ use crate::model::Wave;
 pub struct Target {
     /// Row of the wave whose output predicts the token.
     pub row: usize,
-    /// The token.
+    /// The token's id.
     pub token: u32,
     /// The request it belongs to.
     pub request: usize,
@@ -24,7 +24,7 @@ pub struct Target {
 /// One forward pass and what is read from it.
 #[derive(Debug, Clone)]
 pub struct PlannedWave {
-    /// The tokens.
+    /// Its distinct tokens and how they branch.
     pub wave: Wave,
     /// What is scored, sorted by row; targets of one request keep the order of its tokens.
     pub targets: Vec<Target>,

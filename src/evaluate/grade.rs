@@ -63,7 +63,8 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
                     }
                 }
             }
-            let (metric, filter) = (name.clone(), filter.to_owned());
+            let metric = name.clone();
+            let filter = filter.to_owned();
             values.push(TaskMetric { metric, filter, value, documents });
         }
     }

@@ -76,7 +76,8 @@ pub(super) fn unknown_aggregation(task: &PreparedTask, spec: &MetricSpec) -> Eva
 
 /// A metric that is none of `known`.
 pub(super) fn unknown_metric(task: &PreparedTask, metric: &str, known: &[&str]) -> EvaluateError {
-    let (kind, known) = (task.task.config.output_type.name(), known.join(", "));
+    let kind = task.task.config.output_type.name();
+    let known = known.join(", ");
     let reason = format!("metric {metric:?} cannot be computed for {kind} tasks; known are {known}");
     EvaluateError::of_task(task, reason)
 }
@@ -135,7 +136,8 @@ impl Metric {
         match (&self.kind, seen) {
             (Kind::Scores, Seen::Choices(answered)) => Ok(of_choices(&self.spec.name, task, doc, answered)),
             (Kind::ExactMatch(metric), Seen::Answer(answer)) => {
-                let (golds, answer) = (right_answers(&doc.gold)?, text(answer)?);
+                let golds = right_answers(&doc.gold)?;
+                let answer = text(answer)?;
                 let mut right = false;
                 for gold in golds {
                     right = right || metric.is_match(gold, &answer)?;

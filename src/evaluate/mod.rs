@@ -52,7 +52,7 @@ pub struct TaskResult {
 /// A metric of a task after one filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskMetric {
-    /// Its name.
+    /// The name in task files: `acc`, `exact_match`, …
     pub metric: String,
     /// The filter; `none` where there is nothing to filter.
     pub filter: String,

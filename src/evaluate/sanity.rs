@@ -126,7 +126,7 @@ impl Cut {
 /// Documents of a task of which something is to be known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SanityFinding {
-    /// The task.
+    /// The task's name, as in `results.csv`.
     pub task: String,
     /// What it is.
     pub check: SanityCheck,

@@ -78,7 +78,8 @@ impl GgufAsHf {
         match self.gguf().tensor(ROPE_FACTORS) {
             Ok(view) if view.info.dtype == Dtype::F32 => view.to_f32().map(Some),
             Ok(view) => {
-                let (kind, found) = (FaultKind::InconsistentHeader, view.info.dtype.to_string());
+                let kind = FaultKind::InconsistentHeader;
+                let found = view.info.dtype.to_string();
                 Err(Fault::new(self.gguf().path(), kind, "F32 factors", found).tensor(ROPE_FACTORS).into())
             }
             Err(WeightsError::MissingTensor { .. }) => Ok(None),
@@ -91,7 +92,8 @@ impl GgufAsHf {
     /// # Errors
     /// Rotary factors that cannot be read; within, a configuration that no model has.
     pub fn config(&self) -> Result<Result<Stated, ConfigError>, WeightsError> {
-        let (factors, file) = (self.rope_factors()?, self.gguf().path().display().to_string());
+        let factors = self.rope_factors()?;
+        let file = self.gguf().path().display().to_string();
         let metadata = self.gguf().metadata();
         let config = gguf::read(metadata, self.tensors(), factors.as_deref(), &file);
         Ok(config.and_then(|config| Ok(Stated { config, more: self.beside_shape(metadata)? })))

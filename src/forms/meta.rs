@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A folder of Meta's under Hugging Face's names.
 #[derive(Debug)]
 pub struct MetaAsHf {
-    /// The tensors.
+    /// The tensors under Hugging Face's names, in its order of rows.
     pub tensors: Renamed<MetaShards>,
     /// Shape and constants by `params.json`.
     pub config: LlamaConfig,
@@ -105,7 +105,8 @@ fn read_params(path: &Path) -> Result<Vec<u8>, WeightsError> {
             .into());
     };
     if about.len() > MAX_BYTES {
-        let (expected, found) = (format!("at most {MAX_BYTES} bytes"), about.len().to_string());
+        let expected = format!("at most {MAX_BYTES} bytes");
+        let found = about.len().to_string();
         return Err(Fault::new(path, FaultKind::LimitExceeded, expected, found).into());
     }
     fs::read(path).map_err(|e| WeightsError::io(path, "read", e))

@@ -37,11 +37,8 @@ const MODULES: [[&str; 3]; 9] = [
 /// A tensor of a LLaMA, whatever it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TensorRole {
-    /// The token embedding.
     Embedding,
-    /// The last norm.
     Norm,
-    /// The output matrix.
     Head,
     /// One of a layer.
     Layer {

@@ -47,7 +47,7 @@ const META_TOKENIZER_CONFIG: &str = r#"{
 
 /// A model as it lies on the disk. Nothing but headers was read.
 pub struct Opened {
-    /// The folder or file.
+    /// The folder or file that was opened.
     pub path: PathBuf,
     /// The tensors under their Hugging Face names.
     pub tensors: Box<dyn TensorSource>,
@@ -166,7 +166,8 @@ impl Opened {
     /// # Errors
     /// As [`Opened::config_json`].
     pub fn into_model(self) -> Result<HfModel, FormError> {
-        let (config, sidecars) = (self.config_json()?, self.sidecars());
+        let config = self.config_json()?;
+        let sidecars = self.sidecars();
         let Opened { path, tensors, config_name, .. } = self;
         Ok(HfModel { path, tensors, config, config_name, sidecars })
     }

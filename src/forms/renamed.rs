@@ -21,7 +21,7 @@ pub struct Renamed<S> {
 
 /// What a tensor of the inner source becomes.
 pub(crate) struct NewName {
-    /// Its new name.
+    /// Hugging Face's name.
     pub name: String,
     /// The heads within each of which rows go from pairs to halves (see `rows`).
     pub heads: Option<usize>,

@@ -49,7 +49,8 @@ impl PartialFile {
         let file = options.map_err(HubError::io("create", &path))?;
         let etag = fs::read(etag_path(&path)).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
         let length = file.metadata().map_err(HubError::io("read", &path))?.len();
-        let (label, digests) = (label.to_owned(), StreamDigests::new(size));
+        let label = label.to_owned();
+        let digests = StreamDigests::new(size);
         let mut part = PartialFile { path, label, file, size, length: 0, digests, etag };
         if length == 0 || length > size || part.etag.is_none() {
             part.reset()?;
@@ -190,7 +191,8 @@ impl Filling<'_> {
                 }
                 Err(mismatch) => mismatch,
             };
-            let (what, expected) = (wanted.what.clone(), file.digest.digits().to_owned());
+            let what = wanted.what.clone();
+            let expected = file.digest.digits().to_owned();
             let error = HubError::Digest { what, algorithm, expected, found };
             part.restart(self.progress)?;
             if restarts >= MAX_RESTARTS {

@@ -103,7 +103,8 @@ fn failed(pip: &PipSource, words: &[OsString], output: &Output) -> HubError {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
     let PipSource { package, version, .. } = pip;
-    let (command, status) = (spoken(words), output.status);
+    let command = spoken(words);
+    let status = output.status;
     let said = quoted(&names::printable(&last.join(" | "), 800));
     HubError::NoSource(format!(
         "pip could not download {package} {version} ({command} download: {status}){said}"
@@ -139,7 +140,8 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
         return Err(unusable(Fault::new(wheel, FaultKind::MissingData, expected, found).into()));
     };
     if let Some(expected) = pip.size.filter(|size| *size != member.size) {
-        let (expected, found) = (format!("{expected} bytes, as the card says"), member.size.to_string());
+        let expected = format!("{expected} bytes, as the card says");
+        let found = member.size.to_string();
         let fault = Fault::new(wheel, FaultKind::InconsistentHeader, expected, found).at(&pip.member);
         return Err(unusable(fault.into()));
     }

@@ -38,12 +38,12 @@ impl<T: bytemuck::Pod> Aligned<T> {
         self.as_mut_slice()
     }
 
-    /// The numbers.
+    /// All numbers; the first one begins a cache line.
     pub fn as_slice(&self) -> &[T] {
         &bytemuck::cast_slice::<CacheLine, T>(&self.lines)[..self.length]
     }
 
-    /// The numbers.
+    /// All numbers; the first one begins a cache line.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut bytemuck::cast_slice_mut::<CacheLine, T>(&mut self.lines)[..self.length]
     }
@@ -70,12 +70,12 @@ impl<T: bytemuck::Pod> Recycled<T> {
         Self(Aligned { lines, length, of: PhantomData })
     }
 
-    /// The numbers.
+    /// All numbers; the first one begins a cache line.
     pub fn as_slice(&self) -> &[T] {
         self.0.as_slice()
     }
 
-    /// The numbers.
+    /// All numbers; the first one begins a cache line.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         self.0.as_mut_slice()
     }

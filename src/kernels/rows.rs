@@ -39,7 +39,7 @@ on_widest! {
 /// What is needed of some logits to score any of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogitSummary {
-    /// The highest.
+    /// The highest number of the row.
     pub highest: f32,
     /// Where it first is.
     pub argmax: usize,

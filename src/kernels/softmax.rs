@@ -12,7 +12,7 @@ const LANES: usize = 8;
 /// What a row has seen so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunningSoftmax {
-    /// The highest score.
+    /// The highest score so far; −∞ before the first.
     pub highest: f32,
     /// Σ e^(scale · (score − highest)).
     pub sum: f32,

@@ -16,7 +16,7 @@ const BOOTSTRAP_CHUNK: usize = 1000;
 /// A metric over all documents of a task or a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Aggregate {
-    /// The value.
+    /// The value: 0 to 1 for shares, whatever the metric counts for others.
     pub value: f64,
     /// Its standard error; `None` where none is defined (one document, say).
     pub stderr: Option<f64>,

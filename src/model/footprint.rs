@@ -13,7 +13,7 @@ use crate::weights::{Dtype, TensorInfo};
 pub struct Footprint {
     /// All blocks.
     pub layers: u64,
-    /// The largest block.
+    /// Bytes of the largest block, two of which are in memory when layers come from the disk.
     pub largest_layer: u64,
     /// The largest tensor as it lies in its file.
     pub largest_tensor: u64,

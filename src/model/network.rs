@@ -24,7 +24,7 @@ const LOGIT_COLUMNS: usize = 512;
 
 /// A network that can run.
 pub struct Network {
-    /// Its widths.
+    /// Widths and tensors, which loading, footprint and limits share.
     pub shape: Shape,
     /// Token embedding, `[vocab, hidden]`.
     pub embedding: StoredMatrix<'static>,

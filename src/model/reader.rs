@@ -88,7 +88,8 @@ impl Reader {
         read: impl Fn(&Reader, usize) -> Result<L, ModelError> + Send + Sync + 'static,
     ) -> Result<Layers<L>, ModelError> {
         self.warn_about_leftovers();
-        let (count, residence) = (self.shape.num_hidden_layers, self.residence);
+        let count = self.shape.num_hidden_layers;
+        let residence = self.residence;
         Layers::new(count, residence, Box::new(move |index| read(&self, index)))
     }
 
@@ -200,7 +201,7 @@ impl Block<'_> {
         Ok(made)
     }
 
-    /// A linear layer.
+    /// The linear layer `NAME.weight`, with its bias where the shape says that there is one.
     pub fn linear(&self, name: &str) -> Result<Linear, ModelError> {
         self.with_matrix(name, Linear::new)
     }

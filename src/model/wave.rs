@@ -46,7 +46,8 @@ impl Kept<'_> {
     pub fn of(self, x: Array2<f32>) -> Array2<f32> {
         let Kept::Rows(rows) = self else { return x };
         assert!(rows.is_sorted_by(|a, b| a < b), "rows in ascending order, each once");
-        let (width, x) = (x.ncols(), x.as_standard_layout().into_owned());
+        let width = x.ncols();
+        let x = x.as_standard_layout().into_owned();
         let (mut numbers, start) = x.into_raw_vec_and_offset();
         let start = start.unwrap_or(0);
         for (to, &from) in rows.iter().enumerate() {

@@ -6,7 +6,6 @@ use super::pattern::{Pattern, PatternPiece};
 use super::template::{BosRule, EncodeMode, PromptTemplate, TemplateKind};
 use crate::base::yaml::{FileError, stem};
 
-/// The longest name.
 const MAX_NAME: usize = 64;
 
 /// The path of a field, what is expected there, and what was found.

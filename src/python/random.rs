@@ -74,7 +74,7 @@ impl PyRandom {
         self.next = 0;
     }
 
-    /// The next 32 bits.
+    /// The next 32 bits, as `random.getrandbits(32)` gives them.
     pub fn next_u32(&mut self) -> u32 {
         if self.next >= N {
             self.refill();

@@ -19,7 +19,6 @@ const PIECE: usize = 16 * BATCH;
 pub(crate) struct Operand<'a> {
     /// How they are stored.
     pub dtype: Dtype,
-    /// Their bytes.
     pub bytes: &'a [u8],
 }
 

@@ -33,9 +33,9 @@ pub struct Answer {
 /// A file of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerFile {
-    /// The file.
+    /// The file, as the user named it.
     pub path: PathBuf,
-    /// Its digest.
+    /// SHA-256 of its bytes, in hex.
     pub sha256: String,
     /// Who answered, if the file says so.
     pub model: Option<String>,

@@ -87,7 +87,7 @@ pub struct ChatRecord {
 /// One task of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SuiteRecord {
-    /// The task.
+    /// The task's name, as in `results.csv`.
     pub task: String,
     /// Version that the task file states.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ pub struct RunRecord {
     /// The options that decide what is asked, by name.
     #[serde(default)]
     pub options: Options,
-    /// The models.
+    /// The models, in the order in which they were named.
     pub models: Vec<ModelRecord>,
     /// The tasks.
     pub tasks: Vec<SuiteRecord>,

@@ -48,7 +48,7 @@ pub struct ModelSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSettings {
-    /// Its name.
+    /// The task's name, as in `results.csv`.
     pub task: String,
     /// Few-shot examples.
     pub num_fewshot: usize,

@@ -37,7 +37,7 @@ pub enum RegistryError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no model named {name:?} in the registry{}; `zoo list` shows all of them", nearest_words(.nearest))]
 pub struct UnknownModel {
-    /// The name asked for.
+    /// The name, as the user wrote it.
     pub name: String,
     /// The nearest known names, best first; empty if none is near.
     pub nearest: Vec<String>,

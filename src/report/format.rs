@@ -5,7 +5,7 @@ use super::Table;
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Columns for reading.
+    /// Aligned columns.
     Table,
     /// A page for reading.
     Text,

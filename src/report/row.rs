@@ -23,13 +23,13 @@ pub struct Row {
     pub task: String,
     /// Few-shot examples; empty for a group whose tasks differ.
     pub num_fewshot: Option<usize>,
-    /// The metric.
+    /// The metric's name: `acc`, `acc_norm`, …
     pub metric: String,
     /// The filter pipeline, `none` where answers are not generated.
     pub filter: String,
-    /// The value.
+    /// The value, with all its digits.
     pub value: f64,
-    /// Its standard error.
+    /// Its standard error; `None` where none is defined.
     pub stderr: Option<f64>,
     /// Documents.
     pub n: usize,

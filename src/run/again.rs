@@ -63,7 +63,9 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
         .find(|suite| matches!(suite, Suite::Task(_)) && asked().all(|task| task.task.name != suite.name()));
     if let Some(suite) = missing.filter(|_| !options.suite.is_empty()) {
         let known: Vec<&str> = record.tasks.iter().map(|task| task.task.as_str()).collect();
-        let (folder, name, known) = (folder.display(), suite.name(), known.join(", "));
+        let folder = folder.display();
+        let name = suite.name();
+        let known = known.join(", ");
         return Err(RunError::Usage(format!("{folder}: the run has no task {name}; it has {known}")));
     }
     if asked().next().is_none() {
@@ -132,7 +134,8 @@ impl Samples {
         let (expected, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
         if lines.len() != expected {
-            let (path, found) = (path.display(), lines.len());
+            let path = path.display();
+            let found = lines.len();
             return Err(RunError::room(format!(
                 "{path}: expected {expected} lines of samples, found {found}; the file was cut or added to"
             )));

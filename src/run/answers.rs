@@ -17,7 +17,7 @@ use crate::tasks::{Index, PreparedDoc, PreparedTask, Suite, Task};
 /// Files of written answers, and what is done with them.
 #[derive(Debug, Clone)]
 pub struct WrittenAnswers {
-    /// The files.
+    /// Files of JSON lines; all answer the same suites.
     pub files: Vec<PathBuf>,
     /// Who wrote them; `None` for what the files say.
     pub model: Option<String>,
@@ -144,7 +144,9 @@ impl Writer {
             if !answer.task.as_ref().map_or(only, |own| own == name) {
                 continue;
             }
-            let (here, id, documents) = (place(file, answer), answer.doc_id, task.total_docs);
+            let here = place(file, answer);
+            let id = answer.doc_id;
+            let documents = task.total_docs;
             if id >= documents {
                 return fail(format!(
                     "{here}: task {name} has {documents} documents, and none of the number {id}"

@@ -45,7 +45,7 @@ pub fn state(folder: &Path) -> State {
 /// The folder of a run. It is not touched before the run begins; from then on this process alone writes to it.
 #[derive(Debug)]
 pub struct RunFolder {
-    /// Its path.
+    /// The folder; samples, ledger and tables are below it.
     pub path: PathBuf,
     settings: RunSettings,
     resume: bool,

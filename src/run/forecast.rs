@@ -36,9 +36,9 @@ pub struct Forecast {
 /// One task by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskForecast {
-    /// Its name.
+    /// The task's name, as in `results.csv`.
     pub task: String,
-    /// Documents.
+    /// Documents, after `--limit`.
     pub documents: usize,
     /// Requests.
     pub requests: usize,
@@ -64,7 +64,8 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
         let own: Vec<_> = asked.encoded.requests().cloned().collect();
         let plan = Plan::new(&own, subject.limits).expect("the plan of all tasks holds these requests");
         let task = &asked.task;
-        let (documents, requests) = (task.docs.len(), own.len());
+        let documents = task.docs.len();
+        let requests = own.len();
         let line = TaskForecast {
             task: task.task.name.clone(),
             documents,

@@ -37,7 +37,8 @@ pub fn write(
                 task_hashes.insert(task.name().to_owned(), write_task(&own.join(name), task)?.into());
             }
         }
-        let (limit, date) = (options.limit.map(limit), started.seconds());
+        let limit = options.limit.map(limit);
+        let date = started.seconds();
         let facts = RunFacts { run: record, model, special_tokens, limit, date, task_hashes };
         let text = dumps(&results(suites, tasks, &facts), Some(2));
         write_atomically(&own.join(format!("results_{file_date}.json")), text.as_bytes())?;

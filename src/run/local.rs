@@ -19,7 +19,7 @@ use crate::tasks::protocol::AddSpecialTokens;
 
 /// A model on this machine, and the run that it answers in.
 pub struct Local<'a> {
-    /// The model.
+    /// The model; its weights are loaded only if the ledger lacks an answer.
     pub subject: &'a Subject,
     /// What the run was asked to do.
     pub options: &'a Options,
@@ -62,7 +62,8 @@ impl Local<'_> {
 
 impl Respondent for Local<'_> {
     fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
-        let (subject, progress) = (self.subject, self.progress);
+        let subject = self.subject;
+        let progress = self.progress;
         let limits = subject.limits;
         let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
@@ -106,8 +107,10 @@ impl Respondent for Local<'_> {
     }
 
     fn about(&self, variant: &Variant) -> Result<About, RunError> {
-        let (subject, protocol) = (self.subject, &variant.protocol);
-        let (tokenizer, checkpoint) = (subject.tokenizer()?, &subject.checkpoint);
+        let subject = self.subject;
+        let protocol = &variant.protocol;
+        let tokenizer = subject.tokenizer()?;
+        let checkpoint = &subject.checkpoint;
         let record = ModelRecord {
             name: subject.name.clone(),
             card: subject.card.as_ref().map(|card| card.id.clone()),

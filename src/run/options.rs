@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn what_decides_the_questions_is_recorded_and_comes_back() {
         let limit = Some(Limit::Fraction(0.5));
-        let (suite, models) = (vec!["mmlu".to_owned()], vec!["m".to_owned()]);
+        let suite = vec!["mmlu".to_owned()];
+        let models = vec!["m".to_owned()];
         let options = Options { suite, models, limit, overlong: Overlong::DropShots, ..Options::default() };
         let mut recorded = options.recorded().unwrap();
         let names: Vec<&str> = recorded.keys().map(String::as_str).collect();

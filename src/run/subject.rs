@@ -199,7 +199,8 @@ fn budget(computing: &Computing) -> u64 {
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.
 fn matmul(computing: &Computing) -> Result<Box<dyn MatMul>, RunError> {
-    let (name, precision) = (computing.matmul.as_deref().unwrap_or("native"), computing.precision);
+    let name = computing.matmul.as_deref().unwrap_or("native");
+    let precision = computing.precision;
     kernels::by_name(name, precision).ok_or_else(|| {
         RunError::Usage(if kernels::names().contains(&name) {
             format!("--matmul {name} computes exact products alone; --precision {precision} goes with native")

@@ -52,14 +52,12 @@ impl Start {
     }
 }
 
-/// A finished tensor.
 #[derive(Debug, Serialize, Deserialize)]
 struct FinishedTensor {
     tensor: String,
     sha256: String,
 }
 
-/// The open journal.
 #[derive(Debug)]
 pub(super) struct TensorJournal(LineFile);
 

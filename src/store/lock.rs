@@ -62,7 +62,7 @@ pub struct LockedInput {
     pub role: String,
     /// The id of its card, or the name of its folder or file.
     pub name: String,
-    /// Its files.
+    /// The files that were read, each with its size and digest.
     pub files: Vec<LockedFile>,
 }
 
@@ -70,7 +70,7 @@ pub struct LockedInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedFile {
-    /// Its name.
+    /// The name, without folders.
     pub name: String,
     /// Its size in bytes.
     pub size: u64,

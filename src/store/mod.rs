@@ -92,9 +92,9 @@ pub fn no_check(_: &dyn TensorSource) -> Result<(), FormError> {
 /// A model that was written.
 #[derive(Debug, Clone)]
 pub struct WrittenModel {
-    /// Its folder.
+    /// The folder that was written, under its last name.
     pub folder: PathBuf,
-    /// Its lock file.
+    /// What `zoo.lock.yaml` says there.
     pub lock: Lock,
     /// Bytes of all its tensors.
     pub tensor_bytes: u64,

@@ -24,7 +24,7 @@ const MAGIC: &[u8; 4] = b"GGUF";
 /// A model that was written as one file.
 #[derive(Debug, Clone)]
 pub struct WrittenFile {
-    /// The file.
+    /// The file that was written, under its last name.
     pub file: PathBuf,
     /// The digests of its tensors under Hugging Face's names and in its row order, as a reader gives them.
     pub tensors: Vec<TensorDigest>,

@@ -116,7 +116,8 @@ fn what_was_written_is_read_by_us_and_by_the_reference_library() {
     let written = write(tensors(), &out).unwrap();
     assert_eq!(content(folder.path()).into_keys().collect::<Vec<_>>(), ["made"], "nothing stays beside it");
 
-    let (source, original) = (weights::open(&out).unwrap(), without_buffers(tensors()));
+    let source = weights::open(&out).unwrap();
+    let original = without_buffers(tensors());
     assert_eq!(source.tensors(), original.tensors());
     for info in original.tensors() {
         assert_eq!(source.tensor(&info.name).unwrap().data, original.tensor(&info.name).unwrap().data);

@@ -19,7 +19,7 @@ use crate::python::print::{repr_data, to_value};
 /// A document with its fields as template variables, converted once.
 #[derive(Debug, Clone)]
 pub(super) struct Doc<'d> {
-    /// The columns.
+    /// The document's columns; templates see them as variables.
     pub columns: &'d Document,
     variables: TemplateValue,
 }

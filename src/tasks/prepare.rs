@@ -94,7 +94,7 @@ pub struct PreparedDoc {
 /// A task with all its requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedTask {
-    /// The task.
+    /// The task as its protocol changed it.
     pub task: Arc<Task>,
     /// How many examples stand before each question.
     pub num_fewshot: usize,

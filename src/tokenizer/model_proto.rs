@@ -44,7 +44,8 @@ impl ModelProto {
     pub fn parse(place: &str, bytes: &[u8]) -> Result<ModelProto, TokenizerError> {
         let Parts { pieces, spec, .. } = parts(place, bytes)?;
         if pieces.is_empty() {
-            let (expected, found) = ("the pieces of a vocabulary", "no pieces");
+            let expected = "the pieces of a vocabulary";
+            let found = "no pieces";
             let error = WireError::new(FaultKind::Truncated, bytes.len(), expected, found);
             return Err(TokenizerError::wire(place, error));
         }

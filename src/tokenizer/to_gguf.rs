@@ -191,7 +191,8 @@ fn byte_level(
     keys.set_pieces(&pieces);
     keys.set("merges", Value::Strings(merges(&place, model)?));
     let nothing = tokenizer.encode("", AddSpecials::Default)?;
-    let (ids, add_bos) = (tokenizer.ids, tokenizer.adds_bos);
+    let ids = tokenizer.ids;
+    let add_bos = tokenizer.adds_bos;
     let add_eos = nothing.len() > usize::from(add_bos) && nothing.last().copied() == ids.eos;
     keys.set_specials(ids, add_bos, add_eos);
     Ok(keys.0)

@@ -109,7 +109,8 @@ impl<'a> WireReader<'a> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let Some((&byte, rest)) = self.rest.split_first() else {
-                let (expected, found) = ("another byte of a varint", "the end of the message");
+                let expected = "another byte of a varint";
+                let found = "the end of the message";
                 return Err(WireError::new(FaultKind::Truncated, self.offset, expected, found));
             };
             self.rest = rest;

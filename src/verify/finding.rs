@@ -72,7 +72,7 @@ impl Check {
 /// The result of one check at one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The check.
+    /// The check that found it.
     pub check: Check,
     /// How much it matters.
     pub level: Level,

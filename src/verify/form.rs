@@ -12,7 +12,6 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::gguf::Value;
 use crate::weights::{GgufFile, TensorSource, is_gguf};
 
-/// A form of release.
 pub(super) enum Form {
     /// Weights, with what is beside them.
     Weights(Box<OpenedPath>),

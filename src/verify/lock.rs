@@ -119,7 +119,8 @@ impl Locked {
             );
         };
         let more = and_more(changed.len(), "tensors differ");
-        let (at, expected) = (format!("tensor {name:?}"), format!("SHA-256 {expected}"));
+        let at = format!("tensor {name:?}");
+        let expected = format!("SHA-256 {expected}");
         self.differs("digest mismatch", at, &expected, format!("{found}{more}"))
     }
 

@@ -66,7 +66,7 @@ impl<H: FileHeader> TensorFile<H> {
         Ok(TensorFile { file, header })
     }
 
-    /// The file.
+    /// The path it was opened with.
     pub fn path(&self) -> &Path {
         self.file.path()
     }

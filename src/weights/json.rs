@@ -21,7 +21,8 @@ pub(super) fn parse<T: DeserializeOwned>(file: &Path, what: &str, bytes: &[u8]) 
     let depth = nesting(bytes);
     if depth > MAX_DEPTH {
         let kind = FaultKind::LimitExceeded;
-        let (expected, found) = (format!("JSON nested at most {MAX_DEPTH} deep"), format!("{depth} levels"));
+        let expected = format!("JSON nested at most {MAX_DEPTH} deep");
+        let found = format!("{depth} levels");
         return Err(Fault::new(file, kind, expected, found).at(what));
     }
     serde_json::from_slice(bytes).map_err(|error| {

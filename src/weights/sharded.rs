@@ -84,7 +84,7 @@ impl ShardedWeights {
         Ok(source)
     }
 
-    /// The index file.
+    /// The index, as it was opened; the files it names are beside it.
     pub fn path(&self) -> &Path {
         &self.index
     }

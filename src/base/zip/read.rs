@@ -188,7 +188,9 @@ impl Archive<'_> {
     }
 
     fn entry(&self, entry: &[u8], name: String, extra: &[u8]) -> Result<Entry, Box<Fault>> {
-        let (flags, method, crc) = (u16_at(entry, 8), u16_at(entry, 10), u32_at(entry, 16));
+        let flags = u16_at(entry, 8);
+        let method = u16_at(entry, 10);
+        let crc = u32_at(entry, 16);
         if flags & ENCRYPTED != 0 {
             return Err(self.unsupported("members that are not encrypted", quoted(&name)));
         }

@@ -45,7 +45,8 @@ pub(crate) fn unpack(
         }
     };
     let mut buffer = vec![0; 1 << 17];
-    let (mut size, mut crc) = (0, Crc::new());
+    let mut size = 0;
+    let mut crc = Crc::new();
     loop {
         let piece = match reader.read(&mut buffer)? {
             0 => break,
@@ -68,7 +69,8 @@ pub(crate) fn unpack(
         return Err(fault(FaultKind::InconsistentHeader, expected, consumed.to_string()));
     }
     if crc.sum() != member.crc {
-        let (expected, found) = (format!("CRC-32 {:08x}", member.crc), format!("{:08x}", crc.sum()));
+        let expected = format!("CRC-32 {:08x}", member.crc);
+        let found = format!("{:08x}", crc.sum());
         return Err(fault(FaultKind::DigestMismatch, expected, found));
     }
     Ok(())

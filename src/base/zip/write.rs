@@ -50,7 +50,9 @@ impl<W: Write> ZipWriter<W> {
     pub(crate) fn store(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
         let mut crc = Crc::new();
         crc.update(data);
-        let (crc, size, offset) = (crc.sum(), data.len() as u64, self.position);
+        let crc = crc.sum();
+        let size = data.len() as u64;
+        let offset = self.position;
         let wide = size >= self.zip64_from;
         let mut extra = Vec::new();
         if wide {
@@ -80,7 +82,9 @@ impl<W: Write> ZipWriter<W> {
         for member in &self.members {
             self.put_entry(member, &mut directory);
         }
-        let (start, size, count) = (self.position, directory.len() as u64, self.members.len() as u64);
+        let start = self.position;
+        let size = directory.len() as u64;
+        let count = self.members.len() as u64;
         self.write(&directory)?;
         let mut end = Vec::new();
         let wide = start >= self.zip64_from || size >= self.zip64_from || count >= u64::from(u16::MAX);

@@ -22,7 +22,7 @@ pub struct ExtractionPlan {
 /// A change that the adapter leaves out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Left {
-    /// The tensor.
+    /// The tensor's name in B.
     pub name: String,
     /// `‖B − A‖_F` of it.
     pub delta_norm: f64,

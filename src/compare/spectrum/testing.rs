@@ -58,7 +58,6 @@ pub(crate) fn known_spectrum(rows: usize, columns: usize, s: &[f64]) -> Array2<f
     u.dot(&basis(columns).t())
 }
 
-/// A model in memory.
 pub(crate) fn model(tensors: Vec<(&str, Dtype, Array2<f32>)>) -> MemorySource {
     let flat = |(name, dtype, values): (&str, Dtype, Array2<f32>)| {
         (name.to_owned(), dtype, values.shape().to_vec(), values.iter().copied().collect())

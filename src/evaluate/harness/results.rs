@@ -22,7 +22,7 @@ pub type SpecialTokens = [Option<(String, u32)>; 3];
 /// What a results file says beside the numbers.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
-    /// The run.
+    /// The run as `run.yaml` records it.
     pub run: &'a RunRecord,
     /// The model, as it was asked.
     pub model: &'a ModelRecord,

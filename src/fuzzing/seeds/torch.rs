@@ -95,7 +95,6 @@ pub(super) fn pickles() -> Seeds {
     ]
 }
 
-/// The zip container.
 pub(super) fn zip_files() -> Seeds {
     let good = file_of(&[("w", &[2, 2], vec![1.0, 2.0, 3.0, 4.0]), ("b", &[2], vec![0.5, -0.5])]);
     let state = Pickle::state_dict(&[("w", View::whole("0", &[2]))]);

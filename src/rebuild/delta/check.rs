@@ -108,7 +108,8 @@ impl Pair<'_> {
             return Err(Refusal::new(base_path, expected, found, advice).into());
         }
         if released >= base * DIFFERENCE && base < WHOLE {
-            let (expected, found) = ("a whole model as base", format!("{numbers}: both are differences"));
+            let expected = "a whole model as base";
+            let found = format!("{numbers}: both are differences");
             let advice = "name the original LLaMA as base";
             return Err(Refusal::new(base_path, expected, found, advice).into());
         }

@@ -43,7 +43,7 @@ pub struct SumCheck {
 /// A model's sum beside the published one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SumVerdict {
-    /// The published sum.
+    /// The sum that the authors published.
     pub expected: f64,
     /// The published tolerance.
     pub atol: f64,

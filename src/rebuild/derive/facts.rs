@@ -28,7 +28,7 @@ pub struct Facts {
 /// A published sum of all weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PublishedSum {
-    /// The sum.
+    /// The sum over all weights, as the authors published it.
     pub sum: f64,
     /// By how much it may differ.
     pub atol: f64,

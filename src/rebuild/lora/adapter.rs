@@ -37,7 +37,7 @@ pub(crate) const TOKENIZER_FILES: [&str; 8] = [
 
 /// A LoRA adapter that was read and found whole.
 pub struct Adapter {
-    /// Its folder.
+    /// The adapter's folder; its configuration and weights are in it.
     pub path: PathBuf,
     /// What it says of itself.
     pub config: AdapterConfig,

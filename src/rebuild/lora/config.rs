@@ -132,7 +132,6 @@ impl AdapterConfig {
         format!("{kind} of rank {} and alpha {}", self.rank, self.alpha)
     }
 
-    /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -265,7 +265,8 @@ impl Merged {
         let columns = a.ncols();
         let rows = (BLOCK / columns.max(1)).max(1);
         let row_bytes = info.dtype.bytes_for(columns).expect("results have types of whole elements").max(1);
-        let (dtype, a) = (info.dtype, a.view());
+        let dtype = info.dtype;
+        let a = a.view();
         weight.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(block, bytes)| {
             let count = bytes.len() / row_bytes;
             let first = block * rows;

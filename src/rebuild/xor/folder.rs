@@ -37,7 +37,7 @@ pub struct Decrypted {
 /// One plain file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecryptedFile {
-    /// Its name.
+    /// The file's name in the result.
     pub name: String,
     /// Its SHA-256, which was compared.
     pub sha256: String,

@@ -23,7 +23,7 @@ pub enum Decay {
 /// A learning-rate curve with all its numbers known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Schedule {
-    /// The highest learning rate.
+    /// The learning rate at the end of the warm-up.
     pub peak: f64,
     /// What follows the warm-up.
     pub decay: Decay,

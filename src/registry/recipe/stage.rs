@@ -195,7 +195,7 @@ pub struct Batch {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LearningRate {
-    /// The highest one.
+    /// The learning rate at the end of the warm-up.
     pub peak: f64,
     /// What follows the warm-up.
     pub schedule: Option<Decay>,

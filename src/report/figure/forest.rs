@@ -12,7 +12,7 @@ pub struct Forest {
 /// A model, or the heading of a group of roots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
-    /// The name.
+    /// The name that the node is drawn with.
     pub id: String,
     /// What it is coloured by.
     pub family: String,

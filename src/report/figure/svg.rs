@@ -72,7 +72,6 @@ impl Svg {
         );
     }
 
-    /// A straight line.
     pub fn line(&mut self, [x1, y1, x2, y2]: [f64; 4], stroke: &str) {
         let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(short);
         let _ = writeln!(
@@ -96,7 +95,6 @@ impl Svg {
         let _ = writeln!(self.text, "<path d=\"{data}\" fill=\"{fill}\"/>");
     }
 
-    /// A dot.
     pub fn dot(&mut self, x: f64, y: f64, radius: f64, fill: &str) {
         let [x, y, r] = [x, y, radius].map(short);
         let _ = writeln!(self.text, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{fill}\"/>");

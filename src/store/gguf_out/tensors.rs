@@ -13,7 +13,6 @@ use crate::weights::{TensorInfo, TensorSource};
 
 /// One tensor of the file and where it comes from.
 pub(super) struct Tensor {
-    /// Its Hugging Face name.
     pub origin: String,
     pub info: TensorInfo,
     /// The heads within which rows are reordered.
@@ -48,7 +47,8 @@ pub(super) fn plan(
             return Err(Refusal::new(place(), "a tensor of a dense LLaMA", found, advice));
         };
         if !info.dtype.is_widenable() {
-            let (expected, found) = ("floating-point values", info.dtype.to_string());
+            let expected = "floating-point values";
+            let found = info.dtype.to_string();
             return Err(Refusal::new(place(), expected, found, "convert the model with its own tools first"));
         }
         let fits = |heads: usize| {

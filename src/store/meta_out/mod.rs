@@ -129,7 +129,8 @@ impl<'a> MetaPlan<'a> {
         out: &Path,
         progress: &dyn Progress,
     ) -> Result<(BTreeMap<String, String>, Vec<TensorDigest>), FormError> {
-        let (shards, tensors) = (self.shards, &self.tensors);
+        let shards = self.shards;
+        let tensors = &self.tensors;
         let names: Vec<String> = (0..shards).map(|shard| format!("consolidated.{shard:02}.pth")).collect();
         let mut writers = Vec::with_capacity(shards);
         for (shard, name) in names.iter().enumerate() {
@@ -205,7 +206,8 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
             return Err(Refusal::new(place(), "a weight of Meta's LLaMA", found, advice));
         };
         if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let (expected, found) = ("F32, F16 or BF16", info.dtype.to_string());
+            let expected = "F32, F16 or BF16";
+            let found = info.dtype.to_string();
             return Err(Refusal::new(place(), expected, found, "convert it with --dtype f16"));
         }
         part.check(&info.shape, shards).map_err(|expected| {
@@ -218,7 +220,9 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
         && let Some((_, embedding)) = tensors.iter().find(|(_, t)| t.name == "tok_embeddings.weight")
     {
         let name = OUTPUT.to_owned();
-        let (origin, info, part) = (embedding.origin.clone(), embedding.info.clone(), Part::VOCABULARY);
+        let origin = embedding.origin.clone();
+        let info = embedding.info.clone();
+        let part = Part::VOCABULARY;
         tensors.push(((0, 2), Tensor { origin, name, info, part }));
     }
     tensors.sort_by_key(|(order, _)| *order);

@@ -87,7 +87,8 @@ fn pattern(args: &mut Args) -> Result<PyRegex, String> {
 
 /// `regex`: one match, or the fallback.
 pub(super) fn regex(mut args: Args) -> Result<Filter, String> {
-    let (regex, select) = (pattern(&mut args)?, Select::read(&mut args)?);
+    let regex = pattern(&mut args)?;
+    let select = Select::read(&mut args)?;
     args.done()?;
     Ok(each(move |_, answer| Ok(select.or_fallback(select.find(&regex, answer)?))))
 }
@@ -99,7 +100,8 @@ pub(crate) type ChoicesOf = fn(&Document) -> Result<Vec<String>, String>;
 /// function finds the choices.
 pub(crate) fn multi_choice(mut args: Args, choices: ChoicesOf) -> Result<Filter, String> {
     let regex = pattern(&mut args)?;
-    let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
+    let select = Select::read(&mut args)?;
+    let ignores = Ignores::read(&mut args)?;
     args.done()?;
     Ok(Box::new(move |document, answers| {
         let mut patterns = Vec::new();

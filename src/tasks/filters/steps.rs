@@ -41,7 +41,8 @@ pub(super) fn majority_vote() -> Filter {
 
 /// `map`: each answer by a table, or the default, which is nothing (`null`) where none is named.
 pub(super) fn table(mut args: Args) -> Result<Filter, String> {
-    let (table, default) = (args.map("mapping_dict")?, args.value("default_value").unwrap_or(Value::Null));
+    let table = args.map("mapping_dict")?;
+    let default = args.value("default_value").unwrap_or(Value::Null);
     args.done()?;
     Ok(each(move |_, answer| Ok(table.get(answer).unwrap_or(&default).clone())))
 }

@@ -43,7 +43,8 @@ fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
 /// A number in digits, or else in English words.
 pub fn number_parse(mut args: Args) -> Built {
     let regex = args.text("regex_pattern")?.ok_or("regex_pattern: missing; it finds numbers in digits")?;
-    let (regex, select) = (PyRegex::new(&regex)?, Select::read(&mut args)?);
+    let regex = PyRegex::new(&regex)?;
+    let select = Select::read(&mut args)?;
     Ignores::read(&mut args)?;
     args.done()?;
     Ok(each(move |_, answer| {
@@ -62,7 +63,8 @@ pub fn map_regex(mut args: Args) -> Built {
     let any = PyRegex::new(&map.keys().map(String::as_str).collect::<Vec<_>>().join("|"))?;
     let values = map.into_iter().map(|(pattern, value)| Ok((PyRegex::new(&pattern)?, value)));
     let values: Vec<(PyRegex, Value)> = values.collect::<Result<_, String>>()?;
-    let (select, ignores) = (Select::read(&mut args)?, Ignores::read(&mut args)?);
+    let select = Select::read(&mut args)?;
+    let ignores = Ignores::read(&mut args)?;
     args.done()?;
     Ok(each(move |_, answer| {
         let found = select.find(&any, &ignores.apply(answer)?)?;

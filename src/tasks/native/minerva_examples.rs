@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::Document;
 
-/// The examples.
 pub fn samples() -> Vec<Document> {
     let sample = |(problem, solution): &(&str, &str)| {
         super::document(json!({"problem": problem, "solution": solution, "few_shot": "1"}))

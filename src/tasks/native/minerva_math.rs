@@ -69,7 +69,6 @@ fn is_word(text: &str) -> bool {
     text.chars().all(char::is_alphabetic)
 }
 
-/// The prompt.
 pub fn doc_to_text(document: &Document) -> Result<Value, String> {
     Ok(format!("Problem:\n{}\n\nSolution:", text(document, "problem")?).into())
 }

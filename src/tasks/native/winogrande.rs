@@ -28,7 +28,6 @@ pub fn doc_to_target(document: &Document) -> Result<Value, String> {
     Ok(Value::from(python::strip(parts(document)?.1)))
 }
 
-/// The two contexts.
 pub fn doc_to_choice(document: &Document) -> Result<Value, String> {
     let (before, _) = parts(document)?;
     let context = |column| text(document, column).map(|option| Value::from(format!("{before}{option}")));

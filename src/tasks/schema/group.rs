@@ -11,7 +11,7 @@ use crate::tasks::error::TaskError;
 /// How one metric of a group is made from its tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupMetric {
-    /// The metric.
+    /// The metric's name, which tasks of the group have too.
     pub metric: String,
     /// The filters to aggregate; none means every filter found among the tasks, sorted.
     pub filters: Option<Vec<String>>,

@@ -141,7 +141,7 @@ pub struct FilterStep {
     pub function: String,
     /// Set if the step is a function, by itself or as the `filter_fn` of `custom`.
     pub native: Option<FunctionRef>,
-    /// Its arguments.
+    /// Keys of the entry beside its function, in order.
     pub kwargs: Map<String, Value>,
 }
 

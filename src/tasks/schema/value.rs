@@ -66,7 +66,8 @@ impl<'a> Slot<'a> {
 
     /// The error that this key is not known.
     pub fn unknown<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> TaskError {
-        let (place, nearest) = (file_and_line(self.origin, &self.key), nearest(name, known));
+        let place = file_and_line(self.origin, &self.key);
+        let nearest = nearest(name, known);
         TaskError::UnknownKey { place, key: self.key.clone(), nearest }
     }
 

@@ -52,7 +52,7 @@ pub struct Metadata(pub BTreeMap<String, Value>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("metadata key {}: expected {expected}, found {found}", quoted(key))]
 pub struct MetadataKindError {
-    /// The metadata key.
+    /// The key that was asked for.
     pub key: String,
     /// What was needed.
     pub expected: &'static str,

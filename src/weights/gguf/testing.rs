@@ -50,7 +50,6 @@ impl Builder {
         self
     }
 
-    /// An f32 tensor.
     pub(crate) fn f32(self, name: &str, shape: &[u64], values: &[f32]) -> Self {
         let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.tensor(Tensor { name: name.into(), shape: shape.to_vec(), code: 0, data, offset: None })

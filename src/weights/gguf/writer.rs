@@ -81,7 +81,8 @@ impl<W: Write> GgufWriter<W> {
     /// ask for, [`WeightsError::Io`] if writing fails.
     pub fn write(&mut self, data: &[u8]) -> Result<(), WeightsError> {
         let Some((info, length)) = self.waiting.pop() else {
-            let (expected, found) = ("no data after the last tensor", format!("{} bytes more", data.len()));
+            let expected = "no data after the last tensor";
+            let found = format!("{} bytes more", data.len());
             return Err(Fault::new(&self.file, FaultKind::InconsistentHeader, expected, found).into());
         };
         if data.len() != length {

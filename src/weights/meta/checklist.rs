@@ -38,7 +38,8 @@ pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, W
         if found == *expected {
             return Ok(());
         }
-        let (expected, found) = (format!("MD5 {expected}, as in {}", path.display()), found);
+        let expected = format!("MD5 {expected}, as in {}", path.display());
+        let found = found;
         Err(WeightsError::from(Fault::new(file, FaultKind::DigestMismatch, expected, found)))
     };
     progress::during(progress, "comparing digests", Some(total), Unit::Bytes, || {
@@ -51,7 +52,8 @@ pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, W
 fn listed_files(path: &Path) -> Result<Vec<(PathBuf, String)>, WeightsError> {
     let size = fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?.len();
     if size > MAX_BYTES {
-        let (expected, found) = (format!("a list of at most {MAX_BYTES} bytes"), size.to_string());
+        let expected = format!("a list of at most {MAX_BYTES} bytes");
+        let found = size.to_string();
         return Err(Fault::new(path, FaultKind::LimitExceeded, expected, found).into());
     }
     let text = fs::read_to_string(path).map_err(|e| WeightsError::io(path, "read", e))?;

@@ -105,7 +105,7 @@ impl MetaShards {
         Ok(MetaShards { folder: folder.to_owned(), shards, table })
     }
 
-    /// The folder.
+    /// The folder that it was opened with.
     pub fn path(&self) -> &Path {
         &self.folder
     }
@@ -196,7 +196,8 @@ fn joined(
     };
     let rank = if axis.is_some() { 2 } else { 1 };
     if part.shape.len() != rank {
-        let (expected, found) = (format!("{rank} axes"), format!("shape {:?}", part.shape));
+        let expected = format!("{rank} axes");
+        let found = format!("shape {:?}", part.shape);
         return Err(
             Fault::new(first.path(), FaultKind::InconsistentHeader, expected, found).tensor(&part.name)
         );

@@ -24,7 +24,7 @@ const MAX_FILES: usize = 4096;
 /// The files of a model that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileLayout {
-    /// The files in order.
+    /// The files, in the order of their tensors.
     pub files: Vec<PlannedFile>,
     /// The sum of the sizes of all tensors, in bytes.
     pub total_size: u64,
@@ -161,7 +161,8 @@ impl PlannedFile {
         let text = self.text(metadata);
         let room = self.data_start as usize - LENGTH;
         if text.len() > room {
-            let (expected, found) = (format!("a header of at most {room} bytes"), text.len().to_string());
+            let expected = format!("a header of at most {room} bytes");
+            let found = text.len().to_string();
             let fault = Fault::new(Path::new(&self.name), FaultKind::InconsistentHeader, expected, found);
             return Err(fault.advice("plan the files with metadata of the final length").into());
         }
@@ -196,7 +197,8 @@ fn data_bytes(info: &TensorInfo) -> Result<u64, WeightsError> {
         return Err(fault.advice("widen it: choose an output type of f16, bf16 or f32").into());
     }
     if info.shape.len() > MAX_RANK {
-        let (expected, found) = (format!("at most {MAX_RANK} axes"), info.shape.len().to_string());
+        let expected = format!("at most {MAX_RANK} axes");
+        let found = info.shape.len().to_string();
         return Err(fault(info, FaultKind::LimitExceeded, &expected, &found).into());
     }
     let elements = info.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));

@@ -41,7 +41,6 @@ impl<'a> Cursor<'a> {
         Fault::new(self.file, kind, expected, found).at(format!("{}, byte {}", self.what, self.instruction))
     }
 
-    /// The next instruction.
     pub(super) fn opcode(&mut self) -> Result<u8, Box<Fault>> {
         self.instruction = self.position;
         if self.position - self.start > MAX_PICKLE {

@@ -208,7 +208,8 @@ impl Check<'_> {
             return Err(self.inconsistent(format!("a tuple as {what}"), self.objects.describe(value)));
         };
         if items.len() > MAX_RANK {
-            let (expected, found) = (format!("at most {MAX_RANK} axes"), items.len().to_string());
+            let expected = format!("at most {MAX_RANK} axes");
+            let found = items.len().to_string();
             return Err(Fault::new(self.file, FaultKind::LimitExceeded, expected, found));
         }
         items.iter().map(|item| self.number(what, *item)).collect()

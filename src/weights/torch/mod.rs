@@ -146,7 +146,8 @@ fn tensors(file: &Path, bytes: &[u8], parsed: &Parsed) -> Result<TensorTable<Sto
         let storage = tensor.storage;
         let key = objects.text(storage.key).expect("a storage is made with a text as its key");
         let Some(place) = storages.get(key) else {
-            let (expected, found) = (format!("storage {}", quoted(key)), "no such storage in the file");
+            let expected = format!("storage {}", quoted(key));
+            let found = "no such storage in the file";
             return Err(about(
                 Fault::new(file, FaultKind::MissingData, expected, found)
                     .advice("the file is damaged: fetch it again and compare its digest"),

@@ -106,7 +106,8 @@ impl<'a> Walk<'a> {
                     }
                     (Value::Object(number), Some(Object::Dict(inner))) if !inner.is_empty() => {
                         if !walked.insert(number) {
-                            let (expected, found) = ("each inner dictionary once", "one in two places");
+                            let expected = "each inner dictionary once";
+                            let found = "one in two places";
                             return Err(Fault::new(
                                 self.file,
                                 FaultKind::InconsistentHeader,

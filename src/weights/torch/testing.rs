@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// A pickle under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Pickle(pub Vec<u8>);
 
@@ -146,7 +145,9 @@ fn archive(members: &[(&str, &[u8])], wide: bool) -> Vec<u8> {
             directory.extend(start.to_le_bytes());
         }
     }
-    let (start, size, count) = (out.len() as u64, directory.len() as u64, members.len() as u64);
+    let start = out.len() as u64;
+    let size = directory.len() as u64;
+    let count = members.len() as u64;
     out.extend(directory);
     if wide {
         let record = out.len() as u64;

@@ -72,9 +72,7 @@ pub(super) struct StorageRef {
 /// file repeats it. They are checked when the tensor has a name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct TensorRef {
-    /// Its storage.
     pub storage: StorageRef,
-    /// The element type.
     pub dtype: Dtype,
     /// First element, counted from the start of the storage.
     pub offset: Value,
