@@ -1,4 +1,4 @@
-//! What is wrong with a file, as data: kind, place, expected, found, advice.
+//! Faults of a file, as data: kind, place, expected, found, advice.
 //!
 //! A downloaded file is untrusted input, so every check has a name. The kinds are few because each of
 //! them asks for another reaction: fetch again, convert, complain to the publisher, or beware.

@@ -1,4 +1,4 @@
-//! What the machine says of itself: processor, memory, and room on its disks.
+//! Facts about the machine: processor, memory, and free space on its disks.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How long work tells a person how far it is, without knowing how that is shown.
+//! Progress of long work, reported without knowing how it is shown.
 
 /// What the numbers of a progress report count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

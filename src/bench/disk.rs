@@ -1,4 +1,4 @@
-//! How fast a file is read from its disk.
+//! Speed of reading a file from its disk.
 
 use std::fs::File;
 use std::io::Read;

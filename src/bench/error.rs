@@ -1,4 +1,4 @@
-//! Why nothing can be measured.
+//! Errors of a measurement.
 
 use std::path::PathBuf;
 

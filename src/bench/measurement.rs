@@ -1,4 +1,4 @@
-//! What was measured, line by line, and its form as CSV.
+//! Measurements, line by line, and their form as CSV.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! What the processor and its memory do at most.
+//! Peak speeds of the processor and its memory.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How fast a loaded model is, and how fast it could be at the peak.
+//! Speed of a loaded model, and what it could be at the peak.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is measured: a model of files, or random weights in some shape, loaded in a precision.
+//! The model that is measured: one from files, or random weights in some shape, loaded in a precision.
 
 use std::path::PathBuf;
 use std::sync::Arc;

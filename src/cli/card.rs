@@ -1,4 +1,4 @@
-//! `zoo card check`: is a new card right, before it goes into a folder?
+//! `zoo card check`: checks a new card before it goes into a folder.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! How a run ends: exit codes, and a closed pipe that is no error.
+//! Exit codes, and a closed pipe that is no error.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Which models a list is about: the filters of `zoo list`.
+//! Filters of `zoo list`: which models it shows.
 
 use clap::builder::PossibleValuesParser;
 

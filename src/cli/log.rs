@@ -1,4 +1,4 @@
-//! What the program says beside its results: notes and warnings on stderr.
+//! Notes and warnings on stderr, beside the results.
 
 use std::io::IsTerminal;
 

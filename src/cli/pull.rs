@@ -1,4 +1,4 @@
-//! `zoo pull`: fetch a model or a suite's data, so that later verbs need no network.
+//! `zoo pull`: fetches a model or a suite's data, so that later verbs need no network.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `zoo verify`: is what lies here the model that it claims to be?
+//! `zoo verify`: checks that a model is what it claims to be.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Where in a transformer a tensor stands, read from its Hugging Face name.
+//! Place of a tensor in a transformer, read from its Hugging Face name.
 
 use std::fmt;
 

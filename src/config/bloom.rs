@@ -1,4 +1,4 @@
-//! What a BLOOM model is made of.
+//! Shape and constants of a BLOOM model.
 
 use super::ConfigError;
 use super::limits::{self, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY, MAX_WIDTH};

@@ -1,4 +1,4 @@
-//! Why a configuration is none that runs here.
+//! Errors of configurations that do not run here.
 
 use crate::base::fault::{FaultKind, Refusal};
 use crate::weights::MetadataKindError;

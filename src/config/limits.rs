@@ -1,4 +1,4 @@
-//! How large the numbers of a configuration may be.
+//! Limits of the numbers in a configuration.
 //!
 //! A configuration is untrusted input. Its numbers are checked before anything is computed from them, so that
 //! products of a few of them stay within a machine word and nothing is allocated for a damaged file.

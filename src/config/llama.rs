@@ -1,4 +1,4 @@
-//! What a LLaMA-architecture model is made of, whatever file says so.
+//! Shape and constants of a LLaMA-architecture model, whichever file they come from.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Shape and constants of a model, whatever file says so.
+//! Shape and constants of a model, whichever file they come from.
 //!
 //! `config.json` of a Hugging Face checkpoint ([`hf`]), the metadata of a GGUF file ([`gguf`]) and Meta's `params.json`
 //! ([`params`]) become the same [`ModelConfig`]: one reader each. Its numbers are checked against limits before anything is

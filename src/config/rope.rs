@@ -1,4 +1,4 @@
-//! How rotary frequencies are stretched, as `config.json` says it and as GGUF files do.
+//! Scaling of rotary frequencies, as `config.json` says it and as GGUF files do.
 //!
 //! `config.json` names LLaMA 3.1's rule with four numbers; a GGUF file has the tensor `rope_freqs.weight` instead, the
 //! factor by which each frequency is divided. One way is a formula. The other is a comparison: every released

@@ -1,4 +1,4 @@
-//! What a network is made of, counted in one place: its widths, and the name and shape of every tensor.
+//! Parts of a network, counted in one place: its widths, and the name and shape of every tensor.
 //!
 //! Loading, memory, arithmetic, checks of names and counts of parameters all ask the [`Shape`] of a configuration, so that
 //! they agree. Names are those of transformers' `LlamaForCausalLM` and `BloomForCausalLM`.

@@ -1,4 +1,4 @@
-//! How fast this machine multiplies matrices of a model's shapes, measured for less than a second.
+//! Speed at which this machine multiplies matrices of a model's shapes, measured in less than a second.
 
 use std::time::{Duration, Instant};
 

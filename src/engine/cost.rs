@@ -1,4 +1,4 @@
-//! What a plan costs, from headers alone: memory in bytes, and arithmetic in floating-point operations.
+//! Cost of a plan, from headers alone: memory in bytes, and arithmetic in floating-point operations.
 //!
 //! A product `[m, k] · [k, n]` is `2·m·k·n` operations. Norms, rotations and softmax are left out: they are a few
 //! per cent. The time is a forecast from a measured speed and nothing more.

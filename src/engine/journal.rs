@@ -1,4 +1,4 @@
-//! What is known of the answers before the work, and where new ones come to rest while it goes on.
+//! Journal of scores: those known before the work, and those added while it goes on.
 //!
 //! A run that is killed has lost nothing but the wave it was in: the model hands over its answers as they come, and asks
 //! for those that are there already.

@@ -1,4 +1,4 @@
-//! Where a model's blocks are and how large its waves: decided from headers before anything is loaded, and kept.
+//! Placement of a model's blocks and size of its waves: decided from headers before anything is loaded, and kept.
 
 use crate::model::{Footprint, Residence};
 

@@ -1,4 +1,4 @@
-//! What was answered: the waist between asking and grading.
+//! Answers: the waist between asking and grading.
 //!
 //! Whoever answers (a model on this machine, a file of answers, a finished run) knows tokens, weights or files; whoever
 //! grades knows this alone.

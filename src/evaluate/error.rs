@@ -1,4 +1,4 @@
-//! Why an evaluation stops, said in terms of tasks and documents.
+//! Errors that stop an evaluation, in terms of tasks and documents.
 
 use crate::engine::EngineError;
 use crate::tasks::{PreparedDoc, PreparedTask, TaskError};

@@ -1,4 +1,4 @@
-//! One metric of a task, and what an answer is worth by it.
+//! One metric of a task, applied to an answer.
 
 use serde_json::Value;
 

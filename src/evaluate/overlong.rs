@@ -1,4 +1,4 @@
-//! What happens to documents whose prompts do not fit into a model's positions.
+//! Documents whose prompts do not fit into a model's context.
 //!
 //! The reference harness cuts tokens from the left, so that BOS and the description go first. That is the
 //! default here, since numbers are compared; the other policies keep whole what is left.

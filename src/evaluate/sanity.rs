@@ -1,4 +1,4 @@
-//! What a score cannot say of itself: documents that saw their own answer, prompts that were cut, choices that the
+//! Facts that a score does not show: documents that saw their own answer, prompts that were cut, choices that the
 //! model cannot tell apart.
 //!
 //! Nothing here changes a number. Every finding names documents, so that one can look.

@@ -1,4 +1,4 @@
-//! Which tokens of a document's requests count, by the rule of a protocol.
+//! Tokens of a document's requests that count, by the rule of a protocol.
 //!
 //! All rules work on the same tokens, context and continuation together; they put the cut between what is given
 //! and what is scored in another place.

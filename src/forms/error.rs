@@ -1,4 +1,4 @@
-//! Why a model cannot be rebuilt from its parts.
+//! Errors of opening, rebuilding and writing models.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What can go wrong while fetching, one sentence each: what was wanted, what happened, what to do.
+//! Errors of fetching, one sentence each: what was wanted, what happened, what to do.
 //!
 //! Network failures are kept as text and not as causes: a connection that breaks must not look like
 //! a closed standard output further up.

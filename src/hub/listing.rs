@@ -1,4 +1,4 @@
-//! What a repository holds: its commit and its files with sizes and digests, from the hub's API.
+//! Contents of a repository: its commit and its files with sizes and digests, from the hub's API.
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};

@@ -1,4 +1,4 @@
-//! Which files of a model repository are the model.
+//! Choice of the files in a repository that make up the model.
 //!
 //! Repositories hold the same weights in several forms. One form is taken, the safest first:
 //! safetensors, then PyTorch's `.bin`, then Meta's `consolidated.*.pth`, then encrypted files, then a single GGUF file. Only

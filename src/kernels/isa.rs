@@ -1,4 +1,4 @@
-//! What this processor can do, asked once at run time.
+//! Instruction sets of this processor, asked for once at run time.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Where the numbers of a matrix stand in a panel, and bringing them there.
+//! Order of a matrix's numbers in a panel, and packing them.
 
 /// Where the numbers stand in a panel.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Why a run stops.
+//! Errors that stop a run.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! What the files of a run say. They are written when everything is known, `run.yaml` last.
+//! Contents of a run's files, written when everything is known, `run.yaml` last.
 
 use std::collections::BTreeMap;
 use std::path::Path;

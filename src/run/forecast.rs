@@ -1,4 +1,4 @@
-//! What a run would compute, hold and take, without computing it.
+//! Forecast of a run: computation, memory and time, without running it.
 
 use super::subject::Subject;
 use super::variants::Variant;

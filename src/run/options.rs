@@ -1,4 +1,4 @@
-//! What a run is asked to do, as plain data.
+//! Options of a run, as plain data.
 
 use std::path::PathBuf;
 

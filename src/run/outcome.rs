@@ -1,4 +1,4 @@
-//! What one respondent left in a run.
+//! Outcome of one respondent in a run.
 
 use super::rows::ModelIdentity;
 use crate::evaluate::harness::SpecialTokens;

@@ -1,4 +1,4 @@
-//! Whoever answers: a model on this machine, a file of answers, a finished run.
+//! Respondents: a model on this machine, a file of answers, a finished run.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What exactly a build does, in one line: two builds with the same line write the same bytes.
+//! Identity of a build's work, in one line: two builds with the same line write the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Which files of a folder are task or group files.
+//! Discovery of the task and group files in a folder.
 //!
 //! As in the reference harness: a file with `class` is a task written in Python, else one with `group` is a
 //! group, else one with `task` is a task; other files only serve to be included.

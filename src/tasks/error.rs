@@ -1,4 +1,4 @@
-//! What can be wrong with a suite, its data or its prompts, as data: where, what was found, what to do.
+//! Errors of a suite, its data or its prompts, as data: where, what was found, what to do.
 
 use crate::base::yaml::FileError;
 

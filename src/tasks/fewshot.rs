@@ -1,4 +1,4 @@
-//! Which examples a document gets.
+//! Choice of the few-shot examples that a document gets.
 //!
 //! One random generator serves a whole task and is consumed document by document in the order of
 //! evaluation, so the examples of a document depend on how many came before it. The evaluated document is

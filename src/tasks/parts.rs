@@ -1,4 +1,4 @@
-//! Where description and examples stand in the contexts of a document.
+//! Places of description and examples in the contexts of a document.
 //!
 //! In plain prompts the parts follow one another, so examples can be taken out again where a prompt is too
 //! long, and it can be said what a cut takes away. A chat template weaves them together: then there are no parts.

@@ -1,4 +1,4 @@
-//! What a model is asked, as text.
+//! Requests to a model, as text.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a tokenizer, as data: where, expected, found, what to do.
+//! Errors of a tokenizer, as data: where, expected, found, what to do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

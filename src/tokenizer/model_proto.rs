@@ -1,4 +1,4 @@
-//! Reads SentencePiece's `tokenizer.model`, a protobuf `ModelProto`, into a checked vocabulary and its rules.
+//! Reader of SentencePiece's `tokenizer.model`, a protobuf `ModelProto`: a checked vocabulary and its rules.
 //!
 //! Source: `sentencepiece_model.proto` of the SentencePiece project (field numbers and defaults). Only what LLaMA's
 //! family uses is accepted: byte-pair models without a character map. Anything else is refused by name, since

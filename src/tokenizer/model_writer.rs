@@ -1,4 +1,4 @@
-//! Writes SentencePiece's `tokenizer.model`, the protobuf `ModelProto`.
+//! Writer of SentencePiece's `tokenizer.model`, the protobuf `ModelProto`.
 //!
 //! Fields are written in the order of their numbers and ordinary pieces without their kind, the format's default: so
 //! does SentencePiece's own serialiser, and the pieces of a vocabulary that went through another form have the bytes

@@ -1,4 +1,4 @@
-//! What a check says: how bad, where, what was expected, what is there, and what to do.
+//! Findings of checks: how bad, where, what was expected, what is there, and what to do.
 
 use std::fmt;
 

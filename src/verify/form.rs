@@ -1,4 +1,4 @@
-//! What a path holds, and opening it with the reader for that.
+//! Form of what a path holds, and opening it with the right reader.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Is this a difference? Asked before a model is run, of its norms alone: a few hundred kilobytes.
+//! Guard against running a difference: reads the norms alone, a few hundred kilobytes, before a model is run.
 
 use super::pass::is_norm;
 use super::values::{NORM_LIMIT, median};

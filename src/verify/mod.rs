@@ -1,4 +1,4 @@
-//! Is it the model that it claims to be? Checks on any released form, from headers to values.
+//! Checks that a model is what it claims to be, on any released form, from headers to values.
 //!
 //! The family's best-known accidents are silent: a difference run as a model, an empty adapter that merges without
 //! a complaint, rows in Meta's order under Hugging Face's names, a tokenizer of another vocabulary, a configuration

@@ -1,4 +1,4 @@
-//! Whether the rows of the query and key matrices stand in Hugging Face's order or in Meta's.
+//! Row order of the query and key matrices: Hugging Face's or Meta's.
 //!
 //! A head of `d` rows is rotated in pairs: `(i, i + d/2)` in Hugging Face's layout, `(2i, 2i + 1)` in Meta's and GGUF's.
 //! Weights in the wrong one load without a complaint and talk nonsense. Training leaves a trace: the two rows of a

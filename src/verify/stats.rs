@@ -1,4 +1,4 @@
-//! Numbers about the values of one tensor, gathered in a single run over its bytes.
+//! Statistics of one tensor's values, gathered in a single pass over its bytes.
 //!
 //! Values are widened a batch at a time, batches are gathered in pieces on all threads, and pieces are added in their
 //! order: the result does not depend on the number of threads. Sums are kept in f64.

@@ -1,4 +1,4 @@
-//! What the values say: a trained model, a difference, an untrained one, dead or repeated matrices, odd rows.
+//! Verdict of the values: a trained model, a difference, an untrained one, dead or repeated matrices, odd rows.
 //!
 //! Two numbers tell a difference from a model without knowing either: the median over all norms of their weights' mean
 //! magnitude, and the median over all projections of their *gain*, the standard deviation times the root of the

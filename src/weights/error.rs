@@ -1,4 +1,4 @@
-//! Why weights cannot be used.
+//! Errors of weights that cannot be used.
 
 use std::io;
 use std::path::{Path, PathBuf};

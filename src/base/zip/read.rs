@@ -1,4 +1,4 @@
-//! Where the members of an archive lie. The whole directory is checked before anything in it is used.
+//! Members of an archive and their places. The whole directory is checked before anything in it is used.
 
 use std::ops::Range;
 use std::path::Path;

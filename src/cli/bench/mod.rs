@@ -1,4 +1,4 @@
-//! `zoo bench`: what this machine can do at most, and how much of it a model reaches.
+//! `zoo bench`: peak speeds of this machine, and how close a model comes to them.
 
 mod args;
 mod table;

@@ -1,4 +1,4 @@
-//! Which form and type the flags of `zoo convert` ask for, and whether they fit together.
+//! Form and element type that the flags of `zoo convert` ask for, checked against each other.
 
 use clap::ValueEnum;
 

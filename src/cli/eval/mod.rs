@@ -1,4 +1,4 @@
-//! `zoo eval`: score models on suites and write the tables.
+//! `zoo eval`: scores models on suites and writes the tables.
 
 mod args;
 mod find;

@@ -1,4 +1,4 @@
-//! `zoo score`: grade stored answers again, without the model.
+//! `zoo score`: grades stored answers again, without the model.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! How a model is spoken to: a sample conversation in its template, with its tokens if they can be had.
+//! Prompt of a model: a sample conversation in its template, with its tokens if they can be had.
 
 use std::path::Path;
 

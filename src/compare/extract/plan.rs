@@ -1,4 +1,4 @@
-//! Which part of an adapter each change becomes.
+//! Plan of an adapter: which part of it each change becomes.
 
 use super::ExtractOptions;
 use crate::base::fault::Refusal;

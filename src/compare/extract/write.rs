@@ -1,4 +1,4 @@
-//! Computing the updates and writing them as PEFT keeps them.
+//! Low-rank updates, computed and written in PEFT's format.
 //!
 //! One module is in memory at a time. The weights are written first and the configuration last, each under a temporary
 //! name that is then changed: a folder with a configuration is whole.

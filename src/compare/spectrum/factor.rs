@@ -1,4 +1,4 @@
-//! Which method serves which matrix.
+//! Choice of the method that decomposes a matrix.
 
 use super::{
     Difference, EXACT_SIDE, Spectrum, SpectrumMethod, SpectrumOptions, Truncated, exact, randomized,

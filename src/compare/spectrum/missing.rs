@@ -1,4 +1,4 @@
-//! What stands in for the factorisations in a build without LAPACK.
+//! Stand-ins for the factorisations in a build without LAPACK.
 
 use super::{Difference, Spectrum, SpectrumOptions, Truncated, without_lapack};
 use crate::forms::FormError;

@@ -1,4 +1,4 @@
-//! What a fine-tuning did to one matrix, seen through singular values.
+//! Effect of fine-tuning on one matrix, seen through singular values.
 //!
 //! The matrix is never the model's own but the difference `Δ = tuned − base`. If few singular values hold most of
 //! `‖Δ‖²`, the change was of low rank: a LoRA, or something that a LoRA can replace. [`Difference`] computes blocks of the

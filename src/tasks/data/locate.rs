@@ -1,4 +1,4 @@
-//! Which files hold a split of a data set.
+//! Files that hold a split of a data set.
 
 use std::path::{Path, PathBuf};
 

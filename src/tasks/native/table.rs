@@ -1,4 +1,4 @@
-//! Which native function stands for which `!function`.
+//! Table of the native functions that stand for `!function` tags.
 
 use super::NativeFunction::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
 use super::{

@@ -1,4 +1,4 @@
-//! Where every byte of a safetensors model will lie, known before the first tensor is there.
+//! Place of every byte of a safetensors model, known before the first tensor is there.
 //!
 //! Types and shapes decide sizes, sizes decide offsets, offsets decide headers. So tensors can be written one after
 //! the other, in any order and by several attempts, and no header waits for the data.
