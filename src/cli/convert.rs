@@ -141,7 +141,8 @@ fn summary(
     elapsed: Duration,
     tensors_sha256: &str,
 ) -> String {
-    let (path, seconds) = (path.display(), elapsed.as_secs_f64());
+    let path = path.display();
+    let seconds = elapsed.as_secs_f64();
     format!(
         "{path}: {tensors} tensors, mostly {dtype}, {size} after {seconds:.1} s\n\
          tensors_sha256 {tensors_sha256}\nnext: zoo eval {path} --suite basics\n"

@@ -182,7 +182,8 @@ fn sentences(plan: &ExtractionPlan, done: &Extraction, found: &Comparison, args:
     )];
     if !plan.left.is_empty() {
         let norm = plan.left.iter().map(|left| left.delta_norm * left.delta_norm).sum::<f64>().sqrt();
-        let (count, norm) = (plan.left.len(), digits(norm));
+        let count = plan.left.len();
+        let norm = digits(norm);
         all.push(format!("{count} changes are left out, together of norm {norm}; the table says why."));
     }
     let grew = found.changes.iter().any(|change| change.common_rows().is_some());

@@ -8,7 +8,7 @@ use crate::registry::{Card, Registry};
 
 /// Filters; a model must fit all that are given, and any value of each.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Filter {
+pub struct ModelFilter {
     /// Only this branch of the family: llama, vicuna, belle, …
     #[arg(long, value_name = "FAMILY", value_delimiter = ',')]
     pub family: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Filter {
     pub available: bool,
 }
 
-impl Filter {
+impl ModelFilter {
     /// The models that the list is about; `is_here` says whether one's weights are on this machine. An unknown base is
     /// wrong usage.
     pub fn select<'r>(
@@ -61,7 +61,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn ids(filter: Filter) -> Vec<String> {
+    fn ids(filter: ModelFilter) -> Vec<String> {
         let registry = Registry::load(None).unwrap();
         let found = filter.select(&registry, |_| false).unwrap();
         found.into_iter().map(|card| card.id.clone()).collect()
@@ -73,21 +73,21 @@ mod tests {
 
     #[test]
     fn each_filter_narrows_the_list() {
-        let all = ids(Filter::default()).len();
+        let all = ids(ModelFilter::default()).len();
         assert_eq!(
-            ids(Filter { family: words(&["Alpaca"]), ..Filter::default() }),
+            ids(ModelFilter { family: words(&["Alpaca"]), ..ModelFilter::default() }),
             ["alpaca-13b", "alpaca-7b", "alpaca-lora-7b"]
         );
-        let ziya = ids(Filter { base: Some("llama-13b".to_owned()), ..Filter::default() });
+        let ziya = ids(ModelFilter { base: Some("llama-13b".to_owned()), ..ModelFilter::default() });
         // A grandchild counts, the base itself does not.
         assert!(ziya.contains(&"ziya-llama-13b-v1".to_owned()) && !ziya.contains(&"llama-13b".to_owned()));
-        let lora = ids(Filter { method: words(&["lora"]), ..Filter::default() });
+        let lora = ids(ModelFilter { method: words(&["lora"]), ..ModelFilter::default() });
         assert!(lora.contains(&"alpaca-lora-7b".to_owned()) && !lora.contains(&"alpaca-7b".to_owned()));
-        let zh = ids(Filter { language: words(&["zh"]), ..Filter::default() });
+        let zh = ids(ModelFilter { language: words(&["zh"]), ..ModelFilter::default() });
         assert!(zh.len() > 10 && zh.len() < all && !zh.contains(&"llama-2-7b".to_owned()));
-        let apache = ids(Filter { license: Some("rail".to_owned()), ..Filter::default() });
+        let apache = ids(ModelFilter { license: Some("rail".to_owned()), ..ModelFilter::default() });
         assert!(apache.iter().all(|id| id.starts_with("bloomz") || id.starts_with("belle-7b")), "{apache:?}");
-        let available = ids(Filter { available: true, ..Filter::default() });
+        let available = ids(ModelFilter { available: true, ..ModelFilter::default() });
         assert!(
             available.contains(&"smollm2-135m".to_owned()) && !available.contains(&"alpaca-7b".to_owned())
         );
@@ -95,14 +95,14 @@ mod tests {
 
     #[test]
     fn filters_add_up_and_an_unknown_base_is_an_error() {
-        let filter = Filter {
+        let filter = ModelFilter {
             family: words(&["vicuna", "alpaca"]),
             base: Some("llama2-7b".to_owned()),
-            ..Filter::default()
+            ..ModelFilter::default()
         };
         assert_eq!(ids(filter), ["vicuna-7b-v1.5", "vicuna-7b-v1.5-16k"]);
         let registry = Registry::load(None).unwrap();
-        let unknown = Filter { base: Some("llama-3-7b".to_owned()), ..Filter::default() };
+        let unknown = ModelFilter { base: Some("llama-3-7b".to_owned()), ..ModelFilter::default() };
         assert!(unknown.select(&registry, |_| false).is_err());
     }
 }

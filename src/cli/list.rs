@@ -1,6 +1,6 @@
 //! `zoo list`: the models of the registry, one line each, as many columns as the terminal has room for.
 
-use super::filter::Filter;
+use super::filter::ModelFilter;
 use super::format::formats;
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model};
@@ -21,7 +21,7 @@ Examples:
   zoo --zoo-dir my-cards list")]
 pub struct Args {
     #[command(flatten)]
-    filter: Filter,
+    filter: ModelFilter,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
         (Format::Table, "Aligned columns"),

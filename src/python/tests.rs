@@ -129,7 +129,8 @@ fn values_print_as_python_prints_them() {
         assert_eq!(print::json(&TemplateValue::from(number), &Json::new(None)).unwrap(), dumped);
     }
     for row in rows(&recorded, "json") {
-        let (given, text) = (&row[1], |i: usize| row[1]["separators"][i].as_str().map(str::to_owned));
+        let given = &row[1];
+        let text = |i: usize| row[1]["separators"][i].as_str().map(str::to_owned);
         let mut style = Json::new(given["indent"].as_u64().map(|n| n as usize));
         style.ensure_ascii = given["ensure_ascii"].as_bool().unwrap_or(true);
         style.sort_keys = given["sort_keys"].as_bool().unwrap_or(false);

@@ -17,5 +17,5 @@ pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, file_name,
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
-pub use settings::{ModelSettings, Options, RunSettings, TaskSettings, option_differences};
+pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Options;
+use super::settings::RecordedOptions;
 use crate::engine::TokenCounts;
 
 /// One model of a run.
@@ -131,7 +131,7 @@ pub struct RunRecord {
     pub suites: Vec<String>,
     /// The options that decide what is asked, by name.
     #[serde(default)]
-    pub options: Options,
+    pub options: RecordedOptions,
     /// The models, in the order in which they were named.
     pub models: Vec<ModelRecord>,
     /// The tasks.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Options of a command line, by their names in snake case.
-pub type Options = BTreeMap<String, serde_yaml::Value>;
+pub type RecordedOptions = BTreeMap<String, serde_yaml::Value>;
 
 /// Everything that a run's numbers depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct RunSettings {
     /// Processor; OpenBLAS picks its kernels by it.
     pub cpu: String,
     /// What was asked for.
-    pub options: Options,
+    pub options: RecordedOptions,
     /// The models, in order.
     pub models: Vec<ModelSettings>,
     /// The tasks, in order.
@@ -95,12 +95,12 @@ impl RunSettings {
 }
 
 /// What differs between the options of two runs, in the form of [`RunSettings::differences`].
-pub fn option_differences(now: &Options, then: &Options) -> Vec<String> {
+pub fn option_differences(now: &RecordedOptions, then: &RecordedOptions) -> Vec<String> {
     differing(&flags(now), &flags(then))
 }
 
 /// Options by their names on the command line, with their values as a person writes them.
-fn flags(options: &Options) -> BTreeMap<String, String> {
+fn flags(options: &RecordedOptions) -> BTreeMap<String, String> {
     let flag = |(name, value): (&String, &serde_yaml::Value)| {
         let text = serde_yaml::to_string(value).expect("a value that was read can be written");
         let text = if value.is_null() { "none".to_owned() } else { text.trim_end().replace("\n- ", ", ") };
@@ -124,7 +124,8 @@ mod tests {
     use super::*;
 
     fn settings() -> RunSettings {
-        let options: Options = serde_yaml::from_str("{suite: [a, b], num_fewshot: 5, limit: null}").unwrap();
+        let options: RecordedOptions =
+            serde_yaml::from_str("{suite: [a, b], num_fewshot: 5, limit: null}").unwrap();
         RunSettings {
             zoo: "1".to_owned(),
             cpu: "one".to_owned(),

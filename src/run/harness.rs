@@ -11,7 +11,7 @@ use super::{Options, RunError};
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::digest::sha256;
 use crate::evaluate::TaskResult;
-use crate::evaluate::harness::{RunFacts, SpecialTokens, results, samples, sanitized};
+use crate::evaluate::harness::{NamedSpecialTokens, RunFacts, results, samples, sanitized};
 use crate::python::print::dumps;
 use crate::records::{RunRecord, Timestamp, file_name};
 use crate::tasks::{Limit, Suite};
@@ -64,7 +64,7 @@ fn write_task(path: &Path, result: &TaskResult) -> Result<String, RunError> {
 
 /// The special tokens of a tokenizer as a results file lists them: padding (the harness takes the unknown token or the
 /// end where there is none), end, beginning.
-pub fn special_tokens(tokenizer: &Tokenizer) -> SpecialTokens {
+pub fn special_tokens(tokenizer: &Tokenizer) -> NamedSpecialTokens {
     let pad = tokenizer.pad().or(tokenizer.unk()).or(tokenizer.eos());
     [pad, tokenizer.eos(), tokenizer.bos()].map(|id| id.and_then(|id| Some((tokenizer.token_text(id)?, id))))
 }

@@ -90,7 +90,7 @@ pub struct Computing {
 
 impl Options {
     /// As a run's description has them.
-    pub fn recorded(&self) -> Result<records::Options, RunError> {
+    pub fn recorded(&self) -> Result<records::RecordedOptions, RunError> {
         Ok(serde_yaml::from_value(serde_yaml::to_value(self)?)?)
     }
 
@@ -98,7 +98,7 @@ impl Options {
     ///
     /// # Errors
     /// Options that this version does not know.
-    pub fn from_record(options: &records::Options) -> Result<Self, RunError> {
+    pub fn from_record(options: &records::RecordedOptions) -> Result<Self, RunError> {
         Ok(serde_yaml::from_value(serde_yaml::to_value(options)?)?)
     }
 

@@ -1,7 +1,7 @@
 //! Outcome of one respondent in a run.
 
 use super::rows::ModelIdentity;
-use crate::evaluate::harness::SpecialTokens;
+use crate::evaluate::harness::NamedSpecialTokens;
 use crate::evaluate::{SanityFinding, TaskResult};
 use crate::records::ModelRecord;
 
@@ -17,5 +17,5 @@ pub struct Outcome {
     pub findings: Vec<SanityFinding>,
     /// What the run's description says of a model that was asked now, with the special tokens of its tokenizer; `None` for
     /// answers that were there before the run.
-    pub asked: Option<(ModelRecord, SpecialTokens)>,
+    pub asked: Option<(ModelRecord, NamedSpecialTokens)>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::RunError;
 use super::variants::Variant;
 use crate::engine::{Divergence, TokenCounts};
-use crate::evaluate::harness::SpecialTokens;
+use crate::evaluate::harness::NamedSpecialTokens;
 use crate::evaluate::{AnsweredTask, Answers};
 use crate::kernels::Precision;
 use crate::records::{ModelRecord, RequestRecord};
@@ -84,5 +84,5 @@ pub struct About {
     /// What the run's description says of it.
     pub record: Option<ModelRecord>,
     /// For the files in the reference harness's shape; `None` where none are written.
-    pub special_tokens: Option<SpecialTokens>,
+    pub special_tokens: Option<NamedSpecialTokens>,
 }

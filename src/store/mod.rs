@@ -82,7 +82,7 @@ impl Default for StoreOptions {
 }
 
 /// A last look at the tensors of a finished model; an error keeps it from getting its name.
-pub type Check<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), FormError>;
+pub type ModelCheck<'a> = &'a dyn Fn(&dyn TensorSource) -> Result<(), FormError>;
 
 /// For models that nothing more is known about.
 pub fn no_check(_: &dyn TensorSource) -> Result<(), FormError> {
@@ -123,7 +123,7 @@ pub fn write_model(
     out: &Path,
     options: &StoreOptions,
     lineage: BuildRecord,
-    check: Check<'_>,
+    check: ModelCheck<'_>,
     progress: &dyn Progress,
 ) -> Result<WrittenModel, FormError> {
     let began = Instant::now();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chat::{Chat, Context};
 use super::error::TaskError;
-use super::fields::{Doc, Maker, Part, Wrong};
+use super::fields::{Doc, FieldPart, Maker, Wrong};
 use super::gold::{gold, written};
 use super::prompt::{Delimited, Turn, plain, system};
 use super::request::TextRequest;
@@ -133,9 +133,9 @@ impl<'a> Builder<'a> {
     pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         if self.multiple_input.is_none() {
             let text = self.question.text.text(doc, self.has_choices())?;
-            self.multiple_input = Some(self.has_choices() && matches!(text, Part::Index(_)));
+            self.multiple_input = Some(self.has_choices() && matches!(text, FieldPart::Index(_)));
             let target = self.question.target.target(doc, self.has_choices())?;
-            self.multiple_target = matches!(target, Part::List(_));
+            self.multiple_target = matches!(target, FieldPart::List(_));
         }
         let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose()?;
         let description = description.unwrap_or_default();
@@ -153,7 +153,7 @@ impl<'a> Builder<'a> {
         let prefix = prefix(makers, doc)?;
         let (question, choices) = if self.is_multiple_input() {
             let chosen = match &text {
-                Part::Index(index) => usize::try_from(*index).ok(),
+                FieldPart::Index(index) => usize::try_from(*index).ok(),
                 _ => None,
             };
             let chosen = chosen.and_then(|at| choices.as_ref()?.get(at)).cloned();
@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
             let turn = Turn {
                 question,
                 choices: None,
-                answer: &Part::Null,
+                answer: &FieldPart::Null,
                 gen_prefix: prefix.as_deref(),
                 target_delimiter: delimiter,
                 fewshot_delimiter: "",
@@ -214,7 +214,7 @@ impl<'a> Builder<'a> {
             });
         }
         if self.task.config.output_type == OutputType::Loglikelihood {
-            let Part::Text(target) = target else {
+            let FieldPart::Text(target) = target else {
                 return Err(("doc_to_target", format!("expected a text, found {target_text}")));
             };
             if target.is_empty() {
@@ -291,16 +291,16 @@ fn prefix(makers: &Makers, doc: &Doc<'_>) -> Result<Option<String>, Wrong> {
     makers.gen_prefix.as_ref().map(|maker| maker.plain(doc)).transpose()
 }
 
-fn question_text(part: Part) -> Result<String, Wrong> {
+fn question_text(part: FieldPart) -> Result<String, Wrong> {
     match part {
-        Part::Text(text) => Ok(text),
+        FieldPart::Text(text) => Ok(text),
         other => Err(("doc_to_text", format!("expected a text, found {}", other.shown()))),
     }
 }
 
 /// The request for a text that is scored whole.
-fn whole_text(target: Part) -> Result<Built, Wrong> {
-    let Part::Text(text) = target else {
+fn whole_text(target: FieldPart) -> Result<Built, Wrong> {
+    let FieldPart::Text(text) = target else {
         return Err(("doc_to_target", format!("expected the text to score, found {}", target.shown())));
     };
     let request = TextRequest { context: Arc::from(""), continuation: text.clone(), segments: None };

@@ -97,7 +97,7 @@ impl Maker {
     }
 
     /// The question, or an index into the choices (several contexts instead of several continuations).
-    pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, Wrong> {
+    pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<FieldPart, Wrong> {
         self.read(doc, |value, of_template| match value {
             Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
             value => part(value),
@@ -105,13 +105,13 @@ impl Maker {
     }
 
     /// The answer: a text, an index, or a list of either.
-    pub fn target(&self, doc: &Doc<'_>, has_choices: bool) -> Result<Part, Wrong> {
+    pub fn target(&self, doc: &Doc<'_>, has_choices: bool) -> Result<FieldPart, Wrong> {
         self.read(doc, |value, of_template| match value {
             Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
             Value::String(text) if of_template && text.starts_with('[') && text.ends_with(']') => {
                 match literal::parse(&text) {
-                    Ok(Value::Array(items)) => Ok(Part::List(items)),
-                    _ => Ok(Part::Text(text)),
+                    Ok(Value::Array(items)) => Ok(FieldPart::List(items)),
+                    _ => Ok(FieldPart::Text(text)),
                 }
             }
             value => part(value),
@@ -151,7 +151,7 @@ impl Maker {
 
 /// What a field gives for one document.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Part {
+pub(super) enum FieldPart {
     /// A text.
     Text(String),
     /// An index into the choices.
@@ -162,7 +162,7 @@ pub(super) enum Part {
     Null,
 }
 
-impl Part {
+impl FieldPart {
     /// The part as Python prints it.
     pub fn shown(&self) -> String {
         match self {
@@ -174,15 +174,15 @@ impl Part {
     }
 }
 
-fn part(value: Value) -> Result<Part, String> {
+fn part(value: Value) -> Result<FieldPart, String> {
     Ok(match value {
-        Value::String(text) => Part::Text(text),
+        Value::String(text) => FieldPart::Text(text),
         // In Python a boolean is an integer.
-        Value::Bool(flag) => Part::Index(i64::from(flag)),
-        Value::Null => Part::Null,
-        Value::Array(items) => Part::List(items),
+        Value::Bool(flag) => FieldPart::Index(i64::from(flag)),
+        Value::Null => FieldPart::Null,
+        Value::Array(items) => FieldPart::List(items),
         Value::Number(number) => match number.as_i64() {
-            Some(index) => Part::Index(index),
+            Some(index) => FieldPart::Index(index),
             None => return Err(format!("expected a text, a whole number or a list, found {number}")),
         },
         other => return Err(format!("expected a text, a whole number or a list, found {}", shown(&other))),
@@ -193,10 +193,10 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn index(text: &str) -> Result<Part, String> {
+fn index(text: &str) -> Result<FieldPart, String> {
     match literal::parse(text)? {
         Value::Number(number) => {
-            number.as_i64().map(Part::Index).ok_or_else(|| format!("{number} is too large"))
+            number.as_i64().map(FieldPart::Index).ok_or_else(|| format!("{number} is too large"))
         }
         other => Err(format!("expected a whole number, found {}", shown(&other))),
     }
@@ -236,12 +236,18 @@ mod tests {
     fn columns_come_raw_and_templates_are_read() {
         let document = document();
         let doc = Doc::new(&document);
-        assert_eq!(maker("label").target(&doc, true).unwrap(), Part::Index(2));
-        assert_eq!(maker("{{label}}").target(&doc, true).unwrap(), Part::Index(2));
-        assert_eq!(maker("{{label}}").target(&doc, false).unwrap(), Part::Text("2".into()));
-        assert_eq!(maker("{{n}}").text(&doc, true).unwrap(), Part::Index(3));
-        assert_eq!(maker("{{s}}").target(&doc, false).unwrap(), Part::List(vec![json!("x"), json!("y")]));
-        assert_eq!(maker("[not a list]").target(&doc, false).unwrap(), Part::Text("[not a list]".into()));
+        assert_eq!(maker("label").target(&doc, true).unwrap(), FieldPart::Index(2));
+        assert_eq!(maker("{{label}}").target(&doc, true).unwrap(), FieldPart::Index(2));
+        assert_eq!(maker("{{label}}").target(&doc, false).unwrap(), FieldPart::Text("2".into()));
+        assert_eq!(maker("{{n}}").text(&doc, true).unwrap(), FieldPart::Index(3));
+        assert_eq!(
+            maker("{{s}}").target(&doc, false).unwrap(),
+            FieldPart::List(vec![json!("x"), json!("y")])
+        );
+        assert_eq!(
+            maker("[not a list]").target(&doc, false).unwrap(),
+            FieldPart::Text("[not a list]".into())
+        );
         assert!(maker("{{q}}").target(&doc, true).is_err(), "Python refuses leading zeros");
     }
 

@@ -1,14 +1,14 @@
 //! The right answer of a document, from what `doc_to_target` gives.
 
-use super::fields::{Part, Wrong};
+use super::fields::{FieldPart, Wrong};
 use crate::metrics::Gold;
 use crate::python::{place, print::repr_data};
 
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.
-pub(super) fn written(target: Part, choices: Option<&[String]>, several: bool) -> Result<Gold, Wrong> {
+pub(super) fn written(target: FieldPart, choices: Option<&[String]>, several: bool) -> Result<Gold, Wrong> {
     if let Some(choices) = choices {
-        let Part::Index(index) = target else {
+        let FieldPart::Index(index) = target else {
             return Err((
                 "doc_to_target",
                 format!("expected the number of a choice, found {}", target.shown()),
@@ -20,14 +20,14 @@ pub(super) fn written(target: Part, choices: Option<&[String]>, several: bool) -
         return choice.map(Gold::Text).ok_or_else(wrong);
     }
     Ok(match target {
-        Part::List(items) if several => {
+        FieldPart::List(items) if several => {
             let text = |item: &serde_json::Value| match item {
                 serde_json::Value::String(text) => text.clone(),
                 other => repr_data(other),
             };
             Gold::Texts(items.iter().map(text).collect())
         }
-        Part::Text(text) if several => Gold::Texts(text.chars().map(String::from).collect()),
+        FieldPart::Text(text) if several => Gold::Texts(text.chars().map(String::from).collect()),
         other if several => {
             return Err(("doc_to_target", format!("expected a list of answers, found {}", other.shown())));
         }
@@ -36,13 +36,13 @@ pub(super) fn written(target: Part, choices: Option<&[String]>, several: bool) -
 }
 
 /// The right answer among the choices, and whether it is there.
-pub(super) fn gold(answer: &Part, choices: &[String]) -> Result<(Gold, bool), Wrong> {
+pub(super) fn gold(answer: &FieldPart, choices: &[String]) -> Result<(Gold, bool), Wrong> {
     let index = |index: i64| usize::try_from(index).ok().filter(|at| *at < choices.len());
     let one = match answer {
-        Part::Index(at) => index(*at),
-        Part::Text(text) => choices.iter().position(|choice| choice == text),
-        Part::Null => None,
-        Part::List(items) => {
+        FieldPart::Index(at) => index(*at),
+        FieldPart::Text(text) => choices.iter().position(|choice| choice == text),
+        FieldPart::Null => None,
+        FieldPart::List(items) => {
             let mut indices = Vec::new();
             for item in items {
                 let at = item.as_i64().ok_or_else(|| {
@@ -64,29 +64,29 @@ mod tests {
 
     #[test]
     fn written_answers() {
-        let list = || Part::List(vec![json!("x"), json!(3)]);
+        let list = || FieldPart::List(vec![json!("x"), json!(3)]);
         assert_eq!(written(list(), None, true).unwrap(), Gold::Texts(vec!["x".into(), "3".into()]));
         assert_eq!(written(list(), None, false).unwrap(), Gold::Text("['x', 3]".into()));
-        assert_eq!(written(Part::Index(5), None, false).unwrap(), Gold::Text("5".into()));
+        assert_eq!(written(FieldPart::Index(5), None, false).unwrap(), Gold::Text("5".into()));
         let choices = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(written(Part::Index(-1), Some(&choices), false).unwrap(), Gold::Text("b".into()));
-        assert!(written(Part::Index(2), Some(&choices), false).is_err());
-        assert!(written(Part::Index(2), None, true).is_err());
+        assert_eq!(written(FieldPart::Index(-1), Some(&choices), false).unwrap(), Gold::Text("b".into()));
+        assert!(written(FieldPart::Index(2), Some(&choices), false).is_err());
+        assert!(written(FieldPart::Index(2), None, true).is_err());
     }
 
     #[test]
     fn gold_answers() {
         let choices = ["a".to_owned(), "b".to_owned()];
-        let gold = |part: Part| gold(&part, &choices).unwrap();
-        assert_eq!(gold(Part::Index(1)), (Gold::Index(1), true));
-        assert_eq!(gold(Part::Index(2)), (Gold::OutOfRange, false));
-        assert_eq!(gold(Part::Index(-1)), (Gold::OutOfRange, false));
-        assert_eq!(gold(Part::Text("b".into())), (Gold::Index(1), true));
-        assert_eq!(gold(Part::Text("c".into())), (Gold::OutOfRange, false));
-        let list = |items: &[i64]| Part::List(items.iter().map(|i| json!(i)).collect::<Vec<Value>>());
+        let gold = |part: FieldPart| gold(&part, &choices).unwrap();
+        assert_eq!(gold(FieldPart::Index(1)), (Gold::Index(1), true));
+        assert_eq!(gold(FieldPart::Index(2)), (Gold::OutOfRange, false));
+        assert_eq!(gold(FieldPart::Index(-1)), (Gold::OutOfRange, false));
+        assert_eq!(gold(FieldPart::Text("b".into())), (Gold::Index(1), true));
+        assert_eq!(gold(FieldPart::Text("c".into())), (Gold::OutOfRange, false));
+        let list = |items: &[i64]| FieldPart::List(items.iter().map(|i| json!(i)).collect::<Vec<Value>>());
         assert_eq!(gold(list(&[0, 1])), (Gold::Indices(vec![0, 1]), true));
         assert_eq!(gold(list(&[0, 7])), (Gold::Indices(vec![0]), false));
         assert_eq!(gold(list(&[])), (Gold::Indices(vec![]), true));
-        assert!(super::gold(&Part::List(vec![json!("a")]), &choices).is_err());
+        assert!(super::gold(&FieldPart::List(vec![json!("a")]), &choices).is_err());
     }
 }

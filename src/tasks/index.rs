@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::discover::{Kind, classify, task_files};
 use super::error::{TaskError, did_you_mean, nearest};
-use super::schema::{Fields, GroupConfig, Loader, Location, Member, TaskConfig};
+use super::schema::{Fields, GroupConfig, GroupMember, Loader, Location, TaskConfig};
 use super::suite::{Group, Suite, Task};
 
 /// A suite of more groups than this is refused; the largest of the reference harness has a few hundred.
@@ -214,7 +214,7 @@ impl Index {
         let mut children = Vec::new();
         for member in &config.members {
             match member {
-                Member::Name(name) => {
+                GroupMember::Name(name) => {
                     let Some(suites) = self.named(name, &over, above)? else {
                         let known = nearest(name, self.entries.keys().map(String::as_str));
                         let meant = did_you_mean(known.as_deref());
@@ -222,7 +222,7 @@ impl Index {
                     };
                     children.extend(suites);
                 }
-                Member::Task(name, own) => {
+                GroupMember::Task(name, own) => {
                     let over = merged(&over, own);
                     match self.named(name, &over, above)? {
                         Some(suites) => children.extend(suites),
@@ -233,7 +233,7 @@ impl Index {
                         }
                     }
                 }
-                Member::Group(name, own) => {
+                GroupMember::Group(name, own) => {
                     let mut inner = own.clone();
                     inner.remove("group");
                     let group = match self.entries.get(name) {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::fields::Part;
+use super::fields::FieldPart;
 use crate::prompts::{Message, Role};
 use crate::python::place;
 use crate::python::text::is_space;
@@ -53,7 +53,7 @@ pub struct Turn<'a> {
     /// The choices that an index points into.
     pub choices: Option<&'a [String]>,
     /// The answer; nothing for the evaluated document.
-    pub answer: &'a Part,
+    pub answer: &'a FieldPart,
     /// What the answer begins with.
     pub gen_prefix: Option<&'a str>,
     /// Between question and answer.
@@ -89,17 +89,17 @@ impl Turn<'_> {
 
     fn answer_text(&self) -> Result<Option<String>, String> {
         match (self.answer, self.choices) {
-            (Part::Null, _) => Ok(None),
-            (Part::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
-            (Part::Index(index), Some(choices)) if !choices.is_empty() => {
+            (FieldPart::Null, _) => Ok(None),
+            (FieldPart::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
+            (FieldPart::Index(index), Some(choices)) if !choices.is_empty() => {
                 let choice = place(*index, choices.len()).map(|at| choices[at].clone());
                 let wrong = || format!("the answer is choice {index}, and there are {}", choices.len());
                 choice.map(Some).ok_or_else(wrong)
             }
-            (Part::Index(index), _) => {
+            (FieldPart::Index(index), _) => {
                 Err(format!("the answer is the number {index}, and there are no choices"))
             }
-            (Part::List(items), _) => match items.first() {
+            (FieldPart::List(items), _) => match items.first() {
                 Some(Value::String(text)) => Ok(Some(text.clone())),
                 Some(other) => Err(format!("the first of several answers is no text: {other}")),
                 None => Err("the list of answers is empty".into()),
@@ -112,7 +112,7 @@ impl Turn<'_> {
 mod tests {
     use super::*;
 
-    fn turn(question: &str, answer: Part, gen_prefix: Option<&str>) -> Result<String, String> {
+    fn turn(question: &str, answer: FieldPart, gen_prefix: Option<&str>) -> Result<String, String> {
         let choices = ["no".to_owned(), "yes".to_owned()];
         let turn = Turn {
             question,
@@ -127,20 +127,20 @@ mod tests {
 
     #[test]
     fn turns_with_and_without_answer() {
-        assert_eq!(turn("Q:", Part::Index(0), None).unwrap(), "Q: no\n\n");
-        assert_eq!(turn("Q:", Part::Index(-1), None).unwrap(), "Q: yes\n\n");
-        assert_eq!(turn("Q:", Part::Text("so".into()), None).unwrap(), "Q: so\n\n");
-        assert_eq!(turn("Q:", Part::Text(String::new()), None).unwrap(), "Q:");
-        assert_eq!(turn("Q:", Part::Null, None).unwrap(), "Q:");
-        assert_eq!(turn("Q:", Part::Null, Some("It is")).unwrap(), "Q: It is");
-        assert_eq!(turn("Q: ", Part::Null, Some("It is")).unwrap(), "Q: It is");
-        assert_eq!(turn("", Part::Null, Some("It is")).unwrap(), "It is");
-        assert_eq!(turn("Q:", Part::Index(1), Some("It is")).unwrap(), "Q: It is yes\n\n");
-        let list = Part::List(vec!["a".into(), "b".into()]);
+        assert_eq!(turn("Q:", FieldPart::Index(0), None).unwrap(), "Q: no\n\n");
+        assert_eq!(turn("Q:", FieldPart::Index(-1), None).unwrap(), "Q: yes\n\n");
+        assert_eq!(turn("Q:", FieldPart::Text("so".into()), None).unwrap(), "Q: so\n\n");
+        assert_eq!(turn("Q:", FieldPart::Text(String::new()), None).unwrap(), "Q:");
+        assert_eq!(turn("Q:", FieldPart::Null, None).unwrap(), "Q:");
+        assert_eq!(turn("Q:", FieldPart::Null, Some("It is")).unwrap(), "Q: It is");
+        assert_eq!(turn("Q: ", FieldPart::Null, Some("It is")).unwrap(), "Q: It is");
+        assert_eq!(turn("", FieldPart::Null, Some("It is")).unwrap(), "It is");
+        assert_eq!(turn("Q:", FieldPart::Index(1), Some("It is")).unwrap(), "Q: It is yes\n\n");
+        let list = FieldPart::List(vec!["a".into(), "b".into()]);
         assert_eq!(turn("Q:", list, None).unwrap(), "Q: a\n\n");
-        assert!(turn("Q:", Part::Index(2), None).unwrap_err().contains("there are 2"));
-        assert!(turn("Q:", Part::Index(-3), None).is_err());
-        assert!(turn("Q:", Part::List(vec![]), None).is_err());
+        assert!(turn("Q:", FieldPart::Index(2), None).unwrap_err().contains("there are 2"));
+        assert!(turn("Q:", FieldPart::Index(-3), None).is_err());
+        assert!(turn("Q:", FieldPart::List(vec![]), None).is_err());
     }
 
     #[test]

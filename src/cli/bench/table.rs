@@ -20,7 +20,8 @@ fn title(subject: &BenchModel, random: bool, peaks: &Peaks) -> String {
     let (layers, all) = (subject.config.num_hidden_layers(), subject.all_layers);
     let layers = if layers == all { format!("{all} layers") } else { format!("{layers} of {all} layers") };
     let random = if random { ", random weights" } else { "" };
-    let (threads, isa) = (peaks.threads, peaks.isa.name());
+    let threads = peaks.threads;
+    let isa = peaks.isa.name();
     let plural = if threads == 1 { "" } else { "s" };
     format!("{}, {layers}{random}\n{}, {threads} thread{plural}, {isa}", subject.name, cpu_name())
 }

@@ -67,7 +67,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         StoreOptions { shard_bytes: args.shard_size.0, force: args.force, ..StoreOptions::default() };
     let written = match (&args.model, &args.rule) {
         (Some(name), _) => {
-            let (registry, config) = (models::registry(global)?, HubConfig::from_env()?);
+            let registry = models::registry(global)?;
+            let config = HubConfig::from_env()?;
             let card = models::find(&registry, name)?;
             let out = args.out.clone().unwrap_or_else(|| built_folder(&config, &card.id));
             let fetch: Option<&dyn Progress> = if args.offline { None } else { Some(&progress) };
@@ -159,7 +160,8 @@ pub fn find_or_build(
         fetch: Some(&progress).filter(|_| !config.offline).map(|p| p as &dyn Progress),
     };
     let written = build_card(card, registry, given, places, &out, &StoreOptions::default(), &progress)?;
-    let (id, folder) = (&card.id, written.folder.display());
+    let id = &card.id;
+    let folder = written.folder.display();
     let seconds = written.elapsed.as_secs_f64();
     models::note(global, &format!("{id} was built in {folder} in {seconds:.1} s ({})", written.lock.rule));
     Ok(written.folder)

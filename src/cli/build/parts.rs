@@ -240,7 +240,8 @@ fn refuse_strays(
     for one in given {
         let name = &one.name;
         let Some(part) = wanted.iter().position(|part| is_called(one, part, rule, registry)) else {
-            let (id, parts) = (&card.id, described(wanted, rule));
+            let id = &card.id;
+            let parts = described(wanted, rule);
             bail!(Usage(format!("--from {name}=…: {id} is made of {parts}; nothing of it is called {name}")));
         };
         if taken.contains(&part) {
@@ -285,7 +286,9 @@ fn missing(card: &Card, rule: Rule, absent: &[Wanted<'_>]) -> Usage {
     } else {
         ""
     };
-    let (id, parts, flags) = (&card.id, described(absent, rule), flags.join(" "));
+    let id = &card.id;
+    let parts = described(absent, rule);
+    let flags = flags.join(" ");
     Usage(format!("{id} has to be built, and {parts} is not on this machine{key}; name it: {flags}"))
 }
 
@@ -329,7 +332,8 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        let (here, base) = (folder.path(), given("llama-7b", folder.path()));
+        let here = folder.path();
+        let base = given("llama-7b", folder.path());
         let error = of("vicuna-7b-v0", &[]);
         assert!(error.contains("--from llama-7b=PATH --from vicuna-7b-v0=PATH"), "{error}");
         let error = of("vicuna-7b-v0", &[base.clone(), given("llama-13b", here)]);

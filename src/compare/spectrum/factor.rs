@@ -17,7 +17,8 @@ pub fn spectrum(
 ) -> Result<Spectrum, FormError> {
     // LAPACK must run on one thread inside rayon's, see `Blas::new`.
     Blas::new();
-    let (count, rank) = (difference.side(), options.rank.min(difference.side()));
+    let count = difference.side();
+    let rank = options.rank.min(difference.side());
     let (values, method) = match options.method {
         SpectrumMethod::Auto if count <= EXACT_SIDE => (exact::svd_values(difference)?, SpectrumMethod::Svd),
         SpectrumMethod::Svd => (exact::svd_values(difference)?, SpectrumMethod::Svd),

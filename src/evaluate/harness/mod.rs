@@ -10,7 +10,7 @@ use super::{TaskMetric, TaskResult};
 use crate::tasks::OutputType;
 
 pub use config::task_config;
-pub use results::{RunFacts, SpecialTokens, results, sanitized};
+pub use results::{NamedSpecialTokens, RunFacts, results, sanitized};
 pub use samples::{HarnessSample, samples};
 
 /// The order in which the harness computes metrics, and lists them, whatever order a task file has.

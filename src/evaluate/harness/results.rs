@@ -17,7 +17,7 @@ use crate::records::{ModelRecord, RunRecord};
 use crate::tasks::{Group, Suite};
 
 /// Padding, end and beginning of a sequence: text and id of each, where there is one.
-pub type SpecialTokens = [Option<(String, u32)>; 3];
+pub type NamedSpecialTokens = [Option<(String, u32)>; 3];
 
 /// What a results file says beside the numbers.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct RunFacts<'a> {
     /// The model, as it was asked.
     pub model: &'a ModelRecord,
     /// Of its tokenizer.
-    pub special_tokens: &'a SpecialTokens,
+    pub special_tokens: &'a NamedSpecialTokens,
     /// Documents of each task, as asked for: a number, or a part below 1.
     pub limit: Option<f64>,
     /// When the run began, in seconds since 1970.

@@ -169,7 +169,8 @@ impl PyRegex {
         most: usize,
         mut see: impl FnMut(&Captures<'_>, Match<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
-        let (mut at, mut must_advance) = (0, false);
+        let mut at = 0;
+        let mut must_advance = false;
         for _ in 0..most {
             let engine = if must_advance { self.advancing()? } else { &self.engine };
             let Some(captures) = engine.captures_from_pos(text, at).map_err(|e| self.slow(&e))? else {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
+use super::fields::AdapterFields;
 use super::targets::Targets;
 use crate::base::fault::Refusal;
 use crate::forms::FormError;
@@ -72,7 +72,7 @@ impl AdapterConfig {
     }
 
     fn from_fields(path: PathBuf, fields: &Map<String, Value>) -> Result<AdapterConfig, Box<Refusal>> {
-        let fields = Fields { path: &path, fields };
+        let fields = AdapterFields { path: &path, fields };
         fields.refuse_relatives()?;
         let rank = fields.rank("r", fields.get("r"))?;
         let alpha = fields.number("lora_alpha", fields.get("lora_alpha"))?;

@@ -16,12 +16,12 @@ const MAX_PATTERN: usize = 1 << 20;
 const MAX_PATTERNS: usize = 16 << 20;
 
 /// The fields of one file.
-pub(super) struct Fields<'a> {
+pub(super) struct AdapterFields<'a> {
     pub path: &'a Path,
     pub fields: &'a Map<String, Value>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> AdapterFields<'a> {
     /// A field that is there and not null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.fields.get(key).filter(|value| !value.is_null())

@@ -26,7 +26,7 @@ use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
 use crate::weights::{Dtype, TensorInfo, TensorView, in_turn};
-use slices::{Part, counterpart};
+use slices::{ShardPart, counterpart};
 
 /// Most shards: as many files are open at once.
 const MAX_SHARDS: usize = 64;
@@ -176,7 +176,7 @@ struct Tensor {
     origin: String,
     name: String,
     info: TensorInfo,
-    part: Part,
+    part: ShardPart,
 }
 
 impl Tensor {
@@ -222,7 +222,7 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
         let name = OUTPUT.to_owned();
         let origin = embedding.origin.clone();
         let info = embedding.info.clone();
-        let part = Part::VOCABULARY;
+        let part = ShardPart::VOCABULARY;
         tensors.push(((0, 2), Tensor { origin, name, info, part }));
     }
     tensors.sort_by_key(|(order, _)| *order);

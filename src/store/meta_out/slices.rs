@@ -16,7 +16,7 @@ use crate::weights::TensorView;
 
 /// How a tensor is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ShardPart {
     /// Whole in every shard.
     Replicated,
     /// By columns; the width is a multiple of the number of shards.
@@ -26,25 +26,25 @@ pub(super) enum Part {
     Rows { units: Option<usize>, heads: Option<usize>, uneven: bool },
 }
 
-impl Part {
+impl ShardPart {
     /// The output matrix: rows of the vocabulary, of which the last shard takes the remainder.
-    pub(super) const VOCABULARY: Part = Part::Rows { units: None, heads: None, uneven: true };
-    const ROWS: Part = Part::Rows { units: None, heads: None, uneven: false };
+    pub(super) const VOCABULARY: ShardPart = ShardPart::Rows { units: None, heads: None, uneven: true };
+    const ROWS: ShardPart = ShardPart::Rows { units: None, heads: None, uneven: false };
 
     /// Whether a tensor of this shape can be cut so; otherwise what is needed.
     pub(super) fn check(self, shape: &[usize], shards: usize) -> Result<(), String> {
-        let axes = if self == Part::Replicated { 1 } else { 2 };
+        let axes = if self == ShardPart::Replicated { 1 } else { 2 };
         if shape.len() != axes {
             return Err(format!("{axes} axes"));
         }
         let (rows, columns) = (shape[0], shape[axes - 1]);
         let (fits, needed) = match self {
-            Part::Replicated => return Ok(()),
-            Part::Columns => {
+            ShardPart::Replicated => return Ok(()),
+            ShardPart::Columns => {
                 (columns.is_multiple_of(shards), format!("a number of columns that {shards} divides"))
             }
-            Part::Rows { uneven: true, .. } if rows >= shards => return Ok(()),
-            Part::Rows { units: Some(units), .. } => (
+            ShardPart::Rows { uneven: true, .. } if rows >= shards => return Ok(()),
+            ShardPart::Rows { units: Some(units), .. } => (
                 units.is_multiple_of(shards)
                     && rows.is_multiple_of(units)
                     && (rows / units).is_multiple_of(2),
@@ -52,7 +52,7 @@ impl Part {
                     "rows of {units} heads of an even width, and a number of heads that {shards} divides"
                 ),
             ),
-            Part::Rows { .. } => {
+            ShardPart::Rows { .. } => {
                 (rows.is_multiple_of(shards), format!("a number of rows that {shards} divides"))
             }
         };
@@ -68,8 +68,8 @@ impl Part {
     /// The shape of the slice of a shard.
     pub(super) fn shape(self, shape: &[usize], shard: usize, shards: usize) -> Vec<usize> {
         match (self, shape) {
-            (Part::Columns, &[rows, columns]) => vec![rows, columns / shards],
-            (Part::Rows { .. }, &[rows, columns]) => vec![self.rows(rows, shard, shards).len(), columns],
+            (ShardPart::Columns, &[rows, columns]) => vec![rows, columns / shards],
+            (ShardPart::Rows { .. }, &[rows, columns]) => vec![self.rows(rows, shard, shards).len(), columns],
             _ => shape.to_vec(),
         }
     }
@@ -79,9 +79,9 @@ impl Part {
         let &[rows, columns] = view.info.shape.as_slice() else { return Cow::Borrowed(&view.data) };
         let row_bytes = columns * view.info.dtype.block_bytes();
         match self {
-            Part::Replicated => Cow::Borrowed(&view.data),
-            Part::Columns if shards == 1 => Cow::Borrowed(&view.data),
-            Part::Columns => {
+            ShardPart::Replicated => Cow::Borrowed(&view.data),
+            ShardPart::Columns if shards == 1 => Cow::Borrowed(&view.data),
+            ShardPart::Columns => {
                 let slice_bytes = row_bytes / shards;
                 let mut out = vec![0; slice_bytes * rows];
                 if slice_bytes > 0 {
@@ -93,7 +93,7 @@ impl Part {
                 }
                 Cow::Owned(out)
             }
-            Part::Rows { heads, .. } => {
+            ShardPart::Rows { heads, .. } => {
                 let range = self.rows(rows, shard, shards);
                 let count = range.len();
                 let data = &view.data[range.start * row_bytes..range.end * row_bytes];
@@ -114,22 +114,22 @@ fn place(module: Module) -> usize {
 }
 
 /// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
-pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, Part)> {
+pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, ShardPart)> {
     let tensor = names::TensorRole::parse(name, Spelling::Hf)?;
     let (heads, kv_heads) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
     let (order, part) = match tensor {
-        names::TensorRole::Embedding => ((0, 0), Part::Columns),
-        names::TensorRole::Norm => ((0, 1), Part::Replicated),
-        names::TensorRole::Head => ((0, 2), Part::VOCABULARY),
+        names::TensorRole::Embedding => ((0, 0), ShardPart::Columns),
+        names::TensorRole::Norm => ((0, 1), ShardPart::Replicated),
+        names::TensorRole::Head => ((0, 2), ShardPart::VOCABULARY),
         names::TensorRole::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
         names::TensorRole::Layer { layer, module, .. } => {
             let part = match module {
-                Module::Query => Part::Rows { units: heads, heads, uneven: false },
-                Module::Key => Part::Rows { units: kv_heads, heads: kv_heads, uneven: false },
-                Module::Value => Part::Rows { units: kv_heads, heads: None, uneven: false },
-                Module::Gate | Module::Up => Part::ROWS,
-                Module::Output | Module::Down => Part::Columns,
-                Module::AttentionNorm | Module::MlpNorm => Part::Replicated,
+                Module::Query => ShardPart::Rows { units: heads, heads, uneven: false },
+                Module::Key => ShardPart::Rows { units: kv_heads, heads: kv_heads, uneven: false },
+                Module::Value => ShardPart::Rows { units: kv_heads, heads: None, uneven: false },
+                Module::Gate | Module::Up => ShardPart::ROWS,
+                Module::Output | Module::Down => ShardPart::Columns,
+                Module::AttentionNorm | Module::MlpNorm => ShardPart::Replicated,
             };
             ((layer + 1, place(module)), part)
         }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 /// Takes arguments out one by one; what is left over at the end is unknown.
 #[derive(Debug)]
-pub struct Args(Map<String, Value>);
+pub struct FilterArgs(Map<String, Value>);
 
-impl Args {
+impl FilterArgs {
     /// The arguments of a step.
     pub fn new(kwargs: &Map<String, Value>) -> Self {
         Self(kwargs.clone())

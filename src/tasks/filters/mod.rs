@@ -15,7 +15,7 @@ use super::document::Document;
 use super::error::{did_you_mean, nearest};
 use crate::python::text::strip;
 
-pub use args::Args;
+pub use args::FilterArgs;
 pub(crate) use regex::{Ignores, Select, multi_choice};
 
 /// The name of the pipeline of a task that lists none: it takes the first answer.
@@ -52,7 +52,7 @@ const KNOWN: [&str; 12] = [
 ///
 /// # Errors
 /// An unknown step and wrong arguments, in words.
-pub(super) fn named(name: &str, args: Args) -> Result<Option<Filter>, String> {
+pub(super) fn named(name: &str, args: FilterArgs) -> Result<Option<Filter>, String> {
     let built = match name {
         "regex" => regex::regex(args),
         "multi_choice_regex" => regex::multi_choice(args, regex::choices),

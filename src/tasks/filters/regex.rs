@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use super::args::Args;
+use super::args::FilterArgs;
 use super::{Filter, each};
 use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
@@ -30,7 +30,7 @@ pub(crate) struct Ignores {
 }
 
 impl Ignores {
-    pub(crate) fn read(args: &mut Args) -> Result<Self, String> {
+    pub(crate) fn read(args: &mut FilterArgs) -> Result<Self, String> {
         let regexes = args.texts("regexes_to_ignore")?;
         Ok(Self {
             regexes: regexes.iter().map(|r| PyRegex::new(r)).collect::<Result<_, _>>()?,
@@ -62,7 +62,7 @@ pub(crate) struct Select {
 }
 
 impl Select {
-    pub(crate) fn read(args: &mut Args) -> Result<Self, String> {
+    pub(crate) fn read(args: &mut FilterArgs) -> Result<Self, String> {
         let fallback = args.value("fallback").unwrap_or_else(|| FALLBACK.into());
         Ok(Self { group_select: args.integer("group_select")?.unwrap_or(0), fallback })
     }
@@ -81,12 +81,12 @@ impl Select {
 }
 
 /// The pattern of a step.
-fn pattern(args: &mut Args) -> Result<PyRegex, String> {
+fn pattern(args: &mut FilterArgs) -> Result<PyRegex, String> {
     PyRegex::new(args.text("regex_pattern")?.as_deref().unwrap_or(DEFAULT_PATTERN))
 }
 
 /// `regex`: one match, or the fallback.
-pub(super) fn regex(mut args: Args) -> Result<Filter, String> {
+pub(super) fn regex(mut args: FilterArgs) -> Result<Filter, String> {
     let regex = pattern(&mut args)?;
     let select = Select::read(&mut args)?;
     args.done()?;
@@ -98,7 +98,7 @@ pub(crate) type ChoicesOf = fn(&Document) -> Result<Vec<String>, String>;
 
 /// `multi_choice_regex`: a letter in brackets; or else the text of a choice; or else a letter after a colon. A
 /// function finds the choices.
-pub(crate) fn multi_choice(mut args: Args, choices: ChoicesOf) -> Result<Filter, String> {
+pub(crate) fn multi_choice(mut args: FilterArgs, choices: ChoicesOf) -> Result<Filter, String> {
     let regex = pattern(&mut args)?;
     let select = Select::read(&mut args)?;
     let ignores = Ignores::read(&mut args)?;

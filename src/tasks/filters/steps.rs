@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::args::Args;
+use super::args::FilterArgs;
 use super::{Filter, each};
 use crate::python::regex::{Found, PyRegex};
 use crate::python::text as python;
 
 /// `take_first_k`: the first `k` answers.
-pub(super) fn take_first_k(mut args: Args) -> Result<Filter, String> {
+pub(super) fn take_first_k(mut args: FilterArgs) -> Result<Filter, String> {
     let k = args.integer("k")?.and_then(|k| usize::try_from(k).ok()).filter(|k| *k > 0);
     let k = k.ok_or("k: expected a whole number above 0")?;
     args.done()?;
@@ -40,7 +40,7 @@ pub(super) fn majority_vote() -> Filter {
 }
 
 /// `map`: each answer by a table, or the default, which is nothing (`null`) where none is named.
-pub(super) fn table(mut args: Args) -> Result<Filter, String> {
+pub(super) fn table(mut args: FilterArgs) -> Result<Filter, String> {
     let table = args.map("mapping_dict")?;
     let default = args.value("default_value").unwrap_or(Value::Null);
     args.done()?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Document, number_words, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{self, Args, Filter, Ignores, Select, each};
+use crate::tasks::filters::{self, Filter, FilterArgs, Ignores, Select, each};
 
 type Built = Result<Filter, String>;
 
@@ -31,7 +31,7 @@ static NUMBER_WORDS: LazyLock<PyRegex> = LazyLock::new(|| {
 });
 
 /// Choices that stand in the question, by letter or text.
-pub fn multi_choice(args: Args) -> Built {
+pub fn multi_choice(args: FilterArgs) -> Built {
     filters::multi_choice(args, choices_in_question)
 }
 
@@ -41,7 +41,7 @@ fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
 }
 
 /// A number in digits, or else in English words.
-pub fn number_parse(mut args: Args) -> Built {
+pub fn number_parse(mut args: FilterArgs) -> Built {
     let regex = args.text("regex_pattern")?.ok_or("regex_pattern: missing; it finds numbers in digits")?;
     let regex = PyRegex::new(&regex)?;
     let select = Select::read(&mut args)?;
@@ -58,7 +58,7 @@ pub fn number_parse(mut args: Args) -> Built {
 }
 
 /// The value of the first pattern that what was found fits.
-pub fn map_regex(mut args: Args) -> Built {
+pub fn map_regex(mut args: FilterArgs) -> Built {
     let map = args.map("regex_pattern_to_value")?;
     let any = PyRegex::new(&map.keys().map(String::as_str).collect::<Vec<_>>().join("|"))?;
     let values = map.into_iter().map(|(pattern, value)| Ok((PyRegex::new(&pattern)?, value)));
@@ -81,7 +81,7 @@ pub fn map_regex(mut args: Args) -> Built {
 }
 
 /// The words of the list in the question, in the order of their last places in the answer.
-pub fn word_sort(args: Args) -> Built {
+pub fn word_sort(args: FilterArgs) -> Built {
     args.done()?;
     Ok(each(|document, answer| {
         let question = text(document, "input")?;
@@ -103,8 +103,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn run(build: fn(Args) -> Built, kwargs: Value, input: &str, answer: &str) -> Value {
-        let filter = build(Args::new(kwargs.as_object().unwrap())).unwrap();
+    fn run(build: fn(FilterArgs) -> Built, kwargs: Value, input: &str, answer: &str) -> Value {
+        let filter = build(FilterArgs::new(kwargs.as_object().unwrap())).unwrap();
         let document = json!({"input": input});
         filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
     }
@@ -159,7 +159,7 @@ mod tests {
         let question = "Sort these. List: syndrome therefrom a";
         let sorted = run(word_sort, json!({}), question, "therefrom, a, syndrome: syndrome a therefrom");
         assert_eq!(sorted, "syndrome a therefrom");
-        let filter = word_sort(Args::new(&serde_json::Map::new())).unwrap();
+        let filter = word_sort(FilterArgs::new(&serde_json::Map::new())).unwrap();
         let said = filter(json!({"input": "none"}).as_object().unwrap(), vec!["a".into()]).unwrap_err();
         assert!(said.contains("List:"));
     }

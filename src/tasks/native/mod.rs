@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::document::{Document, text};
 use super::error::TaskError;
-use super::filters::{Args, Filter};
+use super::filters::{Filter, FilterArgs};
 use super::schema::FunctionRef;
 use crate::metrics::DocValue;
 use table::FUNCTIONS;
@@ -50,7 +50,7 @@ pub type ScoreResultsFn = fn(&Document, &[f64]) -> Result<Values, String>;
 /// A function that grades a document by its answer, the one text that a filter leaves.
 pub type AnswerResultsFn = fn(&Document, &str) -> Result<Values, String>;
 /// A function that builds a filter from the arguments of its step.
-pub type FilterFn = fn(Args) -> Result<Filter, String>;
+pub type FilterFn = fn(FilterArgs) -> Result<Filter, String>;
 
 /// The metrics of one document, by name.
 pub type Values = Vec<(&'static str, DocValue)>;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
-use crate::tasks::filters::{self, Args, Filter, NO_FILTER};
+use crate::tasks::filters::{self, Filter, FilterArgs, NO_FILTER};
 use crate::tasks::native;
 use crate::tasks::suite::Task;
 
@@ -47,7 +47,7 @@ impl Pipeline {
                     steps.push(Step::TakeFirst);
                     continue;
                 }
-                let args = Args::new(&step.kwargs);
+                let args = FilterArgs::new(&step.kwargs);
                 let filter = match &step.native {
                     Some(function) => native::filter(function)?(args).map(Some),
                     None => filters::named(&step.function, args),

@@ -21,7 +21,7 @@ pub struct GroupMetric {
 
 /// One entry of a group's `task` list.
 #[derive(Debug, Clone)]
-pub enum Member {
+pub enum GroupMember {
     /// A task, group or tag by name.
     Name(String),
     /// A task, group or tag by name with keys that replace those of the tasks; or, if the name is not
@@ -39,7 +39,7 @@ pub struct GroupConfig {
     /// The name in tables, if another one.
     pub group_alias: Option<String>,
     /// What stands in the group, in order.
-    pub members: Vec<Member>,
+    pub members: Vec<GroupMember>,
     /// How results become one.
     pub aggregates: Vec<GroupMetric>,
     /// Free-form facts; `version` is printed.
@@ -73,17 +73,17 @@ impl GroupConfig {
     }
 }
 
-fn members(slot: &Slot<'_>, entry: &Entry) -> Result<Vec<Member>, TaskError> {
+fn members(slot: &Slot<'_>, entry: &Entry) -> Result<Vec<GroupMember>, TaskError> {
     match slot.value {
         Yaml::Null => Ok(Vec::new()),
-        Yaml::String(name) => Ok(vec![Member::Name(name.clone())]),
+        Yaml::String(name) => Ok(vec![GroupMember::Name(name.clone())]),
         _ => slot.items()?.iter().map(|item| member(item, entry)).collect(),
     }
 }
 
-fn member(slot: &Slot<'_>, entry: &Entry) -> Result<Member, TaskError> {
+fn member(slot: &Slot<'_>, entry: &Entry) -> Result<GroupMember, TaskError> {
     if !slot.value.is_mapping() {
-        return slot.string().map(Member::Name);
+        return slot.string().map(GroupMember::Name);
     }
     let mut fields = Fields::new();
     for (key, value) in slot.pairs()? {
@@ -92,12 +92,12 @@ fn member(slot: &Slot<'_>, entry: &Entry) -> Result<Member, TaskError> {
     }
     let name = |key: &str| fields.get(key).map(|entry| Slot::new(key, entry).string()).transpose();
     if let Some(group) = name("group")? {
-        return Ok(Member::Group(group, fields));
+        return Ok(GroupMember::Group(group, fields));
     }
     match name("task")? {
         Some(task) => {
             fields.remove("task");
-            Ok(Member::Task(task, fields))
+            Ok(GroupMember::Task(task, fields))
         }
         None => Err(slot.error("an entry with keys needs `task` or `group`")),
     }

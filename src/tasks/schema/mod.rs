@@ -16,7 +16,7 @@ pub mod value;
 pub use fewshot::{FewshotConfig, Samples};
 pub use field::{Field, OutputType};
 pub use generation::Generation;
-pub use group::{GroupConfig, GroupMetric, Member};
+pub use group::{GroupConfig, GroupMember, GroupMetric};
 pub use metric::{FilterConfig, FilterStep, MetricConfig, MetricSpec};
 pub use source::{Fields, Loader, Location, Origin};
 pub use submission::Submission;

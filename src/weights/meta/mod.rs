@@ -245,7 +245,8 @@ fn side_by_side(parts: &[&[u8]], rows: usize) -> Vec<u8> {
     let per_task = (TASK_BYTES / width).max(1);
     out.par_chunks_mut(per_task * width).enumerate().for_each(|(task, chunk)| {
         for (row, out) in chunk.chunks_exact_mut(width).enumerate() {
-            let (row, mut rest) = (task * per_task + row, out);
+            let row = task * per_task + row;
+            let mut rest = out;
             for (part, &width) in parts.iter().zip(&widths) {
                 let (to, after) = rest.split_at_mut(width);
                 to.copy_from_slice(&part[row * width..(row + 1) * width]);

@@ -149,7 +149,8 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn extend(&mut self, items: Vec<Value>) -> Outcome {
-        let (depth, top) = (self.depth_above(&items)?, self.top()?);
+        let depth = self.depth_above(&items)?;
+        let top = self.top()?;
         self.deepen(top, depth);
         match self.objects.get_mut(top) {
             Some(Object::List(list)) => list.extend(items),
@@ -163,7 +164,8 @@ impl<'a> Machine<'a> {
         if !rest.is_empty() {
             return Err(self.inconsistent("a value for each key", "a key without one"));
         }
-        let (depth, top) = (self.depth_above(&items)?, self.top()?);
+        let depth = self.depth_above(&items)?;
+        let top = self.top()?;
         self.deepen(top, depth);
         match self.objects.get_mut(top) {
             Some(Object::Dict(entries)) => entries.extend(pairs.iter().map(|[key, value]| (*key, *value))),

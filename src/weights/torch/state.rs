@@ -56,7 +56,8 @@ fn dict(objects: &Objects, value: Value) -> Option<Entries<'_>> {
 impl<'a> Walk<'a> {
     /// The single inner dictionary that has tensors, if there are none beside it.
     fn only_dict_with_tensors(&self, entries: Entries<'a>) -> Option<Entries<'a>> {
-        let (mut only, mut seen) = (None, HashSet::new());
+        let mut only = None;
+        let mut seen = HashSet::new();
         for (_, value) in entries {
             if self.holds_tensors(*value, &mut seen) {
                 match (only, dict(self.objects, *value)) {
