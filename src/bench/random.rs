@@ -78,11 +78,10 @@ fn values(count: usize, columns: usize, seed: u64) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::config::LlamaConfig;
-    use crate::config::tests::smollm2_135m;
 
     #[test]
     fn the_tensors_are_those_of_the_shape() {
-        let config = LlamaConfig { num_hidden_layers: 2, vocab_size: 64, ..smollm2_135m() };
+        let config = LlamaConfig { num_hidden_layers: 2, vocab_size: 64, ..LlamaConfig::SMOLLM2_135M };
         let source = RandomTensors::new(&config.shape());
         let elements: usize = source.tensors().iter().map(TensorInfo::elements).sum();
         assert_eq!(elements as u64, config.shape().parameters());
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn values_are_small_and_of_both_signs_and_the_same_again() {
-        let config = LlamaConfig { num_hidden_layers: 1, vocab_size: 64, ..smollm2_135m() };
+        let config = LlamaConfig { num_hidden_layers: 1, vocab_size: 64, ..LlamaConfig::SMOLLM2_135M };
         let source = RandomTensors::new(&config.shape());
         let values = source.tensor("model.layers.0.mlp.down_proj.weight").unwrap().to_f32().unwrap();
         assert_eq!(values.len(), 576 * 1536);

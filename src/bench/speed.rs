@@ -104,7 +104,7 @@ mod tests {
             num_attention_heads: 2,
             num_key_value_heads: 1,
             head_dim: 4,
-            ..crate::config::tests::smollm2_135m()
+            ..crate::config::LlamaConfig::SMOLLM2_135M
         }
     }
 

@@ -41,6 +41,49 @@ pub struct LlamaConfig {
 }
 
 impl LlamaConfig {
+    /// LLaMA-7B, as released.
+    pub const LLAMA_7B: Self = Self {
+        vocab_size: 32_000,
+        hidden_size: 4096,
+        intermediate_size: 11_008,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: 32,
+        head_dim: 128,
+        max_position_embeddings: 2048,
+        rms_norm_eps: 1e-6,
+        rope_theta: 1e4,
+        rope_scaling: RopeScaling::None,
+        tie_word_embeddings: false,
+        attention_bias: false,
+        mlp_bias: false,
+    };
+    /// TinyLlama-1.1B, as released.
+    pub const TINYLLAMA_1B: Self = Self {
+        hidden_size: 2048,
+        intermediate_size: 5632,
+        num_hidden_layers: 22,
+        num_key_value_heads: 4,
+        head_dim: 64,
+        rms_norm_eps: 1e-5,
+        ..Self::LLAMA_7B
+    };
+    /// SmolLM2-135M, as released.
+    pub const SMOLLM2_135M: Self = Self {
+        vocab_size: 49_152,
+        hidden_size: 576,
+        intermediate_size: 1536,
+        num_hidden_layers: 30,
+        num_attention_heads: 9,
+        num_key_value_heads: 3,
+        head_dim: 64,
+        max_position_embeddings: 8192,
+        rms_norm_eps: 1e-5,
+        rope_theta: 1e5,
+        tie_word_embeddings: true,
+        ..Self::LLAMA_7B
+    };
+
     /// Query heads that share one key-value head.
     pub fn queries_per_kv_head(&self) -> usize {
         self.num_attention_heads / self.num_key_value_heads
@@ -124,48 +167,18 @@ impl LlamaConfig {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn smollm2_135m() -> LlamaConfig {
-        LlamaConfig {
-            vocab_size: 49152,
-            hidden_size: 576,
-            intermediate_size: 1536,
-            num_hidden_layers: 30,
-            num_attention_heads: 9,
-            num_key_value_heads: 3,
-            head_dim: 64,
-            max_position_embeddings: 8192,
-            rms_norm_eps: 1e-5,
-            rope_theta: 1e5,
-            rope_scaling: RopeScaling::None,
-            tie_word_embeddings: true,
-            attention_bias: false,
-            mlp_bias: false,
-        }
-    }
 
     #[test]
     fn parameters_match_the_published_counts() {
-        assert_eq!(smollm2_135m().shape().parameters(), 134_515_008);
-        let llama_7b = LlamaConfig {
-            vocab_size: 32000,
-            hidden_size: 4096,
-            intermediate_size: 11008,
-            num_hidden_layers: 32,
-            num_attention_heads: 32,
-            num_key_value_heads: 32,
-            head_dim: 128,
-            tie_word_embeddings: false,
-            ..smollm2_135m()
-        };
-        assert_eq!(llama_7b.shape().parameters(), 6_738_415_616);
+        assert_eq!(LlamaConfig::SMOLLM2_135M.shape().parameters(), 134_515_008);
+        assert_eq!(LlamaConfig::LLAMA_7B.shape().parameters(), 6_738_415_616);
     }
 
     #[test]
     fn numbers_that_do_not_fit_are_named() {
-        let good = smollm2_135m();
+        let good = LlamaConfig::SMOLLM2_135M;
         assert!(good.check("config.json").is_ok());
         let cases: [(&str, LlamaConfig); 6] = [
             ("num_key_value_heads", LlamaConfig { num_key_value_heads: 2, ..good.clone() }),
@@ -186,7 +199,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_written_as_json_is_read_as_the_same() {
-        let plain = smollm2_135m();
+        let plain = LlamaConfig::SMOLLM2_135M;
         let linear = RopeScaling::Linear { factor: 2.5 };
         let dynamic = RopeScaling::Dynamic { factor: 4.0 };
         for config in [

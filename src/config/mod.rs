@@ -27,5 +27,4 @@ pub use shape::{HEAD, ModuleShape, Shape};
 #[cfg(test)]
 pub(crate) mod tests {
     pub(crate) use super::bloom::tests::bloom_7b;
-    pub(crate) use super::llama::tests::smollm2_135m;
 }

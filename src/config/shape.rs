@@ -217,7 +217,7 @@ impl BloomConfig {
 mod tests {
     use super::*;
     use crate::config::ModelConfig;
-    use crate::config::tests::{bloom_7b, smollm2_135m};
+    use crate::config::tests::bloom_7b;
 
     #[test]
     fn parameters_are_the_numbers_of_all_tensors() {
@@ -226,9 +226,9 @@ mod tests {
             attention_bias: true,
             mlp_bias: true,
             head_dim: 32,
-            ..smollm2_135m()
+            ..LlamaConfig::SMOLLM2_135M
         };
-        for config in [smollm2_135m().into(), untied.into(), ModelConfig::Bloom(bloom_7b())] {
+        for config in [LlamaConfig::SMOLLM2_135M.into(), untied.into(), ModelConfig::Bloom(bloom_7b())] {
             let shape = config.shape();
             let numbers = shape.tensors().map(|(_, shape)| shape.iter().product::<usize>() as u64);
             assert_eq!(numbers.sum::<u64>(), shape.parameters());
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn names_are_those_of_transformers() {
         let names = |config: ModelConfig| config.shape().tensors().map(|(name, _)| name).collect::<Vec<_>>();
-        let llama = names(smollm2_135m().into());
+        let llama = names(LlamaConfig::SMOLLM2_135M.into());
         for name in ["model.embed_tokens.weight", "model.layers.29.mlp.down_proj.weight", "model.norm.weight"]
         {
             assert!(llama.iter().any(|found| found == name), "{name}");

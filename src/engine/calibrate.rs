@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_speed_is_a_number_above_zero() {
-        let config = crate::config::LlamaConfig { hidden_size: 64, ..crate::config::tests::smollm2_135m() };
+        let config =
+            crate::config::LlamaConfig { hidden_size: 64, ..crate::config::LlamaConfig::SMOLLM2_135M };
         let Speed { linear, attention } = calibrate(&Native::new(Precision::Exact), &config.into());
         assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
     }

@@ -43,7 +43,8 @@ pub struct ScoreRequest {
 impl ScoreRequest {
     /// How many tokens are put into a model: all but the very last.
     pub fn inputs(&self) -> usize {
-        (self.context.len() + self.continuation.len()).saturating_sub(1)
+        let tokens = self.context.len() + self.continuation.len();
+        tokens.checked_sub(1).expect("there is a token before what is scored")
     }
 
     /// How many tokens a model with `max_length` positions cuts from the left of this request.

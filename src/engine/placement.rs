@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_default_wave_fits_its_memory() {
-        let small = crate::config::tests::smollm2_135m();
+        let small = crate::config::LlamaConfig::SMOLLM2_135M;
         let large = crate::config::LlamaConfig {
             hidden_size: 4096,
             intermediate_size: 11008,

@@ -123,7 +123,7 @@ pub(crate) fn prevailing<'a>(tensors: impl Iterator<Item = (Dtype, &'a [usize])>
     let mut elements: BTreeMap<&str, (usize, Dtype)> = BTreeMap::new();
     for (dtype, shape) in tensors {
         let (sum, _) = elements.entry(dtype.name()).or_insert((0, dtype));
-        *sum = sum.saturating_add(shape.iter().fold(1, |product, &dim| product.saturating_mul(dim)));
+        *sum += shape.iter().product::<usize>();
     }
     elements
         .into_values()

@@ -118,7 +118,7 @@ mod tests {
     fn sizes_beyond_counting_are_refused() {
         let info =
             |name: &str, rows| TensorInfo { name: name.to_owned(), dtype: Dtype::BF16, shape: vec![rows, 1] };
-        let config = crate::config::tests::smollm2_135m().into();
+        let config = crate::config::LlamaConfig::SMOLLM2_135M.into();
         let matmul = Native::new(Precision::Exact);
         let count = |tensors: &[TensorInfo]| Footprint::new(tensors, &config, &matmul);
         assert!(count(&[info("lm_head.weight", 1 << 61)]).is_ok());

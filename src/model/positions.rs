@@ -145,11 +145,10 @@ pub fn bias(scores: &mut [f32], slope: f32, first_key: usize, query: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::smollm2_135m;
 
     #[test]
     fn a_turn_keeps_lengths_and_depends_on_distance_alone() {
-        let config = LlamaConfig { head_dim: 8, ..smollm2_135m() };
+        let config = LlamaConfig { head_dim: 8, ..LlamaConfig::SMOLLM2_135M };
         let wave = Wave::sequence(&[0; 40]);
         let rotation = Rotation::new(&config, &wave);
         let mut x = Array2::from_shape_fn((40, 16), |(_, j)| (j as f32 * 0.7).sin());
@@ -162,8 +161,9 @@ mod tests {
 
     #[test]
     fn dynamic_scaling_begins_beyond_the_trained_context() {
-        let dynamic = LlamaConfig { rope_scaling: RopeScaling::Dynamic { factor: 8.0 }, ..smollm2_135m() };
-        let plain = inverse_frequencies(&smollm2_135m(), 10);
+        let dynamic =
+            LlamaConfig { rope_scaling: RopeScaling::Dynamic { factor: 8.0 }, ..LlamaConfig::SMOLLM2_135M };
+        let plain = inverse_frequencies(&LlamaConfig::SMOLLM2_135M, 10);
         assert_eq!(inverse_frequencies(&dynamic, 8192), plain);
         let longer = inverse_frequencies(&dynamic, 9000);
         assert!(longer[0] == plain[0] && longer[31] < plain[31]);
@@ -177,7 +177,7 @@ mod tests {
             high_freq_factor: 4.0,
             original_max_position_embeddings: 8192.0,
         };
-        let config = LlamaConfig { rope_theta: 5e5, rope_scaling: scaling, ..smollm2_135m() };
+        let config = LlamaConfig { rope_theta: 5e5, rope_scaling: scaling, ..LlamaConfig::SMOLLM2_135M };
         let plain =
             inverse_frequencies(&LlamaConfig { rope_scaling: RopeScaling::None, ..config.clone() }, 1);
         let scaled = inverse_frequencies(&config, 1);

@@ -75,3 +75,20 @@ pub fn read_record(folder: &Path) -> Result<RunRecord, RunError> {
     let name = path.display().to_string();
     yaml::parse(&name, &text).during(|| format!("{name}: expected the description of a run"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_description_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(RUN_FILE), "suites: [a]\nmodels: [\n").unwrap();
+        let error = read_record(folder.path()).unwrap_err();
+        assert!(error.to_string().ends_with("run.yaml: expected the description of a run"), "{error}");
+        let cause = error.source().unwrap().to_string();
+        assert!(cause.contains("run.yaml:"), "{cause}");
+    }
+}

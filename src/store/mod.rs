@@ -229,7 +229,7 @@ fn in_layers(tensors: &[TensorInfo]) -> Vec<TensorInfo> {
 fn locked_inputs(inputs: &[InputRecord]) -> Result<Vec<LockedInput>, FormError> {
     let file = |file: &InputFile| {
         let about = std::fs::metadata(&file.path).map_err(|e| FormError::io(&file.path, "read", e))?;
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file.path.file_name().expect("a file has a name").to_string_lossy().into_owned();
         Ok(LockedFile { name, size: about.len(), sha256: file.sha256.clone() })
     };
     let input = |input: &InputRecord| {

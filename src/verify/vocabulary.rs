@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::files::{FileSum, unreadable};
 use super::{Check, Finding};
+use crate::config::ConfigError;
 use crate::config::hf::read_map;
 use crate::registry::TokenizerRecord;
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -132,7 +133,14 @@ impl Vocabulary<'_> {
         let mut findings = Vec::new();
         for file in ["tokenizer_config.json", "special_tokens_map.json"] {
             let path = folder.join(file);
-            let Ok(object) = read_map(&path) else { continue };
+            let object = match read_map(&path) {
+                Ok(object) => object,
+                Err(ConfigError::Missing { .. }) => continue,
+                Err(error) => {
+                    findings.push(Finding::warning(Check::Vocabulary, error.to_string()));
+                    continue;
+                }
+            };
             let empty: Vec<&str> = ["bos_token", "eos_token", "unk_token"]
                 .into_iter()
                 .filter(|key| {

@@ -72,6 +72,7 @@ impl<'a> TensorView<'a> {
             let (tensor, shape) = (self.info.name.clone(), self.info.shape.clone());
             return Err(WeightsError::NotWholeBlocks { tensor, dtype: to, shape });
         };
+        from.check_length(self.info.elements(), self.data.len())?;
         let bytes_of = |dtype: Dtype| PIECE / dtype.block_size() * dtype.block_bytes();
         let mut out = vec![0; length];
         out.par_chunks_mut(bytes_of(to))

@@ -31,7 +31,7 @@ pub use error::WeightsError;
 pub use finite::NonFinite;
 pub use gguf::{GgufFile, MetadataKindError};
 pub(crate) use mapped::MappedFile;
-pub use meta::{MetaShards, verify_checklist};
+pub use meta::{Join, MetaShards, join, verify_checklist};
 pub use open::{
     INDEX_FILE, SINGLE_FILE, TORCH_INDEX_FILE, TORCH_SINGLE_FILE, is_gguf, is_hf_layout, is_weights, open,
 };
@@ -80,13 +80,14 @@ impl TensorView<'_> {
         Ok(out)
     }
 
-    /// Widens the elements from number `first` on, as many as `out` holds; both are whole blocks.
+    /// Widens the elements from number `first` on, as many as `out` holds.
+    ///
+    /// # Panics
+    /// If they are no whole blocks, or not all in the tensor.
     pub fn widen_from(&self, first: usize, out: &mut [f32]) -> Result<(), WeightsError> {
         let dtype = self.info.dtype;
         let bytes = |elements| dtype.bytes_for(elements).expect("whole blocks inside the tensor");
-        let start = bytes(first);
-        // What is missing is refused by the length check of `widen`.
-        dtype.widen(self.data.get(start..start + bytes(out.len())).unwrap_or_default(), out)
+        dtype.widen(&self.data[bytes(first)..bytes(first + out.len())], out)
     }
 }
 

@@ -122,7 +122,7 @@ fn elsewhere(folder: &Path) -> Result<Option<(String, String)>, WeightsError> {
         if is_hf_layout(&path) || MetaShards::is_in(&path) {
             models.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
-        encrypted = encrypted.saturating_add(usize::from(ending(&path) == Some("enc")));
+        encrypted += usize::from(ending(&path) == Some("enc"));
     }
     models.sort();
     models.truncate(8);

@@ -10,6 +10,7 @@ mod hub;
 mod large;
 mod lineage;
 mod lineage_eval;
+mod malformed;
 mod model_config;
 mod prompt_templates;
 mod prompts;

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::malformed::{self, read_all};
 use crate::support::alone::alone;
 use crate::support::shared::kit;
 use serde_json::Value;
@@ -10,14 +11,8 @@ use zoo::base::digest::sha256;
 use zoo::base::progress::Silent;
 use zoo::forms::{FormError, HfModel, MetaAsHf, SidecarContent};
 use zoo::weights::{
-    self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, WeightsError, verify_checklist,
+    self, Dtype, ShardedWeights, TORCH_INDEX_FILE, TensorSource, TorchFile, verify_checklist,
 };
-
-/// Address space that reading all malformed files may add; the allocator itself reserves 64 or 128 MiB for each
-/// thread.
-const ADDRESS_SPACE_KIB: u64 = 768 * 1024;
-/// Longest time for one malformed file.
-const SECONDS: f64 = 2.0;
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -38,81 +33,23 @@ fn assert_equal(source: &dyn TensorSource, case: &Value, what: &str) {
     assert_eq!(kept.count(), tensors.len(), "{what}");
 }
 
-/// Reads every tensor of a source.
-fn read_all(source: &dyn TensorSource) -> Result<(), WeightsError> {
-    for info in source.tensors() {
-        let view = source.tensor(&info.name)?;
-        assert_eq!(info.dtype.bytes_for(info.elements()), Some(view.data.len()), "{}", info.name);
+/// Opens and reads a case.
+fn read(path: &Path) -> Result<(), FormError> {
+    if !path.is_dir() {
+        return Ok(read_all(&TorchFile::open(path)?)?);
     }
-    Ok(())
-}
-
-/// What opening and reading a case gives, as a class of `malformed.json`.
-fn outcome(path: &Path) -> String {
-    let result = if path.is_dir() {
-        // The digests are compared on request only; here they are asked for.
-        let list = path.join("checklist.chk");
-        let verified = if list.is_file() { verify_checklist(&list, &Silent).map(drop) } else { Ok(()) };
-        let opened = verified.map_err(FormError::from).and_then(|()| MetaAsHf::open(path));
-        opened.and_then(|model| Ok(read_all(&model.tensors)?))
-    } else {
-        TorchFile::open(path).and_then(|file| read_all(&file)).map_err(FormError::from)
-    };
-    match result {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => {
-            let text = error.to_string();
-            assert!(text.contains("expected") && text.contains("found") && text.len() < 1000, "{text}");
-            assert!(text.contains(path.to_str().unwrap()), "{text}");
-            if std::env::var_os("SHOW").is_some() {
-                eprintln!("{text}");
-            }
-            error.fault_kind().map_or_else(|| format!("no fault: {error}"), |kind| kind.to_string())
-        }
+    // The digests are compared on request only; here they are asked for.
+    let list = path.join("checklist.chk");
+    if list.is_file() {
+        verify_checklist(&list, &Silent)?;
     }
-}
-
-/// Whether `outcome` is one that `class` allows.
-fn allowed(class: &str, outcome: &str) -> bool {
-    class.split(" or ").any(|one| one == outcome || (one == "refused" && outcome != "ok"))
-}
-
-/// The largest address space this process has had, in KiB; 0 where the system does not tell.
-fn peak_address_space() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+    Ok(read_all(&MetaAsHf::open(path)?.tensors)?)
 }
 
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn malformed_files_get_the_error_of_their_class() {
-    alone(malformed_files);
-}
-
-fn malformed_files() {
-    let Some(kit) = kit() else { return };
-    let expected = json(&kit.join("expected/malformed.json"));
-    let before = peak_address_space();
-    let (mut seen, mut wrong) = (0, Vec::new());
-    for case in expected["files"].as_array().unwrap() {
-        let (file, class) = (case["file"].as_str().unwrap(), case["class"].as_str().unwrap());
-        if !file.starts_with("malformed/torch/") && !file.starts_with("malformed/meta/") {
-            continue;
-        }
-        seen += 1;
-        let start = std::time::Instant::now();
-        let outcome = outcome(&kit.join(file));
-        let seconds = start.elapsed().as_secs_f64();
-        assert!(seconds < SECONDS, "{file} took {seconds} s");
-        if !allowed(class, &outcome) {
-            wrong.push(format!("{file}: expected {class}, found {outcome} ({})", case["expect"]));
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {seen} cases:\n{}", wrong.len(), wrong.join("\n"));
-    let grown = peak_address_space() - before;
-    assert!(grown < ADDRESS_SPACE_KIB, "reading the cases took {grown} KiB of address space");
-    assert!(seen >= 80, "only {seen} cases were found");
+    alone(|| malformed::check(&["torch", "meta"], 80, read));
 }
 
 #[test]

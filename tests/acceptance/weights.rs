@@ -3,97 +3,31 @@
 
 use std::path::Path;
 
+use crate::malformed::{self, read_all};
 use crate::support::alone::alone;
 use crate::support::shared::shared;
 use serde_json::Value;
 use zoo::base::digest::sha256;
-use zoo::forms::GgufAsHf;
-use zoo::weights::{
-    self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource, WeightsError,
-};
+use zoo::forms::{FormError, GgufAsHf};
+use zoo::weights::{self, GgufFile, INDEX_FILE, NonFinite, SafetensorsFile, ShardedWeights, TensorSource};
 
 /// Largest relative error of a Q8_0 value against its f32 source, in units of the block's largest magnitude:
 /// half a step of 1/127, and the rounding of the scale to f16.
 const Q8_0_TOLERANCE: f32 = 0.5 / 127.0 + 1.0 / 1024.0;
 
-/// Address space that reading all malformed files may add. The smallest bomb among them asks for 1 GiB at once; the
-/// allocator itself reserves 64 or 128 MiB for each thread.
-const ADDRESS_SPACE_KIB: u64 = 768 * 1024;
-
-/// Reads every tensor of a source.
-fn read_all(source: &dyn TensorSource) -> Result<(), WeightsError> {
-    for info in source.tensors() {
-        let view = source.tensor(&info.name)?;
-        assert_eq!(info.dtype.bytes_for(info.elements()), Some(view.data.len()), "{}", info.name);
-        if info.dtype.is_widenable() {
-            view.to_f32()?;
-        }
-    }
-    Ok(())
-}
-
-/// What opening and reading a case gives, as a class of `malformed.json`.
-fn outcome(path: &Path) -> String {
-    let result = match path.extension().and_then(|e| e.to_str()) {
-        Some("gguf") => GgufFile::open(path).and_then(|file| read_all(&file)),
-        Some("safetensors") => SafetensorsFile::open(path).and_then(|file| read_all(&file)),
-        _ => ShardedWeights::open(path.join(INDEX_FILE)).and_then(|source| read_all(&source)),
-    };
-    match result {
-        Ok(()) => "ok".to_owned(),
-        Err(error) => {
-            let text = error.to_string();
-            assert!(text.contains("expected") && text.contains("found") && text.len() < 1000, "{text}");
-            error.fault_kind().map_or_else(|| format!("no fault: {error}"), |kind| kind.to_string())
-        }
-    }
-}
-
-/// Whether `outcome` is one that `class` allows.
-fn allowed(class: &str, outcome: &str) -> bool {
-    match class {
-        // The format is fine; that something is odd is said elsewhere, see the tests below.
-        "warning" | "non-finite values" => outcome == "ok",
-        _ => class.split(" or ").any(|one| one == outcome || (one == "refused" && outcome != "ok")),
-    }
-}
-
-/// The largest address space this process has had, in KiB; 0 where the system does not tell.
-fn peak_address_space() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+/// Opens and reads a case.
+fn read(path: &Path) -> Result<(), FormError> {
+    Ok(match path.extension().and_then(|ending| ending.to_str()) {
+        Some("gguf") => read_all(&GgufFile::open(path)?),
+        Some("safetensors") => read_all(&SafetensorsFile::open(path)?),
+        _ => read_all(&ShardedWeights::open(path.join(INDEX_FILE))?),
+    }?)
 }
 
 #[test]
 #[ignore = "needs the shared reference folder"]
 fn malformed_files_get_the_error_of_their_class() {
-    alone(malformed_files);
-}
-
-fn malformed_files() {
-    let Some(shared) = shared() else { return };
-    let kit = shared.join("lineage-kit");
-    let text = std::fs::read_to_string(kit.join("expected/malformed.json")).unwrap();
-    let expected: Value = serde_json::from_str(&text).unwrap();
-    let before = peak_address_space();
-    let (mut seen, mut wrong) = (0, Vec::new());
-    for case in expected["files"].as_array().unwrap() {
-        let (file, class) = (case["file"].as_str().unwrap(), case["class"].as_str().unwrap());
-        let room = file.split('/').nth(1).unwrap();
-        if !["safetensors", "gguf", "index"].contains(&room) {
-            continue;
-        }
-        seen += 1;
-        let outcome = outcome(&kit.join(file));
-        if !allowed(class, &outcome) {
-            wrong.push(format!("{file}: expected {class}, found {outcome} ({})", case["expect"]));
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {seen} cases:\n{}", wrong.len(), wrong.join("\n"));
-    let grown = peak_address_space() - before;
-    assert!(grown < ADDRESS_SPACE_KIB, "reading the cases took {grown} KiB of address space");
-    assert!(seen >= 100, "only {seen} cases were found");
+    alone(|| malformed::check(&["safetensors", "gguf", "index"], 100, read));
 }
 
 #[test]

@@ -350,6 +350,17 @@ mod tests {
     }
 
     #[test]
+    fn a_part_without_a_card_is_an_error_also_among_several_models() {
+        let registry = Registry::load(None).unwrap();
+        let given = [given("llama-7b", Path::new("."))];
+        let mut card = registry.card("chinese-alpaca-plus-7b").unwrap().clone();
+        assert_eq!(given_for(&card, &registry, &given).unwrap(), given);
+        card.release.merge_order.push("nobody".to_owned());
+        let error = given_for(&card, &registry, &given).unwrap_err().to_string();
+        assert!(error.contains("no card is called nobody"), "{error}");
+    }
+
+    #[test]
     fn without_a_card_parts_are_named_by_role() {
         let here = Path::new(".");
         let parts = [given("base", here), given("adapter", here), given("adapter", here)];

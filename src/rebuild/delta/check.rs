@@ -169,9 +169,10 @@ impl Pair<'_> {
     fn check_rows(&self) -> Result<(), Box<Refusal>> {
         for name in [EMBEDDING, OUTPUT] {
             let count = |model| find(model, name).and_then(|info| info.shape.first().copied());
+            // The names are the same on both sides; a scalar has no rows, and its shape is compared next.
             let (Some(base), Some(released)) = (count(self.base), count(self.released)) else { continue };
             let added = usize::from(self.rule.appends_to(name));
-            if self.rule.replaces(name) || released == base.saturating_add(added) {
+            if self.rule.replaces(name) || released.checked_sub(added) == Some(base) {
                 continue;
             }
             let expected = match self.rule.appended {
@@ -206,17 +207,24 @@ impl Pair<'_> {
 
     fn check_shapes(&self) -> Result<(), Box<Refusal>> {
         for info in learned(self.released) {
-            let Some(base) = find(self.base, &info.name) else { continue };
+            let base = find(self.base, &info.name).expect("the names are the same on both sides");
             let mut shape = base.shape.clone();
-            if let Some(rows) = shape.first_mut().filter(|_| self.rule.appends_to(&info.name)) {
-                *rows = rows.saturating_add(1);
+            let appends = self.rule.appends_to(&info.name);
+            if let Some(rows) = shape.first_mut().filter(|_| appends) {
+                *rows += 1;
             }
             // A replaced matrix may have other rows, but it feeds layers of the base's width.
             let fits = if self.rule.replaces(&info.name) {
-                info.shape.get(1..) == shape.get(1..)
+                info.shape.len() == shape.len() && info.shape.get(1..) == shape.get(1..)
             } else {
                 info.shape == shape
             };
+            if appends && shape.len() != 2 {
+                let found = format!("shape {:?}", base.shape);
+                let advice = "take the original LLaMA as base";
+                let place = place(self.base, &info.name);
+                return Err(Refusal::new(place, "a matrix, which gets one row more", found, advice));
+            }
             if !fits {
                 return Err(Refusal::new(
                     place(self.released, &info.name),
@@ -259,13 +267,10 @@ fn rows(model: &HfModel) -> Result<Option<f64>, FormError> {
     let Some(info) = find(model, EMBEDDING) else { return Ok(None) };
     let &[rows, columns] = info.shape.as_slice() else { return Ok(None) };
     let view = model.tensors.tensor(EMBEDDING)?;
-    let row_bytes = info.dtype.bytes_for(columns).unwrap_or(0);
     let mut values = vec![0.0; columns];
     let mut means = Vec::new();
     for row in (0..rows).step_by((rows / SAMPLED_ROWS).max(1)) {
-        let start = row.saturating_mul(row_bytes);
-        let bytes = view.data.get(start..start.saturating_add(row_bytes)).unwrap_or_default();
-        info.dtype.widen(bytes, &mut values)?;
+        view.widen_from(row * columns, &mut values)?;
         means.push(magnitude(&values));
     }
     means.sort_by(f64::total_cmp);

@@ -22,20 +22,20 @@ const COLUMNS: usize = 256;
 ///
 /// # Errors
 /// [`WeightsError::NotWidenable`] for integers.
+///
+/// # Panics
+/// For what is no matrix, or has a type of blocks.
 pub(super) fn mean_row(matrix: &TensorView<'_>) -> Result<Vec<f32>, WeightsError> {
-    let &[rows, columns] = matrix.info.shape.as_slice() else { return Ok(Vec::new()) };
-    let dtype = matrix.info.dtype;
-    let row_bytes = dtype.bytes_for(columns).unwrap_or(0);
+    let &[rows, columns] = matrix.info.shape.as_slice() else {
+        panic!("{}: only a matrix has a mean row", matrix.info.name);
+    };
     let mut means = vec![0.0f32; columns];
     means.par_chunks_mut(COLUMNS).enumerate().try_for_each(|(block, means)| {
-        let start = dtype.bytes_for(block * COLUMNS).unwrap_or(0);
-        let length = dtype.bytes_for(means.len()).unwrap_or(0);
         let mut values = [0.0f32; COLUMNS];
-        let values = values.get_mut(..means.len()).unwrap_or_default();
+        let values = &mut values[..means.len()];
         let mut sum = Cascade::new(rows);
         for row in 0..rows {
-            let at = row * row_bytes + start;
-            dtype.widen(matrix.data.get(at..at + length).unwrap_or_default(), values)?;
+            matrix.widen_from(row * columns + block * COLUMNS, values)?;
             sum.add(values);
         }
         for (mean, sum) in means.iter_mut().zip(sum.finish()) {
@@ -82,11 +82,10 @@ impl Cascade {
 
     /// Moves what the level below has summed into `level`.
     fn carry(&mut self, level: usize) {
-        if let Some([below, this]) = self.levels.get_mut(level - 1..=level) {
-            for (sum, carried) in this.iter_mut().zip(below) {
-                *sum += *carried;
-                *carried = 0.0;
-            }
+        let [below, this] = self.levels.get_disjoint_mut([level - 1, level]).expect("two of the levels");
+        for (sum, carried) in this.iter_mut().zip(below) {
+            *sum += *carried;
+            *carried = 0.0;
         }
     }
 

@@ -138,19 +138,17 @@ impl Delta {
         released: &TensorView<'_>,
         out: &mut [u8],
     ) -> Result<(), WeightsError> {
-        let columns = base.info.shape.get(1).copied().unwrap_or(0);
+        let &[_, columns] = base.info.shape.as_slice() else {
+            panic!("{}: that what gets a row is a matrix was checked", base.info.name);
+        };
         let row: Vec<u8> = match self.rule.appended {
             AppendedRow::Mean => mean::mean_row(base)?.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            AppendedRow::None | AppendedRow::Zero => {
-                vec![0; Dtype::F32.bytes_for(columns).unwrap_or(0)]
-            }
+            AppendedRow::Zero => vec![0; columns * size_of::<f32>()],
+            AppendedRow::None => panic!("{}: the rule adds no row", base.info.name),
         };
-        let old = base.info.elements();
-        let old_released = released.info.dtype.bytes_for(old).unwrap_or(0);
-        let (released_rows, released_row) =
-            released.data.split_at_checked(old_released).unwrap_or((&released.data, &[]));
-        let split = self.rule.dtype.bytes_for(old).unwrap_or(0).min(out.len());
-        let (rows, last) = out.split_at_mut(split);
+        let old = |dtype: Dtype| dtype.bytes_for(base.info.elements()).expect("types of whole elements");
+        let (released_rows, released_row) = released.data.split_at(old(released.info.dtype));
+        let (rows, last) = out.split_at_mut(old(self.rule.dtype));
         let operand = |dtype, bytes| Operand { dtype, bytes };
         let (dtype, released) = (self.rule.dtype, released.info.dtype);
         add(operand(base.info.dtype, &base.data), operand(released, released_rows), dtype, rows)?;

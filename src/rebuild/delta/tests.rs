@@ -154,6 +154,11 @@ fn other_sizes_names_shapes_and_types_are_refused() {
     contains(&text, &["base: model.layers.1.mlp.up_proj.weight", "none of that name"]);
     let other = difference(&tiny(), 0).with(name, &[HIDDEN, 6], vec![0.0; 24]);
     contains(&refused(tiny(), other, DeltaRule::VICUNA), &["shape [6, 4]", "found [4, 6]"]);
+    let flat = |memory: MemorySource, rows| memory.with(EMBEDDING, &[rows], vec![0.5; rows]);
+    let text = refused(flat(tiny(), 4), flat(difference(&tiny(), 1), 5), DeltaRule::VICUNA_V0);
+    contains(&text, &["base: model.embed_tokens.weight", "a matrix, which gets one row more", "[4]"]);
+    let text = refused(tiny(), flat(difference(&tiny(), 0), ROWS), DeltaRule::ZIYA);
+    contains(&text, &["delta: model.embed_tokens.weight", "shape [6, 4]", "found [6]"]);
 }
 
 #[test]

@@ -4,18 +4,14 @@
 //! `config.json`, or −1 for a padding token, and BELLE-LLaMA-13B-2M ships a tokenizer whose special tokens are empty texts; a
 //! model that is run with them never stops or starts wrongly. The ids are corrected, and each correction is said.
 
-use std::fs;
-
 use serde_json::{Map, Value};
 
-use crate::forms::{HfModel, SidecarContent};
+use crate::forms::HfModel;
 
 /// What the ids are.
 const SPECIAL_IDS: [(&str, u64); 2] = [("bos_token_id", 1), ("eos_token_id", 2)];
 /// Padding, where the file says −1: the unknown token, which attention masks hide.
 const PAD: (&str, u64) = ("pad_token_id", 0);
-/// Largest tokenizer_config.json that is looked at.
-const MAX_SETTINGS: u64 = 1 << 20;
 
 /// Corrects the ids in the configuration of a model of LLaMA's type.
 pub(super) fn correct(model: &mut HfModel, warnings: &mut Vec<String>) {
@@ -44,13 +40,8 @@ pub(super) fn correct(model: &mut HfModel, warnings: &mut Vec<String>) {
 /// Says if the tokenizer's settings have empty texts for special tokens.
 pub(super) fn note_empty(model: &HfModel, warnings: &mut Vec<String>) {
     let settings = model.sidecars.iter().find(|sidecar| sidecar.name == "tokenizer_config.json");
-    let text = match settings.map(|sidecar| &sidecar.content) {
-        Some(SidecarContent::Bytes(bytes)) => bytes.clone(),
-        Some(SidecarContent::File(file)) if fs::metadata(file).is_ok_and(|m| m.len() <= MAX_SETTINGS) => {
-            fs::read(file).unwrap_or_default()
-        }
-        _ => return,
-    };
+    // What cannot be read is an error where it is copied or understood; here it only has no empty texts.
+    let Some(Ok(text)) = settings.map(|sidecar| sidecar.content.read()) else { return };
     let Ok(settings) = serde_json::from_slice::<Map<String, Value>>(&text) else { return };
     let empty: Vec<&str> = ["bos_token", "eos_token", "unk_token"]
         .into_iter()

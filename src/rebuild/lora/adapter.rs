@@ -200,8 +200,8 @@ impl Adapter {
                     return Err(Refusal::new(place(name), expected, "another tensor", advice));
                 }
             };
-            let half = halves.entry(module.to_owned()).or_default().get_mut(slot);
-            if let Some(first) = half.and_then(|half| half.replace(name.clone())) {
+            let half = &mut halves.entry(module.to_owned()).or_default()[slot];
+            if let Some(first) = half.replace(name.clone()) {
                 return Err(twice(&place(name), &first));
             }
         }
@@ -221,7 +221,8 @@ impl Adapter {
             let pair = match (a, b) {
                 (Some(a), Some(b)) => Pair { a, b },
                 (Some(a), None) => return Err(missing("lora_B", &a)),
-                (None, b) => return Err(missing("lora_A", &b.unwrap_or_default())),
+                (None, Some(b)) => return Err(missing("lora_A", &b)),
+                (None, None) => unreachable!("a module is listed with its first half"),
             };
             self.pairs.insert(module, pair);
         }
@@ -263,14 +264,15 @@ impl Adapter {
 
     /// The tensor that takes the place of `name` in the model.
     pub(super) fn info_of_saved(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.info(self.saved.get(name)?)
+        let name = self.saved.get(name)?;
+        Some(self.tensors.info(name).expect("saved modules are tensors of the file"))
     }
 
     fn check_ranks(&self, file: &Path) -> Result<(), Box<Refusal>> {
         for (module, pair) in &self.pairs {
             let rank = self.config.rank_of(module);
             for (name, axis, form) in [(&pair.a, 0, "[rank, in]"), (&pair.b, 1, "[out, rank]")] {
-                let shape = self.tensors.info(name).map(|info| info.shape.clone()).unwrap_or_default();
+                let shape = &self.tensors.info(name).expect("both halves are tensors of the file").shape;
                 if shape.len() == 2 && shape.get(axis) == Some(&rank) {
                     continue;
                 }

@@ -167,8 +167,7 @@ impl Fit<'_> {
     /// Saved modules must fit; vocabularies only grow.
     fn check_saved(&self) -> Result<(), Box<Refusal>> {
         for name in self.adapter.saved.keys() {
-            let saved =
-                self.adapter.info_of_saved(name).map(|info| info.shape.as_slice()).unwrap_or_default();
+            let saved = &self.adapter.info_of_saved(name).expect("it is one of those saved").shape;
             let Some(info) = self.base_info(name) else {
                 let expected = format!("a module that {} has", self.base.path.display());
                 let advice = "the adapter belongs to another model: take the base that it was trained on";
@@ -178,15 +177,16 @@ impl Fit<'_> {
             let vocabulary = name == EMBEDDING || name == OUTPUT;
             if saved.len() != info.shape.len()
                 || saved.get(1..) != info.shape.get(1..)
-                || (!vocabulary && saved != info.shape.as_slice())
+                || (!vocabulary && *saved != info.shape)
             {
                 let advice =
                     "the adapter belongs to a model of another size: take the base that it was trained on";
                 let expected = format!("shape {:?}, as in the base", info.shape);
                 return Err(self.refuse(name, expected, format!("{saved:?}"), advice));
             }
-            let (Some(rows), Some(old)) = (saved.first(), info.shape.first()) else { continue };
-            if rows < old {
+            if let (Some(rows), Some(old)) = (saved.first(), info.shape.first())
+                && rows < old
+            {
                 let expected = format!("at least the {old} rows that the model already has");
                 let advice = "vocabularies only grow: merge the adapters in their order (Chinese-LLaMA before \
                               Chinese-Alpaca), and start from the original base";
@@ -223,11 +223,12 @@ impl Fit<'_> {
             return Err(self.refuse("tokenizer.model", expected, found, advice).into());
         };
         // An adapter without an embedding of its own uses the base's, whose padding is not its affair.
-        let padded = rows.is_multiple_of(PADDED_TO) && rows.saturating_sub(tokens) < PADDING;
+        let spare = rows.checked_sub(tokens);
+        let padded = rows.is_multiple_of(PADDED_TO) && spare.is_some_and(|spare| spare < PADDING);
         if tokens == rows || (saved.is_none() && tokens < rows) {
             return Ok(None);
         }
-        if tokens < rows && padded && rule != Rule::ChineseLora {
+        if padded && rule != Rule::ChineseLora {
             return Ok(Some(format!(
                 "{}: {rows} rows for {tokens} tokens; taken as padding to a multiple of {PADDED_TO}",
                 self.adapter.path.display()

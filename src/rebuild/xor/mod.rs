@@ -51,16 +51,16 @@ impl Key {
 
     /// The bytes that block `number` of the data is combined with.
     fn block(&mut self, number: u64) -> Result<&[u8], FormError> {
-        let block = number % self.length.div_ceil(BLOCK as u64).max(1);
+        let block = number % self.length.div_ceil(BLOCK as u64);
         if self.loaded != Some(block) {
             self.loaded = None;
-            let start = block.saturating_mul(BLOCK as u64);
-            let length = usize::try_from(self.length.saturating_sub(start)).unwrap_or(BLOCK).min(BLOCK);
-            self.bytes.resize(length, 0);
+            let start = block * BLOCK as u64;
+            let length = (self.length - start).min(BLOCK as u64);
+            self.bytes.resize(length as usize, 0);
             let read =
                 self.file.seek(SeekFrom::Start(start)).and_then(|_| self.file.read_exact(&mut self.bytes));
             read.map_err(|e| FormError::io(&self.path, "read", e))?;
-            while self.bytes.len() < BLOCK && !self.bytes.is_empty() {
+            while self.bytes.len() < BLOCK {
                 let more = self.bytes.len().min(BLOCK - self.bytes.len());
                 self.bytes.extend_from_within(..more);
             }
@@ -73,6 +73,7 @@ impl Key {
 
 /// `data ^= key`, for a key at least as long.
 fn combine(data: &mut [u8], key: &[u8]) {
+    assert!(key.len() >= data.len(), "a byte of the key for each of the data");
     data.par_chunks_mut(PIECE).zip(key.par_chunks(PIECE)).for_each(|(data, key)| {
         for (byte, key) in data.iter_mut().zip(key) {
             *byte ^= key;

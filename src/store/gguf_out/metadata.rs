@@ -70,7 +70,7 @@ pub(super) fn vocabulary(
     notes: &mut Vec<String>,
 ) -> Result<Metadata, FormError> {
     let embedding = tensors.iter().find(|tensor| tensor.info.name == "token_embd.weight");
-    let rows = embedding.and_then(|tensor| tensor.info.shape.first().copied()).unwrap_or(0);
+    let rows = embedding.expect("a plan has all tensors of a LLaMA").info.shape[0];
     let read = |name: &str| -> Result<Option<Vec<u8>>, TokenizerError> {
         if name == "config.json" {
             return Ok(Some(Json::Object(model.config.clone()).to_string().into_bytes()));

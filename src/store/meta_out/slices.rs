@@ -1,8 +1,6 @@
-//! Meta's names of the tensors, and how each is cut into shards.
+//! Meta's names of the tensors, and how each is cut into shards: along the axis by which the reader joins them.
 //!
-//! Matrices whose outputs are shared out among the processes are cut by rows, those whose inputs are by columns, and
-//! norms are in every shard. Rows of q and k are reordered within the heads of a slice, since slices are whole heads.
-//! Source: `ColumnParallelLinear`, `RowParallelLinear` and `ParallelEmbedding` in Meta's `llama/model.py`.
+//! Rows of q and k are reordered within the heads of a slice, since slices are whole heads.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,7 +10,7 @@ use rayon::prelude::*;
 use crate::config::LlamaConfig;
 use crate::forms::names::{self, Module, Spelling};
 use crate::forms::rows::pairs_from_halves;
-use crate::weights::TensorView;
+use crate::weights::{Join, TensorView, join};
 
 /// How a tensor is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +27,6 @@ pub(super) enum ShardPart {
 impl ShardPart {
     /// The output matrix: rows of the vocabulary, of which the last shard takes the remainder.
     pub(super) const VOCABULARY: ShardPart = ShardPart::Rows { units: None, heads: None, uneven: true };
-    const ROWS: ShardPart = ShardPart::Rows { units: None, heads: None, uneven: false };
 
     /// Whether a tensor of this shape can be cut so; otherwise what is needed.
     pub(super) fn check(self, shape: &[usize], shards: usize) -> Result<(), String> {
@@ -68,15 +65,19 @@ impl ShardPart {
     /// The shape of the slice of a shard.
     pub(super) fn shape(self, shape: &[usize], shard: usize, shards: usize) -> Vec<usize> {
         match (self, shape) {
+            (ShardPart::Replicated, _) => shape.to_vec(),
             (ShardPart::Columns, &[rows, columns]) => vec![rows, columns / shards],
             (ShardPart::Rows { .. }, &[rows, columns]) => vec![self.rows(rows, shard, shards).len(), columns],
-            _ => shape.to_vec(),
+            _ => panic!("what is cut was checked to be a matrix"),
         }
     }
 
     /// The data of the slice of a shard.
     pub(super) fn cut<'a>(self, view: &'a TensorView<'_>, shard: usize, shards: usize) -> Cow<'a, [u8]> {
-        let &[rows, columns] = view.info.shape.as_slice() else { return Cow::Borrowed(&view.data) };
+        let &[rows, columns] = view.info.shape.as_slice() else {
+            assert_eq!(self, ShardPart::Replicated, "what is cut was checked to be a matrix");
+            return Cow::Borrowed(&view.data);
+        };
         let row_bytes = columns * view.info.dtype.block_bytes();
         match self {
             ShardPart::Replicated => Cow::Borrowed(&view.data),
@@ -116,23 +117,29 @@ fn place(module: Module) -> usize {
 /// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
 pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, ShardPart)> {
     let tensor = names::TensorRole::parse(name, Spelling::Hf)?;
-    let (heads, kv_heads) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
-    let (order, part) = match tensor {
-        names::TensorRole::Embedding => ((0, 0), ShardPart::Columns),
-        names::TensorRole::Norm => ((0, 1), ShardPart::Replicated),
-        names::TensorRole::Head => ((0, 2), ShardPart::VOCABULARY),
+    let meta = tensor.name(Spelling::Meta)?;
+    let (queries, keys) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
+    let (order, units, heads) = match tensor {
+        names::TensorRole::Embedding => ((0, 0), None, None),
+        names::TensorRole::Norm => ((0, 1), None, None),
+        names::TensorRole::Head => ((0, 2), None, None),
         names::TensorRole::Layer { layer, .. } if layer >= config.num_hidden_layers => return None,
         names::TensorRole::Layer { layer, module, .. } => {
-            let part = match module {
-                Module::Query => ShardPart::Rows { units: heads, heads, uneven: false },
-                Module::Key => ShardPart::Rows { units: kv_heads, heads: kv_heads, uneven: false },
-                Module::Value => ShardPart::Rows { units: kv_heads, heads: None, uneven: false },
-                Module::Gate | Module::Up => ShardPart::ROWS,
-                Module::Output | Module::Down => ShardPart::Columns,
-                Module::AttentionNorm | Module::MlpNorm => ShardPart::Replicated,
+            let (units, heads) = match module {
+                Module::Query => (queries, queries),
+                Module::Key => (keys, keys),
+                Module::Value => (keys, None),
+                _ => (None, None),
             };
-            ((layer + 1, place(module)), part)
+            ((layer + 1, place(module)), units, heads)
         }
     };
-    Some((order, tensor.name(Spelling::Meta)?, part))
+    let part = match join(&meta)? {
+        Join::Same => ShardPart::Replicated,
+        Join::Columns => ShardPart::Columns,
+        Join::Rows if tensor == names::TensorRole::Head => ShardPart::VOCABULARY,
+        Join::Rows => ShardPart::Rows { units, heads, uneven: false },
+        Join::Dropped => return None,
+    };
+    Some((order, meta, part))
 }

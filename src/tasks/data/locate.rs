@@ -215,7 +215,14 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
         searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
         return None;
     };
-    let folder = dataset.kwargs.get("data_dir").and_then(Value::as_str).unwrap_or_default();
+    let folder = match dataset.kwargs.get("data_dir") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(folder)) => folder,
+        Some(other) => {
+            searched.push(format!("dataset_kwargs.data_dir: expected the name of a folder, found {other}"));
+            return None;
+        }
+    };
     let mut files = Vec::new();
     for pattern in patterns {
         let mut found = Vec::new();

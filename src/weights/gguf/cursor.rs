@@ -103,7 +103,7 @@ impl<'a> Cursor<'a> {
         };
         // Copied before it is checked: the mapped bytes are not ours alone.
         String::from_utf8(bytes.to_vec()).map_err(|error| {
-            let first = self.last.saturating_add(error.utf8_error().valid_up_to());
+            let first = self.last + error.utf8_error().valid_up_to();
             let found = format!("an invalid byte at {first}");
             self.fault(FaultKind::InconsistentHeader, what, "UTF-8", found)
         })

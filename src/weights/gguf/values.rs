@@ -53,7 +53,7 @@ fn scalar(cursor: &mut Cursor<'_>, key: &str, kind: u32) -> Result<Value, Box<Fa
     }
     let bytes = cursor.take(least_bytes(kind).ok_or_else(|| unknown(cursor, key, kind))?, key)?;
     number(kind, bytes).ok_or_else(|| {
-        let found = bytes.first().copied().unwrap_or_default().to_string();
+        let found = bytes[0].to_string();
         cursor.fault(FaultKind::InconsistentHeader, key, "a bool of 0 or 1", found)
     })
 }

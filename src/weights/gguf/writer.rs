@@ -68,7 +68,7 @@ impl<W: Write> GgufWriter<W> {
             waiting.push((info, length));
         }
         waiting.reverse();
-        let alignment = usize::try_from(alignment).unwrap_or(usize::MAX);
+        let alignment = usize::try_from(alignment).expect("alignments have 32 bits");
         bytes.resize(bytes.len().next_multiple_of(alignment), 0);
         out.write_all(&bytes).map_err(|e| WeightsError::io(file, "write", e))?;
         Ok(GgufWriter { out, file: file.to_owned(), waiting, alignment })

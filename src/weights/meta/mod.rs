@@ -31,9 +31,13 @@ pub struct MetaShards {
     table: TensorTable<Join>,
 }
 
-/// How the parts of a tensor become one.
+/// How Meta's model parallelism cuts a tensor, and how the parts become one.
+///
+/// Matrices whose outputs are shared out among the processes are cut by rows, those whose inputs are by columns, and
+/// norms are in every shard. Source: `ColumnParallelLinear`, `RowParallelLinear` and `ParallelEmbedding` in Meta's
+/// `llama/model.py`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Join {
+pub enum Join {
     /// The same in every shard.
     Same,
     /// One under the other.
@@ -44,8 +48,19 @@ enum Join {
     Dropped,
 }
 
-/// The join of the tensor called `name`; `None` if a LLaMA has none such.
-fn join(name: &str) -> Option<Join> {
+impl Join {
+    /// The axis that is cut.
+    pub fn axis(self) -> Option<usize> {
+        match self {
+            Join::Rows => Some(0),
+            Join::Columns => Some(1),
+            Join::Same | Join::Dropped => None,
+        }
+    }
+}
+
+/// The join of the tensor that Meta calls `name`; `None` if a LLaMA has none such.
+pub fn join(name: &str) -> Option<Join> {
     let part = match name {
         "tok_embeddings.weight" => return Some(Join::Columns),
         "output.weight" => return Some(Join::Rows),
@@ -189,11 +204,7 @@ fn joined(
     others: &[TorchFile],
 ) -> Result<TensorInfo, Box<Fault>> {
     // The axis that grows.
-    let axis = match join {
-        Join::Rows => Some(0),
-        Join::Columns => Some(1),
-        Join::Same | Join::Dropped => None,
-    };
+    let axis = join.axis();
     let rank = if axis.is_some() { 2 } else { 1 };
     if part.shape.len() != rank {
         let expected = format!("{rank} axes");
@@ -233,14 +244,12 @@ fn joined(
 
 /// Joins parts of `rows` rows each, row by row. Parts that lie one under the other are single rows.
 fn side_by_side(parts: &[&[u8]], rows: usize) -> Vec<u8> {
-    let widths: Vec<usize> = parts.iter().map(|part| part.len() / rows.max(1)).collect();
-    let width: usize = widths.iter().sum();
-    if width == 0 || rows == 0 {
-        return Vec::new();
-    }
-    if rows == 1 {
+    if rows == 1 || parts.iter().all(|part| part.is_empty()) {
         return parts.concat();
     }
+    assert!(parts.iter().all(|part| part.len().is_multiple_of(rows)), "parts of {rows} rows each");
+    let widths: Vec<usize> = parts.iter().map(|part| part.len() / rows).collect();
+    let width: usize = widths.iter().sum();
     let mut out = vec![0; width * rows];
     let per_task = (TASK_BYTES / width).max(1);
     out.par_chunks_mut(per_task * width).enumerate().for_each(|(task, chunk)| {

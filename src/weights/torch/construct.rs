@@ -115,7 +115,7 @@ pub(super) fn storage(objects: &Objects, id: Value) -> Result<StorageRef, Wrong>
             (class, key, elements, rest.first())
         }
         [kind, ..] => {
-            let kind = objects.text(kind).unwrap_or_default();
+            let kind = objects.text(kind).expect("the first field was a text");
             return Err(Wrong {
                 kind: if kind == "storage" { FaultKind::InconsistentHeader } else { FaultKind::Forbidden },
                 expected: "persistent ids of storages".to_owned(),

@@ -57,7 +57,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.position..).unwrap_or_default()
+        &self.bytes[self.position..]
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Fault>> {
@@ -148,9 +148,8 @@ impl<'a> Cursor<'a> {
                 self.fault(FaultKind::Truncated, "a line and its end", format!("{} bytes", rest.len()))
             });
         };
-        let line = window.get(..length).unwrap_or_default();
         self.position += length + 1;
-        String::from_utf8(line.to_vec())
+        String::from_utf8(window[..length].to_vec())
             .map_err(|_| self.fault(FaultKind::InconsistentHeader, "text in UTF-8", "other bytes"))
     }
 

@@ -112,7 +112,7 @@ fn place_storages(
         }
         let start = position + size_of::<u64>();
         let Some(end) = start.checked_add(length).filter(|&end| end <= bytes.len()) else {
-            let found = format!("{} left", bytes.len().saturating_sub(start));
+            let found = format!("{} left", bytes.len() - start);
             return Err(at(Fault::new(file, FaultKind::Truncated, format!("{length} bytes"), found)));
         };
         if storages.insert(name.to_owned(), start..end).is_some() {

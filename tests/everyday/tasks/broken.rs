@@ -202,6 +202,10 @@ fn rows_that_are_no_documents() {
 fn splits_that_are_empty_or_not_there() {
     refused(with(TASK, b""), &["mine", "\"test\"", "no documents", "test.jsonl", "mine.yaml"]);
     refused(eval(&[("mine.yaml", TASK.as_bytes())]), &["test.jsonl", "no such file", "data_files"]);
+    let folder = task("data_files:", "data_dir: 3\n  data_files:");
+    refused(with(&folder, DATA.as_bytes()), &["data_dir", "expected the name of a folder", "found 3"]);
+    let pattern = task("test.jsonl", "'test{.jsonl'");
+    refused(with(&pattern, DATA.as_bytes()), &["test{.jsonl", "pattern"]);
     let other = task("test_split: test", "test_split: exam");
     refused(with(&other, DATA.as_bytes()), &["exam", "data_files"]);
     refused(
