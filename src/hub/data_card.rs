@@ -99,7 +99,11 @@ impl DatasetConfig {
             Some(found) => Err(Wrong { key, expected: "text", found }),
         };
         let name = text("config_name", "default")?.to_owned();
-        let default = value.get("default").and_then(Value::as_bool).unwrap_or(false) || name == "default";
+        let default = match value.get("default") {
+            None | Some(Value::Null) => name == "default",
+            Some(Value::Bool(default)) => *default || name == "default",
+            Some(found) => return Err(Wrong { key: "default", expected: "true or false", found }),
+        };
         let folder = match text("data_dir", "")?.trim_matches('/') {
             "" | "." => String::new(),
             folder => format!("{folder}/"),
@@ -221,6 +225,8 @@ mod tests {
             error("\n- data_files: a.csv\n- data_files: [a.csv, 3]"),
             "README.md:3: configs[1].data_files: expected patterns of file names, found 3"
         );
+        assert!(error("\n- {default: 1}").ends_with("configs[0].default: expected true or false, found 1"));
+        assert!(error("\n- {data_dir: [a]}").contains("configs[0].data_dir: expected text, found - a"));
         let found = error(" [{data_files: [{path: x}]}]");
         assert!(
             found.ends_with("data_files: expected entries with split and path, found path: x"),
