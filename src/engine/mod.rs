@@ -43,8 +43,7 @@ pub struct ScoreRequest {
 impl ScoreRequest {
     /// How many tokens are put into a model: all but the very last.
     pub fn inputs(&self) -> usize {
-        let tokens = self.context.len() + self.continuation.len();
-        tokens.checked_sub(1).expect("there is a token before what is scored")
+        (self.context.len() + self.continuation.len()).saturating_sub(1)
     }
 
     /// How many tokens a model with `max_length` positions cuts from the left of this request.

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::GgufFileType;
 use super::tensors::Tensor;
+use crate::base::fault::Refusal;
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::{FormError, HfModel, Sidecar};
 use crate::tokenizer::{TokenizerError, gguf_vocabulary};
@@ -70,7 +71,13 @@ pub(super) fn vocabulary(
     notes: &mut Vec<String>,
 ) -> Result<Metadata, FormError> {
     let embedding = tensors.iter().find(|tensor| tensor.info.name == "token_embd.weight");
-    let rows = embedding.expect("a plan has all tensors of a LLaMA").info.shape[0];
+    let Tensor { origin, info, .. } = embedding.expect("a plan has all tensors of a LLaMA");
+    let &[rows, _] = info.shape.as_slice() else {
+        let place = format!("{}: tensor {origin:?}", model.path.display());
+        let found = format!("shape {:?}", info.shape);
+        let advice = "the weights are damaged or no LLaMA's: fetch them again";
+        return Err(Refusal::new(place, "a matrix with a row for each token", found, advice).into());
+    };
     let read = |name: &str| -> Result<Option<Vec<u8>>, TokenizerError> {
         if name == "config.json" {
             return Ok(Some(Json::Object(model.config.clone()).to_string().into_bytes()));
