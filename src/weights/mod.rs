@@ -87,6 +87,7 @@ impl TensorView<'_> {
     pub fn widen_from(&self, first: usize, out: &mut [f32]) -> Result<(), WeightsError> {
         let dtype = self.info.dtype;
         let bytes = |elements| dtype.bytes_for(elements).expect("whole blocks inside the tensor");
+        dtype.check_length(self.info.elements(), self.data.len())?;
         dtype.widen(&self.data[bytes(first)..bytes(first + out.len())], out)
     }
 }
