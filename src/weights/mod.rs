@@ -82,6 +82,9 @@ impl TensorView<'_> {
 
     /// Widens the elements from number `first` on, as many as `out` holds.
     ///
+    /// # Errors
+    /// As [`Dtype::widen`], and for data that are not those of the whole tensor.
+    ///
     /// # Panics
     /// If they are no whole blocks, or not all in the tensor.
     pub fn widen_from(&self, first: usize, out: &mut [f32]) -> Result<(), WeightsError> {
