@@ -39,7 +39,6 @@ pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, W
             return Ok(());
         }
         let expected = format!("MD5 {expected}, as in {}", path.display());
-        let found = found;
         Err(WeightsError::from(Fault::new(file, FaultKind::DigestMismatch, expected, found)))
     };
     progress::during(progress, "comparing digests", Some(total), Unit::Bytes, || {
