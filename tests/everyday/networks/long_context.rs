@@ -1,7 +1,8 @@
 //! Attention over 16 384 positions, the longest context in the family, in bounded memory.
 //!
-//! A test file of its own, because the memory is that of the process.
+//! In a process of its own, because the memory is that of the process.
 
+use crate::support::alone::alone;
 use ndarray::Array1;
 use zoo::config::{LlamaConfig, RopeScaling};
 use zoo::kernels::{self, StoredMatrix};
@@ -74,17 +75,19 @@ fn model() -> Network {
 
 #[test]
 fn sixteen_thousand_tokens_take_blocks_of_memory_and_the_start_is_that_of_a_short_text() {
-    let model = model();
-    let ids: Vec<u32> = (0..TOKENS as u32).map(|i| i * i % 31).collect();
-    let before = peak_resident();
-    // Every thread has a block of its own.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
-    let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), Kept::All, &mut || {})).unwrap();
-    if let (Some(before), Some(after)) = (before, peak_resident()) {
-        println!("{} KiB", after - before);
-        assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
-    }
-    assert!(hidden.iter().all(|x| x.is_finite()));
-    let short = model.forward(&Wave::sequence(&ids[..300]), Kept::All, &mut || {}).unwrap();
-    assert_eq!(hidden.slice(ndarray::s![..300, ..]), short);
+    alone(|| {
+        let model = model();
+        let ids: Vec<u32> = (0..TOKENS as u32).map(|i| i * i % 31).collect();
+        let before = peak_resident();
+        // Every thread has a block of its own.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
+        let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), Kept::All, &mut || {})).unwrap();
+        if let (Some(before), Some(after)) = (before, peak_resident()) {
+            println!("{} KiB", after - before);
+            assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
+        }
+        assert!(hidden.iter().all(|x| x.is_finite()));
+        let short = model.forward(&Wave::sequence(&ids[..300]), Kept::All, &mut || {}).unwrap();
+        assert_eq!(hidden.slice(ndarray::s![..300, ..]), short);
+    });
 }
