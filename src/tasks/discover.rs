@@ -43,15 +43,15 @@ pub(super) fn classify(fields: &Fields) -> Result<Kind, TaskError> {
     }
 }
 
-/// Every `.yaml` file below a folder, in order.
+/// Every `.yaml` file below a folder, in order; as in the reference harness hidden ones, too.
 ///
 /// # Errors
 /// As [`files_below`].
 pub(super) fn task_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let of_python = |file: &str| file.split('/').any(|part| part == "__pycache__");
-    let files = files_below(folder)?.into_iter().filter(|file| file.ends_with(".yaml") && !of_python(file));
+    let files = files_below(folder, |file| file.ends_with(".yaml") && !of_python(file))?;
     // In the order of paths, folder by folder, which is not that of their texts.
-    let mut files: Vec<PathBuf> = files.map(|file| folder.join(file)).collect();
+    let mut files: Vec<PathBuf> = files.into_iter().map(|file| folder.join(file)).collect();
     files.sort();
     Ok(files)
 }
@@ -86,7 +86,10 @@ mod tests {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
             std::fs::write(dir.path().join(folder).join("t.yaml"), "").unwrap();
         }
-        std::fs::write(dir.path().join("readme.md"), "").unwrap();
-        assert_eq!(task_files(dir.path()).unwrap(), [dir.path().join("a/t.yaml")]);
+        for name in ["readme.md", ".x.yaml"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let wanted = [".x.yaml", "a/t.yaml"].map(|name| dir.path().join(name));
+        assert_eq!(task_files(dir.path()).unwrap(), wanted);
     }
 }

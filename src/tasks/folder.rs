@@ -3,37 +3,60 @@
 use std::io;
 use std::path::Path;
 
-/// A folder may hold this many files and nest this deep.
+/// A folder may hold this many files of the kind that is looked for, and nest this deep.
 const MAX_FILES: usize = 100_000;
 const MAX_DEPTH: usize = 12;
 
-/// All files below a folder as paths relative to it with `/` between folders, sorted. Hidden files and
-/// folders are left out, and links to folders, since they can lead in circles.
+/// The files below a folder that are wanted, as paths relative to it with `/` between folders, sorted. Hidden folders are
+/// left out, and links to folders, since they can lead in circles.
 ///
 /// # Errors
-/// What the system says about a folder that cannot be read.
-pub(super) fn files_below(root: &Path) -> io::Result<Vec<String>> {
+/// What the system says about a folder that cannot be read; too many files, or folders nested too deep.
+pub(super) fn files_below(root: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
+    at_most(MAX_FILES, root, &is_wanted)
+}
+
+fn at_most(limit: usize, root: &Path, is_wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<String>> {
     let mut files = Vec::new();
-    walk(root, "", 0, &mut files)?;
+    walk(root, "", 0, &mut |file: String| {
+        if is_wanted(&file) {
+            if files.len() == limit {
+                return Err(io::Error::other(format!(
+                    "expected at most {limit} files in a folder, found more; name a smaller one"
+                )));
+            }
+            files.push(file);
+        }
+        Ok(())
+    })?;
     files.sort();
     Ok(files)
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> io::Result<()> {
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    found: &mut dyn FnMut(String) -> io::Result<()>,
+) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let Some(name) = name.to_str() else { continue };
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            if depth < MAX_DEPTH {
-                walk(&path, &format!("{prefix}{name}/"), depth + 1, files)?;
+            if name.starts_with('.') {
+                continue;
             }
+            if depth == MAX_DEPTH {
+                let (expected, folder) = (format!("folders at most {MAX_DEPTH} deep"), path.display());
+                return Err(io::Error::other(format!(
+                    "expected {expected}, found {folder}; name one further down"
+                )));
+            }
+            walk(&path, &format!("{prefix}{name}/"), depth + 1, found)?;
         } else if path.is_file() {
-            if files.len() == MAX_FILES {
-                return Err(io::Error::other(format!("a folder of more than {MAX_FILES} files is refused")));
-            }
-            files.push(format!("{prefix}{name}"));
+            found(format!("{prefix}{name}"))?;
         }
     }
     Ok(())
@@ -43,13 +66,36 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> i
 mod tests {
     use super::*;
 
-    #[test]
-    fn files_are_listed_in_order_without_hidden_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("b")).unwrap();
-        for name in ["z", "b/y", ".hidden"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
+    /// A folder with empty files.
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
         }
-        assert_eq!(files_below(dir.path()).unwrap(), ["b/y", "z"]);
+        folder
+    }
+
+    #[test]
+    fn files_are_listed_in_order_and_none_of_hidden_folders() {
+        let folder = folder(&["z", "b/y", ".hidden", ".git/x"]);
+        assert_eq!(files_below(folder.path(), |_| true).unwrap(), [".hidden", "b/y", "z"]);
+    }
+
+    #[test]
+    fn only_wanted_files_count() {
+        let folder = folder(&["a.png", "b.png", "c/d.png", "e.yaml", "f.yaml"]);
+        let list = |limit, ending: &str| at_most(limit, folder.path(), &|file| file.ends_with(ending));
+        assert_eq!(list(2, ".yaml").unwrap(), ["e.yaml", "f.yaml"]);
+        assert!(list(2, ".png").unwrap_err().to_string().contains("at most 2 files"));
+    }
+
+    #[test]
+    fn folders_that_nest_too_deep_are_no_empty_ones() {
+        let at = |depth: usize| folder(&[&("d/".repeat(depth) + "x")]);
+        assert_eq!(files_below(at(MAX_DEPTH).path(), |_| true).unwrap().len(), 1);
+        let message = files_below(at(MAX_DEPTH + 1).path(), |_| true).unwrap_err().to_string();
+        assert!(message.contains("at most 12 deep") && message.contains("d/d/d"), "{message}");
     }
 }

@@ -43,8 +43,8 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
-        let files =
-            files_below(path).map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
+        let files = files_below(path, is_data);
+        let files = files.map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
         Ok(Self { path: path.to_owned(), card: DatasetCard::read(path)?, files })
     }
 
@@ -88,16 +88,20 @@ impl Folder {
 
     fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, BadPattern> {
         let globs: Vec<Glob> = patterns.iter().map(|text| Glob::new(text)).collect::<Result<_, _>>()?;
-        let readable = |name: &str| {
-            name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
-                && !name.ends_with("dataset_infos.json")
-        };
-        let named =
-            self.files.iter().filter(|name| readable(name) && globs.iter().any(|glob| glob.fits(name)));
+        let named = self.files.iter().filter(|name| globs.iter().any(|glob| glob.fits(name)));
         Ok(named
             .map(|name| DataFile { name: name.clone(), at: Location::Disk(self.path.join(name)) })
             .collect())
     }
+}
+
+/// Whether a file of a data set may hold its documents.
+fn is_data(name: &str) -> bool {
+    let (_, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
+        && !file.starts_with('.')
+        && !file.ends_with("dataset_infos.json")
 }
 
 /// The folders, each with a closing `/`, where files of a configuration may lie without a card.
