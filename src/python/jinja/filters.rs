@@ -54,22 +54,44 @@ fn int(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, 
         (ValueKind::Undefined, _) => return Err(Error::from(ErrorKind::UndefinedError)),
         (ValueKind::Bool, _) => Some(Value::from(i64::from(value.is_true()))),
         (ValueKind::Number, _) if value.is_integer() => Some(value.clone()),
-        (ValueKind::Number, _) => f64::try_from(value.clone()).ok().and_then(truncated),
-        (_, Some(text)) => without_underscores(strip(text)).and_then(|plain| {
-            let whole = plain.parse::<i64>().map(Value::from).ok();
-            whole.or_else(|| plain.parse::<f64>().ok().and_then(truncated))
-        }),
+        (ValueKind::Number, _) => truncated(f64::try_from(value.clone())?)?,
+        (_, Some(text)) => match without_underscores(strip(text)) {
+            Some(plain) => whole(&plain)?,
+            None => None,
+        },
         _ => None,
     };
     Ok(read.unwrap_or(default))
 }
 
+/// The whole number that a text spells, or the whole part of the number that it spells; none for other texts.
+fn whole(text: &str) -> Result<Option<Value>, Error> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    match text.parse::<i128>() {
+        Ok(number) => Ok(Some(shortest(number))),
+        Err(error) if matches!(error.kind(), NegOverflow | PosOverflow) => Err(too_large(text)),
+        Err(_) => text.parse::<f64>().map_or(Ok(None), truncated),
+    }
+}
+
 /// The whole part of a number that has one.
-fn truncated(number: f64) -> Option<Value> {
-    number.is_finite().then(|| {
-        #[allow(clippy::cast_possible_truncation)] // saturates at the ends of 128 bits
-        Value::from(number.trunc() as i128)
-    })
+fn truncated(number: f64) -> Result<Option<Value>, Error> {
+    // 2¹²⁷ is a number of both kinds.
+    let end = -(i128::MIN as f64);
+    match number.trunc() {
+        whole if !whole.is_finite() => Ok(None),
+        whole if whole >= -end && whole < end => Ok(Some(shortest(whole as i128))),
+        _ => Err(too_large(&number.to_string())),
+    }
+}
+
+/// In 64 bits where they are enough, as numbers of documents are.
+fn shortest(number: i128) -> Value {
+    i64::try_from(number).map_or_else(|_| Value::from(number), Value::from)
+}
+
+fn too_large(number: &str) -> Error {
+    invalid(format!("int: expected a number of at most 128 bits, found {number}"))
 }
 
 /// `re.sub(pattern, replacement, text, count)`.

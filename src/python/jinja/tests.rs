@@ -90,6 +90,14 @@ fn filters_have_python_s_arguments() {
     for (template, wanted) in [
         ("{{ s|trim(' -') }}", "x"),
         ("{{ 'a'|int(default=7) }}{{ '1_000'|int }}{{ 'a'|int(2) }}{{ none|int }}", "7100020"),
+        (
+            "{{ '12345678901234567890123'|int }} {{ '-9_007_199_254_740_993'|int }}",
+            "12345678901234567890123 -9007199254740993",
+        ),
+        (
+            "{{ '1e30'|int }} {{ 2.5e19|int }} {{ 'inf'|int(3) }}",
+            "1000000000000000019884624838656 25000000000000000000 3",
+        ),
         ("{{ l|join(d=' ') }}", "1 None y"),
         ("{{ d|tojson }}", "{\"a\": 1.0, \"b\": [1, \"\\u003c\\u00e9\\u003e\"]}"),
         ("{{ 'a1b22'|regex_replace('[0-9]+', '<\\\\g<0>>', count=1) }}", "a<1>b22"),
@@ -102,5 +110,15 @@ fn filters_have_python_s_arguments() {
         ["{{ 'a'|regex_replace('(', '') }}", "{{ 'a'|regex_replace('a', '\\\\1') }}", "{{ s|trim(x=1) }}"]
     {
         assert!(render(template, document.clone()).is_err(), "{template}");
+    }
+}
+
+/// Python's whole numbers have no end; ours have 128 bits.
+#[test]
+fn whole_numbers_that_do_not_fit_are_refused() {
+    let long = "1".to_owned() + &"0".repeat(40);
+    for number in [json!(long), json!(format!("-{long}")), json!("1e39"), json!(1e39), json!(-1e300)] {
+        let said = render("{{ n|int }}", json!({"n": number})).unwrap_err();
+        assert!(said.contains("at most 128 bits"), "{number}: {said}");
     }
 }

@@ -150,7 +150,7 @@ impl<'a> Slot<'a> {
             Value::Bool(b) => Json::Bool(*b),
             Value::String(text) => Json::String(text.clone()),
             Value::Number(number) => {
-                Json::Number(json_number(number).ok_or_else(|| self.expected("a number"))?)
+                Json::Number(json_number(number).ok_or_else(|| self.expected("a finite number"))?)
             }
             Value::Sequence(_) => {
                 Json::Array(self.items()?.iter().map(Slot::json).collect::<Result<_, _>>()?)
@@ -186,10 +186,10 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// A number as JSON; nothing for NaN. JSON has no infinities; a task file that holds one means "very large".
+/// A number as JSON, which has no infinities and no NaN.
 fn json_number(number: &serde_yaml::Number) -> Option<Number> {
     let whole = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
-    whole.or_else(|| Number::from_f64(number.as_f64()?.clamp(f64::MIN, f64::MAX)))
+    whole.or_else(|| Number::from_f64(number.as_f64()?))
 }
 
 fn describe(value: &Value) -> String {
@@ -229,6 +229,15 @@ mod tests {
         let wanted =
             "t.yaml, line 2: k[1]: expected a whole number that is not negative, found a map of 1 keys";
         assert_eq!(said, wanted);
+    }
+
+    #[test]
+    fn infinities_are_no_large_numbers() {
+        for number in [".inf", "-.inf", ".nan"] {
+            let entry = entry(&format!("{{a: [{number}]}}"));
+            let said = Slot::new("k", &entry).json().unwrap_err().to_string();
+            assert!(said.starts_with("t.yaml, line 2: k.a[0]: expected a finite number, found"), "{said}");
+        }
     }
 
     #[test]
