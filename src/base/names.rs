@@ -1,4 +1,4 @@
-//! Names: those of the values of enums, and those that a person may have meant by one that is not known.
+//! Names: those of the values of enums, those that a person may have meant by one that is not known, and the numbers in them.
 
 use serde::Serialize;
 
@@ -25,9 +25,27 @@ pub fn nearest_words(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!(" (nearest: {})", nearest.join(", ")) }
 }
 
+/// The number that is a part of a name, as the layer's in the name of a tensor. There is one spelling of each: `00` and `+1`
+/// are none, since they would be other names of the same.
+pub fn number_in_name(digits: &str) -> Option<usize> {
+    let is_plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|_| is_plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for (digits, number) in [("0", Some(0)), ("7", Some(7)), ("120", Some(120))] {
+            assert_eq!(number_in_name(digits), number);
+        }
+        for digits in ["", "00", "07", "+1", "-1", " 1", "1_0", "x", "99999999999999999999999"] {
+            assert_eq!(number_in_name(digits), None, "{digits:?}");
+        }
+    }
 
     #[test]
     fn the_best_come_first_and_strangers_not_at_all() {

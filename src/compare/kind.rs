@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::base::names::name_of;
+use crate::base::names::{name_of, number_in_name};
 
 /// What a tensor does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -82,7 +82,7 @@ impl TensorPlace {
             .by_ref()
             .find(|part| matches!(*part, "layers" | "h"))
             .and_then(|_| parts.next())
-            .and_then(|number| number.parse().ok());
+            .and_then(|number| u32::try_from(number_in_name(number)?).ok());
         let (module, parameter) = name.rsplit_once('.').unwrap_or((name, ""));
         let (parent, last) = module.rsplit_once('.').unwrap_or(("", module));
         let kind = match last {
@@ -128,6 +128,8 @@ mod tests {
             ("ln_f.weight", None, TensorKind::Norm),
             ("x", None, TensorKind::Other),
             ("model.layers.x.y", None, TensorKind::Other),
+            ("model.layers.+1.mlp.up_proj.weight", None, TensorKind::Up),
+            ("h.00.mlp.dense_4h_to_h.weight", None, TensorKind::Down),
         ];
         for (name, layer, kind) in cases {
             assert_eq!(TensorPlace::of(name), TensorPlace { layer, kind }, "{name}");

@@ -4,6 +4,7 @@
 //! they agree. Names are those of transformers' `LlamaForCausalLM` and `BloomForCausalLM`.
 
 use super::{BloomConfig, LlamaConfig};
+use crate::base::names::number_in_name;
 
 /// A linear layer or a norm: the tensors `NAME.weight` and, with a bias, `NAME.bias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Shape {
     /// The number of the block that a tensor belongs to, if it belongs to one.
     pub fn block_of(&self, name: &str) -> Option<usize> {
         let rest = name.strip_prefix(self.prefix)?.strip_prefix(self.blocks)?;
-        rest.split('.').next()?.parse().ok()
+        number_in_name(rest.split('.').next()?)
     }
 
     /// What the names of block number `index` begin with.
@@ -248,5 +249,13 @@ mod tests {
             assert!(bloom.iter().any(|found| found == name), "{name}");
         }
         assert!(!llama.iter().chain(&bloom).any(|name| name.starts_with(HEAD)), "ends are tied");
+    }
+
+    #[test]
+    fn a_block_is_known_by_the_name_that_it_has() {
+        let shape = LlamaConfig::SMOLLM2_135M.shape();
+        let block = |number: &str| shape.block_of(&format!("model.layers.{number}.mlp.up_proj.weight"));
+        assert_eq!((block("0"), block("29")), (Some(0), Some(29)));
+        assert_eq!(["+1", "00", "x", ""].map(block), [None; 4]);
     }
 }

@@ -11,6 +11,7 @@ use super::names::{Spelling, TensorRole};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::names::number_in_name;
 use crate::config::{ConfigError, gguf};
 use crate::weights::gguf::{Metadata, MetadataKindError};
 use crate::weights::{Dtype, GgufFile, TensorSource, WeightsError};
@@ -122,7 +123,8 @@ impl GgufAsHf {
 
 /// Whether a tensor follows from the configuration in a Hugging Face model.
 fn is_computed(name: &str) -> bool {
-    name == ROPE_FACTORS || (name.starts_with("blk.") && name.ends_with(".attn_rot_embd.weight"))
+    let of_layer = name.strip_prefix("blk.").and_then(|rest| rest.strip_suffix(".attn_rot_embd.weight"));
+    name == ROPE_FACTORS || of_layer.is_some_and(|digits| number_in_name(digits).is_some())
 }
 
 fn kind_fault(file: &GgufFile, error: MetadataKindError) -> Box<Fault> {
@@ -205,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn a_small_model_has_the_configuration_of_transformers() {
+        let mut builder =
+            llama(2, 1).raw("llama.attention.layer_norm_rms_epsilon", 6, &1e-5f32.to_le_bytes());
+        for (key, value) in [
+            ("llama.embedding_length", 8),
+            ("llama.feed_forward_length", 12),
+            ("llama.block_count", 1),
+            ("llama.context_length", 512),
+            ("tokenizer.ggml.eos_token_id", 2),
+        ] {
+            builder = builder.u32(key, value);
+        }
+        let (_folder, path) = builder.f32("token_embd.weight", &[10, 8], &[0.0; 80]).write();
+        let config = crate::forms::open(&path).unwrap().config_json().unwrap();
+        insta::assert_snapshot!(format!("{:#}", Value::Object(config)));
+    }
+
+    #[test]
     fn what_is_not_a_dense_llama_is_refused() {
         use FaultKind::{InconsistentHeader, MissingData, Unsupported};
         assert_eq!(kind(&Builder::new()), Some(Unsupported));
@@ -212,6 +232,11 @@ mod tests {
         assert_eq!(kind(&Builder::new().u32("general.architecture", 1)), Some(InconsistentHeader));
         assert_eq!(kind(&Builder::new().string("general.architecture", "llama")), Some(MissingData));
         assert_eq!(kind(&llama(0, 0)), Some(InconsistentHeader));
+        for name in ["blk.x.attn_rot_embd.weight", "blk.attn_rot_embd.weight", "blk.00.attn_rot_embd.weight"]
+        {
+            assert_eq!(kind(&llama(1, 1).f32(name, &[1], &[0.0])), Some(Unsupported), "{name}");
+        }
+        assert!(open(&llama(1, 1).f32("blk.0.attn_rot_embd.weight", &[1], &[0.0])).is_ok());
         let experts = llama(1, 1).f32("blk.0.ffn_gate_exps.weight", &[1], &[0.0]);
         assert_eq!(kind(&experts), Some(Unsupported));
         for (heads, shape) in [(3, [8, 1]), (8, [8, 1])] {

@@ -2,6 +2,8 @@
 //!
 //! Source: `LlamaForCausalLM` of `transformers`; `gguf-py`'s tensor names of llama.cpp; Meta's `llama/model.py`.
 
+use crate::base::names::number_in_name;
+
 /// Whose names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
@@ -87,11 +89,7 @@ impl TensorRole {
             return Some([TensorRole::Embedding, TensorRole::Norm, TensorRole::Head][index]);
         }
         let (digits, rest) = name.strip_prefix(LAYERS[column])?.split_once('.')?;
-        let layer: usize = digits.parse().ok()?;
-        // "00" and "+1" would give the name of another layer.
-        if layer.to_string() != digits {
-            return None;
-        }
+        let layer = number_in_name(digits)?;
         let (module, parameter) = rest.rsplit_once('.')?;
         let index = MODULES.iter().position(|names| names[column] == module)?;
         let part = TensorRole::Layer { layer, module: Module::ALL[index], bias: parameter == "bias" };

@@ -18,14 +18,40 @@ pub use lora::{Adapter, AdapterConfig, merge};
 pub use record::{BuildRecord, InputFile, InputRecord};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};
 
+use std::collections::BTreeSet;
+
+use crate::base::names::number_in_name;
 use crate::weights::TensorSource;
 
 /// The number behind `layers.` in the name of a tensor or module.
 fn layer_of(name: &str) -> Option<u64> {
-    name.split_once("layers.").and_then(|(_, rest)| rest.split('.').next()?.parse().ok())
+    name.split_once("layers.").and_then(|(_, rest)| Some(number_in_name(rest.split('.').next()?)? as u64))
 }
 
 /// Number of layers of a model, by the names of its tensors.
-fn layers(model: &dyn TensorSource) -> u64 {
-    model.tensors().iter().filter_map(|info| layer_of(&info.name)).max().map_or(0, |last| last + 1)
+fn layers(model: &dyn TensorSource) -> usize {
+    model.tensors().iter().filter_map(|info| layer_of(&info.name)).collect::<BTreeSet<u64>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forms::sample::MemorySource;
+    use crate::weights::Dtype;
+
+    #[test]
+    fn layers_are_counted_whatever_their_numbers_are() {
+        let names = ["model.layers.0.a", "model.layers.0.b", "model.layers.1.a", "model.layers.+1.a", "norm"];
+        let count = |names: &[&'static str]| {
+            layers(&MemorySource::new(
+                names.iter().map(|name| (*name, Dtype::F32, vec![1], vec![0.0])).collect(),
+            ))
+        };
+        assert_eq!(count(&names), 2);
+        assert_eq!(count(&["model.layers.18446744073709551615.a"]), 1);
+        assert_eq!(
+            (layer_of("layers.00.a"), layer_of("x.layers.12.a"), layer_of("layer.1")),
+            (None, Some(12), None)
+        );
+    }
 }

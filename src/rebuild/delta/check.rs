@@ -50,7 +50,7 @@ fn learned(model: &HfModel) -> impl Iterator<Item = &TensorInfo> {
 }
 
 /// "13B-sized (hidden size 5120, 40 layers)", for the sizes of the family.
-fn size_of(hidden: usize, layers: u64) -> String {
+fn size_of(hidden: usize, layers: usize) -> String {
     let name = match hidden {
         4096 => "7B-sized ",
         5120 => "13B-sized ",
