@@ -50,8 +50,8 @@ impl MetaAsHf {
     /// contradicts the tensors or they each other; [`FormError::Config`] for a value that no model has.
     pub fn open(folder: &Path) -> Result<Self, FormError> {
         let config_path = folder.join(PARAMS_FILE);
-        let bytes = read_params(&config_path)?;
         let shards = MetaShards::open(folder)?;
+        let bytes = read_params(&config_path)?;
         let rows = shards.info("tok_embeddings.weight").and_then(|info| info.shape.first().copied());
         let parameters = |rows| params::read(&bytes, rows, &config_path.display().to_string());
         let Some(rows) = rows else {

@@ -12,7 +12,7 @@ use super::{FormError, GgufAsHf, HfModel, MetaAsHf, Sidecar, SidecarContent};
 use crate::config::{ConfigError, ModelConfig, hf};
 use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
 use crate::weights::gguf::Metadata;
-use crate::weights::{self, GgufFile, TensorSource, is_gguf};
+use crate::weights::{self, GgufFile, MetaShards, TensorSource, is_gguf};
 
 /// The file of a model's shape and constants.
 const CONFIG_FILE: &str = "config.json";
@@ -237,8 +237,7 @@ fn meta_folder(path: &Path) -> Option<PathBuf> {
     let meta = if path.is_dir() {
         MetaAsHf::is_in(path) && !weights::is_hf_layout(path)
     } else {
-        let name = path.file_name().and_then(|name| name.to_str());
-        path.is_file() && name.is_some_and(|n| n.starts_with("consolidated.") && n.ends_with(".pth"))
+        path.is_file() && MetaShards::is_shard(path)
     };
     meta.then(|| folder.to_owned())
 }

@@ -10,7 +10,7 @@ use crate::config::{ConfigError, ModelConfig};
 use crate::forms::{self, FormError, TokenizerSource};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::gguf::Value;
-use crate::weights::{GgufFile, TensorSource, is_gguf};
+use crate::weights::{self, GgufFile, MetaShards, TensorSource, is_gguf};
 
 pub(super) enum Form {
     /// Weights, with what is beside them.
@@ -62,6 +62,7 @@ pub(super) fn open(path: &Path) -> Result<Form, FormError> {
     let ggufs: Vec<&PathBuf> = weights.iter().filter(|file| is_gguf(file)).collect();
     let opened = match ggufs.as_slice() {
         [file] if !path.is_dir() || !folder.join("config.json").is_file() => gguf(file)?,
+        _ if path.is_file() && MetaShards::is_shard(path) => shard(path)?,
         _ => of_form(forms::open(path)?),
     };
     Ok(Form::Weights(Box::new(opened)))
@@ -93,6 +94,21 @@ fn of_form(opened: forms::Opened) -> OpenedPath {
         warnings: opened.tensors.warnings().to_vec(),
         tensors: opened.tensors,
     }
+}
+
+/// One of Meta's shards by itself, which is a model or a part of one: nothing beside it says which.
+fn shard(path: &Path) -> Result<OpenedPath, FormError> {
+    let tensors = weights::open(path)?;
+    Ok(OpenedPath {
+        reader: format!("one of Meta's shards, {}", reader(tensors.as_ref())),
+        config: None,
+        config_name: path.display().to_string(),
+        json: None,
+        tokenizer: None,
+        folder: path.parent().map(Path::to_owned),
+        warnings: tensors.warnings().to_vec(),
+        tensors,
+    })
 }
 
 /// A GGUF file, which may be of a model that zoo does not know.

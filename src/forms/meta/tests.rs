@@ -119,6 +119,25 @@ fn the_tokenizer_may_lie_one_level_up() {
 }
 
 #[test]
+fn config_json_says_the_same() {
+    let folder = folder(PARAMS, |_| {});
+    let config = HfModel::open(folder.path()).unwrap().config;
+    insta::assert_snapshot!(format!("{:#}", Value::Object(config)));
+}
+
+#[test]
+fn a_first_shard_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_shard(folder.path(), 1, &shard(1));
+    let missing = "expected consolidated.00.pth before consolidated.01.pth, found no such file";
+    for path in [folder.path().to_owned(), folder.path().join("consolidated.01.pth")] {
+        let error = HfModel::open(&path).err().unwrap();
+        assert_eq!(error.fault_kind(), Some(FaultKind::MissingData));
+        assert!(error.to_string().contains(missing), "{error}");
+    }
+}
+
+#[test]
 fn shards_that_disagree_are_refused() {
     use FaultKind::{InconsistentHeader, MissingData, Unsupported};
     let (found, text) = kind(PARAMS, |tensors| drop(tensors.remove(4)));

@@ -6,6 +6,7 @@
 //! Source: the parallel layers of `llama/model.py`, and the `transformers` LLaMA conversion script.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 use super::table::TensorTable;
 use super::{Access, TensorInfo, TensorSource, TensorView, TorchFile, WeightsError};
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::names::number_in_name;
 
 mod checklist;
 
@@ -66,7 +68,10 @@ pub fn join(name: &str) -> Option<Join> {
         "output.weight" => return Some(Join::Rows),
         "norm.weight" => return Some(Join::Same),
         "rope.freqs" => return Some(Join::Dropped),
-        _ => name.strip_prefix("layers.")?.split_once('.')?.1,
+        _ => {
+            let (number, part) = name.strip_prefix("layers.")?.split_once('.')?;
+            number_in_name(number).map(|_| part)?
+        }
     };
     Some(match part {
         "attention.wq.weight" | "attention.wk.weight" | "attention.wv.weight" => Join::Rows,
@@ -79,9 +84,14 @@ pub fn join(name: &str) -> Option<Join> {
 }
 
 impl MetaShards {
-    /// Whether a folder holds Meta's form.
+    /// Whether a folder holds Meta's form, be it in part.
     pub fn is_in(folder: &Path) -> bool {
-        folder.join("consolidated.00.pth").is_file()
+        fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| Self::is_shard(&entry.path()))
+    }
+
+    /// Whether a file is named like one of the form's.
+    pub fn is_shard(path: &Path) -> bool {
+        path.file_name().and_then(OsStr::to_str).and_then(shard_number).is_some()
     }
 
     /// Opens all shards of a folder and compares what they say; no tensor data is read.
@@ -160,19 +170,20 @@ impl TensorSource for MetaShards {
     }
 }
 
+/// The number in the name of a shard, which has two digits.
+fn shard_number(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix("consolidated.")?.strip_suffix(".pth")?;
+    let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
 /// The files of a folder in the order of their numbers, which must be 00, 01, … without a gap.
 fn shard_files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
     let list = |e| WeightsError::io(folder, "list", e);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder).map_err(list)? {
         let name = entry.map_err(list)?.file_name();
-        let digits = name.to_str().and_then(|name| name.strip_prefix("consolidated.")?.strip_suffix(".pth"));
-        if let Some(digits) = digits
-            && digits.len() == 2
-            && let Ok(number) = digits.parse::<usize>()
-        {
-            numbers.push(number);
-        }
+        numbers.extend(name.to_str().and_then(shard_number));
     }
     numbers.sort_unstable();
     if numbers.is_empty() {

@@ -404,3 +404,33 @@ fn stand_ins_and_absent_models_say_what_to_do() {
         stderr(&output)
     );
 }
+
+#[test]
+fn one_of_metas_shards_is_checked_by_itself() {
+    let folder = model(|_| {});
+    let (from, meta) = (folder.path().to_str().unwrap(), folder.path().join("meta"));
+    let output = zoo(&["convert", from, "--to", "meta", "--shards", "2", "--out", meta.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lone = tempfile::tempdir().unwrap();
+    let shard = lone.path().join("consolidated.01.pth");
+    fs::copy(meta.join("consolidated.01.pth"), &shard).unwrap();
+    let forms = |report: &Value| {
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings
+            .map(|finding| finding["found"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    // Beside the others, too, it is that file which is meant.
+    for path in [&shard, &meta.join("consolidated.00.pth")] {
+        let (code, report) = verified(path, &[]);
+        let text = forms(&report);
+        assert_eq!(code, 0, "{report:#}");
+        assert!(text.contains("one of Meta's shards, 1 file of pth, "), "{text}");
+        assert!(text.contains("no configuration"), "{text}");
+    }
+    let (code, report) = verified(lone.path(), &[]);
+    assert_eq!(code, 1, "{report:#}");
+    let found = worse(&report, "form");
+    assert!(report.to_string().contains("consolidated.00.pth before consolidated.01.pth"), "{found:?}");
+}
