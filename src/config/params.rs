@@ -21,6 +21,7 @@ pub const PARAMS_FILE: &str = "params.json";
 pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, ConfigError> {
     let map = fields::object(bytes, file)?;
     let fields = JsonFields { file, prefix: "", map: &map };
+    // `null` is false, as in Meta's own `if use_scaled` of `precompute_freqs_cis`.
     if let Some(scaled) = fields.get("use_scaled_rope").filter(|value| **value != Value::Bool(false)) {
         let supported = "files of Meta's without it; fetch this model as safetensors";
         return Err(fields.unsupported("use_scaled_rope", &scaled.to_string(), supported));
@@ -168,5 +169,8 @@ mod tests {
         }
         let scaled = good.replace("}", r#", "use_scaled_rope": true}"#);
         assert_eq!(parse(&scaled).unwrap_err().class(), Some(FaultKind::Unsupported));
+        for unscaled in ["false", "null"] {
+            assert_eq!(parse(&scaled.replace("true", unscaled)).unwrap(), parse(good).unwrap(), "{unscaled}");
+        }
     }
 }

@@ -13,7 +13,8 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 
 use super::{methods, print};
 
-/// Instructions that one rendering may use, and about 64 bytes of data each; real prompts use a few hundred.
+/// Instructions that one rendering may use, and about 64 bytes of data each: one bound for the prompts of task files, which
+/// use a few hundred, and for chat templates, which use some thousands for a conversation with examples as turns.
 const FUEL: u64 = 2_000_000;
 /// How deep blocks and macros may nest.
 const RECURSION: usize = 64;
