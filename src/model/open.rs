@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Footprint, ModelError, Network, Residence};
 use crate::config::ModelConfig;
-use crate::forms::{self, FormError, HfModel, TokenizerSource};
+use crate::forms::{self, FormError, TokenizerSource};
 use crate::kernels::MatMul;
 use crate::weights::TensorSource;
 
@@ -32,18 +32,6 @@ impl Checkpoint {
         let opened = forms::open(path)?;
         let config = opened.config()?;
         let forms::Opened { path, tensors, config_name, tokenizer, .. } = opened;
-        Ok(Self { path, weights: tensors.into(), config, config_name, tokenizer })
-    }
-
-    /// A model in Hugging Face's layout, read or put together; nothing of its tensors is computed yet. Its tokenizer is
-    /// the one beside the files that it was made from.
-    ///
-    /// # Errors
-    /// A configuration that no model has or that does not run here.
-    pub fn from_hf(model: HfModel) -> Result<Self, FormError> {
-        let config = model.configuration()?;
-        let HfModel { path, tensors, config_name, .. } = model;
-        let tokenizer = TokenizerSource::Folder(path.clone());
         Ok(Self { path, weights: tensors.into(), config, config_name, tokenizer })
     }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::reference::checkpoint;
 use crate::support::shared::kit;
 use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
@@ -203,7 +204,7 @@ fn differences_added_to_their_base() {
         let open = |path: &str| HfModel::open(&kit.join(path)).unwrap();
         let parts = Parts::Difference { base: open("base/hf-bin"), released: open(released) };
         let derived = derive(rule, parts, &Facts::default(), &Silent).unwrap();
-        check(&kit, case, released, &Checkpoint::from_hf(derived.model).unwrap());
+        check(&kit, case, released, &checkpoint(derived.model));
     }
 }
 
@@ -226,7 +227,7 @@ fn adapters_merged_into_their_base() {
         let base = HfModel::open(&kit.join("base/hf-st-f16")).unwrap();
         let parts = Parts::Adapters { base, adapters: names.iter().map(adapter).collect() };
         let derived = derive(rule, parts, &Facts::default(), &Silent).unwrap();
-        check(&kit, case, &names.join(", then "), &Checkpoint::from_hf(derived.model).unwrap());
+        check(&kit, case, &names.join(", then "), &checkpoint(derived.model));
     }
 }
 
@@ -240,7 +241,7 @@ fn an_encrypted_model_and_its_key() {
     let (release, key, work) = (path("enc"), path("key"), work.path().join("plain"));
     let parts = Parts::Encrypted { release: &release, key: &key, work: &work };
     let derived = derive(Rule::BelleXor, parts, &Facts::default(), &Silent).unwrap();
-    check(&kit, "belle-xor", "belle/enc", &Checkpoint::from_hf(derived.model).unwrap());
+    check(&kit, "belle-xor", "belle/enc", &checkpoint(derived.model));
 }
 
 #[test]

@@ -5,12 +5,20 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use zoo::config;
-use zoo::forms;
+use zoo::forms::{self, HfModel, TokenizerSource};
 use zoo::kernels::{self, Precision};
-use zoo::model::{Kept, Network, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
 
 /// Largest absolute difference to transformers' logits in f32.
 pub const LOGIT_TOLERANCE: f32 = 1e-4;
+
+/// A model that was put together, to be run without its tokenizer: nothing of its tensors is computed yet.
+pub fn checkpoint(model: HfModel) -> Checkpoint {
+    let config = model.configuration().unwrap();
+    let HfModel { path, tensors, config_name, .. } = model;
+    let tokenizer = TokenizerSource::Folder(path.clone());
+    Checkpoint { path, weights: tensors.into(), config, config_name, tokenizer }
+}
 
 /// The cases of one kind of network.
 pub struct Cases(pub &'static str);

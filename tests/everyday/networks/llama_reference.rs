@@ -1,6 +1,6 @@
 //! LLaMA's logits against PyTorch's, f32 against f32. `tests/fixtures/llama/make.py` made the references.
 
-use crate::support::reference::{Cases, LOGIT_TOLERANCE, largest_difference};
+use crate::support::reference::{Cases, LOGIT_TOLERANCE, checkpoint, largest_difference};
 use zoo::base::progress::Silent;
 use zoo::forms::HfModel;
 use zoo::kernels::Precision;
@@ -84,7 +84,7 @@ fn a_gguf_file_is_run_with_its_biases_and_its_rotary_scaling() {
             let hidden = network.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
             network.logits(hidden.view())
         };
-        let (ours, theirs) = (Checkpoint::open(&file).unwrap(), Checkpoint::from_hf(model()).unwrap());
+        let (ours, theirs) = (Checkpoint::open(&file).unwrap(), checkpoint(model()));
         assert_eq!(logits(ours), logits(theirs), "{case}, {scaling}");
     }
 }
