@@ -167,8 +167,24 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let engine = SentencePiece::new(vocabulary, specials, text_rules(meta)?);
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
-    let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
+    describe_marks(ids, (bos, eos), &mut description);
     Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
+}
+
+/// Appends the special tokens and those that encoding adds, for a digest. Ledgers of scores and descriptions of runs hold such
+/// digests, so this text stays as it is, whatever becomes of the types.
+fn describe_marks(ids: SpecialIds, (bos, eos): BosEos, out: &mut String) {
+    let said = |id: Option<u32>| id.map_or_else(|| "None".to_owned(), |id| format!("Some({id})"));
+    let _ = writeln!(
+        out,
+        "SpecialIds {{ bos: {}, eos: {}, unk: {}, pad: {} }} {} {}",
+        said(ids.bos),
+        said(ids.eos),
+        said(ids.unk),
+        said(ids.pad),
+        said(bos),
+        said(eos)
+    );
 }
 
 /// The pieces that are split out of text: control and user-defined ones, and those the file names as special.
@@ -237,6 +253,6 @@ fn byte_level(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     for merge in merges {
         let _ = writeln!(description, "{} {merge}", merge.len());
     }
-    let _ = writeln!(description, "{ids:?} {bos:?} {eos:?}");
+    describe_marks(ids, (bos, eos), &mut description);
     Tokenizer::new(Engine::Library(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
 }

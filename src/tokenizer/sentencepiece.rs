@@ -137,7 +137,13 @@ impl SentencePiece {
                 piece.kind as u8
             );
         }
-        let _ = writeln!(out, "{:?}", self.rules);
+        let TextRules { add_dummy_prefix, prefix_at_start_only, remove_extra_whitespaces } = self.rules;
+        // The names are part of digests that stand in files.
+        let _ = writeln!(
+            out,
+            "TextRules {{ add_dummy_prefix: {add_dummy_prefix}, prefix_at_start_only: {prefix_at_start_only}, \
+             remove_extra_whitespaces: {remove_extra_whitespaces} }}"
+        );
     }
 }
 

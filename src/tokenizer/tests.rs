@@ -236,6 +236,17 @@ fn digests_follow_the_content() {
     assert_ne!(digest(&byte_level_metadata("smollm")), digest(&byte_level_metadata("gpt-2")));
 }
 
+/// Files hold these digests: with others, the scores of a ledger are those of another tokenizer.
+#[test]
+fn digests_of_gguf_vocabularies_stay() {
+    let digest = |meta: &Metadata| Tokenizer::from_gguf(meta).unwrap().sha256().to_owned();
+    assert_eq!(digest(&llama_metadata()), "7d3bf229844e4133528b3742b5ec3bfdc869ff575ffadb30658471dd76b63a6b");
+    assert_eq!(
+        digest(&byte_level_metadata("smollm")),
+        "54e6bd70e5f30719a1866ab505544179fdbd2afc9febe65ed26e5874b9b8f7c1"
+    );
+}
+
 #[test]
 fn wrong_metadata_is_refused_with_its_key() {
     let message = |meta: &Metadata| Tokenizer::from_gguf(meta).unwrap_err().to_string();
