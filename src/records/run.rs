@@ -32,6 +32,9 @@ pub struct ModelRecord {
     pub adds_bos: bool,
     /// By whose rules it was asked.
     pub protocol: String,
+    /// Digest of the file that says them, where it is the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_sha256: Option<String>,
     /// How its prompts were written as conversations, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatRecord>,

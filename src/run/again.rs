@@ -1,5 +1,6 @@
 //! A finished run, asked again: its samples answer, and the tasks as they are now grade them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::respondent::{About, Answered, Respondent};
 use super::session::{Finished, Session};
 use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
+use crate::base::yaml;
 use crate::evaluate::{AnsweredTask, grade, recorded};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, Timestamp, file_name, read_samples};
 use crate::registry::Registry;
@@ -39,12 +41,11 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
     let mut preparer = Preparer::new(&then);
     let mut answered: Vec<(Samples, Variant)> = Vec::new();
     for (name, model) in respondents(&record) {
-        let protocol = model.map_or(DEFAULT_PROTOCOL, |model| model.protocol.as_str());
-        let protocol = find_protocol(protocol).during(|| folder.display().to_string())?;
+        let protocol = protocol_of(model, &then).during(|| folder.display().to_string())?;
         let chat = model.and_then(|model| Some((model.chat.as_ref()?, model)));
         let chat = chat.map(|(chat, model)| chat::recorded(chat, model, &then)).transpose()?;
         let samples = folder.join("samples").join(file_name(&record.samples_folder(&name, &protocol.name)));
-        let tasks = tasks_of(&record, &suites, &protocol, &then, &samples);
+        let tasks = tasks_of(&record, &suites, &protocol, &then, &samples)?;
         let variant = preparer.variant(&Arc::new(protocol), &tasks, chat, String::new())?;
         let card = model.and_then(|model| registry.find(model.card.as_ref()?).ok());
         let about = About {
@@ -54,7 +55,10 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
             record: model.cloned(),
             special_tokens: None,
         };
-        answered.push((Samples { folder: samples, about }, variant));
+        // The description has the tasks of the first variant; another one may have had fewer of their documents.
+        let documents = record.tasks.iter().map(|then| (then.task.clone(), then.documents));
+        let documents = if answered.is_empty() { documents.collect() } else { BTreeMap::new() };
+        answered.push((Samples { folder: samples, documents, about }, variant));
     }
     let asked = || answered.iter().flat_map(|(_, variant)| &variant.tasks);
     // A group may hold tasks that could not be run; what is asked for by name must be there.
@@ -92,6 +96,27 @@ fn respondents(record: &RunRecord) -> Vec<(String, Option<&ModelRecord>)> {
     record.models.iter().map(|model| (model.name.clone(), Some(model))).collect()
 }
 
+/// The protocol by which a model was asked. One of the user's own is in the file that the run was told, which has to say the
+/// same still.
+fn protocol_of(model: Option<&ModelRecord>, then: &Options) -> Result<Protocol, RunError> {
+    let Some(model) = model else { return Ok(find_protocol(DEFAULT_PROTOCOL).expect("it is built in")) };
+    // A protocol has the name of its file.
+    let told = then.protocol.iter().find(|told| yaml::stem(told) == model.protocol);
+    let told = told.unwrap_or(&model.protocol);
+    let protocol = find_protocol(told)
+        .during(|| format!("the run was made by protocol {told}, which has to be there to grade it again"))?;
+    if protocol.file_sha256 != model.protocol_sha256 {
+        let digest = |sha256: &Option<String>| sha256.clone().unwrap_or_else(|| "not recorded".to_owned());
+        return Err(RunError::room(format!(
+            "{told}: the protocol is not the one of the run (sha256 {}, then {}); put that file back, or run the model \
+             again, which is asked only what is not known (zoo eval --reuse)",
+            digest(&protocol.file_sha256),
+            digest(&model.protocol_sha256)
+        )));
+    }
+    Ok(protocol)
+}
+
 /// The tasks that a variant had of those that are asked for. The description names those of the first variant; another one
 /// may have had what the first one's protocol left out.
 fn tasks_of(
@@ -100,13 +125,26 @@ fn tasks_of(
     protocol: &Protocol,
     options: &Options,
     samples: &Path,
-) -> Vec<Task> {
-    let was_asked = |task: &Arc<Task>| {
-        record.tasks.iter().any(|then| then.task == task.name)
-            || samples.join(file_name(&task.name) + ".jsonl").exists()
-    };
-    let asked = distinct(suites).into_iter().filter(was_asked);
-    asked.filter_map(|task| protocol.apply(&task, &options.metrics).ok()).collect()
+) -> Result<Vec<Task>, RunError> {
+    let mut tasks = Vec::new();
+    for task in distinct(suites) {
+        let file = samples.join(file_name(&task.name) + ".jsonl");
+        if !file.exists() && record.tasks.iter().all(|then| then.task != task.name) {
+            continue;
+        }
+        match protocol.apply(&task, &options.metrics) {
+            Ok(task) => tasks.push(task),
+            Err(reason) if file.exists() => {
+                let (file, name) = (file.display(), &protocol.name);
+                return Err(RunError::room(format!(
+                    "{file}: protocol {name} does not apply to the task any more: {reason}; the task file or the \
+                     protocol has changed since"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(tasks)
 }
 
 fn warn_of_other_data(task: &PreparedTask, record: &RunRecord) {
@@ -125,20 +163,27 @@ fn warn_of_other_data(task: &PreparedTask, record: &RunRecord) {
 /// The samples of one variant as a respondent.
 struct Samples {
     folder: PathBuf,
+    /// Documents of each task, where the run's description says how many there were.
+    documents: BTreeMap<String, usize>,
     about: About,
 }
 
 impl Samples {
     fn read(&self, task: &Arc<PreparedTask>) -> Result<AnsweredTask, RunError> {
         let path = self.folder.join(file_name(&task.task.name) + ".jsonl");
-        let (expected, lines) =
+        let (stated, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
-        if lines.len() != expected {
+        let described = self.documents.get(&task.task.name).copied();
+        if let Some(expected) = [Some(stated), described].into_iter().flatten().find(|n| *n != lines.len()) {
             let path = path.display();
             let found = lines.len();
             return Err(RunError::room(format!(
                 "{path}: expected {expected} lines of samples, found {found}; the file was cut or added to"
             )));
+        }
+        if described.is_none() && lines.len() < task.docs.len() {
+            let missing = task.docs.len() - lines.len();
+            tracing::warn!("{}: {missing} of {} documents have no line", path.display(), task.docs.len());
         }
         recorded(task, &lines).during(|| path.display().to_string())
     }

@@ -122,6 +122,7 @@ impl Respondent for Local<'_> {
             max_length: subject.limits.max_length,
             adds_bos: tokenizer.adds_bos() && protocol.add_special_tokens == AddSpecialTokens::Tokenizer,
             protocol: protocol.name.clone(),
+            protocol_sha256: protocol.file_sha256.clone(),
             chat: variant.chat.as_ref().map(files::chat_record),
             precision: subject.precision.name().to_owned(),
             matmul: subject.matmul.to_owned(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Protocol;
+use crate::base::digest::sha256;
 use crate::base::yaml::{self, FileError, MAX_BYTES};
 use crate::tasks::embedded;
 use crate::tasks::error::nearest;
@@ -45,7 +46,8 @@ pub fn protocols() -> Result<Vec<Protocol>, ProtocolError> {
 /// An unknown name, with the nearest one; a file that cannot be read or is no protocol.
 pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
     if name.ends_with(".yaml") {
-        return parse(name, &yaml::read_text(Path::new(name), MAX_BYTES).map_err(ProtocolError::File)?);
+        let text = yaml::read_text(Path::new(name), MAX_BYTES).map_err(ProtocolError::File)?;
+        return Ok(Protocol { file_sha256: Some(sha256(&text)), ..parse(name, &text)? });
     }
     let all = protocols()?;
     let names: Vec<String> = all.iter().map(|protocol| protocol.name.clone()).collect();

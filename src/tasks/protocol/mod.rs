@@ -46,6 +46,9 @@ pub struct Protocol {
     /// What it changes in task files.
     #[serde(default)]
     pub tasks: Vec<TaskChange>,
+    /// Digest of the file; `None` for those that are built in.
+    #[serde(skip)]
+    pub file_sha256: Option<String>,
 }
 
 /// The part of a protocol that decides the tokens.

@@ -52,9 +52,14 @@ impl OwnTasks {
 
     /// A finished run of the tiny model, which is gone afterwards.
     fn run(&self, suite: &str) {
+        self.run_with(suite, &[]);
+    }
+
+    fn run_with(&self, suite: &str, extra: &[&str]) {
         write_tiny_model(&self.path("tiny"));
         let (model, run) = (self.text("tiny"), self.text("run"));
-        let output = self.zoo(&["eval", &model, "--suite", suite, "--limit", "5", "--out", &run]);
+        let args = ["eval", &model, "--suite", suite, "--limit", "5", "--out", &run];
+        let output = self.zoo(&[&args, extra].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         fs::remove_dir_all(self.path("tiny")).unwrap();
         fs::remove_dir_all(self.path("run/ledger")).unwrap();
@@ -154,6 +159,61 @@ fn samples_that_do_not_fit_are_named() {
     }
     assert_says(&place.zoo(&["score", &place.text("tasks")]), 1, &["expected the folder of a finished run"]);
     assert_says(&place.zoo(&["score"]), 2, &["RUN"]);
+}
+
+#[test]
+fn a_run_by_a_protocol_of_ones_own_is_graded_again_as_long_as_its_file_says_the_same() {
+    let place = OwnTasks::new();
+    let (file, own) = (place.path("mine.yaml"), place.text("mine.yaml"));
+    let text = "protocol: mine\ndescription: d\nsource: s\nmarks: none\nmetrics: [acc]\n";
+    fs::write(&file, text).unwrap();
+    place.run_with("choose,page", &["--protocol", "llama.cpp", "--protocol", &own]);
+    let (run, again) = (place.text("run"), place.text("again"));
+    let output = place.zoo(&["score", &run, "--out", &again]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(files(&place.path("again")), files(&place.path("run")));
+    let output = place.zoo(&["score", &again, "--format", "csv"]);
+    assert_eq!(output.stdout, fs::read(place.path("run/results.csv")).unwrap(), "{}", stderr(&output));
+    // Other tokens counted then: the answers are not those of what the file says now.
+    fs::write(&file, text.replace("marks: none", "marks: tokenizer")).unwrap();
+    assert_says(&place.zoo(&["score", &run]), 1, &["mine.yaml", "not the one of the run", "--reuse"]);
+    fs::remove_file(&file).unwrap();
+    assert_says(&place.zoo(&["score", &run]), 1, &["mine.yaml", "has to be there"]);
+}
+
+#[test]
+fn a_protocol_that_does_not_apply_any_more_is_no_reason_to_leave_a_task_out() {
+    let place = OwnTasks::new();
+    let own = place.text("mine.yaml");
+    let text = "protocol: mine\ndescription: d\nsource: s\nexcept: [csv]\n";
+    fs::write(&own, text).unwrap();
+    place.run_with("choose,page", &["--protocol", &own]);
+    let task = fs::read_to_string(place.path("tasks/choose.yaml")).unwrap();
+    place.task("choose.yaml", &task.replace("dataset_path: json", "dataset_path: csv"));
+    let output = place.zoo(&["score", &place.text("run")]);
+    assert_says(&output, 1, &["choose.jsonl", "protocol mine", "no rule for csv"]);
+}
+
+#[test]
+fn documents_without_a_line_are_counted() {
+    let place = OwnTasks::new();
+    place.run_with("choose", &["--protocol", "lm-eval-0.4.13", "--protocol", "llama.cpp"]);
+    let (run, samples) = (place.text("run"), place.path("run/samples"));
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(&samples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort_by_key(|folder| folder.ends_with("tiny-llama.cpp"));
+    let cut = |folder: &Path| {
+        let file = folder.join("choose.jsonl");
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().take(3).collect();
+        fs::write(&file, lines.join("\n").replace("\"n\":3", "\"n\":2")).unwrap();
+    };
+    // As if the document had been too long for the second model; the header agrees.
+    cut(&folders[1]);
+    assert_says(&place.zoo(&["score", &run]), 0, &["choose.jsonl", "1 of 3 documents have no line"]);
+    // Of the first one the description says how many there were.
+    cut(&folders[0]);
+    assert_says(&place.zoo(&["score", &run]), 1, &["choose.jsonl", "expected 3 lines of samples, found 2"]);
 }
 
 #[test]
