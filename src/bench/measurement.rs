@@ -9,6 +9,8 @@ use crate::report::table::{Cell, number, text};
 
 /// Columns that an error names.
 const COLUMNS: usize = 10;
+/// One sequence through the whole network; the name of its lines.
+pub(super) const PREFILL: &str = "prefill";
 /// Operations and bytes are printed in billions.
 const GIGA: f64 = 1e9;
 
@@ -107,6 +109,37 @@ pub fn compare(lines: &mut [Measurement], other: &[Measurement]) -> usize {
     found
 }
 
+/// A precision of which the machine's peak was measured too low.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exceeded {
+    /// What was multiplied.
+    pub precision: String,
+    /// How many times the loop's peak the products of a prefill reach.
+    pub factor: f64,
+}
+
+/// Takes what products reach for the peak, where that is more than the loop found that should have measured it: all lines
+/// of [`PREFILL`] in that precision are then against the fastest of their goes.
+pub fn raise_peaks(lines: &mut [Measurement]) -> Vec<Exceeded> {
+    let mut exceeded: Vec<Exceeded> = Vec::new();
+    for line in lines.iter().filter(|line| line.what == PREFILL) {
+        let Some(factor) = line.peak.map(|peak| line.max / peak).filter(|factor| *factor > 1.0) else {
+            continue;
+        };
+        match exceeded.iter_mut().find(|known| known.precision == line.precision) {
+            Some(known) => known.factor = known.factor.max(factor),
+            None => exceeded.push(Exceeded { precision: line.precision.clone(), factor }),
+        }
+    }
+    for line in lines.iter_mut().filter(|line| line.what == PREFILL) {
+        if let Some(Exceeded { factor, .. }) = exceeded.iter().find(|own| own.precision == line.precision) {
+            line.peak = line.peak.map(|peak| peak * factor);
+            line.fraction = line.peak.map(|peak| line.value / peak);
+        }
+    }
+    exceeded
+}
+
 /// All lines; `ratio` is a column where a line has one.
 pub fn measurements(lines: &[Measurement]) -> Table<&Measurement> {
     let table = Table::of(lines)
@@ -184,6 +217,24 @@ mod tests {
         assert!(written.lines().next().unwrap().ends_with(",fraction,ratio"), "{written}");
         // The ratio is that of another run, and a file with it can be compared again.
         assert_eq!(read_lines(written.as_bytes()).unwrap(), lines());
+    }
+
+    #[test]
+    fn a_peak_below_what_a_product_reaches_is_none() {
+        let goes = |max: f64| Goes { median: 0.9 * max, min: 0.5 * max, max };
+        let mut own = vec![
+            Measurement::of_tokens((PREFILL, "bf16"), 2, 512, goes(1200.0), 1000.0),
+            Measurement::of_tokens((PREFILL, "bf16"), 2, 2048, goes(1680.0), 1000.0),
+            Measurement::of_tokens((PREFILL, "exact"), 2, 2048, goes(800.0), 1000.0),
+            Measurement::of_tokens(("decode without attention", "bf16"), 2, 1, goes(90.0), 50.0),
+        ];
+        let exceeded = raise_peaks(&mut own);
+        assert_eq!(exceeded, [Exceeded { precision: "bf16".into(), factor: 1.68 }]);
+        let peaks: Vec<Option<f64>> = own.iter().map(|line| line.peak).collect();
+        assert_eq!(peaks, [Some(1680.0), Some(1680.0), Some(1000.0), Some(50.0)]);
+        let most = own[..3].iter().filter_map(|line| line.fraction).fold(0.0, f64::max);
+        assert!((own[1].fraction.unwrap() - 0.9).abs() < 1e-12 && most < 1.0, "{own:?}");
+        assert!(raise_peaks(&mut own).is_empty(), "once is enough");
     }
 
     #[test]

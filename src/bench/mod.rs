@@ -17,7 +17,7 @@ mod subject;
 pub use disk::read_speed;
 pub use error::BenchError;
 pub use goes::Goes;
-pub use measurement::{Measurement, compare, measurements, read_lines};
+pub use measurement::{Exceeded, Measurement, compare, measurements, raise_peaks, read_lines};
 pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;
 pub use shapes::{SHAPES, shape};

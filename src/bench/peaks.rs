@@ -71,11 +71,12 @@ impl Peaks {
 
     /// The peak that products of a precision can reach, in operations a second.
     ///
-    /// Without an instruction for them, products in bf16 are made of multiply-adds in f32, so their peak is that of f32.
+    /// Products in bf16 can be made of multiply-adds in f32, so their peak is at least that of f32, whether there is an
+    /// instruction for them or not.
     pub fn products(&self, precision: Precision) -> f64 {
         match precision {
             Precision::Exact => self.multiply_add.max,
-            Precision::Bf16 => self.bf16.unwrap_or(self.multiply_add).max,
+            Precision::Bf16 => self.bf16.map_or(0.0, |goes| goes.max).max(self.multiply_add.max),
             Precision::Int8 => self.integer.max,
         }
     }
@@ -108,8 +109,13 @@ mod tests {
             assert!(goes.min <= goes.median && goes.median <= goes.max, "{peaks:?}");
         }
         assert_eq!(peaks.bf16.is_some(), peaks.isa.has_bf16_products());
-        let bf16 = peaks.bf16.unwrap_or(peaks.multiply_add);
-        assert_eq!(peaks.products(Precision::Bf16), bf16.max);
+        let bf16 = |most: Option<f64>| {
+            let goes = most.map(|max| Goes { median: max, min: max, max });
+            Peaks { bf16: goes, ..peaks }.products(Precision::Bf16)
+        };
+        // A dot product that is slower than multiply-adds is no peak.
+        let f32 = peaks.multiply_add.max;
+        assert_eq!([bf16(None), bf16(Some(0.5 * f32)), bf16(Some(2.0 * f32))], [f32, f32, 2.0 * f32]);
         assert_eq!(peaks.products(Precision::Int8), peaks.integer.max);
     }
 }

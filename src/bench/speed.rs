@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::goes::seconds;
+use super::measurement::PREFILL;
 use super::{BenchError, Goes, Measurement, Peaks};
 use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
@@ -33,7 +34,7 @@ pub fn prefill(
     })?;
     let least = least_seconds(work(&plan, config), precision, peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
-    let what = ("prefill", precision.name());
+    let what = (PREFILL, precision.name());
     let peak = tokens as f64 / least;
     Ok(Measurement::of_tokens(what, peaks.threads, tokens, rates, peak))
 }

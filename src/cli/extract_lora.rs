@@ -19,7 +19,8 @@ use crate::weights::Dtype;
 ///
 /// A is the base, B the model made from it. Each linear layer that changed gets the update of rank R that is closest to
 /// its difference; embeddings and output layers that changed or grew are saved whole. The table says how much of each
-/// change is kept. The adapter is written in the format of the PEFT library.
+/// change is kept, in the adapter and once it is merged into A in A's own type, where what is smaller than the type's
+/// steps is rounded away. The adapter is written in the format of the PEFT library.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,6 +76,8 @@ struct ExtractedTensor<'c> {
     residual_norm: f64,
     /// The residual relative to the weight in B.
     residual_relative: Option<f64>,
+    /// The share that a merged model has; not known where types keep it from being merged bit by bit.
+    merged_energy: Option<f64>,
     /// How singular values were found, or why the change is left out.
     note: String,
 }
@@ -131,23 +134,27 @@ fn lines<'c>(found: &'c Comparison, plan: &ExtractionPlan, done: &Extraction) ->
         let module = change.name.strip_suffix(".weight").unwrap_or(&change.name);
         let delta_norm = change.moments.delta_squared.sqrt();
         let norm = change.moments.b_squared.sqrt();
-        let line = |part, energy, residual_norm, note: String| ExtractedTensor {
+        let line = |part, [energy, residual_norm]: [f64; 2], merged_energy, note: String| ExtractedTensor {
             tensor: &change.name,
             part,
             delta_norm,
             energy,
             residual_norm,
             residual_relative: (norm > 0.0).then(|| residual_norm / norm),
+            merged_energy,
             note,
         };
         if let Some(report) = done.modules.iter().find(|report| report.module == module) {
-            lines.push(line("lora", report.energy, report.residual_norm, report.method.as_str().to_owned()));
+            let kept = [report.energy, report.residual_norm];
+            lines.push(line("lora", kept, report.merged_energy(), report.method.as_str().to_owned()));
         } else if plan.saved.iter().any(|saved| saved == module) {
             let [a, b] = [&change.shape_a, &change.shape_b].map(|s| s.first().copied().unwrap_or(0));
             let note = if a == b { String::new() } else { format!("{a} rows, now {b}") };
-            lines.push(line("saved", 1.0, 0.0, note));
+            // What is saved has B's type, and a merged model A's.
+            let merged = (change.dtype_a == change.dtype_b).then_some(1.0);
+            lines.push(line("saved", [1.0, 0.0], merged, note));
         } else if let Some(left) = plan.left.iter().find(|left| left.name == change.name) {
-            lines.push(line("left out", 0.0, delta_norm, left.reason.to_owned()));
+            lines.push(line("left out", [0.0, delta_norm], Some(0.0), left.reason.to_owned()));
         }
     }
     lines
@@ -163,12 +170,14 @@ fn table<'a>(lines: &'a [ExtractedTensor<'a>]) -> Table<&'a ExtractedTensor<'a>>
         .column(number("residual_relative").titled("of ‖B‖"), |line| {
             Cell::written(line.residual_relative, digits).or_dash()
         })
+        .column(number("merged_energy").titled("merged"), |line| {
+            Cell::written(line.merged_energy, percent).or_dash()
+        })
         .column(text("note").wraps(), |line| &line.note)
 }
 
 fn sentences(plan: &ExtractionPlan, done: &Extraction, found: &Comparison, args: &Args) -> Vec<String> {
     let (delta, residual) = (done.delta_norm(), done.residual_norm());
-    let energy = if delta > 0.0 { 1.0 - (residual / delta).powi(2) } else { 1.0 };
     let mut all = vec![format!(
         "{}: rank {}, {} linear layers, {} modules saved whole; {} of the squared change of these layers is kept, \
          residual {} of {}.",
@@ -176,10 +185,22 @@ fn sentences(plan: &ExtractionPlan, done: &Extraction, found: &Comparison, args:
         args.rank,
         plan.modules.len(),
         plan.saved.len(),
-        percent(energy),
+        percent(done.energy()),
         digits(residual),
         digits(delta),
     )];
+    let mut types: Vec<&str> = done.modules.iter().map(|module| module.base_dtype.name()).collect();
+    types.sort_unstable();
+    types.dedup();
+    let types = types.join(" and ");
+    all.push(match done.merged_energy() {
+        Some(energy) => {
+            format!("Merged into A in its own type ({types}), {} of it is left.", percent(energy))
+        }
+        None => format!(
+            "A is stored as {types}, which no update is merged into: take a base in F16, BF16 or F32."
+        ),
+    });
     if !plan.left.is_empty() {
         let norm = plan.left.iter().map(|left| left.delta_norm * left.delta_norm).sum::<f64>().sqrt();
         let count = plan.left.len();

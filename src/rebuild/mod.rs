@@ -13,8 +13,8 @@ mod xor;
 
 pub use delta::{AppendedRow, Delta, DeltaRule, SumCheck, SumVerdict, Summed};
 pub use derive::{Derived, Facts, Parts, PublishedSum, Released, check_digests, derive};
-pub(crate) use lora::TOKENIZER_FILES;
 pub use lora::{Adapter, AdapterConfig, merge};
+pub(crate) use lora::{TOKENIZER_FILES, add_update};
 pub use record::{BuildRecord, InputFile, InputRecord};
 pub use xor::{Decrypted, DecryptedFile, decrypt_folder, key_fits};
 

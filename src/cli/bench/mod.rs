@@ -15,8 +15,8 @@ use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit, during};
 use crate::bench::{
-    BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill, read_lines,
-    read_speed, shape,
+    BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill,
+    raise_peaks, read_lines, read_speed, shape,
 };
 use crate::config::{self, ModelConfig};
 use crate::kernels::Precision;
@@ -40,6 +40,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     for &precision in &args.precision {
         measured.extend(speeds(&subject, precision, args, &peaks, &progress)?);
     }
+    let exceeded = raise_peaks(&mut measured);
     if let Some((path, other)) = args.vs.as_deref().zip(other)
         && compare(&mut measured, &other) == 0
     {
@@ -49,7 +50,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         write_atomically(path, measurements(&measured).csv().as_bytes())?;
     }
     let text = match args.format {
-        Format::Table => table::page(&subject, &measured, &peaks, args, terminal_width()),
+        Format::Table => table::page(&subject, &measured, (&peaks, &exceeded), args, terminal_width()),
         format => format.draw(&measurements(&measured), terminal_width()),
     };
     models::deliver(&text, None)

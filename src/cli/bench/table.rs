@@ -2,14 +2,21 @@
 
 use super::Args;
 use crate::base::machine::cpu_name;
-use crate::bench::{BenchModel, Measurement, Peaks, measurements};
+use crate::bench::{BenchModel, Exceeded, Measurement, Peaks, measurements};
 use crate::kernels::{Isa, Precision};
 
 /// Head, measurements and what has to be known to read them.
-pub fn page(subject: &BenchModel, lines: &[Measurement], peaks: &Peaks, args: &Args, width: usize) -> String {
+pub fn page(
+    subject: &BenchModel,
+    lines: &[Measurement],
+    (peaks, exceeded): (&Peaks, &[Exceeded]),
+    args: &Args,
+    width: usize,
+) -> String {
     let head = title(subject, args.model.is_none(), peaks);
     let mut text = format!("{head}\n{}", measurements(lines).text(width));
-    for note in notes(lines, args.layers.is_some(), &args.precision) {
+    let notes = notes(lines, args.layers.is_some(), &args.precision);
+    for note in notes.into_iter().chain(of_peaks(peaks, exceeded)) {
         text.push_str(&format!("{note}\n"));
     }
     text
@@ -57,10 +64,51 @@ fn notes(lines: &[Measurement], cut: bool, precisions: &[Precision]) -> Vec<Stri
     notes
 }
 
+/// What is wrong with a peak, or with the instruction that it is of.
+fn of_peaks(peaks: &Peaks, exceeded: &[Exceeded]) -> Vec<String> {
+    let mut notes: Vec<String> = exceeded
+        .iter()
+        .map(|Exceeded { precision, factor }| {
+            format!(
+                "Products of {precision} are {factor:.2} times as fast as the loop that should measure their peak: the peak of \
+                 prefill in {precision} is that of the products. The loop is wrong for this processor; please report it."
+            )
+        })
+        .collect();
+    if let Some(bf16) = peaks.bf16.filter(|bf16| bf16.max < peaks.multiply_add.max) {
+        notes.push(format!(
+            "This processor's bf16 dot product does {:.0} GFLOP/s and its multiply-adds in f32 {:.0}: the peak of bf16 is that \
+             of f32, and bf16 saves memory here, not time.",
+            bf16.max / 1e9,
+            peaks.multiply_add.max / 1e9
+        ));
+    }
+    notes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::Goes;
+
+    #[test]
+    fn a_peak_that_is_none_is_said() {
+        let goes = |max| Goes { median: max, min: max, max };
+        let mut peaks = Peaks {
+            isa: Isa::Plain,
+            threads: 1,
+            multiply_add: goes(100e9),
+            one_thread: goes(100e9),
+            bf16: Some(goes(60e9)),
+            integer: goes(400e9),
+            memory: goes(10e9),
+        };
+        let notes = of_peaks(&peaks, &[Exceeded { precision: "bf16".into(), factor: 1.68 }]);
+        assert!(notes[0].contains("bf16 are 1.68 times as fast as the loop"), "{notes:?}");
+        assert!(notes[1].contains("60 GFLOP/s") && notes[1].contains("100"), "{notes:?}");
+        peaks.bf16 = Some(goes(200e9));
+        assert!(of_peaks(&peaks, &[]).is_empty());
+    }
 
     fn lines() -> Vec<Measurement> {
         let goes = |median: f64| Goes { median, min: median / 2.0, max: median * 1.25 };

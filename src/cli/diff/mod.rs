@@ -25,7 +25,8 @@ const RANKS: [usize; 5] = [1, 4, 8, 16, 64];
 ///
 /// A is the original model, B the one made from it: changes are B − A relative to A. The numbers
 /// "top r" are the shares of the squared change that the r largest singular values hold. With the
-/// randomised method they are lower bounds, and the effective rank is given as an interval.
+/// randomised method they and σ₁ are lower bounds, the stable rank is an upper bound, and the effective rank is
+/// given as an interval.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

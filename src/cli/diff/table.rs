@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use super::Report;
 use crate::compare::spectrum::{Spectrum, SpectrumMethod};
-use crate::compare::{TensorChange, TensorGroup, TensorKind, all, by_kind, by_layer, by_layer_and_kind};
+use crate::compare::{
+    Comparison, TensorChange, TensorGroup, TensorKind, all, by_kind, by_layer, by_layer_and_kind,
+};
 use crate::report::numbers::{digits, percent, short_count};
 use crate::report::table::{Cell, number, text};
 use crate::report::{Format, Table};
@@ -29,7 +31,7 @@ pub(super) fn page(report: &Report<'_>, top: usize, format: Format, width: usize
     add(title, format.draw(&layers(report), width));
     if report.spectra {
         let groups = by_kind(&report.found.changes, report.rank);
-        add(kinds_title(report), format.draw(&kinds(report, &groups), width));
+        add("By kind".to_owned(), format.draw(&kinds(report, &groups), width));
     }
     out
 }
@@ -75,6 +77,9 @@ fn headline(report: &Report<'_>) -> String {
             let _ = writeln!(out, "{name}: {n} elements are infinite or no numbers; they were left out.");
         }
     }
+    if let Some(sentence) = randomised(found) {
+        let _ = writeln!(out, "{sentence}");
+    }
     for tensor in found.incomparable.iter().take(SHOWN) {
         let _ = writeln!(out, "{}: {} in A, {} in B; not compared.", tensor.name, tensor.a, tensor.b);
     }
@@ -88,6 +93,21 @@ fn headline(report: &Report<'_>) -> String {
         }
     }
     out
+}
+
+/// What the numbers of randomised spectra are: a projection finds values a little below the true ones, never above.
+fn randomised(found: &Comparison) -> Option<String> {
+    let spectra = || found.changes.iter().filter_map(|change| change.spectrum.as_ref());
+    let matrices = match spectra().filter(|spectrum| spectrum.method == SpectrumMethod::Randomized).count() {
+        0 => return None,
+        1 => "1 matrix".to_owned(),
+        n => format!("{n} matrices"),
+    };
+    Some(format!(
+        "Singular values of {matrices} of {} are randomised: σ₁ and the shares (top r) are lower bounds, the stable rank \
+         is an upper bound, and the effective rank lies in the interval; --method svd or gram finds them all.",
+        spectra().count()
+    ))
 }
 
 /// Names that a sentence lists before it counts.
@@ -186,14 +206,6 @@ fn change(group: &TensorGroup) -> Cell {
         return Cell::from("=");
     }
     Cell::written(group.moments.relative_change(), digits).or_dash()
-}
-
-fn kinds_title(report: &Report<'_>) -> String {
-    let spectra = report.found.changes.iter().filter_map(|c| c.spectrum.as_ref());
-    match spectra.filter(|s| s.method == SpectrumMethod::Randomized).count() {
-        0 => "By kind".to_owned(),
-        n => format!("By kind (singular values of {n} matrices are randomised: shares are lower bounds)"),
-    }
 }
 
 /// What the spectra of each kind of matrix have in common.

@@ -85,6 +85,22 @@ fn for_other_programs() {
 
 #[cfg(feature = "openblas")]
 #[test]
+fn randomised_spectra_are_said_to_be_bounds() {
+    let (a, b) = (model(false), model(true));
+    let of = |method| {
+        let found = compare(&a, &b, &|_| true, Some(SpectrumOptions { method, rank: 4 }), &Silent).unwrap();
+        table::page(&report(&found, true), 20, Format::Table, 160)
+    };
+    let text = of(SpectrumMethod::Randomized);
+    assert!(text.contains("Singular values of 4 matrices of 4 are randomised"), "{text}");
+    for words in ["σ₁ and the shares (top r) are lower bounds", "stable rank is an upper bound"] {
+        assert!(text.contains(words), "{words:?} is not in: {text}");
+    }
+    assert!(!of(SpectrumMethod::Gram).contains("randomised"));
+}
+
+#[cfg(feature = "openblas")]
+#[test]
 fn the_pictures() {
     let found = found(true);
     let report = report(&found, true);

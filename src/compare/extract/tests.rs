@@ -146,6 +146,8 @@ mod merged {
                 let name = format!("{}.weight", report.module);
                 let [rest, norm] = distance(&model.tensors.tensor(&name).unwrap(), &b.tensor(&name).unwrap());
                 let rounding = F16_ROUNDING * norm;
+                let merged = report.merged_residual_norm.unwrap();
+                assert!((rest - merged).abs() <= 1e-12 * norm, "{rank} {name}: {rest}, {report:?}");
                 assert!((rest - report.residual_norm).abs() <= rounding, "{rank} {name}: {rest}, {report:?}");
                 let energy = 1.0 - (report.residual_norm / report.delta_norm).powi(2);
                 assert!((energy - report.energy).abs() < 1e-12, "{report:?}");
@@ -154,6 +156,33 @@ mod merged {
             assert_eq!(done.residual_norm() < 1e-5 * done.delta_norm(), rank >= 4);
             assert_eq!(plan.target_modules.len(), 7);
         }
+    }
+
+    #[test]
+    fn a_change_of_one_step_of_the_type_comes_back_in_part() {
+        // Every weight lies between 1 and 2 and moves by one step of F16 there, up or down.
+        let (rows, columns) = (64, 48);
+        let step = 2f32.powi(-10);
+        let base: Vec<f32> = (0..rows * columns).map(|i| 1.0 + (1 + i * 37 % 1000) as f32 * step).collect();
+        let signs = |i: usize| if noise("signs", i * 7919) < 0.0 { -step } else { step };
+        let tuned = base.iter().enumerate().map(|(i, x)| x + signs(i)).collect();
+        let memory = |values| {
+            let name = "model.layers.0.self_attn.q_proj.weight";
+            MemorySource::new(vec![(name, Dtype::F16, vec![rows, columns], values)])
+        };
+        let (a, b) = (memory(base.clone()), memory(tuned));
+        let folder = tempfile::tempdir().unwrap();
+        let (_, done) = extract(&a, &b, &options(16, Dtype::F32), folder.path());
+        let report = &done.modules[0];
+        let adapter = Adapter::open(folder.path()).unwrap();
+        let (model, _) = merge(memory(base).model("a"), adapter, Rule::PeftLora).unwrap();
+        let name = "model.layers.0.self_attn.q_proj.weight";
+        let [rest, _] = distance(&model.tensors.tensor(name).unwrap(), &b.tensor(name).unwrap());
+        let there = 1.0 - (rest / report.delta_norm).powi(2);
+        assert!((report.merged_energy().unwrap() - there).abs() < 1e-9, "{there}, {report:?}");
+        assert_eq!((done.merged_energy(), report.base_dtype), (report.merged_energy(), Dtype::F16));
+        // The adapter alone says another thing, as it does of every change that small.
+        assert!((report.energy - there).abs() > 0.02, "{there}, {report:?}");
     }
 
     #[test]

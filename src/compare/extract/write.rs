@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -20,9 +21,9 @@ use crate::base::progress::{self, Progress, Unit};
 use crate::compare::spectrum::{Difference, SpectrumMethod, truncated};
 use crate::compare::{TensorKind, TensorPlace};
 use crate::forms::FormError;
-use crate::rebuild::TOKENIZER_FILES;
+use crate::rebuild::{TOKENIZER_FILES, add_update};
 use crate::weights::safetensors::FileLayout;
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// The weights in an adapter's folder.
 pub const ADAPTER_FILE: &str = "adapter_model.safetensors";
@@ -56,8 +57,26 @@ pub struct Extracted {
     pub residual_norm: f64,
     /// `1 − ‖Δ − B A‖² / ‖Δ‖²`.
     pub energy: f64,
+    /// The type of the base's weight.
+    pub base_dtype: Dtype,
+    /// What is left of the change once the update is merged and the sum has the base's type, `‖tuned − (base + B A)‖_F`:
+    /// a change of the size of the type's steps comes back only where it is rounded to the right one. `None` for a base
+    /// of a type that sums are not stored in.
+    pub merged_residual_norm: Option<f64>,
     /// How it was found.
     pub method: SpectrumMethod,
+}
+
+impl Extracted {
+    /// The share of the squared change that a merged model has; below 0 where merging does more harm than good.
+    pub fn merged_energy(&self) -> Option<f64> {
+        self.merged_residual_norm.map(|rest| kept(rest, self.delta_norm))
+    }
+}
+
+/// `1 − rest² / delta²`.
+fn kept(rest: f64, delta: f64) -> f64 {
+    if delta > 0.0 { 1.0 - (rest / delta).powi(2) } else { 1.0 }
 }
 
 impl Extraction {
@@ -69,6 +88,17 @@ impl Extraction {
     /// `‖Δ − B A‖_F` over all updated modules.
     pub fn residual_norm(&self) -> f64 {
         self.modules.iter().map(|m| m.residual_norm * m.residual_norm).sum::<f64>().sqrt()
+    }
+
+    /// The share of the squared change of all updated modules that the updates hold.
+    pub fn energy(&self) -> f64 {
+        kept(self.residual_norm(), self.delta_norm())
+    }
+
+    /// The same for a merged model; `None` where a module cannot be merged.
+    pub fn merged_energy(&self) -> Option<f64> {
+        let squares: Option<f64> = self.modules.iter().map(|m| m.merged_residual_norm.map(|r| r * r)).sum();
+        squares.map(|rest| kept(rest.sqrt(), self.delta_norm()))
     }
 }
 
@@ -225,7 +255,8 @@ fn factor(
     });
     let (a_bytes, down) = stored(options.dtype, &down, &name)?;
     let (b_bytes, up) = stored(options.dtype, &up, &name)?;
-    let [total, rest] = residual(&difference, &up, &down)?;
+    let [total, rest] = residual(&difference, &up.mapv(f64::from), &down.mapv(f64::from))?;
+    let merged_residual_norm = merged_residual(&base, &tuned, [up.view(), down.view()])?;
     a.hint(&name, Access::Done);
     b.hint(&name, Access::Done);
     let report = Extracted {
@@ -233,6 +264,8 @@ fn factor(
         delta_norm: total.sqrt(),
         residual_norm: rest.sqrt(),
         energy: if total > 0.0 { (1.0 - rest / total).clamp(0.0, 1.0) } else { 1.0 },
+        base_dtype: base.info.dtype,
+        merged_residual_norm,
         method: found.method,
     };
     Ok(([a_bytes, b_bytes], report))
@@ -252,7 +285,7 @@ fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, FormError
 }
 
 /// A matrix as bytes, and the values that those bytes have.
-fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f64>), FormError> {
+fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Array2<f32>), FormError> {
     let flat: Vec<f32> = values.iter().copied().collect();
     let mut bytes = vec![0; dtype.bytes_for(flat.len()).expect("a plain type")];
     dtype.narrow(&flat, &mut bytes)?;
@@ -263,28 +296,57 @@ fn stored(dtype: Dtype, values: &Array2<f32>, name: &str) -> Result<(Vec<u8>, Ar
         let expected = format!("factors that {dtype} can hold");
         return Err(Refusal::new(name, expected, found, "store the adapter with --dtype f32").into());
     }
-    let back = back.into_iter().map(f64::from).collect();
     Ok((bytes, Array2::from_shape_vec(values.dim(), back).expect("as many values as there were")))
 }
 
-/// `‖Δ‖²` and `‖Δ − up · down‖²`, in an order that does not depend on the number of threads.
+/// `‖Δ‖²` and `‖Δ − up · down‖²`.
 fn residual(
     difference: &Difference<'_>,
     up: &Array2<f64>,
     down: &Array2<f64>,
 ) -> Result<[f64; 2], WeightsError> {
+    summed(difference, |rows, mut block| {
+        let total = square(&block);
+        general_mat_mul(-1.0, &up.slice(s![rows, ..]), down, 1.0, &mut block);
+        [total, square(&block)]
+    })
+}
+
+/// What a merged model lacks of `tuned`: the update is added as adapters are merged, and the sum has the base's type.
+fn merged_residual(
+    base: &TensorView<'_>,
+    tuned: &TensorView<'_>,
+    update: [ArrayView2<'_, f32>; 2],
+) -> Result<Option<f64>, WeightsError> {
+    let info = base.info;
+    if !info.dtype.is_narrowable() {
+        return Ok(None);
+    }
+    let mut weight = base.data.to_vec();
+    add_update(info.dtype, &mut weight, update, 1.0)?;
+    let merged = TensorView { info, data: weight.into() };
+    let difference = Difference::new(&merged, tuned).expect("it has the base's shape and type");
+    let [rest] = summed(&difference, |_, block| [square(&block)])?;
+    Ok(Some(rest.sqrt()))
+}
+
+fn square(block: &Array2<f64>) -> f64 {
+    block.iter().map(|x| x * x).sum()
+}
+
+/// Sums over blocks of rows, in an order that does not depend on the number of threads.
+fn summed<const N: usize>(
+    difference: &Difference<'_>,
+    of: impl Fn(Range<usize>, Array2<f64>) -> [f64; N] + Sync,
+) -> Result<[f64; N], WeightsError> {
     let (rows, columns) = (difference.rows(), difference.columns());
     let step = (BLOCK / columns).max(1);
-    let sums: Vec<[f64; 2]> = (0..rows.div_ceil(step))
+    let sums: Vec<[f64; N]> = (0..rows.div_ceil(step))
         .into_par_iter()
         .map(|i| {
             let range = i * step..rows.min((i + 1) * step);
-            let mut block = difference.block(range.clone(), 0..columns)?;
-            let square = |block: &Array2<f64>| block.iter().map(|x| x * x).sum::<f64>();
-            let total = square(&block);
-            general_mat_mul(-1.0, &up.slice(s![range, ..]), down, 1.0, &mut block);
-            Ok([total, square(&block)])
+            Ok(of(range.clone(), difference.block(range, 0..columns)?))
         })
         .collect::<Result<_, WeightsError>>()?;
-    Ok(sums.iter().fold([0.0; 2], |[x, y], [a, b]| [x + a, y + b]))
+    Ok(sums.iter().fold([0.0; N], |sum, own| std::array::from_fn(|i| sum[i] + own[i])))
 }

@@ -112,7 +112,8 @@ impl<'a> Difference<'a> {
         Ok(z)
     }
 
-    /// The Gram matrix of the smaller side: `Δ · Δᵀ` or `Δᵀ · Δ`.
+    /// The Gram matrix of the smaller side: `Δ · Δᵀ` or `Δᵀ · Δ`, both triangles: which of them LAPACK reads depends on
+    /// the order of rows and columns in memory.
     pub fn gram(&self) -> Result<Array2<f64>, WeightsError> {
         let side = self.side();
         let wide = self.rows < self.columns;
@@ -128,7 +129,7 @@ impl<'a> Difference<'a> {
                 for first in (0..length).step_by(ROWS) {
                     let along = first..length.min(first + ROWS);
                     let left = strip(own.clone(), along.clone())?;
-                    // The matrix is symmetric: the lower half is enough.
+                    // The matrix is symmetric: blocks right of the diagonal are copied.
                     for other in (0..own.end).step_by(COLUMNS) {
                         let right = strip(other..side.min(other + COLUMNS), along.clone())?;
                         let end = other + right.nrows();
@@ -138,6 +139,11 @@ impl<'a> Difference<'a> {
                 Ok::<_, WeightsError>(())
             },
         )?;
+        for row in 0..side {
+            for column in 0..row {
+                gram[[column, row]] = gram[[row, column]];
+            }
+        }
         Ok(gram)
     }
 }
@@ -174,10 +180,7 @@ mod tests {
             close(&difference.times(x.view()).unwrap(), &dense.dot(&x));
             close(&difference.transposed_times(y.view()).unwrap(), &dense.t().dot(&y));
             let gram = if rows < columns { dense.dot(&dense.t()) } else { dense.t().dot(&dense) };
-            let lower = |m: &Array2<f64>| {
-                Array2::from_shape_fn(m.dim(), |(i, j)| if j <= i { m[[i, j]] } else { 0.0 })
-            };
-            close(&lower(&difference.gram().unwrap()), &lower(&gram));
+            close(&difference.gram().unwrap(), &gram);
         }
     }
 

@@ -102,6 +102,50 @@ mod tests {
     }
 
     #[test]
+    fn a_long_tail_is_found_on_every_side_of_a_block_by_every_method() {
+        // σᵢ = 1/i: what is left out of a Gram matrix would be missing from σ₁ and add to the tail.
+        for (rows, columns) in [
+            (90, 130),
+            (256, 256),
+            (296, 256),
+            (257, 257),
+            (257, 300),
+            (600, 640),
+            (640, 600),
+            (832, 832),
+            (872, 832),
+        ] {
+            let side = rows.min(columns);
+            let s: Vec<f64> = (1..side).map(|i| 1.0 / i as f64).collect();
+            let (base, tuned, total) = pair(rows, columns, &s);
+            let (a, b) = (base.view(), tuned.view());
+            let difference = Difference::new(&a, &b).unwrap();
+            // exp(−Σ p ln p) of the true values, to which the rounding of what is stored adds next to nothing.
+            let squares: f64 = s.iter().map(|s| s * s).sum();
+            let entropy: f64 = s.iter().map(|s| -s * s / squares * (s * s / squares).ln()).sum();
+            for method in [SpectrumMethod::Svd, SpectrumMethod::Gram, SpectrumMethod::Randomized] {
+                let found = spectrum(&difference, total, &SpectrumOptions { method, rank: 32 }).unwrap();
+                assert_eq!(found.method, method);
+                let known = if method == SpectrumMethod::Randomized { 8 } else { s.len() };
+                for (i, (x, expected)) in found.values.iter().zip(&s).take(known).enumerate() {
+                    let at = format!("{method:?} {rows}x{columns} σ{i}: {x}, not {expected}");
+                    assert!((x - expected).abs() <= STORED_F32, "{at}");
+                }
+                assert!((found.stable_rank().unwrap() - squares).abs() < 1e-4, "{method:?} {rows}x{columns}");
+                let (low, high) = found.effective_rank().unwrap();
+                let rank = entropy.exp();
+                assert!(
+                    low <= rank * 1.001 && rank <= high * 1.001,
+                    "{method:?}: {low} to {high}, not {rank}"
+                );
+                if method != SpectrumMethod::Randomized {
+                    assert!((low - rank).abs() < 0.01, "{method:?} {rows}x{columns}: {low}, not {rank}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_method_follows_the_size() {
         let method = |rows, columns, rank| values(rows, columns, &[1.0], SpectrumMethod::Auto, rank).method;
         assert_eq!(method(100, 50, 4), SpectrumMethod::Svd);

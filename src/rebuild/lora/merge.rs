@@ -20,7 +20,7 @@ use crate::kernels::gemm;
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::rebuild::{layer_of, layers};
 use crate::registry::Rule;
-use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
 
 /// Elements of one parallel block of rows.
 const BLOCK: usize = 1 << 18;
@@ -239,6 +239,33 @@ impl Fit<'_> {
     }
 }
 
+/// `weight + scale · B A` in place of `weight`, a matrix stored as `dtype`; B is `[rows, r]`, A is `[r, columns]`.
+///
+/// # Errors
+/// [`WeightsError::NotNarrowable`] if sums cannot be stored as that type.
+pub(crate) fn add_update(
+    dtype: Dtype,
+    weight: &mut [u8],
+    [b, a]: [ArrayView2<'_, f32>; 2],
+    scale: f32,
+) -> Result<(), WeightsError> {
+    let columns = a.ncols();
+    let rows = (BLOCK / columns.max(1)).max(1);
+    let row_bytes = dtype.bytes_for(columns).expect("results have types of whole elements").max(1);
+    weight.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(block, bytes)| {
+        let count = bytes.len() / row_bytes;
+        let first = block * rows;
+        let mut product = Array2::zeros((count, columns));
+        gemm(b.slice(ndarray::s![first..first + count, ..]), a, product.view_mut());
+        let mut values = vec![0.0; count * columns];
+        dtype.widen(bytes, &mut values)?;
+        for (value, product) in values.iter_mut().zip(&product) {
+            *value += scale * product;
+        }
+        dtype.narrow(&values, bytes)
+    })
+}
+
 /// The merged tensors; each is computed when it is asked for.
 struct Merged {
     base: Box<dyn TensorSource>,
@@ -262,25 +289,7 @@ impl Merged {
         weight: &mut [u8],
     ) -> Result<(), WeightsError> {
         let (a, b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
-        let scale = self.adapter.config.scale_of(module);
-        let columns = a.ncols();
-        let rows = (BLOCK / columns.max(1)).max(1);
-        let row_bytes = info.dtype.bytes_for(columns).expect("results have types of whole elements").max(1);
-        let dtype = info.dtype;
-        let a = a.view();
-        weight.par_chunks_mut(rows * row_bytes).enumerate().try_for_each(|(block, bytes)| {
-            let count = bytes.len() / row_bytes;
-            let first = block * rows;
-            let b: ArrayView2<f32> = b.slice(ndarray::s![first..first + count, ..]);
-            let mut product = Array2::zeros((count, columns));
-            gemm(b, a, product.view_mut());
-            let mut values = vec![0.0; count * columns];
-            dtype.widen(bytes, &mut values)?;
-            for (value, product) in values.iter_mut().zip(&product) {
-                *value += scale * product;
-            }
-            dtype.narrow(&values, bytes)
-        })
+        add_update(info.dtype, weight, [b.view(), a.view()], self.adapter.config.scale_of(module))
     }
 
     /// A matrix of the adapter in f32; its shape was checked when the adapter was read.

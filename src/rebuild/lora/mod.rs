@@ -13,6 +13,7 @@ mod targets;
 pub use adapter::Adapter;
 pub(crate) use adapter::TOKENIZER_FILES;
 pub use config::AdapterConfig;
+pub(crate) use merge::add_update;
 pub use merge::merge;
 
 #[cfg(test)]
