@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::metric::{Seen, known, metrics, unknown_aggregation, unknown_metric};
-use super::{Answers, EvaluateError, NO_FILTER, TaskMetric, TaskResult};
+use super::metric::{Metric, Seen, metrics};
+use super::{Answers, EvaluateError, LeftOut, NO_FILTER, TaskMetric, TaskResult};
 use crate::base::digest::sha256;
 use crate::metrics::{Aggregation, DocValue, Gold};
 use crate::records::{Choice, SampleLine};
@@ -18,43 +18,37 @@ use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 /// How much of a whole text its line of samples shows.
 const WHOLE_TARGET_CHARS: usize = 300;
 
-/// Grades the answers to a task.
+/// Grades the answers to a task. A metric that cannot be computed, or not of every document, is left out with the reason.
 ///
 /// # Errors
-/// Tasks without documents, metrics that do not exist or have to run programs, written answers that are missing, and
-/// documents that a filter, a metric or a function cannot use.
+/// Tasks without documents, tasks none of whose metrics can be computed or whose metrics have to run programs, written
+/// answers that are missing, and documents that a filter or a function cannot use.
 pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, EvaluateError> {
     if task.docs.is_empty() {
         let reason = "there are no documents to score; check --limit and the data".to_owned();
         return Err(EvaluateError::of_task(task, reason));
     }
     let filtered = filtered(task, answers)?;
-    let metrics = metrics(task)?;
+    let (metrics, mut left_out) = metrics(task)?;
     let mut lines = vec![BTreeMap::new(); task.docs.len()];
     let mut values = Vec::new();
     for (filter, seen) in by_filter(answers, &filtered) {
         let by_function = graded_by_function(task, &seen)?;
         for metric in &metrics {
             let name = &metric.spec.name;
-            let documents: Option<Vec<DocValue>> = match &by_function {
-                Some(documents) => documents.iter().map(|values| named(values, name)).collect(),
-                None => {
-                    let one = |(doc, seen): (&PreparedDoc, &Seen<'_>)| {
-                        metric.of(task, doc, *seen).map_err(|reason| EvaluateError::of(task, doc, reason))
-                    };
-                    task.docs.iter().zip(&seen).map(one).collect::<Result<_, _>>()?
+            let graded = documents(task, metric, by_function.as_deref(), &seen).and_then(|documents| {
+                let value = metric.aggregation.of_documents(&documents);
+                let value = value.map_err(|reason| LeftOut::of_aggregation(&metric.spec, &reason))?;
+                Ok((documents, value))
+            });
+            let (documents, value) = match graded {
+                Ok(graded) => graded,
+                Err(LeftOut { metric, reason }) => {
+                    let named = if filter == NO_FILTER { metric } else { format!("{metric},{filter}") };
+                    left_out.push(LeftOut { metric: named, reason });
+                    continue;
                 }
             };
-            let Some(documents) = documents else {
-                let of_function = |values: &Values| values.iter().map(|(name, _)| *name).collect();
-                let known = match by_function.as_deref() {
-                    Some([first, ..]) => of_function(first),
-                    _ => known(task.task.config.output_type).to_vec(),
-                };
-                return Err(unknown_metric(task, name, &known));
-            };
-            let value = metric.aggregation.of_documents(&documents);
-            let value = value.ok_or_else(|| unknown_aggregation(task, &metric.spec))?;
             // What a perplexity is made of is the log-likelihood that the line has anyway.
             if matches!(metric.aggregation, Aggregation::Mean | Aggregation::Median) {
                 for (line, value) in lines.iter_mut().zip(&documents) {
@@ -63,12 +57,40 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
                     }
                 }
             }
-            let metric = name.clone();
-            let filter = filter.to_owned();
-            values.push(TaskMetric { metric, filter, value, documents });
+            let (metric, filter, aggregation) = (name.clone(), filter.to_owned(), metric.aggregation);
+            values.push(TaskMetric { metric, filter, aggregation, value, documents });
         }
     }
-    Ok(result(task, answers, &filtered, values, lines))
+    match left_out.first() {
+        Some(first) if values.is_empty() => Err(first.error(task)),
+        _ => Ok(TaskResult { left_out, ..result(task, answers, &filtered, values, lines) }),
+    }
+}
+
+/// The values of all documents by one metric.
+fn documents(
+    task: &PreparedTask,
+    metric: &Metric,
+    by_function: Option<&[Values]>,
+    seen: &[Seen<'_>],
+) -> Result<Vec<DocValue>, LeftOut> {
+    let name = &metric.spec.name;
+    let Some(given) = by_function else {
+        let one = |(doc, seen): (&PreparedDoc, &Seen<'_>)| {
+            let fail = |reason| {
+                let reason = format!("document {}: {reason}", doc.doc_id);
+                LeftOut { metric: name.clone(), reason }
+            };
+            metric.of(task, doc, *seen).map_err(fail)
+        };
+        return task.docs.iter().zip(seen).map(one).collect();
+    };
+    let documents = given.iter().map(|values| named(values, name)).collect::<Option<_>>();
+    documents.ok_or_else(|| {
+        let known: Vec<&str> = given.iter().flatten().map(|(name, _)| *name).collect();
+        let distinct = known.iter().enumerate().filter(|(at, name)| !known[..*at].contains(name));
+        LeftOut::unknown(task, name, &distinct.map(|(_, name)| *name).collect::<Vec<_>>())
+    })
 }
 
 /// The answers after every filter as a task's result without metrics: for answers that cannot be graded here.
@@ -199,7 +221,7 @@ fn result(
         }
     };
     let samples = task.docs.iter().zip(per_document).enumerate().map(line).collect();
-    TaskResult { asked: Arc::clone(task), metrics, samples }
+    TaskResult { asked: Arc::clone(task), metrics, left_out: Vec::new(), samples }
 }
 
 /// A choice as a line of samples shows it; `context` is the digest of its own context, where contexts differ.

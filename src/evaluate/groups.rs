@@ -28,6 +28,16 @@ pub fn group_values<'r>(
         };
         let filters: Vec<String> = aggregate.filters.clone().unwrap_or_else(found);
         for filter in filters {
+            // A group has no number of which a member's part is missing; that a member never had it is the task file's.
+            let left_out = |member: &&&TaskResult| {
+                member
+                    .left_out
+                    .iter()
+                    .any(|own| own.metric == metric || own.metric == format!("{metric},{filter}"))
+            };
+            if members.iter().any(|member| left_out(&member)) {
+                continue;
+            }
             let values = of_members(&members, metric, &filter);
             let value = combine(&values, aggregate.weight_by_size);
             all.extend(value.map(|value| (metric.to_owned(), filter, value)));

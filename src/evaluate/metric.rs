@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Choices, EvaluateError};
+use super::{Choices, EvaluateError, LeftOut};
 use crate::metrics::{
     Aggregation, ChoiceDocument, DocValue, ExactMatch, Gold, MULTIPLE_CHOICE_METRICS, WRITTEN_METRICS,
     multiple_choice,
@@ -17,6 +17,9 @@ use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask};
 const LOGLIKELIHOOD_METRICS: [&str; 2] = ["acc", "perplexity"];
 /// The metrics of whole texts.
 const ROLLING_METRICS: [&str; 3] = ["word_perplexity", "byte_perplexity", "bits_per_byte"];
+
+/// The metric of answers that are only to be written down.
+const BYPASS: &str = "bypass";
 
 /// What a metric looks at: the answer to one document after one filter.
 #[derive(Debug, Clone, Copy)]
@@ -49,37 +52,60 @@ enum Kind {
     OfFunction,
 }
 
-/// The metrics of a task; the one place that says which there are.
+/// The metrics of a task, and those that cannot be computed: the one place that says which there are.
 ///
 /// # Errors
-/// Metrics and aggregations that do not exist, or that have to run programs.
-pub(super) fn metrics(task: &PreparedTask) -> Result<Vec<Metric>, EvaluateError> {
-    let one = |spec: MetricSpec| {
-        let Some(kind) = Kind::of(task, &spec)? else { return Ok(None) };
-        let aggregation = Aggregation::by_name(&spec.aggregation);
-        let aggregation = aggregation.ok_or_else(|| unknown_aggregation(task, &spec))?;
-        Ok(Some(Metric { spec, aggregation, kind }))
-    };
-    task.task.config.metrics().into_iter().filter_map(|spec| one(spec).transpose()).collect()
+/// A task none of whose metrics can be computed, and one whose metrics have to run programs.
+pub(super) fn metrics(task: &PreparedTask) -> Result<(Vec<Metric>, Vec<LeftOut>), EvaluateError> {
+    let (mut metrics, mut left_out) = (Vec::new(), Vec::new());
+    for spec in task.task.config.metrics() {
+        match Kind::of(task, &spec)? {
+            Known::As(kind) => match Aggregation::by_name(&spec.aggregation) {
+                Some(aggregation) => metrics.push(Metric { spec, aggregation, kind }),
+                None => {
+                    let reason = format!("aggregation {:?} is not known", spec.aggregation);
+                    left_out.push(LeftOut::of_aggregation(&spec, &reason));
+                }
+            },
+            Known::AsNothing => {}
+            Known::Not(reason) => left_out.push(LeftOut { metric: spec.name, reason }),
+        }
+    }
+    match left_out.first() {
+        Some(first) if metrics.is_empty() => Err(first.error(task)),
+        _ => Ok((metrics, left_out)),
+    }
 }
 
-/// An aggregation that does not exist, or not for such values.
-pub(super) fn unknown_aggregation(task: &PreparedTask, spec: &MetricSpec) -> EvaluateError {
-    let place = format!("task {}, metric {}", task.task.name, spec.name);
-    let reason = format!(
-        "aggregation {:?} is not known or does not fit the metric; known are {}",
-        spec.aggregation,
-        Aggregation::NAMES.join(", ")
-    );
-    EvaluateError::At { place, source: reason.into() }
+impl LeftOut {
+    /// An aggregation that does not exist, or does not take such values.
+    pub(super) fn of_aggregation(spec: &MetricSpec, reason: &str) -> Self {
+        let known = Aggregation::names().collect::<Vec<_>>().join(", ");
+        let reason = format!("aggregation {:?}: {reason}; known are {known}", spec.aggregation);
+        Self { metric: spec.name.clone(), reason }
+    }
+
+    /// A metric that is none of `known`.
+    pub(super) fn unknown(task: &PreparedTask, metric: &str, known: &[&str]) -> Self {
+        let (kind, known) = (task.task.config.output_type.name(), known.join(", "));
+        let reason = format!("it cannot be computed for {kind} tasks; known are {known}");
+        Self { metric: metric.to_owned(), reason }
+    }
+
+    /// The same as an error, of a task that has no other metric.
+    pub(super) fn error(&self, task: &PreparedTask) -> EvaluateError {
+        let place = format!("task {}, metric {}", task.task.name, self.metric);
+        EvaluateError::At { place, source: self.reason.clone().into() }
+    }
 }
 
-/// A metric that is none of `known`.
-pub(super) fn unknown_metric(task: &PreparedTask, metric: &str, known: &[&str]) -> EvaluateError {
-    let kind = task.task.config.output_type.name();
-    let known = known.join(", ");
-    let reason = format!("metric {metric:?} cannot be computed for {kind} tasks; known are {known}");
-    EvaluateError::of_task(task, reason)
+/// Whether there is such a metric.
+enum Known {
+    As(Kind),
+    /// It is asked for and measures nothing.
+    AsNothing,
+    /// Why not.
+    Not(String),
 }
 
 /// The metrics of a type of task.
@@ -93,8 +119,7 @@ pub(super) fn known(kind: OutputType) -> &'static [&'static str] {
 }
 
 impl Kind {
-    /// `None` for `bypass`, which measures nothing.
-    fn of(task: &PreparedTask, spec: &MetricSpec) -> Result<Option<Self>, EvaluateError> {
+    fn of(task: &PreparedTask, spec: &MetricSpec) -> Result<Known, EvaluateError> {
         let config = &task.task.config;
         if config.output_type == OutputType::GenerateUntil
             && let Some(function) = &spec.function
@@ -104,37 +129,34 @@ impl Kind {
             return Err(EvaluateError::RunsPrograms { task, metric });
         }
         if config.process_results.is_some() {
-            return Ok(Some(Self::OfFunction));
+            return Ok(Known::As(Self::OfFunction));
         }
         let known = known(config.output_type);
-        if spec.function.is_some() || !known.contains(&spec.name.as_str()) {
-            return Err(unknown_metric(task, &spec.name, known));
+        if spec.function.is_none() && spec.name == BYPASS {
+            return Ok(Known::AsNothing);
         }
-        Ok(Some(match (config.output_type, spec.name.as_str()) {
+        if spec.function.is_some() || !known.contains(&spec.name.as_str()) {
+            return Ok(Known::Not(LeftOut::unknown(task, &spec.name, known).reason));
+        }
+        Ok(Known::As(match (config.output_type, spec.name.as_str()) {
             (OutputType::GenerateUntil, "exact_match") => {
                 let fail = |message: String| task.task.wrong("metric_list", message);
                 Self::ExactMatch(Box::new(ExactMatch::new(&spec.kwargs).map_err(fail).map_err(Box::new)?))
             }
-            (OutputType::GenerateUntil, "bleu") => Self::Pairs,
-            (OutputType::GenerateUntil, _) => return Ok(None),
+            (OutputType::GenerateUntil, _) => Self::Pairs,
             _ => Self::Scores,
         }))
     }
 }
 
 impl Metric {
-    /// The value of one document; `None` where the task lacks what the metric needs.
+    /// The value of one document.
     ///
     /// # Errors
-    /// An answer that the metric cannot judge, in words.
-    pub fn of(
-        &self,
-        task: &PreparedTask,
-        doc: &PreparedDoc,
-        seen: Seen<'_>,
-    ) -> Result<Option<DocValue>, String> {
+    /// What the task lacks for the metric, and an answer that it cannot judge, in words.
+    pub fn of(&self, task: &PreparedTask, doc: &PreparedDoc, seen: Seen<'_>) -> Result<DocValue, String> {
         match (&self.kind, seen) {
-            (Kind::Scores, Seen::Choices(answered)) => Ok(of_choices(&self.spec.name, task, doc, answered)),
+            (Kind::Scores, Seen::Choices(answered)) => of_choices(&self.spec.name, task, doc, answered),
             (Kind::ExactMatch(metric), Seen::Answer(answer)) => {
                 let golds = right_answers(&doc.gold)?;
                 let answer = text(answer)?;
@@ -142,12 +164,12 @@ impl Metric {
                 for gold in golds {
                     right = right || metric.is_match(gold, &answer)?;
                 }
-                Ok(Some(DocValue::Number(f64::from(right))))
+                Ok(DocValue::Number(f64::from(right)))
             }
             (Kind::Pairs, Seen::Answer(answer)) => {
                 let answer = text(answer)?;
                 match right_answers(&doc.gold)? {
-                    [gold] => Ok(Some(DocValue::Pair(gold.clone(), answer))),
+                    [gold] => Ok(DocValue::Pair(gold.clone(), answer)),
                     _ => Err("bleu takes one right answer, and the document has several".into()),
                 }
             }
@@ -157,7 +179,12 @@ impl Metric {
 }
 
 /// A metric of log-likelihoods.
-fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &Choices) -> Option<DocValue> {
+fn of_choices(
+    metric: &str,
+    task: &PreparedTask,
+    doc: &PreparedDoc,
+    answered: &Choices,
+) -> Result<DocValue, String> {
     let choices = &answered.choices;
     match task.task.config.output_type {
         OutputType::MultipleChoice => {
@@ -171,21 +198,21 @@ fn of_choices(metric: &str, task: &PreparedTask, doc: &PreparedDoc, answered: &C
                 unconditional: &logprobs(&answered.unconditional),
                 gold: &doc.gold,
             };
-            multiple_choice(metric, document).map(DocValue::Number)
+            multiple_choice(metric, document)
         }
         kind => {
             let ([choice], [request]) = (choices.as_slice(), doc.requests.as_slice()) else {
                 unreachable!("a {} task asks one thing of a document", kind.name())
             };
-            match metric {
-                "acc" => Some(DocValue::Number(f64::from(choice.is_greedy))),
-                "perplexity" => Some(DocValue::Number(choice.logprob)),
+            Ok(match metric {
+                "acc" => DocValue::Number(f64::from(choice.is_greedy)),
+                "perplexity" => DocValue::Number(choice.logprob),
                 "word_perplexity" => {
                     let words = count_split_by_space(&request.continuation);
-                    Some(DocValue::Weighted(choice.logprob, words as f64))
+                    DocValue::Weighted(choice.logprob, words as f64)
                 }
-                _ => Some(DocValue::Weighted(choice.logprob, request.continuation.len() as f64)),
-            }
+                _ => DocValue::Weighted(choice.logprob, request.continuation.len() as f64),
+            })
         }
     }
 }

@@ -21,7 +21,7 @@ mod submission;
 
 use std::sync::Arc;
 
-use crate::metrics::{Aggregate, DocValue};
+use crate::metrics::{Aggregate, Aggregation, DocValue};
 use crate::records::SampleLine;
 use crate::tasks::PreparedTask;
 
@@ -45,8 +45,19 @@ pub struct TaskResult {
     pub asked: Arc<PreparedTask>,
     /// Each metric over all documents, filter by filter, in the task file's order.
     pub metrics: Vec<TaskMetric>,
+    /// The metrics that could not be computed.
+    pub left_out: Vec<LeftOut>,
     /// One line per document.
     pub samples: Vec<SampleLine>,
+}
+
+/// A metric of a task that could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name, with the filter where there are several.
+    pub metric: String,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// A metric of a task after one filter.
@@ -56,10 +67,20 @@ pub struct TaskMetric {
     pub metric: String,
     /// The filter; `none` where there is nothing to filter.
     pub filter: String,
+    /// How the values of the documents become one.
+    pub aggregation: Aggregation,
     /// Its value over all documents.
     pub value: Aggregate,
     /// Its values of the documents, in their order.
     pub documents: Vec<DocValue>,
+}
+
+impl TaskMetric {
+    /// Whether the value is the share of documents that are right: a mean of zeros and ones.
+    pub fn is_share(&self) -> bool {
+        let zero_or_one = |value: &DocValue| matches!(value, DocValue::Number(x) if *x == 0.0 || *x == 1.0);
+        self.aggregation == Aggregation::Mean && self.documents.iter().all(zero_or_one)
+    }
 }
 
 impl TaskResult {

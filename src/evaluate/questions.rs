@@ -6,7 +6,7 @@ use super::encode::{EncodedDoc, EncodedTask};
 use super::metric::metrics;
 use super::overlong::{Overlong, fit};
 use super::sanity::{SanityFinding, inspect};
-use super::{AnsweredTask, Answers, Choices, EvaluateError};
+use super::{AnsweredTask, Answers, Choices, EvaluateError, LeftOut};
 use crate::engine::{EncodedPair, EngineError, Score, ScoreRequest};
 use crate::records::Choice;
 use crate::tasks::protocol::ScoredTokens;
@@ -48,7 +48,9 @@ impl Questions {
             if task.task.config.output_type == OutputType::GenerateUntil {
                 return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
             }
-            metrics(task)?;
+            for LeftOut { metric, reason } in metrics(task)?.1 {
+                tracing::warn!("{}: metric {metric} will be left out: {reason}", task.task.name);
+            }
         }
         let ask = |task: &Arc<PreparedTask>| {
             let mut task = Arc::clone(task);

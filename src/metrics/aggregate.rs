@@ -1,17 +1,9 @@
 //! Per-document values → one value with its standard error.
 
-use rayon::prelude::*;
-
 use super::DocValue;
-use super::similarity::{BleuCounts, BleuTokenizer};
-use crate::python::random::PyRandom;
-
-/// Replicates of a bootstrap, as the reference harness has it by default.
-pub const BOOTSTRAP_ITERATIONS: usize = 100_000;
-/// Replicates of metrics that are slow to compute.
-const SLOW_ITERATIONS: usize = 100;
-/// Replicates drawn from one generator; chunk `i` is seeded with `i`.
-const BOOTSTRAP_CHUNK: usize = 1000;
+use super::bootstrap::{BOOTSTRAP_ITERATIONS, SLOW_ITERATIONS, bootstrap};
+use super::classes::{Classes, check_two_classes, f1, matthews};
+use super::similarity::{BleuCounts, BleuTokenizer, corpus_score};
 
 /// A metric over all documents of a task or a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,48 +31,87 @@ pub enum Aggregation {
     BitsPerByte,
     /// BLEU of all answers together; standard error by a short bootstrap.
     Bleu,
+    /// F1 of the class 1 among two; standard error by bootstrap.
+    F1,
+    /// Matthews' correlation of right and chosen classes; standard error by bootstrap.
+    Matthews,
+}
+
+/// The names of aggregations in task files.
+const BY_NAME: [(&str, Aggregation); 9] = [
+    ("mean", Aggregation::Mean),
+    ("median", Aggregation::Median),
+    ("perplexity", Aggregation::Perplexity),
+    ("weighted_perplexity", Aggregation::WeightedPerplexity),
+    ("bits_per_byte", Aggregation::BitsPerByte),
+    ("bleu", Aggregation::Bleu),
+    ("f1", Aggregation::F1),
+    ("matthews_corrcoef", Aggregation::Matthews),
+    // The mean of documents' scores.
+    ("brier_score", Aggregation::Mean),
+];
+
+/// The values of documents in the kind that an aggregation takes.
+pub(super) enum Column {
+    Numbers(Vec<f64>),
+    /// Parts and units.
+    Weighted(Vec<(f64, f64)>),
+    Texts(Vec<BleuCounts>),
+    Classes(Vec<Classes>),
 }
 
 impl Aggregation {
     /// The names that [`Aggregation::by_name`] knows.
-    pub const NAMES: [&str; 7] =
-        ["mean", "median", "perplexity", "weighted_perplexity", "bits_per_byte", "bleu", "brier_score"];
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BY_NAME.iter().map(|(name, _)| *name)
+    }
 
     /// By the name that task files use.
     pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "mean" | "brier_score" => Some(Self::Mean),
-            "median" => Some(Self::Median),
-            "perplexity" => Some(Self::Perplexity),
-            "weighted_perplexity" => Some(Self::WeightedPerplexity),
-            "bits_per_byte" => Some(Self::BitsPerByte),
-            "bleu" => Some(Self::Bleu),
-            _ => None,
-        }
+        BY_NAME.iter().find(|(known, _)| *known == name).map(|(_, aggregation)| *aggregation)
     }
 
-    /// The value and standard error over documents; `None` if there are none or their values are of another kind
-    /// than this aggregation takes.
-    pub fn of_documents(self, values: &[DocValue]) -> Option<Aggregate> {
-        match self {
+    /// The value and standard error over documents.
+    ///
+    /// # Errors
+    /// No documents, and values that this aggregation does not take, in words.
+    pub fn of_documents(self, values: &[DocValue]) -> Result<Aggregate, String> {
+        if values.is_empty() {
+            return Err("there are no documents".to_owned());
+        }
+        let n = values.len();
+        Ok(match self.column(values)? {
+            Column::Numbers(numbers) => self.of(&numbers).expect("there are numbers, of which it takes any"),
+            Column::Weighted(parts) => {
+                let mean = ratio(&parts);
+                let value =
+                    if self == Self::BitsPerByte { -mean / std::f64::consts::LN_2 } else { (-mean).exp() };
+                Aggregate { value, stderr: None, n }
+            }
+            Column::Texts(counts) => resampled(&counts, SLOW_ITERATIONS, corpus_score),
+            Column::Classes(classes) => {
+                let value: fn(&[Classes]) -> f64 = if self == Self::F1 { f1 } else { matthews };
+                resampled(&classes, BOOTSTRAP_ITERATIONS, value)
+            }
+        })
+    }
+
+    /// The values in the kind that this aggregation takes.
+    pub(super) fn column(self, values: &[DocValue]) -> Result<Column, String> {
+        let all = match self {
             Self::Mean | Self::Median | Self::Perplexity => {
                 let number = |value: &DocValue| match value {
                     DocValue::Number(number) => Some(*number),
                     _ => None,
                 };
-                self.of(&values.iter().map(number).collect::<Option<Vec<_>>>()?)
+                values.iter().map(number).collect::<Option<_>>().map(Column::Numbers)
             }
             Self::WeightedPerplexity | Self::BitsPerByte => {
-                let (mut sum, mut units) = (0.0, 0.0);
-                for value in values {
-                    let DocValue::Weighted(part, weight) = value else { return None };
-                    sum += part;
-                    units += weight;
-                }
-                let mean = sum / units;
-                let value =
-                    if self == Self::BitsPerByte { -mean / std::f64::consts::LN_2 } else { (-mean).exp() };
-                (!values.is_empty()).then_some(Aggregate { value, stderr: None, n: values.len() })
+                let weighted = |value: &DocValue| match value {
+                    DocValue::Weighted(part, units) => Some((*part, *units)),
+                    _ => None,
+                };
+                values.iter().map(weighted).collect::<Option<_>>().map(Column::Weighted)
             }
             Self::Bleu => {
                 let counts = |value: &DocValue| match value {
@@ -89,15 +120,21 @@ impl Aggregation {
                     }
                     _ => None,
                 };
-                let counts: Vec<BleuCounts> = values.iter().map(counts).collect::<Option<_>>()?;
-                let score = |drawn: &[BleuCounts]| {
-                    drawn.iter().copied().fold(BleuCounts::default(), BleuCounts::and).score()
-                };
-                let n = counts.len();
-                let stderr = (n > 1).then(|| bootstrap(&counts, SLOW_ITERATIONS, score));
-                (n > 0).then(|| Aggregate { value: score(&counts), stderr, n })
+                values.iter().map(counts).collect::<Option<_>>().map(Column::Texts)
             }
-        }
+            Self::F1 | Self::Matthews => {
+                let classes = |value: &DocValue| match value {
+                    DocValue::Classes(classes) => Some(*classes),
+                    _ => None,
+                };
+                let all = values.iter().map(classes).collect::<Option<Vec<Classes>>>();
+                if let (Self::F1, Some(all)) = (self, &all) {
+                    check_two_classes(all)?;
+                }
+                all.map(Column::Classes)
+            }
+        };
+        all.ok_or_else(|| "it does not fit the metric, whose values are of another kind".to_owned())
     }
 
     /// The value and standard error of `values`; `None` if there are none, or if this aggregation is not one of
@@ -107,22 +144,31 @@ impl Aggregation {
         if n == 0 {
             return None;
         }
-        let value: fn(&[f64]) -> f64 = match self {
-            Self::Mean => mean,
-            Self::Median => median,
-            Self::Perplexity => |values| (-mean(values)).exp(),
-            Self::WeightedPerplexity | Self::BitsPerByte | Self::Bleu => return None,
-        };
-        let stderr = match self {
-            _ if n < 2 => None,
-            Self::Mean => Some(sample_deviation(values) / (n as f64).sqrt()),
-            _ => Some(bootstrap(values, BOOTSTRAP_ITERATIONS, value)),
-        };
-        Some(Aggregate { value: value(values), stderr, n })
+        match self {
+            Self::Mean => {
+                let stderr = (n > 1).then(|| sample_deviation(values) / (n as f64).sqrt());
+                Some(Aggregate { value: mean(values), stderr, n })
+            }
+            Self::Median => Some(resampled(values, BOOTSTRAP_ITERATIONS, median)),
+            Self::Perplexity => {
+                Some(resampled(values, BOOTSTRAP_ITERATIONS, |values: &[f64]| (-mean(values)).exp()))
+            }
+            Self::WeightedPerplexity | Self::BitsPerByte | Self::Bleu | Self::F1 | Self::Matthews => None,
+        }
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
+/// A value of all documents together, its error by bootstrap.
+fn resampled<T: Copy + Sync>(
+    values: &[T],
+    iterations: usize,
+    value: impl Fn(&[T]) -> f64 + Sync + Copy,
+) -> Aggregate {
+    let n = values.len();
+    Aggregate { value: value(values), stderr: (n > 1).then(|| bootstrap(values, iterations, value)), n }
+}
+
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -133,28 +179,14 @@ pub(super) fn median(values: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// The sample deviation of `iterations` values over resampled documents, with Python's generator.
-fn bootstrap<T: Copy + Sync>(values: &[T], iterations: usize, value: impl Fn(&[T]) -> f64 + Sync) -> f64 {
-    let n = values.len();
-    let chunk = BOOTSTRAP_CHUNK.min(iterations);
-    let value = &value;
-    let replicates: Vec<f64> = (0..iterations / chunk)
-        .into_par_iter()
-        .flat_map_iter(|seed| {
-            let mut random = PyRandom::new(seed as u64);
-            let mut drawn = Vec::with_capacity(n);
-            (0..chunk).map(move |_| {
-                drawn.clear();
-                drawn.extend((0..n).map(|_| values[(random.random() * n as f64) as usize]));
-                value(&drawn)
-            })
-        })
-        .collect();
-    sample_deviation(&replicates)
+/// Σ parts / Σ units.
+pub(super) fn ratio(documents: &[(f64, f64)]) -> f64 {
+    let (part, units) = documents.iter().fold((0.0, 0.0), |(p, u), (part, own)| (p + part, u + own));
+    part / units
 }
 
 /// √(Σ(x−μ)²/(n−1)).
-fn sample_deviation(values: &[f64]) -> f64 {
+pub(super) fn sample_deviation(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt()
@@ -219,9 +251,40 @@ mod tests {
         assert_eq!((perplexity.value, perplexity.stderr, perplexity.n), (2f64.exp(), None, 2));
         let bits = Aggregation::BitsPerByte.of_documents(&values).unwrap().value;
         assert!((bits - 2.0 / std::f64::consts::LN_2).abs() < 1e-15);
-        assert_eq!(Aggregation::Mean.of_documents(&values), None);
-        assert_eq!(Aggregation::BitsPerByte.of_documents(&[DocValue::Number(1.0)]), None);
+        for (aggregation, values) in
+            [(Aggregation::Mean, &values[..]), (Aggregation::BitsPerByte, &[DocValue::Number(1.0)])]
+        {
+            let said = aggregation.of_documents(values).unwrap_err();
+            assert!(said.contains("another kind"), "{said}");
+        }
+        assert!(Aggregation::Mean.of_documents(&[]).is_err());
         assert_eq!(Aggregation::Bleu.of(&[1.0]), None);
+    }
+
+    #[test]
+    fn classes_are_scored_as_by_the_reference_harness() {
+        let stored: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/metrics/reference.json")).unwrap();
+        for case in stored["classes"].as_array().unwrap() {
+            let number = |value: &serde_json::Value| value.as_i64().unwrap();
+            let documents: Vec<Classes> = case["documents"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|d| [number(&d[0]), number(&d[1])])
+                .collect();
+            let mcc = (matthews as fn(&[Classes]) -> f64, "mcc", Aggregation::Matthews);
+            for (value, name, aggregation) in [(f1 as fn(&[Classes]) -> f64, "f1", Aggregation::F1), mcc] {
+                let values: Vec<DocValue> = documents.iter().copied().map(DocValue::Classes).collect();
+                if case[name].is_null() {
+                    assert!(aggregation.of_documents(&values).is_err(), "{name} of {case}");
+                    continue;
+                }
+                assert_eq!(Some(value(&documents)), case[name].as_f64(), "{name} of {case}");
+                let error = bootstrap(&documents, 1000, value);
+                assert_eq!(Some(error), case[format!("{name}_stderr")].as_f64(), "{name} of {case}");
+            }
+        }
     }
 
     #[test]
@@ -237,6 +300,6 @@ mod tests {
     fn only_known_aggregations_have_a_name() {
         assert_eq!(Aggregation::by_name("mean"), Some(Aggregation::Mean));
         assert_eq!(Aggregation::by_name("median_of_moons"), None);
-        assert!(Aggregation::NAMES.iter().all(|name| Aggregation::by_name(name).is_some()));
+        assert_eq!(Aggregation::names().count(), 9);
     }
 }

@@ -1,6 +1,6 @@
 //! Metrics of one multiple-choice document.
 
-use super::{Gold, first_highest};
+use super::{DocValue, Gold, NO_CLASS, first_highest};
 
 /// A document with its choices and their scores, in the same order.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +22,20 @@ pub struct ChoiceDocument<'a> {
 }
 
 /// The metrics that [`multiple_choice`] computes.
-pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
-    ["acc", "acc_norm", "acc_bytes", "acc_token", "acc_ppl", "acc_mutual_info", "exact_match", "brier_score"];
+pub const MULTIPLE_CHOICE_METRICS: [&str; 10] = [
+    "acc",
+    "acc_norm",
+    "acc_bytes",
+    "acc_token",
+    "acc_ppl",
+    "acc_mutual_info",
+    "exact_match",
+    "brier_score",
+    "f1",
+    "mcc",
+];
 
-/// The value of `metric` for one document; `None` for a metric this output type does not have.
+/// The value of `metric`, one of [`MULTIPLE_CHOICE_METRICS`], for one document.
 ///
 /// * `acc`: the likeliest choice is right.
 /// * `acc_norm`: the same with log-likelihoods divided by the choice's Unicode characters.
@@ -35,7 +45,11 @@ pub const MULTIPLE_CHOICE_METRICS: [&str; 8] =
 /// * `acc_mutual_info`: with log P(choice) subtracted.
 /// * `exact_match`: the right choice is what greedy decoding would say.
 /// * `brier_score`: squared distance between the distribution over choices and the truth.
-pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
+/// * `f1`, `mcc`: the right and the likeliest choice, for F1 and Matthews' correlation over all documents.
+///
+/// # Errors
+/// What the document or the protocol lacks for the metric, in words.
+pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Result<DocValue, String> {
     let ChoiceDocument { choices, logprobs, greedy, tokens, whole, unconditional, gold } = document;
     let one_each = logprobs.len() == choices.len() && greedy.len() == choices.len();
     assert!(one_each, "a document has one score for each of its choices");
@@ -46,17 +60,24 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
         tokens.iter().map(|n| *n as f64)
     };
     let right = |values: Vec<f64>| f64::from(u8::from(is_right(gold, first_highest(&values))));
-    match metric {
-        "acc" => Some(right(logprobs.collect())),
-        "acc_norm" => Some(right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect())),
-        "acc_bytes" => Some(right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect())),
-        "acc_token" => Some(right(logprobs.zip(counts()).map(|(l, n)| l / n).collect())),
-        "acc_ppl" => whole.then(|| right(logprobs.zip(counts()).map(|(l, n)| l / (n + 1.0)).collect())),
-        "acc_mutual_info" => (unconditional.len() == choices.len())
-            .then(|| right(logprobs.zip(unconditional).map(|(l, u)| l - u).collect())),
+    let number = match metric {
+        "acc" => right(logprobs.collect()),
+        "acc_norm" => right(logprobs.zip(lengths(|c| c.chars().count())).map(|(l, n)| l / n).collect()),
+        "acc_bytes" => right(logprobs.zip(lengths(String::len)).map(|(l, n)| l / n).collect()),
+        "acc_token" => right(logprobs.zip(counts()).map(|(l, n)| l / n).collect()),
+        "acc_ppl" if !whole => {
+            return Err("acc_ppl is of whole texts, and this protocol scores choices".to_owned());
+        }
+        "acc_ppl" => right(logprobs.zip(counts()).map(|(l, n)| l / (n + 1.0)).collect()),
+        "acc_mutual_info" if unconditional.len() != choices.len() => {
+            return Err(
+                "acc_mutual_info needs the choices without their context, which were not asked".to_owned()
+            );
+        }
+        "acc_mutual_info" => right(logprobs.zip(unconditional).map(|(l, u)| l - u).collect()),
         "exact_match" => {
             let said = |(index, greedy): (usize, &bool)| *greedy && is_right(gold, index);
-            Some(f64::from(u8::from(greedy.iter().enumerate().any(said))))
+            f64::from(u8::from(greedy.iter().enumerate().any(said)))
         }
         "brier_score" => {
             let logprobs: Vec<f64> = logprobs.collect();
@@ -64,9 +85,27 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Option<f64> {
             let weights: Vec<f64> = logprobs.iter().map(|l| (l - highest).exp()).collect();
             let total: f64 = weights.iter().sum();
             let truth = |index: usize| f64::from(u8::from(is_right(gold, index)));
-            Some(weights.iter().enumerate().map(|(i, w)| (w / total - truth(i)).powi(2)).sum())
+            weights.iter().enumerate().map(|(i, w)| (w / total - truth(i)).powi(2)).sum()
         }
-        _ => None,
+        "f1" | "mcc" => {
+            let chosen = first_highest(&logprobs.collect::<Vec<_>>()) as i64;
+            return Ok(DocValue::Classes([class(gold)?, chosen]));
+        }
+        other => unreachable!("{other} is none of the metrics of choices"),
+    };
+    Ok(DocValue::Number(number))
+}
+
+/// The one right choice.
+fn class(gold: &Gold) -> Result<i64, String> {
+    match gold {
+        Gold::Index(index) => Ok(*index as i64),
+        Gold::OutOfRange => Ok(NO_CLASS),
+        Gold::Indices(indices) => match indices[..] {
+            [index] => Ok(index as i64),
+            _ => Err(format!("expected one right choice, found {}", indices.len())),
+        },
+        Gold::Text(_) | Gold::Texts(_) => Err("the right answer is a text and no choice".to_owned()),
     }
 }
 
@@ -95,7 +134,10 @@ mod tests {
             unconditional: &[-1.0, -9.0],
             gold: &gold,
         };
-        multiple_choice(metric, document).unwrap()
+        match multiple_choice(metric, document).unwrap() {
+            DocValue::Number(number) => number,
+            other => panic!("{metric} is no number: {other:?}"),
+        }
     }
 
     #[test]
@@ -124,12 +166,31 @@ mod tests {
             unconditional: &[],
             gold: &gold,
         };
-        assert_eq!(multiple_choice("acc_ppl", document), None);
-        assert!(
-            MULTIPLE_CHOICE_METRICS.iter().all(|m| *m == "acc_ppl"
-                || *m == "acc_mutual_info"
-                || multiple_choice(m, document).is_some())
-        );
+        for metric in MULTIPLE_CHOICE_METRICS {
+            let lacks = ["acc_ppl", "acc_mutual_info"].contains(&metric);
+            assert_eq!(multiple_choice(metric, document).is_err(), lacks, "{metric}");
+        }
+    }
+
+    #[test]
+    fn classes_are_the_right_choice_and_the_likeliest() {
+        let choices = ["a".to_owned(), "b".to_owned()];
+        let of = |gold: Gold| {
+            let document = ChoiceDocument {
+                choices: &choices,
+                logprobs: &[-2.0, -1.0],
+                greedy: &[false, false],
+                tokens: &[1, 1],
+                whole: false,
+                unconditional: &[],
+                gold: &gold,
+            };
+            multiple_choice("f1", document)
+        };
+        assert_eq!(of(Gold::Index(0)), Ok(DocValue::Classes([0, 1])));
+        assert_eq!(of(Gold::OutOfRange), Ok(DocValue::Classes([NO_CLASS, 1])));
+        assert_eq!(of(Gold::Indices(vec![1])), Ok(DocValue::Classes([1, 1])));
+        assert!(of(Gold::Indices(vec![0, 1])).unwrap_err().contains("one right choice, found 2"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What one document brings to the metrics: its right answer and its values.
 
+use super::Classes;
+
 /// The right answer of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gold {
@@ -24,6 +26,8 @@ pub enum DocValue {
     Weighted(f64, f64),
     /// A reference and an answer, for metrics over all documents together.
     Pair(String, String),
+    /// The right choice and the one that was taken, for metrics over all documents together.
+    Classes(Classes),
 }
 
 /// The place of the highest of one or more values, the first among equals. As numpy's `argmax`, it takes the first

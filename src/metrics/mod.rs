@@ -3,10 +3,13 @@
 //! Definitions are those of lm-evaluation-harness 0.4.13.
 
 mod aggregate;
+mod bootstrap;
 mod choice;
+mod classes;
 mod document;
 mod group;
 mod paired;
+mod proportion;
 mod written;
 
 pub mod similarity;
@@ -14,9 +17,11 @@ pub mod similarity;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
+pub use aggregate::{Aggregate, Aggregation};
+pub use bootstrap::BOOTSTRAP_ITERATIONS;
 pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
+pub use classes::{Classes, NO_CLASS};
 pub use document::{DocValue, Gold, first_highest};
 pub use group::combine;
-pub use paired::{PairedDifference, paired_difference};
+pub use proportion::wilson;
 pub use written::{ExactMatch, WRITTEN_METRICS};

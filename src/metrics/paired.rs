@@ -1,41 +1,137 @@
-//! The difference of two means over the same documents.
+//! The standard error of a difference of two values over the same documents.
+//!
+//! What both have in common cancels out, so it is less than that of two independent values. It belongs to the
+//! aggregation: of a mean it is that of the documents' differences, of a smooth function of means (a perplexity) the same
+//! after the documents' influence on the value (the delta method), of a value of all documents together (BLEU, F1,
+//! Matthews' correlation) that of a bootstrap that draws both sides alike. A median has none: its distribution at a
+//! step of few distinct values is not what any of these describe.
 
-/// Mean difference with its standard error; what both values of a document have in common cancels out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PairedDifference {
-    /// Mean of `a − b`.
-    pub mean: f64,
-    /// s/√n of the differences; `None` for a single document.
-    pub stderr: Option<f64>,
-    /// Documents.
-    pub n: usize,
+use super::aggregate::{Column, mean, ratio, sample_deviation};
+use super::bootstrap::{PAIRED_ITERATIONS, paired_bootstrap};
+use super::classes::{f1, matthews};
+use super::{Aggregation, DocValue, similarity};
+
+impl Aggregation {
+    /// The standard error of this value over `a` less that over `b`, the same documents in the same order; `None` for
+    /// fewer than two documents, for a median, and for values of another kind than this aggregation takes.
+    ///
+    /// # Panics
+    /// If there are not as many of each.
+    pub fn paired_error(self, a: &[DocValue], b: &[DocValue]) -> Option<f64> {
+        assert_eq!(a.len(), b.len(), "two answers to each document");
+        if a.len() < 2 {
+            return None;
+        }
+        let both = (self.column(a).ok()?, self.column(b).ok()?);
+        match (self, both) {
+            (Self::Mean, (Column::Numbers(a), Column::Numbers(b))) => Some(error_of([a, b])),
+            (Self::Perplexity, (Column::Numbers(a), Column::Numbers(b))) => {
+                Some(error_of([a, b].map(|own| {
+                    let perplexity = (-mean(&own)).exp();
+                    own.into_iter().map(|x| -perplexity * x).collect()
+                })))
+            }
+            (Self::WeightedPerplexity | Self::BitsPerByte, (Column::Weighted(a), Column::Weighted(b))) => {
+                Some(error_of([a, b].map(|own| self.influence_on_ratio(&own))))
+            }
+            (Self::Bleu, (Column::Texts(a), Column::Texts(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+            }
+            (Self::F1, (Column::Classes(a), Column::Classes(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, f1))
+            }
+            (Self::Matthews, (Column::Classes(a), Column::Classes(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, matthews))
+            }
+            (Self::Median, _) => None,
+            (aggregation, _) => unreachable!("a column is of the kind that {aggregation:?} takes"),
+        }
+    }
+
+    /// n times what each document adds to a function of Σ parts / Σ units, to first order.
+    fn influence_on_ratio(self, documents: &[(f64, f64)]) -> Vec<f64> {
+        let ratio = ratio(documents);
+        let units = documents.iter().map(|(_, units)| units).sum::<f64>() / documents.len() as f64;
+        let slope = match self {
+            Self::BitsPerByte => -1.0 / std::f64::consts::LN_2,
+            _ => -(-ratio).exp(),
+        };
+        documents.iter().map(|(part, own)| slope * (part - ratio * own) / units).collect()
+    }
 }
 
-/// Of the values of two models, document by document; `None` if there are none or not as many of each.
-pub fn paired_difference(a: &[f64], b: &[f64]) -> Option<PairedDifference> {
-    if a.is_empty() || a.len() != b.len() {
-        return None;
-    }
-    let n = a.len();
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    let mean = differences.iter().sum::<f64>() / n as f64;
-    let squares: f64 = differences.iter().map(|d| (d - mean) * (d - mean)).sum();
-    let stderr = (n > 1).then(|| (squares / (n as f64 - 1.0) / n as f64).sqrt());
-    Some(PairedDifference { mean, stderr, n })
+/// s/√n of the differences.
+fn error_of([a, b]: [Vec<f64>; 2]) -> f64 {
+    let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+    sample_deviation(&differences) / (differences.len() as f64).sqrt()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Sums of some hundred doubles in another order, relative.
+    const SUMS: f64 = 1e-12;
+    /// 1000 replicates against the delta method or 20,000 of them: their own error is 1/√2000, and there is a bias of 1/n.
+    const BOOTSTRAP: f64 = 0.1;
+
+    fn numbers(values: &[f64]) -> Vec<DocValue> {
+        values.iter().map(|value| DocValue::Number(*value)).collect()
+    }
+
+    fn error(aggregation: Aggregation, a: &[DocValue], b: &[DocValue]) -> f64 {
+        aggregation.paired_error(a, b).unwrap()
+    }
+
     #[test]
     fn what_is_common_cancels_out() {
-        let (a, b) = ([1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]);
-        let found = paired_difference(&a, &b).unwrap();
-        assert_eq!((found.mean, found.n), (0.25, 4));
-        assert!((found.stderr.unwrap() - 0.25).abs() < 1e-12);
-        assert_eq!(paired_difference(&a, &a).unwrap().stderr, Some(0.0));
-        assert_eq!(paired_difference(&a[..1], &b[..1]).unwrap().stderr, None);
-        assert_eq!((paired_difference(&[], &[]), paired_difference(&a, &b[..2])), (None, None));
+        let (a, b) = (numbers(&[1.0, 0.0, 1.0, 1.0]), numbers(&[1.0, 0.0, 0.0, 1.0]));
+        assert!((error(Aggregation::Mean, &a, &b) - 0.25).abs() < SUMS);
+        for aggregation in [Aggregation::Mean, Aggregation::Perplexity] {
+            assert_eq!(error(aggregation, &a, &a), 0.0);
+            assert_eq!(aggregation.paired_error(&a[..1], &b[..1]), None);
+        }
+        assert_eq!(Aggregation::Median.paired_error(&a, &b), None);
+        assert_eq!(Aggregation::F1.paired_error(&a, &b), None, "numbers are no classes");
+    }
+
+    #[test]
+    fn errors_are_numpy_s_and_near_a_bootstrap() {
+        let stored: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/metrics/paired.json")).unwrap();
+        assert_eq!(stored.as_array().unwrap().len(), 7);
+        for case in stored.as_array().unwrap() {
+            let name = case["aggregation"].as_str().unwrap();
+            let documents = |key: &str| -> Vec<DocValue> {
+                let value = |value: &serde_json::Value| match (name, value) {
+                    ("f1" | "matthews_corrcoef", value) => {
+                        DocValue::Classes([0, 1].map(|at| value[at].as_i64().unwrap()))
+                    }
+                    ("bleu", value) => {
+                        let [gold, answer] = [0, 1].map(|at| value[at].as_str().unwrap().to_owned());
+                        DocValue::Pair(gold, answer)
+                    }
+                    (_, serde_json::Value::Array(own)) => {
+                        DocValue::Weighted(own[0].as_f64().unwrap(), own[1].as_f64().unwrap())
+                    }
+                    (_, value) => DocValue::Number(value.as_f64().unwrap()),
+                };
+                case[key].as_array().unwrap().iter().map(value).collect()
+            };
+            let (a, b) = (documents("a"), documents("b"));
+            let aggregation = Aggregation::by_name(name).unwrap();
+            let difference =
+                aggregation.of_documents(&a).unwrap().value - aggregation.of_documents(&b).unwrap().value;
+            let near = |found: f64, key: &str, tolerance: f64| {
+                let expected = case[key].as_f64().unwrap();
+                assert!((found / expected - 1.0).abs() < tolerance, "{name}, {key}: {found}, not {expected}");
+            };
+            near(difference, "difference", 1e-9);
+            let found = error(aggregation, &a, &b);
+            near(found, "bootstrap", BOOTSTRAP);
+            if !case["delta"].is_null() {
+                near(found, "delta", 1e-9);
+            }
+        }
     }
 }

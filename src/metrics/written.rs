@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::python::regex::PyRegex;
 
 /// The metrics of written answers.
-pub const WRITTEN_METRICS: [&str; 3] = ["exact_match", "bleu", "bypass"];
+pub const WRITTEN_METRICS: [&str; 2] = ["exact_match", "bleu"];
 
 /// `exact_match`: equality of two texts, after both lost what does not count.
 ///

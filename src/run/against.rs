@@ -2,9 +2,8 @@
 
 use super::respondent::Against;
 use crate::engine::Divergence;
-use crate::evaluate::TaskResult;
+use crate::evaluate::{TaskMetric, TaskResult};
 use crate::kernels::Precision;
-use crate::metrics::{DocValue, paired_difference};
 use crate::report::Table;
 use crate::report::table::{Cell, data, number, text};
 
@@ -23,7 +22,7 @@ pub struct Compared {
     /// Of the other one; empty where there is but one value.
     pub reference: Option<f64>,
     pub difference: Option<f64>,
-    /// Standard error of the difference, documents paired; of the value where there is no other.
+    /// Standard error of the difference, documents paired, as its aggregation has it; of the value where there is no other.
     pub stderr: Option<f64>,
     /// Documents, or scored positions.
     pub n: u64,
@@ -56,11 +55,10 @@ fn metric_rows(row: &Compared, own: &[TaskResult], others: &[TaskResult]) -> Vec
     let mut rows = Vec::new();
     assert_eq!(own.len(), others.len(), "the same tasks are graded twice");
     for (own, other) in own.iter().zip(others) {
-        assert_eq!(own.metrics.len(), other.metrics.len(), "a task has its metrics, whoever answers");
-        for (metric, reference) in own.metrics.iter().zip(&other.metrics) {
-            let paired = numbers(&metric.documents)
-                .zip(numbers(&reference.documents))
-                .and_then(|(a, b)| paired_difference(&a, &b));
+        for metric in &own.metrics {
+            // What cannot be computed of one of both is left out, and said of it.
+            let same = |one: &&TaskMetric| one.metric == metric.metric && one.filter == metric.filter;
+            let Some(reference) = other.metrics.iter().find(same) else { continue };
             rows.push(Compared {
                 task: own.name().to_owned(),
                 metric: metric.metric.clone(),
@@ -68,22 +66,13 @@ fn metric_rows(row: &Compared, own: &[TaskResult], others: &[TaskResult]) -> Vec
                 value: metric.value.value,
                 reference: Some(reference.value.value),
                 difference: Some(metric.value.value - reference.value.value),
-                stderr: paired.and_then(|paired| paired.stderr),
+                stderr: metric.aggregation.paired_error(&metric.documents, &reference.documents),
                 n: metric.value.n as u64,
                 ..row.clone()
             });
         }
     }
     rows
-}
-
-/// One number per document, where the metric is a mean of such.
-fn numbers(documents: &[DocValue]) -> Option<Vec<f64>> {
-    let number = |value: &DocValue| match value {
-        DocValue::Number(number) => Some(*number),
-        _ => None,
-    };
-    documents.iter().map(number).collect()
 }
 
 /// `precision.csv`, and what of it is printed.

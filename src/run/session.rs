@@ -18,7 +18,7 @@ use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
-    Answers, EvaluateError, Overlong, SanityFinding, TaskResult, grade, ordered, summary, unparsed,
+    Answers, EvaluateError, LeftOut, Overlong, SanityFinding, TaskResult, grade, ordered, summary, unparsed,
 };
 use crate::records::{ModelRecord, RequestRecord, RunRecord, Timestamp, file_name};
 use crate::report::Row;
@@ -159,6 +159,7 @@ impl<'a> Session<'a> {
             self.record.tasks = tasks.iter().map(files::suite_record).collect();
         }
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
+        self.record.findings.extend(left_out(&tasks).into_iter().map(|line| format!("{name}: {line}")));
         let asked = record.zip(about.special_tokens);
         let folder = self.record.samples_folder(&identity.name, &identity.protocol);
         self.models.push(Outcome { identity, folder, tasks, findings, asked });
@@ -203,7 +204,8 @@ impl<'a> Session<'a> {
     /// What is to be known of the documents, in few lines and an empty one.
     fn checks(&self) -> String {
         let lines = self.models.iter().flat_map(|model| {
-            summary(&model.findings).into_iter().map(move |line| format!("{}: {line}\n", model.identity.name))
+            let lines = left_out(&model.tasks).into_iter().chain(summary(&model.findings));
+            lines.map(move |line| format!("{}: {line}\n", model.identity.name))
         });
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { lines + "\n" }
@@ -231,6 +233,25 @@ impl<'a> Session<'a> {
         };
         self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()
     }
+}
+
+/// A line for each metric that could not be computed, and why; tasks with the same share one.
+fn left_out(tasks: &[TaskResult]) -> Vec<String> {
+    let mut found: Vec<(&LeftOut, Vec<&str>)> = Vec::new();
+    for (task, own) in tasks.iter().flat_map(|task| task.left_out.iter().map(move |own| (task, own))) {
+        match found.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, names)) => names.push(task.name()),
+            None => found.push((own, vec![task.name()])),
+        }
+    }
+    let line = |(LeftOut { metric, reason }, names): (&LeftOut, Vec<&str>)| {
+        let names = match names[..] {
+            [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
+            _ => names.join(", "),
+        };
+        format!("metric {metric} of {names} is LEFT OUT: {reason}")
+    };
+    found.into_iter().map(line).collect()
 }
 
 /// Seconds to the millisecond.

@@ -133,9 +133,9 @@ impl<'a> Builder<'a> {
     pub fn opening(&mut self, doc: &Doc<'_>) -> Result<Vec<Delimited>, Wrong> {
         if self.multiple_input.is_none() {
             let text = self.question.text.text(doc, self.has_choices())?;
-            self.multiple_input = Some(self.has_choices() && matches!(text, FieldPart::Index(_)));
+            self.multiple_input = Some(self.has_choices() && text.index().is_some());
             let target = self.question.target.target(doc, self.has_choices())?;
-            self.multiple_target = matches!(target, FieldPart::List(_));
+            self.multiple_target = target.is_several();
         }
         let description = self.description.as_ref().map(|maker| maker.plain(doc)).transpose()?;
         let description = description.unwrap_or_default();
@@ -152,10 +152,7 @@ impl<'a> Builder<'a> {
         let answer = makers.target.target(doc, self.has_choices())?;
         let prefix = prefix(makers, doc)?;
         let (question, choices) = if self.is_multiple_input() {
-            let chosen = match &text {
-                FieldPart::Index(index) => usize::try_from(*index).ok(),
-                _ => None,
-            };
+            let chosen = text.index().and_then(|index| usize::try_from(index).ok());
             let chosen = chosen.and_then(|at| choices.as_ref()?.get(at)).cloned();
             let wrong = || format!("expected the number of a choice, found {}", text.shown());
             (chosen.ok_or_else(|| ("doc_to_text", wrong()))?, None)
@@ -214,15 +211,15 @@ impl<'a> Builder<'a> {
             });
         }
         if self.task.config.output_type == OutputType::Loglikelihood {
-            let FieldPart::Text(target) = target else {
-                return Err(("doc_to_target", format!("expected a text, found {target_text}")));
-            };
+            let target = target.into_text();
+            let target =
+                target.map_err(|_| ("doc_to_target", format!("expected a text, found {target_text}")))?;
             if target.is_empty() {
                 return Err(("doc_to_target", "the text to score is empty".into()));
             }
             let context = context(&question_text(text)?, delimiter)?;
             let request = self.request(&context, target.clone())?;
-            let built = Built::of_one(request, Gold::Text(target), target_text);
+            let built = Built::of_one(request, Gold::Text(target.clone()), target);
             return Ok(Built { without_system: context.without_system, ..built });
         }
         let choices = choices.filter(|choices| !choices.is_empty());
@@ -300,9 +297,9 @@ fn question_text(part: FieldPart) -> Result<String, Wrong> {
 
 /// The request for a text that is scored whole.
 fn whole_text(target: FieldPart) -> Result<Built, Wrong> {
-    let FieldPart::Text(text) = target else {
-        return Err(("doc_to_target", format!("expected the text to score, found {}", target.shown())));
-    };
+    let text = target
+        .into_text()
+        .map_err(|other| ("doc_to_target", format!("expected the text to score, found {}", other.shown())))?;
     let request = TextRequest { context: Arc::from(""), continuation: text.clone(), segments: None };
     Ok(Built::of_one(request, Gold::Text(text.clone()), text))
 }

@@ -100,7 +100,7 @@ impl Maker {
     pub fn text(&self, doc: &Doc<'_>, has_choices: bool) -> Result<FieldPart, Wrong> {
         self.read(doc, |value, of_template| match value {
             Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
-            value => part(value),
+            value => Ok(part(value)),
         })
     }
 
@@ -110,11 +110,11 @@ impl Maker {
             Value::String(text) if of_template && has_choices && is_digits(&text) => index(&text),
             Value::String(text) if of_template && text.starts_with('[') && text.ends_with(']') => {
                 match literal::parse(&text) {
-                    Ok(Value::Array(items)) => Ok(FieldPart::List(items)),
+                    Ok(Value::Array(items)) => Ok(FieldPart::List(items, Some(text))),
                     _ => Ok(FieldPart::Text(text)),
                 }
             }
-            value => part(value),
+            value => Ok(part(value)),
         })
     }
 
@@ -156,10 +156,14 @@ pub(super) enum FieldPart {
     Text(String),
     /// An index into the choices.
     Index(i64),
-    /// Several targets.
-    List(Vec<Value>),
+    /// A boolean; in Python it is an index too, and prints as `True` or `False`.
+    Flag(bool),
+    /// Several targets, and the text that they were read from, if it was a text that looks like a list.
+    List(Vec<Value>, Option<String>),
     /// Nothing.
     Null,
+    /// What is only printed: a number with decimals, a map.
+    Other(Value),
 }
 
 impl FieldPart {
@@ -168,25 +172,46 @@ impl FieldPart {
         match self {
             Self::Text(text) => text.clone(),
             Self::Index(index) => index.to_string(),
-            Self::List(items) => repr_data(&Value::Array(items.clone())),
+            Self::Flag(flag) => repr_data(&Value::Bool(*flag)),
+            Self::List(items, _) => repr_data(&Value::Array(items.clone())),
             Self::Null => "None".into(),
+            Self::Other(value) => repr_data(value),
         }
+    }
+
+    /// The index that it is, if it is one.
+    pub fn index(&self) -> Option<i64> {
+        match self {
+            Self::Index(index) => Some(*index),
+            Self::Flag(flag) => Some(i64::from(*flag)),
+            _ => None,
+        }
+    }
+
+    /// The text that it is or was read from, where a text is meant and no list of targets.
+    pub fn into_text(self) -> Result<String, Self> {
+        match self {
+            Self::Text(text) | Self::List(_, Some(text)) => Ok(text),
+            other => Err(other),
+        }
+    }
+
+    /// Whether these are several targets. A list without any text is none: it is never equal to what a model writes, so a
+    /// text that looks like one is an answer itself.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::List(items, text) if text.is_none() || items.iter().any(Value::is_string))
     }
 }
 
-fn part(value: Value) -> Result<FieldPart, String> {
-    Ok(match value {
+fn part(value: Value) -> FieldPart {
+    match value {
         Value::String(text) => FieldPart::Text(text),
-        // In Python a boolean is an integer.
-        Value::Bool(flag) => FieldPart::Index(i64::from(flag)),
+        Value::Bool(flag) => FieldPart::Flag(flag),
         Value::Null => FieldPart::Null,
-        Value::Array(items) => FieldPart::List(items),
-        Value::Number(number) => match number.as_i64() {
-            Some(index) => FieldPart::Index(index),
-            None => return Err(format!("expected a text, a whole number or a list, found {number}")),
-        },
-        other => return Err(format!("expected a text, a whole number or a list, found {}", shown(&other))),
-    })
+        Value::Array(items) => FieldPart::List(items, None),
+        Value::Number(number) => number.as_i64().map_or(FieldPart::Other(number.into()), FieldPart::Index),
+        other => FieldPart::Other(other),
+    }
 }
 
 fn is_digits(text: &str) -> bool {
@@ -240,10 +265,9 @@ mod tests {
         assert_eq!(maker("{{label}}").target(&doc, true).unwrap(), FieldPart::Index(2));
         assert_eq!(maker("{{label}}").target(&doc, false).unwrap(), FieldPart::Text("2".into()));
         assert_eq!(maker("{{n}}").text(&doc, true).unwrap(), FieldPart::Index(3));
-        assert_eq!(
-            maker("{{s}}").target(&doc, false).unwrap(),
-            FieldPart::List(vec![json!("x"), json!("y")])
-        );
+        let read = FieldPart::List(vec![json!("x"), json!("y")], Some("['x', 'y']".into()));
+        assert_eq!(maker("{{s}}").target(&doc, false).unwrap(), read);
+        assert_eq!(read.into_text().unwrap(), "['x', 'y']");
         assert_eq!(
             maker("[not a list]").target(&doc, false).unwrap(),
             FieldPart::Text("[not a list]".into())

@@ -88,22 +88,21 @@ impl Turn<'_> {
     }
 
     fn answer_text(&self) -> Result<Option<String>, String> {
-        match (self.answer, self.choices) {
-            (FieldPart::Null, _) => Ok(None),
-            (FieldPart::Text(text), _) => Ok((!text.is_empty()).then(|| text.clone())),
-            (FieldPart::Index(index), Some(choices)) if !choices.is_empty() => {
-                let choice = place(*index, choices.len()).map(|at| choices[at].clone());
+        match (self.answer, self.choices, self.answer.index()) {
+            (FieldPart::Null, ..) => Ok(None),
+            (FieldPart::Text(text), ..) => Ok((!text.is_empty()).then(|| text.clone())),
+            (_, Some(choices), Some(index)) if !choices.is_empty() => {
+                let choice = place(index, choices.len()).map(|at| choices[at].clone());
                 let wrong = || format!("the answer is choice {index}, and there are {}", choices.len());
                 choice.map(Some).ok_or_else(wrong)
             }
-            (FieldPart::Index(index), _) => {
-                Err(format!("the answer is the number {index}, and there are no choices"))
-            }
-            (FieldPart::List(items), _) => match items.first() {
-                Some(Value::String(text)) => Ok(Some(text.clone())),
-                Some(other) => Err(format!("the first of several answers is no text: {other}")),
-                None => Err("the list of answers is empty".into()),
+            (FieldPart::List(items, text), ..) => match (items.first(), text) {
+                (Some(Value::String(first)), _) => Ok(Some(first.clone())),
+                (_, Some(text)) => Ok(Some(text.clone())),
+                (Some(other), None) => Err(format!("the first of several answers is no text: {other}")),
+                (None, None) => Err("the list of answers is empty".into()),
             },
+            (other, ..) => Err(format!("the answer is {}, no text, and there are no choices", other.shown())),
         }
     }
 }
@@ -136,11 +135,15 @@ mod tests {
         assert_eq!(turn("Q: ", FieldPart::Null, Some("It is")).unwrap(), "Q: It is");
         assert_eq!(turn("", FieldPart::Null, Some("It is")).unwrap(), "It is");
         assert_eq!(turn("Q:", FieldPart::Index(1), Some("It is")).unwrap(), "Q: It is yes\n\n");
-        let list = FieldPart::List(vec!["a".into(), "b".into()]);
+        let list = FieldPart::List(vec!["a".into(), "b".into()], None);
         assert_eq!(turn("Q:", list, None).unwrap(), "Q: a\n\n");
+        // A text that looks like a list of numbers is a text.
+        let numbers = FieldPart::List(vec![2.into(), 1.into()], Some("[2, 1]".into()));
+        assert_eq!(turn("Q:", numbers, None).unwrap(), "Q: [2, 1]\n\n");
+        assert_eq!(turn("Q:", FieldPart::Flag(true), None).unwrap(), "Q: yes\n\n");
         assert!(turn("Q:", FieldPart::Index(2), None).unwrap_err().contains("there are 2"));
         assert!(turn("Q:", FieldPart::Index(-3), None).is_err());
-        assert!(turn("Q:", FieldPart::List(vec![]), None).is_err());
+        assert!(turn("Q:", FieldPart::List(vec![], None), None).is_err());
     }
 
     #[test]

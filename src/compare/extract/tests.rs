@@ -104,6 +104,7 @@ mod merged {
     use std::path::Path;
 
     use super::*;
+    use crate::compare::spectrum::testing::numbers;
     use crate::rebuild::{Adapter, merge};
     use crate::registry::Rule;
     use crate::weights::{TensorSource, TensorView};
@@ -164,8 +165,8 @@ mod merged {
         let (rows, columns) = (64, 48);
         let step = 2f32.powi(-10);
         let base: Vec<f32> = (0..rows * columns).map(|i| 1.0 + (1 + i * 37 % 1000) as f32 * step).collect();
-        let signs = |i: usize| if noise("signs", i * 7919) < 0.0 { -step } else { step };
-        let tuned = base.iter().enumerate().map(|(i, x)| x + signs(i)).collect();
+        let mut next = numbers(3);
+        let tuned = base.iter().map(|x| if next() < 0.0 { x - step } else { x + step }).collect();
         let memory = |values| {
             let name = "model.layers.0.self_attn.q_proj.weight";
             MemorySource::new(vec![(name, Dtype::F16, vec![rows, columns], values)])

@@ -144,5 +144,6 @@ fn shown(kind: OutputType, metric: &str, value: &DocValue) -> Value {
         DocValue::Number(number) => (*number).into(),
         DocValue::Weighted(sum, units) => json!([sum, *units as u64]),
         DocValue::Pair(gold, answer) => json!([gold, answer]),
+        DocValue::Classes(classes) => json!(classes),
     }
 }

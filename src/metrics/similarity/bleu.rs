@@ -146,6 +146,11 @@ pub fn sentence_bleu(reference: &str, answer: &str, tokenizer: BleuTokenizer) ->
     BleuCounts::of(reference, answer, tokenizer).score()
 }
 
+/// BLEU of several answers together.
+pub fn corpus_score(answers: &[BleuCounts]) -> f64 {
+    answers.iter().copied().fold(BleuCounts::default(), BleuCounts::and).score()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,5 +3,5 @@
 mod bleu;
 mod rouge;
 
-pub use bleu::{BleuCounts, BleuTokenizer, sentence_bleu};
+pub use bleu::{BleuCounts, BleuTokenizer, corpus_score, sentence_bleu};
 pub use rouge::{Rouge, rouge};
