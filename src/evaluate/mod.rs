@@ -76,6 +76,11 @@ pub struct TaskMetric {
 }
 
 impl TaskMetric {
+    /// `acc,none`.
+    pub fn key(&self) -> String {
+        format!("{},{}", self.metric, self.filter)
+    }
+
     /// Whether the value is the share of documents that are right: a mean of zeros and ones.
     pub fn is_share(&self) -> bool {
         let zero_or_one = |value: &DocValue| matches!(value, DocValue::Number(x) if *x == 0.0 || *x == 1.0);

@@ -103,6 +103,9 @@ pub struct SuiteRecord {
     pub of: usize,
     /// Digest of the data files.
     pub data_sha256: String,
+    /// The metrics that are shares of documents that are right, as `acc,none`; tables give these an interval.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<String>,
 }
 
 /// The whole file.

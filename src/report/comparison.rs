@@ -2,28 +2,84 @@
 
 use super::table::{Cell, data, number, people, text};
 use super::wide::{Wide, WideRow};
+use super::words::paragraph;
 use super::{Row, Table};
 
 /// Lines beyond which tasks are folded into their groups.
 const MOST_LINES: usize = 40;
+/// What `n of N` says.
+const LIMITED: &str = "n of N: not all documents were scored (--limit, or left out as too long); these are no results of \
+                       whole suites.";
 /// Columns that the names of tasks keep in a wide table: it gets wider than asked for, rather than names of tasks letter
 /// by letter.
 const TASK_WIDTH: u16 = 18;
+
+/// The first model's intervals have room on a terminal of this width,
+const INTERVAL_WIDTH: usize = 100;
+/// those of another one if there are so many columns of text more.
+const MODEL_WIDTH: usize = 36;
 
 /// For a terminal of `width` columns. Long ones show groups alone unless `all`.
 pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
     let mut wide = Wide::new(rows);
     let folded = if all { 0 } else { wide.fold(MOST_LINES) };
-    let table = comparison(&wide).text(width);
-    if folded == 0 {
-        return table;
+    let mut table = comparison(&wide).text(width);
+    if folded > 0 {
+        table += &format!("{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n");
     }
-    format!("{table}{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n")
+    if wide.is_limited() {
+        table += &paragraph(LIMITED, 0, width);
+    }
+    table
 }
 
-/// For people and pull requests: values with their standard errors.
+/// For people and pull requests: values with their standard errors and intervals, beside what was published. Long ones show
+/// groups alone.
 pub fn comparison_markdown(rows: &[Row]) -> String {
-    comparison(&Wide::new(rows)).markdown()
+    let mut wide = Wide::new(rows);
+    let folded = wide.fold(MOST_LINES);
+    let mut legend = legend(&wide);
+    if folded > 0 {
+        legend.push(format!("{folded} tasks are not shown: details.md has each."));
+    }
+    markdown(&wide, &legend)
+}
+
+/// The same with every task.
+pub fn details_markdown(rows: &[Row]) -> String {
+    let wide = Wide::new(rows);
+    markdown(&wide, &legend(&wide))
+}
+
+fn markdown(wide: &Wide<'_>, legend: &[String]) -> String {
+    let lines: String = legend.iter().map(|line| format!("\n{line}\n")).collect();
+    comparison(wide).markdown() + &lines
+}
+
+/// What has to be known to read a table.
+fn legend(wide: &Wide<'_>) -> Vec<String> {
+    let cells = || wide.rows.iter().flat_map(|row| row.cells.iter().flatten());
+    let mut lines = Vec::new();
+    if wide.is_limited() {
+        lines.push(format!("**{LIMITED}**"));
+    }
+    if cells().any(|row| row.interval().is_some()) {
+        lines.push(
+            "± is the standard error, as the reference harness has it; in brackets stands Wilson's 95 % interval of a share \
+             of documents, which holds for few of them too."
+                .to_owned(),
+        );
+    }
+    let mut sources: Vec<&str> = Vec::new();
+    for source in cells().filter_map(|row| row.published_source.as_deref()) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    if !sources.is_empty() {
+        lines.push(format!("Published: {}.", sources.join("; ")));
+    }
+    lines
 }
 
 /// For every model its value and standard error.
@@ -50,22 +106,41 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
         })
         .column(data("metric"), |row| &row.first.metric)
         .column(data("filter"), |row| &row.first.filter)
-        .column(number("n"), |row| row.first.n);
+        .column(number("n"), |row| {
+            let n = Cell::from(row.first.n);
+            match row.first.limited_to_part_of() {
+                Some(of) => n.shown(format!("{} of {of}", row.first.n)),
+                None => n,
+            }
+        });
     for (place, model) in wide.models.iter().enumerate() {
         let of = |row: &'w WideRow<'w>| row.cells[place];
         // The protocol below the name: columns are as wide as their heads.
         let heading = people(number(model)).short(model.replace(" [", "\n["));
         table = table
-            .column(heading, |row| match of(row) {
-                Some(Row { value, stderr: Some(stderr), .. }) => format!("{value:.4} ± {stderr:.4}"),
-                Some(Row { value, .. }) => four(*value),
-                None => "–".to_owned(),
+            .column(heading, |row| {
+                let short = match of(row) {
+                    Some(Row { value, stderr: Some(stderr), .. }) => format!("{value:.4} ± {stderr:.4}"),
+                    Some(Row { value, .. }) => four(*value),
+                    None => "–".to_owned(),
+                };
+                match of(row).and_then(Row::interval) {
+                    Some([low, high]) => Cell::from(format!("{short} [{low:.4}, {high:.4}]")).short(short),
+                    None => Cell::from(short),
+                }
             })
             .column(data(model), |row| of(row).map(|cell| cell.value))
             .column(data(format!("{model} stderr")), |row| of(row).and_then(|cell| cell.stderr));
+        if wide.rows.iter().any(|row| of(row).is_some_and(|cell| cell.interval().is_some())) {
+            let room = INTERVAL_WIDTH + MODEL_WIDTH * (wide.models.len() - 1);
+            let heading = people(number("95 %")).not_in_markdown().from_width(room);
+            table = table.column(heading, |row| {
+                of(row).and_then(Row::interval).map(|[low, high]| format!("{low:.3}–{high:.3}"))
+            });
+        }
         let published = |row| Cell::written(of(row).and_then(|cell| cell.published), four);
         if wide.rows.iter().any(|row| published(row) != Cell::empty()) {
-            table = table.column(people(number("published")).not_in_markdown(), published);
+            table = table.column(people(number("published")), published);
         }
     }
     table.decimal_floats()
@@ -113,11 +188,57 @@ mod tests {
     }
 
     #[test]
+    fn intervals_stand_where_there_is_room() {
+        let wide = terminal_table(&rows()[..4], 100, false);
+        // 51 of 100, nearly: scipy.stats.binomtest(51, 100).proportion_ci(method="wilson") is 0.4135 to 0.6058.
+        assert!(wide.contains(" 95 % ") && wide.contains("0.416–0.608"), "{wide}");
+        assert!(!terminal_table(&rows()[..4], 99, false).contains("95 %"));
+        assert!(
+            !terminal_table(&rows(), 100, false).contains("95 %")
+                && terminal_table(&rows(), 136, false).contains("95 %")
+        );
+        // A rate that is no share of documents has none.
+        let line = |metric: &str| wide.lines().find(|line| line.contains(metric)).unwrap().to_owned();
+        assert!(!line("acc_norm").contains('–'), "{wide}");
+    }
+
+    #[test]
+    fn a_part_of_the_documents_is_marked() {
+        let mut part = vec![row("m", "zoology", "acc", 1.0)];
+        (part[0].n, part[0].of, part[0].stderr) = (2, Some(14_042), Some(0.0));
+        for text in [terminal_table(&part, 100, false), comparison_markdown(&part), details_markdown(&part)] {
+            assert!(text.contains("2 of 14042") && text.contains("not all documents were scored"), "{text}");
+        }
+        // Two right answers of two are no certainty.
+        assert!(comparison_markdown(&part).contains("1.0000 ± 0.0000 [0.3424, 1.0000]"));
+        part[0].n = 14_042;
+        assert!(!terminal_table(&part, 100, false).contains(" of "));
+    }
+
+    #[test]
+    fn groups_are_in_the_order_of_papers() {
+        let groups = ["zoology", "zoology_stem", "zoology_humanities"];
+        let mut rows: Vec<Row> = groups.iter().map(|task| row("m", task, "acc", 0.5)).collect();
+        for (row, place) in rows.iter_mut().zip([1, 3, 2]) {
+            row.place = place;
+        }
+        let text = details_markdown(&rows);
+        let at = |task: &str| text.find(&format!("{task} |")).unwrap();
+        assert!(at("zoology_humanities") < at("zoology_stem"), "{text}");
+    }
+
+    #[test]
     fn a_long_suite_is_folded_and_says_so() {
         let mut rows = vec![row("m", "zoology", "acc", 0.5)];
         rows.extend((0..60).map(|i| row("m", &format!("zoology_{i}"), "acc", 0.5)));
         let table = terminal_table(&rows, 100, false);
         assert!(table.contains("60 tasks are not shown") && table.lines().count() < 12, "{table}");
         assert_eq!(terminal_table(&rows, 100, true).matches("zoology_").count(), 60);
+        let (short, long) = (comparison_markdown(&rows), details_markdown(&rows));
+        assert!(
+            short.contains("60 tasks are not shown: details.md") && short.lines().count() < 12,
+            "{short}"
+        );
+        assert_eq!((short.matches("zoology_").count(), long.matches("zoology_").count()), (0, 60));
     }
 }

@@ -10,7 +10,7 @@ pub mod table;
 mod wide;
 pub mod words;
 
-pub use comparison::{comparison_csv, comparison_markdown, terminal_table};
+pub use comparison::{comparison_csv, comparison_markdown, details_markdown, terminal_table};
 pub use format::Format;
 pub use results::{read_results, results};
 pub use row::{Row, TaskKind};

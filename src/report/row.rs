@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::metrics::wilson;
+
 /// Where a row stands in the tree of its suite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TaskKind {
@@ -43,12 +45,34 @@ pub struct Row {
     pub weights_sha256: String,
     /// Digest of the data; of the tasks' digests for a group.
     pub data_sha256: String,
+    /// Documents there are, of which `n` were scored; `None` where that is not known. Not a column.
+    #[serde(skip)]
+    pub of: Option<usize>,
+    /// Whether the value is the share of documents that are right. Not a column.
+    #[serde(skip)]
+    pub is_share: bool,
+    /// Its place among the rows of its suite in tables for people. Not a column.
+    #[serde(skip)]
+    pub place: usize,
     /// Depth in the suite's tree, 0 for the suite itself. Not a column.
     #[serde(skip)]
     pub depth: usize,
     /// Group or task. Not a column.
     #[serde(skip)]
     pub kind: TaskKind,
+}
+
+impl Row {
+    /// Wilson's 95 % interval, where the value is a share of documents.
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        let share = self.is_share && self.n > 0 && (0.0..=1.0).contains(&self.value);
+        share.then(|| wilson(self.value, self.n))
+    }
+
+    /// How many documents there are, if not all of them were scored.
+    pub fn limited_to_part_of(&self) -> Option<usize> {
+        self.of.filter(|of| *of > self.n)
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +95,9 @@ pub(super) mod tests {
             protocol: "lm-eval-0.4.13".to_owned(),
             weights_sha256: "ab".repeat(32),
             data_sha256: "cd".repeat(32),
+            of: Some(100),
+            is_share: metric == "acc",
+            place: 0,
             depth: usize::from(task != "zoology"),
             kind: if task == "zoology" { TaskKind::Group } else { TaskKind::Task },
         }
@@ -89,6 +116,7 @@ pub(super) mod tests {
         ];
         rows[3].stderr = None;
         rows[3].n = 1;
+        rows[3].of = Some(100);
         rows[0].published = Some(0.351);
         rows[0].published_source = Some("a paper, table 9".to_owned());
         rows

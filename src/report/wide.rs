@@ -18,7 +18,7 @@ pub struct Wide<'a> {
     /// Column heads, in the order of first appearance: models, with the protocol where it is not the default one or
     /// not the only one.
     pub models: Vec<String>,
-    /// Lines, in the order of first appearance.
+    /// Lines: suites in the order of first appearance, in each what is a group's below it, in the order of the papers.
     pub rows: Vec<WideRow<'a>>,
 }
 
@@ -47,7 +47,21 @@ impl<'a> Wide<'a> {
             let column = columns.iter().position(|column| *column == column_of(row));
             wide[place].cells[column.expect("every row has added its column")] = Some(row);
         }
+        // Suites in the order of first appearance, their rows in the order of tables for people.
+        let mut suites: Vec<&str> = Vec::new();
+        for row in rows {
+            if !suites.contains(&row.suite.as_str()) {
+                suites.push(&row.suite);
+            }
+        }
+        wide.sort_by_key(|row| (suites.iter().position(|suite| *suite == row.first.suite), row.first.place));
         Self { models, rows: wide }
+    }
+
+    /// Whether a value is of a part of its documents.
+    pub fn is_limited(&self) -> bool {
+        let mut cells = self.rows.iter().flat_map(|row| row.cells.iter().flatten());
+        cells.any(|row| row.limited_to_part_of().is_some())
     }
 
     /// Leaves out the tasks below groups when there are more than `most` lines; says how many tasks went.

@@ -62,7 +62,7 @@ fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec
     // Without its task files a suite is shown flat.
     let index = Index::load(&options.places.include_path)?;
     for suite in record.suites.iter().filter_map(|name| index.resolve(name).ok()) {
-        place_rows(&suite, &mut rows);
+        place_rows(&suite, &record.tasks, &mut rows);
     }
     Ok(rows)
 }

@@ -13,9 +13,12 @@ use crate::records::{
     BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, write_samples,
 };
 use crate::report::table::data;
-use crate::report::{Row, Table, comparison_csv, comparison_markdown, results};
+use crate::report::{Row, Table, comparison_csv, comparison_markdown, details_markdown, results};
 use crate::store::Lock;
 use crate::tasks::Chat;
+
+/// As many notes stand below a table as they are.
+const FEW_NOTES: usize = 3;
 
 /// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in
 /// the same tables and samples as one that was not.
@@ -27,15 +30,35 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
             write_samples(&path, &header(&model.identity, task), &task.samples)?;
         }
     }
-    let findings: String = record.findings.iter().map(|line| format!("- {line}\n")).collect();
-    let gap = if findings.is_empty() { "" } else { "\n" };
-    let markdown = comparison_markdown(rows) + "\n" + &findings + gap + &provenance(record);
+    let provenance = provenance(record);
+    let comparison = [comparison_markdown(rows), folded_notes(models), provenance.clone()];
+    let details = [details_markdown(rows), list(&record.findings), provenance];
+    let page =
+        |parts: [String; 3]| parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
     write_atomically(&folder.join("results.csv"), results(rows).csv().as_bytes())?;
     write_atomically(&folder.join("comparison.csv"), comparison_csv(rows).as_bytes())?;
-    write_atomically(&folder.join("comparison.md"), markdown.as_bytes())?;
+    write_atomically(&folder.join("comparison.md"), page(comparison).as_bytes())?;
+    write_atomically(&folder.join("details.md"), page(details).as_bytes())?;
     write_atomically(&folder.join("sanity.csv"), sanity(models).csv().as_bytes())?;
     write_atomically(&folder.join(RUN_FILE), serde_yaml::to_string(record)?.as_bytes())?;
     Ok(())
+}
+
+fn list(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("- {line}\n")).collect()
+}
+
+/// What is to be known of the documents, to be unfolded where it is long; what is missing from the table stands before it.
+fn folded_notes(models: &[Outcome]) -> String {
+    let left_out: Vec<String> = models.iter().flat_map(Outcome::left_out).collect();
+    let notes: Vec<String> = models.iter().flat_map(Outcome::notes).collect();
+    let (left_out, listed) = (list(&left_out), list(&notes));
+    if notes.len() <= FEW_NOTES {
+        return left_out + &listed;
+    }
+    let gap = if left_out.is_empty() { "" } else { "\n" };
+    let summary = format!("{} notes on documents", notes.len());
+    format!("{left_out}{gap}<details><summary>{summary}</summary>\n\n{listed}\n</details>\n")
 }
 
 /// Who was asked and how, below the table of comparison.md.
@@ -92,6 +115,7 @@ pub fn suite_record(result: &TaskResult) -> SuiteRecord {
         documents: result.samples.len(),
         of: result.asked.total_docs,
         data_sha256: result.asked.data_sha256.clone(),
+        shares: result.metrics.iter().filter(|metric| metric.is_share()).map(TaskMetric::key).collect(),
     }
 }
 

@@ -18,9 +18,9 @@ use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
-    Answers, EvaluateError, LeftOut, Overlong, SanityFinding, TaskResult, grade, ordered, summary, unparsed,
+    Answers, EvaluateError, Overlong, SanityFinding, TaskResult, grade, ordered, unparsed,
 };
-use crate::records::{ModelRecord, RequestRecord, RunRecord, Timestamp, file_name};
+use crate::records::{ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, file_name};
 use crate::report::Row;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{PreparedTask, Suite};
@@ -143,8 +143,9 @@ impl<'a> Session<'a> {
             metrics: protocol.metrics.iter().chain(&self.options.metrics).cloned().collect(),
             published: about.published,
         };
+        let records: Vec<SuiteRecord> = tasks.iter().map(files::suite_record).collect();
         for suite in self.suites {
-            self.rows.extend(suite_rows(suite, &tasks, &identity));
+            self.rows.extend(suite_rows(suite, &tasks, &records, &identity));
         }
         let mut record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
         if let (Some(record), Some(effort)) = (&mut record, effort) {
@@ -156,13 +157,23 @@ impl<'a> Session<'a> {
         }
         self.record.models.extend(record.clone());
         if self.record.tasks.is_empty() {
-            self.record.tasks = tasks.iter().map(files::suite_record).collect();
+            self.record.tasks = records;
+        } else {
+            // The tasks are those of the first variant; another protocol has other metrics.
+            for known in &mut self.record.tasks {
+                let own = records.iter().find(|own| own.task == known.task);
+                let more =
+                    own.into_iter().flat_map(|own| &own.shares).filter(|key| !known.shares.contains(key));
+                let more: Vec<String> = more.cloned().collect();
+                known.shares.extend(more);
+            }
         }
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
-        self.record.findings.extend(left_out(&tasks).into_iter().map(|line| format!("{name}: {line}")));
         let asked = record.zip(about.special_tokens);
         let folder = self.record.samples_folder(&identity.name, &identity.protocol);
-        self.models.push(Outcome { identity, folder, tasks, findings, asked });
+        let outcome = Outcome { identity, folder, tasks, findings, asked };
+        self.record.findings.extend(outcome.left_out());
+        self.models.push(outcome);
     }
 
     /// Writes the files of the run, if they are to be anywhere: where it began, or in a folder that is cleared first.
@@ -203,10 +214,8 @@ impl<'a> Session<'a> {
 
     /// What is to be known of the documents, in few lines and an empty one.
     fn checks(&self) -> String {
-        let lines = self.models.iter().flat_map(|model| {
-            let lines = left_out(&model.tasks).into_iter().chain(summary(&model.findings));
-            lines.map(move |line| format!("{}: {line}\n", model.identity.name))
-        });
+        let lines = self.models.iter().flat_map(|model| model.left_out().into_iter().chain(model.notes()));
+        let lines = lines.map(|line| line + "\n");
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { lines + "\n" }
     }
@@ -233,25 +242,6 @@ impl<'a> Session<'a> {
         };
         self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()
     }
-}
-
-/// A line for each metric that could not be computed, and why; tasks with the same share one.
-fn left_out(tasks: &[TaskResult]) -> Vec<String> {
-    let mut found: Vec<(&LeftOut, Vec<&str>)> = Vec::new();
-    for (task, own) in tasks.iter().flat_map(|task| task.left_out.iter().map(move |own| (task, own))) {
-        match found.iter_mut().find(|(known, _)| *known == own) {
-            Some((_, names)) => names.push(task.name()),
-            None => found.push((own, vec![task.name()])),
-        }
-    }
-    let line = |(LeftOut { metric, reason }, names): (&LeftOut, Vec<&str>)| {
-        let names = match names[..] {
-            [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
-            _ => names.join(", "),
-        };
-        format!("metric {metric} of {names} is LEFT OUT: {reason}")
-    };
-    found.into_iter().map(line).collect()
 }
 
 /// Seconds to the millisecond.

@@ -168,6 +168,7 @@ impl Index {
                 children: self.tagged(tasks, over)?,
                 aggregates: Vec::new(),
                 version: None,
+                table_order: Vec::new(),
                 file: None,
             })),
         }
@@ -264,6 +265,7 @@ impl Index {
             children,
             aggregates: config.aggregates,
             version: config.metadata.get("version").cloned(),
+            table_order: config.table_order,
             file: Some(file.clone()),
         })
     }

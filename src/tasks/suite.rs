@@ -58,6 +58,9 @@ pub struct Group {
     pub aggregates: Vec<GroupMetric>,
     /// `metadata.version` as written, if given.
     pub version: Option<Value>,
+    /// The order of its groups in tables for people, that of the papers: names of children, `metadata.table_order`. Empty
+    /// where it is that of the file.
+    pub table_order: Vec<String>,
     /// The group file; none for a tag.
     pub file: Option<Location>,
 }
@@ -69,6 +72,19 @@ pub enum Suite {
     Task(Arc<Task>),
     /// A group, or the tasks of a tag.
     Group(Group),
+}
+
+impl Group {
+    /// What stands in it, in the order of tables for people.
+    pub fn in_table_order(&self) -> Vec<&Suite> {
+        let place = |child: &&Suite| {
+            let named = self.table_order.iter().position(|name| name == child.name());
+            named.unwrap_or(self.table_order.len())
+        };
+        let mut children: Vec<&Suite> = self.children.iter().collect();
+        children.sort_by_key(place);
+        children
+    }
 }
 
 impl Suite {

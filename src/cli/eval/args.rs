@@ -86,7 +86,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = DEFAULT_PROTOCOL, value_name = "NAME")]
     pub protocol: Vec<String>,
     /// Extra metrics for multiple-choice tasks: acc, acc_norm (by characters), acc_bytes,
-    /// acc_token (by tokens), acc_mutual_info, exact_match, brier_score
+    /// acc_token (by tokens), acc_mutual_info, exact_match, brier_score, f1, mcc
     #[arg(long, value_delimiter = ',', value_name = "METRIC")]
     pub metrics: Vec<String>,
     /// Write prompts as conversations, with the template of the model's card (or the checkpoint's own if it has

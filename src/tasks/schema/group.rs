@@ -44,6 +44,8 @@ pub struct GroupConfig {
     pub aggregates: Vec<GroupMetric>,
     /// Free-form facts; `version` is printed.
     pub metadata: Map<String, Value>,
+    /// `metadata.table_order`: members in the order of tables for people.
+    pub table_order: Vec<String>,
     /// Keys that replace those of the tasks below.
     pub overrides: Fields,
 }
@@ -62,7 +64,12 @@ impl GroupConfig {
                 "group_alias" => config.group_alias = FromSlot::from_slot(&slot)?,
                 "task" => config.members = members(&slot, entry)?,
                 "aggregate_metric_list" => config.aggregates = GroupMetric::read_list(&slot)?,
-                "metadata" => config.metadata = slot.optional_map()?,
+                "metadata" => {
+                    config.metadata = slot.optional_map()?;
+                    config.table_order = table_order(&config.metadata).map_err(|found| {
+                        slot.error(format!("table_order: expected a list of names, found {found}"))
+                    })?;
+                }
                 "tag" | "include" | "task_list" => {}
                 _ => {
                     config.overrides.insert(key.clone(), entry.clone());
@@ -71,6 +78,12 @@ impl GroupConfig {
         }
         Ok(config)
     }
+}
+
+fn table_order(metadata: &Map<String, Value>) -> Result<Vec<String>, &Value> {
+    let Some(given) = metadata.get("table_order") else { return Ok(Vec::new()) };
+    let names = given.as_array().map(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    names.flatten().map(|names| names.into_iter().map(str::to_owned).collect()).ok_or(given)
 }
 
 fn members(slot: &Slot<'_>, entry: &Entry) -> Result<Vec<GroupMember>, TaskError> {

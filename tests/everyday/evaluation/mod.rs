@@ -4,6 +4,7 @@ mod answers;
 mod errors;
 mod harness_files;
 mod invariance;
+mod numbers;
 mod overlong;
 mod resume;
 mod run;
