@@ -1,6 +1,7 @@
 //! Per-document values → one value with its standard error.
 
 use super::DocValue;
+use super::average::{mean, median, ratio, sample_deviation};
 use super::bootstrap::{BOOTSTRAP_ITERATIONS, SLOW_ITERATIONS, bootstrap};
 use super::classes::{Classes, check_two_classes, f1, matthews};
 use super::similarity::{BleuCounts, BleuTokenizer, corpus_score};
@@ -166,30 +167,6 @@ fn resampled<T: Copy + Sync>(
 ) -> Aggregate {
     let n = values.len();
     Aggregate { value: value(values), stderr: (n > 1).then(|| bootstrap(values, iterations, value)), n }
-}
-
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// The value in the middle of one or more, the upper of two.
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}
-
-/// Σ parts / Σ units.
-pub(super) fn ratio(documents: &[(f64, f64)]) -> f64 {
-    let (part, units) = documents.iter().fold((0.0, 0.0), |(p, u), (part, own)| (p + part, u + own));
-    part / units
-}
-
-/// √(Σ(x−μ)²/(n−1)).
-pub(super) fn sample_deviation(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt()
 }
 
 #[cfg(test)]

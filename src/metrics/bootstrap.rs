@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::aggregate::sample_deviation;
+use super::average::sample_deviation;
 use crate::python::random::PyRandom;
 
 /// Replicates of a bootstrap, as the reference harness has it by default.

@@ -3,6 +3,7 @@
 //! Definitions are those of lm-evaluation-harness 0.4.13.
 
 mod aggregate;
+mod average;
 mod bootstrap;
 mod choice;
 mod classes;

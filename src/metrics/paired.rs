@@ -6,7 +6,8 @@
 //! Matthews' correlation) that of a bootstrap that draws both sides alike. A median has none: its distribution at a
 //! step of few distinct values is not what any of these describe.
 
-use super::aggregate::{Column, mean, ratio, sample_deviation};
+use super::aggregate::Column;
+use super::average::{mean, ratio, sample_deviation};
 use super::bootstrap::{PAIRED_ITERATIONS, paired_bootstrap};
 use super::classes::{f1, matthews};
 use super::{Aggregation, DocValue, similarity};

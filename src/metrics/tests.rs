@@ -41,7 +41,7 @@ proptest! {
         // No bootstrap for one value; the others are cut short, since only the value counts.
         let ours = Aggregation::Median.of(&values[..1]).unwrap();
         prop_assert_eq!(ours.value, values[0]);
-        let ours = super::aggregate::median(&values);
+        let ours = super::average::median(&values);
         let (below, above) = (values.iter().filter(|v| **v < ours), values.iter().filter(|v| **v > ours));
         prop_assert!(below.count() <= values.len() / 2 && above.count() <= (values.len() - 1) / 2);
     }

@@ -7,8 +7,9 @@ use crate::python::{place, print::repr_data};
 /// The right answer to a prompt that a model continues. With choices the target is a number; where the first
 /// document has several answers, all have, and a single text is taken apart into characters as Python does.
 ///
-/// A text that looks like a list is right as it stands too: the reference harness takes `['a', 'b']` for two answers, and
-/// of `[2,1]` compares what Python prints of it, so that the same text would be wrong.
+/// A text that looks like a list and has no text in it is right as it stands: the reference harness takes `[2, 1]` for two
+/// answers, which as numbers are equal to no text, and of `[2,1]` compares what Python prints of it, so that the same text
+/// would be wrong.
 pub(super) fn written(target: FieldPart, choices: Option<&[String]>, several: bool) -> Result<Gold, Wrong> {
     if let Some(choices) = choices {
         let Some(index) = target.index() else {
@@ -22,15 +23,14 @@ pub(super) fn written(target: FieldPart, choices: Option<&[String]>, several: bo
             || ("doc_to_target", format!("the answer is choice {index}, and there are {}", choices.len()));
         return choice.map(Gold::Text).ok_or_else(wrong);
     }
+    let of_item = |item: &serde_json::Value| match item {
+        serde_json::Value::String(text) => text.clone(),
+        other => repr_data(other),
+    };
+    let is_several = target.is_several();
     Ok(match target {
-        FieldPart::List(items, text)
-            if several && FieldPart::List(items.clone(), text.clone()).is_several() =>
-        {
-            let of_item = |item: &serde_json::Value| match item {
-                serde_json::Value::String(text) => text.clone(),
-                other => repr_data(other),
-            };
-            Gold::Texts(items.iter().map(of_item).chain(text).collect())
+        FieldPart::List(items, _) if several && is_several => {
+            Gold::Texts(items.iter().map(of_item).collect())
         }
         FieldPart::List(_, Some(text)) if several => Gold::Texts(vec![text]),
         FieldPart::Text(text) if several => Gold::Texts(text.chars().map(String::from).collect()),
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(written(read("[2, 1]"), None, false).unwrap(), text("[2, 1]"));
         assert_eq!(written(read("[2,1]"), None, false).unwrap(), texts(&["[2, 1]", "[2,1]"]));
         assert_eq!(written(read("[2, 1]"), None, true).unwrap(), texts(&["[2, 1]"]));
-        assert_eq!(written(read("['a', 3]"), None, true).unwrap(), texts(&["a", "3", "['a', 3]"]));
+        assert_eq!(written(read("['a', 3]"), None, true).unwrap(), texts(&["a", "3"]));
         assert_eq!(written(read("['a']"), None, false).unwrap(), text("['a']"));
     }
 

@@ -183,15 +183,16 @@ fn an_answer_equal_to_its_target_is_right_whatever_the_target_looks_like() {
     let rows = [json!({"q": "?", "a": ["x", "y"]}), json!({"q": "?", "a": ["z"]})];
     let result = graded("\"{{a}}\"", &rows, &["y", "x"]);
     assert_eq!(result.metric("exact_match", "none").unwrap().value, 0.5);
-    // What Python prints of a boolean and a number.
-    let rows = [json!({"q": "?", "a": true}), json!({"q": "?", "a": 0.5}), json!({"q": "?", "a": 7})];
-    let result = graded("a", &rows, &["True", "0.5", "7"]);
-    assert_eq!(result.metric("exact_match", "none").unwrap().value, 1.0, "{:?}", result.samples);
-    let targets: Vec<Value> = harness_samples(&result)
-        .map(|sample| serde_json::from_str::<Value>(&sample.line).unwrap()["target"].clone())
-        .collect();
-    assert_eq!(targets, [json!("True"), json!("0.5"), json!("7")]);
-    assert_eq!(result.samples[0].target, json!("True"));
+    // What Python prints of a boolean and of numbers.
+    for (value, printed) in
+        [(json!(true), "True"), (json!(false), "False"), (json!(0.5), "0.5"), (json!(7), "7")]
+    {
+        let result = graded("a", &[json!({"q": "?", "a": value})], &[printed]);
+        assert_eq!(result.metric("exact_match", "none").unwrap().value, 1.0, "{:?}", result.samples);
+        let sample = harness_samples(&result).next().unwrap();
+        let line: Value = serde_json::from_str(&sample.line).unwrap();
+        assert_eq!((&line["target"], &result.samples[0].target), (&json!(printed), &json!(printed)));
+    }
 }
 
 #[test]
