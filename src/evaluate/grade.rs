@@ -29,7 +29,7 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
         return Err(EvaluateError::of_task(task, reason));
     }
     let filtered = filtered(task, answers)?;
-    let (metrics, mut left_out) = metrics(task)?;
+    let (metrics, mut left_out) = metrics(&task.task)?;
     let mut lines = vec![BTreeMap::new(); task.docs.len()];
     let mut values = Vec::new();
     for (filter, seen) in by_filter(answers, &filtered) {
@@ -62,7 +62,7 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
         }
     }
     match left_out.first() {
-        Some(first) if values.is_empty() => Err(first.error(task)),
+        Some(first) if values.is_empty() => Err(first.error(&task.task)),
         _ => Ok(TaskResult { left_out, ..result(task, answers, &filtered, values, lines) }),
     }
 }
@@ -89,7 +89,7 @@ fn documents(
     documents.ok_or_else(|| {
         let known: Vec<&str> = given.iter().flatten().map(|(name, _)| *name).collect();
         let distinct = known.iter().enumerate().filter(|(at, name)| !known[..*at].contains(name));
-        LeftOut::unknown(task, name, &distinct.map(|(_, name)| *name).collect::<Vec<_>>())
+        LeftOut::unknown(&task.task, name, &distinct.map(|(_, name)| *name).collect::<Vec<_>>())
     })
 }
 

@@ -11,7 +11,7 @@ use crate::python::text::count_split_by_space;
 use crate::records::Choice;
 use crate::tasks::native::{self, NativeFunction};
 use crate::tasks::protocol::ScoredTokens;
-use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask};
+use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask, Task};
 
 /// The metrics of tasks with one continuation per document.
 const LOGLIKELIHOOD_METRICS: [&str; 2] = ["acc", "perplexity"];
@@ -56,9 +56,9 @@ enum Kind {
 ///
 /// # Errors
 /// A task none of whose metrics can be computed, and one whose metrics have to run programs.
-pub(super) fn metrics(task: &PreparedTask) -> Result<(Vec<Metric>, Vec<LeftOut>), EvaluateError> {
+pub(super) fn metrics(task: &Task) -> Result<(Vec<Metric>, Vec<LeftOut>), EvaluateError> {
     let (mut metrics, mut left_out) = (Vec::new(), Vec::new());
-    for spec in task.task.config.metrics() {
+    for spec in task.config.metrics() {
         match Kind::of(task, &spec)? {
             Known::As(kind) => match Aggregation::by_name(&spec.aggregation) {
                 Some(aggregation) => metrics.push(Metric { spec, aggregation, kind }),
@@ -77,6 +77,14 @@ pub(super) fn metrics(task: &PreparedTask) -> Result<(Vec<Metric>, Vec<LeftOut>)
     }
 }
 
+/// Whether any metric of a task can be computed, before anything is asked.
+///
+/// # Errors
+/// Why none can.
+pub fn check_metrics(task: &Task) -> Result<(), EvaluateError> {
+    metrics(task).map(|_| ())
+}
+
 impl LeftOut {
     /// An aggregation that does not exist, or does not take such values.
     pub(super) fn of_aggregation(spec: &MetricSpec, reason: &str) -> Self {
@@ -86,15 +94,15 @@ impl LeftOut {
     }
 
     /// A metric that is none of `known`.
-    pub(super) fn unknown(task: &PreparedTask, metric: &str, known: &[&str]) -> Self {
-        let (kind, known) = (task.task.config.output_type.name(), known.join(", "));
+    pub(super) fn unknown(task: &Task, metric: &str, known: &[&str]) -> Self {
+        let (kind, known) = (task.config.output_type.name(), known.join(", "));
         let reason = format!("it cannot be computed for {kind} tasks; known are {known}");
         Self { metric: metric.to_owned(), reason }
     }
 
     /// The same as an error, of a task that has no other metric.
-    pub(super) fn error(&self, task: &PreparedTask) -> EvaluateError {
-        let place = format!("task {}, metric {}", task.task.name, self.metric);
+    pub(super) fn error(&self, task: &Task) -> EvaluateError {
+        let place = format!("task {}, metric {}", task.name, self.metric);
         EvaluateError::At { place, source: self.reason.clone().into() }
     }
 }
@@ -119,13 +127,13 @@ pub(super) fn known(kind: OutputType) -> &'static [&'static str] {
 }
 
 impl Kind {
-    fn of(task: &PreparedTask, spec: &MetricSpec) -> Result<Known, EvaluateError> {
-        let config = &task.task.config;
+    fn of(task: &Task, spec: &MetricSpec) -> Result<Known, EvaluateError> {
+        let config = &task.config;
         if config.output_type == OutputType::GenerateUntil
             && let Some(function) = &spec.function
             && let NativeFunction::RunsPrograms = native::find(function).map_err(Box::new)?
         {
-            let (task, metric) = (task.task.name.clone(), spec.name.clone());
+            let (task, metric) = (task.name.clone(), spec.name.clone());
             return Err(EvaluateError::RunsPrograms { task, metric });
         }
         if config.process_results.is_some() {
@@ -140,7 +148,7 @@ impl Kind {
         }
         Ok(Known::As(match (config.output_type, spec.name.as_str()) {
             (OutputType::GenerateUntil, "exact_match") => {
-                let fail = |message: String| task.task.wrong("metric_list", message);
+                let fail = |message: String| task.wrong("metric_list", message);
                 Self::ExactMatch(Box::new(ExactMatch::new(&spec.kwargs).map_err(fail).map_err(Box::new)?))
             }
             (OutputType::GenerateUntil, _) => Self::Pairs,

@@ -30,6 +30,7 @@ pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
 pub use grade::{filter, grade};
 pub use groups::{GroupValue, group_values, other_averages};
+pub use metric::check_metrics;
 pub use overlong::Overlong;
 pub use questions::{AskedTask, Questions};
 pub use recorded::recorded;

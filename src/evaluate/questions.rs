@@ -48,7 +48,7 @@ impl Questions {
             if task.task.config.output_type == OutputType::GenerateUntil {
                 return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
             }
-            for LeftOut { metric, reason } in metrics(task)?.1 {
+            for LeftOut { metric, reason } in metrics(&task.task)?.1 {
                 tracing::warn!("{}: metric {metric} will be left out: {reason}", task.task.name);
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::chat::{self, Templates};
 use super::subject::Subject;
 use super::{Options, RunError};
-use crate::evaluate::EvaluateError;
+use crate::evaluate::{EvaluateError, check_metrics};
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
 use crate::tasks::protocol::{Protocol, ScoredTokens, find_protocol};
 use crate::tasks::{Chat, DataStore, OutputType, PrepareOptions, PreparedTask, Suite, Task, prepare};
@@ -190,7 +190,8 @@ fn known_metric(metric: &str) -> Result<(), String> {
     Err(format!("expected some of {}, found {metric:?}", MULTIPLE_CHOICE_METRICS.join(", ")))
 }
 
-/// The tasks under a protocol. Those that it is not for are left out, and it is said; an error if none is left.
+/// The tasks under a protocol. Those that it is not for and those without a metric that can be computed are left out, and
+/// it is said; an error if none is left.
 fn applied(
     protocol: Protocol,
     tasks: &[Arc<Task>],
@@ -198,11 +199,25 @@ fn applied(
 ) -> Result<(Arc<Protocol>, Vec<Task>), RunError> {
     let mut left = Vec::with_capacity(tasks.len());
     let mut out: Vec<(&str, String)> = Vec::new();
+    let mut without_metric: Vec<EvaluateError> = Vec::new();
     for task in tasks {
         match protocol.apply(task, &options.metrics) {
-            Ok(task) => left.push(task),
+            Ok(task) => match check_metrics(&task) {
+                Ok(()) => left.push(task),
+                Err(error) => without_metric.push(error),
+            },
             Err(reason) => out.push((&task.name, reason)),
         }
+    }
+    for error in &without_metric {
+        if left.is_empty() {
+            break;
+        }
+        tracing::warn!("left out: {error}; groups that hold such tasks get no number of their own");
+    }
+    match without_metric.into_iter().next() {
+        Some(error) if left.is_empty() => return Err(error.into()),
+        _ => {}
     }
     if let Some((first, reason)) = out.first() {
         let more = if out.len() > 1 { format!(" and {} more", out.len() - 1) } else { String::new() };

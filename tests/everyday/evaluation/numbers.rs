@@ -30,13 +30,17 @@ fn write_task(folder: &Path, task: &str, rows: &[Value]) {
 }
 
 fn eval(folder: &Path, out: &str, extra: &[&str]) -> Output {
+    eval_suite(folder, "mine", out, extra)
+}
+
+fn eval_suite(folder: &Path, suite: &str, out: &str, extra: &[&str]) -> Output {
     let path = |name: &str| folder.join(name).display().to_string();
     let (model, tasks, out) = (path("tiny"), path("tasks"), path(out));
     let mut args = vec![
         "eval",
         &model,
         "--suite",
-        "mine",
+        suite,
         "--include-path",
         &tasks,
         "--out",
@@ -131,6 +135,21 @@ fn a_task_with_no_metric_left_is_refused_before_anything_is_asked() {
         stderr(&output)
     );
     assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_task_with_no_metric_left_does_not_take_the_others_of_a_suite_with_it() {
+    let folder = workspace(&format!("{YES_NO}metric_list: [{{metric: acc}}]\n"), &questions());
+    let tasks = folder.path().join("tasks");
+    let other = read(&tasks, "mine.yaml").replace("task: mine", "task: other").replace("acc", "likelihood");
+    fs::write(tasks.join("other.yaml"), other).unwrap();
+    let group = "group: both\ntask: [mine, other]\naggregate_metric_list: [{metric: acc}]\n";
+    fs::write(tasks.join("both.yaml"), group).unwrap();
+    let output = eval_suite(folder.path(), "both", "run", &[]);
+    let said = stderr(&output);
+    assert!(said.contains("left out: task other, metric likelihood"), "{said}");
+    let results = read(folder.path(), "run/results.csv");
+    assert!(results.contains(",both,mine,") && !results.contains(",both,both,"), "{results}");
 }
 
 #[test]
