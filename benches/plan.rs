@@ -26,7 +26,7 @@ fn plans(criterion: &mut Criterion) {
         let requests = requests(questions);
         group.throughput(Throughput::Elements(requests.len() as u64));
         group.bench_function(BenchmarkId::from_parameter(questions), |bencher| {
-            bencher.iter(|| Plan::new(black_box(&requests), limits).expect("requests that fit"));
+            bencher.iter(|| Plan::new(black_box(&requests), limits).expect("requests that fit").waves());
         });
     }
 }

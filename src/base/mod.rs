@@ -8,5 +8,6 @@ pub mod journal;
 pub mod machine;
 pub mod names;
 pub mod progress;
+pub mod stop;
 pub mod yaml;
 pub mod zip;

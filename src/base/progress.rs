@@ -11,8 +11,32 @@ pub enum Unit {
     Items,
 }
 
+/// One of several things that are worked on one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Its name.
+    pub name: String,
+    /// Which of them it is, from 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+/// A number over what is done so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// What it is.
+    pub metric: String,
+    /// Its value.
+    pub value: f64,
+}
+
 /// A listener for one piece of long work at a time.
 pub trait Progress: Sync {
+    /// The work that follows is on this.
+    fn turn(&self, _turn: &Turn) {}
+    /// What of the work is under way, and what came of it so far.
+    fn at(&self, _item: &str, _running: Option<&Running>) {}
     /// Work called `what` begins; `total` is its size if known.
     fn begin(&self, what: &str, total: Option<u64>, unit: Unit);
     /// `n` more units are done.

@@ -8,9 +8,9 @@ use super::goes::seconds;
 use super::measurement::PREFILL;
 use super::{BenchError, Goes, Measurement, Peaks};
 use crate::config::ModelConfig;
-use crate::engine::{Limits, Plan, ScoreRequest, Speed, Work, work};
+use crate::engine::{Limits, Plan, PlannedWave, ScoreRequest, Speed, Work, work};
 use crate::kernels::{Precision, Store, multiply};
-use crate::model::{Kept, Network};
+use crate::model::{Kept, Network, unwatched};
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -25,14 +25,14 @@ pub fn prefill(
     tokens: usize,
     peaks: &Peaks,
 ) -> Result<Measurement, BenchError> {
-    let plan = sequence(config, tokens)?;
-    let wave = &plan.waves.first().expect("a sequence takes a wave").wave;
+    let waves = sequence(config, tokens)?;
+    let wave = &waves.first().expect("a sequence takes a wave").wave;
     let seconds = seconds(PREFILLS, || {
-        let hidden = model.forward(wave, Kept::All, &mut || {})?;
+        let hidden = model.forward(wave, Kept::All, &mut unwatched)?;
         std::hint::black_box(model.logits(hidden.slice(s![-1.., ..])));
         Ok::<(), BenchError>(())
     })?;
-    let least = least_seconds(work(&plan, config), precision, peaks);
+    let least = least_seconds(work(&waves, config), precision, peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
     let what = (PREFILL, precision.name());
     let peak = tokens as f64 / least;
@@ -71,12 +71,12 @@ pub fn decode(
     Ok(Measurement::of_tokens(what, peaks.threads, 1, rates, most))
 }
 
-/// A plan of one sequence, of which the last row is read.
-fn sequence(config: &ModelConfig, tokens: usize) -> Result<Plan, BenchError> {
+/// The one wave of a sequence of which the last row is read.
+fn sequence(config: &ModelConfig, tokens: usize) -> Result<Vec<PlannedWave>, BenchError> {
     let vocabulary = config.vocab_size();
     let context: Arc<[u32]> = (0..tokens).map(|i| (i * STRIDE % vocabulary) as u32).collect();
     let request = ScoreRequest { context, continuation: vec![0] };
-    Ok(Plan::new(&[request], Limits::new(config, Some(tokens), tokens))?)
+    Ok(Plan::new(&[request], Limits::new(config, Some(tokens), tokens))?.waves())
 }
 
 /// Seconds of this work at the peak. In less than exact precision attention multiplies numbers of bf16.
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn the_operations_of_a_sequence_by_hand() {
         let config = tiny().into();
-        let plan = sequence(&config, 3).unwrap();
-        assert_eq!((plan.waves.len(), plan.waves[0].wave.tokens.len()), (1, 3));
-        let work = work(&plan, &config);
+        let waves = sequence(&config, 3).unwrap();
+        assert_eq!((waves.len(), waves[0].wave.tokens.len()), (1, 3));
+        let work = work(&waves, &config);
         // q, k, v, o, then gate, up, down; one row of the output; 1 + 2 + 3 positions seen.
         let block = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 16;
         assert_eq!(work.linear, f64::from(2 * (3 * 2 * block + 8 * 10)));

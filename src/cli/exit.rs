@@ -1,4 +1,4 @@
-//! Exit codes, and a closed pipe that is no error.
+//! Exit codes, a closed pipe that is no error, and a run that was stopped.
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -10,6 +10,14 @@ use crate::run::RunError;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// The exit code of a run that somebody stopped, as shells have it for Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// What a run that was stopped has to say.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {0}")]
+pub struct Interrupted(pub String);
+
 /// Prints an error with all its causes on stderr and picks the exit code.
 pub fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
@@ -17,6 +25,10 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
     };
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        eprintln!("{interrupted}");
+        return ExitCode::from(INTERRUPTED);
     }
     eprintln!("error: {}", text(&error));
     if is_usage(&error) { ExitCode::from(2) } else { ExitCode::from(1) }

@@ -61,6 +61,18 @@ pub struct Global {
     /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
+    /// How far long work is, on stderr: auto (a bar on a terminal, else lines), bar, lines (one a minute), json (an object
+    /// a second), none
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        value_name = "FORM",
+        help_heading = "Global options"
+    )]
+    progress: progress::Form,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +96,7 @@ enum Verb {
 }
 
 /// Parses the command line, runs the verb and turns its end into an exit code:
-/// 0 done (a closed pipe included), 1 failed, 2 wrong usage.
+/// 0 done (a closed pipe included), 1 failed, 2 wrong usage, 130 stopped by a signal.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     log::init(&cli.global);

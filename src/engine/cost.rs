@@ -1,10 +1,10 @@
-//! Cost of a plan, from headers alone: memory in bytes, and arithmetic in floating-point operations.
+//! Cost of waves, from headers alone: memory in bytes, and arithmetic in floating-point operations.
 //!
 //! A product `[m, k] · [k, n]` is `2·m·k·n` operations. Norms, rotations and softmax are left out: they are a few
 //! per cent. The time is a forecast from a measured speed and nothing more.
 
 use super::score::LOGIT_ROWS;
-use super::{Placement, Plan, ScoreRequest};
+use super::{Placement, PlannedWave, ScoreRequest};
 use crate::config::ModelConfig;
 use crate::model::{Footprint, Wave};
 
@@ -34,7 +34,7 @@ impl MemoryPlan {
     }
 }
 
-/// Arithmetic of a plan, in floating-point operations.
+/// Arithmetic of waves, in floating-point operations.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Work {
     /// Linear layers, the output matrix included.
@@ -59,16 +59,16 @@ pub struct Speed {
     pub attention: f64,
 }
 
-/// The memory that scoring `requests` by `plan` takes, with the model placed as it is.
+/// The memory that scoring `requests` in `waves` takes, with the model placed as it is.
 pub fn memory(
-    plan: &Plan,
+    waves: &[PlannedWave],
     requests: &[ScoreRequest],
     config: &ModelConfig,
     footprint: &Footprint,
     placement: &Placement,
 ) -> MemoryPlan {
-    let largest = plan.waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
-    let rows = plan.waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
+    let largest = waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
+    let rows = waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
     let floats = |numbers: u64| product(numbers, size_of::<f32>() as u64);
     // A context is one list for all continuations of a document.
     let mut contexts = std::collections::HashSet::new();
@@ -84,7 +84,7 @@ pub fn memory(
         buffers: footprint.buffers,
         // Before and after the norm.
         logits: floats(product(rows, 2 * config.hidden_size() as u64)),
-        tokens: floats(listed + plan.tokens.computed),
+        tokens: floats(listed + computed(waves)),
     }
 }
 
@@ -93,23 +93,28 @@ fn product(tokens: u64, each: u64) -> u64 {
     tokens.checked_mul(each).expect("configurations have limits")
 }
 
-/// The arithmetic of a plan.
-pub fn work(plan: &Plan, config: &ModelConfig) -> Work {
+/// Tokens that pass through the model.
+fn computed(waves: &[PlannedWave]) -> u64 {
+    waves.iter().map(|planned| planned.wave.tokens.len() as u64).sum()
+}
+
+/// The arithmetic of waves.
+pub fn work(waves: &[PlannedWave], config: &ModelConfig) -> Work {
     let shape = config.shape();
     let layers = shape.num_hidden_layers as f64;
-    let rows: u64 = plan.waves.iter().map(rows_scored).sum();
+    let rows: u64 = waves.iter().map(rows_scored).sum();
     let output = shape.vocab_size as f64 * shape.hidden_size as f64;
-    let seen: f64 = plan.waves.iter().map(|planned| positions_seen(&planned.wave)).sum();
+    let seen: f64 = waves.iter().map(|planned| positions_seen(&planned.wave)).sum();
     Work {
         linear: 2.0
-            * (plan.tokens.computed as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
+            * (computed(waves) as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
         // Each query meets each key it sees, and each value.
         attention: 4.0 * seen * layers * shape.queries() as f64,
     }
 }
 
 /// Rows whose logits are needed.
-fn rows_scored(planned: &super::PlannedWave) -> u64 {
+fn rows_scored(planned: &PlannedWave) -> u64 {
     planned.targets.chunk_by(|a, b| a.row == b.row).count() as u64
 }
 
@@ -124,7 +129,7 @@ fn positions_seen(wave: &Wave) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Limits;
+    use super::super::{Limits, Plan};
     use super::*;
     use crate::config::LlamaConfig;
 
@@ -153,10 +158,11 @@ mod tests {
         // One sequence of 3 inputs, read twice at its end; one of 2 inputs that shares the first token.
         let requests = [request(&[1, 2, 3], &[4]), request(&[1, 2, 3], &[5]), request(&[1], &[6, 7])];
         let plan = Plan::new(&requests, Limits::new(&config, None, 1000)).unwrap();
-        assert_eq!((plan.tokens.asked, plan.tokens.computed), (8, 4));
+        assert_eq!((plan.tokens.asked, plan.left()), (8, 4));
+        let waves = plan.waves();
         let block = 8 * (2 * 8 + 2 * 4 + 3 * 16);
         // Positions seen: 1, then 2 and 3 on one branch and 2 on the other. Rows scored: the third, the first and the last.
-        let work = work(&plan, &config);
+        let work = work(&waves, &config);
         assert_eq!(work.linear, f64::from(2 * (4 * 2 * block + 3 * 10 * 8)));
         assert_eq!(work.attention, f64::from(4 * (1 + 2 + 3 + 2) * 2 * 8));
         let footprint = Footprint {
@@ -169,7 +175,7 @@ mod tests {
             buffers: 1000,
         };
         let placement = Placement::decide(&footprint, 1 << 30, None, None).unwrap();
-        let memory = memory(&plan, &requests, &config, &footprint, &placement);
+        let memory = memory(&waves, &requests, &config, &footprint, &placement);
         assert_eq!((memory.weights, memory.wave, memory.keys_and_values), (107, 4 * 11, 4 * 3));
         assert_eq!((memory.buffers, memory.logits), (1000, 4 * 3 * 2 * 8));
         // Two separate lists of three, one of one, four continuation tokens, four computed.

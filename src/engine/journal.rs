@@ -3,7 +3,7 @@
 //! A run that is killed has lost nothing but the wave it was in: the model hands over its answers as they come, and asks
 //! for those that are there already.
 
-use super::{EngineError, Limits, Plan, Score, ScoreRequest, Scored, TokenCounts};
+use super::{EngineError, Limits, Plan, Score, ScoreRequest, Scored};
 
 /// A memory of answered requests.
 pub trait ScoreJournal {
@@ -48,6 +48,6 @@ pub fn recall(
     let known: Option<Vec<Score>> = requests.iter().map(|request| journal.known(request)).collect();
     let Some(scores) = known else { return Ok(None) };
     // Requests are checked, and tokens counted, as by a model that computes.
-    let tokens = TokenCounts { computed: 0, ..Plan::new(requests, limits)?.tokens };
+    let tokens = Plan::new(requests, limits)?.tokens;
     Ok(Some(Scored { known: scores.len(), scores, tokens }))
 }

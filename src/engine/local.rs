@@ -1,8 +1,14 @@
 //! A model on this machine, wave by wave.
 
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::pace::{Pacing, Took};
 use super::plan::Limits;
 use super::score::score_targets;
-use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, TokenCounts};
+use super::watch::begin;
+use super::waves::Waves;
+use super::{EngineError, ScoreJournal, Plan, PlannedWave, Score, ScoreRequest, Scored, Watch};
 use crate::base::progress::{self, Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -10,12 +16,13 @@ use crate::model::{Kept, Network};
 pub struct LocalModel {
     model: Network,
     limits: Limits,
+    pacing: Pacing,
 }
 
 impl LocalModel {
     /// A model that works in waves of these limits.
-    pub fn new(model: Network, limits: Limits) -> Self {
-        Self { model, limits }
+    pub fn new(model: Network, limits: Limits, pacing: Pacing) -> Self {
+        Self { model, limits, pacing }
     }
 
     /// Runs one wave and folds the logits of its scored rows into `scores`.
@@ -23,18 +30,17 @@ impl LocalModel {
         &self,
         planned: &PlannedWave,
         scores: &mut [Score],
+        watch: &mut dyn Watch,
         progress: &dyn Progress,
-    ) -> Result<(), EngineError> {
-        let tokens = planned.wave.tokens.len() as u64;
-        let layers = self.model.layers.len() as u64;
-        let mut layer = 0;
+    ) -> Result<Took, EngineError> {
+        let begun = Instant::now();
+        begin(watch, planned)?;
         let rows = planned.scored_rows();
-        let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut || {
-            progress.advance(tokens * (layer + 1) / layers - tokens * layer / layers);
-            layer += 1;
-        });
-        let hidden = hidden.map_err(|error| EngineError::Model { reason: error.to_string() })?;
-        score_targets(&self.model, hidden.view(), &planned.targets, scores)
+        let mut steps = Steps::new(planned.fresh, self.model.layers.len(), watch, progress);
+        let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut |time| steps.layer(time))?;
+        let waited = steps.waited;
+        score_targets(&self.model, hidden.view(), &planned.targets, scores)?;
+        Ok(took(planned, begun, waited))
     }
 
     /// Answers all requests, in their order: from `journal` what it knows, else computed and recorded there as they come.
@@ -43,34 +49,72 @@ impl LocalModel {
     /// the same numbers.
     ///
     /// # Errors
-    /// Requests that cannot be scored, weights that cannot be read, and answers that cannot be kept.
+    /// Requests that cannot be scored, weights that cannot be read, answers that cannot be kept, and work that `watch`
+    /// stops.
     pub fn score(
         &self,
         requests: &[ScoreRequest],
         journal: &mut dyn ScoreJournal,
+        watch: &mut dyn Watch,
         progress: &dyn Progress,
     ) -> Result<Scored, EngineError> {
-        // The plan is over all requests, known or not, and a wave is computed whole or not at all: products of
-        // another shape may differ in their last bits.
-        let plan = Plan::new(requests, self.limits)?;
         let known: Vec<Option<Score>> = requests.iter().map(|request| journal.known(request)).collect();
-        let missing = |wave: &&PlannedWave| wave.targets.iter().any(|target| known[target.request].is_none());
-        let waves: Vec<&PlannedWave> = plan.waves.iter().filter(missing).collect();
-        let computed = waves.iter().map(|wave| wave.wave.tokens.len() as u64).sum();
-
+        for (request, score) in known.iter().enumerate() {
+            score.iter().for_each(|score| watch.answered(request, *score));
+        }
+        let plan = Plan::new(requests, self.limits)?;
+        let mut waves = Waves::new(plan, self.pacing, |request| known[request].is_some());
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
-        progress::during(progress, "scoring", Some(computed), Unit::Tokens, || {
-            waves.into_iter().try_for_each(|wave| {
-                self.run(wave, &mut scores, progress)?;
+        progress::during(progress, "scoring", Some(waves.left()), Unit::Tokens, || {
+            while let Some(wave) = waves.next() {
+                waves.took(self.run(&wave, &mut scores, watch, progress)?);
                 let new = wave.requests().into_iter().filter(|&request| known[request].is_none());
                 let answers: Vec<_> = new.map(|request| (&requests[request], scores[request])).collect();
-                journal.record(&answers).map_err(EngineError::from)
-            })
+                journal.record(&answers)?;
+                wave.requests().into_iter().for_each(|request| watch.answered(request, scores[request]));
+            }
+            Ok::<(), EngineError>(())
         })?;
         for (score, known) in scores.iter_mut().zip(&known) {
             *score = known.unwrap_or(*score);
         }
         let known = known.iter().flatten().count();
-        Ok(Scored { scores, known, tokens: TokenCounts { computed, ..plan.tokens } })
+        Ok(Scored { scores, known, tokens: waves.tokens() })
+    }
+}
+
+/// What a wave took that began then.
+pub(super) fn took(planned: &PlannedWave, begun: Instant, waited: Duration) -> Took {
+    Took {
+        tokens: planned.wave.tokens.len(),
+        seconds: begun.elapsed().as_secs_f64(),
+        waited: waited.as_secs_f64(),
+    }
+}
+
+/// The layers of a wave as steps of progress.
+pub(super) struct Steps<'w> {
+    /// Distinct tokens that are done with the last layer.
+    tokens: u64,
+    layers: u64,
+    done: u64,
+    watch: &'w dyn Watch,
+    progress: &'w dyn Progress,
+    /// Time that was spent on waiting for layers.
+    pub waited: Duration,
+}
+
+impl<'w> Steps<'w> {
+    pub fn new(tokens: u64, layers: usize, watch: &'w dyn Watch, progress: &'w dyn Progress) -> Self {
+        Self { tokens, layers: layers as u64, done: 0, watch, progress, waited: Duration::ZERO }
+    }
+
+    /// One more layer is done.
+    pub fn layer(&mut self, waited: Duration) -> ControlFlow<()> {
+        let share = |done: u64| self.tokens * done / self.layers;
+        self.progress.advance(share(self.done + 1) - share(self.done));
+        self.done += 1;
+        self.waited += waited;
+        if self.watch.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -5,10 +5,13 @@ mod cost;
 mod encode;
 mod journal;
 mod local;
+mod pace;
 mod paired;
 mod placement;
 mod plan;
 mod score;
+mod watch;
+mod waves;
 mod windows;
 
 use std::sync::Arc;
@@ -21,10 +24,13 @@ pub use cost::{MemoryPlan, Speed, Work, memory, work};
 pub use encode::{EncodedPair, PairEncoder};
 pub use journal::{JournalError, NoJournal, ScoreJournal, recall};
 pub use local::LocalModel;
-pub use paired::{Divergence, Paired, score_twice};
+pub use pace::{Pace, Pacing, Took};
+pub use paired::{Divergence, Journals, Paired, score_twice};
 pub(crate) use placement::gibibytes;
 pub use placement::{Placement, TooLarge};
 pub use plan::{Limits, Plan, PlannedWave, Target};
+pub use watch::{Unwatched, Watch};
+pub use waves::foreseen;
 pub use windows::windows;
 
 /// Counts the changes of the bits of scores: with every change of the arithmetic that moves last bits, this
@@ -131,6 +137,9 @@ pub enum EngineError {
     /// Answers that cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Somebody asked for the end; what was recorded until then stays.
+    #[error("the work was stopped before it was done")]
+    Stopped,
 }
 
 impl EngineError {
@@ -142,7 +151,7 @@ impl EngineError {
             | Self::ContinuationTooLong { request, .. }
             | Self::UnknownToken { request, .. }
             | Self::NotFinite { request } => Some(request),
-            Self::Model { .. } | Self::Journal(_) => None,
+            Self::Model { .. } | Self::Journal(_) | Self::Stopped => None,
         }
     }
 }

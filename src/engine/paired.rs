@@ -1,10 +1,20 @@
 //! Two networks on the same tokens: how far the faster arithmetic of one is from the other's.
 
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
 use ndarray::{ArrayView1, Axis};
 use rayon::prelude::*;
 
+use super::local::{Steps, took};
+use super::pace::Pacing;
 use super::score::score_targets;
-use super::{EngineError, Limits, Plan, Score, ScoreJournal, ScoreRequest, Scored};
+use super::watch::begin;
+use super::waves::Waves;
+use super::{
+    EngineError, ScoreJournal, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored, Target, Watch,
+};
+use crate::base::digest::{Digest as _, Sha256};
 use crate::base::progress::{self, Progress, Unit};
 use crate::model::{Kept, Network};
 
@@ -64,49 +74,153 @@ pub struct Paired {
     pub divergence: Divergence,
 }
 
-/// Computes all requests by a candidate and by a reference, networks of one vocabulary, in waves of `limits`. The
-/// candidate's answers are recorded in `journal`; nothing is taken from it, since the divergence is of all positions.
+/// Where the answers of two networks are kept, and how far they are from each other at each position.
+pub struct Journals<'j> {
+    /// The candidate's answers.
+    pub candidate: &'j mut dyn ScoreJournal,
+    /// The reference's.
+    pub reference: &'j mut dyn ScoreJournal,
+    /// Of each scored position the KL divergence in place of a log-probability, and whether the most probable tokens are the
+    /// same. Its requests are no texts but digests of positions.
+    pub positions: &'j mut dyn ScoreJournal,
+}
+
+impl Journals<'_> {
+    /// Both answers and nothing missing about the positions that they are made of.
+    fn known(&self, request: &ScoreRequest, positions: &[Position]) -> Option<[Score; 2]> {
+        let both = [self.candidate.known(request)?, self.reference.known(request)?];
+        positions.iter().all(|position| self.positions.known(&position.request()).is_some()).then_some(both)
+    }
+}
+
+/// Answers all requests by a candidate and by a reference, networks of one vocabulary, in waves of `limits`: from the
+/// journals what all of them know, else computed and recorded there.
 ///
 /// # Errors
 /// As [`LocalModel::score`](super::LocalModel::score).
 pub fn score_twice(
     [candidate, reference]: [&Network; 2],
-    limits: Limits,
+    (limits, pacing): (Limits, Pacing),
     requests: &[ScoreRequest],
-    journal: &mut dyn ScoreJournal,
+    journals: &mut Journals<'_>,
+    watch: &mut dyn Watch,
     progress: &dyn Progress,
 ) -> Result<Paired, EngineError> {
     let plan = Plan::new(requests, limits)?;
+    let positions: Vec<Vec<Position>> =
+        requests.iter().map(|request| Position::all_of(request, limits)).collect();
+    let known: Vec<Option<[Score; 2]>> =
+        requests.iter().zip(&positions).map(|(request, own)| journals.known(request, own)).collect();
+    for (request, both) in known.iter().enumerate() {
+        both.iter().for_each(|[score, _]| watch.answered(request, *score));
+    }
+    let mut waves = Waves::new(plan, pacing, |request| known[request].is_some());
     let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
     let (mut scores, mut others) = (blank.clone(), blank);
-    let mut divergence = Divergence::default();
-    progress::during(progress, "scoring twice", Some(plan.tokens.computed), Unit::Tokens, || {
-        plan.waves.iter().try_for_each(|wave| {
-            let tokens = wave.wave.tokens.len() as u64;
+    progress::during(progress, "scoring twice", Some(waves.left()), Unit::Tokens, || {
+        while let Some(wave) = waves.next() {
+            let begun = Instant::now();
+            begin(watch, &wave)?;
             let rows = wave.scored_rows();
-            let forward = |network: &Network, share: u64| {
-                let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut || {});
-                progress.advance(share);
-                hidden.map_err(|error| EngineError::Model { reason: error.to_string() })
+            let mut waited = Duration::ZERO;
+            let mut forward = |network: &Network, share: u64| {
+                let mut steps = Steps::new(share, network.layers.len(), watch, progress);
+                let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut |time| steps.layer(time))?;
+                waited += steps.waited;
+                Ok::<_, EngineError>(hidden)
             };
-            let of_reference = forward(reference, tokens / 2)?;
-            let of_candidate = forward(candidate, tokens - tokens / 2)?;
+            let of_reference = forward(reference, wave.fresh / 2)?;
+            let of_candidate = forward(candidate, wave.fresh - wave.fresh / 2)?;
             score_targets(candidate, of_candidate.view(), &wave.targets, &mut scores)?;
             score_targets(reference, of_reference.view(), &wave.targets, &mut others)?;
+            let mut apart = Vec::with_capacity(rows.len());
             let [p, q] = [&of_reference, &of_candidate].map(|hidden| hidden.axis_chunks_iter(Axis(0), ROWS));
             for (p, q) in p.zip(q) {
                 let (p, q) = (reference.logits(p), candidate.logits(q));
                 let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
-                let found: Vec<_> = pairs.into_par_iter().map(|(p, q)| compare(p, q)).collect();
-                found.into_iter().for_each(|(kl, agreed)| divergence.add(kl, agreed));
+                apart.par_extend(pairs.into_par_iter().map(|(p, q)| compare(p, q)));
             }
-            let answers: Vec<_> =
-                wave.requests().into_iter().map(|request| (&requests[request], scores[request])).collect();
-            journal.record(&answers).map_err(EngineError::from)
-        })
+            waves.took(took(&wave, begun, waited));
+
+            let apart = of_rows(&wave, &positions).into_iter().zip(apart);
+            let apart: Vec<(ScoreRequest, Score)> = apart
+                .map(|(position, (kl, agreed))| {
+                    (position.request(), Score { logprob: kl, is_greedy: agreed })
+                })
+                .collect();
+            let apart: Vec<_> = apart.iter().map(|(request, score)| (request, *score)).collect();
+            journals.positions.record(&apart)?;
+            let new = || wave.requests().into_iter().filter(|&request| known[request].is_none());
+            let answers = |scores: &[Score]| -> Vec<_> {
+                new().map(|request| (&requests[request], scores[request])).collect()
+            };
+            journals.reference.record(&answers(&others))?;
+            journals.candidate.record(&answers(&scores))?;
+            new().for_each(|request| watch.answered(request, scores[request]));
+        }
+        Ok::<(), EngineError>(())
     })?;
-    let candidate = Scored { scores, known: 0, tokens: plan.tokens };
+    for (request, both) in known.iter().enumerate() {
+        both.iter().for_each(|&[score, other]| (scores[request], others[request]) = (score, other));
+    }
+    let divergence = divergence(&positions, journals.positions);
+    let candidate = Scored { scores, known: known.iter().flatten().count(), tokens: waves.tokens() };
     Ok(Paired { candidate, reference: others, divergence })
+}
+
+/// A place in a text at which a next token is predicted: a digest of everything that the prediction depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Position([u8; 16]);
+
+impl Position {
+    /// The positions at which a request is scored, in the order of its tokens.
+    fn all_of(request: &ScoreRequest, limits: Limits) -> Vec<Self> {
+        let tokens: Vec<u32> = request.context.iter().chain(&request.continuation).copied().collect();
+        let inputs = &tokens[request.truncated(limits.max_length)..tokens.len() - 1];
+        let dependent = limits.length_dependent_beyond.is_some_and(|limit| inputs.len() > limit);
+        let length = if dependent { inputs.len() as u64 } else { 0 };
+        let mut hasher = Sha256::new().chain_update(length.to_le_bytes());
+        let mut all = Vec::with_capacity(request.continuation.len());
+        for (at, token) in inputs.iter().enumerate() {
+            hasher.update(token.to_le_bytes());
+            if at + request.continuation.len() >= inputs.len() {
+                all.push(Self(*hasher.clone().finalize().first_chunk().expect("SHA-256 has 32 bytes")));
+            }
+        }
+        all
+    }
+
+    /// Its name in a journal.
+    fn request(self) -> ScoreRequest {
+        let words = self.0.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
+        ScoreRequest { context: words.collect(), continuation: vec![0] }
+    }
+}
+
+/// The positions of a wave's scored rows, in their order.
+fn of_rows(wave: &PlannedWave, positions: &[Vec<Position>]) -> Vec<Position> {
+    // Targets of one request stand in the order of its tokens.
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut position = |target: &Target| {
+        let nth = seen.entry(target.request).or_default();
+        *nth += 1;
+        positions[target.request][*nth - 1]
+    };
+    let of_targets: Vec<Position> = wave.targets.iter().map(&mut position).collect();
+    let rows = wave.targets.iter().zip(of_targets).collect::<Vec<_>>();
+    rows.chunk_by(|(a, _), (b, _)| a.row == b.row).map(|same| same[0].1).collect()
+}
+
+/// Over all positions, each once, in the order of the requests: whatever the waves were.
+fn divergence(positions: &[Vec<Position>], journal: &dyn ScoreJournal) -> Divergence {
+    let mut divergence = Divergence::default();
+    let mut counted = HashSet::new();
+    for position in positions.iter().flatten().filter(|position| counted.insert(**position)) {
+        let Score { logprob: kl, is_greedy: agreed } =
+            journal.known(&position.request()).expect("a position that was computed is kept");
+        divergence.add(kl, agreed);
+    }
+    divergence
 }
 
 /// KL(p ‖ q) in nats of two rows of logits, and whether their first highest are at one place.
@@ -149,6 +263,32 @@ mod tests {
         assert_eq!(compare(p.view(), p.view()), (0.0, true));
         // A constant is nothing to softmax.
         assert!(compare(p.view(), (&p + 3.0).view()).0 < 1e-12);
+    }
+
+    #[test]
+    fn a_position_is_what_was_read_until_then() {
+        let limits = |beyond| Limits {
+            max_length: 4,
+            vocab_size: 10,
+            wave_tokens: 100,
+            length_dependent_beyond: beyond,
+        };
+        let at = |context: &[u32], continuation: &[u32], beyond| {
+            let request = ScoreRequest { context: context.into(), continuation: continuation.to_vec() };
+            Position::all_of(&request, limits(beyond))
+        };
+        // The last token is never read, so four letters after one question are one position.
+        assert_eq!(at(&[1, 2], &[3], None), at(&[1, 2], &[4], None));
+        // Two requests that score a position each from another side.
+        assert_eq!(at(&[1, 2], &[3, 4], None)[0], at(&[1, 2], &[5], None)[0]);
+        assert_eq!(at(&[1, 2], &[3, 4], None)[1], at(&[1, 2, 3], &[9], None)[0]);
+        // What was cut is not read.
+        assert_eq!(at(&[7, 8, 1, 2, 3], &[4], None), at(&[8, 1, 2, 3], &[5], None));
+        // Where the length matters, it belongs to the position.
+        assert_ne!(at(&[1], &[2, 3], Some(1))[0], at(&[1], &[2], Some(1))[0]);
+        assert_eq!(at(&[1], &[2, 3], Some(2))[0], at(&[1], &[2], Some(2))[0]);
+        let name = at(&[1, 2], &[3], None)[0].request();
+        assert_eq!((name.context.len(), name.continuation.len()), (4, 1));
     }
 
     #[test]

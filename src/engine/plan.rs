@@ -1,8 +1,8 @@
 //! Requests → waves, with every shared prefix once per wave.
 //!
-//! The requests' inputs are sorted; neighbours then share the longest prefixes there are. A wave takes
-//! inputs in that order until its distinct tokens reach the budget, and becomes a forest of segments.
-//! A pure function of its arguments.
+//! The requests' inputs are sorted; neighbours then share the longest prefixes there are. Waves are handed out one after
+//! the other: each takes inputs in that order until its distinct tokens reach what it may have, and becomes a forest of
+//! segments. A pure function of the requests and of these sizes; how large a wave may be decides a [`Pace`](super::Pace).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,6 +28,8 @@ pub struct PlannedWave {
     pub wave: Wave,
     /// What is scored, sorted by row; targets of one request keep the order of its tokens.
     pub targets: Vec<Target>,
+    /// How many of the tokens no earlier wave had.
+    pub fresh: u64,
 }
 
 impl PlannedWave {
@@ -42,22 +44,29 @@ impl PlannedWave {
     }
 }
 
-/// All waves of a run.
+/// What is to be computed, and how far it has been handed out in waves.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// In the order in which they run.
-    pub waves: Vec<PlannedWave>,
-    /// What is asked and what will be computed.
+pub struct Plan<'r> {
+    /// Sorted.
+    inputs: Vec<Input<'r>>,
+    /// The first one that is in no wave yet.
+    next: usize,
+    /// Distinct tokens of a wave, at most.
+    wave_tokens: usize,
+    /// What is asked, and what the waves so far compute.
     pub tokens: TokenCounts,
 }
 
 /// Distinct input tokens and the requests that read from them.
-struct Input<'a> {
+#[derive(Debug, Clone)]
+struct Input<'r> {
     tokens: Vec<u32>,
     /// Requests by index, with the tokens they score at the end of the input.
-    readers: Vec<(usize, &'a [u32])>,
+    readers: Vec<(usize, &'r [u32])>,
     /// Inputs share prefixes only within a group: the length itself where positions depend on it.
     group: usize,
+    /// Tokens that the input before it does not begin with.
+    fresh: usize,
 }
 
 /// What a plan has to know of the model.
@@ -87,9 +96,12 @@ impl Limits {
     }
 }
 
-impl Plan {
-    /// Checks the requests and lays them out.
-    pub fn new(requests: &[ScoreRequest], limits: Limits) -> Result<Self, EngineError> {
+impl<'r> Plan<'r> {
+    /// Checks the requests and sorts what they read.
+    ///
+    /// # Errors
+    /// Requests that cannot be scored.
+    pub fn new(requests: &'r [ScoreRequest], limits: Limits) -> Result<Self, EngineError> {
         let mut asked = 0;
         let mut inputs: Vec<Input> = Vec::new();
         let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
@@ -104,34 +116,67 @@ impl Plan {
                     let beyond = limits.length_dependent_beyond.is_some_and(|limit| tokens.len() > limit);
                     let group = if beyond { tokens.len() } else { 0 };
                     known.insert(tokens.clone(), inputs.len());
-                    inputs.push(Input { tokens, readers: vec![reader], group });
+                    inputs.push(Input { tokens, readers: vec![reader], group, fresh: 0 });
                 }
             }
         }
         drop(known);
         inputs.sort_by(|a, b| (a.group, &a.tokens).cmp(&(b.group, &b.tokens)));
-
-        let mut tokens = TokenCounts { asked, distinct: 0, computed: 0 };
-        let mut waves = Vec::new();
-        let (mut first, mut size) = (0, 0);
-        for index in 0..inputs.len() {
-            let own = inputs[index].tokens.len();
-            let new = own - if index > 0 { shared(&inputs[index - 1], &inputs[index]) } else { 0 };
-            tokens.distinct += new as u64;
-            let added = if index == first { own } else { new };
-            if index > first && size + added > limits.wave_tokens {
-                waves.push(wave(&inputs[first..index]));
-                (first, size) = (index, own);
-            } else {
-                size += added;
-            }
-        }
-        if first < inputs.len() {
-            waves.push(wave(&inputs[first..]));
-        }
-        tokens.computed = waves.iter().map(|w| w.wave.tokens.len() as u64).sum();
-        Ok(Self { waves, tokens })
+        count_fresh(&mut inputs);
+        let tokens = TokenCounts { asked, distinct: total_fresh(&inputs), computed: 0 };
+        Ok(Self { inputs, next: 0, wave_tokens: limits.wave_tokens, tokens })
     }
+
+    /// Leaves out what is answered already; what is asked counts it still.
+    #[must_use]
+    pub fn without(mut self, answered: impl Fn(usize) -> bool) -> Self {
+        assert_eq!(self.next, 0, "no wave was handed out yet");
+        for input in &mut self.inputs {
+            input.readers.retain(|&(request, _)| !answered(request));
+        }
+        self.inputs.retain(|input| !input.readers.is_empty());
+        count_fresh(&mut self.inputs);
+        self
+    }
+
+    /// Distinct tokens that are in no wave yet.
+    pub fn left(&self) -> u64 {
+        total_fresh(&self.inputs[self.next..])
+    }
+
+    /// The next wave, of at most `tokens` distinct tokens and never more than the plan's limit, unless a single input has
+    /// more; `None` when all inputs were handed out.
+    pub fn next_wave(&mut self, tokens: usize) -> Option<PlannedWave> {
+        let most = tokens.min(self.wave_tokens);
+        let mut size = self.inputs.get(self.next)?.tokens.len();
+        let mut end = self.next + 1;
+        while let Some(input) = self.inputs.get(end)
+            && size + input.fresh <= most
+        {
+            size += input.fresh;
+            end += 1;
+        }
+        let planned = wave(&self.inputs[self.next..end]);
+        self.next = end;
+        self.tokens.computed += planned.wave.tokens.len() as u64;
+        Some(planned)
+    }
+
+    /// All waves that are left, as large as they may be.
+    pub fn waves(mut self) -> Vec<PlannedWave> {
+        std::iter::from_fn(|| self.next_wave(usize::MAX)).collect()
+    }
+}
+
+fn count_fresh(inputs: &mut [Input]) {
+    for index in 0..inputs.len() {
+        let before = if index > 0 { shared(&inputs[index - 1], &inputs[index]) } else { 0 };
+        inputs[index].fresh = inputs[index].tokens.len() - before;
+    }
+}
+
+fn total_fresh(inputs: &[Input]) -> u64 {
+    inputs.iter().map(|input| input.fresh as u64).sum()
 }
 
 fn check(index: usize, request: &ScoreRequest, limits: Limits) -> Result<(), EngineError> {
@@ -179,7 +224,8 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 /// The forest of sorted inputs, branch by branch, parents first.
 fn wave(inputs: &[Input]) -> PlannedWave {
-    let mut planned = PlannedWave { wave: Wave::default(), targets: Vec::new() };
+    let mut planned =
+        PlannedWave { wave: Wave::default(), targets: Vec::new(), fresh: total_fresh(inputs) };
     let rope_length = |input: &Input| if input.group > 0 { input.group } else { 1 };
     // Branches still to lay out: inputs `from..to` agree on the first `depth` tokens, which end in `parent`.
     let mut branches = Vec::new();
@@ -252,10 +298,11 @@ mod tests {
     #[test]
     fn four_letters_after_one_question_are_one_sequence() {
         let requests: Vec<_> = (4..8).map(|letter| request(&[1, 2, 3], &[letter])).collect();
-        let plan = Plan::new(&requests, LIMITS).unwrap();
+        let mut plan = Plan::new(&requests, LIMITS).unwrap();
+        let wave = plan.next_wave(100).unwrap();
         assert_eq!(plan.tokens, TokenCounts { asked: 12, distinct: 3, computed: 3 });
         assert_eq!(
-            plan.waves[0].targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
+            wave.targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
             [(2, 4), (2, 5), (2, 6), (2, 7)]
         );
     }
@@ -285,10 +332,11 @@ mod tests {
         let limits = Limits { max_length: 3, ..LIMITS };
         let long = request(&[1, 2, 3, 4, 5], &[6, 7]);
         assert_eq!(long.truncated(3), 3);
-        let plan = Plan::new(&[long], limits).unwrap();
-        assert_eq!(plan.waves[0].wave.tokens, [4, 5, 6]);
+        let requests = [long];
+        let wave = Plan::new(&requests, limits).unwrap().waves().remove(0);
+        assert_eq!(wave.wave.tokens, [4, 5, 6]);
         assert_eq!(
-            plan.waves[0].targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
+            wave.targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
             [(1, 6), (2, 7)]
         );
     }
@@ -302,13 +350,19 @@ mod tests {
         #[test]
         fn every_target_sees_exactly_its_own_past(
             requests in requests(), max_length in 5usize..14, wave_tokens in 1usize..60, dynamic in prop::option::of(4usize..9),
+            sizes in prop::collection::vec(1usize..80, 1..9), answered in prop::collection::vec(any::<bool>(), 40),
         ) {
             let limits = Limits { max_length, wave_tokens, length_dependent_beyond: dynamic, ..LIMITS };
-            let plan = Plan::new(&requests, limits).unwrap();
-            let mut seen = vec![Vec::new(); requests.len()];
-            for planned in &plan.waves {
+            let mut plan = Plan::new(&requests, limits).unwrap().without(|request| answered[request]);
+            let (mut seen, mut sizes) = (vec![Vec::new(); requests.len()], sizes.iter().cycle());
+            let (to_compute, mut fresh) = (plan.left(), 0);
+            let mut size = *sizes.next().unwrap();
+            while let Some(planned) = plan.next_wave(size) {
                 let single = planned.targets.iter().map(|t| input_tokens(&requests[t.request], max_length).len()).max().unwrap();
-                prop_assert!(planned.wave.tokens.len() <= wave_tokens.max(single));
+                prop_assert!(planned.wave.tokens.len() <= wave_tokens.min(size).max(single));
+                prop_assert!(planned.fresh <= planned.wave.tokens.len() as u64);
+                fresh += planned.fresh;
+                prop_assert_eq!(plan.left(), to_compute - fresh);
                 for target in &planned.targets {
                     let past = history(&planned.wave, target.row);
                     seen[target.request].push((past, target.token));
@@ -318,20 +372,23 @@ mod tests {
                         prop_assert_eq!(segment.rope_length, input);
                     }
                 }
+                size = *sizes.next().unwrap();
             }
-            for (request, seen) in requests.iter().zip(seen) {
+            prop_assert_eq!(fresh, to_compute);
+            for (at, (request, seen)) in requests.iter().zip(seen).enumerate() {
                 let input = input_tokens(request, max_length);
                 let first = input.len() - request.continuation.len();
                 let expected: Vec<_> = request.continuation.iter().enumerate()
                     .map(|(i, &token)| (input[..=first + i].to_vec(), token)).collect();
-                prop_assert_eq!(seen, expected);
+                prop_assert_eq!(seen, if answered[at] { Vec::new() } else { expected });
             }
-            prop_assert!(plan.tokens.distinct <= plan.tokens.computed && plan.tokens.computed <= plan.tokens.asked);
+            prop_assert!(to_compute <= plan.tokens.computed && plan.tokens.computed <= plan.tokens.asked);
         }
 
         #[test]
         fn one_wave_computes_each_distinct_token_once(requests in requests()) {
-            let plan = Plan::new(&requests, LIMITS).unwrap();
+            let mut plan = Plan::new(&requests, LIMITS).unwrap();
+            let wave = plan.next_wave(LIMITS.wave_tokens);
             let mut prefixes = std::collections::HashSet::new();
             for request in &requests {
                 let input = input_tokens(request, LIMITS.max_length);
@@ -341,6 +398,7 @@ mod tests {
             }
             prop_assert_eq!(plan.tokens.computed, prefixes.len() as u64);
             prop_assert_eq!(plan.tokens.distinct, prefixes.len() as u64);
+            prop_assert_eq!(wave.map_or(0, |wave| wave.fresh), prefixes.len() as u64);
         }
     }
 }

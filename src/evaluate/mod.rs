@@ -18,6 +18,7 @@ mod sanity;
 mod scored;
 mod segments;
 mod submission;
+mod tally;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use questions::{AskedTask, Questions};
 pub use recorded::recorded;
 pub use sanity::{Cut, SanityCheck, SanityFinding, ordered, summary, unparsed};
 pub use submission::{SubmissionFile, submissions};
+pub use tally::Tally;
 
 pub use crate::tasks::filters::NO_FILTER;
 

@@ -86,7 +86,7 @@ impl Questions {
     }
 
     /// Takes the scores of one document.
-    fn choices(
+    pub(super) fn choices(
         &self,
         task: &PreparedTask,
         doc: &EncodedDoc,

@@ -50,6 +50,9 @@ pub enum ModelError {
         "cannot start the threads that read weights: {reason}; close other programs or raise the limit (ulimit -u)"
     )]
     Threads { reason: String },
+    /// A pass that whoever watches it broke off.
+    #[error("the forward pass was broken off")]
+    Stopped,
     /// The weights themselves.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -66,7 +69,7 @@ impl ModelError {
                 Some(FaultKind::MissingData)
             }
             ModelError::Weights(error) => error.fault_kind(),
-            ModelError::Threads { .. } => None,
+            ModelError::Threads { .. } | ModelError::Stopped => None,
         }
     }
 }

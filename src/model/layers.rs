@@ -1,6 +1,8 @@
 //! The blocks of a network: in memory, or read from the disk for every pass, one ahead of the one that computes.
 
+use std::ops::ControlFlow;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::ModelError;
 
@@ -68,12 +70,22 @@ impl<L: Send + Sync> Layers<L> {
         self.len() == 0
     }
 
-    /// Calls `work` with every block in order. A block that is read from the disk is read while the one before it computes.
-    pub fn for_each(&self, mut work: impl FnMut(&L)) -> Result<(), ModelError> {
+    /// Calls `work` with every block in order, and with the time that was spent on waiting for it. A block that is read from
+    /// the disk is read while the one before it computes.
+    ///
+    /// # Errors
+    /// Blocks that cannot be read, and [`ModelError::Stopped`] if `work` breaks off.
+    pub fn for_each(
+        &self,
+        mut work: impl FnMut(&L, Duration) -> ControlFlow<()>,
+    ) -> Result<(), ModelError> {
+        let mut work = |layer: &L, waited| match work(layer, waited) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ModelError::Stopped),
+        };
         let (count, read, readers) = match self {
             Layers::Resident(layers) => {
-                layers.iter().for_each(work);
-                return Ok(());
+                return layers.iter().try_for_each(|layer| work(layer, Duration::ZERO));
             }
             Layers::Streamed { count, read, readers } => (*count, read, readers),
         };
@@ -91,10 +103,11 @@ impl<L: Send + Sync> Layers<L> {
                 }
             });
             // A block is dropped before the next one is taken.
-            for layer in take {
-                work(&layer?);
+            loop {
+                let asked = Instant::now();
+                let Ok(layer) = take.recv() else { return Ok(()) };
+                work(&layer?, asked.elapsed())?;
             }
-            Ok(())
         })
     }
 }
@@ -138,17 +151,24 @@ mod tests {
         for _ in 0..2 {
             let mut seen = Vec::new();
             streamed
-                .for_each(|layer| {
-                    std::thread::sleep(std::time::Duration::from_millis(2));
+                .for_each(|layer, _| {
+                    std::thread::sleep(Duration::from_millis(2));
                     assert!(alive.load(Ordering::SeqCst) <= 2);
                     seen.push(layer.0);
+                    ControlFlow::Continue(())
                 })
                 .unwrap();
             assert_eq!((seen, alive.load(Ordering::SeqCst)), ((0..9).collect(), 0));
         }
         let (resident, alive) = layers(Residence::Memory, 9);
         let mut seen = Vec::new();
-        resident.unwrap().for_each(|layer| seen.push(layer.0)).unwrap();
+        let resident = resident.unwrap();
+        let mut see = |layer: &Counted, waited: Duration| {
+            seen.push(layer.0);
+            assert_eq!(waited, Duration::ZERO, "a block in memory is there");
+            ControlFlow::Continue(())
+        };
+        resident.for_each(&mut see).unwrap();
         assert_eq!((seen.len(), alive.load(Ordering::SeqCst)), (9, 0));
     }
 
@@ -156,8 +176,45 @@ mod tests {
     fn a_block_that_cannot_be_read_ends_the_pass() {
         let (streamed, _) = layers(Residence::Disk, 4);
         let mut seen = 0;
-        let result = streamed.unwrap().for_each(|_| seen += 1);
+        let result = streamed.unwrap().for_each(|_, _| {
+            seen += 1;
+            ControlFlow::Continue(())
+        });
         assert!(result.unwrap_err().to_string().contains("cut") && seen == 4);
         assert!(layers(Residence::Disk, 0).0.is_err() && layers(Residence::Memory, 8).0.is_err());
+    }
+
+    #[test]
+    fn a_pass_can_be_broken_off_between_two_blocks() {
+        for residence in [Residence::Memory, Residence::Disk] {
+            let (layers, alive) = layers(residence, 9);
+            let layers = layers.unwrap();
+            let mut seen = 0;
+            let result = layers.for_each(|_, _| {
+                seen += 1;
+                if seen < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            assert!(matches!(result, Err(ModelError::Stopped)) && seen == 3);
+            // What was read ahead is gone, and the next pass begins anew.
+            assert_eq!(alive.load(Ordering::SeqCst), if residence == Residence::Memory { 9 } else { 0 });
+            layers.for_each(|_, _| ControlFlow::Continue(())).unwrap();
+        }
+    }
+
+    #[test]
+    fn waiting_for_the_disk_is_measured() {
+        let slow = Duration::from_millis(20);
+        let read = move |_| {
+            std::thread::sleep(slow);
+            Ok(())
+        };
+        let layers = Layers::new(4, Residence::Disk, Box::new(read)).unwrap();
+        let mut waited = Duration::ZERO;
+        let see = |&(): &(), time: Duration| {
+            waited += time;
+            ControlFlow::Continue(())
+        };
+        layers.for_each(see).unwrap();
+        assert!(waited >= 3 * slow, "{waited:?}");
     }
 }

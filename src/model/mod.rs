@@ -23,7 +23,7 @@ pub use footprint::Footprint;
 pub use layers::{Layers, ReadLayer, Residence};
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
-pub use network::{Layer, Network};
+pub use network::{Layer, Network, unwatched};
 pub use norm::Norm;
 pub use open::Checkpoint;
 pub use positions::Positions;

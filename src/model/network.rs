@@ -3,8 +3,9 @@
 //! What tells LLaMA from BLOOM is in the parts that a network is made of: [`Norm`], [`Positions`], [`Mlp`], and where the
 //! residual is taken. `llama` and `bloom` make them of tensors; here they are put to use.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
@@ -108,21 +109,22 @@ impl Network {
 
     /// Hidden states `[kept, hidden]` of a wave after the last block, before the final norm.
     ///
-    /// `after_layer` is called when a block is done. Token ids must be below the size of the vocabulary.
+    /// `after_layer` is called when a block is done, with the time that was spent on waiting for that block, and may break the
+    /// pass off ([`unwatched`] does not). Token ids must be below the size of the vocabulary.
     ///
     /// # Errors
-    /// Blocks that are read while it runs and cannot be read.
+    /// Blocks that are read while it runs and cannot be read, and a pass that was broken off.
     pub fn forward(
         &self,
         wave: &Wave,
         kept: Kept<'_>,
-        after_layer: &mut dyn FnMut(),
+        after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
         let mut x = self.embed(wave); // [tokens, hidden]
         let rotation = self.positions.rotation(wave);
         let mut buffers = Buffers::new(&self.shape, wave.tokens.len());
         let mut left = self.layers.len();
-        self.layers.for_each(|layer| {
+        self.layers.for_each(|layer, waited| {
             self.attend(layer, wave, rotation.as_ref(), &mut buffers, &mut x);
             left -= 1;
             if left == 0 {
@@ -132,7 +134,7 @@ impl Network {
             }
             self.add_attended(layer, &buffers, &mut x);
             self.feed_forward(layer, &mut buffers, &mut x);
-            after_layer();
+            after_layer(waited)
         })?;
         Ok(x)
     }
@@ -230,12 +232,18 @@ impl Network {
     /// # Errors
     /// Blocks that cannot be read.
     pub fn for_each_linear(&self, mut work: impl FnMut(&Linear)) -> Result<(), ModelError> {
-        self.layers.for_each(|Layer { q, k, v, o, mlp, .. }| {
+        self.layers.for_each(|Layer { q, k, v, o, mlp, .. }, _| {
             [q, k, v, o].into_iter().chain(mlp.linears()).for_each(&mut work);
+            ControlFlow::Continue(())
         })?;
         work(&self.head);
         Ok(())
     }
+}
+
+/// For passes that nobody watches.
+pub fn unwatched(_: Duration) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// The rows of every chunk of a wave: where a layer needs no other tokens, wide buffers stay small and near.

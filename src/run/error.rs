@@ -1,6 +1,9 @@
 //! Errors that stop a run.
 
 use std::error::Error;
+use std::path::PathBuf;
+
+use crate::base::progress::Turn;
 
 /// Any error of the rooms that a run goes through.
 pub(super) type Cause = Box<dyn Error + Send + Sync>;
@@ -19,9 +22,34 @@ pub enum RunError {
         doing: String,
         source: Cause,
     },
+    /// Somebody asked for the end.
+    #[error("{0}")]
+    Stopped(Box<Stopped>),
     /// What one of the rooms says.
     #[error(transparent)]
     Room(Cause),
+}
+
+/// A run that was stopped, and what of it is kept.
+#[derive(Debug, thiserror::Error)]
+#[error("{kept} of {asked} requests of {} are kept in {}{}", turn.name, ledger.display(), Self::of_models(turn))]
+pub struct Stopped {
+    /// The model that was at work.
+    pub turn: Turn,
+    /// Its requests with a score.
+    pub kept: usize,
+    /// All of them.
+    pub asked: usize,
+    /// The ledger that has them.
+    pub ledger: PathBuf,
+    /// The folder of the run.
+    pub folder: PathBuf,
+}
+
+impl Stopped {
+    fn of_models(turn: &Turn) -> String {
+        if turn.of > 1 { format!(" (model {} of {})", turn.number, turn.of) } else { String::new() }
+    }
 }
 
 impl RunError {

@@ -3,7 +3,9 @@
 use super::subject::Subject;
 use super::variants::Variant;
 use super::{Options, RunError};
-use crate::engine::{MemoryPlan, Plan, Speed, TokenCounts, Work, calibrate, memory, work};
+use crate::engine::{
+    MemoryPlan, Pacing, Plan, PlannedWave, Speed, TokenCounts, Work, calibrate, foreseen, memory, work,
+};
 use crate::evaluate::{AskedTask, ordered, summary};
 use crate::kernels;
 use crate::model::Residence;
@@ -58,22 +60,31 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
     let requests = questions.requests();
     let config = &subject.checkpoint.config;
     let plan = Plan::new(&requests, subject.limits).map_err(|error| questions.refused(error))?;
+    let tokens = plan.tokens;
     let matmul = kernels::by_name(subject.matmul, subject.precision);
     let speed = matmul.map(|matmul| calibrate(matmul.as_ref(), config));
+    // As large as the clock would make them.
+    let waves = match speed {
+        Some(speed) => {
+            let seconds = |wave: &PlannedWave| work(std::slice::from_ref(wave), config).seconds(speed);
+            foreseen(plan, subject.pacing(), seconds)
+        }
+        None => foreseen(plan, Pacing::AsPlanned, |_| 0.0),
+    };
     let line = |asked: &AskedTask| -> Result<(TaskForecast, Work), RunError> {
         let own: Vec<_> = asked.encoded.requests().cloned().collect();
         let plan = Plan::new(&own, subject.limits).expect("the plan of all tasks holds these requests");
+        let tokens = plan.tokens;
+        let waves = plan.waves();
         let task = &asked.task;
-        let documents = task.docs.len();
-        let requests = own.len();
         let line = TaskForecast {
             task: task.task.name.clone(),
-            documents,
-            requests,
-            tokens: plan.tokens,
+            documents: task.docs.len(),
+            requests: own.len(),
+            tokens: with(tokens, &waves),
             share: 0.0,
         };
-        Ok((line, work(&plan, config)))
+        Ok((line, work(&waves, config)))
     };
     let lines: Vec<(TaskForecast, Work)> = questions.tasks.iter().map(line).collect::<Result<_, _>>()?;
     let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = lines.into_iter().unzip();
@@ -90,14 +101,20 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
         model: subject.name.clone(),
         tasks: lines,
         requests: requests.len(),
-        tokens: plan.tokens,
-        waves: plan.waves.len(),
-        memory: memory(&plan, &requests, config, &subject.footprint, &subject.placement),
+        tokens: with(tokens, &waves),
+        waves: waves.len(),
+        memory: memory(&waves, &requests, config, &subject.footprint, &subject.placement),
         residence: subject.placement.residence,
         budget: Some(subject.memory_budget).filter(|budget| *budget < u64::MAX / 2),
-        speed: speed.map(|speed| (speed, work(&plan, config).seconds(speed))),
+        speed: speed.map(|speed| (speed, work(&waves, config).seconds(speed))),
         findings,
     })
+}
+
+/// What was asked, with what these waves compute.
+fn with(tokens: TokenCounts, waves: &[PlannedWave]) -> TokenCounts {
+    let computed = waves.iter().map(|planned| planned.wave.tokens.len() as u64).sum();
+    TokenCounts { computed, ..tokens }
 }
 
 /// What part of the time each task takes. Without a measured speed every operation counts the same.

@@ -5,15 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::error::During;
+use super::error::Stopped;
 use super::folder::RunFolder;
+use super::follow::Follower;
 use super::respondent::{About, Against, Answered, Effort, Respondent};
 use super::subject::Subject;
 use super::variants::Variant;
 use super::{Options, RunError, files, harness};
-use crate::base::progress::Progress;
-use crate::engine::{LocalModel, Paired, ScoreRequest, TokenCounts, recall, score_twice};
+use crate::base::progress::{Progress, Turn};
+use crate::base::stop::Stop;
+use crate::engine::{
+    EngineError, Journals, LocalModel, Paired, ScoreJournal, ScoreRequest, TokenCounts, recall, score_twice,
+};
 use crate::evaluate::Questions;
-use crate::records::{Ledger, ModelRecord, RequestRecord};
+use crate::kernels::Precision;
+use crate::records::{Identity, Ledger, ModelRecord, RequestRecord};
 use crate::tasks::PreparedTask;
 use crate::tasks::protocol::AddSpecialTokens;
 
@@ -25,8 +31,12 @@ pub struct Local<'a> {
     pub options: &'a Options,
     /// The run's folder, which holds the ledger. It is begun when all questions are tokens: what fails until then leaves none.
     pub place: &'a mut RunFolder,
+    /// Which of the run's models it is.
+    pub turn: Turn,
     /// Says how far the work is.
     pub progress: &'a dyn Progress,
+    /// Whether it is to end early.
+    pub stop: &'a Stop,
 }
 
 impl Subject {
@@ -41,22 +51,82 @@ impl Subject {
     }
 }
 
+/// Digests of positions are short, and none of them is ever cut.
+const POSITION_TOKENS: usize = 8;
+
 impl Local<'_> {
     /// The model's ledger, with what the runs `--reuse` know of `requests`, and how many of them they answered.
     fn ledger(&mut self, requests: &[ScoreRequest]) -> Result<(Ledger, usize), RunError> {
-        let subject = self.subject;
-        self.place.begin()?;
-        let place = &*self.place;
-        let max_length = subject.limits.max_length;
-        let mut ledger = Ledger::open(&place.path, &subject.name, subject.identity()?, max_length)?;
+        let max_length = self.subject.limits.max_length;
+        let mut ledger = self.open(self.subject.identity()?, max_length)?;
         let mut reused = 0;
         for run in &self.options.places.reuse {
-            reused += ledger.reuse(&place.place_of(run), requests)?;
+            reused += ledger.reuse(&self.place.place_of(run), requests)?;
         }
-        for note in ledger.take_notes() {
-            tracing::warn!("{}: {note}", subject.name);
-        }
+        self.warn(&mut ledger);
         Ok((ledger, reused))
+    }
+
+    /// The ledger of answers with this identity.
+    fn open(&mut self, identity: Identity, max_length: usize) -> Result<Ledger, RunError> {
+        self.place.begin()?;
+        let mut ledger = Ledger::open(&self.place.path, &self.subject.name, identity, max_length)?;
+        self.warn(&mut ledger);
+        Ok(ledger)
+    }
+
+    fn warn(&self, ledger: &mut Ledger) {
+        for note in ledger.take_notes() {
+            tracing::warn!("{}: {note}", self.subject.name);
+        }
+    }
+
+    /// What an error of the engine means for the run; of one that was stopped, what it keeps.
+    fn refused(
+        &self,
+        error: EngineError,
+        questions: &Questions,
+        requests: &[ScoreRequest],
+        ledger: &Ledger,
+    ) -> RunError {
+        if error != EngineError::Stopped {
+            return questions.refused(error).into();
+        }
+        RunError::Stopped(Box::new(Stopped {
+            turn: self.turn.clone(),
+            kept: requests.iter().filter(|request| ledger.known(request).is_some()).count(),
+            asked: requests.len(),
+            ledger: ledger.path().to_owned(),
+            folder: self.place.path.clone(),
+        }))
+    }
+
+    /// Has the model and the same weights in another arithmetic answer.
+    fn answer_twice(
+        &mut self,
+        against: Precision,
+        questions: &Questions,
+        requests: &[ScoreRequest],
+        ledger: &mut Ledger,
+    ) -> Result<Paired, RunError> {
+        let subject = self.subject;
+        let progress = self.progress;
+        let identity = subject.identity()?;
+        let other = Identity { precision: against.name().to_owned(), ..identity.clone() };
+        let both = format!("{} against {against}", identity.precision);
+        let mut reference = self.open(other, subject.limits.max_length)?;
+        let mut positions = self.open(Identity { precision: both, ..identity }, POSITION_TOKENS)?;
+        let candidate = subject.network(subject.precision, progress)?;
+        let other = subject.network(against, progress)?;
+        let _heeding = self.stop.heed();
+        let mut journals =
+            Journals { candidate: &mut *ledger, reference: &mut reference, positions: &mut positions };
+        let mut follower = Follower::new(questions, progress, self.stop);
+        let how = (subject.limits, subject.pacing());
+        let paired =
+            score_twice([&candidate, &other], how, requests, &mut journals, &mut follower, progress);
+        [&mut reference, &mut positions, &mut *ledger].into_iter().try_for_each(Ledger::sync)?;
+        paired.map_err(|error| self.refused(error, questions, requests, ledger))
     }
 }
 
@@ -64,35 +134,39 @@ impl Respondent for Local<'_> {
     fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
         let subject = self.subject;
         let progress = self.progress;
+        progress.turn(&self.turn);
         let limits = subject.limits;
         let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
         let (mut ledger, reused) = self.ledger(&requests)?;
         let begun = Instant::now();
         let mut loading = Duration::ZERO;
-        let refused = |error| RunError::from(questions.refused(error));
         let (scored, other) = if let Some(against) = self.options.computing.against {
-            let candidate = subject.network(subject.precision, progress)?;
-            let reference = subject.network(against, progress)?;
-            let networks = [&candidate, &reference];
-            let paired = score_twice(networks, limits, &requests, &mut ledger, progress).map_err(refused)?;
+            let paired = self.answer_twice(against, &questions, &requests, &mut ledger)?;
             let Paired { candidate, reference, divergence } = paired;
             (candidate, Some((against, reference, divergence)))
-        } else if let Some(known) = recall(&requests, limits, &ledger).map_err(refused)? {
+        } else if let Some(known) = recall(&requests, limits, &ledger)
+            .map_err(|error| self.refused(error, &questions, &requests, &ledger))?
+        {
             (known, None)
         } else {
-            let model = LocalModel::new(subject.network(subject.precision, progress)?, limits);
+            let network = subject.network(subject.precision, progress)?;
+            let model = LocalModel::new(network, limits, subject.pacing());
             loading = begun.elapsed();
-            (model.score(&requests, &mut ledger, progress).map_err(refused)?, None)
+            let _heeding = self.stop.heed();
+            let mut follower = Follower::new(&questions, progress, self.stop);
+            let scored = model.score(&requests, &mut ledger, &mut follower, progress);
+            ledger.sync()?;
+            (scored.map_err(|error| self.refused(error, &questions, &requests, &ledger))?, None)
         };
         ledger.sync()?;
         let effort = Effort {
             tokens: scored.tokens,
             requests: RequestRecord {
                 asked: requests.len(),
-                // With another arithmetic everything is computed, whatever is known.
-                resumed: if other.is_some() { 0 } else { scored.known - reused },
-                reused,
+                // With another arithmetic what other runs know of one of them is not enough.
+                resumed: scored.known.saturating_sub(reused),
+                reused: reused.min(scored.known),
             },
             loading,
             scoring: begun.elapsed() - loading,

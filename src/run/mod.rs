@@ -11,6 +11,7 @@ mod complete;
 mod error;
 mod files;
 mod folder;
+mod follow;
 mod forecast;
 mod harness;
 mod local;
@@ -24,7 +25,8 @@ mod submission;
 mod variants;
 
 use crate::base::machine::cpu_name;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, Turn};
+use crate::base::stop::Stop;
 use crate::evaluate::{Overlong, grade};
 use crate::records::{RunRecord, RunSettings, TaskSettings, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
@@ -37,7 +39,7 @@ use variants::Variant;
 pub use again::score_run;
 pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
-pub use error::RunError;
+pub use error::{RunError, Stopped};
 pub use forecast::{Forecast, TaskForecast};
 pub use options::{Computing, Options, Places};
 pub use session::Finished;
@@ -49,6 +51,8 @@ pub struct World<'a> {
     pub find: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
     /// Says how far the work is.
     pub progress: &'a dyn Progress,
+    /// Whether the work is to end early.
+    pub stop: &'a Stop,
 }
 
 /// Asks models and writes the run. A finished run that is to be gone on with is read and not computed.
@@ -80,8 +84,10 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
     }
     let settings = settings(options, &subjects, &variants)?;
     let mut place = RunFolder::new(folder, settings, options.places.resume);
-    for (subject, variants) in subjects.iter().zip(&variants) {
-        let mut local = Local { subject, options, place: &mut place, progress: world.progress };
+    for (at, (subject, variants)) in subjects.iter().zip(&variants).enumerate() {
+        let turn = Turn { name: subject.name.clone(), number: at + 1, of: subjects.len() };
+        let (progress, stop) = (world.progress, world.stop);
+        let mut local = Local { subject, options, place: &mut place, turn, progress, stop };
         session.ask(&mut local, variants, grade)?;
     }
     session.finish(Some(place), None)

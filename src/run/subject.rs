@@ -9,7 +9,7 @@ use super::{Options, RunError};
 use crate::base::digest::sha256;
 use crate::base::machine::Memory;
 use crate::base::progress::{self, Progress, Unit};
-use crate::engine::{ARITHMETIC, Limits, Placement};
+use crate::engine::{ARITHMETIC, Limits, Pacing, Placement};
 use crate::forms::TokenizerSource;
 use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
@@ -117,6 +117,14 @@ impl Subject {
         Ok(self.tokenizer.get_or_init(|| tokenizer))
     }
 
+    /// How its waves are cut: OpenBLAS sums differently where the shape of a product differs; our own products do not.
+    pub fn pacing(&self) -> Pacing {
+        match self.matmul {
+            "blas" => Pacing::AsPlanned,
+            _ => Pacing::ByTime(self.placement.residence),
+        }
+    }
+
     /// Whose scores its scores are.
     pub fn identity(&self) -> Result<Identity, RunError> {
         Ok(Identity {
@@ -132,12 +140,12 @@ impl Subject {
     /// What its numbers depend on, down to the last bit.
     pub fn settings(&self) -> Result<ModelSettings, RunError> {
         let Limits { max_length, wave_tokens, .. } = self.limits;
-        // OpenBLAS sums differently where the shape of a product differs; our own products do not.
-        let matmul = match self.matmul {
-            "blas" => {
-                format!("blas, --batch-tokens {wave_tokens}, --threads {}", rayon::current_num_threads())
+        let matmul = match self.pacing() {
+            Pacing::AsPlanned => {
+                let (name, threads) = (self.matmul, rayon::current_num_threads());
+                format!("{name}, --batch-tokens {wave_tokens}, --threads {threads}")
             }
-            other => other.to_owned(),
+            Pacing::ByTime(_) => self.matmul.to_owned(),
         };
         Ok(ModelSettings {
             name: self.name.clone(),

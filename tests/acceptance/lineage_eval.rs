@@ -13,10 +13,10 @@ use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use zoo::base::progress::Silent;
 use zoo::config;
-use zoo::engine::{Limits, LocalModel, NoJournal, ScoreRequest};
+use zoo::engine::{Limits, LocalModel, NoJournal, Pacing, ScoreRequest, Unwatched};
 use zoo::forms::{HfModel, TokenizerSource};
 use zoo::kernels::{self, Precision};
-use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, unwatched};
 use zoo::rebuild::{Facts, Parts, Released, derive};
 use zoo::registry::Rule;
 use zoo::store::{GgufFileType, GgufPlan, MetaPlan};
@@ -40,7 +40,7 @@ fn read_json(path: &Path) -> Value {
 
 /// The logits of one full forward pass, row by row.
 fn logits(network: &Network, ids: &[u32]) -> Vec<Vec<f32>> {
-    let hidden = network.forward(&Wave::sequence(ids), Kept::All, &mut || {}).unwrap();
+    let hidden = network.forward(&Wave::sequence(ids), Kept::All, &mut unwatched).unwrap();
     network.logits(hidden.view()).axis_iter(Axis(0)).map(|row| row.to_vec()).collect()
 }
 
@@ -73,7 +73,7 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
     let network = load();
     // The reference cuts nothing: dynamic scaling is for texts beyond the trained context.
     let limits = Limits::new(&checkpoint.config, Some(LONGEST), WAVE);
-    let scorer = LocalModel::new(load(), limits);
+    let scorer = LocalModel::new(load(), limits, Pacing::AsPlanned);
     let prompt = |prompt: &Value| {
         let ids = token_ids(&prompt["ids"]);
         let rows = logits(&network, &ids);
@@ -83,7 +83,7 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
         let request =
             |text: &Vec<u32>| ScoreRequest { context: ids.clone().into(), continuation: text.clone() };
         let requests: Vec<ScoreRequest> = texts.iter().map(request).collect();
-        let scores = scorer.score(&requests, &mut NoJournal, &Silent).unwrap().scores;
+        let scores = scorer.score(&requests, &mut NoJournal, &mut Unwatched, &Silent).unwrap().scores;
         let continuations: Vec<Value> = texts
             .iter()
             .zip(scores)

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use zoo::config;
 use zoo::forms::{self, HfModel, TokenizerSource};
 use zoo::kernels::{self, Precision};
-use zoo::model::{Checkpoint, Kept, Network, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, unwatched};
 
 /// Largest absolute difference to transformers' logits in f32.
 pub const LOGIT_TOLERANCE: f32 = 1e-4;
@@ -59,7 +59,7 @@ impl Cases {
         for matmul in kernels::names() {
             let model = self.load(case, weights_of, matmul);
             for (ids, expected) in self.references(case) {
-                let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
+                let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched).unwrap();
                 let worst = largest_difference(model.logits(hidden.view()).view(), expected.view());
                 assert!(worst <= LOGIT_TOLERANCE, "{case}, {matmul}, {} tokens: {worst}", ids.len());
             }
@@ -74,10 +74,10 @@ impl Cases {
         let root = wave.push(&ids[..shared], None, 1);
         wave.push(&[5, 6, 7], Some(root), 1);
         let rest = wave.push(&ids[shared..], Some(root), 1);
-        let hidden = model.forward(&wave, Kept::All, &mut || {}).unwrap();
+        let hidden = model.forward(&wave, Kept::All, &mut unwatched).unwrap();
         let rows: Vec<usize> = (0..shared).chain(wave.segments[rest].rows.clone()).collect();
         let kept = hidden.select(ndarray::Axis(0), &rows);
-        assert_eq!(model.forward(&wave, Kept::Rows(&rows), &mut || {}).unwrap(), kept, "the same bits");
+        assert_eq!(model.forward(&wave, Kept::Rows(&rows), &mut unwatched).unwrap(), kept, "the same bits");
         let logits = model.logits(kept.view());
         assert!(largest_difference(logits.view(), expected.view()) <= LOGIT_TOLERANCE);
     }

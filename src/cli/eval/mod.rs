@@ -3,12 +3,14 @@
 mod args;
 mod find;
 mod forecast;
+mod interrupted;
 mod print;
 
 use anyhow::Context;
 
 use super::exit::run_error;
 use super::{Global, bar};
+use crate::base::stop::Stop;
 use crate::run::{self, World};
 
 pub use args::Args;
@@ -19,11 +21,14 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
     let options = args.options(global);
     let find = |name: &str| find::find(name, args, global).map_err(run_error);
-    let world = World { find: &find, progress: &bar(global) };
+    let stop = Stop::default();
+    let world = World { find: &find, progress: &bar(global), stop: &stop };
     if args.dry_run {
         return forecast::print(&run::forecast(&options, &world)?);
     }
-    print(&run::evaluate(&options, &world)?, args.shown, global)
+    interrupted::listen(&stop)?;
+    let finished = run::evaluate(&options, &world).map_err(|error| interrupted::explained(error, args))?;
+    print(&finished, args.shown, global)
 }
 
 /// Threads of everything that runs in parallel; all cores if `None`.

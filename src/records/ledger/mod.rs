@@ -109,6 +109,11 @@ impl Ledger {
         std::mem::take(&mut self.notes)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Sees to it that everything recorded is on the disk.
     pub fn sync(&mut self) -> Result<(), LedgerError> {
         self.file.sync().map_err(|error| LedgerError::Append(self.cannot_append(&error)))

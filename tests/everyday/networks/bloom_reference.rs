@@ -2,7 +2,7 @@
 
 use crate::support::reference::{Cases, LOGIT_TOLERANCE, largest_difference};
 use zoo::kernels;
-use zoo::model::{Checkpoint, Kept, Positions, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Positions, Residence, Wave, unwatched};
 
 const BLOOM: Cases = Cases("bloom");
 
@@ -34,7 +34,7 @@ fn missing_linear_biases_would_be_noticed() {
     let Positions::Alibi(slopes) = &mut model.positions else { panic!("{:?}", model.positions) };
     slopes.fill(0.0);
     let (ids, expected) = BLOOM.references("heads-4").swap_remove(0);
-    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
+    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched).unwrap();
     let logits = model.logits(hidden.view());
     assert!(largest_difference(logits.view(), expected.view()) > 100.0 * LOGIT_TOLERANCE);
 }

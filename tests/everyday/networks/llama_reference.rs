@@ -4,7 +4,7 @@ use crate::support::reference::{Cases, LOGIT_TOLERANCE, checkpoint, largest_diff
 use zoo::base::progress::Silent;
 use zoo::forms::HfModel;
 use zoo::kernels::Precision;
-use zoo::model::{Checkpoint, Kept, Residence, Wave};
+use zoo::model::{Checkpoint, Kept, Residence, Wave, unwatched};
 use zoo::store::{GgufFileType, GgufPlan};
 
 const LLAMA: Cases = Cases("llama");
@@ -48,7 +48,7 @@ fn the_newer_spelling_of_rotary_settings() {
 fn a_reference_of_another_case_would_be_noticed() {
     let model = LLAMA.load("rope-linear", "gqa-tied", "portable");
     let (ids, plain) = LLAMA.references("gqa-tied").swap_remove(0);
-    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
+    let hidden = model.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched).unwrap();
     assert!(largest_difference(model.logits(hidden.view()).view(), plain.view()) > 100.0 * LOGIT_TOLERANCE);
 }
 
@@ -81,7 +81,7 @@ fn a_gguf_file_is_run_with_its_biases_and_its_rotary_scaling() {
             let matmul = zoo::kernels::by_name("portable", Precision::Exact).unwrap();
             let network = checkpoint.load(matmul, Residence::Memory).unwrap();
             let (ids, _) = LLAMA.references(case).swap_remove(0);
-            let hidden = network.forward(&Wave::sequence(&ids), Kept::All, &mut || {}).unwrap();
+            let hidden = network.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched).unwrap();
             network.logits(hidden.view())
         };
         let (ours, theirs) = (Checkpoint::open(&file).unwrap(), checkpoint(model()));

@@ -1,0 +1,182 @@
+//! The state of work in words: a line for a log, and one that fits a terminal.
+
+use std::time::Duration;
+
+use indicatif::HumanBytes;
+
+use super::state::State;
+use crate::base::progress::{Turn, Unit};
+
+/// Columns of a bar, at most and at least.
+const BAR: usize = 24;
+const LEAST_BAR: usize = 6;
+/// Columns that a name keeps before anything else but the share is left out.
+const NAME: usize = 16;
+
+/// `model 1 of 2 tiny, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 4 min left, acc 0.31 so far`.
+pub fn line(state: &State, now: Duration) -> String {
+    let turn = state.turn.as_ref().map(|Turn { name, number, of }| {
+        if *of > 1 { format!("model {number} of {of} {name}") } else { name.clone() }
+    });
+    let place: Vec<String> = turn.into_iter().chain([under_way(state).to_owned()]).collect();
+    let done = match (state.share(), state.total) {
+        (Some(share), Some(total)) => format!("{} of {}", percent(share), amount(total, state.unit)),
+        _ => amount(state.done, state.unit),
+    };
+    let mut parts = vec![done];
+    parts.extend(state.per_second(now).map(|rate| amount(rate as u64, state.unit) + "/s"));
+    parts.extend(state.seconds_left(now).map(|seconds| time(seconds) + " left"));
+    parts.extend(state.running.as_ref().map(|r| format!("{} {:.2} so far", r.metric, r.value)));
+    format!("{}: {}", place.join(", "), parts.join(", "))
+}
+
+/// The same in `width` columns: what says most stays longest.
+pub fn bar(state: &State, now: Duration, width: usize) -> String {
+    let turn = state.turn.as_ref().map(|Turn { name, number, of }| {
+        if *of > 1 { format!("{number}/{of} {name}") } else { name.clone() }
+    });
+    let names: Vec<String> = turn.into_iter().chain([under_way(state).to_owned()]).collect();
+    let name = names.join(" ");
+    let share = state.share().map_or_else(|| short(state.done, state.unit), percent);
+    let left = state.seconds_left(now).map(|seconds| time(seconds) + " left");
+    let running = state.running.as_ref().map(|r| format!("{} {:.2}", r.metric, r.value));
+    let rate = state.per_second(now).map(|rate| short(rate as u64, state.unit) + "/s");
+    let mut numbers = share;
+    // In the order in which they are missed least when they are left out, from the back.
+    let room = width.saturating_sub(name.chars().count().min(NAME) + 1);
+    for part in [left, running, rate].into_iter().flatten() {
+        if numbers.chars().count() + 2 + part.chars().count() <= room {
+            numbers = format!("{numbers}  {part}");
+        }
+    }
+    let room = width.saturating_sub(numbers.chars().count() + 1);
+    let name = cut(&name, room);
+    let free = room - name.chars().count();
+    match state.share() {
+        Some(share) if free > LEAST_BAR => {
+            let columns = (free - 1).min(BAR);
+            let full = (share * columns as f64) as usize;
+            let drawn = "━".repeat(full) + &"─".repeat(columns - full);
+            format!("{name} {drawn} {numbers}")
+        }
+        _ => format!("{name} {numbers}"),
+    }
+}
+
+/// What of the work is under way, or what the work is.
+fn under_way(state: &State) -> &str {
+    if state.item.is_empty() { &state.work } else { &state.item }
+}
+
+/// Text in so many columns.
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(1)).chain(['…']).take(columns).collect()
+}
+
+/// Nothing that is not all is 100 %.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 100.0) as u64)
+}
+
+fn amount(count: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Bytes => HumanBytes(count).to_string(),
+        Unit::Tokens => count_of(count) + " tokens",
+        Unit::Items => count_of(count),
+    }
+}
+
+fn short(count: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Bytes => HumanBytes(count).to_string(),
+        Unit::Tokens | Unit::Items => count_of(count),
+    }
+}
+
+/// `2,300`, and from a million on `1.2 M`.
+fn count_of(count: u64) -> String {
+    match count as f64 {
+        n if n >= 999_950_000.0 => format!("{:.1} G", n / 1e9),
+        n if n >= 999_950.0 => format!("{:.1} M", n / 1e6),
+        _ => indicatif::HumanCount(count).to_string(),
+    }
+}
+
+/// Seconds as people say them.
+fn time(seconds: f64) -> String {
+    match seconds.round() {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 100.0 * 60.0 => format!("{:.0} min", s / 60.0),
+        s if s < 48.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::progress::Running;
+
+    /// A third of 1.2 million tokens in three minutes.
+    fn scoring(of: usize) -> State {
+        State {
+            turn: Some(Turn { name: "smollm2-135m".to_owned(), number: 1, of }),
+            work: "scoring".to_owned(),
+            item: "mmlu_anatomy".to_owned(),
+            running: Some(Running { metric: "acc".to_owned(), value: 0.3125 }),
+            unit: Unit::Tokens,
+            total: Some(1_204_000),
+            done: 414_000,
+            since: Duration::from_secs(20),
+        }
+    }
+
+    const NOW: Duration = Duration::from_secs(200);
+
+    #[test]
+    fn a_line_says_all() {
+        let expected = "model 1 of 2 smollm2-135m, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 6 min left, acc \
+                        0.31 so far";
+        assert_eq!(line(&scoring(2), NOW), expected);
+        let one = State { running: None, item: String::new(), ..scoring(1) };
+        assert_eq!(
+            line(&one, NOW),
+            "smollm2-135m, scoring: 34 % of 1.2 M tokens, 2,300 tokens/s, 6 min left"
+        );
+        let bytes =
+            State { work: "model.safetensors".to_owned(), done: 3 << 30, unit: Unit::Bytes, ..State::default() };
+        assert_eq!(line(&bytes, Duration::from_secs(30)), "model.safetensors: 3.00 GiB, 102.40 MiB/s");
+        let begun = State { done: 0, ..scoring(1) };
+        assert!(line(&begun, Duration::from_secs(20)).contains("0 % of 1.2 M tokens, acc"));
+    }
+
+    #[test]
+    fn a_bar_fits_any_width() {
+        for width in 0..200 {
+            for state in [scoring(1), scoring(12), State::default(), State { total: None, ..scoring(2) }] {
+                let text = bar(&state, NOW, width);
+                let share = state.share().map_or_else(|| short(state.done, state.unit), percent);
+                // The share stays even where there is no room for anything.
+                let least = share.chars().count() + 1;
+                assert!(text.chars().count() <= width.max(least), "{width}: {text:?}");
+                assert!(text.contains(&share));
+            }
+        }
+        let at = |width| bar(&scoring(2), NOW, width);
+        assert_eq!(at(59), "1/2 smollm2-135m mmlu_anatomy 34 %  6 min left  acc 0.31");
+        assert_eq!(at(79), "1/2 smollm2-135m mmlu_anatomy ━━━─────────── 34 %  6 min left  acc 0.31  2,300/s");
+        assert_eq!(at(24), "1/2 smollm2-135m … 34 %");
+    }
+
+    #[test]
+    fn counts_and_times() {
+        let counts = [7, 99_999, 999_949, 999_950, 1_250_000, 3_000_000_000].map(count_of);
+        assert_eq!(counts, ["7", "99,999", "999,949", "1.0 M", "1.2 M", "3.0 G"]);
+        let times = [0.2, 99.4, 99.6, 5990.0, 6100.0, 200_000.0].map(time);
+        assert_eq!(times, ["0 s", "99 s", "2 min", "100 min", "1.7 h", "2.3 days"]);
+        assert_eq!(percent(0.9999), "99 %");
+    }
+}
