@@ -34,7 +34,7 @@ pub use groups::{GroupValue, group_values, other_averages};
 pub use metric::check_metrics;
 pub use overlong::Overlong;
 pub use questions::{AskedTask, Questions};
-pub use recorded::recorded;
+pub use recorded::{continuations_sha256, recorded};
 pub use sanity::{Cut, SanityCheck, SanityFinding, ordered, summary, unparsed};
 pub use submission::{SubmissionFile, submissions};
 pub use tally::Tally;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::grade::{Contexts, Prompts, other_answers};
 use super::overlong::without_examples;
 use super::{AnsweredTask, Answers, Choices, EvaluateError};
+use crate::base::digest::{Digest as _, Sha256, hex};
 use crate::records::{Choice, SampleLine};
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 
@@ -39,6 +40,21 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
         Answers::Scored(lines.iter().map(choices).collect())
     };
     Ok(AnsweredTask::new(task, answers))
+}
+
+/// The digest of all continuations of a task that are scored; `None` for a task whose answers are written. With the prompts'
+/// it says what was asked.
+pub fn continuations_sha256(task: &PreparedTask) -> Option<String> {
+    if task.task.config.output_type == OutputType::GenerateUntil {
+        return None;
+    }
+    let mut hasher = Sha256::new();
+    for request in task.docs.iter().flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)) {
+        // Lengths keep two texts from running into each other.
+        hasher.update((request.continuation.len() as u64).to_le_bytes());
+        hasher.update(&request.continuation);
+    }
+    Some(hex(&hasher.finalize()))
 }
 
 fn check(doc: &PreparedDoc, line: &SampleLine, written: bool) -> Result<(), String> {

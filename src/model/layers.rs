@@ -169,6 +169,7 @@ mod tests {
             ControlFlow::Continue(())
         };
         resident.for_each(&mut see).unwrap();
+        drop(resident);
         assert_eq!((seen.len(), alive.load(Ordering::SeqCst)), (9, 0));
     }
 

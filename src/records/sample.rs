@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::atomic::AtomicFile;
 
 /// The first line of a samples file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "header")]
 pub struct SampleHeader {
     /// The model's name.
@@ -24,6 +24,9 @@ pub struct SampleHeader {
     pub output_type: String,
     /// Documents in this file.
     pub n: usize,
+    /// Digest of all continuations that were scored; files of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuations_sha256: Option<String>,
     /// By `metric,filter`, standard errors as `metric_stderr,filter`.
     pub metrics: BTreeMap<String, Option<f64>>,
 }
@@ -103,16 +106,11 @@ pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -
     file.commit()
 }
 
-/// Reads a samples file: how many documents it says that it has, and its lines.
+/// Reads a samples file: its first line and the others.
 ///
 /// # Errors
 /// A file that cannot be read, one without its first line, and a line that is not one of samples, by its number.
-pub fn read_samples(path: &Path) -> io::Result<(usize, Vec<SampleLine>)> {
-    /// What is read of a header.
-    #[derive(Deserialize)]
-    struct Documents {
-        n: usize,
-    }
+pub fn read_samples(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>)> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = BufReader::new(std::fs::File::open(path).map_err(at)?);
     let damaged = |number: usize, what: &str, error: serde_json::Error| {
@@ -122,11 +120,11 @@ pub fn read_samples(path: &Path) -> io::Result<(usize, Vec<SampleLine>)> {
     let mut lines = file.lines();
     let first = lines.next().transpose().map_err(at)?.unwrap_or_default();
     let header = serde_json::from_str(&first).map_err(|error| damaged(1, "the header of samples", error));
-    let Documents { n } = header?;
+    let header: SampleHeader = header?;
     let mut samples = Vec::new();
     for (number, line) in (2..).zip(lines) {
         let sample = serde_json::from_str(&line.map_err(at)?);
         samples.push(sample.map_err(|error| damaged(number, "a line of samples", error))?);
     }
-    Ok((n, samples))
+    Ok((header, samples))
 }

@@ -1,7 +1,7 @@
-//! `run.partial.yaml`: what decides a run's numbers, written down before the first of them is computed.
+//! `settings.yaml`: what decides a run's numbers, written down before the first of them is computed.
 //!
-//! While the file is there, the run is not finished. A run goes on only as what it was begun as: with other
-//! options its tables would mix two experiments.
+//! Until the run is finished the file is called `run.partial.yaml`. A run goes on, and a finished one is shown in answer to a
+//! command, only as what it was begun as: with other options, models, tasks or data its tables would say something else.
 
 use std::collections::BTreeMap;
 
@@ -42,13 +42,19 @@ pub struct ModelSettings {
     pub max_length: usize,
     /// The matrix products' implementation, with what its last bits depend on.
     pub matmul: String,
+    /// What is multiplied, and what that is compared with; runs of earlier versions do not say.
+    #[serde(default)]
+    pub arithmetic: Option<String>,
+    /// The chat templates that write its prompts, each with its digest; runs of earlier versions do not say.
+    #[serde(default)]
+    pub templates: Option<Vec<String>>,
 }
 
 /// One task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSettings {
-    /// The task's name, as in `results.csv`.
+    /// The task's name, with the protocol's where there are several.
     pub task: String,
     /// Few-shot examples.
     pub num_fewshot: usize,
@@ -56,13 +62,37 @@ pub struct TaskSettings {
     pub documents: usize,
     /// Digest of the data files.
     pub data_sha256: String,
+    /// Of every key of the task as it is asked, after includes and protocol, the beginning of a digest; runs of earlier
+    /// versions do not say.
+    #[serde(default)]
+    pub definition: Option<BTreeMap<String, String>>,
 }
 
 impl RunSettings {
     /// What differs from `then`, one line each: name, value then, value now. The processor is left out: numbers of
-    /// another one agree within rounding.
+    /// another one agree within rounding; so is what `then` does not say.
     pub fn differences(&self, then: &Self) -> Vec<String> {
-        differing(&self.values(), &then.values())
+        differing(&self.as_far_as(then).values(), &then.values())
+    }
+
+    /// The same without what `then` does not say of a model or a task that it has.
+    fn as_far_as(&self, then: &Self) -> Self {
+        let mut own = self.clone();
+        for (model, then) in own.models.iter_mut().zip(&then.models) {
+            model.arithmetic = model.arithmetic.take().filter(|_| then.arithmetic.is_some());
+            model.templates = model.templates.take().filter(|_| then.templates.is_some());
+        }
+        for task in &mut own.tasks {
+            let then = then.tasks.iter().find(|then| then.task == task.task);
+            task.definition =
+                task.definition.take().filter(|_| then.is_none_or(|then| then.definition.is_some()));
+        }
+        own
+    }
+
+    /// Whether every task says how it is asked.
+    pub fn defines_tasks(&self) -> bool {
+        self.tasks.iter().all(|task| task.definition.is_some())
     }
 
     /// Every value under a name that a person recognises.
@@ -80,6 +110,12 @@ impl RunSettings {
             ] {
                 values.insert(format!("model {at}, {name}"), value);
             }
+            for (name, value) in [
+                ("arithmetic", model.arithmetic.clone()),
+                ("chat templates", model.templates.as_ref().map(|all| all.join(", "))),
+            ] {
+                values.extend(value.map(|value| (format!("model {at}, {name}"), value)));
+            }
         }
         for task in &self.tasks {
             for (name, value) in [
@@ -89,6 +125,8 @@ impl RunSettings {
             ] {
                 values.insert(format!("task {}, {name}", task.task), value);
             }
+            let keys = task.definition.iter().flatten();
+            values.extend(keys.map(|(key, digest)| (format!("task {}, {key}", task.task), digest.clone())));
         }
         values
     }
@@ -137,12 +175,15 @@ mod tests {
                 tokenizer_sha256: "cd".to_owned(),
                 max_length: 512,
                 matmul: "portable".to_owned(),
+                arithmetic: Some("exact".to_owned()),
+                templates: Some(Vec::new()),
             }],
             tasks: vec![TaskSettings {
                 task: "a".to_owned(),
                 num_fewshot: 5,
                 documents: 9,
                 data_sha256: "ef".to_owned(),
+                definition: Some(BTreeMap::from([("doc_to_text".to_owned(), "12".to_owned())])),
             }],
         }
     }
@@ -151,6 +192,7 @@ mod tests {
     fn settings_come_back_from_their_file() {
         let text = serde_yaml::to_string(&settings()).unwrap();
         assert_eq!(serde_yaml::from_str::<RunSettings>(&text).unwrap(), settings());
+        assert!(settings().defines_tasks());
     }
 
     #[test]
@@ -168,12 +210,34 @@ mod tests {
             "--suite: a, b then, a now",
             "model 1, weights: ab then, ba now",
             "task a, data: ef then, none now",
+            "task a, doc_to_text: 12 then, none now",
             "task a, documents: 9 then, none now",
             "task a, examples: 5 then, none now",
             "task z, data: none then, ef now",
+            "task z, doc_to_text: none then, 12 now",
             "task z, documents: none then, 9 now",
             "task z, examples: none then, 5 now",
         ];
         assert_eq!(now.differences(&settings()), expected);
+    }
+
+    #[test]
+    fn a_key_of_a_task_that_changed_is_named() {
+        let mut now = settings();
+        let definition = now.tasks[0].definition.as_mut().unwrap();
+        definition.insert("doc_to_text".to_owned(), "34".to_owned());
+        definition.insert("gen_prefix".to_owned(), "56".to_owned());
+        now.models[0].arithmetic = Some("int8 against exact".to_owned());
+        let expected = [
+            "model 1, arithmetic: exact then, int8 against exact now",
+            "task a, doc_to_text: 12 then, 34 now",
+            "task a, gen_prefix: none then, 56 now",
+        ];
+        assert_eq!(now.differences(&settings()), expected);
+        // An earlier version said neither.
+        let mut then = settings();
+        then.tasks[0].definition = None;
+        then.models[0].arithmetic = None;
+        assert!(now.differences(&then).is_empty() && !then.defines_tasks());
     }
 }

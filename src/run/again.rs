@@ -1,18 +1,22 @@
 //! A finished run, asked again: its samples answer, and the tasks as they are now grade them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::complete::read_record;
 use super::error::During;
+use super::folder;
 use super::respondent::{About, Answered, Respondent};
 use super::session::{Finished, Session};
+use super::settings::definition;
 use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
 use crate::base::yaml;
-use crate::evaluate::{AnsweredTask, grade, recorded};
-use crate::records::{GradedRecord, ModelRecord, RunRecord, Timestamp, file_name, read_samples};
+use crate::evaluate::{AnsweredTask, continuations_sha256, grade, recorded};
+use crate::records::{
+    GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples,
+};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
 use crate::tasks::{Index, PreparedTask, Suite, Task};
@@ -77,6 +81,9 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
         return Err(RunError::Usage(format!("{folder}: the run has none of the tasks that were asked for")));
     }
     asked().for_each(|task| warn_of_other_data(task, &record));
+    if let Some(settings) = folder::settings(folder)? {
+        asked().for_each(|task| warn_of_other_task(task, &settings));
+    }
     let mut graded = record.graded.clone();
     graded.push(GradedRecord { path: folder.display().to_string(), model: None, sha256: None });
     let now = RunRecord { suites: names.clone(), models: Vec::new(), tasks: Vec::new(), graded, ..record };
@@ -160,6 +167,23 @@ fn warn_of_other_data(task: &PreparedTask, record: &RunRecord) {
     }
 }
 
+fn warn_of_other_task(task: &PreparedTask, then: &RunSettings) {
+    // Under several protocols a task has several definitions; any of them may be this one.
+    let own = format!("{} (", task.task.name);
+    let of_task = then.tasks.iter().filter(|t| t.task == task.task.name || t.task.starts_with(&own));
+    let definitions: Vec<_> = of_task.filter_map(|then| then.definition.as_ref()).collect();
+    let now = definition(&task.task);
+    let Some(then) = definitions.first().filter(|_| !definitions.contains(&&now)) else { return };
+    let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    let changed: Vec<&str> =
+        keys.into_iter().filter(|key| now.get(*key) != then.get(*key)).map(String::as_str).collect();
+    tracing::warn!(
+        "task {}: the task file is not that of the run (other are {}); the answers are graded by it as it is now",
+        task.task.name,
+        changed.join(", ")
+    );
+}
+
 /// The samples of one variant as a respondent.
 struct Samples {
     folder: PathBuf,
@@ -171,10 +195,10 @@ struct Samples {
 impl Samples {
     fn read(&self, task: &Arc<PreparedTask>) -> Result<AnsweredTask, RunError> {
         let path = self.folder.join(file_name(&task.task.name) + ".jsonl");
-        let (stated, lines) =
+        let (header, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
         let described = self.documents.get(&task.task.name).copied();
-        if let Some(expected) = [Some(stated), described].into_iter().flatten().find(|n| *n != lines.len()) {
+        if let Some(expected) = [Some(header.n), described].into_iter().flatten().find(|n| *n != lines.len()) {
             let path = path.display();
             let found = lines.len();
             return Err(RunError::room(format!(
@@ -185,7 +209,19 @@ impl Samples {
             let missing = task.docs.len() - lines.len();
             tracing::warn!("{}: {missing} of {} documents have no line", path.display(), task.docs.len());
         }
-        recorded(task, &lines).during(|| path.display().to_string())
+        let answered = recorded(task, &lines).during(|| path.display().to_string())?;
+        let now = continuations_sha256(&answered.task);
+        // Files of earlier versions do not say.
+        if header.continuations_sha256.is_some() && header.continuations_sha256 != now {
+            return Err(RunError::room(format!(
+                "{}: the continuations are not those that were scored (sha256 {}, then {}); the choices in the task file or \
+                 the data have changed since, so that the model has to be asked again",
+                path.display(),
+                now.as_deref().unwrap_or("none"),
+                header.continuations_sha256.as_deref().unwrap_or("none")
+            )));
+        }
+        Ok(answered)
     }
 }
 

@@ -4,23 +4,35 @@ use std::fs;
 use std::path::Path;
 
 use super::error::During;
-use super::folder::{MAX_RUN_BYTES, RUN_FILE};
+use super::folder::{self, MAX_RUN_BYTES, RUN_FILE};
 use super::rows::place_rows;
+use super::settings::{Today, by_model};
 use super::subject::name_of;
-use super::{Finished, Options, RunError};
+use super::{Finished, Options, RunError, find_suites};
 use crate::base::yaml;
-use crate::records::{RunRecord, option_differences};
+use crate::records::{RunRecord, RunSettings, option_differences};
 use crate::report::{Row, read_results};
 use crate::tasks::Index;
 
-/// The complete run in `folder`, if it is the one that `options` ask for.
+/// The complete run in `folder`, if it is the one that `options` ask for: of the same models, tasks and data as they are now.
 ///
 /// # Errors
 /// A run of something else, and one that cannot be read.
 pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
     let rows = read_rows(folder, &record, options)?;
-    let differences = differences(&record, options)?;
+    let then = folder::settings(folder)?;
+    let mut differences = differences(&record, then.as_ref(), options)?;
+    if differences.is_empty() {
+        let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+        let today = Today::look(options, &suites, &record, then)?;
+        differences = today.now.differences(&today.then);
+        if differences.is_empty() {
+            for what in today.unknown {
+                tracing::warn!("{}: {what}", folder.display());
+            }
+        }
+    }
     if !differences.is_empty() {
         return Err(RunError::Usage(format!(
             "--resume: {} holds a finished run of something else:\n  {}\nname another --out, or leave --resume out to \
@@ -37,14 +49,19 @@ pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> 
     })
 }
 
-/// What is not the same, as far as names tell before any model is opened.
-fn differences(record: &RunRecord, options: &Options) -> Result<Vec<String>, RunError> {
+/// What is not the same, as far as names tell before anything is opened.
+fn differences(
+    record: &RunRecord,
+    settings: Option<&RunSettings>,
+    options: &Options,
+) -> Result<Vec<String>, RunError> {
     let mut differences = option_differences(&options.recorded()?, &record.options);
-    let (then, now) = (record.models.len(), options.models.len());
+    let now = options.models.len();
+    let then = settings.map_or_else(|| by_model(record).count(), |settings| settings.models.len());
     if then != now {
         differences.push(format!("models: {then} then, {now} now"));
     }
-    for (model, asked) in record.models.iter().zip(&options.models) {
+    for (model, asked) in by_model(record).zip(&options.models) {
         let name = name_of(Path::new(asked));
         // A model of the registry goes by several names.
         if model.card.is_none() && !model.name.starts_with(&name) {

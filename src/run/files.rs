@@ -8,7 +8,7 @@ use super::folder::RUN_FILE;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
-use crate::evaluate::{SanityFinding, TaskMetric, TaskResult};
+use crate::evaluate::{SanityFinding, TaskMetric, TaskResult, continuations_sha256};
 use crate::records::{
     BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, write_samples,
 };
@@ -142,6 +142,7 @@ fn header(model: &ModelIdentity, task: &TaskResult) -> SampleHeader {
         num_fewshot: task.asked.num_fewshot,
         output_type: task.asked.task.config.output_type.name().to_owned(),
         n: task.samples.len(),
+        continuations_sha256: continuations_sha256(&task.asked),
         metrics,
     }
 }

@@ -12,9 +12,11 @@ use crate::records::ledger::LEDGER_FOLDER;
 
 /// The file whose presence says that a run is complete; written last.
 pub const RUN_FILE: &str = "run.yaml";
-/// The file that stands in its place until then.
+/// The file that stands in its place until then: the settings of the run.
 const PARTIAL_FILE: &str = "run.partial.yaml";
-/// The largest of either that is read, in bytes; that of a large run has some hundred kilobytes.
+/// Its name afterwards.
+const SETTINGS_FILE: &str = "settings.yaml";
+/// The largest of these that is read, in bytes; that of a large run has some hundred kilobytes.
 pub(super) const MAX_RUN_BYTES: u64 = 64 << 20;
 
 /// What is in a folder.
@@ -115,11 +117,25 @@ impl RunFolder {
         moved_to.filter(|_| same).unwrap_or_else(|| run.to_owned())
     }
 
-    /// The run is complete: nothing says any more that it is not.
+    /// The run is complete: nothing says any more that it is not, and its settings stay.
     pub fn close(self) -> Result<(), RunError> {
         let partial = self.path.join(PARTIAL_FILE);
-        fs::remove_file(&partial).during(|| format!("cannot remove {}", partial.display()))
+        let renamed = fs::rename(&partial, self.path.join(SETTINGS_FILE));
+        renamed.during(|| format!("cannot rename {} to {SETTINGS_FILE}", partial.display()))
     }
+}
+
+/// The settings of the complete run in `folder`; `None` if an earlier version made it, or it was graded without a model.
+///
+/// # Errors
+/// A file that is no settings.
+pub fn settings(folder: &Path) -> Result<Option<RunSettings>, RunError> {
+    // A run that was killed at its very end may not have renamed them.
+    let paths = [SETTINGS_FILE, PARTIAL_FILE].map(|name| folder.join(name));
+    let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(None) };
+    let name = path.display().to_string();
+    let text = yaml::read_text(&path, MAX_RUN_BYTES)?;
+    yaml::parse(&name, &text).map(Some).during(|| format!("{name}: expected the settings of a run"))
 }
 
 /// Moves away whatever run is in `folder`.

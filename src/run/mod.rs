@@ -20,19 +20,20 @@ mod outcome;
 mod respondent;
 mod rows;
 mod session;
+mod settings;
 mod subject;
 mod submission;
 mod variants;
 
-use crate::base::machine::cpu_name;
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
 use crate::evaluate::{Overlong, grade};
-use crate::records::{RunRecord, RunSettings, TaskSettings, Timestamp};
+use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
 use folder::{RunFolder, State, state};
 use local::Local;
 use session::{Session, new_record};
+use settings::settings;
 use subject::Subject;
 use variants::Variant;
 
@@ -114,36 +115,6 @@ fn prepare(
     let subjects: Vec<Subject> = options.models.iter().map(find).collect::<Result<_, _>>()?;
     let variants = variants::variants(&subjects, suites, options)?;
     Ok((subjects, variants))
-}
-
-/// What a run's numbers depend on; one with other settings is another run.
-fn settings(
-    options: &Options,
-    subjects: &[Subject],
-    variants: &[Vec<Variant>],
-) -> Result<RunSettings, RunError> {
-    // All models are asked the same, but for what their own chat templates make of it; those are theirs.
-    let variants = variants.first().expect("a run has models");
-    let tasks = variants.iter().flat_map(|variant| {
-        let named = if variants.len() > 1 {
-            format!(" ({}{})", variant.protocol.name, variant.suffix)
-        } else {
-            String::new()
-        };
-        variant.tasks.iter().map(move |task| TaskSettings {
-            task: format!("{}{named}", task.task.name),
-            num_fewshot: task.num_fewshot,
-            documents: task.docs.len(),
-            data_sha256: task.data_sha256.clone(),
-        })
-    });
-    Ok(RunSettings {
-        zoo: env!("CARGO_PKG_VERSION").to_owned(),
-        cpu: cpu_name(),
-        options: options.recorded()?,
-        models: subjects.iter().map(Subject::settings).collect::<Result<_, _>>()?,
-        tasks: tasks.collect(),
-    })
 }
 
 /// The suites of these names; an unknown one is wrong usage.

@@ -88,6 +88,14 @@ pub struct Computing {
     pub matmul: Option<String>,
 }
 
+impl Computing {
+    /// What is multiplied, and what that is compared with.
+    pub fn arithmetic(&self) -> String {
+        let against = self.against.map_or_else(String::new, |against| format!(" against {against}"));
+        format!("{}{against}", self.precision)
+    }
+}
+
 impl Options {
     /// As a run's description has them.
     pub fn recorded(&self) -> Result<records::RecordedOptions, RunError> {

@@ -87,10 +87,7 @@ impl Subject {
         let memory_budget = budget(computing);
         let placement =
             Placement::decide(&footprint, memory_budget, computing.batch_tokens, computing.layers)?;
-        let digests = FileDigests::new(hub::zoo_home().ok().map(|home| home.join("digests")));
-        let weights_sha256 = digests
-            .of(&checkpoint.weights.files())
-            .during(|| format!("cannot read the weights of {name}"))?;
+        let weights_sha256 = weights_sha256(&checkpoint, &name)?;
         let limits = Limits::new(&checkpoint.config, computing.max_length, placement.wave_tokens);
         Ok(Self {
             name,
@@ -129,7 +126,7 @@ impl Subject {
     pub fn identity(&self) -> Result<Identity, RunError> {
         Ok(Identity {
             weights_sha256: self.weights_sha256.clone(),
-            config_sha256: self.config_sha256(),
+            config_sha256: config_sha256(&self.checkpoint),
             tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
             precision: self.precision.name().to_owned(),
             matmul: self.matmul.to_owned(),
@@ -137,8 +134,8 @@ impl Subject {
         })
     }
 
-    /// What its numbers depend on, down to the last bit.
-    pub fn settings(&self) -> Result<ModelSettings, RunError> {
+    /// What its numbers depend on, down to the last bit, but for its chat templates.
+    pub fn settings(&self, computing: &Computing) -> Result<ModelSettings, RunError> {
         let Limits { max_length, wave_tokens, .. } = self.limits;
         let matmul = match self.pacing() {
             Pacing::AsPlanned => {
@@ -150,17 +147,13 @@ impl Subject {
         Ok(ModelSettings {
             name: self.name.clone(),
             weights_sha256: self.weights_sha256.clone(),
-            config_sha256: self.config_sha256(),
+            config_sha256: config_sha256(&self.checkpoint),
             tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
             max_length,
             matmul,
+            arithmetic: Some(computing.arithmetic()),
+            templates: None,
         })
-    }
-
-    /// Digest of shape and constants as they were read: the weights' digest does not cover `config.json`.
-    fn config_sha256(&self) -> String {
-        // Every field, numbers with all digits that tell them apart.
-        sha256(format!("{:?}", self.checkpoint.config))
     }
 
     /// Reads the weights for products of a precision.
@@ -174,6 +167,18 @@ impl Subject {
             self.checkpoint.load(matmul, self.placement.residence)
         })?)
     }
+}
+
+/// Digest of the weights' files; remembered, so that they are read once.
+pub(super) fn weights_sha256(checkpoint: &Checkpoint, name: &str) -> Result<String, RunError> {
+    let digests = FileDigests::new(hub::zoo_home().ok().map(|home| home.join("digests")));
+    digests.of(&checkpoint.weights.files()).during(|| format!("cannot read the weights of {name}"))
+}
+
+/// Digest of shape and constants as they were read: the weights' digest does not cover `config.json`.
+pub(super) fn config_sha256(checkpoint: &Checkpoint) -> String {
+    // Every field, numbers with all digits that tell them apart.
+    sha256(format!("{:?}", checkpoint.config))
 }
 
 /// The tokenizer of a model: the GGUF file's vocabulary, or the files beside the weights.

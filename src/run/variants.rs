@@ -85,10 +85,7 @@ pub fn variants(
     options: &Options,
 ) -> Result<Vec<Vec<Variant>>, RunError> {
     chat::check(options)?;
-    let protocols = protocols(options)?;
-    let tasks = scored_tasks(suites)?;
-    let protocols: Vec<(Arc<Protocol>, Vec<Task>)> =
-        protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect::<Result<_, _>>()?;
+    let protocols = asked(suites, options)?;
     let mut preparer = Preparer::new(options);
     let mut of_subject = |subject: &Subject| {
         // Without templates the tokenizer is not read yet.
@@ -108,6 +105,16 @@ pub fn variants(
         Ok(own)
     };
     subjects.iter().map(&mut of_subject).collect()
+}
+
+/// The protocols of a run, each with the tasks that are asked by it.
+///
+/// # Errors
+/// Unknown protocols, and protocols that fit none of the tasks.
+pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<(Arc<Protocol>, Vec<Task>)>, RunError> {
+    let protocols = protocols(options)?;
+    let tasks = scored_tasks(suites)?;
+    protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
 }
 
 /// ` (chat)`, with the template's name where there are several.

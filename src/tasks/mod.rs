@@ -33,7 +33,7 @@ pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;
 pub use index::Index;
-pub use prepare::{Limit, PrepareOptions, PreparedDoc, PreparedTask, prepare};
+pub use prepare::{Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare};
 pub use request::TextRequest;
 pub use schema::{Generation, GroupMetric, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

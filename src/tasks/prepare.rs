@@ -127,12 +127,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let evaluated = splits.evaluated()?;
     let total_docs = evaluated.documents.len();
     let taken = limited(task, total_docs, options.limit)?;
-    let num_fewshot = match task.config.num_fewshot {
-        Some(0) => 0,
-        // A text that is scored whole has nothing before it.
-        _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
-        own => options.num_fewshot.or(own).unwrap_or(0),
-    };
+    let num_fewshot = num_fewshot(task, options);
     let pool = if num_fewshot == 0 { Pool::default() } else { splits.pool(&evaluated)? };
     let mut warnings = Vec::new();
     let exclude = task.config.configured_fewshot_split() == task.config.test_split.as_deref();
@@ -218,6 +213,42 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         rules: options.rules,
         warnings,
     })
+}
+
+/// What a task is asked, without its prompts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// As [`PreparedTask::num_fewshot`].
+    pub num_fewshot: usize,
+    /// Documents that are evaluated.
+    pub documents: usize,
+    /// As [`PreparedTask::data_sha256`].
+    pub data_sha256: String,
+}
+
+/// Reads the data of a task as [`prepare`] does, and makes no prompts.
+///
+/// # Errors
+/// Missing data, and data that cannot be read.
+pub fn outline(task: &Task, data: &DataStore, options: &PrepareOptions) -> Result<Outline, TaskError> {
+    let mut splits = Splits::new(task, data);
+    let evaluated = splits.evaluated()?;
+    let documents = limited(task, evaluated.documents.len(), options.limit)?;
+    let num_fewshot = num_fewshot(task, options);
+    if num_fewshot > 0 {
+        splits.pool(&evaluated)?;
+    }
+    Ok(Outline { num_fewshot, documents, data_sha256: data_sha256(&splits.files) })
+}
+
+/// How many examples stand before each question.
+fn num_fewshot(task: &Task, options: &PrepareOptions) -> usize {
+    match task.config.num_fewshot {
+        Some(0) => 0,
+        // A text that is scored whole has nothing before it.
+        _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
+        own => options.num_fewshot.or(own).unwrap_or(0),
+    }
 }
 
 /// The columns that name a document, by the names in use.

@@ -75,7 +75,7 @@ pub fn ledger_bytes(run: &Path) -> u64 {
     entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// The files of a run by name, without its description, which holds times, and its ledgers, whose lines stand in
+/// The files of a run by name, without its description, which holds times, its settings, and its ledgers, whose lines stand in
 /// the order in which they came.
 pub fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
@@ -91,6 +91,8 @@ pub fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     walk(run, "", &mut found);
     assert!(found.remove("run.yaml").is_some(), "{} is not finished", run.display());
+    // A run that was graded again has none.
+    found.remove("settings.yaml");
     // The files in the reference harness's form have the time in them, and in their names.
     found.retain(|name, _| name != "results.json" && !name.starts_with("lm-eval/"));
     found.retain(|name, _| !name.starts_with("ledger/"));

@@ -11,7 +11,7 @@ use crate::base::progress::{Turn, Unit};
 const BAR: usize = 24;
 const LEAST_BAR: usize = 6;
 /// Columns that a name keeps before anything else but the share is left out.
-const NAME: usize = 16;
+const NAME: usize = 32;
 
 /// `model 1 of 2 tiny, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 4 min left, acc 0.31 so far`.
 pub fn line(state: &State, now: Duration) -> String {
@@ -167,8 +167,8 @@ mod tests {
         }
         let at = |width| bar(&scoring(2), NOW, width);
         assert_eq!(at(59), "1/2 smollm2-135m mmlu_anatomy 34 %  6 min left  acc 0.31");
-        assert_eq!(at(79), "1/2 smollm2-135m mmlu_anatomy ━━━─────────── 34 %  6 min left  acc 0.31  2,300/s");
-        assert_eq!(at(24), "1/2 smollm2-135m … 34 %");
+        assert_eq!(at(79), "1/2 smollm2-135m mmlu_anatomy ━━━━───────── 34 %  6 min left  acc 0.31  2,300/s");
+        assert_eq!(at(24), "1/2 smollm2-135m m… 34 %");
     }
 
     #[test]
