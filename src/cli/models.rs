@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_named_must_exist() {
         let zoo_dir = Some(PathBuf::from("/nonexistent/cards"));
-        let error = registry(&Global { zoo_dir, verbose: 0, quiet: false, progress: Default::default() }).unwrap_err();
+        let error = registry(&Global { zoo_dir, verbose: 0, quiet: false, progress: Default::default() })
+            .unwrap_err();
         assert!(format!("{error:#}").contains("/nonexistent/cards"), "{error:#}");
     }
 }

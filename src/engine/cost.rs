@@ -106,8 +106,7 @@ pub fn work(waves: &[PlannedWave], config: &ModelConfig) -> Work {
     let output = shape.vocab_size as f64 * shape.hidden_size as f64;
     let seen: f64 = waves.iter().map(|planned| positions_seen(&planned.wave)).sum();
     Work {
-        linear: 2.0
-            * (computed(waves) as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
+        linear: 2.0 * (computed(waves) as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
         // Each query meets each key it sees, and each value.
         attention: 4.0 * seen * layers * shape.queries() as f64,
     }

@@ -8,7 +8,7 @@ use super::plan::Limits;
 use super::score::score_targets;
 use super::watch::begin;
 use super::waves::Waves;
-use super::{EngineError, ScoreJournal, Plan, PlannedWave, Score, ScoreRequest, Scored, Watch};
+use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Watch};
 use crate::base::progress::{self, Progress, Unit};
 use crate::model::{Kept, Network};
 

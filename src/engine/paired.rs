@@ -12,7 +12,7 @@ use super::score::score_targets;
 use super::watch::begin;
 use super::waves::Waves;
 use super::{
-    EngineError, ScoreJournal, Limits, Plan, PlannedWave, Score, ScoreRequest, Scored, Target, Watch,
+    EngineError, Limits, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Target, Watch,
 };
 use crate::base::digest::{Digest as _, Sha256};
 use crate::base::progress::{self, Progress, Unit};
@@ -192,7 +192,8 @@ impl Position {
 
     /// Its name in a journal.
     fn request(self) -> ScoreRequest {
-        let words = self.0.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
+        let words =
+            self.0.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
         ScoreRequest { context: words.collect(), continuation: vec![0] }
     }
 }

@@ -224,8 +224,7 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 /// The forest of sorted inputs, branch by branch, parents first.
 fn wave(inputs: &[Input]) -> PlannedWave {
-    let mut planned =
-        PlannedWave { wave: Wave::default(), targets: Vec::new(), fresh: total_fresh(inputs) };
+    let mut planned = PlannedWave { wave: Wave::default(), targets: Vec::new(), fresh: total_fresh(inputs) };
     let rope_length = |input: &Input| if input.group > 0 { input.group } else { 1 };
     // Branches still to lay out: inputs `from..to` agree on the first `depth` tokens, which end in `parent`.
     let mut branches = Vec::new();
@@ -335,10 +334,7 @@ mod tests {
         let requests = [long];
         let wave = Plan::new(&requests, limits).unwrap().waves().remove(0);
         assert_eq!(wave.wave.tokens, [4, 5, 6]);
-        assert_eq!(
-            wave.targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(),
-            [(1, 6), (2, 7)]
-        );
+        assert_eq!(wave.targets.iter().map(|t| (t.row, t.token)).collect::<Vec<_>>(), [(1, 6), (2, 7)]);
     }
 
     fn requests() -> impl Strategy<Value = Vec<ScoreRequest>> {

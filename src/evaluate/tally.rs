@@ -76,7 +76,8 @@ impl<'q> Tally<'q> {
         let mut scores = self.scores[first..first + requests].iter().flatten().copied();
         let choices = self.questions.choices(task, &encoded.docs[place], &mut scores);
         // What a metric cannot judge the grader will say.
-        if let Ok(Some(DocValue::Number(value))) = metric.of(task, &task.docs[place], Seen::Choices(&choices)) {
+        if let Ok(Some(DocValue::Number(value))) = metric.of(task, &task.docs[place], Seen::Choices(&choices))
+        {
             mean.sum += value;
             mean.documents += 1;
         }

@@ -75,10 +75,7 @@ impl<L: Send + Sync> Layers<L> {
     ///
     /// # Errors
     /// Blocks that cannot be read, and [`ModelError::Stopped`] if `work` breaks off.
-    pub fn for_each(
-        &self,
-        mut work: impl FnMut(&L, Duration) -> ControlFlow<()>,
-    ) -> Result<(), ModelError> {
+    pub fn for_each(&self, mut work: impl FnMut(&L, Duration) -> ControlFlow<()>) -> Result<(), ModelError> {
         let mut work = |layer: &L, waited| match work(layer, waited) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(ModelError::Stopped),

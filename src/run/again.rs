@@ -14,9 +14,7 @@ use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
 use crate::base::yaml;
 use crate::evaluate::{AnsweredTask, continuations_sha256, grade, recorded};
-use crate::records::{
-    GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples,
-};
+use crate::records::{GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
 use crate::tasks::{Index, PreparedTask, Suite, Task};

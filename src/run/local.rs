@@ -123,8 +123,7 @@ impl Local<'_> {
             Journals { candidate: &mut *ledger, reference: &mut reference, positions: &mut positions };
         let mut follower = Follower::new(questions, progress, self.stop);
         let how = (subject.limits, subject.pacing());
-        let paired =
-            score_twice([&candidate, &other], how, requests, &mut journals, &mut follower, progress);
+        let paired = score_twice([&candidate, &other], how, requests, &mut journals, &mut follower, progress);
         [&mut reference, &mut positions, &mut *ledger].into_iter().try_for_each(Ledger::sync)?;
         paired.map_err(|error| self.refused(error, questions, requests, ledger))
     }

@@ -85,7 +85,8 @@ fn templates<'a>(chats: impl Iterator<Item = &'a Chat>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for Chat { format, multiturn } in chats {
         let of_card = || format.template().map(|template| sha256(format!("{template:?}")));
-        let digest = format.source_sha256().or_else(of_card).expect("a template is a card's or a checkpoint's");
+        let digest =
+            format.source_sha256().or_else(of_card).expect("a template is a card's or a checkpoint's");
         let turns = if *multiturn { "turns" } else { "one turn" };
         let named = format!("{} {} ({turns})", format.name(), &digest[..DIGITS]);
         if !all.contains(&named) {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a program may take to reach the moment that is waited for.
@@ -18,7 +19,7 @@ pub struct Interrupted {
 impl Interrupted {
     /// Starts `command` with `args`; its run goes to `run`.
     pub fn start(mut command: Command, args: &[String], run: &Path) -> Self {
-        command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
         Self { child: command.spawn().expect("the program starts"), run: run.to_owned() }
     }
 
@@ -38,6 +39,17 @@ impl Interrupted {
         assert!(self.wait_for(|run| ledger_bytes(run) >= bytes), "it ended too soon");
         let stopped = Command::new("kill").arg("-STOP").arg(self.child.id().to_string()).status();
         assert!(stopped.expect("kill starts").success());
+    }
+
+    /// Sends it a signal as soon as its ledgers have `bytes`, and waits for its end.
+    pub fn signal_after_bytes(mut self, signal: &str, bytes: u64) -> Output {
+        assert!(self.wait_for(|run| ledger_bytes(run) >= bytes), "it ended too soon");
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill starts").success());
+        let mut stderr = Vec::new();
+        self.child.stderr.take().expect("standard error is heard").read_to_end(&mut stderr).unwrap();
+        let status = self.child.wait().expect("the program can be waited for");
+        Output { status, stdout: Vec::new(), stderr }
     }
 
     /// Kills it now; says whether it was still at work.

@@ -77,6 +77,9 @@ mod tests {
         assert_eq!(going_on(&resumed, None, true), "./zoo eval m -s a -o out --resume");
         let last = words(&["zoo", "eval", "-s", "a", "-o", "out", "--", "-m"]);
         assert_eq!(going_on(&last, None, false), "zoo eval -s a -o out --resume -- -m");
-        assert_eq!((quoted(""), quoted("$HOME"), quoted("a b")), ("''".into(), "'$HOME'".into(), "'a b'".into()));
+        assert_eq!(
+            (quoted(""), quoted("$HOME"), quoted("a b")),
+            ("''".into(), "'$HOME'".into(), "'a b'".into())
+        );
     }
 }

@@ -155,7 +155,8 @@ mod tests {
     fn lines_come_after_ten_seconds_and_then_every_minute() {
         let lines = work(Form::Lines);
         assert_eq!(lines.len(), 4, "{lines:?}");
-        let expected = "model 2 of 2 tiny, a_task: 5 % of 1,900 tokens, 10 tokens/s, 3 min left, acc 0.25 so far";
+        let expected =
+            "model 2 of 2 tiny, a_task: 5 % of 1,900 tokens, 10 tokens/s, 3 min left, acc 0.25 so far";
         assert_eq!(lines[0], expected);
         assert!(lines[3].contains("100 % of 1,900 tokens"), "{lines:?}");
         assert!(work(Form::None).is_empty());
@@ -167,19 +168,31 @@ mod tests {
         assert_eq!(lines.len(), 192);
         let objects: Vec<serde_json::Value> =
             lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let keys = |object: &serde_json::Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let keys =
+            |object: &serde_json::Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let expected = [
-            "event", "work", "model", "model_number", "models", "task", "unit", "done", "total", "per_second",
-            "seconds", "seconds_left", "metric", "value",
+            "event",
+            "work",
+            "model",
+            "model_number",
+            "models",
+            "task",
+            "unit",
+            "done",
+            "total",
+            "per_second",
+            "seconds",
+            "seconds_left",
+            "metric",
+            "value",
         ];
         assert!(objects.iter().all(|object| keys(object) == expected));
         let of = |at: usize| &objects[at];
         assert_eq!((&of(0)["event"], &of(0)["task"]), (&"begin".into(), &serde_json::Value::Null));
-        assert_eq!((&of(100)["event"], &of(100)["done"], &of(100)["per_second"]), (
-            &"progress".into(),
-            &1000.into(),
-            &10.0.into()
-        ));
+        assert_eq!(
+            (&of(100)["event"], &of(100)["done"], &of(100)["per_second"]),
+            (&"progress".into(), &1000.into(), &10.0.into())
+        );
         assert_eq!((&of(100)["task"], &of(100)["value"]), (&"a_task".into(), &0.25.into()));
         assert_eq!((&of(100)["model"], &of(100)["models"]), (&"tiny".into(), &2.into()));
         assert_eq!((&of(191)["event"], &of(191)["seconds_left"]), (&"end".into(), &0.0.into()));

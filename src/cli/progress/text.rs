@@ -32,9 +32,11 @@ pub fn line(state: &State, now: Duration) -> String {
 
 /// The same in `width` columns: what says most stays longest.
 pub fn bar(state: &State, now: Duration, width: usize) -> String {
-    let turn = state.turn.as_ref().map(|Turn { name, number, of }| {
-        if *of > 1 { format!("{number}/{of} {name}") } else { name.clone() }
-    });
+    let turn = state.turn.as_ref().map(
+        |Turn { name, number, of }| {
+            if *of > 1 { format!("{number}/{of} {name}") } else { name.clone() }
+        },
+    );
     let names: Vec<String> = turn.into_iter().chain([under_way(state).to_owned()]).collect();
     let name = names.join(" ");
     let share = state.share().map_or_else(|| short(state.done, state.unit), percent);
@@ -146,8 +148,12 @@ mod tests {
             line(&one, NOW),
             "smollm2-135m, scoring: 34 % of 1.2 M tokens, 2,300 tokens/s, 6 min left"
         );
-        let bytes =
-            State { work: "model.safetensors".to_owned(), done: 3 << 30, unit: Unit::Bytes, ..State::default() };
+        let bytes = State {
+            work: "model.safetensors".to_owned(),
+            done: 3 << 30,
+            unit: Unit::Bytes,
+            ..State::default()
+        };
         assert_eq!(line(&bytes, Duration::from_secs(30)), "model.safetensors: 3.00 GiB, 102.40 MiB/s");
         let begun = State { done: 0, ..scoring(1) };
         assert!(line(&begun, Duration::from_secs(20)).contains("0 % of 1.2 M tokens, acc"));

@@ -1,6 +1,7 @@
 //! `zoo eval` and `zoo score`: what a run writes, refuses, resumes, and what never changes its bytes.
 
 mod answers;
+mod changed;
 mod errors;
 mod harness_files;
 mod invariance;
@@ -9,4 +10,5 @@ mod overlong;
 mod resume;
 mod run;
 mod score;
+mod stopped;
 mod submission;
