@@ -12,7 +12,8 @@ use super::score::score_targets;
 use super::watch::begin;
 use super::waves::Waves;
 use super::{
-    EngineError, Limits, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Target, Watch,
+    EngineError, JournalError, Limits, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Target,
+    Watch,
 };
 use crate::base::digest::{Digest as _, Sha256};
 use crate::base::progress::{self, Progress, Unit};
@@ -91,6 +92,22 @@ impl Journals<'_> {
         let both = [self.candidate.known(request)?, self.reference.known(request)?];
         positions.iter().all(|position| self.positions.known(&position.request()).is_some()).then_some(both)
     }
+
+    /// Keeps what a wave gave. Positions come first, so whatever has both answers has all of its positions.
+    fn record(
+        &mut self,
+        positions: &[(Position, Score)],
+        candidate: &[(&ScoreRequest, Score)],
+        reference: &[(&ScoreRequest, Score)],
+    ) -> Result<(), JournalError> {
+        let named: Vec<(ScoreRequest, Score)> =
+            positions.iter().map(|(position, score)| (position.request(), *score)).collect();
+        let named: Vec<(&ScoreRequest, Score)> =
+            named.iter().map(|(request, score)| (request, *score)).collect();
+        self.positions.record(&named)?;
+        self.reference.record(reference)?;
+        self.candidate.record(candidate)
+    }
 }
 
 /// Answers all requests by a candidate and by a reference, networks of one vocabulary, in waves of `limits`: from the
@@ -138,24 +155,21 @@ pub fn score_twice(
             for (p, q) in p.zip(q) {
                 let (p, q) = (reference.logits(p), candidate.logits(q));
                 let pairs: Vec<_> = p.axis_iter(Axis(0)).zip(q.axis_iter(Axis(0))).collect();
-                apart.par_extend(pairs.into_par_iter().map(|(p, q)| compare(p, q)));
+                apart.par_extend(pairs.into_par_iter().map(|(p, q)| {
+                    let (kl, agreed) = compare(p, q);
+                    Score { logprob: kl, is_greedy: agreed }
+                }));
             }
             waves.took(took(&wave, begun, waited));
 
-            let apart = of_rows(&wave, &positions).into_iter().zip(apart);
-            let apart: Vec<(ScoreRequest, Score)> = apart
-                .map(|(position, (kl, agreed))| {
-                    (position.request(), Score { logprob: kl, is_greedy: agreed })
-                })
-                .collect();
-            let apart: Vec<_> = apart.iter().map(|(request, score)| (request, *score)).collect();
-            journals.positions.record(&apart)?;
+            let places = of_rows(&wave, &positions);
+            assert_eq!(places.len(), apart.len(), "a position for every row");
+            let apart: Vec<(Position, Score)> = places.into_iter().zip(apart).collect();
             let new = || wave.requests().into_iter().filter(|&request| known[request].is_none());
             let answers = |scores: &[Score]| -> Vec<_> {
                 new().map(|request| (&requests[request], scores[request])).collect()
             };
-            journals.reference.record(&answers(&others))?;
-            journals.candidate.record(&answers(&scores))?;
+            journals.record(&apart, &answers(&scores), &answers(&others))?;
             new().for_each(|request| watch.answered(request, scores[request]));
         }
         Ok::<(), EngineError>(())

@@ -112,7 +112,10 @@ impl Local<'_> {
         let subject = self.subject;
         let progress = self.progress;
         let identity = subject.identity()?;
-        let other = Identity { precision: against.name().to_owned(), ..identity.clone() };
+        // Two ledgers are never one file.
+        let other =
+            if against == subject.precision { format!("{against} again") } else { against.to_string() };
+        let other = Identity { precision: other, ..identity.clone() };
         let both = format!("{} against {against}", identity.precision);
         let mut reference = self.open(other, subject.limits.max_length)?;
         let mut positions = self.open(Identity { precision: both, ..identity }, POSITION_TOKENS)?;

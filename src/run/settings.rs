@@ -76,6 +76,11 @@ pub fn definition(task: &Task) -> BTreeMap<String, String> {
     if let Some(metadata) = config.get_mut("metadata").and_then(|metadata| metadata.as_object_mut()) {
         metadata.remove("config_source");
     }
+    // What examples inherit is said once.
+    let own = config.clone();
+    if let Some(fewshot) = config.get_mut("fewshot_config").and_then(|fewshot| fewshot.as_object_mut()) {
+        fewshot.retain(|key, value| own.get(key) != Some(value));
+    }
     let digest = |text: String| sha256(text)[..DIGITS].to_owned();
     config.iter().map(|(key, value)| (key.clone(), digest(value.to_string()))).collect()
 }

@@ -33,8 +33,8 @@ Examples:
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
 /// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
-/// results.json in the harness's own form. Every score is kept in ledger/ as soon as it is computed, so that a run that
-/// was interrupted goes on with --resume.
+/// results.json in the harness's own form. Scores are kept in ledger/ about every 20 seconds, so that a run that was
+/// interrupted goes on with --resume; Ctrl-C says how.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -60,7 +60,8 @@ pub struct Args {
     /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Resume the interrupted run in --out, given the same options; print the table of a finished one
+    /// Resume the interrupted run in --out, given the same options; print the table of a finished one. Refused if models,
+    /// tasks or data have changed since
     #[arg(long, requires = "out")]
     pub resume: bool,
     /// Earlier runs, separated by commas, whose scores are reused where model, arithmetic and tokens are the same

@@ -95,7 +95,7 @@ fn a_run_of_other_tasks_or_data_is_refused_finished_or_not() {
             assert_says(&output, 2, &[words, what]);
             assert!(stdout(&output).is_empty());
         };
-        // What the issue of a wrong table was: another prompt, and other right answers.
+        // Another prompt, and another metric.
         place.write("choose.yaml", &TASK.replace("{{q}} =", "{{q}} is"));
         refused("task choose, doc_to_text: ");
         place.write("choose.yaml", &TASK.replace("metric: acc", "metric: acc_norm"));
@@ -136,8 +136,9 @@ fn a_run_of_another_model_is_refused() {
     fs::write(&file, whole).unwrap();
     assert_says(&place.resume(&[]), 0, &["this run is complete"]);
     let config = place.path("tiny/config.json");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("1e-5", "1e-4").replace("1e-05", "1e-4")).unwrap();
+    let mut values: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    values["rms_norm_eps"] = 1e-4.into();
+    fs::write(&config, values.to_string()).unwrap();
     assert_says(&place.resume(&[]), 2, &["model 1, configuration: "]);
     // What is not there any more cannot be compared, and that is said.
     fs::remove_dir_all(place.path("tiny")).unwrap();
