@@ -196,7 +196,8 @@ impl Samples {
         let (header, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
         let described = self.documents.get(&task.task.name).copied();
-        if let Some(expected) = [Some(header.n), described].into_iter().flatten().find(|n| *n != lines.len()) {
+        if let Some(expected) = [Some(header.n), described].into_iter().flatten().find(|n| *n != lines.len())
+        {
             let path = path.display();
             let found = lines.len();
             return Err(RunError::room(format!(

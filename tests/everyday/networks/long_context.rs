@@ -81,7 +81,8 @@ fn sixteen_thousand_tokens_take_blocks_of_memory_and_the_start_is_that_of_a_shor
         let before = peak_resident();
         // Every thread has a block of its own.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
-        let hidden = pool.install(|| model.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched)).unwrap();
+        let hidden =
+            pool.install(|| model.forward(&Wave::sequence(&ids), Kept::All, &mut unwatched)).unwrap();
         if let (Some(before), Some(after)) = (before, peak_resident()) {
             println!("{} KiB", after - before);
             assert!(after - before < BYTES_KIB, "{} KiB more", after - before);
