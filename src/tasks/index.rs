@@ -160,9 +160,9 @@ impl Index {
         match entry {
             Entry::Task { fields, file } => task(fields, over, file).map(Suite::Task),
             Entry::Group { fields, file } => {
-                self.group(GroupConfig::read(fields)?, over, file, above).map(Suite::Group)
+                self.group(GroupConfig::read(fields)?, over, file, above).map(Suite::of_group)
             }
-            Entry::Tag(tasks) => Ok(Suite::Group(Group {
+            Entry::Tag(tasks) => Ok(Suite::of_group(Group {
                 name: name.to_owned(),
                 alias: name.to_owned(),
                 children: self.tagged(tasks, over)?,
@@ -254,7 +254,7 @@ impl Index {
                             self.group(group, &over, file, above)?
                         }
                     };
-                    children.push(Suite::Group(group));
+                    children.push(Suite::of_group(group));
                 }
             }
         }

@@ -71,7 +71,7 @@ pub enum Suite {
     /// One task.
     Task(Arc<Task>),
     /// A group, or the tasks of a tag.
-    Group(Group),
+    Group(Box<Group>),
 }
 
 impl Group {
@@ -88,6 +88,10 @@ impl Group {
 }
 
 impl Suite {
+    pub(super) fn of_group(group: Group) -> Self {
+        Self::Group(Box::new(group))
+    }
+
     /// The name under which it is asked for and reported.
     pub fn name(&self) -> &str {
         match self {

@@ -157,8 +157,8 @@ fn boolean_labels_are_logged_as_python_prints_them() {
     let folder = workspace(YES_NO, &questions());
     eval(folder.path(), "run", &["--log-samples"]);
     let logs = folder.path().join("run/lm-eval/tiny");
-    let file = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
-    let file = file.filter(|path| path.display().to_string().contains("samples_mine")).next().unwrap();
+    let mut files = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.display().to_string().contains("samples_mine")).unwrap();
     let lines: Vec<Value> =
         fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&lines[0]["target"], &lines[1]["target"]), (&json!("True"), &json!("False")));
