@@ -50,8 +50,8 @@ pub enum ModelError {
         "cannot start the threads that read weights: {reason}; close other programs or raise the limit (ulimit -u)"
     )]
     Threads { reason: String },
-    /// A pass that whoever watches it broke off.
-    #[error("the forward pass was broken off")]
+    /// Reading or a pass that was broken off, because somebody asked for it.
+    #[error("the work on the model was broken off")]
     Stopped,
     /// The weights themselves.
     #[error(transparent)]

@@ -100,7 +100,11 @@ impl Network {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Result<Self, ModelError> {
-        let reader = Reader::new(source, config, config_name, matmul, residence);
+        Self::of(Reader::new(source, config, config_name, matmul, residence), config)
+    }
+
+    /// A network of `config`'s kind, of the tensors of a reader.
+    pub(super) fn of(reader: Reader, config: &ModelConfig) -> Result<Self, ModelError> {
         match config {
             ModelConfig::Llama(config) => Self::llama(reader, config),
             ModelConfig::Bloom(config) => Self::bloom(reader, config),

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::reader::Reader;
 use super::{Footprint, ModelError, Network, Residence};
+use crate::base::stop::Stop;
 use crate::config::ModelConfig;
 use crate::forms::{self, FormError, TokenizerSource};
 use crate::kernels::MatMul;
@@ -40,6 +42,18 @@ impl Checkpoint {
         Network::load(Arc::clone(&self.weights), &self.config, &self.config_name, matmul, residence)
     }
 
+    /// The same; [`ModelError::Stopped`] between two blocks once that is asked for, now or while it runs from the disk.
+    pub fn load_until(
+        &self,
+        stop: &Stop,
+        matmul: Box<dyn MatMul>,
+        residence: Residence,
+    ) -> Result<Network, ModelError> {
+        let source = Arc::clone(&self.weights);
+        let reader = Reader::new(source, &self.config, &self.config_name, matmul, residence);
+        Network::of(reader.until(stop), &self.config)
+    }
+
     /// What it takes in memory when `matmul` multiplies; nothing but headers is read.
     pub fn footprint(&self, matmul: &dyn MatMul) -> Result<Footprint, ModelError> {
         Footprint::new(self.weights.tensors(), &self.config, matmul)
@@ -48,7 +62,9 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Kept, Wave, unwatched};
     use super::*;
+    use crate::kernels;
 
     fn fixture(case: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama").join(case)
@@ -60,6 +76,20 @@ mod tests {
         let file = Checkpoint::open(&fixture("gqa-tied/model.safetensors")).unwrap();
         assert_eq!(folder.config, file.config);
         assert_eq!(folder.weights.tensors(), file.weights.tensors());
+    }
+
+    #[test]
+    fn reading_ends_early_where_somebody_asks_for_it() {
+        let checkpoint = Checkpoint::open(&fixture("gqa-tied")).unwrap();
+        let stop = Stop::default();
+        let load = |residence| checkpoint.load_until(&stop, kernels::default(), residence);
+        let streamed = load(Residence::Disk).unwrap();
+        stop.request();
+        for residence in [Residence::Memory, Residence::Disk] {
+            assert!(matches!(load(residence), Err(ModelError::Stopped)));
+        }
+        let pass = streamed.forward(&Wave::sequence(&[1, 2]), Kept::All, &mut unwatched);
+        assert!(matches!(pass, Err(ModelError::Stopped)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ndarray::Array1;
 
 use super::{Layers, Linear, ModelError, Norm, Residence};
+use crate::base::stop::Stop;
 use crate::config::{HEAD, ModelConfig, ModuleShape, Shape};
 use crate::forms::is_buffer;
 use crate::kernels::{MatMul, StoredMatrix};
@@ -22,6 +23,7 @@ pub struct Reader {
     source: Arc<dyn TensorSource>,
     config_name: String,
     residence: Residence,
+    stop: Stop,
 }
 
 /// The tensors whose names begin alike: those of one block, or all outside of them.
@@ -41,7 +43,14 @@ impl Reader {
         matmul: Box<dyn MatMul>,
         residence: Residence,
     ) -> Self {
-        Self { shape: config.shape(), matmul, source, config_name: config_name.to_owned(), residence }
+        let config_name = config_name.to_owned();
+        Self { shape: config.shape(), matmul, source, config_name, residence, stop: Stop::default() }
+    }
+
+    /// The same, which begins no block any more once that is asked for.
+    #[must_use]
+    pub fn until(self, stop: &Stop) -> Self {
+        Self { stop: stop.clone(), ..self }
     }
 
     /// The tensor `name`, whose shape is checked before a value is read.
@@ -90,7 +99,9 @@ impl Reader {
         self.warn_about_leftovers();
         let count = self.shape.num_hidden_layers;
         let residence = self.residence;
-        Layers::new(count, residence, Box::new(move |index| read(&self, index)))
+        let read =
+            move |index| if self.stop.is_requested() { Err(ModelError::Stopped) } else { read(&self, index) };
+        Layers::new(count, residence, Box::new(read))
     }
 
     /// Gives the bytes of a tensor back.

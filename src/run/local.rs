@@ -19,6 +19,7 @@ use crate::engine::{
 };
 use crate::evaluate::Questions;
 use crate::kernels::Precision;
+use crate::model::Network;
 use crate::records::{Identity, Ledger, ModelRecord, RequestRecord};
 use crate::tasks::PreparedTask;
 use crate::tasks::protocol::AddSpecialTokens;
@@ -81,17 +82,8 @@ impl Local<'_> {
         }
     }
 
-    /// What an error of the engine means for the run; of one that was stopped, what it keeps.
-    fn refused(
-        &self,
-        error: EngineError,
-        questions: &Questions,
-        requests: &[ScoreRequest],
-        ledger: &Ledger,
-    ) -> RunError {
-        if error != EngineError::Stopped {
-            return questions.refused(error).into();
-        }
+    /// What a run that was stopped keeps.
+    fn stopped(&self, requests: &[ScoreRequest], ledger: &Ledger) -> RunError {
         RunError::Stopped(Box::new(Stopped {
             turn: self.turn.clone(),
             kept: requests.iter().filter(|request| ledger.known(request).is_some()).count(),
@@ -99,6 +91,34 @@ impl Local<'_> {
             ledger: ledger.path().to_owned(),
             folder: self.place.path.clone(),
         }))
+    }
+
+    /// The model's weights for products of a precision.
+    fn network(
+        &self,
+        precision: Precision,
+        requests: &[ScoreRequest],
+        ledger: &Ledger,
+    ) -> Result<Network, RunError> {
+        let network = self.subject.network(precision, self.progress, self.stop);
+        network.map_err(|error| match self.stop.is_requested() {
+            true => self.stopped(requests, ledger),
+            false => error,
+        })
+    }
+
+    /// What an error of the engine means for the run.
+    fn refused(
+        &self,
+        error: EngineError,
+        questions: &Questions,
+        requests: &[ScoreRequest],
+        ledger: &Ledger,
+    ) -> RunError {
+        match error {
+            EngineError::Stopped => self.stopped(requests, ledger),
+            error => questions.refused(error).into(),
+        }
     }
 
     /// Has the model and the same weights in another arithmetic answer.
@@ -119,9 +139,8 @@ impl Local<'_> {
         let both = format!("{} against {against}", identity.precision);
         let mut reference = self.open(other, subject.limits.max_length)?;
         let mut positions = self.open(Identity { precision: both, ..identity }, POSITION_TOKENS)?;
-        let candidate = subject.network(subject.precision, progress)?;
-        let other = subject.network(against, progress)?;
-        let _heeding = self.stop.heed();
+        let candidate = self.network(subject.precision, requests, ledger)?;
+        let other = self.network(against, requests, ledger)?;
         let mut journals =
             Journals { candidate: &mut *ledger, reference: &mut reference, positions: &mut positions };
         let mut follower = Follower::new(questions, progress, self.stop);
@@ -141,6 +160,8 @@ impl Respondent for Local<'_> {
         let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
         let (mut ledger, reused) = self.ledger(&requests)?;
+        let stop = self.stop;
+        let _heeding = stop.heed();
         let begun = Instant::now();
         let mut loading = Duration::ZERO;
         let (scored, other) = if let Some(against) = self.options.computing.against {
@@ -152,10 +173,9 @@ impl Respondent for Local<'_> {
         {
             (known, None)
         } else {
-            let network = subject.network(subject.precision, progress)?;
+            let network = self.network(subject.precision, &requests, &ledger)?;
             let model = LocalModel::new(network, limits, subject.pacing());
             loading = begun.elapsed();
-            let _heeding = self.stop.heed();
             let mut follower = Follower::new(&questions, progress, self.stop);
             let scored = model.score(&requests, &mut ledger, &mut follower, progress);
             ledger.sync()?;

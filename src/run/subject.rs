@@ -9,6 +9,7 @@ use super::{Options, RunError};
 use crate::base::digest::sha256;
 use crate::base::machine::Memory;
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::stop::Stop;
 use crate::engine::{ARITHMETIC, Limits, Pacing, Placement};
 use crate::forms::TokenizerSource;
 use crate::hub;
@@ -156,15 +157,20 @@ impl Subject {
         })
     }
 
-    /// Reads the weights for products of a precision.
-    pub fn network(&self, precision: Precision, progress: &dyn Progress) -> Result<Network, RunError> {
+    /// Reads the weights for products of a precision, until somebody asks for the end.
+    pub fn network(
+        &self,
+        precision: Precision,
+        progress: &dyn Progress,
+        stop: &Stop,
+    ) -> Result<Network, RunError> {
         let matmul = kernels::by_name(self.matmul, precision);
         // The model was opened for products of its own precision.
         let refused = || format!("--against {precision}: --matmul {} has no such products", self.matmul);
         let matmul = matmul.ok_or_else(|| RunError::Usage(refused()))?;
         let what = format!("reading {}", self.name);
         Ok(progress::during(progress, &what, None, Unit::Items, || {
-            self.checkpoint.load(matmul, self.placement.residence)
+            self.checkpoint.load_until(stop, matmul, self.placement.residence)
         })?)
     }
 }
