@@ -10,6 +10,9 @@ use super::{EngineError, ScoreRequest, TokenCounts};
 use crate::config::ModelConfig;
 use crate::model::Wave;
 
+/// A wave is at least so many times as large as the prefix that it computes once more, so that little sharing is lost.
+const SHARING: usize = 8;
+
 /// One scored token: the logits of `row` say how likely `token` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
@@ -144,11 +147,14 @@ impl<'r> Plan<'r> {
         total_fresh(&self.inputs[self.next..])
     }
 
-    /// The next wave, of at most `tokens` distinct tokens and never more than the plan's limit, unless a single input has
-    /// more; `None` when all inputs were handed out.
+    /// The next wave, of about `tokens` distinct tokens: more where it begins with a long prefix that the wave before it
+    /// computed too, and never more than the plan's limit, unless a single input has more. `None` when all inputs were handed
+    /// out.
     pub fn next_wave(&mut self, tokens: usize) -> Option<PlannedWave> {
-        let most = tokens.min(self.wave_tokens);
-        let mut size = self.inputs.get(self.next)?.tokens.len();
+        let first = self.inputs.get(self.next)?;
+        let mut size = first.tokens.len();
+        let repeated = size - first.fresh;
+        let most = tokens.max(SHARING * repeated).min(self.wave_tokens);
         let mut end = self.next + 1;
         while let Some(input) = self.inputs.get(end)
             && size + input.fresh <= most
@@ -355,7 +361,7 @@ mod tests {
             let mut size = *sizes.next().unwrap();
             while let Some(planned) = plan.next_wave(size) {
                 let single = planned.targets.iter().map(|t| input_tokens(&requests[t.request], max_length).len()).max().unwrap();
-                prop_assert!(planned.wave.tokens.len() <= wave_tokens.min(size).max(single));
+                prop_assert!(planned.wave.tokens.len() <= wave_tokens.min(size.max(SHARING * single)).max(single));
                 prop_assert!(planned.fresh <= planned.wave.tokens.len() as u64);
                 fresh += planned.fresh;
                 prop_assert_eq!(plan.left(), to_compute - fresh);

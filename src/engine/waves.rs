@@ -127,7 +127,7 @@ mod tests {
         let (timed, computed) = run(&requests, by_time, &none, 200.0);
         assert!(timed.len() > 2 * planned.len());
         assert!(timed[1..].iter().all(|wave| wave.wave.tokens.len() as f64 / 200.0 <= 20.5));
-        assert!(computed >= whole && (computed as f64) < 1.15 * whole as f64, "{computed} of {whole}");
+        assert!(computed >= whole && (computed as f64) < 1.14 * whole as f64, "{computed} of {whole}");
         // What is answered is in no wave by time; as planned, the others are what they were.
         let mut answered = none.clone();
         answered[..1000].fill(true);
