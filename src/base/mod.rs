@@ -8,6 +8,7 @@ pub mod journal;
 pub mod machine;
 pub mod names;
 pub mod progress;
+pub mod recognise;
 pub mod stop;
 pub mod yaml;
 pub mod zip;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{EngineError, gibibytes};
+use crate::engine::{EngineError, amount};
 use crate::model::ModelError;
 
 /// An error of the bench room.
@@ -20,7 +20,7 @@ pub enum BenchError {
     #[error(
         "{name} needs {} of memory in precision {precision} with {tokens} tokens, and {} are free; take fewer layers \
          (--layers), shorter sequences (--tokens) or a smaller model",
-        gibibytes(*needed), gibibytes((*available).into())
+        amount(*needed), amount((*available).into())
     )]
     TooLarge {
         name: String,

@@ -10,7 +10,7 @@ use crate::engine::{Placement, TooLarge};
 use crate::forms::Renamed;
 use crate::kernels::{Native, Precision};
 use crate::model::{Checkpoint, Footprint, Network, Residence};
-use crate::weights::TensorSource;
+use crate::weights::{TensorInfo, TensorSource};
 
 /// A model to be measured.
 pub struct BenchModel {
@@ -56,7 +56,7 @@ impl BenchModel {
             ModelConfig::Bloom(config) => config.num_hidden_layers = layers,
         }
         let shape = self.config.shape();
-        let is_kept = |name: &str| shape.block_of(name).is_none_or(|index| index < layers);
+        let is_kept = |info: &TensorInfo| shape.block_of(&info.name).is_none_or(|index| index < layers);
         self.source = Arc::new(Renamed::only(Arc::clone(&self.source), is_kept));
     }
 
@@ -72,7 +72,7 @@ impl BenchModel {
         let footprint = Footprint::new(self.source.tensors(), &self.config, &matmul)?;
         let available = Memory::read().map_or(u64::MAX, |memory| memory.available);
         Placement::decide(&footprint, available, Some(tokens), Some(Residence::Memory)).map_err(
-            |TooLarge { needed, available }| {
+            |TooLarge { needed, available, .. }| {
                 let name = self.name.clone();
                 BenchError::TooLarge { name, precision, tokens, needed, available }
             },

@@ -16,8 +16,8 @@ pub use summary::{TensorGroup, all, by_kind, by_layer, by_layer_and_kind};
 
 use self::spectrum::{Difference, Spectrum, SpectrumOptions};
 use crate::base::progress::{self, Progress, Unit};
-use crate::forms::{FormError, is_buffer};
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource};
+use crate::forms::FormError;
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, is_buffer};
 
 /// A tensor that both models have.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ pub fn compare(
     if spectrum.is_some() && !spectrum::AVAILABLE {
         return Err(spectrum::without_lapack().into());
     }
-    let wanted = |info: &&TensorInfo| !is_buffer(&info.name) && wanted(&info.name);
+    let wanted = |info: &&TensorInfo| !is_buffer(info) && wanted(&info.name);
     let mut found = Comparison::default();
     let mut pairs: Vec<(&TensorInfo, &TensorInfo, usize)> = Vec::new();
     for info_a in a.tensors().iter().filter(wanted) {

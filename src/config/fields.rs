@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use crate::base::fault::{Refusal, shown};
+use crate::base::recognise::{unreadable_text, without_mark};
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 80;
@@ -109,11 +110,13 @@ fn whole(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64()?).ok()
 }
 
-/// The object that the text of a JSON file is; `file` names it in errors.
+/// The object that the text of a JSON file is; `file` names it in errors. A byte order mark before it is passed over.
 pub fn object(bytes: &[u8], file: &str) -> Result<Map<String, Value>, ConfigError> {
-    let wrong =
-        |found: String| ConfigError::from(Refusal::of_field(file, "the whole file", "a JSON object", found));
-    match serde_json::from_slice(bytes) {
+    let wrong = |found: String| {
+        let (place, expected) = (format!("{file}: the whole file"), "a JSON object");
+        ConfigError::from(unreadable_text(&place, expected, bytes, found, ""))
+    };
+    match serde_json::from_slice(without_mark(bytes)) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(wrong("other JSON".to_owned())),
         Err(error) => Err(wrong(error.to_string())),
@@ -132,6 +135,15 @@ fn short(found: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn texts_are_objects_with_or_without_a_mark_and_stand_ins_are_named() {
+        assert_eq!(object(b"\xef\xbb\xbf{\"a\": 1}", "c").unwrap()["a"], 1);
+        let text = object(b"<html><body>401</body></html>", "c").unwrap_err().to_string();
+        assert!(text.contains("c: the whole file") && text.contains("web page"), "{text}");
+        assert!(object(b"", "c").unwrap_err().to_string().contains("an empty file"));
+        assert!(object(b"[1]", "c").unwrap_err().to_string().contains("other JSON"));
+    }
 
     #[test]
     fn a_value_of_any_length_makes_a_short_message() {

@@ -5,11 +5,50 @@
 //! Source: the key names of llama.cpp's `gguf-py` constants; defaults of `llama-model.cpp`.
 
 use super::{ConfigError, LlamaConfig, RopeScaling};
-use crate::base::fault::{Refusal, quoted};
+use crate::base::fault::{Refusal, quoted, shown};
 use crate::weights::TensorInfo;
-use crate::weights::gguf::Metadata;
+use crate::weights::gguf::{Metadata, Value};
 use crate::weights::place_of;
 
+/// What the keys of the architecture begin with.
+const PREFIX: &str = "llama.";
+/// The keys of the architecture that are honoured, and those that change no number of a file of this architecture: the size of
+/// the vocabulary, which is the embedding's, and what is said of the training.
+const HONOURED: [&str; 20] = [
+    "embedding_length",
+    "feed_forward_length",
+    "block_count",
+    "context_length",
+    "vocab_size",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_rms_epsilon",
+    "rope.freq_base",
+    "rope.dimension_count",
+    "rope.scale_linear",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.finetuned",
+    "rope.scaling.original_context_length",
+    // Of a layer norm and of group norms, which this architecture has not.
+    "attention.layer_norm_epsilon",
+    "attention.group_norm_epsilon",
+    "attention.group_norm_groups",
+];
+/// Values that say what is done anyway, by the key. Every other key is neutral where it is zero, false or empty: llama.cpp takes
+/// that for "not there".
+const NEUTRAL: [(&str, Value); 6] = [
+    ("attention.causal", Value::Bool(true)),
+    ("rope.scaling.attn_factor", Value::Float(1.0)),
+    ("logit_scale", Value::Float(1.0)),
+    ("residual_scale", Value::Float(1.0)),
+    ("embedding_scale", Value::Float(1.0)),
+    ("expert_weights_scale", Value::Float(1.0)),
+];
+/// The one order of rows that files of this architecture have, and the key that may say it.
+const LAYOUT: (&str, &str) = ("tensor_data_layout", "Meta AI original pth");
 /// What to do about a model that a GGUF file cannot say in full.
 const ELSEWHERE: &str = "use the safetensors form of this model";
 
@@ -29,6 +68,7 @@ pub fn read(
             return Err(keys.unsupported("general.architecture", found, "GGUF files of architecture llama"));
         }
     }
+    keys.refuse_unhonoured()?;
     let hidden_size = keys.required("llama.embedding_length")?;
     let num_attention_heads = keys.required("llama.attention.head_count")?;
     let head_dim = keys.head_dim(hidden_size, num_attention_heads)?;
@@ -71,6 +111,30 @@ impl Keys<'_> {
         let source_file = self.file.to_owned();
         let field = field.to_owned();
         ConfigError::Unsupported { source_file, field, found, supported: supported.to_owned() }
+    }
+
+    /// A key of the architecture that changes the arithmetic and is not followed here (experts, a scale of the logits, a
+    /// sliding window …) is no detail: another model would be run under this one's name.
+    fn refuse_unhonoured(&self) -> Result<(), ConfigError> {
+        let own =
+            self.metadata.0.iter().filter_map(|(key, value)| Some((key, key.strip_prefix(PREFIX)?, value)));
+        for (key, name, value) in own {
+            let is_done_anyway = match value {
+                _ if HONOURED.contains(&name) => true,
+                Value::String(layout) if name == LAYOUT.0 => layout == LAYOUT.1,
+                value => match NEUTRAL.iter().find(|(known, _)| *known == name) {
+                    Some((_, done)) => {
+                        done == value || (value.is_nothing() && !matches!(value, Value::Bool(_)))
+                    }
+                    None => value.is_nothing(),
+                },
+            };
+            if !is_done_anyway {
+                let supported = format!("GGUF files of dense LLaMA models without this key; {ELSEWHERE}");
+                return Err(self.unsupported(&shown(key.as_str()), value.to_string(), &supported));
+            }
+        }
+        Ok(())
     }
 
     fn count(&self, key: &str) -> Result<Option<usize>, ConfigError> {
@@ -162,7 +226,6 @@ impl Keys<'_> {
 mod tests {
     use super::*;
     use crate::weights::Dtype;
-    use crate::weights::gguf::Value;
 
     /// Metadata of a small model.
     fn metadata() -> Metadata {
@@ -239,6 +302,38 @@ mod tests {
         m.0.insert(kind.into(), Value::String("yarn".into()));
         let message = plain(&m).unwrap_err().to_string();
         assert!(message.contains("yarn") && message.contains("x.gguf"), "{message}");
+    }
+
+    #[test]
+    fn keys_that_would_change_the_arithmetic_are_refused_by_name() {
+        use Value::{Bool, Float, Integers, Unsigned};
+        let layout = |text: &str| Value::String(text.to_owned());
+        for (key, neutral, other) in [
+            ("expert_count", Unsigned(0), Unsigned(8)),
+            ("expert_used_count", Unsigned(0), Unsigned(2)),
+            ("attention.scale", Float(0.0), Float(0.25)),
+            ("logit_scale", Float(1.0), Float(0.0625)),
+            ("residual_scale", Float(0.0), Float(0.22)),
+            ("embedding_scale", Float(1.0), Float(12.0)),
+            ("attention.sliding_window", Unsigned(0), Unsigned(4096)),
+            ("attention.causal", Bool(true), Bool(false)),
+            ("attention.clamp_kqv", Float(0.0), Float(8.0)),
+            ("attention.max_alibi_bias", Float(0.0), Float(8.0)),
+            ("attn_logit_softcapping", Float(0.0), Float(50.0)),
+            ("final_logit_softcapping", Float(0.0), Float(30.0)),
+            ("rope.scaling.attn_factor", Float(1.0), Float(1.2)),
+            ("use_parallel_residual", Bool(false), Bool(true)),
+            ("pooling_type", Unsigned(0), Unsigned(1)),
+            ("attention.layer_indices", Integers(vec![]), Integers(vec![1])),
+            ("tensor_data_layout", layout("Meta AI original pth"), layout("reference")),
+        ] {
+            let key = format!("llama.{key}");
+            assert_eq!(plain(&with(&key, neutral)).unwrap(), plain(&metadata()).unwrap(), "{key}");
+            let error = plain(&with(&key, other)).unwrap_err();
+            assert!(error.to_string().contains(&key) && error.to_string().contains("x.gguf"), "{error}");
+        }
+        assert!(plain(&with("llama.rope.scaling.finetuned", Bool(true))).is_ok());
+        assert!(plain(&with("qwen2.attention.scale", Float(0.5))).is_ok(), "a key of another architecture");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Both spellings of rotary settings are read: `rope_theta` + `rope_scaling` of 2023–2025 files, and the
 //! newer `rope_parameters`, where theta and scaling sit in one object. Defaults are those of
-//! transformers' `LlamaConfig` and `BloomConfig`. Code named by `auto_map` is never looked at.
+//! transformers' `LlamaConfig` and `BloomConfig`; keys that these know nothing of change nothing there, nor here. Code named by `auto_map` is never looked at.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,10 +12,14 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 use super::fields::{self, JsonFields};
+use crate::base::recognise::dangling;
 use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// Base of the rotary frequencies where a file says nothing.
+const DEFAULT_THETA: f64 = 10_000.0;
 
 /// Reads and checks `config.json`.
 pub fn read(path: &Path) -> Result<ModelConfig, ConfigError> {
@@ -26,7 +30,13 @@ pub fn read(path: &Path) -> Result<ModelConfig, ConfigError> {
 pub fn read_map(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let file = path.display().to_string();
     let unreadable = |e: std::io::Error| match e.kind() {
-        ErrorKind::NotFound => ConfigError::Missing { file: file.clone() },
+        ErrorKind::NotFound => match dangling(path) {
+            Some(target) => {
+                let reason = format!("it is a link to {}, where there is nothing", target.display());
+                ConfigError::Unreadable { file: file.clone(), reason }
+            }
+            None => ConfigError::Missing { file: file.clone() },
+        },
         _ => ConfigError::Unreadable { file: file.clone(), reason: e.to_string() },
     };
     let about = fs::metadata(path).map_err(unreadable)?;
@@ -105,41 +115,82 @@ fn llama(fields: &JsonFields) -> Result<LlamaConfig, ConfigError> {
     Ok(config)
 }
 
-/// Theta and scaling, in either spelling.
+/// Theta and scaling, in either spelling. An older `rope_scaling` that says anything replaces a newer `rope_parameters` as a
+/// whole, theta included (`convert_rope_params_to_dict` of transformers; checked with 5.24).
 fn rope(fields: &JsonFields, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ConfigError> {
-    let newer = fields.object("rope_parameters")?;
-    let older = fields.object("rope_scaling")?;
-    let theta = match (&newer, fields.number("rope_theta")?) {
-        (Some(parameters), outer) => parameters.number("rope_theta")?.or(outer),
-        (None, outer) => outer,
+    turns_whole_heads(fields)?;
+    let older = fields.object("rope_scaling")?.filter(|older| !older.map.is_empty());
+    let outer = fields.number("rope_theta")?;
+    let Some(rope) = older.or(fields.object("rope_parameters")?) else {
+        return Ok((outer.unwrap_or(DEFAULT_THETA), RopeScaling::None));
     };
-    let scaling = match newer.or(older) {
-        Some(fields) => scaling(&fields, max_position_embeddings)?,
-        None => RopeScaling::None,
-    };
-    Ok((theta.unwrap_or(10_000.0), scaling))
+    let theta = rope.number("rope_theta")?.or(outer).unwrap_or(DEFAULT_THETA);
+    Ok((theta, scaling(fields, &rope, max_position_embeddings)?))
 }
 
-fn scaling(fields: &JsonFields, max_position_embeddings: usize) -> Result<RopeScaling, ConfigError> {
-    let kind = match fields.text("rope_type")? {
-        Some(kind) => Some(kind),
-        None => fields.text("type")?,
+/// LLaMA turns whole heads; versions of transformers disagree about files that say otherwise.
+fn turns_whole_heads(fields: &JsonFields) -> Result<(), ConfigError> {
+    match fields.number("partial_rotary_factor")?.filter(|&share| share != 1.0) {
+        Some(share) => {
+            let supported = "LLaMA models, which turn whole heads (1.0)";
+            Err(fields.unsupported("partial_rotary_factor", &share.to_string(), supported))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The rule of an object. What transformers takes for "no scaling" without a word, a factor without a type, is refused: one of
+/// the two was meant.
+fn scaling(
+    outer: &JsonFields,
+    rope: &JsonFields,
+    max_position_embeddings: usize,
+) -> Result<RopeScaling, ConfigError> {
+    for key in ["rope_type", "type"] {
+        if rope.map.get(key).is_some_and(Value::is_null) {
+            return Err(rope.wrong(key, "the name of a scaling, or no such key", "null"));
+        }
+    }
+    let kind = match (rope.text("rope_type")?, rope.text("type")?) {
+        // Which of the two counts depends on the version of transformers.
+        (Some(kind), Some(other)) if kind != other => {
+            return Err(rope.wrong("type", &format!("{kind:?} as rope_type says"), &format!("{other:?}")));
+        }
+        (kind, other) => kind.or(other),
     };
-    let needed = |key: &str| fields.number(key)?.ok_or_else(|| fields.wrong(key, "a number", "nothing"));
+    turns_whole_heads(rope)?;
+    let Some(kind) = kind else {
+        let silent = |key: &&String| !matches!(key.as_str(), "rope_theta" | "partial_rotary_factor");
+        return match rope.map.keys().find(silent) {
+            None => Ok(RopeScaling::None),
+            Some(key) => {
+                let expected = "the name of the scaling that the other keys belong to";
+                Err(rope.wrong("rope_type", expected, &format!("nothing beside {key}")))
+            }
+        };
+    };
+    let needed = |key: &str| rope.number(key)?.ok_or_else(|| rope.wrong(key, "a number", "nothing"));
     Ok(match kind {
-        None | Some("default") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear { factor: needed("factor")? },
-        Some("dynamic") => RopeScaling::Dynamic { factor: needed("factor")? },
-        Some("llama3") => RopeScaling::Llama3 {
-            factor: needed("factor")?,
-            low_freq_factor: needed("low_freq_factor")?,
-            high_freq_factor: needed("high_freq_factor")?,
-            original_max_position_embeddings: fields
-                .number("original_max_position_embeddings")?
-                .unwrap_or(max_position_embeddings as f64),
-        },
-        Some(other) => {
-            return Err(fields.unsupported("type", other, "default, linear, dynamic and llama3 scaling"));
+        "default" => RopeScaling::None,
+        "linear" => RopeScaling::Linear { factor: needed("factor")? },
+        "dynamic" => RopeScaling::Dynamic { factor: needed("factor")? },
+        "llama3" => {
+            let trained = "original_max_position_embeddings";
+            let (own, beside) = (rope.number(trained)?, outer.number(trained)?);
+            if let (Some(own), Some(beside)) = (own, beside)
+                && own != beside
+            {
+                return Err(outer.wrong(trained, &format!("{own} as the scaling says"), &beside.to_string()));
+            }
+            RopeScaling::Llama3 {
+                factor: needed("factor")?,
+                low_freq_factor: needed("low_freq_factor")?,
+                high_freq_factor: needed("high_freq_factor")?,
+                original_max_position_embeddings: own.or(beside).unwrap_or(max_position_embeddings as f64),
+            }
+        }
+        other => {
+            return Err(rope.unsupported("type", other, "default, linear, dynamic and llama3 scaling"));
         }
     })
 }
@@ -218,6 +269,34 @@ mod tests {
         assert_eq!((newer.rope_theta, newer.rope_scaling), (5e5, RopeScaling::Linear { factor: 4.0 }));
     }
 
+    /// Checked with transformers 5.24: the theta and first frequencies of `LlamaForCausalLM` for the same files.
+    #[test]
+    fn an_older_scaling_replaces_newer_parameters_as_a_whole() {
+        let newer = json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0});
+        let linear = |factor| RopeScaling::Linear { factor };
+        for (changes, theta, scaling) in [
+            (json!({"rope_scaling": {"type": "linear", "factor": 2.0}}), 10_000.0, linear(2.0)),
+            (
+                json!({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 300.0}),
+                300.0,
+                linear(2.0),
+            ),
+            (json!({"rope_scaling": {"rope_type": "default"}}), 10_000.0, RopeScaling::None),
+            (
+                json!({"rope_scaling": {"rope_type": "linear", "factor": 2.0, "rope_theta": 77.0}, "rope_theta": 300.0}),
+                77.0,
+                linear(2.0),
+            ),
+            (json!({"rope_scaling": null, "rope_theta": 300.0}), 5000.0, linear(4.0)),
+            (json!({"rope_scaling": {}}), 5000.0, linear(4.0)),
+        ] {
+            let mut both = changes.clone();
+            both["rope_parameters"] = newer.clone();
+            let config = parse(both).unwrap();
+            assert_eq!((config.rope_theta, config.rope_scaling), (theta, scaling), "{changes}");
+        }
+    }
+
     #[test]
     fn what_is_absent_takes_the_defaults_of_transformers() {
         let config = parse(json!({"num_key_value_heads": null, "rms_norm_eps": null})).unwrap();
@@ -241,6 +320,34 @@ mod tests {
             (json!({"rope_scaling": {"type": "linear"}}), "rope_scaling.factor"),
             (json!({"rope_scaling": {"type": "linear", "factor": 0}}), "rope_scaling"),
             (json!({"rope_scaling": 4}), "rope_scaling"),
+            (json!({"rope_scaling": {"factor": 2.0}}), "rope_scaling.rope_type"),
+            (json!({"rope_parameters": {"factor": 2.0, "rope_theta": 1e4}}), "rope_parameters.rope_type"),
+            (json!({"rope_scaling": {"type": null, "factor": 2.0}}), "rope_scaling.type"),
+            (
+                json!({"rope_scaling": {"rope_type": null, "type": "linear", "factor": 2.0}}),
+                "rope_scaling.rope_type",
+            ),
+            (
+                json!({"rope_scaling": {"rope_type": "linear", "type": "dynamic", "factor": 2}}),
+                "rope_scaling.type",
+            ),
+            (
+                json!({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4}}}),
+                "full_attention",
+            ),
+            (
+                json!({"rope_parameters": {"partial_rotary_factor": 0.5}}),
+                "rope_parameters.partial_rotary_factor",
+            ),
+            (
+                json!({"rope_scaling": {"type": "default"}, "partial_rotary_factor": 0.25}),
+                "partial_rotary_factor",
+            ),
+            (
+                json!({"original_max_position_embeddings": 4096, "rope_scaling": {"rope_type": "llama3", "factor": 8,
+                       "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}}),
+                "original_max_position_embeddings",
+            ),
         ] {
             let message = parse(changes).unwrap_err().to_string();
             assert!(message.contains("config.json") && message.contains(key), "{key}: {message}");

@@ -10,6 +10,12 @@ use super::fields::{self, JsonFields};
 use super::limits::{MAX_LAYERS, MAX_VOCABULARY, MAX_WIDTH};
 use super::{ConfigError, LlamaConfig, RopeScaling};
 
+/// Base of the rotary frequencies of LLaMA and Llama 2.
+const THETA: f64 = 10_000.0;
+/// That of Code Llama.
+const CODE_LLAMA_THETA: f64 = 1e6;
+/// Rows of Llama 3's vocabulary.
+const LLAMA_3_VOCABULARY: usize = 128_256;
 /// The file's name.
 pub const PARAMS_FILE: &str = "params.json";
 
@@ -57,7 +63,8 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
         let expected = format!("an MLP of at most {MAX_WIDTH} units");
         return Err(fields.wrong("ffn_dim_multiplier", &expected, &intermediate_size.to_string()));
     }
-    let rope_theta = fields.between("rope_theta", 1.0, 1e12)?.unwrap_or(10_000.0);
+    let rope_theta = fields.between("rope_theta", 1.0, 1e12)?.unwrap_or(THETA);
+    refuse_llama_3(&fields, rope_theta, vocabulary.unwrap_or(rows))?;
     let is_later = kv_heads.is_some() || multiplier.is_some();
     let config = LlamaConfig {
         vocab_size: vocabulary.unwrap_or(rows),
@@ -79,6 +86,20 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
     Ok(config)
 }
 
+/// Llama 3 has another context, other special ids and a vocabulary in another format than every earlier release of Meta's, and
+/// its file says none of it.
+fn refuse_llama_3(fields: &JsonFields, theta: f64, vocabulary: usize) -> Result<(), ConfigError> {
+    let supported = "Meta's files of LLaMA, Llama 2 and Code Llama; fetch this model (Llama 3 or later) as safetensors, in the \
+                     layout of Hugging Face";
+    if vocabulary == LLAMA_3_VOCABULARY {
+        return Err(fields.unsupported("vocab_size", &vocabulary.to_string(), supported));
+    }
+    if theta != THETA && theta != CODE_LLAMA_THETA {
+        return Err(fields.unsupported("rope_theta", &theta.to_string(), supported));
+    }
+    Ok(())
+}
+
 /// Units of the MLP: two thirds of four times the width, by the multiplier if there is one, rounded up to a multiple.
 pub fn intermediate_size(dim: usize, multiple_of: usize, multiplier: Option<f64>) -> usize {
     let units = 8 * dim / 3;
@@ -91,7 +112,7 @@ pub fn intermediate_size(dim: usize, multiple_of: usize, multiplier: Option<f64>
 /// the first generation had. Code Llama, with its own theta, has 16384.
 fn context(dim: usize, eps: f64, theta: f64, is_later: bool) -> usize {
     let small_llama_2 = eps == 1e-5 && matches!(dim, 4096 | 5120);
-    if theta > 10_000.0 {
+    if theta == CODE_LLAMA_THETA {
         16_384
     } else if is_later || small_llama_2 {
         4096
@@ -171,6 +192,24 @@ mod tests {
         assert_eq!(parse(&scaled).unwrap_err().class(), Some(FaultKind::Unsupported));
         for unscaled in ["false", "null"] {
             assert_eq!(parse(&scaled.replace("true", unscaled)).unwrap(), parse(good).unwrap(), "{unscaled}");
+        }
+    }
+
+    #[test]
+    fn llama_3_is_told_from_code_llama() {
+        let file = |more: &str| {
+            parse(&format!(r#"{{"dim": 4096, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-05, {more}}}"#))
+        };
+        assert!(file(r#""rope_theta": 1000000.0, "vocab_size": 32016"#).is_ok());
+        let third = r#""n_kv_heads": 8, "vocab_size": 128256, "multiple_of": 1024, "ffn_dim_multiplier": 1.3,
+            "rope_theta": 500000.0"#;
+        for params in [third, r#""rope_theta": 500000.0"#, r#""vocab_size": 128256"#] {
+            let error = file(params).unwrap_err();
+            assert_eq!(error.class(), Some(FaultKind::Unsupported));
+            assert!(
+                error.to_string().contains("Llama 3") && error.to_string().contains(PARAMS_FILE),
+                "{error}"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A product `[m, k] · [k, n]` is `2·m·k·n` operations. Norms, rotations and softmax are left out: they are a few
 //! per cent. The time is a forecast from a measured speed and nothing more.
 
+use super::placement::REST;
 use super::score::LOGIT_ROWS;
 use super::{Placement, PlannedWave, ScoreRequest};
 use crate::config::ModelConfig;
@@ -19,16 +20,19 @@ pub struct MemoryPlan {
     pub keys_and_values: u64,
     /// Buffers of a layer.
     pub buffers: u64,
-    /// Hidden states whose logits are made at a time, and what is kept of these.
+    /// The program, prompts, answers and buffers of threads: what a placement sets aside, or what `logits` and `tokens` take if
+    /// that is more.
+    pub rest: u64,
+    /// Hidden states whose logits are made at a time, and what is kept of these; a part of `rest`.
     pub logits: u64,
-    /// Tokens of all requests and of all waves.
+    /// Tokens of all requests and of all waves; a part of `rest`.
     pub tokens: u64,
 }
 
 impl MemoryPlan {
     /// Everything together.
     pub fn total(self) -> u64 {
-        let parts = [self.weights, self.wave, self.buffers, self.logits, self.tokens];
+        let parts = [self.weights, self.wave, self.buffers, self.rest];
         let total = parts.into_iter().try_fold(0u64, u64::checked_add);
         total.expect("a model that was placed, and tokens that are in memory")
     }
@@ -77,14 +81,17 @@ pub fn memory(
         request.continuation.len() as u64 + if own { request.context.len() as u64 } else { 0 }
     });
     let listed: u64 = listed.sum();
+    // Before and after the norm.
+    let logits = floats(product(rows, 2 * config.hidden_size() as u64));
+    let tokens = floats(listed + computed(waves));
     MemoryPlan {
         weights: placement.weights,
         wave: product(largest, footprint.per_token),
         keys_and_values: product(largest, footprint.keys_and_values_per_token),
         buffers: footprint.buffers,
-        // Before and after the norm.
-        logits: floats(product(rows, 2 * config.hidden_size() as u64)),
-        tokens: floats(listed + computed(waves)),
+        rest: REST.max(logits.checked_add(tokens).expect("tokens that are in memory")),
+        logits,
+        tokens,
     }
 }
 
@@ -179,7 +186,13 @@ mod tests {
         assert_eq!((memory.buffers, memory.logits), (1000, 4 * 3 * 2 * 8));
         // Two separate lists of three, one of one, four continuation tokens, four computed.
         assert_eq!(memory.tokens, 4 * (3 + 3 + 1 + 4 + 4));
-        assert_eq!(memory.total(), 107 + 44 + 1000 + memory.logits + memory.tokens);
+        // What is set aside for the program is more than logits and tokens take.
+        assert_eq!((memory.rest, memory.total()), (REST, 107 + 44 + 1000 + REST));
+        assert_eq!(
+            placement.total - memory.total(),
+            11 * (placement.wave_tokens as u64 - 4),
+            "the terms are the same"
+        );
         let seconds = work.seconds(Speed { linear: work.linear / 3.0, attention: work.attention * 2.0 });
         assert!((seconds - 3.5).abs() < 1e-12);
     }

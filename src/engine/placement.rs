@@ -2,8 +2,9 @@
 
 use crate::model::{Footprint, Residence};
 
-/// What a run needs beside weights and waves: programs, prompts, answers, buffers of threads.
-const REST: u64 = 192 << 20;
+/// What a run needs beside weights, waves and a layer's buffers: the program, prompts, answers, buffers of threads. It is
+/// set aside whoever plans.
+pub(super) const REST: u64 = 192 << 20;
 /// Activations of a wave whose model is in memory; larger waves gain nothing.
 const RESIDENT_WAVE: u64 = 512 << 20;
 /// The smallest default wave in tokens, and the largest for a model in memory and for one that is read for every wave.
@@ -24,18 +25,35 @@ pub struct Placement {
     pub total: u64,
 }
 
-/// Too little memory even for one small wave.
+/// Too little memory even for one small wave, with every term of what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the model needs {} of memory even when its layers are read from the disk for every pass, and {} may be used; \
-     close other programs, raise --memory, or take smaller waves (--batch-tokens) or a smaller model",
-    gibibytes(*needed), gibibytes((*available).into())
+    "the model needs {} of memory{}: weights {}, a wave of {wave_tokens} tokens {}, buffers of a layer {}, the program, prompts \
+     and answers {}; {} may be used; close other programs, raise --memory, or take smaller waves (--batch-tokens) or a \
+     smaller model",
+    amount(*needed),
+    if *residence == Residence::Disk { " even when its layers are read from the disk for every pass" } else { "" },
+    amount(*weights),
+    amount(*wave),
+    amount((*buffers).into()),
+    amount(REST.into()),
+    amount((*available).into())
 )]
 pub struct TooLarge {
-    /// The least that would do.
+    /// The least that would do, the sum of the terms.
     pub needed: u128,
     /// What may be used.
     pub available: u64,
+    /// Where the layers would be.
+    pub residence: Residence,
+    /// Bytes of weights.
+    pub weights: u128,
+    /// Tokens of the smallest wave.
+    pub wave_tokens: usize,
+    /// Bytes of its activations.
+    pub wave: u128,
+    /// Bytes of a layer's buffers.
+    pub buffers: u64,
 }
 
 impl Placement {
@@ -70,12 +88,16 @@ impl Placement {
         // Nothing, where what is fixed takes all of it.
         let room = wide(available).saturating_sub(fixed) as u64;
         let wave_tokens = wave_tokens.unwrap_or_else(|| wave_tokens_in(room, footprint.per_token, residence));
-        let total = fixed + wide(footprint.per_token) * wave_tokens as u128;
+        let wave = wide(footprint.per_token) * wave_tokens as u128;
+        let total = fixed + wave;
         match (u64::try_from(weights), u64::try_from(total)) {
             (Ok(weights), Ok(total)) if total <= available => {
                 Ok(Self { residence, wave_tokens, weights, total })
             }
-            _ => Err(TooLarge { needed: total, available }),
+            _ => {
+                let (needed, buffers) = (total, footprint.buffers);
+                Err(TooLarge { needed, available, residence, weights, wave_tokens, wave, buffers })
+            }
         }
     }
 }
@@ -90,9 +112,14 @@ fn wave_tokens_in(room: u64, per_token: u64, residence: Residence) -> usize {
     tokens as usize
 }
 
-/// Bytes in the unit of memories.
-pub(crate) fn gibibytes(bytes: u128) -> String {
-    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+/// Bytes as people compare them: in MiB up to 10 GiB, so that two amounts that differ look different.
+pub fn amount(bytes: u128) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 10_240.0 {
+        format!("{mebibytes:.2} MiB")
+    } else {
+        format!("{:.2} GiB", mebibytes / 1024.0)
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +192,23 @@ mod tests {
     #[test]
     fn too_little_is_refused_with_the_numbers() {
         let message = Placement::decide(&thirteen(), GIB, None, None).unwrap_err().to_string();
-        assert!(message.contains("1.0 GiB may be used") && message.contains("--memory"), "{message}");
+        for words in [
+            "1024.00 MiB may be used",
+            "--memory",
+            "weights 2068.00 MiB",
+            "answers 192.00 MiB",
+            "from the disk",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        let TooLarge { needed, weights, wave, buffers, .. } =
+            Placement::decide(&thirteen(), GIB, None, None).unwrap_err();
+        assert_eq!(needed, weights + wave + u128::from(buffers + REST), "the terms are the sum");
+    }
+
+    #[test]
+    fn amounts_that_differ_look_different() {
+        let shown = [192 << 20, 200_000_000, 1 << 20, 26 << 30].map(amount);
+        assert_eq!(shown, ["192.00 MiB", "190.73 MiB", "1.00 MiB", "26.00 GiB"]);
     }
 }

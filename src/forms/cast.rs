@@ -7,10 +7,7 @@
 use std::path::PathBuf;
 
 use super::{HfModel, Renamed};
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
-
-/// A buffer that `transformers` stored with the weights until 2023. It follows from the configuration.
-const BUFFER: &str = "rotary_emb.inv_freq";
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError, is_buffer};
 
 /// A source whose float tensors are of one type.
 #[derive(Debug)]
@@ -72,14 +69,9 @@ impl HfModel {
     }
 }
 
-/// `inner` without the rotary embedding's buffers (`rotary_emb.inv_freq`).
+/// `inner` without what is no weight: buffers that follow from the configuration.
 pub fn without_buffers<S: TensorSource>(inner: S) -> Renamed<S> {
-    Renamed::only(inner, |name| !is_buffer(name))
-}
-
-/// Whether a tensor is a buffer that follows from the configuration: the frequencies of the rotary embedding.
-pub fn is_buffer(name: &str) -> bool {
-    name.ends_with(BUFFER)
+    Renamed::only(inner, |info| !is_buffer(info))
 }
 
 #[cfg(test)]

@@ -50,16 +50,19 @@ impl MetaAsHf {
     /// contradicts the tensors or they each other; [`FormError::Config`] for a value that no model has.
     pub fn open(folder: &Path) -> Result<Self, FormError> {
         let config_path = folder.join(PARAMS_FILE);
+        // What no model has, and what is not read here, is said before what is missing.
+        let bytes = read_params(&config_path);
+        let parameters = |bytes: &[u8], rows| params::read(bytes, rows, &config_path.display().to_string());
+        if let Ok(bytes) = &bytes {
+            parameters(bytes, 1)?;
+        }
         let shards = MetaShards::open(folder)?;
-        let bytes = read_params(&config_path)?;
+        let bytes = bytes?;
         let rows = shards.info("tok_embeddings.weight").and_then(|info| info.shape.first().copied());
-        let parameters = |rows| params::read(&bytes, rows, &config_path.display().to_string());
         let Some(rows) = rows else {
-            // What no model has is said before what is missing.
-            parameters(1)?;
             return Err(missing(&shards, "tok_embeddings.weight").into());
         };
-        let config = parameters(rows)?;
+        let config = parameters(&bytes, rows)?;
         let dtype = check(&config, &shards)?;
         let fault = |info: &TensorInfo, expected: String, found: String| {
             let fault = Fault::new(folder, FaultKind::InconsistentHeader, expected, found);

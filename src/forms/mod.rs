@@ -16,8 +16,10 @@ mod renamed;
 pub(crate) mod rows;
 #[cfg(test)]
 pub(crate) mod sample;
+mod tied;
+mod unread;
 
-pub use cast::{Cast, is_buffer, without_buffers};
+pub use cast::{Cast, without_buffers};
 pub use error::FormError;
 pub use gguf::GgufAsHf;
 pub(crate) use gguf::ROPE_FACTORS;
@@ -26,3 +28,6 @@ pub(crate) use model::prevailing;
 pub use model::{HfModel, Sidecar, SidecarContent, Stated};
 pub use open::{Opened, TokenizerSource, open};
 pub use renamed::Renamed;
+pub(crate) use tied::{about_other_head, has_other_head};
+pub use unread::refuse_unread;
+pub(crate) use unread::{advice_about, unread};

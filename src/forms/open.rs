@@ -8,11 +8,14 @@ use serde_json::{Map, Value};
 
 use super::bloom_names::with_bloom_names;
 use super::model::{MAX_SIDECAR, Stated};
+use super::tied::with_embedding;
 use super::{FormError, GgufAsHf, HfModel, MetaAsHf, Sidecar, SidecarContent};
+use crate::base::fault::{Fault, FaultKind};
+use crate::base::recognise::{dangling, is_apple_double};
 use crate::config::{ConfigError, ModelConfig, hf};
 use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
 use crate::weights::gguf::Metadata;
-use crate::weights::{self, GgufFile, MetaShards, TensorSource, is_gguf};
+use crate::weights::{self, GgufFile, MetaShards, TensorSource, WeightsError, is_gguf};
 
 /// The file of a model's shape and constants.
 const CONFIG_FILE: &str = "config.json";
@@ -100,19 +103,30 @@ pub fn open(path: &Path) -> Result<Opened, FormError> {
 fn open_hf(path: &Path, folder: &Path) -> Result<Opened, FormError> {
     // The weights first: their error says what a model's folder or file has to be.
     let tensors = weights::open(path)?;
+    weights::refuse_placeholders(tensors.as_ref(), path)?;
+    refuse_wrapped(tensors.as_ref(), path)?;
     let config = folder.join(CONFIG_FILE);
     // As in `transformers`, unless the configuration says otherwise; one that cannot be read is told when it is asked for.
     let is_tied = || match hf::read(&config) {
         Ok(ModelConfig::Bloom(config)) => config.tie_word_embeddings,
         _ => true,
     };
+    let tensors = with_bloom_names(tensors, is_tied)?;
     Ok(Opened {
         path: path.to_owned(),
-        tensors: with_bloom_names(tensors, is_tied)?,
+        tensors: with_embedding(tensors, path, || Some(hf::read(&config).ok()?.shape())),
         config_name: config.display().to_string(),
         tokenizer: TokenizerSource::Folder(folder.to_owned()),
         config: Config::Json(config),
     })
+}
+
+/// Names that a tool put something before are those of no model, and the tool is the news.
+fn refuse_wrapped(tensors: &dyn TensorSource, path: &Path) -> Result<(), WeightsError> {
+    let Some((prefix, who, advice)) = weights::wrapper(tensors, false) else { return Ok(()) };
+    let expected = "tensors under the names of transformers, such as model.norm.weight";
+    let found = format!("names that all begin with {prefix:?}: {who}");
+    Err(Fault::new(path, FaultKind::Unsupported, expected, found).advice(advice).into())
 }
 
 fn open_meta(folder: &Path) -> Result<Opened, FormError> {
@@ -250,7 +264,7 @@ fn parent(file: &Path) -> &Path {
 /// The GGUF file of a folder that has exactly one.
 fn only_gguf(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut ggufs = files.filter(|file| is_gguf(file));
+    let mut ggufs = files.filter(|file| is_gguf(file) && !is_apple_double(file));
     ggufs.next().filter(|_| ggufs.next().is_none())
 }
 
@@ -260,6 +274,13 @@ fn sidecars(folder: &Path) -> Vec<Sidecar> {
 
 fn sidecar(folder: &Path, name: &str) -> Option<Sidecar> {
     let path = folder.join(name);
+    if let Some(target) = dangling(&path) {
+        tracing::warn!(
+            "{}: a link to {}, where there is nothing: the model is taken without it",
+            path.display(),
+            target.display()
+        );
+    }
     let about = fs::metadata(&path).ok()?;
     let small = about.is_file() && about.len() <= MAX_SIDECAR;
     small.then(|| Sidecar { name: name.to_owned(), content: SidecarContent::File(path) })

@@ -17,6 +17,8 @@ pub struct Renamed<S> {
     infos: Vec<TensorInfo>,
     /// The name of each in `inner`, and the heads within which its rows are put in order.
     origins: Vec<(String, Option<usize>)>,
+    /// What is odd about the inner source, and about its names.
+    warnings: Vec<String>,
 }
 
 /// What a tensor of the inner source becomes.
@@ -45,17 +47,25 @@ impl<S: TensorSource> Renamed<S> {
         }
         tensors.sort_by(|a, b| a.0.name.cmp(&b.0.name));
         let (infos, origins) = tensors.into_iter().unzip();
-        Ok(Self { inner, infos, origins })
+        let warnings = inner.warnings().to_vec();
+        Ok(Self { inner, infos, origins, warnings })
     }
 
     /// `inner` with those tensors that `keep` accepts, under their own names.
-    pub(crate) fn only(inner: S, keep: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn only(inner: S, keep: impl Fn(&TensorInfo) -> bool) -> Self {
         let own = |info: &TensorInfo| {
-            let kept = keep(&info.name).then(|| NewName { name: info.name.clone(), heads: None });
+            let kept = keep(info).then(|| NewName { name: info.name.clone(), heads: None });
             Ok::<_, std::convert::Infallible>(kept)
         };
         let Ok(only) = Self::with_names(inner, own);
         only
+    }
+
+    /// The same with something that is odd about its names; it is said at once, too.
+    pub(crate) fn warning(mut self, warning: String) -> Self {
+        tracing::warn!("{warning}");
+        self.warnings.push(warning);
+        self
     }
 
     /// The source under its own names.
@@ -97,6 +107,6 @@ impl<S: TensorSource> TensorSource for Renamed<S> {
     }
 
     fn warnings(&self) -> &[String] {
-        self.inner.warnings()
+        &self.warnings
     }
 }

@@ -9,7 +9,7 @@ use crate::base::stop::Stop;
 use crate::config::ModelConfig;
 use crate::forms::{self, FormError, TokenizerSource};
 use crate::kernels::MatMul;
-use crate::weights::TensorSource;
+use crate::weights::{TensorSource, WeightsError};
 
 /// Weights under HF names, with the configuration that belongs to them.
 pub struct Checkpoint {
@@ -29,11 +29,13 @@ impl Checkpoint {
     /// Opens a model in any form; see [`forms::open`].
     ///
     /// # Errors
-    /// What the form's reader reports, and a configuration that no model has or that does not run here.
+    /// What the form's reader reports, a configuration that no model has or that does not run here, and tensors that its
+    /// network would not read.
     pub fn open(path: &Path) -> Result<Self, FormError> {
         let opened = forms::open(path)?;
         let config = opened.config()?;
         let forms::Opened { path, tensors, config_name, tokenizer, .. } = opened;
+        forms::refuse_unread(tensors.as_ref(), &config.shape(), &config_name).map_err(WeightsError::from)?;
         Ok(Self { path, weights: tensors.into(), config, config_name, tokenizer })
     }
 

@@ -2,7 +2,6 @@
 //!
 //! What a tensor is called and which shape it has says the [`Shape`]; `llama` and `bloom` ask for parts by name.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ndarray::Array1;
@@ -10,7 +9,7 @@ use ndarray::Array1;
 use super::{Layers, Linear, ModelError, Norm, Residence};
 use crate::base::stop::Stop;
 use crate::config::{HEAD, ModelConfig, ModuleShape, Shape};
-use crate::forms::is_buffer;
+use crate::forms::{about_other_head, has_other_head, refuse_unread};
 use crate::kernels::{MatMul, StoredMatrix};
 use crate::weights::{Access, TensorSource, TensorView, WeightsError};
 
@@ -96,7 +95,7 @@ impl Reader {
         self,
         read: impl Fn(&Reader, usize) -> Result<L, ModelError> + Send + Sync + 'static,
     ) -> Result<Layers<L>, ModelError> {
-        self.warn_about_leftovers();
+        refuse_unread(self.source.as_ref(), &self.shape, &self.config_name).map_err(WeightsError::from)?;
         let count = self.shape.num_hidden_layers;
         let residence = self.residence;
         let read =
@@ -133,7 +132,9 @@ impl Reader {
         let name = format!("{}{}.weight", self.shape.prefix, part.name);
         let embedding = self.matrix(&name, part)?.into_owned();
         let head = if self.shape.tie_word_embeddings {
-            self.warn_about_other_head(&name);
+            if has_other_head(self.source.as_ref(), &self.shape) {
+                tracing::warn!("{}: {}", self.place(), about_other_head(&self.config_name));
+            }
             Linear::new(self.matmul.as_ref(), &embedding, None)
         } else {
             let name = format!("{HEAD}.weight");
@@ -147,49 +148,6 @@ impl Reader {
 
     fn place(&self) -> String {
         self.source.files().first().map_or_else(|| "weights".to_owned(), |file| file.display().to_string())
-    }
-
-    /// transformers ties the head whatever the file says; a different head would silently be lost.
-    fn warn_about_other_head(&self, embedding: &str) {
-        let (Ok(head), Ok(embedding)) = (self.source.tensor("lm_head.weight"), self.source.tensor(embedding))
-        else {
-            return;
-        };
-        // Bytes are compared in the file: the matrices can have gigabytes.
-        let same = if head.info.dtype == embedding.info.dtype {
-            head.data == embedding.data
-        } else {
-            matches!((head.to_f32(), embedding.to_f32()), (Ok(head), Ok(embedding)) if head == embedding)
-        };
-        if !same {
-            tracing::warn!(
-                "{}: {} says that the output matrix is the embedding, but lm_head.weight differs from it; \
-                 the embedding is used",
-                self.place(),
-                self.config_name
-            );
-        }
-    }
-
-    /// Notes tensors of blocks that the configuration does not have.
-    fn warn_about_leftovers(&self) {
-        let layers = self.shape.num_hidden_layers;
-        let beyond: BTreeSet<&str> = self
-            .source
-            .tensors()
-            .iter()
-            .map(|info| info.name.as_str())
-            .filter(|name| self.shape.block_of(name).is_some_and(|index| index >= layers) && !is_buffer(name))
-            .collect();
-        if let Some(first) = beyond.first() {
-            tracing::warn!(
-                "{}: {} tensors belong to layers beyond the {} of {} (first: {first}); they are not used",
-                self.place(),
-                beyond.len(),
-                layers,
-                self.config_name
-            );
-        }
     }
 }
 

@@ -48,10 +48,12 @@ use crate::base::digest::{Sha256, of_reader};
 use crate::base::fault::Refusal;
 use crate::base::progress::{self, Progress, Silent, Unit};
 use crate::config::{LlamaConfig, ModelConfig};
-use crate::forms::{Cast, FormError, HfModel, without_buffers};
+use crate::forms::{
+    Cast, FormError, HfModel, about_other_head, has_other_head, refuse_unread, without_buffers,
+};
 use crate::rebuild::{BuildRecord, InputFile, InputRecord};
 use crate::weights::safetensors::{FileLayout, PlannedTensor};
-use crate::weights::{self, Dtype, TensorInfo, TensorSource};
+use crate::weights::{self, Dtype, TensorInfo, TensorSource, WeightsError};
 
 /// The hub's customary limit of one file.
 pub const SHARD_BYTES: u64 = 5_000_000_000;
@@ -106,8 +108,7 @@ pub struct WrittenModel {
     pub elapsed: Duration,
 }
 
-/// Writes `model` as a folder in Hugging Face's layout, with `lineage` in its `zoo.lock.yaml`. Buffers of the rotary
-/// embedding are left out.
+/// Writes `model` as a folder in Hugging Face's layout, with `lineage` in its `zoo.lock.yaml`. Buffers are left out.
 ///
 /// At most two tensors are in memory at a time: while one is written and hashed, the next is computed. An interrupted
 /// call is gone on with by the next one that asks for the same work, and started over by one that asks for other
@@ -127,6 +128,10 @@ pub fn write_model(
     progress: &dyn Progress,
 ) -> Result<WrittenModel, FormError> {
     let began = Instant::now();
+    // Of a model of another kind nothing is known but its tensors, and these are copied.
+    if let Ok(config) = model.configuration() {
+        refuse_unread(&model.tensors, &config.shape(), &model.config_name).map_err(WeightsError::from)?;
+    }
     let kept = without_buffers(&model.tensors);
     let source: Box<dyn TensorSource + '_> = match options.dtype {
         Some(dtype) => Box::new(Cast::new(kept, dtype)?),
@@ -187,7 +192,14 @@ pub fn write_model(
 /// Another kind of model, or a configuration that no model has.
 fn llama(model: &HfModel, format: &str) -> Result<LlamaConfig, FormError> {
     match model.configuration()? {
-        ModelConfig::Llama(config) => Ok(config),
+        ModelConfig::Llama(config) => {
+            let shape = config.shape();
+            refuse_unread(&model.tensors, &shape, &model.config_name).map_err(WeightsError::from)?;
+            if has_other_head(&model.tensors, &shape) {
+                tracing::warn!("{}: {}", model.path.display(), about_other_head(&model.config_name));
+            }
+            Ok(config)
+        }
         other => {
             let place = format!("{}: model_type", model.config_name);
             let advice = format!("only LLaMA models are written as {format}: write this one as safetensors");

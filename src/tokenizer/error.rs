@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::wire::WireError;
-use crate::base::fault::{FaultKind, Refusal, shown};
+use crate::base::fault::{Fault, FaultKind, Refusal, shown};
+use crate::base::recognise::{stand_in, without_mark};
 use crate::weights::gguf::MetadataKindError;
 
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
@@ -110,7 +111,17 @@ impl TokenizerError {
     }
 }
 
-/// The content of a JSON file.
+/// The content of a JSON file. A byte order mark before it is passed over.
 pub(super) fn from_json<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, TokenizerError> {
-    serde_json::from_slice(bytes).map_err(|source| TokenizerError::Json { file: file.to_owned(), source })
+    serde_json::from_slice(without_mark(bytes)).map_err(|source| match stand_in(bytes) {
+        Some(stand_in) => stand_in.fault(file, "a JSON file").into(),
+        None => TokenizerError::Json { file: file.to_owned(), source },
+    })
+}
+
+/// What is no tokenizer's file at all.
+impl From<Box<Fault>> for TokenizerError {
+    fn from(fault: Box<Fault>) -> Self {
+        TokenizerError::Refused { kind: fault.kind, message: fault.to_string() }
+    }
 }

@@ -241,6 +241,15 @@ impl Tokenizer {
         }
     }
 
+    /// Rows of an embedding that texts need: one for each id, but none for a padding token behind all others, which no text
+    /// becomes.
+    pub fn rows_needed(&self) -> usize {
+        let all = self.vocab_size();
+        let is_padding = all > 0 && self.pad().is_some_and(|pad| pad as usize == all - 1);
+        let has_other_part = [self.bos(), self.eos(), self.unk()].contains(&self.pad());
+        if is_padding && !has_other_part { all - 1 } else { all }
+    }
+
     /// SHA-256 in hexadecimal: of `tokenizer.json` or `tokenizer.model`, or of all that decides ids in GGUF metadata.
     pub fn sha256(&self) -> &str {
         &self.sha256

@@ -4,11 +4,14 @@
 //! family uses is accepted: byte-pair models without a character map. Anything else is refused by name, since
 //! encoding it with the wrong rules would give wrong ids without a sign.
 
+use std::path::Path;
+
 use super::TokenizerError;
 use super::model_writer::{BPE, DENORMALIZER, NORMALIZER, PIECES, TRAINER};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
 use super::wire::{WireError, WireField, WireReader, WireValue};
 use crate::base::fault::FaultKind;
+use crate::base::recognise::stand_in;
 
 /// The vocabulary of a model file and how text is prepared for it.
 #[derive(Debug)]
@@ -42,6 +45,19 @@ struct Spec {
 impl ModelProto {
     /// Reads a whole file. `place` names it in errors.
     pub fn parse(place: &str, bytes: &[u8]) -> Result<ModelProto, TokenizerError> {
+        if let Some(stand_in) = stand_in(bytes).filter(|_| !bytes.is_empty()) {
+            return Err(stand_in.fault(Path::new(place), "a SentencePiece model").into());
+        }
+        if is_tiktoken(bytes) {
+            let supported = "SentencePiece models; fetch tokenizer.json of this model (Llama 3 or later) from its release in \
+                             the layout of Hugging Face";
+            return Err(TokenizerError::unsupported(
+                place,
+                "the whole file",
+                "a vocabulary of tiktoken",
+                supported,
+            ));
+        }
         let Parts { pieces, spec, .. } = parts(place, bytes)?;
         if pieces.is_empty() {
             let expected = "the pieces of a vocabulary";
@@ -67,6 +83,21 @@ impl ModelProto {
             vocabulary,
         })
     }
+}
+
+/// Whether a file is a list of tokens in base64 with their ranks, which Meta calls `tokenizer.model` since Llama 3.
+fn is_tiktoken(bytes: &[u8]) -> bool {
+    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let Some((token, rank)) =
+        std::str::from_utf8(first).ok().and_then(|line| line.trim_end().split_once(' '))
+    else {
+        return false;
+    };
+    let base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    !token.is_empty()
+        && token.len().is_multiple_of(4)
+        && token.chars().all(base64)
+        && rank.parse::<u32>().is_ok()
 }
 
 /// What stands in the file of a model of any type.
@@ -311,6 +342,23 @@ pub(super) mod tests {
         let file = model_file(&pieces(&[]), &[(3, 2), (35, 1)], &[(3, 0)]);
         let model = ModelProto::parse("x.model", &file).unwrap();
         assert!(!model.add_dummy_prefix && model.remove_extra_whitespaces);
+    }
+
+    #[test]
+    fn what_is_no_sentencepiece_model_is_named() {
+        let refused = |bytes: &[u8]| ModelProto::parse("a/tokenizer.model", bytes).unwrap_err();
+        let tiktoken = refused(b"IQ== 0\nIg== 1\nIw== 2\n");
+        assert_eq!(tiktoken.class(), FaultKind::Unsupported);
+        assert!(
+            tiktoken.to_string().contains("tiktoken") && tiktoken.to_string().contains("Llama 3"),
+            "{tiktoken}"
+        );
+        let pointer = refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+        assert!(
+            pointer.to_string().contains("a/tokenizer.model") && pointer.to_string().contains("Git LFS"),
+            "{pointer}"
+        );
+        assert!(!is_tiktoken(b"IQ==") && !is_tiktoken(b"\n\x0e\n") && !is_tiktoken(b"a b c"));
     }
 
     #[test]

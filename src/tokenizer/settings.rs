@@ -16,6 +16,7 @@ use super::TokenizerError;
 use super::error::from_json;
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
+use crate::base::recognise::dangling_fault;
 
 /// Bytes of a settings file that are read at most.
 const MAX_SETTINGS: u64 = 64 << 20;
@@ -142,7 +143,10 @@ pub(super) fn read_file(file: &Path) -> Result<Option<Vec<u8>>, TokenizerError> 
     let limit = if is_vocabulary { MAX_VOCABULARY } else { MAX_SETTINGS };
     let io = |source| TokenizerError::Io { file: file.to_owned(), source };
     let handle = match File::open(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Another of the folder's files would take its place.
+            return dangling_fault(file).map_or(Ok(None), |fault| Err(fault.into()));
+        }
         handle => handle.map_err(io)?,
     };
     let mut bytes = Vec::new();

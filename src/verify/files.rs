@@ -1,19 +1,17 @@
-//! Whole files: stand-ins for what was never fetched, and digests.
+//! Whole files: which ones hold weights, and their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Finding};
 use crate::base::digest::{Sha256, of_reader};
-use crate::base::fault::{Fault, FaultKind};
+use crate::base::fault::FaultKind;
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::recognise::is_apple_double;
 use crate::registry::{Card, FileDigest};
-use crate::weights::{WeightsError, is_weights, verify_checklist};
-
-/// Bytes that a stand-in is known by.
-const HEAD: u64 = 512;
+use crate::weights::{is_weights, verify_checklist};
 
 /// Size and SHA-256 of a file.
 pub(super) struct FileSum {
@@ -121,60 +119,15 @@ pub(super) fn weight_files(path: &Path) -> Vec<PathBuf> {
 /// The files of a folder that are wanted, sorted; none if there is no such folder.
 pub(super) fn files_in(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let files: BTreeSet<PathBuf> = entries.map(|entry| entry.path()).filter(|file| is_wanted(file)).collect();
+    let wanted = |file: &PathBuf| is_wanted(file) && !is_apple_double(file);
+    let files: BTreeSet<PathBuf> = entries.map(|entry| entry.path()).filter(wanted).collect();
     files.into_iter().collect()
-}
-
-/// Refuses what stands where weights should: the pointer of Git LFS, or the page of a web site.
-///
-/// # Errors
-/// [`WeightsError::Fault`] that names it. A file that cannot be read is left to its reader.
-pub(super) fn refuse_stand_in(path: &Path) -> Result<(), WeightsError> {
-    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
-        return Ok(());
-    }
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    if read.is_err() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&head);
-    let text = text.trim_start().to_ascii_lowercase();
-    if text.starts_with("version https://git-lfs") {
-        let found = "a Git LFS pointer, which only names it";
-        return Err(Fault::new(path, FaultKind::MissingData, "the file itself", found)
-            .advice("fetch the content with `git lfs pull`, or download the file")
-            .into());
-    }
-    if text.starts_with("<!doctype html") || text.starts_with("<html") {
-        return Err(Fault::new(path, FaultKind::Unsupported, "weights", "a saved web page")
-            .advice("fetch the file itself: the link led to a page about it, or to a login")
-            .into());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::progress::Silent;
-
-    #[test]
-    fn stand_ins_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.safetensors");
-        let refused = |text: &str| {
-            fs::write(&path, text).unwrap();
-            refuse_stand_in(&path).map_err(|error| (error.fault_kind(), error.to_string()))
-        };
-        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
-        let (kind, text) = refused(pointer).unwrap_err();
-        assert!(kind == Some(FaultKind::MissingData) && text.contains("Git LFS pointer"), "{text}");
-        let (kind, text) = refused("\n<!DOCTYPE html><html>").unwrap_err();
-        assert!(kind == Some(FaultKind::Unsupported) && text.contains("web page"), "{text}");
-        refused("\u{8}\0\0\0\0\0\0\0{}").unwrap();
-        assert!(refuse_stand_in(folder.path()).is_ok());
-    }
 
     #[test]
     fn a_sum_says_what_differs() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 
 use super::encrypted;
-use super::files::{refuse_stand_in, weight_files};
+use super::files::weight_files;
 use crate::config::{ConfigError, ModelConfig};
 use crate::forms::{self, FormError, TokenizerSource};
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -55,9 +55,6 @@ pub(super) fn open(path: &Path) -> Result<Form, FormError> {
     let encrypted = encrypted::files(path);
     if weights.is_empty() && !encrypted.is_empty() {
         return Ok(Form::Encrypted(encrypted));
-    }
-    for file in &weights {
-        refuse_stand_in(file)?;
     }
     let ggufs: Vec<&PathBuf> = weights.iter().filter(|file| is_gguf(file)).collect();
     let opened = match ggufs.as_slice() {

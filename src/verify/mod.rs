@@ -19,6 +19,7 @@ mod names;
 mod pass;
 mod report;
 mod rotary;
+mod row_order;
 mod rows;
 mod stats;
 mod values;
@@ -41,6 +42,7 @@ use vocabulary::Vocabulary;
 
 use crate::base::progress::Progress;
 use crate::config::ModelConfig;
+use crate::forms::{about_other_head, has_other_head};
 use crate::registry::{Card, Registry, ReleaseKind};
 use crate::tokenizer::Tokenizer;
 
@@ -154,7 +156,7 @@ fn read_values(
     findings.extend(values::odd_rows(pass));
     findings.extend(other_head(opened, config));
     if matches!(summary.nature, Nature::Model) {
-        findings.extend(row_order(pass));
+        findings.extend(row_order::findings(pass));
     }
     summary.nature
 }
@@ -170,40 +172,11 @@ fn difference_of(card: &Card, summary: &Summary) -> Finding {
     summary.finding().level(Level::Failure).class("not a model")
 }
 
-/// Where the rows of queries and keys are judged.
-fn row_order(pass: &Pass) -> Option<Finding> {
-    let mean = Agreement::mean(&pass.layers)?;
-    let numbers = format!(
-        "agreement of halves {:.2}, of neighbours {:.2}, over {} layers",
-        mean.halves,
-        mean.neighbours,
-        pass.layers.len()
-    );
-    Some(match mean.order() {
-        RowOrder::Halves => Finding::ok(Check::RowOrder, format!("Hugging Face's: {numbers}")),
-        RowOrder::Neighbours => {
-            Finding::warning(Check::RowOrder, format!("what looks like Meta's order: {numbers}"))
-                .expected("the rows of q and k in Hugging Face's order")
-                .advice(
-                    "the model was converted without the reordering of q_proj and k_proj: convert it again",
-                )
-        }
-        RowOrder::Unclear => Finding::note(Check::RowOrder, format!("the values do not tell it: {numbers}")),
-    })
-}
-
-/// `transformers` ties the head whatever the file says; a different head would silently be lost.
+/// A head that the configuration does not know of.
 fn other_head(opened: &OpenedPath, config: &ModelConfig) -> Option<Finding> {
-    let tied = config.shape().tie_word_embeddings;
-    let infos = opened.tensors.tensors();
-    let embedding = infos.iter().find(|i| i.name != "lm_head.weight" && pass::is_vocabulary(&i.name))?;
-    let head = opened.tensors.tensor("lm_head.weight").ok().filter(|_| tied)?;
-    let same = opened.tensors.tensor(&embedding.name).is_ok_and(|embedding| embedding.data == head.data);
-    (!same).then(|| {
-        Finding::warning(Check::Tensors, "other values")
+    has_other_head(opened.tensors.as_ref(), &config.shape()).then(|| {
+        Finding::warning(Check::Tensors, about_other_head(&opened.config_name))
             .at("tensor \"lm_head.weight\"")
-            .expected(format!("the embedding's, since {} says tie_word_embeddings", opened.config_name))
-            .advice("the embedding is used in its place: correct the configuration if the head was trained")
     })
 }
 
@@ -230,11 +203,6 @@ fn summary(config: &ModelConfig) -> String {
 
 /// The folder of an adapter.
 fn adapter(folder: &Path, options: VerifyOptions<'_>, progress: &dyn Progress) -> Vec<Finding> {
-    for file in files::weight_files(folder) {
-        if let Err(error) = files::refuse_stand_in(&file) {
-            return vec![Finding::of_weights(Check::Form, &error)];
-        }
-    }
     let (mut findings, adapter) = adapter::check(folder, options.card);
     let Some(adapter) = adapter else { return findings };
     findings.push(Finding::ok(Check::Form, "the folder of a PEFT adapter"));

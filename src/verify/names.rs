@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::finding::and_more;
 use super::{Check, Finding};
+use crate::base::fault::FaultKind;
 use crate::config::ModelConfig;
-use crate::weights::{TensorInfo, TensorSource};
+use crate::forms::{advice_about, unread};
+use crate::weights::{TensorInfo, TensorSource, is_buffer};
 
-/// Buffers that checkpoints carry and the forward pass computes itself.
-const BUFFERS: [&str; 3] = ["rotary_emb.inv_freq", "attention.bias", "self_attention.masked_bias"];
 /// Names shown of a list.
 const SHOWN: usize = 3;
 
@@ -59,20 +59,24 @@ pub(super) fn check(source: &dyn TensorSource, config: &ModelConfig, config_name
         );
     }
 
-    let is_buffer = |name: &str| BUFFERS.iter().any(|end| name.ends_with(end));
-    let extra: Vec<&str> =
-        infos.keys().copied().filter(|name| !expected.contains_key(*name) && !is_buffer(name)).collect();
-    if !extra.is_empty() {
+    let shape = config.shape();
+    let extra: Vec<&str> = unread(source, &shape).into_iter().map(|info| info.name.as_str()).collect();
+    if let Some(first) = extra.first() {
         findings.push(
-            Finding::warning(Check::Tensors, format!("{} more: {}", extra.len(), listed(&extra)))
-                .class("shape mismatch")
-                .expected(format!("only tensors that {config_name} speaks of"))
-                .advice("they would not be used: look whether the configuration is of another model"),
+            Finding::failure(
+                Check::Tensors,
+                FaultKind::ShapeMismatch,
+                format!("{} more, which no part of the network reads: {}", extra.len(), listed(&extra)),
+            )
+            .expected(format!("only tensors that {config_name} speaks of"))
+            .advice(advice_about(first, &shape)),
         );
     }
 
     findings.extend(types(source));
-    if findings.is_empty() {
+    let is_well = findings.is_empty();
+    findings.extend(buffers(source));
+    if is_well {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for info in source.tensors() {
             *counts.entry(info.dtype.name()).or_default() += 1;
@@ -84,10 +88,17 @@ pub(super) fn check(source: &dyn TensorSource, config: &ModelConfig, config_name
     findings
 }
 
+/// Buffers that the checkpoint carries: harmless, but someone may wonder.
+fn buffers(source: &dyn TensorSource) -> Option<Finding> {
+    let buffers: Vec<&str> =
+        source.tensors().iter().filter(|info| is_buffer(info)).map(|info| info.name.as_str()).collect();
+    let found = format!("{} buffers, which are computed and not read: {}", buffers.len(), listed(&buffers));
+    (!buffers.is_empty()).then(|| Finding::note(Check::Tensors, found))
+}
+
 /// Types that no weights are of.
 fn types(source: &dyn TensorSource) -> Option<Finding> {
-    let wrong =
-        |info: &&TensorInfo| !info.dtype.is_widenable() && !BUFFERS.iter().any(|b| info.name.ends_with(b));
+    let wrong = |info: &&TensorInfo| !info.dtype.is_widenable() && !is_buffer(info);
     let first = source.tensors().iter().find(wrong)?;
     Some(
         Finding::failure(Check::Tensors, "unsupported", first.dtype.name())

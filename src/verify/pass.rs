@@ -58,8 +58,8 @@ impl Seen {
 pub(super) struct Pass {
     /// In the order of names.
     pub tensors: Vec<Seen>,
-    /// Row order of each layer, in no particular order.
-    pub layers: Vec<Agreement>,
+    /// Row order of each layer, by the name of its queries.
+    pub layers: Vec<(String, Agreement)>,
 }
 
 /// Whether the rows of a tensor of this name stand for tokens.
@@ -102,7 +102,8 @@ pub(super) fn run(
             let keys_view = source.tensor(&keys)?;
             pass.tensors.push(seen(&keys_view, digests)?);
             progress.advance(keys_view.data.len() as u64);
-            pass.layers.extend(Agreement::of(&view, &keys_view, heads)?);
+            let agreement = Agreement::of(&view, &keys_view, heads)?;
+            pass.layers.extend(agreement.map(|agreement| ((*name).to_owned(), agreement)));
             drop(keys_view);
             source.hint(&keys, Access::Done);
         }

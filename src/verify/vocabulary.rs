@@ -45,7 +45,7 @@ impl Vocabulary<'_> {
                 return vec![Finding::failure(Check::Vocabulary, error.class(), error.to_string())];
             }
         };
-        let mut findings = self.rows(tokenizer.vocab_size());
+        let mut findings = self.rows(tokenizer.vocab_size(), tokenizer.rows_needed());
         findings.extend(self.special_tokens(tokenizer));
         findings.extend(self.empty_texts());
         findings.extend(self.record.into_iter().flat_map(|record| self.against(record, tokenizer)));
@@ -73,10 +73,13 @@ impl Vocabulary<'_> {
     }
 
     /// Every token needs a row; rows beyond are padding, or the rows of another tokenizer.
-    fn rows(&self, tokens: usize) -> Vec<Finding> {
+    fn rows(&self, tokens: usize, needed: usize) -> Vec<Finding> {
         let padded = self.record.map(|record| record.rows());
         let wrong = |(name, rows): (&str, usize)| {
-            let finding = if rows < tokens {
+            let finding = if rows < tokens && rows >= needed {
+                let found = format!("{rows} rows: all but the padding token, which no text becomes");
+                Finding::note(Check::Vocabulary, found)
+            } else if rows < tokens {
                 Finding::failure(Check::Vocabulary, "shape mismatch", format!("{rows} rows"))
                     .advice("take the tokenizer that was released with these weights")
             } else if rows == tokens || padded == Some(rows as u64) {

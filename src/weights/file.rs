@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use super::mapped::MappedFile;
 use super::table::TensorTable;
 use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::base::recognise::{StandIn, stand_in, stand_in_for_weights};
 
 /// What the description of a file says, which is all that tells formats apart.
 pub trait FileHeader: Sized + Send + Sync {
     /// Where the data of a tensor are.
     type Place: DataPlace;
+    /// What such a file is, for messages.
+    const FORMAT: &'static str;
 
     /// Reads the description of `file`, whose whole content is `bytes`, and checks it completely.
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError>;
@@ -62,7 +65,14 @@ impl<H: FileHeader> TensorFile<H> {
     }
 
     fn of(file: MappedFile) -> Result<Self, WeightsError> {
-        let header = H::parse(file.path(), file.bytes())?;
+        let (path, bytes) = (file.path(), file.bytes());
+        let fault = |stand_in: StandIn| WeightsError::from(stand_in.fault(path, H::FORMAT));
+        // What stands in place of any file is named first; that it is a text only where it is no such file.
+        if let Some(stand_in) = stand_in(bytes) {
+            return Err(fault(stand_in));
+        }
+        let header =
+            H::parse(path, bytes).map_err(|error| stand_in_for_weights(bytes).map_or(error, fault))?;
         Ok(TensorFile { file, header })
     }
 

@@ -12,6 +12,7 @@ use memmap2::{Advice, Mmap};
 
 use super::{Access, WeightsError};
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::recognise::dangling_fault;
 
 /// A regular file and its bytes.
 ///
@@ -31,7 +32,10 @@ enum Content {
 impl MappedFile {
     /// Maps a regular file. Devices, pipes and folders are refused before they are opened.
     pub(crate) fn open(path: &Path) -> Result<Self, WeightsError> {
-        let about = std::fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?;
+        let about = std::fs::metadata(path).map_err(|error| match dangling_fault(path) {
+            Some(fault) => fault.into(),
+            None => WeightsError::io(path, "open", error),
+        })?;
         if !about.is_file() {
             let found = if about.is_dir() { "a folder" } else { "a device, pipe or socket" };
             return Err(Fault::new(path, FaultKind::Unsupported, "a regular file", found)

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 mod blocks;
+mod buffers;
 mod cast;
 mod digest;
 mod dtype;
@@ -25,6 +26,8 @@ mod sharded;
 mod table;
 pub(crate) mod torch;
 
+pub use buffers::is_buffer;
+pub(crate) use buffers::{refuse_placeholders, wrapper};
 pub use digest::FileDigests;
 pub use dtype::Dtype;
 pub use error::WeightsError;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{MetaShards, SafetensorsFile, ShardedWeights, TensorSource, TorchFile, WeightsError};
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::recognise::{dangling_fault, is_apple_double};
 
 /// The file of a model that is not split.
 pub const SINGLE_FILE: &str = "model.safetensors";
@@ -30,10 +31,15 @@ const HF_FILES: [(&str, bool); 4] =
 /// `Unsupported` for another format; otherwise what the reader of the file reports.
 pub fn open(path: impl AsRef<Path>) -> Result<Box<dyn TensorSource>, WeightsError> {
     let path = path.as_ref();
-    let about = std::fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?;
-    if about.is_dir() {
-        return open_folder(path);
-    }
+    let about = std::fs::metadata(path).map_err(|error| match dangling_fault(path) {
+        Some(fault) => fault.into(),
+        None => WeightsError::io(path, "open", error),
+    })?;
+    if about.is_dir() { open_folder(path) } else { open_named(path) }
+}
+
+/// One file, by what its name ends in.
+fn open_named(path: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
     match ending(path) {
         Some("safetensors" | "bin" | "pth" | "pt") => open_file(path),
         Some("json") => Ok(Box::new(ShardedWeights::open(path)?)),
@@ -79,6 +85,9 @@ fn ending(path: &Path) -> Option<&str> {
 fn open_folder(folder: &Path) -> Result<Box<dyn TensorSource>, WeightsError> {
     for (name, is_index) in HF_FILES {
         let path = folder.join(name);
+        if let Some(fault) = dangling_fault(&path) {
+            return Err(fault.into());
+        }
         if path.is_file() {
             return if is_index { Ok(Box::new(ShardedWeights::open(path)?)) } else { open_file(&path) };
         }
@@ -145,7 +154,7 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, WeightsError> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(list)? {
         let name = entry.map_err(list)?.file_name().to_string_lossy().into_owned();
-        if is_weights(Path::new(&name)) {
+        if is_weights(Path::new(&name)) && !is_apple_double(Path::new(&name)) {
             names.push(name);
         }
     }
@@ -231,7 +240,7 @@ mod tests {
 
         write(TORCH_INDEX_FILE, index(a).as_bytes());
         let error = open(folder.path()).err().unwrap();
-        assert_eq!(error.fault_kind(), Some(FaultKind::InconsistentHeader), "{error}");
+        assert_eq!(error.fault_kind(), Some(FaultKind::MissingData), "{error}");
         assert!(error.to_string().contains(b), "{error}");
 
         write(TORCH_SINGLE_FILE, &file_of(&[("whole", &[1], vec![3.0])]));

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::buffers::is_buffer;
 use super::json::{self, Entries};
 use super::mapped::MappedFile;
 use super::open::open_file;
 use super::table::TensorTable;
 use super::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
 use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::base::recognise::dangling_fault;
 
 /// Largest index file. That of a model of a thousand tensors has a hundred kilobytes.
 const MAX_INDEX: usize = 100_000_000;
@@ -44,7 +46,7 @@ impl ShardedWeights {
     ///
     /// # Errors
     /// [`WeightsError::Fault`] if the index or a file is damaged, a name leaves the folder, a file or tensor is
-    /// missing, or one is there that the index does not list.
+    /// missing, or a weight is there that the index does not list.
     pub fn open(index: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let index = index.as_ref();
         let RawIndex { metadata, weight_map } = read_index(index)?;
@@ -61,7 +63,7 @@ impl ShardedWeights {
         }
         let paths: Vec<PathBuf> =
             names.iter().map(|name| shard_path(index, folder, name)).collect::<Result<_, _>>()?;
-        refuse_unlisted_shards(index, folder, &paths, &weight_map)?;
+        let strays = stray_shards(index, folder, &paths)?;
         let shards: Vec<Box<dyn TensorSource>> =
             paths.iter().map(|path| open_file(path)).collect::<Result<_, _>>()?;
         let position: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, &name)| (name, i)).collect();
@@ -71,15 +73,39 @@ impl ShardedWeights {
             let place = position[shard_name.as_str()];
             let Some(info) = shards[place].info(tensor) else {
                 let expected = format!("it in {}, as the index says", quoted(shard_name));
-                let fault = Fault::new(index, FaultKind::MissingData, expected, "a file without it");
-                return Err(fault.tensor(tensor).into());
+                let fault =
+                    Fault::new(index, FaultKind::MissingData, expected, "a file without it").tensor(tensor);
+                return Err(match strays.first() {
+                    // Perhaps the index is the older one.
+                    Some(stray) => fault.advice(format!(
+                        "{} is beside it and not in the index: fetch the index again",
+                        stray.display()
+                    )),
+                    None => fault,
+                }
+                .into());
             };
             tensors.push((info.clone(), place));
         }
-        refuse_unlisted_tensors(index, &shards, &paths, &weight_map)?;
+        let buffers = unlisted_buffers(index, &shards, &paths, &weight_map)?;
 
         let table = TensorTable::new(index, tensors)?;
         let mut source = ShardedWeights { index: index.to_owned(), shards, table, warnings: vec![] };
+        for stray in strays {
+            source.warn(format!(
+                "{}: a file of this series that {} does not name, left by an earlier download or save: it is not read, \
+                 as in transformers",
+                stray.display(),
+                index.display()
+            ));
+        }
+        if let Some(first) = buffers.first() {
+            source.warn(format!(
+                "{}: {} buffers in the files that the index does not list (first: {first}): they are computed, not read",
+                index.display(),
+                buffers.len()
+            ));
+        }
         source.compare_total_size(metadata.as_ref());
         Ok(source)
     }
@@ -99,9 +125,13 @@ impl ShardedWeights {
                  the tensors themselves are consistent",
                 self.index.display()
             );
-            tracing::warn!("{warning}");
-            self.warnings.push(warning);
+            self.warn(warning);
         }
+    }
+
+    fn warn(&mut self, warning: String) {
+        tracing::warn!("{warning}");
+        self.warnings.push(warning);
     }
 }
 
@@ -125,7 +155,7 @@ impl TensorSource for ShardedWeights {
         }
     }
 
-    /// A `total_size` that is not the sum of the tensors.
+    /// A `total_size` that is not the sum of the tensors, files that the index does not name, buffers that it does not list.
     fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -171,17 +201,14 @@ fn shard_path(index: &Path, folder: &Path, name: &str) -> Result<PathBuf, Box<Fa
     match std::fs::metadata(&path) {
         Ok(about) if about.is_file() => Ok(path),
         Ok(_) => Err(fault(FaultKind::MissingData, "which is not a regular file")),
-        Err(error) => Err(fault(FaultKind::MissingData, &format!("which cannot be read: {error}"))),
+        Err(error) => Err(dangling_fault(&path)
+            .unwrap_or_else(|| fault(FaultKind::MissingData, &format!("which cannot be read: {error}")))),
     }
 }
 
-/// Files of the same series beside the index (`model-00002-of-00002.safetensors`) that it does not name.
-fn refuse_unlisted_shards(
-    index: &Path,
-    folder: &Path,
-    listed: &[PathBuf],
-    weight_map: &[(String, String)],
-) -> Result<(), WeightsError> {
+/// Files of the same series beside the index (`model-00002-of-00002.safetensors`) that it does not name: left by an earlier
+/// download or save, and read by nobody.
+fn stray_shards(index: &Path, folder: &Path, listed: &[PathBuf]) -> Result<Vec<PathBuf>, WeightsError> {
     let series = index.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(INDEX_ENDING));
     let series = series.and_then(|name| name.rsplit_once('.'));
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -195,20 +222,7 @@ fn refuse_unlisted_shards(
         }
     }
     strays.sort();
-    let Some(stray) = strays.first() else { return Ok(()) };
-    let file = open_file(stray)?;
-    let listed = |info: &&TensorInfo| weight_map.binary_search_by(|(name, _)| name.cmp(&info.name)).is_ok();
-    let fault = |found: String| {
-        let expected = "every file of this series in the index";
-        Fault::new(stray, FaultKind::InconsistentHeader, expected, found)
-            .advice(format!("remove the file, or fetch the index {} again", index.display()))
-    };
-    Err(match (file.tensors().iter().find(listed), file.tensors().first()) {
-        (Some(info), _) => fault("a tensor that the index places in another file".into()).tensor(&info.name),
-        (None, Some(info)) => fault("a tensor that the index does not list".into()).tensor(&info.name),
-        (None, None) => fault("a file that the index does not name".into()),
-    }
-    .into())
+    Ok(strays)
 }
 
 /// Whether `name` is `<stem>-NNNNN-of-NNNNN.<ending>` of a series `(stem, ending)`.
@@ -221,14 +235,16 @@ fn is_shard_of(series: Option<(&str, &str)>, name: Option<&str>) -> bool {
     numbers.is_some_and(|(part, parts)| digits(part) && digits(parts))
 }
 
-/// Every tensor of every file must be where the index says.
-fn refuse_unlisted_tensors(
+/// Every weight of every file must be where the index says. Names the buffers that it does not list: programs that saved them
+/// with the weights left them out of the index where they stood on several devices.
+fn unlisted_buffers(
     index: &Path,
     shards: &[Box<dyn TensorSource>],
     paths: &[PathBuf],
     weight_map: &[(String, String)],
-) -> Result<(), Box<Fault>> {
+) -> Result<Vec<String>, Box<Fault>> {
     let folder = index.parent().unwrap_or(Path::new(""));
+    let mut buffers = Vec::new();
     for (shard, path) in shards.iter().zip(paths) {
         for info in shard.tensors() {
             let place = weight_map.binary_search_by(|(name, _)| name.cmp(&info.name)).ok();
@@ -236,11 +252,15 @@ fn refuse_unlisted_tensors(
             let found = match place {
                 Some(name) if folder.join(name) == *path => continue,
                 Some(name) => format!("one that the index places in {}", quoted(name)),
+                None if is_buffer(info) => {
+                    buffers.push(info.name.clone());
+                    continue;
+                }
                 None => "one that the index does not list".to_owned(),
             };
             let expected = format!("only tensors that {} places here", index.display());
             return Err(Fault::new(path, FaultKind::InconsistentHeader, expected, found).tensor(&info.name));
         }
     }
-    Ok(())
+    Ok(buffers)
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::engine::amount;
 use crate::model::Residence;
 use crate::report::table::{number, text};
 use crate::report::{Table, terminal_width};
@@ -35,11 +36,12 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
         ("largest wave", needed.wave),
         ("  of it keys, values", needed.keys_and_values),
         ("buffers", needed.buffers),
-        ("logits", needed.logits),
-        ("tokens", needed.tokens),
+        ("program, answers", needed.rest),
+        ("  of it logits", needed.logits),
+        ("  of it tokens", needed.tokens),
         ("memory together", needed.total()),
     ] {
-        writeln!(out, "  {label:<22} {:>14}", amount(bytes))?;
+        writeln!(out, "  {label:<22} {:>14}", amount(bytes.into()))?;
     }
     let layers = match forecast.residence {
         Residence::Memory => "in memory",
@@ -48,7 +50,7 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "  {:<22} {layers}", "layers")?;
     if let Some(budget) = forecast.budget {
         let fits = if needed.total() > budget { "does not fit" } else { "fits" };
-        writeln!(out, "  {:<22} {:>14}  ({fits})", "may be used", amount(budget))?;
+        writeln!(out, "  {:<22} {:>14}  ({fits})", "may be used", amount(budget.into()))?;
     }
     if let Some((speed, seconds)) = forecast.speed {
         writeln!(
@@ -77,12 +79,6 @@ fn table(lines: &[TaskForecast]) -> Table<&TaskForecast> {
         .column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
 }
 
-/// Bytes in the unit that suits them.
-fn amount(bytes: u64) -> String {
-    let mebi = bytes as f64 / f64::from(1 << 20);
-    if mebi < 100.0 { format!("{mebi:.2} MiB") } else { format!("{:.2} GiB", mebi / 1024.0) }
-}
-
 /// Seconds as people say them.
 fn duration(seconds: f64) -> String {
     match seconds {
@@ -108,8 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_and_times() {
-        assert_eq!((amount(1 << 20), amount(26 << 30)), ("1.00 MiB".to_owned(), "26.00 GiB".to_owned()));
+    fn times() {
         let shown = [0.5, 90.0, 600.0, 9000.0, 864_000.0].map(duration);
         assert_eq!(shown, ["under 1 s", "90 s", "10 min", "2.5 h", "10.0 days"]);
     }

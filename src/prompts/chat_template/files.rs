@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::error::PromptError;
 use super::MAX_TEMPLATE;
 use crate::base::fault::Refusal;
+use crate::base::recognise::without_mark;
 use crate::base::yaml::{files_in, read_text};
 use crate::weights::gguf::Metadata;
 
@@ -95,8 +96,8 @@ impl ChatTemplates {
             PromptError::from(Refusal::of_field(&file.display().to_string(), field, expected, found))
         };
         let text = read_text(file, MAX_SETTINGS)?;
-        let settings: Value =
-            serde_json::from_str(&text).map_err(|error| fault("the file", "JSON", error.to_string()))?;
+        let settings: Value = serde_json::from_slice(without_mark(text.as_bytes()))
+            .map_err(|error| fault("the file", "JSON", error.to_string()))?;
         self.bos_token = spelling(&settings, "bos_token");
         self.eos_token = spelling(&settings, "eos_token");
         let field = "chat_template";

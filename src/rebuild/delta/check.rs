@@ -7,10 +7,9 @@
 
 use super::{AppendedRow, DeltaRule, EMBEDDING, OUTPUT};
 use crate::base::fault::Refusal;
-use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel};
 use crate::rebuild::layers;
-use crate::weights::{Dtype, TensorInfo};
+use crate::weights::{Dtype, TensorInfo, is_buffer};
 
 /// A difference's weights are smaller than this part of the model's.
 const DIFFERENCE: f64 = 0.5;
@@ -46,7 +45,7 @@ fn place(model: &HfModel, name: &str) -> String {
 }
 
 fn learned(model: &HfModel) -> impl Iterator<Item = &TensorInfo> {
-    model.tensors.tensors().iter().filter(|info| !is_buffer(&info.name))
+    model.tensors.tensors().iter().filter(|info| !is_buffer(info))
 }
 
 /// "13B-sized (hidden size 5120, 40 layers)", for the sizes of the family.

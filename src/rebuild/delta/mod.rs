@@ -15,11 +15,10 @@ use std::path::PathBuf;
 
 pub use sum::{SumCheck, SumVerdict, Summed};
 
-use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel};
 use crate::rebuild::arithmetic::{Operand, add};
 use crate::registry::Rule;
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError, is_buffer};
 
 /// The embedding, `[vocabulary, hidden]`.
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -124,7 +123,7 @@ impl Delta {
     /// [`FormError::Refused`] with the accident that the shapes or magnitudes tell; reading errors.
     pub fn new(base: HfModel, released: HfModel, rule: DeltaRule) -> Result<(Delta, Vec<String>), FormError> {
         let warnings = check::check(&base, &released, &rule)?;
-        let kept = released.tensors.tensors().iter().filter(|info| !is_buffer(&info.name));
+        let kept = released.tensors.tensors().iter().filter(|info| !is_buffer(info));
         let infos = kept.map(|info| TensorInfo { dtype: rule.dtype, ..info.clone() }).collect();
         let path = released.path;
         let delta = Delta { base: base.tensors, released: released.tensors, path, rule, infos };

@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use crate::forms::is_buffer;
 use crate::rebuild::arithmetic::{Operand, sum};
-use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, TensorInfo, TensorSource, TensorView, WeightsError, is_buffer};
 
 /// Layers of the largest model whose buffers are counted.
 const MAX_LAYERS: u64 = 1 << 12;
@@ -75,7 +74,7 @@ impl TensorSource for Summed {
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
         let view = self.inner.tensor(name)?;
         let known = self.sums.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name);
-        if !known && !is_buffer(name) {
+        if !known && !is_buffer(view.info) {
             let sum = sum_of(&view)?;
             self.sums.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), sum);
         }
@@ -100,7 +99,7 @@ impl SumCheck {
     pub fn verdict(&self, written: &dyn TensorSource) -> Result<SumVerdict, WeightsError> {
         let known = self.sums.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut total = 0.0;
-        for info in written.tensors().iter().filter(|info| !is_buffer(&info.name)) {
+        for info in written.tensors().iter().filter(|info| !is_buffer(info)) {
             total += match known.get(&info.name) {
                 Some(sum) => *sum,
                 None => {

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::base::recognise::without_mark;
 use crate::forms::HfModel;
 
 /// What the ids are.
@@ -42,7 +43,7 @@ pub(super) fn note_empty(model: &HfModel, warnings: &mut Vec<String>) {
     let settings = model.sidecars.iter().find(|sidecar| sidecar.name == "tokenizer_config.json");
     // What cannot be read is an error where it is copied or understood; here it only has no empty texts.
     let Some(Ok(text)) = settings.map(|sidecar| sidecar.content.read()) else { return };
-    let Ok(settings) = serde_json::from_slice::<Map<String, Value>>(&text) else { return };
+    let Ok(settings) = serde_json::from_slice::<Map<String, Value>>(without_mark(&text)) else { return };
     let empty: Vec<&str> = ["bos_token", "eos_token", "unk_token"]
         .into_iter()
         .filter(|key| {

@@ -1,28 +1,29 @@
 //! An adapter's folder: its configuration, the matrices of each module, and what else it brings.
 //!
 //! Files name a module's matrices `base_model.model.<module>.lora_A.weight` and `….lora_B.weight`; dictionaries saved
-//! from memory have the adapter's name before `weight`, and some tools leave the prefix off. All are read. A
+//! from memory have the adapter's name before `weight`, and some tools leave the prefix off. Updates of embeddings are called
+//! `lora_embedding_A` and `…_B`, and the weight below an update of the vocabulary `….base_layer.weight`. All are read. A
 //! tensor that nothing here understands is a refusal: the PEFT library skips it in silence, and the merge then reports
 //! success without having done anything.
 //! Source: `get_peft_model_state_dict` of the PEFT library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::config::AdapterConfig;
+use super::role::{Role, role};
 use super::targets::is_or_ends;
 use crate::base::fault::Refusal;
+use crate::base::recognise::dangling_fault;
 use crate::forms::{FormError, Sidecar, SidecarContent};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;
-use crate::weights::{self, TensorInfo, TensorSource};
+use crate::weights::{self, TensorInfo, TensorSource, WeightsError};
 
 /// The files an adapter's weights may be in, best first.
 const WEIGHT_FILES: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
-/// What PEFT puts before the names of the model.
-const PREFIX: &str = "base_model.model.";
 /// Files that make up a tokenizer in a Hugging Face folder.
 pub(crate) const TOKENIZER_FILES: [&str; 8] = [
     "tokenizer.model",
@@ -49,10 +50,19 @@ pub struct Adapter {
     pub(super) saved: BTreeMap<String, String>,
     /// The tokenizer's files, if it brings one.
     pub(super) sidecars: Vec<Sidecar>,
-    /// Number of tokens of that tokenizer, added ones included.
-    pub(super) tokens: Option<usize>,
+    /// How many tokens that tokenizer has.
+    pub(super) tokens: Option<VocabularySize>,
     /// Things that are no reason to stop.
     pub notes: Vec<String>,
+}
+
+/// Tokens of a tokenizer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VocabularySize {
+    /// All, added ones included.
+    pub all: usize,
+    /// Those that a text can become.
+    pub needed: usize,
 }
 
 /// The names of a module's two matrices in the adapter's file.
@@ -62,53 +72,8 @@ pub(super) struct Pair {
     pub a: String,
     /// `[out, rank]`.
     pub b: String,
-}
-
-/// What a tensor's name says.
-#[derive(Debug, PartialEq, Eq)]
-enum Role<'a> {
-    /// `lora_A` of a module.
-    A(&'a str),
-    /// `lora_B` of a module.
-    B(&'a str),
-    /// The whole weight of a module.
-    Saved(&'a str),
-    /// Part of a relative of LoRA, in words.
-    Relative(&'static str),
-    Unknown,
-}
-
-fn role(name: &str) -> Role<'_> {
-    let name = name.strip_prefix(PREFIX).unwrap_or(name);
-    // "weight", or an adapter's name and "weight".
-    let ends = |rest: &str| match rest.strip_suffix("weight") {
-        Some("") => true,
-        Some(label) => label.strip_suffix('.').is_some_and(|label| !label.is_empty() && !label.contains('.')),
-        None => false,
-    };
-    for (mark, make) in [(".lora_A.", Role::A as fn(_) -> _), (".lora_B.", Role::B as fn(_) -> _)] {
-        if let Some((module, rest)) = name.split_once(mark) {
-            return match rest {
-                rest if ends(rest) => make(module),
-                rest if rest.ends_with("bias") => Role::Relative("a bias of lora_B"),
-                _ => Role::Unknown,
-            };
-        }
-    }
-    if name.contains("lora_magnitude_vector") {
-        return Role::Relative("a magnitude vector (DoRA)");
-    }
-    if name.contains("lora_embedding_") {
-        return Role::Relative("a low-rank update of an embedding");
-    }
-    if let Some((module, rest)) = name.split_once(".modules_to_save.") {
-        return if ends(rest) { Role::Saved(module) } else { Role::Unknown };
-    }
-    match name.strip_suffix(".weight") {
-        Some(module) if !module.contains("lora_") => Role::Saved(module),
-        _ if name.ends_with(".bias") => Role::Relative("a bias"),
-        _ => Role::Unknown,
-    }
+    /// Whether the module is an embedding, whose weight is `[in, out]`: the product is turned round.
+    pub of_embedding: bool,
 }
 
 impl Adapter {
@@ -119,8 +84,11 @@ impl Adapter {
     /// reading errors.
     pub fn open(folder: &Path) -> Result<Adapter, FormError> {
         let config = AdapterConfig::read(folder)?;
-        let file = WEIGHT_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
-        let Some(file) = file else {
+        let files: Vec<PathBuf> = WEIGHT_FILES.iter().map(|name| folder.join(name)).collect();
+        if let Some(fault) = files.iter().find_map(|file| dangling_fault(file)) {
+            return Err(WeightsError::from(fault).into());
+        }
+        let Some(file) = files.into_iter().find(|file| file.is_file()) else {
             let found = "neither";
             let advice = "fetch the adapter's weights into its folder";
             let place = folder.display().to_string();
@@ -129,11 +97,21 @@ impl Adapter {
         let sidecars = tokenizer_files(folder);
         let tokens = match sidecars.iter().any(|s| s.name == "tokenizer.model" || s.name == "tokenizer.json")
         {
-            true => Some(Tokenizer::from_folder(folder)?.vocab_size()),
+            true => {
+                let tokenizer = Tokenizer::from_folder(folder)?;
+                Some(VocabularySize { all: tokenizer.vocab_size(), needed: tokenizer.rows_needed() })
+            }
             false => None,
         };
         let notes = config.notes.clone();
-        Self::new(folder, &file, config, weights::open(&file)?, sidecars, tokens, notes)
+        let tensors = weights::open(&file)?;
+        weights::refuse_placeholders(tensors.as_ref(), &file)?;
+        if let Some((prefix, who, advice)) = weights::wrapper(tensors.as_ref(), true) {
+            let found = format!("names that all begin with {prefix:?}: {who}");
+            let place = file.display().to_string();
+            return Err(Refusal::new(place, "an adapter's names, as PEFT writes them", found, advice).into());
+        }
+        Self::new(folder, &file, config, tensors, sidecars, tokens, notes)
     }
 
     fn new(
@@ -142,7 +120,7 @@ impl Adapter {
         config: AdapterConfig,
         tensors: Box<dyn TensorSource>,
         sidecars: Vec<Sidecar>,
-        tokens: Option<usize>,
+        tokens: Option<VocabularySize>,
         notes: Vec<String>,
     ) -> Result<Adapter, FormError> {
         let (pairs, saved) = (BTreeMap::new(), BTreeMap::new());
@@ -171,11 +149,21 @@ impl Adapter {
     fn sort_tensors(&mut self, file: &Path) -> Result<(), Box<Refusal>> {
         let place = |name: &str| format!("{}: {name}", file.display());
         let mut halves: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
+        let (mut embeddings, mut bases) = (BTreeSet::new(), Vec::new());
         for info in self.tensors.tensors() {
             let name = &info.name;
             let (slot, module) = match role(name) {
                 Role::A(module) => (0, module),
                 Role::B(module) => (1, module),
+                Role::EmbeddingA(module) => {
+                    embeddings.insert(module.to_owned());
+                    (0, module)
+                }
+                Role::EmbeddingB(module) => (1, module),
+                Role::Base(module) => {
+                    bases.push((module.to_owned(), name.clone()));
+                    continue;
+                }
                 Role::Saved(module) => {
                     let listed = self.config.modules_to_save.iter().any(|save| is_or_ends(module, save));
                     let target = format!("{module}.weight");
@@ -219,12 +207,23 @@ impl Adapter {
                 Refusal::new(place(there), expected, format!("no {half}"), advice)
             };
             let pair = match (a, b) {
-                (Some(a), Some(b)) => Pair { a, b },
+                (Some(a), Some(b)) => Pair { a, b, of_embedding: embeddings.contains(&module) },
                 (Some(a), None) => return Err(missing("lora_B", &a)),
                 (None, Some(b)) => return Err(missing("lora_A", &b)),
                 (None, None) => unreachable!("a module is listed with its first half"),
             };
             self.pairs.insert(module, pair);
+        }
+        // PEFT saves the weight under its update where that is of the vocabulary, and loads it into the base again.
+        for (module, name) in bases {
+            if !self.pairs.contains_key(&module) {
+                let expected = format!("an update of {module}, whose weight before it this is");
+                let advice = "the adapter is incomplete: fetch it again";
+                return Err(Refusal::new(place(&name), expected, "none", advice));
+            }
+            if let Some(first) = self.saved.insert(format!("{module}.weight"), name.clone()) {
+                return Err(twice(&place(&name), &first));
+            }
         }
         Ok(())
     }
@@ -252,7 +251,7 @@ impl Adapter {
         for name in [EMBEDDING, OUTPUT] {
             let module = name.trim_end_matches(".weight");
             let listed = self.config.modules_to_save.iter().any(|save| is_or_ends(module, save));
-            if self.saved.contains_key(name) && !listed {
+            if self.saved.contains_key(name) && !listed && !self.pairs.contains_key(module) {
                 self.notes.push(format!(
                     "{place}: {name}: expected it in modules_to_save, found it in the file only; it replaces the \
                      base's, as PEFT does"
@@ -343,38 +342,4 @@ fn tokenizer_files(folder: &Path) -> Vec<Sidecar> {
     there
         .map(|(name, file)| Sidecar { name: (*name).to_owned(), content: SidecarContent::File(file) })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_and_without_prefix_and_infix() {
-        let module = "model.layers.0.self_attn.q_proj";
-        for name in [
-            "base_model.model.M.lora_A.weight",
-            "base_model.model.M.lora_A.default.weight",
-            "M.lora_A.weight",
-        ] {
-            assert_eq!(role(&name.replace('M', module)), Role::A(module), "{name}");
-        }
-        assert_eq!(role("base_model.model.x.lora_B.my-run.weight"), Role::B("x"));
-        assert_eq!(role("base_model.model.lm_head.weight"), Role::Saved("lm_head"));
-        assert_eq!(role("lm_head.modules_to_save.default.weight"), Role::Saved("lm_head"));
-        for name in [
-            "x.lora_A.a.b.weight",
-            "x.lora_A",
-            "x.lora_A.weights",
-            "x.lora_C.weight",
-            "x",
-            "",
-            "x.lora_Aweight",
-        ] {
-            assert_eq!(role(name), Role::Unknown, "{name}");
-        }
-        for name in ["x.lora_magnitude_vector", "x.lora_embedding_A", "x.bias", "x.lora_B.bias"] {
-            assert!(matches!(role(name), Role::Relative(_)), "{name}");
-        }
-    }
 }

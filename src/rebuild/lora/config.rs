@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::fields::AdapterFields;
 use super::targets::Targets;
 use crate::base::fault::Refusal;
+use crate::base::recognise::{unreadable_text, without_mark};
 use crate::forms::FormError;
 
 /// The file's name in an adapter's folder.
@@ -64,10 +65,13 @@ impl AdapterConfig {
         if text.len() as u64 > MAX_CONFIG {
             return Err(refuse(format!("at most {MAX_CONFIG} bytes"), "more".into()));
         }
-        match serde_json::from_slice(text) {
+        match serde_json::from_slice(without_mark(text)) {
             Ok(Value::Object(fields)) => Self::from_fields(path, &fields),
             Ok(_) => Err(refuse("a JSON object".into(), "another value".into())),
-            Err(error) => Err(refuse("a JSON object".into(), error.to_string())),
+            Err(error) => {
+                let (place, again) = (path.display().to_string(), "fetch the adapter again");
+                Err(unreadable_text(&place, "a JSON object", text, error.to_string(), again))
+            }
         }
     }
 
@@ -201,9 +205,24 @@ mod tests {
             (json!({"lora_alpha": 1e300}), ["lora_alpha", "a finite number"]),
             (json!({"lora_alpha": "16"}), ["lora_alpha", "found \"16\""]),
             (json!({"bias": "all"}), ["bias: expected \"none\"", "found \"all\""]),
-            (json!({"use_dora": true}), ["use_dora", "found true"]),
+            (json!({"use_dora": true}), ["use_dora", "DoRA, found true"]),
             (json!({"use_rslora": 1}), ["use_rslora: expected true or false", "found 1"]),
             (json!({"init_lora_weights": "pissa_niter_4"}), ["init_lora_weights", "pissa_niter_4"]),
+            (json!({"init_lora_weights": "mica"}), ["init_lora_weights", "mica"]),
+            (json!({"alora_invocation_tokens": [5, 6]}), ["alora_invocation_tokens", "Activated LoRA"]),
+            (json!({"use_qalora": true}), ["use_qalora", "found true"]),
+            (json!({"use_bdlora": {"nblocks": 2}}), ["use_bdlora", "nblocks"]),
+            (json!({"lora_bias": true}), ["lora_bias", "found true"]),
+            (json!({"enable_lora": [true, false]}), ["enable_lora", "[true,false]"]),
+            (json!({"target_parameters": ["mlp.experts.down_proj"]}), ["target_parameters", "experts"]),
+            (json!({"trainable_token_indices": [1]}), ["trainable_token_indices", "found [1]"]),
+            (json!({"arrow_config": {"top_k": 1}}), ["arrow_config", "top_k"]),
+            (json!({"kasa_config": {"beta": 1}}), ["kasa_config", "KaSA"]),
+            (json!({"monteclora_config": {"n": 4}}), ["monteclora_config", "MonteCLoRA"]),
+            (json!({"velora_config": {"n": 4}}), ["velora_config", "VeLoRA"]),
+            (json!({"megatron_config": {"n": 4}}), ["megatron_config", "Megatron"]),
+            (json!({"layers_to_transform": [1], "layers_pattern": "blocks"}), ["layers_pattern", "blocks"]),
+            (json!({"lora_gamma": 0.5}), ["lora_gamma: expected a key of plain LoRA", "found 0.5"]),
             (json!({"layer_replication": [[0, 2]]}), ["layer_replication", "found [[0,2]]"]),
             (json!({"target_modules": []}), ["target_modules", "found []"]),
             (json!({"target_modules": "("}), ["target_modules", "a regular expression"]),
@@ -239,6 +258,30 @@ mod tests {
         assert!(read(json!({})).unwrap().notes.is_empty());
         assert!(read(json!({"enable_lora": null, "target_parameters": []})).is_ok());
     }
+
+    /// What `LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"])` of PEFT 0.21.2 writes, and the keys that older
+    /// versions and other tools add.
+    #[test]
+    fn the_whole_file_of_a_plain_adapter_is_accepted() {
+        let config = read(json!({
+            "alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "auto_mapping": null,
+            "base_model_name_or_path": "meta/x", "corda_config": null, "ensure_weight_tying": false,
+            "eva_config": null, "exclude_modules": null, "inference_mode": true, "init_lora_weights": true,
+            "kasa_config": null, "layer_replication": null, "layers_pattern": null, "layers_to_transform": null,
+            "loftq_config": {}, "lora_bias": false, "lora_dropout": 0.05, "lora_ga_config": null,
+            "megatron_config": null, "megatron_core": "megatron.core", "monteclora_config": null,
+            "peft_version": "0.21.2", "qalora_group_size": 16, "rank_pattern": {}, "revision": null,
+            "target_parameters": null, "task_type": "CAUSAL_LM", "trainable_token_indices": null,
+            "use_bdlora": null, "use_dora": false, "use_qalora": false, "use_rslora": false, "velora_config": null,
+            "merge_weights": false, "unsloth_fixed": true, "lora_dtype": "bfloat16", "lorap_emb_lr": 1e-6,
+            "a_key_of_tomorrow": null, "another": false
+        }))
+        .unwrap();
+        assert_eq!((config.scale_of("q_proj"), config.layers), (2.0, None));
+        assert_eq!(read(json!({"layers_to_transform": []})).unwrap().layers, None);
+        assert!(read(json!({"layers_to_transform": [1], "layers_pattern": ["layers"]})).is_ok());
+    }
+
     proptest::proptest! {
         #[test]
         fn never_panics_on_changed_text(changes in proptest::collection::vec((0usize..400, 0u8..128), 0..6)) {

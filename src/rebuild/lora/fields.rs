@@ -15,6 +15,84 @@ const MAX_PATTERN: usize = 1 << 20;
 /// All patterns of a field together: a file of a megabyte has room for thousands.
 const MAX_PATTERNS: usize = 16 << 20;
 
+/// What to do about a relative of LoRA.
+const WITH_PEFT: &str = "merge it with the PEFT library itself, which knows this kind";
+/// Starts of training that leave the base as it is; the others put their own base in its place.
+const HARMLESS_STARTS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+/// Keys that are read, here or by `AdapterConfig`.
+const READ: [&str; 14] = [
+    "peft_type",
+    "bias",
+    "init_lora_weights",
+    "r",
+    "lora_alpha",
+    "use_rslora",
+    "rank_pattern",
+    "alpha_pattern",
+    "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "modules_to_save",
+    "fan_in_fan_out",
+];
+/// Keys whose value changes nothing of what a merge is: of training, of the library, of the file's origin.
+const WITHOUT_EFFECT: [&str; 21] = [
+    "task_type",
+    "auto_mapping",
+    "peft_version",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "lora_dropout",
+    "merge_weights",
+    "megatron_core",
+    "runtime_config",
+    "qalora_group_size",
+    "ensure_weight_tying",
+    "eva_config",
+    "corda_config",
+    "loftq_config",
+    "lora_ga_config",
+    // Of Unsloth and ms-swift.
+    "unsloth_fixed",
+    "unsloth_version",
+    "lora_dtype",
+    "lorap_lr_ratio",
+    "lorap_emb_lr",
+];
+/// Keys that change what a merge means, and what each stands for. Of PEFT 0.2 to 0.21.
+const RELATIVES: [(&str, &str); 14] = [
+    ("use_dora", "the magnitudes of DoRA"),
+    ("use_qalora", "QALoRA's pooled inputs"),
+    ("use_bdlora", "the blocks of BD-LoRA"),
+    ("lora_bias", "biases of lora_B"),
+    ("enable_lora", "updates of parts of a fused layer"),
+    ("layer_replication", "layers that are copied first"),
+    ("target_parameters", "updates of parameters that are no layers"),
+    ("trainable_token_indices", "rows of single tokens"),
+    (
+        "alora_invocation_tokens",
+        "an update that begins at given tokens (Activated LoRA), which no weights can hold",
+    ),
+    ("arrow_config", "a choice between adapters for each token (Arrow)"),
+    ("kasa_config", "the diagonal of KaSA"),
+    ("monteclora_config", "samples of MonteCLoRA"),
+    ("velora_config", "VeLoRA's own tensors"),
+    ("megatron_config", "layers that Megatron has split"),
+];
+
+/// Whether a value says "not this".
+fn is_neutral(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
 /// The fields of one file.
 pub(super) struct AdapterFields<'a> {
     pub path: &'a Path,
@@ -35,44 +113,43 @@ impl<'a> AdapterFields<'a> {
         Refusal::new(format!("{}: {key}", self.path.display()), expected, found, advice)
     }
 
-    /// Refuses everything that is not plain LoRA.
+    /// Refuses everything that is not plain LoRA: each key is either read elsewhere, changes nothing of a merge, or has to have
+    /// the value that means "not this".
     pub fn refuse_relatives(&self) -> Result<(), Box<Refusal>> {
-        let again = "merge it with the PEFT library itself, which knows this kind";
         match self.get("peft_type") {
             Some(Value::String(kind)) if kind == "LORA" => {}
-            other => return Err(self.refuse("peft_type", "\"LORA\"", other, again)),
-        }
-        for key in ["use_dora", "use_qalora", "use_bdlora", "lora_bias"] {
-            if self.flag(key)? {
-                return Err(self.refuse(key, "false: plain LoRA", self.get(key), again));
-            }
+            other => return Err(self.refuse("peft_type", "\"LORA\"", other, WITH_PEFT)),
         }
         match self.get("bias") {
             None => {}
             Some(Value::String(bias)) if bias == "none" => {}
-            other => return Err(self.refuse("bias", "\"none\": LLaMA's layers have no bias", other, again)),
-        }
-        // Each of these starts from a changed base, or changes more than the adapted matrices.
-        if let Some(Value::String(start)) = self.get("init_lora_weights") {
-            let lower = start.to_lowercase();
-            let changed = ["pissa", "olora", "corda", "loftq", "lora_ga"];
-            if changed.iter().any(|kind| lower.starts_with(kind)) {
-                let expected = "a start that leaves the base as it is (\"gaussian\", true or false)";
-                let advice = "ask the author for the adapter converted to plain LoRA";
-                return Err(self.refuse(
-                    "init_lora_weights",
-                    expected,
-                    self.get("init_lora_weights"),
-                    advice,
-                ));
+            other => {
+                return Err(self.refuse("bias", "\"none\": LLaMA's layers have no bias", other, WITH_PEFT));
             }
         }
-        for key in ["layer_replication", "enable_lora", "target_parameters", "trainable_token_indices"] {
-            let empty = |value: &Value| {
-                value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
-            };
-            if let Some(value) = self.get(key).filter(|value| !empty(value)) {
-                return Err(self.refuse(key, "null: plain LoRA", Some(value), again));
+        match self.get("init_lora_weights") {
+            None | Some(Value::Bool(_)) => {}
+            Some(Value::String(start)) if HARMLESS_STARTS.contains(&start.to_lowercase().as_str()) => {}
+            other => {
+                let expected = "a start that leaves the base as it is (true, false, \"gaussian\", \"eva\", \"orthogonal\")";
+                let advice = "ask the author for the adapter converted to plain LoRA";
+                return Err(self.refuse("init_lora_weights", expected, other, advice));
+            }
+        }
+        for key in self.fields.keys().filter(|key| !READ.contains(&key.as_str())) {
+            let Some(value) = self.get(key).filter(|value| !is_neutral(value)) else { continue };
+            match RELATIVES.iter().find(|(known, _)| known == key) {
+                Some((_, what)) => {
+                    let expected = format!("nothing here: plain LoRA, without {what}");
+                    return Err(self.refuse(key, &expected, Some(value), WITH_PEFT));
+                }
+                None if WITHOUT_EFFECT.contains(&key.as_str()) => {}
+                None => {
+                    let expected = "a key of plain LoRA, or null, false or nothing in it";
+                    let advice = "what it asks for is not known here, and a merge without it may be another model: merge \
+                                  it with the library that wrote the file, or remove the key if it has no effect";
+                    return Err(self.refuse(key, expected, Some(value), advice));
+                }
             }
         }
         Ok(())
@@ -135,14 +212,30 @@ impl<'a> AdapterFields<'a> {
         })
     }
 
+    /// The layers that the targets are restricted to. As in PEFT, an empty list restricts nothing.
     pub fn layers(&self) -> Result<Option<Vec<u64>>, Box<Refusal>> {
         let key = "layers_to_transform";
-        let Some(value) = self.get(key) else { return Ok(None) };
+        let Some(value) = self.get(key).filter(|value| !is_neutral(value)) else { return Ok(None) };
         let single = value.as_u64().map(|layer| vec![layer]);
         let listed = || value.as_array().and_then(|all| all.iter().map(Value::as_u64).collect());
-        match single.or_else(listed) {
-            Some(layers) => Ok(Some(layers)),
-            None => Err(self.refuse(key, "layer numbers", Some(value), "fetch the adapter again")),
+        let Some(layers) = single.or_else(listed) else {
+            return Err(self.refuse(key, "layer numbers", Some(value), "fetch the adapter again"));
+        };
+        // The list of modules whose numbers are meant. There is one in the models that are merged here.
+        let pattern = self.get("layers_pattern").filter(|value| !is_neutral(value));
+        let names = |value: &Value| match value {
+            Value::String(name) => vec![name.clone()],
+            other => other
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|name| name.as_str().unwrap_or("").to_owned())
+                .collect(),
+        };
+        let is_known = |name: &String| matches!(name.as_str(), "layers" | "h");
+        match pattern.filter(|value| !names(value).iter().any(is_known)) {
+            Some(other) => Err(self.refuse("layers_pattern", "\"layers\"", Some(other), WITH_PEFT)),
+            None => Ok(Some(layers)),
         }
     }
 

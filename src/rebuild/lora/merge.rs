@@ -12,15 +12,14 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::adapter::{Adapter, Pair, TOKENIZER_FILES};
+use super::adapter::{Adapter, Pair, TOKENIZER_FILES, VocabularySize};
 use crate::base::fault::Refusal;
-use crate::forms::is_buffer;
 use crate::forms::{FormError, HfModel};
 use crate::kernels::gemm;
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::rebuild::{layer_of, layers};
 use crate::registry::Rule;
-use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError};
+use crate::weights::{Access, Dtype, TensorInfo, TensorSource, TensorView, WeightsError, is_buffer};
 
 /// Elements of one parallel block of rows.
 const BLOCK: usize = 1 << 18;
@@ -38,6 +37,7 @@ const PADDED_TO: usize = 8;
 /// would shrink, or rows without tokens.
 pub fn merge(base: HfModel, adapter: Adapter, rule: Rule) -> Result<(HfModel, Vec<String>), FormError> {
     let fit = Fit { base: &base, adapter: &adapter };
+    fit.check_tied()?;
     fit.check_modules()?;
     fit.check_coverage()?;
     fit.check_saved()?;
@@ -45,7 +45,7 @@ pub fn merge(base: HfModel, adapter: Adapter, rule: Rule) -> Result<(HfModel, Ve
     notes.extend(fit.check_tokens(rule)?);
 
     let mut infos = Vec::new();
-    for info in base.tensors.tensors().iter().filter(|info| !is_buffer(&info.name)) {
+    for info in base.tensors.tensors().iter().filter(|info| !is_buffer(info)) {
         let shape = adapter.info_of_saved(&info.name).map_or(&info.shape, |saved| &saved.shape);
         infos.push(TensorInfo { shape: shape.clone(), ..info.clone() });
     }
@@ -77,6 +77,26 @@ impl Fit<'_> {
         Refusal::new(format!("{}: {what}", self.adapter.path.display()), expected, found, advice)
     }
 
+    /// Of a base whose output matrix is its embedding, no adapter can update one of the two: run as it is, it would be changed
+    /// alone, merged by PEFT both are. An embedding that was trained whole takes the place of both.
+    fn check_tied(&self) -> Result<(), Box<Refusal>> {
+        let is_tied = self.base_info(OUTPUT).is_none() && self.base_info(EMBEDDING).is_some();
+        let is_updated = |name: &&str| self.adapter.pairs.contains_key(name.trim_end_matches(".weight"));
+        let changed = [EMBEDDING, OUTPUT].into_iter().find(is_updated);
+        let changed = changed.or(Some(OUTPUT).filter(|name| self.adapter.saved.contains_key(*name)));
+        match changed.filter(|_| is_tied) {
+            None => Ok(()),
+            Some(name) => {
+                let expected =
+                    "updates of other modules only, since the base's output matrix is its embedding";
+                let advice = "untie the base first: save it with an lm_head.weight of its own and tie_word_embeddings \
+                              false, then merge the adapter into that";
+                let found = format!("one of {name}, which would have to change the other as well");
+                Err(self.refuse(name, expected.to_owned(), found, advice))
+            }
+        }
+    }
+
     /// Each module of the adapter must be a matrix of the base, of the adapter's shape.
     fn check_modules(&self) -> Result<(), Box<Refusal>> {
         for (module, pair) in &self.adapter.pairs {
@@ -96,8 +116,13 @@ impl Fit<'_> {
             let length = |name: &str, axis: usize| {
                 self.adapter.tensors.info(name).and_then(|info| info.shape.get(axis).copied())
             };
-            let (&[rows, columns], Some(inputs), Some(outputs)) =
-                (info.shape.as_slice(), length(&pair.a, 1), length(&pair.b, 0))
+            // The weight below an update may be the adapter's own.
+            let weight = self.adapter.info_of_saved(&info.name).unwrap_or(info);
+            let (mut inputs, mut outputs) = (length(&pair.a, 1), length(&pair.b, 0));
+            if pair.of_embedding {
+                std::mem::swap(&mut inputs, &mut outputs);
+            }
+            let (&[rows, columns], Some(inputs), Some(outputs)) = (weight.shape.as_slice(), inputs, outputs)
             else {
                 let expected = "a matrix in the base".to_owned();
                 return Err(self.refuse(
@@ -141,13 +166,12 @@ impl Fit<'_> {
                     .layers
                     .as_ref()
                     .is_none_or(|only| layer_of(module).is_some_and(|l| only.contains(&l)))
-                && !self.adapter.saved.contains_key(&format!("{module}.weight"))
+                && (self.adapter.pairs.contains_key(module)
+                    || !self.adapter.saved.contains_key(&format!("{module}.weight")))
         };
         let matrices = self.base.tensors.tensors().iter().filter(|info| info.shape.len() == 2);
         let modules: Vec<&str> = matrices
             .filter_map(|info| info.name.strip_suffix(".weight"))
-            // Embeddings are matrices too, and no linear layers.
-            .filter(|module| !module.rsplit('.').next().is_some_and(|last| last.contains("embed")))
             .filter(|module| wanted(module))
             .collect();
         let hit = |name: &&String| modules.iter().any(|module| super::targets::is_or_ends(module, name));
@@ -213,7 +237,7 @@ impl Fit<'_> {
         let saved = self.adapter.info_of_saved(EMBEDDING).and_then(|info| info.shape.first().copied());
         let Some(rows) = saved.or(old) else { return Ok(None) };
         let advice = "put the adapter's own tokenizer files into its folder: ids of another vocabulary mean other text";
-        let Some(tokens) = self.adapter.tokens else {
+        let Some(VocabularySize { all: tokens, needed }) = self.adapter.tokens else {
             if saved.is_none() || saved == old {
                 return Ok(None);
             }
@@ -231,6 +255,12 @@ impl Fit<'_> {
         if padded && rule != Rule::ChineseLora {
             return Ok(Some(format!(
                 "{}: {rows} rows for {tokens} tokens; taken as padding to a multiple of {PADDED_TO}",
+                self.adapter.path.display()
+            )));
+        }
+        if tokens > rows && needed <= rows {
+            return Ok(Some(format!(
+                "{}: {tokens} tokens for {rows} rows; the one more is the padding token, which no text becomes",
                 self.adapter.path.display()
             )));
         }
@@ -288,7 +318,11 @@ impl Merged {
         info: &TensorInfo,
         weight: &mut [u8],
     ) -> Result<(), WeightsError> {
-        let (a, b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
+        let (mut a, mut b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
+        if pair.of_embedding {
+            // (B A)ᵀ = Aᵀ Bᵀ
+            (a, b) = (b.t().as_standard_layout().into_owned(), a.t().as_standard_layout().into_owned());
+        }
         add_update(info.dtype, weight, [b.view(), a.view()], self.adapter.config.scale_of(module))
     }
 
@@ -313,11 +347,10 @@ impl TensorSource for Merged {
             let file = self.adapter.path.clone();
             return Err(WeightsError::MissingTensor { file, name: name.to_owned() });
         };
-        if let Some(saved) = self.adapter.saved.get(name) {
-            let view = self.adapter.tensors.tensor(saved)?;
-            return Ok(TensorView { info, data: view.cast(info.dtype)? });
-        }
-        let data = self.base.tensor(name)?.data;
+        let data = match self.adapter.saved.get(name) {
+            Some(saved) => self.adapter.tensors.tensor(saved)?.cast(info.dtype)?,
+            None => self.base.tensor(name)?.data,
+        };
         let Some((module, pair)) = self.pair(name) else { return Ok(TensorView { info, data }) };
         let mut weight = data.into_owned();
         self.add_product(module, pair, info, &mut weight)?;
@@ -331,11 +364,11 @@ impl TensorSource for Merged {
     }
 
     fn hint(&self, name: &str, access: Access) {
-        if let Some(saved) = self.adapter.saved.get(name) {
-            return self.adapter.tensors.hint(saved, access);
+        match self.adapter.saved.get(name) {
+            Some(saved) => self.adapter.tensors.hint(saved, access),
+            None => self.base.hint(name, access),
         }
-        self.base.hint(name, access);
-        if let Some((_, Pair { a, b })) = self.pair(name) {
+        if let Some((_, Pair { a, b, .. })) = self.pair(name) {
             self.adapter.tensors.hint(a, access);
             self.adapter.tensors.hint(b, access);
         }

@@ -19,7 +19,10 @@ impl Targets {
         match self {
             Targets::Names(names) => names.iter().any(|name| is_or_ends(module, name)),
             Targets::Pattern(pattern) => pattern.is_match(module),
-            Targets::AllLinear => module != "lm_head",
+            // Embeddings are matrices too, and no linear layers.
+            Targets::AllLinear => {
+                module != "lm_head" && !module.rsplit('.').next().is_some_and(|last| last.contains("embed"))
+            }
         }
     }
 }

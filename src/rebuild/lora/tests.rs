@@ -93,8 +93,8 @@ fn merge_into(
     let folder = tempfile::tempdir().unwrap();
     draft.write(folder.path());
     let mut adapter = Adapter::open(folder.path()).map_err(|e| e.to_string())?;
-    if tokens.is_some() {
-        adapter.tokens = tokens;
+    if let Some(all) = tokens {
+        adapter.tokens = Some(adapter::VocabularySize { all, needed: all });
         let content = SidecarContent::Bytes(b"vocabulary".to_vec());
         adapter.sidecars = vec![Sidecar { name: "tokenizer.model".into(), content }];
     }
@@ -178,6 +178,83 @@ fn saved_modules_replace_and_the_vocabulary_grows_in_order() {
     assert!(text.contains("at least the 9 rows") && text.contains("found 8 rows"), "{text}");
 }
 
+/// The names and shapes that PEFT 0.21.2 saves for `target_modules=["q_proj", "lm_head", "embed_tokens"]`.
+fn of_the_vocabulary() -> Draft {
+    let mut draft = draft().set("target_modules", json!(["q_proj", "v_proj", "lm_head", "embed_tokens"]));
+    let numbers =
+        |count: usize, salt: usize| (0..count).map(|i| ((i * 3 + salt) % 5) as f32 / 8.0).collect::<Vec<_>>();
+    let base = tiny();
+    for name in [EMBEDDING, OUTPUT] {
+        let module = name.trim_end_matches(".weight");
+        draft.put(
+            &format!("base_model.model.{module}.base_layer.weight"),
+            &[ROWS, HIDDEN],
+            values(&base, name),
+        );
+    }
+    draft.put("base_model.model.lm_head.lora_A.weight", &[2, HIDDEN], numbers(2 * HIDDEN, 1));
+    draft.put("base_model.model.lm_head.lora_B.weight", &[ROWS, 2], numbers(2 * ROWS, 2));
+    draft.put("base_model.model.model.embed_tokens.lora_embedding_A", &[2, ROWS], numbers(2 * ROWS, 3));
+    draft.put("base_model.model.model.embed_tokens.lora_embedding_B", &[HIDDEN, 2], numbers(2 * HIDDEN, 4));
+    draft
+}
+
+#[test]
+fn embedding_and_output_layer_may_be_targets() {
+    let draft = of_the_vocabulary();
+    let (model, notes) = merged(&draft, Rule::PeftLora).unwrap();
+    assert!(notes.is_empty(), "{notes:?}");
+    let base = tiny();
+    let half = |name: &str| draft.tensors[&format!("base_model.model.{name}")].1.clone();
+    assert_eq!(
+        values(model.tensors.as_ref(), OUTPUT),
+        expected(&draft, "lm_head", &values(&base, OUTPUT), 1.5)
+    );
+    // scale · (B A)ᵀ, as `Embedding.get_delta_weight` of PEFT.
+    let (a, b) = (half("model.embed_tokens.lora_embedding_A"), half("model.embed_tokens.lora_embedding_B"));
+    let product =
+        |row: usize, column: usize| (0..2).map(|k| b[column * 2 + k] * a[k * ROWS + row]).sum::<f32>();
+    let old = values(&base, EMBEDDING);
+    let sum = |(i, w): (usize, &f32)| f16::from_f32(w + 1.5 * product(i / HIDDEN, i % HIDDEN)).to_f32();
+    assert_eq!(
+        values(model.tensors.as_ref(), EMBEDDING),
+        old.iter().enumerate().map(sum).collect::<Vec<_>>()
+    );
+
+    // PEFT loads the saved weight into the base, so another one counts.
+    let mut other = draft.clone();
+    let doubled: Vec<f32> = values(&base, OUTPUT).iter().map(|x| 2.0 * x).collect();
+    other.put("base_model.model.lm_head.base_layer.weight", &[ROWS, HIDDEN], doubled.clone());
+    let (model, _) = merged(&other, Rule::PeftLora).unwrap();
+    assert_eq!(values(model.tensors.as_ref(), OUTPUT), expected(&other, "lm_head", &doubled, 1.5));
+}
+
+#[test]
+fn a_weight_below_no_update_and_updates_of_a_tied_vocabulary_are_refused() {
+    let mut lonely = of_the_vocabulary();
+    lonely.tensors.retain(|name, _| !name.starts_with("base_model.model.lm_head.lora_"));
+    refused(&lonely, &["lm_head.base_layer.weight", "an update of lm_head"]);
+    let tied = tiny().without(OUTPUT).model("base");
+    let text = merge_into(tied, &of_the_vocabulary(), Rule::PeftLora, None).err().unwrap();
+    assert!(text.contains("the base's output matrix is its embedding") && text.contains("untie"), "{text}");
+    let tied = tiny().without(OUTPUT).model("base");
+    assert!(merge_into(tied, &draft(), Rule::PeftLora, None).is_ok());
+}
+
+#[test]
+fn a_padding_token_needs_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    draft().write(folder.path());
+    let merged = |needed| {
+        let mut adapter = Adapter::open(folder.path()).unwrap();
+        adapter.tokens = Some(adapter::VocabularySize { all: ROWS + 1, needed });
+        merge(tiny().model("base"), adapter, Rule::PeftLora).map_err(|e| e.to_string())
+    };
+    let notes = merged(ROWS).unwrap().1.join("");
+    assert!(notes.contains("7 tokens for 6 rows") && notes.contains("padding token"), "{notes}");
+    assert!(merged(ROWS + 1).err().unwrap().contains("rows of embed_tokens, 6, found 7 tokens"));
+}
+
 #[test]
 fn rows_need_tokens() {
     let saving =
@@ -232,6 +309,13 @@ fn incomplete_and_foreign_adapters_are_refused() {
         &with(&|d| d.put("base_model.model.model.norm.weight", &[HIDDEN], vec![1.0; 4])),
         &["model.norm.weight", "only modules of modules_to_save"],
     );
+    let wrapped = with(&|d| {
+        d.tensors =
+            std::mem::take(&mut d.tensors).into_iter().map(|(n, t)| (format!("module.{n}"), t)).collect();
+    });
+    refused(&wrapped, &["names that all begin with \"module.\"", "DeepSpeed"]);
+    let empty = with(&|d| d.put(&format!("{q}.lora_B.weight"), &[0], vec![]));
+    refused(&empty, &["q_proj.lora_B.weight", "ZeRO-3"]);
     refused(&with(&|d| d.put("classifier", &[1], vec![1.0])), &["classifier", "another tensor"]);
     let both = with(&|d| {
         let tensor = d.tensors[&format!("{q}.lora_A.weight")].clone();

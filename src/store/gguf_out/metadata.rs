@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::GgufFileType;
 use super::tensors::Tensor;
 use crate::base::fault::Refusal;
+use crate::base::recognise::without_mark;
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::{FormError, HfModel, Sidecar};
 use crate::tokenizer::{TokenizerError, gguf_vocabulary};
@@ -106,8 +107,8 @@ fn chat_template(model: &HfModel) -> Result<Option<String>, FormError> {
     let template = match read("chat_template.jinja")? {
         Some(bytes) => String::from_utf8(bytes).ok(),
         None => {
-            let config: Option<Json> =
-                read("tokenizer_config.json")?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let config: Option<Json> = read("tokenizer_config.json")?
+                .and_then(|bytes| serde_json::from_slice(without_mark(&bytes)).ok());
             let template = config.as_ref().and_then(|config| config.get("chat_template"));
             let named = |template: &&Json| template.get("name").and_then(Json::as_str) == Some("default");
             let default = template.and_then(Json::as_array).and_then(|list| list.iter().find(named));

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use super::GgufFileType;
 use crate::base::fault::Refusal;
 use crate::config::LlamaConfig;
+use crate::forms::HfModel;
 use crate::forms::names::{Spelling, TensorRole};
 use crate::forms::rows::{has_heads, pairs_from_halves};
-use crate::forms::{HfModel, is_buffer};
-use crate::weights::{TensorInfo, TensorSource};
+use crate::weights::{TensorInfo, TensorSource, is_buffer};
 
 /// One tensor of the file and where it comes from.
 pub(super) struct Tensor {
@@ -37,7 +37,7 @@ pub(super) fn plan(
 ) -> Result<Vec<Tensor>, Box<Refusal>> {
     let mut tensors: Vec<((usize, usize), Tensor)> = Vec::new();
     for info in model.tensors.tensors() {
-        if is_buffer(&info.name) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
+        if is_buffer(info) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
             continue;
         }
         let place = || format!("{}: tensor {:?}", model.path.display(), info.name);

@@ -21,11 +21,11 @@ use crate::base::fault::Refusal;
 use crate::base::progress::{self, Progress, Unit};
 use crate::config::LlamaConfig;
 use crate::config::params::{PARAMS_FILE, read as read_params};
-use crate::forms::{FormError, HfModel, Sidecar, is_buffer};
+use crate::forms::{FormError, HfModel, Sidecar};
 use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
 use crate::weights::torch::TorchWriter;
-use crate::weights::{Dtype, TensorInfo, TensorView, in_turn};
+use crate::weights::{Dtype, TensorInfo, TensorView, in_turn, is_buffer};
 use slices::{ShardPart, counterpart};
 
 /// Most shards: as many files are open at once.
@@ -196,7 +196,7 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
     }
     let mut tensors = Vec::new();
     for info in model.tensors.tensors() {
-        if is_buffer(&info.name) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
+        if is_buffer(info) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
             continue;
         }
         let place = || format!("{whole}: tensor {:?}", info.name);

@@ -137,9 +137,9 @@ fn slices_make_the_model_again() {
 #[test]
 fn params_and_checklist_describe_the_files() {
     let folder = tempfile::tempdir().unwrap();
-    let report = write(&model(&shapes(), json!({"rope_theta": 5e5})), folder.path(), 1).unwrap();
+    let report = write(&model(&shapes(), json!({"rope_theta": 1e6})), folder.path(), 1).unwrap();
     assert!(report.notes[0].contains("no tokenizer.model"), "{:?}", report.notes);
-    // No context is in the configuration, which means 2048; a theta of half a million is Code Llama's.
+    // No context is in the configuration, which means 2048; a theta of a million is Code Llama's.
     assert!(
         report.notes[1].contains("readers will take 16384 tokens, and the model has 2048"),
         "{:?}",
@@ -149,7 +149,7 @@ fn params_and_checklist_describe_the_files() {
         serde_json::from_slice(&std::fs::read(folder.path().join("params.json")).unwrap()).unwrap();
     let expected = json!({
         "dim": 16, "multiple_of": 4, "n_heads": 4, "n_kv_heads": 2, "n_layers": 1, "norm_eps": 1e-5,
-        "rope_theta": 500000.0, "vocab_size": 11
+        "rope_theta": 1000000.0, "vocab_size": 11
     });
     assert_eq!(params, expected);
     let list = std::fs::read_to_string(folder.path().join("checklist.chk")).unwrap();

@@ -36,6 +36,7 @@ pub struct GgufHeader {
 
 impl file::FileHeader for GgufHeader {
     type Place = Range<usize>;
+    const FORMAT: &'static str = "a GGUF file";
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         parse(file, bytes)
@@ -87,7 +88,7 @@ fn magic_and_version(cursor: &mut Cursor<'_>) -> Result<u32, Box<Fault>> {
                 "a file of the old ggml family (before August 2023)",
                 "convert it with llama.cpp's convert_llama_ggml_to_gguf.py, or fetch a GGUF",
             ),
-            _ => ("another kind of file", "check that this is a .gguf file and not, say, an error page"),
+            _ => ("another kind of file", "fetch a GGUF file, or rename this one after what it is"),
         };
         let fault = cursor.fault(
             FaultKind::Unsupported,

@@ -1,6 +1,7 @@
 //! The key–value section of a GGUF file, after it has been checked and read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::base::fault::quoted;
 
@@ -28,6 +29,21 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether it is zero, false or empty.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Value::Unsigned(n) => *n == 0,
+            Value::Signed(n) => *n == 0,
+            Value::Float(x) => *x == 0.0,
+            Value::Bool(b) => !b,
+            Value::String(text) => text.is_empty(),
+            Value::Strings(all) => all.is_empty(),
+            Value::Floats(all) => all.is_empty(),
+            Value::Integers(all) => all.is_empty(),
+            Value::Bools(all) => all.is_empty(),
+        }
+    }
+
     /// The name of the value's kind, for error messages.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -40,6 +56,20 @@ impl Value {
             Value::Floats(_) => "an array of floats",
             Value::Integers(_) => "an array of integers",
             Value::Bools(_) => "an array of bools",
+        }
+    }
+}
+
+/// What it is, for people; of an array its kind alone.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Unsigned(n) => write!(f, "{n}"),
+            Value::Signed(n) => write!(f, "{n}"),
+            Value::Float(x) => write!(f, "{x}"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::String(text) => f.write_str(&quoted(text)),
+            array => f.write_str(array.kind()),
         }
     }
 }

@@ -75,6 +75,7 @@ impl<'de> Deserialize<'de> for RawHeader {
 
 impl file::FileHeader for SafetensorsHeader {
     type Place = Range<usize>;
+    const FORMAT: &'static str = "a safetensors file";
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         parse(file, bytes)

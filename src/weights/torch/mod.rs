@@ -13,6 +13,7 @@ use super::file::{self, TensorFile};
 use super::table::TensorTable;
 use super::{TensorInfo, WeightsError};
 use crate::base::fault::{Fault, FaultKind, quoted};
+use crate::base::recognise::other_format;
 use crate::base::zip;
 use layout::StorageLayout;
 use value::{Objects, Value};
@@ -23,7 +24,6 @@ mod layout;
 mod machine;
 mod old;
 mod pickle;
-mod recognise;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -57,6 +57,7 @@ struct Parsed {
 
 impl file::FileHeader for TensorTable<StorageLayout> {
     type Place = StorageLayout;
+    const FORMAT: &'static str = "a file of torch.save";
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         let parsed = if zip::is_zip(bytes) {
@@ -64,7 +65,7 @@ impl file::FileHeader for TensorTable<StorageLayout> {
         } else if old::is_pickle(bytes) {
             old::read(file, bytes)?
         } else {
-            return Err(recognise::other_kind(file, bytes).into());
+            return Err(other_format(file, Self::FORMAT, bytes).into());
         };
         Ok(tensors(file, bytes, &parsed)?)
     }

@@ -202,3 +202,34 @@ fn a_dry_run_plans_memory_and_time_and_names_tasks() {
     assert!(cells[3].parse::<u64>().unwrap() > cells[4].parse::<u64>().unwrap(), "{line}");
     assert!(!folder.path().join("run").exists());
 }
+
+#[test]
+fn memory_is_counted_by_the_same_terms_before_and_in_a_run() {
+    let folder = workspace();
+    // Less than what is set aside for the program alone, whoever counts.
+    for more in [&["--dry-run"][..], &[]] {
+        let output = eval(folder.path(), &[&["--memory", "200MB"], more].concat());
+        assert!(!output.status.success());
+        let text = stderr(&output);
+        for words in ["190.73 MiB may be used", "weights ", "a wave of 512 tokens ", "answers 192.00 MiB"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let output = eval(folder.path(), &["--memory", "210MB", "--dry-run"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let mebibytes = |label: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
+        line.trim_start()
+            .strip_prefix(label)
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert_eq!(mebibytes("program, answers"), 192.0);
+    assert!(mebibytes("memory together") > 192.0 && mebibytes("may be used") == 200.27, "{text}");
+    assert!(text.contains("(fits)"), "{text}");
+}

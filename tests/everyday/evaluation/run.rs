@@ -103,7 +103,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     let output = eval(folder.path(), &["--dry-run"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);
-    for word in ["documents", "requests", "tokens asked", "tokens distinct", "GiB"] {
+    for word in ["documents", "requests", "tokens asked", "tokens distinct", "MiB"] {
         assert!(text.contains(word), "{text}");
     }
     assert!(!folder.path().join("run").exists());

@@ -3,4 +3,5 @@
 mod build;
 mod convert;
 mod convert_forms;
+mod opening;
 mod verify;

@@ -87,9 +87,9 @@ fn alike_pairs(tensors: &mut Tensors) {
     }
 }
 
-/// Hugging Face's order of rows to Meta's.
-fn meta_order(tensors: &mut Tensors) {
-    for (name, (shape, values)) in tensors.iter_mut() {
+/// Hugging Face's order of rows to Meta's, in those matrices whose names contain `only`.
+fn meta_order(tensors: &mut Tensors, only: &str) {
+    for (name, (shape, values)) in tensors.iter_mut().filter(|(name, _)| name.contains(only)) {
         let Some((_, heads)) = HEADS.iter().find(|(part, _)| name.contains(part)) else { continue };
         let (columns, head) = (shape[1], shape[0] / heads);
         let old = values.clone();
@@ -180,15 +180,23 @@ fn an_untrained_model_is_told() {
 }
 
 #[test]
-fn rows_in_metas_order_are_told() {
-    let folder = model(|tensors| {
-        alike_pairs(tensors);
-        meta_order(tensors);
-    });
-    let (code, report) = verified(folder.path(), &[]);
-    assert_eq!(code, 0);
-    let found = worse(&report, "row-order");
-    assert!(found.len() == 1 && found[0].3.contains("Meta's order"), "{report:#}");
+fn rows_in_metas_order_fail_in_each_layer_and_each_matrix() {
+    for (only, words) in [
+        ("", "q_proj and k_proj of all 2 layers"),
+        ("q_proj", "q_proj alone of all 2 layers"),
+        ("k_proj", "k_proj alone of all 2 layers"),
+        ("layers.1.", "q_proj and k_proj of layer 1 of 2"),
+        ("layers.0.self_attn.k_proj", "k_proj alone of layer 0 of 2"),
+    ] {
+        let folder = model(|tensors| {
+            alike_pairs(tensors);
+            meta_order(tensors, only);
+        });
+        let (code, report) = verified(folder.path(), &[]);
+        let found = worse(&report, "row-order");
+        assert_eq!((code, found.len()), (1, 1), "{only}: {report:#}");
+        assert!(found[0].0 == "failure" && found[0].3.contains(words), "{only}: {found:?}");
+    }
 }
 
 #[test]
@@ -229,7 +237,7 @@ fn tensors_that_do_not_fit_the_configuration_fail() {
     let classes: Vec<(&str, &str)> = found.iter().map(|f| (f.0.as_str(), f.1.as_str())).collect();
     assert_eq!(
         classes,
-        [("failure", "missing data"), ("failure", "shape mismatch"), ("warning", "shape mismatch")],
+        [("failure", "missing data"), ("failure", "shape mismatch"), ("failure", "shape mismatch")],
         "{report:#}"
     );
     assert!(
