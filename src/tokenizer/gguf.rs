@@ -167,13 +167,13 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let engine = SentencePiece::new(vocabulary, specials, text_rules(meta)?);
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
-    describe_marks(ids, (bos, eos), &mut description);
+    describe_special_tokens(ids, (bos, eos), &mut description);
     Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
 }
 
 /// Appends the special tokens and those that encoding adds, for a digest. Ledgers of scores and descriptions of runs hold such
 /// digests, so this text stays as it is, whatever becomes of the types.
-fn describe_marks(ids: SpecialIds, (bos, eos): BosEos, out: &mut String) {
+fn describe_special_tokens(ids: SpecialIds, (bos, eos): BosEos, out: &mut String) {
     let said = |id: Option<u32>| id.map_or_else(|| "None".to_owned(), |id| format!("Some({id})"));
     let _ = writeln!(
         out,
@@ -253,6 +253,6 @@ fn byte_level(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     for merge in merges {
         let _ = writeln!(description, "{} {merge}", merge.len());
     }
-    describe_marks(ids, (bos, eos), &mut description);
+    describe_special_tokens(ids, (bos, eos), &mut description);
     Tokenizer::new(Engine::Library(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
 }

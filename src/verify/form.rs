@@ -73,7 +73,7 @@ fn of_form(opened: forms::Opened) -> OpenedPath {
         TokenizerSource::Meta(folder) => (format!("Meta's layout, {files}"), Some(folder.clone())),
         TokenizerSource::Gguf(_) => ("GGUF, under the names of Hugging Face".to_owned(), None),
     };
-    // One file of many is no model, so its configuration says nothing about it.
+    // One file of many is no model, so what stands beside it, configuration and lock, says nothing about it.
     let name = opened.path.file_name().unwrap_or_default().to_string_lossy();
     let is_part = !opened.path.is_dir() && name.contains("-of-");
     let config = match opened.config() {
@@ -87,7 +87,7 @@ fn of_form(opened: forms::Opened) -> OpenedPath {
         json: opened.config_json().ok().filter(|_| is_json),
         config,
         config_name: opened.config_name,
-        folder,
+        folder: folder.filter(|_| !is_part),
         warnings: opened.tensors.warnings().to_vec(),
         tensors: opened.tensors,
     }
@@ -102,7 +102,7 @@ fn shard(path: &Path) -> Result<OpenedPath, FormError> {
         config_name: path.display().to_string(),
         json: None,
         tokenizer: None,
-        folder: path.parent().map(Path::to_owned),
+        folder: None,
         warnings: tensors.warnings().to_vec(),
         tensors,
     })
