@@ -95,7 +95,7 @@ fn ziya_takes_its_embeddings_as_released_and_drops_buffers() {
     for name in [EMBEDDING, OUTPUT] {
         assert_eq!(delta.tensor(name).unwrap().data, released.tensor(name).unwrap().data);
     }
-    assert!(!delta.tensors().iter().any(|info| is_buffer(info)));
+    assert!(!delta.tensors().iter().any(is_buffer));
 }
 
 fn refused(base: MemorySource, released: MemorySource, rule: DeltaRule) -> String {

@@ -2,7 +2,8 @@
 //!
 //! The product `B A` is made in f32, multiplied by the scale, added to the widened weight, and the sum is rounded once
 //! to the base's type: what the PEFT library does by default. (With `safe_merge` it rounds the product to f16 first,
-//! which differs in the last bit of about one element in ten.) Saved modules replace the base's. Rows are computed in
+//! which differs in the last bit of about one element in ten; of an embedding's update it always does so, and so does this.)
+//! Saved modules replace the base's. Rows are computed in
 //! parallel blocks; an element's sum over the rank has one order, whatever the blocks.
 
 use std::borrow::Cow;
@@ -318,12 +319,25 @@ impl Merged {
         info: &TensorInfo,
         weight: &mut [u8],
     ) -> Result<(), WeightsError> {
-        let (mut a, mut b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
-        if pair.of_embedding {
-            // (B A)ᵀ = Aᵀ Bᵀ
-            (a, b) = (b.t().as_standard_layout().into_owned(), a.t().as_standard_layout().into_owned());
+        let (a, b) = (self.matrix(&pair.a)?, self.matrix(&pair.b)?);
+        let (dtype, scale) = (info.dtype, self.adapter.config.scale_of(module));
+        if !pair.of_embedding {
+            return add_update(dtype, weight, [b.view(), a.view()], scale);
         }
-        add_update(info.dtype, weight, [b.view(), a.view()], self.adapter.config.scale_of(module))
+        // (B A)ᵀ = Aᵀ Bᵀ. PEFT rounds the update of an embedding to the base's type before it adds it.
+        let left = a.t().as_standard_layout().into_owned();
+        let right = b.t().as_standard_layout().into_owned();
+        let mut update = vec![0; weight.len()];
+        add_update(dtype, &mut update, [left.view(), right.view()], scale)?;
+        let block = dtype.bytes_for(BLOCK).expect("results have types of whole elements");
+        weight.par_chunks_mut(block).zip(update.par_chunks(block)).try_for_each(|(weight, update)| {
+            let elements = weight.len() * BLOCK / block;
+            let (mut sum, mut values) = (vec![0.0; elements], vec![0.0; elements]);
+            dtype.widen(weight, &mut sum)?;
+            dtype.widen(update, &mut values)?;
+            sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
+            dtype.narrow(&sum, weight)
+        })
     }
 
     /// A matrix of the adapter in f32; its shape was checked when the adapter was read.

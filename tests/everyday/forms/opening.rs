@@ -302,3 +302,67 @@ fn a_scaling_that_is_half_said_is_refused_and_an_older_one_wins() {
     assert_eq!(file.metadata().float("llama.rope.scaling.factor").unwrap(), Some(2.0));
     assert_eq!(file.metadata().float("llama.rope.freq_base").unwrap(), Some(10_000.0));
 }
+
+/// Gives the tokenizer of a folder one token more, `[PAD]`, and says so in its settings or not.
+fn add_padding(folder: &Path, is_said: bool) {
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let file = folder.join(name);
+        let mut value: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        change(&mut value);
+        fs::write(file, value.to_string()).unwrap();
+    };
+    change("tokenizer.json", &|value| {
+        let token = json!({"id": 258, "content": "[PAD]", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true});
+        value["added_tokens"].as_array_mut().unwrap().push(token);
+    });
+    if is_said {
+        change("tokenizer_config.json", &|value| value["pad_token"] = json!("[PAD]"));
+    }
+}
+
+#[test]
+fn a_padding_token_more_than_rows_is_a_note_in_a_model_and_in_an_adapter() {
+    let (said, silent) = (tiny(), tiny());
+    add_padding(said.path(), true);
+    add_padding(silent.path(), false);
+    let (passes, report) = verified(said.path());
+    assert!(passes && report.contains("all but the padding token"), "{report}");
+    assert!(!verified(silent.path()).0, "any other token needs its row");
+
+    let base = tiny();
+    for (tokenizer, merges) in [(said.path(), true), (silent.path(), false)] {
+        let adapter = tempfile::tempdir().unwrap();
+        let path = adapter.path();
+        let config = json!({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "bias": "none"});
+        fs::write(path.join("adapter_config.json"), format!("\u{feff}{config}")).unwrap();
+        let half = |layer: usize, half: &str, shape: [usize; 2]| {
+            let name = format!("base_model.model.model.layers.{layer}.self_attn.q_proj.{half}.weight");
+            (name, (shape.to_vec(), vec![0.25; 32]))
+        };
+        let halves =
+            (0..2).flat_map(|layer| [half(layer, "lora_A", [2, 16]), half(layer, "lora_B", [16, 2])]);
+        write(&path.join("adapter_model.safetensors"), &halves.collect());
+        for name in ["tokenizer.json", "tokenizer_config.json"] {
+            fs::copy(tokenizer.join(name), path.join(name)).unwrap();
+        }
+        let out = path.join("merged");
+        let given = [("base", base.path()), ("adapter", path)]
+            .map(|(name, path)| format!("{name}={}", path.display()));
+        let output = zoo(&[
+            "build",
+            "--rule",
+            "peft_lora",
+            "--from",
+            &given[0],
+            "--from",
+            &given[1],
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.success(), merges, "{text}");
+        let words = if merges { "the one more is the padding token" } else { "found 259 tokens" };
+        assert!(text.contains(words), "{text}");
+    }
+}
