@@ -8,6 +8,7 @@ use super::conversation::{End, Message, PromptSegment, text};
 use super::error::PromptError;
 use super::template::{PromptTemplate, TemplateKind};
 use crate::base::digest::sha256;
+use crate::tokenizer::SpecialNames;
 
 /// How conversations are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +38,9 @@ impl ChatFormat {
         Self { name: format!("card: {}", template.name), writer: Writer::Card(Box::new(template.clone())) }
     }
 
-    /// The format of a checkpoint's own template, with the spellings of its BOS and EOS.
-    pub fn of_checkpoint(template: &ChatTemplate, bos: &str, eos: &str) -> Self {
-        let jinja = Jinja { source: template.source.clone(), bos: bos.to_owned(), eos: eos.to_owned() };
+    /// The format of a checkpoint's own template, with the special tokens of its tokenizer.
+    pub fn of_checkpoint(template: &ChatTemplate, specials: &SpecialNames) -> Self {
+        let jinja = Jinja { source: template.source.clone(), specials: specials.clone() };
         Self { name: format!("checkpoint: {}", template.name), writer: Writer::Jinja(jinja) }
     }
 
@@ -99,7 +100,7 @@ mod tests {
         let source = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}\
                       {% if add_generation_prompt %}[assistant]{% endif %}";
         let own = ChatTemplate { name: "default".into(), source: source.into() };
-        let own = ChatFormat::of_checkpoint(&own, "<s>", "</s>");
+        let own = ChatFormat::of_checkpoint(&own, &[("bos_token", "<s>"), ("eos_token", "</s>")].into());
         let messages = [Message::user("a"), Message::assistant("b"), Message::user("c")];
         let written = own.write(&messages, End::Answer).unwrap();
         assert_eq!(written.text, "<s>[user] a</s>[assistant] b</s>[user] c</s>[assistant]");

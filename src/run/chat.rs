@@ -12,15 +12,15 @@ use crate::prompts::chat_template::ChatTemplates;
 use crate::prompts::{self, ChatFormat, PromptTemplates, TemplateKind};
 use crate::records::{ChatRecord, ModelRecord};
 use crate::tasks::Chat;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{SpecialNames, Tokenizer};
 
 /// The chat templates that a model can be asked with.
 pub struct Templates<'a> {
     /// The model's name.
     name: &'a str,
-    /// What the checkpoint brings, with the texts of its BOS and EOS.
+    /// What the checkpoint brings, with the special tokens that its templates may write.
     own: ChatTemplates,
-    special_texts: [String; 2],
+    specials: SpecialNames,
     /// The template that its card names.
     card: Option<&'a str>,
     /// Templates of the user's own beside those of `zoo/prompts`.
@@ -45,12 +45,8 @@ impl<'a> Templates<'a> {
                 ChatTemplates::from_folder(folder)?
             }
         };
-        let spelled = |text: &Option<String>, id: Option<u32>| {
-            text.clone().or_else(|| id.and_then(|id| tokenizer.token_text(id))).unwrap_or_default()
-        };
-        let special_texts =
-            [spelled(&own.bos_token, tokenizer.bos()), spelled(&own.eos_token, tokenizer.eos())];
-        Ok(Self { name, own, special_texts, card, own_cards: options.places.own_cards.as_deref() })
+        let specials = tokenizer.special_names().clone();
+        Ok(Self { name, own, specials, card, own_cards: options.places.own_cards.as_deref() })
     }
 
     /// The ways in which the model is asked: `None` for prompts as base models read them.
@@ -82,8 +78,7 @@ impl<'a> Templates<'a> {
     }
 
     fn find(&self, name: &str) -> Result<ChatFormat, RunError> {
-        let [bos, eos] = &self.special_texts;
-        let of_checkpoint = |template| ChatFormat::of_checkpoint(template, bos, eos);
+        let of_checkpoint = |template| ChatFormat::of_checkpoint(template, &self.specials);
         let by_default = self.own.default_template().map(of_checkpoint);
         let of_card = || -> Result<Option<ChatFormat>, RunError> {
             let Some(named) = self.card else { return Ok(None) };
@@ -151,9 +146,8 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
             let checkpoint = Checkpoint::open(Path::new(&model.path))?;
             let tokenizer = tokenizer(&checkpoint)?;
             let templates = Templates::new(&model.name, &checkpoint, &tokenizer, None, options)?;
-            let [bos, eos] = &templates.special_texts;
-            let mut formats =
-                templates.own.templates.iter().map(|one| ChatFormat::of_checkpoint(one, bos, eos));
+            let own = templates.own.templates.iter();
+            let mut formats = own.map(|one| ChatFormat::of_checkpoint(one, &templates.specials));
             Ok(formats.find(|format| format.name() == chat.template && format.source_sha256() == chat.sha256))
         };
         open().during(|| format!("{}: cannot read the chat template {}", model.name, chat.template))?

@@ -1,8 +1,8 @@
 //! The tokenizer of a model folder: `tokenizer.json` if there is one, else SentencePiece's `tokenizer.model`.
 //!
 //! What encoding adds by default: for `tokenizer.json` what its post-processor says, except that Llama tokenizer
-//! classes follow an explicit `add_bos_token` or `add_eos_token` (transformers' `LlamaTokenizerFast` rebuilds the
-//! post-processor from them); for `tokenizer.model` BOS unless `add_bos_token` is false.
+//! classes follow `add_bos_token` (true if not stated) and `add_eos_token`; for `tokenizer.model` BOS unless
+//! `add_bos_token` is false. See [`super::class`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,19 +38,26 @@ pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, TokenizerError> {
 /// The same for the files that `read` gives by name; `folder` names them in errors.
 pub(super) fn tokenizer_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<Tokenizer, TokenizerError> {
     let settings = Settings::read(folder, read)?;
+    let model = || -> Result<Option<Tokenizer>, TokenizerError> {
+        let Some(bytes) = read("tokenizer.model")? else { return Ok(None) };
+        from_model(&folder.join("tokenizer.model"), &bytes, &settings).map(Some)
+    };
+    if settings.prefers_model()
+        && let Some(tokenizer) = model()?
+    {
+        return Ok(tokenizer);
+    }
     if let Some(bytes) = read("tokenizer.json")? {
         return from_json(&folder.join("tokenizer.json"), &bytes, &settings);
     }
-    if let Some(bytes) = read("tokenizer.model")? {
-        return from_model(&folder.join("tokenizer.model"), &bytes, &settings);
-    }
-    Err(TokenizerError::Missing { folder: folder.to_owned() })
+    model()?.ok_or_else(|| TokenizerError::Missing { folder: folder.to_owned() })
 }
 
 /// The tokenizer of a `tokenizer.json`.
 pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
     let place = file.display().to_string();
-    let json = error::from_json(file, bytes)?;
+    let mut json = error::from_json(file, bytes)?;
+    settings.adapt(&place, &mut json)?;
     let mut engine = Library::new(&place, json, settings.clean_up_tokenization_spaces)?;
     let mut tokens: Vec<(AddedToken, Option<u32>)> =
         settings.added.iter().map(|(&id, token)| (token.clone(), Some(id))).collect();
@@ -59,16 +66,15 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
         Named::Text(text) => Some(text),
         _ => None,
     });
-    let known = texts.chain(&settings.additional).filter(|text| engine.id(text).is_some());
-    tokens.extend(known.map(|text| (AddedToken::new(text.clone(), true), None)));
+    let known = texts.filter(|text| engine.id(text).is_some());
+    // Additional tokens that the vocabulary lacks get the ids after its last.
+    tokens.extend(known.chain(&settings.additional).map(|text| (AddedToken::new(text.clone(), true), None)));
     engine.add_tokens(&tokens)?;
     engine.check_around()?;
     let ids =
         special_ids(&place, settings, None, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
-    let llama = settings.tokenizer_class.as_deref().is_some_and(|class| class.contains("LlamaTokenizer"));
-    let explicit = settings.add_bos_token.is_some() || settings.add_eos_token.is_some();
-    let added = if llama && explicit { Some(added(&place, settings, ids)?) } else { None };
-    Tokenizer::new(Engine::Library(Box::new(engine)), ids, added, sha256(bytes))
+    let added = if settings.class().adds_specials() { Some(added(&place, settings, ids)?) } else { None };
+    Tokenizer::new(Engine::Library(Box::new(engine)), ids, added, settings.names.clone(), sha256(bytes))
 }
 
 /// A SentencePiece model with what the settings around it add.
@@ -85,6 +91,7 @@ impl SettledModel {
     /// Reads a `tokenizer.model` and settles which of its pieces and the added tokens are special. `place` names it
     /// in errors.
     pub fn new(place: &str, bytes: &[u8], settings: &Settings) -> Result<SettledModel, TokenizerError> {
+        settings.check_model_class()?;
         let model = ModelProto::parse(place, bytes)?;
         let own = SpecialIds { bos: model.bos, eos: model.eos, unk: Some(model.unk), pad: model.pad };
         let vocabulary = model.vocabulary;
@@ -105,14 +112,17 @@ impl SettledModel {
             tokens.insert(id, AddedToken { special, ..token.clone() });
         }
         for text in &settings.additional {
-            if let Some(id) = vocabulary.id(text).or_else(|| added_id(text)) {
-                tokens.entry(id).or_insert_with(|| AddedToken::new(text.clone(), true)).special = true;
-            }
+            let new = tokens.keys().next_back().map_or(0, |&id| id + 1).max(vocabulary.len() as u32);
+            let known = vocabulary.id(text).or_else(|| added_id(text));
+            let known =
+                known.or_else(|| tokens.iter().find(|(_, token)| token.text == *text).map(|(&id, _)| id));
+            let token = tokens.entry(known.unwrap_or(new));
+            token.or_insert_with(|| AddedToken::new(text.clone(), true)).special = true;
         }
         let rules = TextRules {
-            add_dummy_prefix: model.add_dummy_prefix,
+            add_dummy_prefix: settings.dummy_prefix(model.add_dummy_prefix),
             prefix_at_start_only: settings.legacy == Some(false),
-            remove_extra_whitespaces: model.remove_extra_whitespaces,
+            remove_extra_whitespaces: settings.drops_spaces(model.remove_extra_whitespaces),
         };
         let added = added(place, settings, ids)?;
         Ok(SettledModel { vocabulary, rules, ids, tokens, added })
@@ -123,7 +133,13 @@ fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenize
     let place = file.display().to_string();
     let SettledModel { vocabulary, rules, ids, tokens, added } = SettledModel::new(&place, bytes, settings)?;
     let engine = SentencePiece::new(vocabulary, SpecialTokens::new(&place, tokens)?, rules);
-    Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some(added), sha256(bytes))
+    Tokenizer::new(
+        Engine::SentencePiece(Box::new(engine)),
+        ids,
+        Some(added),
+        settings.names.clone(),
+        sha256(bytes),
+    )
 }
 
 /// An added token is either a new id after the pieces or the piece of that id.
@@ -155,6 +171,14 @@ fn special_ids(
     id_of: impl Fn(&str) -> Option<u32>,
     exists: impl Fn(u32) -> bool,
 ) -> Result<SpecialIds, TokenizerError> {
+    // A Llama class has these texts for what the files do not name.
+    let of_class = |text: &str| if settings.class().adds_specials() { id_of(text) } else { None };
+    let own = own.unwrap_or_else(|| SpecialIds {
+        bos: of_class("<s>"),
+        eos: of_class("</s>"),
+        unk: of_class("<unk>"),
+        pad: None,
+    });
     let find = |named: &Named, own: Option<u32>| match (named, own) {
         (Named::Text(text), _) => id_of(text),
         (Named::None, _) => None,
@@ -172,10 +196,10 @@ fn special_ids(
         (id, _) => Ok(id),
     };
     Ok(SpecialIds {
-        bos: needed("bos_token", &settings.bos, own.and_then(|own| own.bos))?,
-        eos: needed("eos_token", &settings.eos, own.and_then(|own| own.eos))?,
-        unk: find(&settings.unk, own.and_then(|own| own.unk)),
-        pad: find(&settings.pad, own.and_then(|own| own.pad)),
+        bos: needed("bos_token", &settings.bos, own.bos)?,
+        eos: needed("eos_token", &settings.eos, own.eos)?,
+        unk: find(&settings.unk, own.unk),
+        pad: find(&settings.pad, own.pad),
     })
 }
 

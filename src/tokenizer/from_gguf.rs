@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::gguf::{ByteLevel, sentencepiece_model, sentencepiece_specials};
+use super::gguf::{ByteLevel, sentencepiece_model, sentencepiece_specials, text_rules};
 use super::vocabulary::PieceKind;
 use super::{BosEos, SpecialIds, TokenizerError};
 use crate::weights::gguf::Metadata;
@@ -24,6 +24,11 @@ pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, Tokeni
         // Of other kinds this says that they are unknown.
         Some(_) => {
             let content = sentencepiece_model(meta)?;
+            if text_rules(meta)?.remove_extra_whitespaces {
+                let key = "tokenizer.ggml.remove_extra_whitespaces";
+                let supported = "false: files of Hugging Face's form have no such rule";
+                return Err(TokenizerError::unsupported("GGUF metadata", key, "true", supported));
+            }
             let (ids, added) = sentencepiece_specials(meta)?;
             ("tokenizer.model", content, ids, added, "LlamaTokenizer")
         }
@@ -52,6 +57,9 @@ fn config(meta: &Metadata, ids: SpecialIds, added: BosEos, class: &str) -> Resul
         // Each text between special tokens has a prefix of its own, as this program reads GGUF vocabularies.
         "legacy": true,
     });
+    if class == "LlamaTokenizer" {
+        config["add_prefix_space"] = json!(text_rules(meta)?.add_dummy_prefix);
+    }
     if let Some(template) = meta.string("tokenizer.chat_template")? {
         config["chat_template"] = json!(template);
     }

@@ -14,7 +14,7 @@ use super::model_writer::model_file;
 use super::sentencepiece::{SentencePiece, TextRules};
 use super::specials::{AddedToken, SpecialTokens};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
-use super::{BosEos, Engine, SpecialIds, Tokenizer, TokenizerError};
+use super::{BosEos, Engine, SpecialIds, SpecialNames, Tokenizer, TokenizerError};
 use crate::base::digest::sha256;
 use crate::weights::gguf::Metadata;
 
@@ -72,21 +72,37 @@ fn check_count(key: &str, expected: usize, found: usize) -> Result<(), Tokenizer
 
 /// The special tokens that the metadata names; `defaults` for absent keys.
 fn special_ids(meta: &Metadata, count: usize, defaults: SpecialIds) -> Result<SpecialIds, TokenizerError> {
-    let id = |key: &str, default: Option<u32>| -> Result<Option<u32>, TokenizerError> {
-        match meta.unsigned(key)? {
-            None => Ok(default.filter(|&id| (id as usize) < count)),
-            Some(id) if id < count as u64 => Ok(Some(id as u32)),
-            Some(id) => {
-                Err(TokenizerError::field(PLACE, key, format!("an id below {count}"), id.to_string()))
-            }
-        }
-    };
+    let id = |key: &str, default: Option<u32>| special_id(meta, key, count, default);
     Ok(SpecialIds {
         bos: id("tokenizer.ggml.bos_token_id", defaults.bos)?,
         eos: id("tokenizer.ggml.eos_token_id", defaults.eos)?,
         unk: id("tokenizer.ggml.unknown_token_id", defaults.unk)?,
         pad: id("tokenizer.ggml.padding_token_id", defaults.pad)?,
     })
+}
+
+fn special_id(
+    meta: &Metadata,
+    key: &str,
+    count: usize,
+    default: Option<u32>,
+) -> Result<Option<u32>, TokenizerError> {
+    match meta.unsigned(key)? {
+        None => Ok(default.filter(|&id| (id as usize) < count)),
+        Some(id) if id < count as u64 => Ok(Some(id as u32)),
+        Some(id) => Err(TokenizerError::field(PLACE, key, format!("an id below {count}"), id.to_string())),
+    }
+}
+
+/// The special tokens that only chat templates know.
+fn names(meta: &Metadata) -> Result<SpecialNames, TokenizerError> {
+    let tokens = tokens(meta)?;
+    let mut names = SpecialNames::default();
+    for (name, key) in [("sep_token", "seperator"), ("cls_token", "cls"), ("mask_token", "mask")] {
+        let id = special_id(meta, &format!("tokenizer.ggml.{key}_token_id"), tokens.len(), None)?;
+        names.tokens.extend(id.map(|id| (name.to_owned(), tokens[id as usize].clone())));
+    }
+    Ok(names)
 }
 
 /// What encoding adds.
@@ -122,7 +138,8 @@ fn pieces(meta: &Metadata) -> Result<Vec<Piece>, TokenizerError> {
 /// The special tokens that a SentencePiece vocabulary has where the metadata do not say: LLaMA's.
 const LLAMA_IDS: SpecialIds = SpecialIds { bos: Some(1), eos: Some(2), unk: Some(0), pad: None };
 
-fn text_rules(meta: &Metadata) -> Result<TextRules, TokenizerError> {
+/// How the metadata have text prepared.
+pub(super) fn text_rules(meta: &Metadata) -> Result<TextRules, TokenizerError> {
     Ok(TextRules {
         add_dummy_prefix: meta.boolean("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
         prefix_at_start_only: false,
@@ -168,7 +185,13 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
     describe_special_tokens(ids, (bos, eos), &mut description);
-    Tokenizer::new(Engine::SentencePiece(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
+    Tokenizer::new(
+        Engine::SentencePiece(Box::new(engine)),
+        ids,
+        Some((bos, eos)),
+        names(meta)?,
+        sha256(description),
+    )
 }
 
 /// Appends the special tokens and those that encoding adds, for a digest. Ledgers of scores and descriptions of runs hold such
@@ -254,5 +277,11 @@ fn byte_level(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
         let _ = writeln!(description, "{} {merge}", merge.len());
     }
     describe_special_tokens(ids, (bos, eos), &mut description);
-    Tokenizer::new(Engine::Library(Box::new(engine)), ids, Some((bos, eos)), sha256(description))
+    Tokenizer::new(
+        Engine::Library(Box::new(engine)),
+        ids,
+        Some((bos, eos)),
+        names(meta)?,
+        sha256(description),
+    )
 }

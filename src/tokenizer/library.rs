@@ -47,10 +47,17 @@ impl Library {
     /// Makes sure that each text is a token with its id (any id if `None`) and is found in text as a whole.
     /// New tokens get the ids after the last one, in the order given.
     pub fn add_tokens(&mut self, tokens: &[(AddedToken, Option<u32>)]) -> Result<(), TokenizerError> {
-        let known = self.inner.get_added_vocabulary().get_vocab();
+        let known = self.inner.get_added_vocabulary();
+        let is_as_stated = |token: &AddedToken| {
+            let id = known.get_vocab().get(&token.text);
+            id.and_then(|id| known.get_added_tokens_decoder().get(id)).is_some_and(|known| {
+                let flags = (known.lstrip, known.rstrip, known.single_word, known.special);
+                !token.is_stated || flags == (token.lstrip, token.rstrip, token.single_word, token.special)
+            })
+        };
         let new: Vec<tokenizers::AddedToken> = tokens
             .iter()
-            .filter(|(token, _)| !known.contains_key(&token.text))
+            .filter(|(token, _)| !is_as_stated(token))
             .map(|(token, _)| {
                 tokenizers::AddedToken::from(token.text.clone(), token.special)
                     .normalized(false)

@@ -7,6 +7,7 @@
 //! for when special tokens are added.
 
 mod byte_level;
+mod class;
 mod error;
 mod folder;
 mod from_gguf;
@@ -18,6 +19,7 @@ mod merge;
 mod merge_models;
 mod model_proto;
 mod model_writer;
+mod names;
 mod sentencepiece;
 mod settings;
 mod specials;
@@ -34,6 +36,7 @@ pub use from_gguf::tokenizer_files;
 pub use gguf::sentencepiece_model;
 use library::Library;
 pub use merge_models::{AppendedScore, ModelFile, merge_models};
+pub use names::SpecialNames;
 use sentencepiece::SentencePiece;
 pub use settings::ReadFile;
 pub use to_gguf::gguf_vocabulary;
@@ -58,6 +61,7 @@ pub struct Tokenizer {
     added: Option<BosEos>,
     adds_bos: bool,
     prefix_text: Option<String>,
+    names: SpecialNames,
     sha256: String,
 }
 
@@ -117,9 +121,14 @@ impl Tokenizer {
         engine: Engine,
         ids: SpecialIds,
         added: Option<BosEos>,
+        names: SpecialNames,
         sha256: String,
     ) -> Result<Tokenizer, TokenizerError> {
-        let mut tokenizer = Tokenizer { engine, ids, added, adds_bos: false, prefix_text: None, sha256 };
+        let mut tokenizer =
+            Tokenizer { engine, ids, added, adds_bos: false, prefix_text: None, names, sha256 };
+        let mut names = std::mem::take(&mut tokenizer.names);
+        names.complete(ids, |id| tokenizer.token_text(id));
+        tokenizer.names = names;
         let first = tokenizer.encode("", AddSpecials::Default)?.first().copied();
         tokenizer.adds_bos = first.is_some() && first == ids.bos;
         tokenizer.prefix_text = tokenizer.prefix_token().map(|id| tokenizer.decode(&[id])).transpose()?;
@@ -208,6 +217,11 @@ impl Tokenizer {
     /// The token that fills up batches.
     pub fn pad(&self) -> Option<u32> {
         self.ids.pad
+    }
+
+    /// The special tokens by the names under which chat templates know them.
+    pub fn special_names(&self) -> &SpecialNames {
+        &self.names
     }
 
     /// The token that stands before a text that is scored without context: BOS, else EOS.

@@ -4,6 +4,7 @@
 //! comes first if the former is of the old form without `added_tokens_decoder`), `added_tokens.json`; and, for those
 //! that none of them mentions, the ids in `config.json` and `generation_config.json`. One that is `null` is
 //! absent on purpose; one that is the empty string (BELLE's files) was lost on the way and counts as not mentioned.
+//! What the settings do to the ids is said in [`super::class`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::TokenizerError;
 use super::error::from_json;
+use super::names::{NAMES, SpecialNames};
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
 use crate::base::recognise::dangling_fault;
@@ -22,6 +24,8 @@ use crate::base::recognise::dangling_fault;
 const MAX_SETTINGS: u64 = 64 << 20;
 /// Bytes of a vocabulary file that are read at most; the largest known (`tokenizer.json` of 256,000 tokens) has 34 MB.
 const MAX_VOCABULARY: u64 = 256 << 20;
+
+const ADDITIONAL: &str = "additional_special_tokens";
 
 /// What the files say of one special token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +44,10 @@ pub(super) enum Named {
 /// All settings of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
+    /// Names `tokenizer_config.json` in errors.
+    pub place: String,
+    /// Whether there are settings of Hugging Face's form at all.
+    pub is_hugging_face: bool,
     pub bos: Named,
     pub eos: Named,
     pub unk: Named,
@@ -48,12 +56,18 @@ pub(super) struct Settings {
     pub add_eos_token: Option<bool>,
     /// Only the start of a text gets a dummy prefix if this is `Some(false)`.
     pub legacy: Option<bool>,
+    /// Whether text gets a dummy prefix at all.
+    pub add_prefix_space: Option<bool>,
     pub tokenizer_class: Option<String>,
+    /// The type of the model in `config.json`.
+    pub model_type: Option<String>,
     pub clean_up_tokenization_spaces: bool,
     /// Added tokens with the ids that the files state.
     pub added: BTreeMap<u32, AddedToken>,
-    /// `additional_special_tokens`, which need no id.
+    /// `additional_special_tokens` and `extra_special_tokens`, which need no id.
     pub additional: Vec<String>,
+    /// All special tokens that are named.
+    pub names: SpecialNames,
 }
 
 impl Settings {
@@ -82,19 +96,36 @@ impl Settings {
             add_bos_token: config.boolean("add_bos_token")?,
             add_eos_token: config.boolean("add_eos_token")?,
             legacy: config.boolean("legacy")?,
-            tokenizer_class: config.value.get("tokenizer_class").and_then(Value::as_str).map(str::to_owned),
+            add_prefix_space: config.boolean("add_prefix_space")?,
+            tokenizer_class: config.text("tokenizer_class")?,
             clean_up_tokenization_spaces: config.boolean("clean_up_tokenization_spaces")?.unwrap_or(false),
+            is_hugging_face: !config.value.is_null(),
+            place: config.place.clone(),
             ..Settings::default()
         };
-        let key = "additional_special_tokens";
+        config.check_neutral()?;
+        for name in NAMES {
+            if let Named::Text(text) = named(name)? {
+                settings.names.tokens.insert(name.to_owned(), text);
+            }
+        }
         for file in [&config, &map] {
-            for token in file.value.get(key).and_then(Value::as_array).into_iter().flatten() {
-                settings.additional.extend(file.token(key, token)?.map(|token| token.text));
+            for (key, name, text) in file.additional()? {
+                match name {
+                    Some(name) => drop(settings.names.tokens.insert(name, text.clone())),
+                    None if key == ADDITIONAL && !settings.names.additional.contains(&text) => {
+                        settings.names.additional.push(text.clone());
+                    }
+                    None => {}
+                }
+                settings.additional.push(text);
             }
         }
         settings.read_added_tokens(&config, &open("added_tokens.json")?)?;
         for name in ["config.json", "generation_config.json"] {
-            settings.read_model_config(&open(name)?)?;
+            let file = open(name)?;
+            settings.is_hugging_face |= !file.value.is_null();
+            settings.read_model_config(&file)?;
         }
         Ok(settings)
     }
@@ -118,6 +149,9 @@ impl Settings {
 
     /// Takes the ids of what nothing mentioned from a model's configuration.
     fn read_model_config(&mut self, config: &SettingsFile) -> Result<(), TokenizerError> {
+        let text = |key: &str| config.value.get(key).and_then(Value::as_str).map(str::to_owned);
+        self.model_type = self.model_type.take().or_else(|| text("model_type"));
+        self.tokenizer_class = self.tokenizer_class.take().or_else(|| text("tokenizer_class"));
         for (key, named) in [
             ("bos_token_id", &mut self.bos),
             ("eos_token_id", &mut self.eos),
@@ -193,7 +227,55 @@ impl SettingsFile {
             lstrip: flag("lstrip"),
             rstrip: flag("rstrip"),
             single_word: flag("single_word"),
+            is_stated: value.is_object(),
         }))
+    }
+
+    /// The tokens of `additional_special_tokens` and of `extra_special_tokens`, a list or an object of names: the key,
+    /// the name if there is one, and the text.
+    fn additional(&self) -> Result<Vec<(&'static str, Option<String>, String)>, TokenizerError> {
+        let mut texts = Vec::new();
+        for key in [ADDITIONAL, "extra_special_tokens"] {
+            let tokens: Vec<(Option<&String>, &Value)> = match self.value.get(key) {
+                None | Some(Value::Null) => Vec::new(),
+                Some(Value::Array(tokens)) => tokens.iter().map(|token| (None, token)).collect(),
+                Some(Value::Object(tokens)) => {
+                    tokens.iter().map(|(name, token)| (Some(name), token)).collect()
+                }
+                Some(other) => {
+                    return Err(TokenizerError::field(
+                        &self.place,
+                        key,
+                        "a list of tokens",
+                        other.to_string(),
+                    ));
+                }
+            };
+            for (name, token) in tokens {
+                let token = self.token(key, token)?;
+                texts.extend(token.map(|token| (key, name.cloned(), token.text)));
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Refuses keys that would change ids in a way that is not supported.
+    fn check_neutral(&self) -> Result<(), TokenizerError> {
+        for key in ["split_special_tokens", "from_slow", "fix_mistral_regex"] {
+            if self.boolean(key)? == Some(true) {
+                let supported = "false, or no such key";
+                return Err(TokenizerError::unsupported(&self.place, key, "true", supported));
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>, TokenizerError> {
+        match self.value.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(TokenizerError::field(&self.place, key, "a text", other.to_string())),
+        }
     }
 
     fn boolean(&self, key: &str) -> Result<Option<bool>, TokenizerError> {
@@ -272,7 +354,10 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.added[&512], AddedToken::new("[PAD]", false));
-        assert_eq!(settings.added[&5], AddedToken { lstrip: true, ..AddedToken::new("<m>", true) });
+        assert_eq!(
+            settings.added[&5],
+            AddedToken { lstrip: true, is_stated: true, ..AddedToken::new("<m>", true) }
+        );
         assert_eq!(settings.additional, ["<human>"]);
     }
 

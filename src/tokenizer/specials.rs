@@ -21,12 +21,21 @@ pub(super) struct AddedToken {
     pub rstrip: bool,
     /// Found only between non-word characters.
     pub single_word: bool,
+    /// Whether the settings state all of this, so that it holds over what `tokenizer.json` says.
+    pub is_stated: bool,
 }
 
 impl AddedToken {
     /// A token without stripping.
     pub fn new(text: impl Into<String>, special: bool) -> AddedToken {
-        AddedToken { text: text.into(), special, lstrip: false, rstrip: false, single_word: false }
+        AddedToken {
+            text: text.into(),
+            special,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+            is_stated: false,
+        }
     }
 }
 

@@ -296,3 +296,120 @@ proptest! {
         prop_assert_eq!(tokenizer.decode(&ids).unwrap(), text);
     }
 }
+
+#[test]
+fn the_settings_say_whether_text_gets_a_prefix() {
+    let config = |text: &str| from_model(&[("tokenizer_config.json", text)]).unwrap();
+    let ids = |tokenizer: &Tokenizer, text: &str| tokenizer.encode(text, AddSpecials::None).unwrap();
+    let without = config(r#"{"add_prefix_space": false}"#);
+    assert_eq!((ids(&without, "a</s>a"), ids(&without, " a")), (vec![260, 2, 260], vec![262]));
+    assert_eq!(without.decode(&[262]).unwrap(), " a");
+    let at_start = config(r#"{"add_prefix_space": true, "legacy": false}"#);
+    assert_eq!((ids(&at_start, "a</s>a"), ids(&at_start, " a")), (vec![262, 2, 260], vec![262]));
+    // The class of Code Llama does not ask.
+    let code = config(r#"{"add_prefix_space": false, "tokenizer_class": "CodeLlamaTokenizer"}"#);
+    assert_eq!(ids(&code, "a"), [262]);
+}
+
+#[test]
+fn a_stated_prefix_has_the_tokenizer_built_from_the_model() {
+    let model = model_file(&pieces(&PIECES), TRAINER, NORMALIZER);
+    let json = small_json().to_string();
+    let ids = |config: &str| {
+        let files: [(&str, &[u8]); 3] = [
+            ("tokenizer.model", &model),
+            ("tokenizer.json", json.as_bytes()),
+            ("tokenizer_config.json", config.as_bytes()),
+        ];
+        Tokenizer::from_folder(folder(&files).path()).unwrap().encode("a", AddSpecials::Default).unwrap()
+    };
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false}"#), [1, 260]);
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true}"#), [1, 262]);
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": null}"#), [0, 1]);
+    assert_eq!(ids(r#"{"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true}"#), [0, 5]);
+}
+
+/// The ids of a text by the small `tokenizer.json`, changed, and these settings.
+fn by_json(
+    change: impl Fn(&mut Json),
+    files: &[(&str, &str)],
+    text: &str,
+) -> Result<Vec<u32>, TokenizerError> {
+    let mut json = small_json();
+    change(&mut json);
+    let json = json.to_string();
+    let mut all: Vec<(&str, &[u8])> = vec![("tokenizer.json", json.as_bytes())];
+    all.extend(files.iter().map(|(name, content)| (*name, content.as_bytes())));
+    Tokenizer::from_folder(folder(&all).path())?.encode(text, AddSpecials::Default)
+}
+
+#[test]
+fn a_json_alone_follows_the_stated_prefix() {
+    let metaspace = |json: &mut Json| {
+        json["pre_tokenizer"] =
+            json!({"type": "Metaspace", "replacement": "Ġ", "prepend_scheme": "first", "split": false});
+        json["decoder"] = Json::Null;
+    };
+    let ids = |config: &str| by_json(metaspace, &[("tokenizer_config.json", config)], "a");
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>"}"#).unwrap(), [0, 5]);
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": false}"#).unwrap(), [0, 1]);
+    assert_eq!(ids(r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true}"#).unwrap(), [0, 5]);
+    let config = r#"{"tokenizer_class": "LlamaTokenizer", "add_prefix_space": true}"#;
+    let refused = by_json(|_| (), &[("tokenizer_config.json", config)], "a").unwrap_err().to_string();
+    assert!(refused.contains("puts a space before text, as add_prefix_space says"), "{refused}");
+    // A byte-level pre-tokenizer has a prefix only where the settings say so.
+    let prefixed = |json: &mut Json| json["pre_tokenizer"]["add_prefix_space"] = json!(true);
+    assert_eq!(by_json(prefixed, &[], "a").unwrap(), [0, 1]);
+    let stated = [("tokenizer_config.json", r#"{"add_prefix_space": true}"#)];
+    assert_eq!(by_json(|_| (), &stated, "a").unwrap(), [0, 5]);
+}
+
+#[test]
+fn a_llama_class_puts_bos_first_whatever_the_json_says() {
+    let bare = |json: &mut Json| json["post_processor"] = Json::Null;
+    let llama = ("config.json", r#"{"model_type": "llama"}"#);
+    assert_eq!(by_json(bare, &[llama], "a").unwrap(), [0, 1]);
+    assert_eq!(by_json(bare, &[], "a").unwrap(), [1]);
+    let fast =
+        ("tokenizer_config.json", r#"{"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": true}"#);
+    assert_eq!(by_json(bare, &[llama, fast], "a").unwrap(), [1]);
+    assert_eq!(
+        by_json(|_| (), &[("tokenizer_config.json", r#"{"add_bos_token": false}"#)], "a").unwrap(),
+        [0, 1]
+    );
+    let no = ("tokenizer_config.json", r#"{"add_bos_token": false}"#);
+    assert_eq!(by_json(|_| (), &[llama, no], "a").unwrap(), [1]);
+}
+
+#[test]
+fn settings_that_would_change_ids_are_honoured_or_refused_by_name() {
+    for (key, value) in [
+        ("split_special_tokens", "true"),
+        ("from_slow", "true"),
+        ("fix_mistral_regex", "true"),
+        ("tokenizer_class", r#""YiTokenizer""#),
+        ("add_prefix_space", r#""no""#),
+    ] {
+        let config = format!("{{{key:?}: {value}}}");
+        let message = from_model(&[("tokenizer_config.json", &config)]).unwrap_err().to_string();
+        assert!(message.contains(&format!("tokenizer_config.json: {key}")), "{message}");
+    }
+    // Tokens that the vocabulary lacks have the ids after its last, also by the name of a role.
+    for config in [
+        r#"{"additional_special_tokens": ["[A]"]}"#,
+        r#"{"extra_special_tokens": {"role": "[A]"}}"#,
+        r#"{"extra_special_tokens": ["[A]"]}"#,
+    ] {
+        let model = from_model(&[("tokenizer_config.json", config)]).unwrap();
+        assert_eq!(model.encode("[A]", AddSpecials::None).unwrap(), [264], "{config}");
+        assert_eq!(
+            by_json(|_| (), &[("tokenizer_config.json", config)], "[A]").unwrap(),
+            [0, 10],
+            "{config}"
+        );
+    }
+    // What settings say of a token holds over what tokenizer.json says.
+    let strips = r#"{"added_tokens_decoder": {"0": {"content": "<s>", "rstrip": true, "special": true}}}"#;
+    assert_eq!(by_json(|_| (), &[], "<s> a").unwrap(), [0, 0, 5]);
+    assert_eq!(by_json(|_| (), &[("tokenizer_config.json", strips)], "<s> a").unwrap(), [0, 0, 1]);
+}

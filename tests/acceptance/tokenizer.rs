@@ -365,3 +365,40 @@ fn stories260k_is_the_same_from_model_json_and_gguf() {
     assert_same("stories260k: tokenizer.model and tokenizer.json", &model, &json, &texts);
     assert!(json.adds_bos() && model.adds_bos() && file.adds_bos());
 }
+
+/// Ids that transformers 4.57.6 gave for LLaMA's vocabulary with these settings, for `Hello`, ` Hello`, `a</s>b` and
+/// `a </s> b`.
+#[test]
+#[ignore = "needs the shared reference folder"]
+fn settings_of_a_llama_tokenizer_mean_what_they_mean_to_transformers() {
+    const TEXTS: [&str; 4] = ["Hello", " Hello", "a</s>b", "a </s> b"];
+    let Some(shared) = shared() else { return };
+    let model = shared.join("data/tokenizers/llama.model");
+    let legacy: [&[u32]; 4] =
+        [&[1, 15043], &[1, 29871, 15043], &[1, 263, 2, 289], &[1, 263, 29871, 2, 29871, 289]];
+    let at_start: [&[u32]; 4] = [&[1, 15043], &[1, 15043], &[1, 263, 2, 29890], &[1, 263, 29871, 2, 289]];
+    let without: [&[u32]; 4] = [&[1, 10994], &[1, 15043], &[1, 29874, 2, 29890], &[1, 29874, 29871, 2, 289]];
+    for (settings, wanted) in [
+        (json!({}), legacy),
+        (json!({"legacy": true, "add_prefix_space": true}), legacy),
+        (json!({"legacy": false}), at_start),
+        (json!({"legacy": false, "add_prefix_space": true}), at_start),
+        (json!({"add_prefix_space": false}), without),
+        (json!({"legacy": true, "add_prefix_space": false}), without),
+        (json!({"legacy": false, "add_prefix_space": false}), without),
+        (json!({"add_prefix_space": false, "tokenizer_class": "CodeLlamaTokenizer"}), legacy),
+    ] {
+        for add_bos in [true, false] {
+            let mut config = settings.clone();
+            config["add_bos_token"] = json!(add_bos);
+            let folder = tempfile::tempdir().unwrap();
+            fs::copy(&model, folder.path().join("tokenizer.model")).unwrap();
+            fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+            let tokenizer = Tokenizer::from_folder(folder.path()).unwrap();
+            for (text, wanted) in TEXTS.iter().zip(wanted) {
+                let ids = tokenizer.encode(text, AddSpecials::Default).unwrap();
+                assert_eq!(ids, wanted[usize::from(!add_bos)..], "{config} {text:?}");
+            }
+        }
+    }
+}

@@ -9,7 +9,7 @@ use zoo::evaluate::EncodedTask;
 use zoo::prompts::ChatFormat;
 use zoo::prompts::chat_template::ChatTemplates;
 use zoo::tasks::{Chat, DataStore, Index, Limit, OutputType, PrepareOptions, Suite, prepare};
-use zoo::tokenizer::Tokenizer;
+use zoo::tokenizer::{SpecialNames, Tokenizer};
 
 /// Where documents and tasks come from.
 pub struct Corpus<'a> {
@@ -30,9 +30,8 @@ pub struct Compared {
 /// The format of a checkpoint's own template.
 pub fn format_of(checkpoint: &Path) -> Arc<ChatFormat> {
     let own = ChatTemplates::from_folder(checkpoint).unwrap();
-    let spelled = |text: &Option<String>| text.clone().unwrap_or_default();
-    let template = own.default_template().unwrap();
-    Arc::new(ChatFormat::of_checkpoint(template, &spelled(&own.bos_token), &spelled(&own.eos_token)))
+    let specials = SpecialNames::from_folder(checkpoint).unwrap();
+    Arc::new(ChatFormat::of_checkpoint(own.default_template().unwrap(), &specials))
 }
 
 /// Compares every request of `text`, one JSON object a line, text by text and token by token.

@@ -6,7 +6,7 @@ use crate::prompts::chat_template::{ChatTemplates, compare};
 use crate::prompts::{self, PromptTemplates, RenderedSample};
 use crate::registry::Card;
 use crate::report::words::{fact, paragraph};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{SpecialNames, Tokenizer};
 
 /// Template, sample, tokens and stop rules; nothing for a card that names no template.
 pub fn section(
@@ -47,13 +47,17 @@ pub fn own_template(card: &Card, templates: &PromptTemplates, folder: &Path, wid
         return String::new();
     };
     let place = folder.display();
+    let failed = |error: String| paragraph(&format!("the checkpoint's own chat template: {error}"), 2, width);
     let own = match ChatTemplates::from_folder(folder) {
         Ok(own) => own,
-        Err(error) => return paragraph(&format!("the checkpoint's own chat template: {error}"), 2, width),
+        Err(error) => return failed(error.to_string()),
     };
     let Some(source) = own.default_template() else { return String::new() };
-    let spelled = |text: &Option<String>| text.clone().unwrap_or_default();
-    let compared = compare(template, &source.source, &spelled(&own.bos_token), &spelled(&own.eos_token));
+    let specials = match SpecialNames::from_folder(folder) {
+        Ok(specials) => specials,
+        Err(error) => return failed(error.to_string()),
+    };
+    let compared = compare(template, &source.source, &specials);
     let differing: Vec<_> = compared.iter().filter(|one| !one.agrees()).collect();
     let verdict = match differing.len() {
         0 => format!(

@@ -5,6 +5,7 @@ use std::fmt;
 use super::super::conversation::{End, Message, Role, spelled_with};
 use super::super::template::{PromptTemplate, TemplateKind};
 use super::Jinja;
+use crate::tokenizer::SpecialNames;
 
 /// Characters shown before and after the first difference.
 const AROUND: usize = 20;
@@ -63,8 +64,10 @@ fn around(text: &str, at: usize) -> String {
 ///
 /// Both texts hold all special tokens: the BOS that a tokenizer would add stands in the card's text too, as the
 /// checkpoint's template writes its own.
-pub fn compare(template: &PromptTemplate, source: &str, bos: &str, eos: &str) -> Vec<TemplateComparison> {
-    let jinja = Jinja { source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() };
+pub fn compare(template: &PromptTemplate, source: &str, specials: &SpecialNames) -> Vec<TemplateComparison> {
+    let jinja = Jinja { source: source.to_owned(), specials: specials.clone() };
+    let text = |name: &str| specials.text(name).unwrap_or_default();
+    let (bos, eos) = (text("bos_token"), text("eos_token"));
     let compared = probes(template).into_iter().map(|(probe, messages)| {
         let asked = messages.last().is_some_and(|last| last.role == Role::User);
         let end = if asked { End::Answer } else { End::Closed };

@@ -1,4 +1,4 @@
-//! The chat templates of a checkpoint's folder, with the spellings of its BOS and EOS.
+//! The chat templates of a checkpoint's folder.
 //!
 //! In the order in which transformers trusts them: `chat_template.jinja` (and `additional_chat_templates/`),
 //! else `chat_template` in `tokenizer_config.json`, a text or a list of names and texts.
@@ -33,10 +33,6 @@ pub struct ChatTemplate {
 pub struct ChatTemplates {
     /// The templates; none if the checkpoint has none.
     pub templates: Vec<ChatTemplate>,
-    /// The spelling of the BOS.
-    pub bos_token: Option<String>,
-    /// The spelling of the EOS.
-    pub eos_token: Option<String>,
 }
 
 impl ChatTemplates {
@@ -98,8 +94,6 @@ impl ChatTemplates {
         let text = read_text(file, MAX_SETTINGS)?;
         let settings: Value = serde_json::from_slice(without_mark(text.as_bytes()))
             .map_err(|error| fault("the file", "JSON", error.to_string()))?;
-        self.bos_token = spelling(&settings, "bos_token");
-        self.eos_token = spelling(&settings, "eos_token");
         let field = "chat_template";
         match settings.get(field) {
             None | Some(Value::Null) => {}
@@ -124,13 +118,6 @@ impl ChatTemplates {
     fn push(&mut self, name: &str, source: &str) {
         self.templates.push(ChatTemplate { name: name.to_owned(), source: source.to_owned() });
     }
-}
-
-/// A special token as text, given bare or as an object with `content`.
-fn spelling(settings: &Value, key: &str) -> Option<String> {
-    let value = settings.get(key)?;
-    let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str));
-    text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn shortened(value: &Value) -> String {
@@ -167,10 +154,9 @@ mod tests {
 
     #[test]
     fn texts_lists_and_files() {
-        let one = folder(r#"{"chat_template": "a", "bos_token": "<s>", "eos_token": {"content": "</s>"}}"#);
+        let one = folder(r#"{"chat_template": "a"}"#);
         let found = ChatTemplates::from_folder(one.path()).unwrap();
         assert_eq!(found.default_template().unwrap().source, "a");
-        assert_eq!((found.bos_token.as_deref(), found.eos_token.as_deref()), (Some("<s>"), Some("</s>")));
 
         let two =
             r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]}"#;

@@ -20,6 +20,7 @@ pub use files::{ChatTemplate, ChatTemplates};
 use super::conversation::{End, Message};
 use super::error::PromptError;
 use crate::python::jinja::{Program, Template};
+use crate::tokenizer::SpecialNames;
 
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 const MAX_TEMPLATE: usize = 1 << 20;
@@ -28,8 +29,7 @@ const MAX_TEMPLATE: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Jinja {
     pub(super) source: String,
-    pub(super) bos: String,
-    pub(super) eos: String,
+    pub(super) specials: SpecialNames,
 }
 
 impl Jinja {
@@ -55,9 +55,9 @@ impl Jinja {
                 .collect::<Vec<Value>>(),
             tools => (),
             documents => (),
-            bos_token => &self.bos,
-            eos_token => &self.eos,
             add_generation_prompt => end == End::Answer,
+            additional_special_tokens => some(&self.specials.additional),
+            ..Value::from_pairs(self.specials.tokens.iter().map(|(name, text)| (name.as_str(), text.as_str())))
         };
         let rendered = template.render(&context).map_err(|error| described(&error))?;
         match messages.last() {
@@ -65,6 +65,11 @@ impl Jinja {
             _ => Ok(rendered),
         }
     }
+}
+
+/// A list that templates know only if something is in it.
+fn some(list: &[String]) -> Value {
+    if list.is_empty() { Value::UNDEFINED } else { list.iter().map(String::as_str).collect() }
 }
 
 /// The template with the functions that transformers gives it.

@@ -14,7 +14,11 @@ fn rendered(source: &str, messages: &[Message]) -> Result<String, String> {
 }
 
 fn jinja(source: &str) -> Jinja {
-    Jinja { source: source.to_owned(), bos: "<s>".to_owned(), eos: "</s>".to_owned() }
+    Jinja { source: source.to_owned(), specials: specials() }
+}
+
+fn specials() -> SpecialNames {
+    SpecialNames::from([("bos_token", "<s>"), ("eos_token", "</s>")])
 }
 
 fn templates() -> PromptTemplates {
@@ -46,7 +50,7 @@ const LLAMA_2: &str = "\
 fn the_llama_2_form_agrees_with_the_card() {
     let text = rendered(LLAMA_2, &conversation()).unwrap();
     assert_eq!(text, "<s>[INST] Hello! [/INST] Hi! </s><s>[INST] How are you? [/INST]");
-    let compared = compare(&templates()["llama-2-chat-hf-jinja"], LLAMA_2, "<s>", "</s>");
+    let compared = compare(&templates()["llama-2-chat-hf-jinja"], LLAMA_2, &specials());
     assert_eq!(compared.len(), 6);
     for comparison in &compared {
         assert!(comparison.agrees() && comparison.card.is_ok(), "{comparison}");
@@ -60,7 +64,7 @@ fn the_llama_2_form_agrees_with_the_card() {
 fn differences_are_placed_and_shown() {
     let source = "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content }}\n\
                   {% else %}ASSISTANT: {{ m.content }}{{ eos_token }}\n{% endif %}{% endfor %}ASSISTANT:";
-    let compared = compare(&templates()["vicuna-v1.1"], source, "<s>", "</s>");
+    let compared = compare(&templates()["vicuna-v1.1"], source, &specials());
     let first = &compared[0];
     assert_eq!(first.first_difference(), Some(3));
     assert!(
@@ -69,7 +73,7 @@ fn differences_are_placed_and_shown() {
     );
     assert!(compared.iter().all(|comparison| !comparison.agrees()));
 
-    let refused = compare(&templates()["ziya"], "{{ raise_exception('no') }}", "<s>", "</s>");
+    let refused = compare(&templates()["ziya"], "{{ raise_exception('no') }}", &specials());
     let said: Vec<String> = refused.iter().map(TemplateComparison::to_string).collect();
     assert!(said[0].contains("only the card's template") && said[0].ends_with("no"), "{said:?}");
     assert_eq!(said[3], "a system message: refused by both");
@@ -124,6 +128,31 @@ fn blocks_are_trimmed_and_values_print_as_in_python() {
     }
     assert!(rendered("{{ nothing|tojson }}", &[]).is_err());
     assert!(rendered("{{ nothing.more }}", &[]).is_err());
+}
+
+#[test]
+fn every_special_token_has_its_name() {
+    let mut specials = SpecialNames::from([
+        ("bos_token", "<s>"),
+        ("unk_token", "<unk>"),
+        ("pad_token", "[PAD]"),
+        ("image_token", "<image>"),
+    ]);
+    let rendered = |specials: &SpecialNames, source: &str| {
+        let jinja = Jinja { source: source.to_owned(), specials: specials.clone() };
+        jinja.render(&conversation(), End::Answer).unwrap()
+    };
+    let source = "{{ bos_token }}{{ unk_token }}{{ pad_token }}{{ image_token }}";
+    assert_eq!(rendered(&specials, source), "<s><unk>[PAD]<image>");
+    // What a tokenizer lacks has no name, so that a template can ask.
+    let asks = "{% if sep_token is defined %}{{ sep_token }}{% else %}none{% endif %}\
+                {{ additional_special_tokens is defined }}{{ eos_token }}";
+    assert_eq!(rendered(&specials, asks), "noneFalse");
+    specials.additional = vec!["<h>".to_owned(), "<b>".to_owned()];
+    assert_eq!(
+        rendered(&specials, "{{ additional_special_tokens[1] }}{{ additional_special_tokens }}"),
+        "<b>['<h>', '<b>']"
+    );
 }
 
 #[test]
