@@ -9,6 +9,9 @@ use crate::registry::{Card, Registry};
 /// Filters; a model must fit all that are given, and any value of each.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ModelFilter {
+    /// Only models whose id, family or another name contains one of these words
+    #[arg(value_name = "WORD")]
+    pub words: Vec<String>,
     /// Only this branch of the family: llama, vicuna, belle, …
     #[arg(long, value_name = "FAMILY", value_delimiter = ',')]
     pub family: Vec<String>,
@@ -46,7 +49,9 @@ impl ModelFilter {
             let descends =
                 |base: &Card| card.id != base.id && registry.lineage(card).iter().any(|c| c.id == base.id);
             let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-            any(&self.family, &|word| word == card.family.to_lowercase())
+            let named = |word: &str| card.names().any(|name| name.to_lowercase().contains(word));
+            any(&self.words, &named)
+                && any(&self.family, &|word| word == card.family.to_lowercase())
                 && base.is_none_or(descends)
                 && any(&self.method, &|word| methods.contains(&word))
                 && any(&self.language, &|word| card.languages.iter().any(|code| code.to_lowercase() == word))
@@ -91,6 +96,15 @@ mod tests {
         assert!(
             available.contains(&"smollm2-135m".to_owned()) && !available.contains(&"alpaca-7b".to_owned())
         );
+    }
+
+    #[test]
+    fn words_are_found_in_ids_families_and_other_names() {
+        let of = |list: &[&str]| ids(ModelFilter { words: words(list), ..ModelFilter::default() });
+        let vicuna = of(&["Vicuna"]);
+        assert!(vicuna.len() > 5 && vicuna.iter().all(|id| id.contains("vicuna")), "{vicuna:?}");
+        assert_eq!(of(&["alpaca-lora", "smollm2-135m-instruct"]), ["alpaca-lora-7b", "smollm2-135m"]);
+        assert_eq!(of(&["qqq"]), Vec::<String>::new());
     }
 
     #[test]

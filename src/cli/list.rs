@@ -15,6 +15,7 @@ use crate::report::{Format, Table, terminal_width};
 #[command(after_help = "\
 Examples:
   zoo list
+  zoo list vicuna
   zoo list --family vicuna --base llama-2-7b
   zoo list --method lora --language zh
   zoo list --available --format csv > models.csv

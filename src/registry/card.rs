@@ -87,6 +87,11 @@ pub struct Card {
 }
 
 impl Card {
+    /// All names by which it is found or thought of: its id, its other names, and its family.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.id, &self.family].into_iter().chain(&self.aliases).map(String::as_str)
+    }
+
     /// All forms in which it was released, the main one first.
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         std::iter::once(&self.release).chain(&self.other_releases)

@@ -17,7 +17,7 @@ use crate::evaluate::{AnsweredTask, continuations_sha256, grade, recorded};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
-use crate::tasks::{Index, PreparedTask, Suite, Task};
+use crate::tasks::{PreparedTask, Suite, Task};
 
 /// Grades the answers of the finished run in `folder` again. Of `options` the places and the suites count: none means those of
 /// the run. What was asked is what the run's description says.
@@ -26,9 +26,8 @@ use crate::tasks::{Index, PreparedTask, Suite, Task};
 /// A folder without a finished run, prompts that are not the same any more, and what the grading itself refuses.
 pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
-    let index = Index::load(&options.places.include_path)?;
     let names = if options.suite.is_empty() { &record.suites } else { &options.suite };
-    let suites = find_suites(&index, names)?;
+    let suites = find_suites(&options.places.include_path, names)?;
     let then = Options::from_record(&record.options).during(|| {
         format!("{}: the run was made with options that this zoo does not know", folder.display())
     })?;

@@ -12,7 +12,7 @@ use crate::base::digest::sha256;
 use crate::evaluate::{AnsweredTask, Answers, filter, grade};
 use crate::records::{Answer, AnswerFile, GradedRecord, RunRecord, Timestamp, read_answers};
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, find_protocol};
-use crate::tasks::{Index, PreparedDoc, PreparedTask, Suite, Task};
+use crate::tasks::{PreparedDoc, PreparedTask, Suite, Task};
 
 /// Files of written answers, and what is done with them.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct WrittenAnswers {
 pub fn score_answers(written: &WrittenAnswers, options: &Options) -> Result<Finished, RunError> {
     let files: Vec<AnswerFile> =
         written.files.iter().map(|path| read_answers(path)).collect::<Result<_, _>>()?;
-    let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+    let suites = find_suites(&options.places.include_path, &options.suite)?;
     let tasks = written_tasks(&suites)?;
     check_tasks(&files, &tasks)?;
     let tasks: Vec<Task> = tasks.iter().map(|task| (**task).clone()).collect();

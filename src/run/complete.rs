@@ -77,8 +77,8 @@ fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec
     let rows = read_results(&bytes).during(|| format!("{}: expected the results of a run", path.display()));
     let mut rows = rows?;
     // Without its task files a suite is shown flat.
-    let index = Index::load(&options.places.include_path)?;
-    for suite in record.suites.iter().filter_map(|name| index.resolve(name).ok()) {
+    let index = Index::load_for(&options.places.include_path, &record.suites)?;
+    for suite in index.choose(&record.suites).unwrap_or_default() {
         place_rows(&suite, &record.tasks, &mut rows);
     }
     Ok(rows)

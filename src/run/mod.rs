@@ -25,6 +25,8 @@ mod subject;
 mod submission;
 mod variants;
 
+use std::path::PathBuf;
+
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
 use crate::evaluate::{Overlong, grade};
@@ -72,7 +74,7 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         overlong: options.overlong.name().to_owned(),
         ..new_record(options, started)?
     };
-    let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+    let suites = find_suites(&options.places.include_path, &options.suite)?;
     let mut session = Session::new(options, &suites, record, started);
     let folder = session.folder()?;
     let (subjects, variants) = prepare(&suites, options, world)?;
@@ -99,7 +101,7 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
 /// # Errors
 /// As [`evaluate()`], before anything is computed.
 pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
-    let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+    let suites = find_suites(&options.places.include_path, &options.suite)?;
     let (subjects, variants) = prepare(&suites, options, world)?;
     let both = subjects.iter().zip(&variants);
     both.map(|(subject, variants)| forecast::forecast(subject, variants, options)).collect()
@@ -117,13 +119,10 @@ fn prepare(
     Ok((subjects, variants))
 }
 
-/// The suites of these names; an unknown one is wrong usage.
-fn find_suites(index: &Index, names: &[String]) -> Result<Vec<Suite>, RunError> {
-    let find = |name: &String| {
-        index.resolve(name).map_err(|error| match error {
-            unknown @ TaskError::UnknownSuite { .. } => RunError::Usage(unknown.to_string()),
-            other => other.into(),
-        })
-    };
-    names.iter().map(find).collect()
+/// The suites that a command line asks for; an unknown one is wrong usage.
+fn find_suites(include_paths: &[PathBuf], wanted: &[String]) -> Result<Vec<Suite>, RunError> {
+    Index::load_for(include_paths, wanted)?.choose(wanted).map_err(|error| match error {
+        unknown @ TaskError::UnknownSuite { .. } => RunError::Usage(unknown.to_string()),
+        other => other.into(),
+    })
 }

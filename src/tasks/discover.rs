@@ -9,6 +9,7 @@ use super::error::TaskError;
 use super::folder::files_below;
 use super::schema::Fields;
 use super::schema::value::Slot;
+use crate::base::yaml;
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,13 +44,23 @@ pub(super) fn classify(fields: &Fields) -> Result<Kind, TaskError> {
     }
 }
 
-/// Every `.yaml` file below a folder, in order; as in the reference harness hidden ones, too.
+/// Whether the name of a suite is that of a file with a task or a group.
+pub(super) fn is_task_file(name: &str) -> bool {
+    is_yaml(name) && Path::new(name).is_file()
+}
+
+fn is_yaml(file: &str) -> bool {
+    let ending = Path::new(file).extension();
+    ending.is_some_and(|ending| yaml::ENDINGS.iter().any(|known| ending == *known))
+}
+
+/// Every `.yaml` and `.yml` file below a folder, in order; as in the reference harness hidden ones, too.
 ///
 /// # Errors
 /// As [`files_below`].
 pub(super) fn task_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let of_python = |file: &str| file.split('/').any(|part| part == "__pycache__");
-    let files = files_below(folder, |file| file.ends_with(".yaml") && !of_python(file))?;
+    let files = files_below(folder, |file| is_yaml(file) && !of_python(file))?;
     // In the order of paths, folder by folder, which is not that of their texts.
     let mut files: Vec<PathBuf> = files.into_iter().map(|file| folder.join(file)).collect();
     files.sort();
@@ -86,10 +97,10 @@ mod tests {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
             std::fs::write(dir.path().join(folder).join("t.yaml"), "").unwrap();
         }
-        for name in ["readme.md", ".x.yaml"] {
+        for name in ["readme.md", ".x.yaml", "u.yml"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let wanted = [".x.yaml", "a/t.yaml"].map(|name| dir.path().join(name));
+        let wanted = [".x.yaml", "a/t.yaml", "u.yml"].map(|name| dir.path().join(name));
         assert_eq!(task_files(dir.path()).unwrap(), wanted);
     }
 }

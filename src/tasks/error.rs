@@ -2,6 +2,8 @@
 
 use crate::base::yaml::FileError;
 
+use std::fmt;
+
 /// Why a suite cannot be found, read or turned into requests.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,7 +24,7 @@ pub enum TaskError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A key that the task schema does not know.
-    #[error("{place}: unknown key {key:?}{}", did_you_mean(nearest.as_deref()))]
+    #[error("{place}: unknown key {key:?}{}", did_you_mean(nearest))]
     UnknownKey {
         /// The file, and the line where it is known.
         place: String,
@@ -32,11 +34,11 @@ pub enum TaskError {
         nearest: Option<String>,
     },
     /// No task, group or tag has this name.
-    #[error("no suite is named {name:?}{}; `zoo suites --all` lists them{note}", did_you_mean(nearest.as_deref()))]
+    #[error("no suite is named {name:?}{}; `zoo suites --all` lists them{note}", did_you_mean(meant))]
     UnknownSuite {
         name: String,
-        /// The known name that is spelled most like it.
-        nearest: Option<String>,
+        /// The known names that may have been meant, the likeliest first.
+        meant: Vec<String>,
         /// Files that could not be read and may have held it; empty, or a sentence that begins with `;`.
         note: String,
     },
@@ -66,8 +68,13 @@ impl TaskError {
 }
 
 /// A question after a name that is not known; nothing if no known one is like it.
-pub(crate) fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+pub(crate) fn did_you_mean<T: fmt::Debug>(meant: impl IntoIterator<Item = T>) -> String {
+    let meant: Vec<String> = meant.into_iter().map(|name| format!("{name:?}")).collect();
+    match meant.as_slice() {
+        [] => String::new(),
+        [only] => format!("; did you mean {only}?"),
+        [first @ .., last] => format!("; did you mean {} or {last}?", first.join(", ")),
+    }
 }
 
 /// The candidate that is spelled most like `name`, if any is near enough to be meant.
@@ -91,6 +98,7 @@ mod tests {
         let (place, key) = ("a.yaml, line 3".into(), "doc_to_txt".into());
         let error = TaskError::UnknownKey { place, key, nearest: Some("doc_to_text".into()) };
         let said = error.to_string();
+        assert_eq!(did_you_mean(["a", "b", "c"]), "; did you mean \"a\", \"b\" or \"c\"?");
         assert_eq!(said, "a.yaml, line 3: unknown key \"doc_to_txt\"; did you mean \"doc_to_text\"?");
     }
 }

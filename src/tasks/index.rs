@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::discover::{Kind, classify, task_files};
-use super::error::{TaskError, did_you_mean, nearest};
+use super::discover::{Kind, classify, is_task_file, task_files};
+use super::error::{TaskError, did_you_mean};
 use super::schema::{Fields, GroupConfig, GroupMember, Loader, Location, TaskConfig};
 use super::suite::{Group, Suite, Task};
 
@@ -111,21 +111,37 @@ impl Index {
         self.entries.iter().filter(|(_, entry)| wanted(entry)).map(|(name, _)| name.as_str()).collect()
     }
 
+    /// The names of all tasks, groups and tags, sorted.
+    pub(super) fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Whether a task, group or tag has exactly this name.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The file of a task or group.
+    pub(super) fn file(&self, name: &str) -> Option<&Location> {
+        match self.entries.get(name)? {
+            Entry::Task { file, .. } | Entry::Group { file, .. } => Some(file),
+            Entry::Tag(_) => None,
+        }
+    }
+
     /// Files that could not be read and are therefore missing from the index.
     pub fn problems(&self) -> &[TaskError] {
         &self.problems
     }
 
-    /// What a name stands for. A path that ends in `.yaml` is read as a task or group file.
+    /// What a name stands for. A path that ends in `.yaml` or `.yml` is read as a task or group file.
     ///
     /// # Errors
     /// Unknown names, with the nearest known one; everything that is wrong in the files.
     pub fn resolve(&self, name: &str) -> Result<Suite, TaskError> {
         match self.entries.get(name) {
             Some(entry) => self.build(name, entry, &Fields::new(), &mut Above::default()),
-            None if name.ends_with(".yaml") && Path::new(name).is_file() => {
-                self.resolve_file(Path::new(name))
-            }
+            None if is_task_file(name) => self.resolve_file(Path::new(name)),
             None => Err(self.unknown(name)),
         }
     }
@@ -144,16 +160,20 @@ impl Index {
         self.build(&name, &entry, &Fields::new(), &mut Above::default())
     }
 
-    fn unknown(&self, name: &str) -> TaskError {
-        let note = match self.problems.len() {
+    pub(super) fn unknown(&self, name: &str) -> TaskError {
+        let note = self.unreadable();
+        TaskError::UnknownSuite { name: name.to_owned(), meant: self.meant(name), note }
+    }
+
+    /// The files that could not be read, as a sentence that begins with `;`; empty if there are none.
+    pub(super) fn unreadable(&self) -> String {
+        match self.problems.len() {
             0 => String::new(),
             n => {
                 let some: String = self.problems.iter().take(5).map(|p| format!("\n  {p}")).collect();
                 format!("; {n} file(s) could not be read and may define it:{some}")
             }
-        };
-        let nearest = nearest(name, self.entries.keys().map(String::as_str));
-        TaskError::UnknownSuite { name: name.to_owned(), nearest, note }
+        }
     }
 
     fn build(&self, name: &str, entry: &Entry, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
@@ -193,6 +213,18 @@ impl Index {
         Ok(tasks)
     }
 
+    /// The keys that an entry of a group's list includes, and those that it has itself.
+    fn with_included(&self, own: &Fields) -> Result<(Fields, Fields), TaskError> {
+        let mut own = own.clone();
+        let Some(include) = own.remove("include") else { return Ok((Fields::new(), own)) };
+        let mut loader = self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut included = loader.included(&include)?;
+        for key in ["task", "group", "tag", "task_list"] {
+            included.remove(key);
+        }
+        Ok((included, own))
+    }
+
     fn group(
         &self,
         config: GroupConfig,
@@ -217,14 +249,18 @@ impl Index {
             match member {
                 GroupMember::Name(name) => {
                     let Some(suites) = self.named(name, &over, above)? else {
-                        let known = nearest(name, self.entries.keys().map(String::as_str));
-                        let meant = did_you_mean(known.as_deref());
+                        let meant = did_you_mean(self.meant(name));
                         return Err(fail(format!("lists {name:?}, which no file defines{meant}")));
                     };
                     children.extend(suites);
                 }
                 GroupMember::Task(name, own) => {
-                    let over = merged(&over, own);
+                    let (mut included, own) = self.with_included(own)?;
+                    // What is included lies below everything, the named task's own keys too.
+                    if let Some(Entry::Task { fields, .. }) = self.entries.get(name) {
+                        included.retain(|key, _| !fields.contains_key(key));
+                    }
+                    let over = merged(&merged(&included, &over), &own);
                     match self.named(name, &over, above)? {
                         Some(suites) => children.extend(suites),
                         None => {
@@ -235,6 +271,8 @@ impl Index {
                     }
                 }
                 GroupMember::Group(name, own) => {
+                    let (included, own) = self.with_included(own)?;
+                    let own = merged(&included, &own);
                     let mut inner = own.clone();
                     inner.remove("group");
                     let group = match self.entries.get(name) {
@@ -249,7 +287,7 @@ impl Index {
                             self.group(GroupConfig::read(&fields)?, &over, file, above)?
                         }
                         _ => {
-                            let mut group = GroupConfig::read(own)?;
+                            let mut group = GroupConfig::read(&own)?;
                             group.group = format!("{}::{name}", config.group);
                             self.group(group, &over, file, above)?
                         }
@@ -339,6 +377,33 @@ mod tests {
         let Suite::Group(tag) = index.resolve("zz_tag").unwrap() else { panic!("no group") };
         assert_eq!((tag.children.len(), tag.aggregates.len()), (2, 0));
         assert_eq!(tag.children[1].alias(), "B");
+    }
+
+    #[test]
+    fn entries_of_a_group_can_include_files() {
+        let (_dir, index) = index(&[
+            ("a.yaml", "task: zz_a\nnum_fewshot: 1\n"),
+            ("sub/base.yaml", "doc_to_text: q\nnum_fewshot: 2\ntask: zz_other\ndoc_to_target: t\n"),
+            (
+                "g.yaml",
+                "group: zz_g\ndoc_to_target: g\ntask:\n- {task: zz_a, include: sub/base.yaml}\n\
+                 - {task: zz_new, include: sub/base.yaml, num_fewshot: 7}\n\
+                 - {group: zz_inner, include: sub/base.yaml, task: [zz_a]}\n",
+            ),
+            ("h.yaml", "group: zz_h\ntask:\n- {task: zz_a, include: none.yaml}\n"),
+        ]);
+        let suite = index.resolve("zz_g").unwrap();
+        let Suite::Group(group) = &suite else { panic!("no group") };
+        let said: Vec<_> = group
+            .children
+            .iter()
+            .flat_map(Suite::tasks)
+            .map(|task| (task.name.clone(), task.config.num_fewshot, task.config.doc_to_text.is_some()))
+            .collect();
+        // The named task's own keys win over what is included, those of the entry over both.
+        let wanted = [("zz_a", Some(1)), ("zz_g::zz_new", Some(7)), ("zz_a", Some(2))];
+        assert_eq!(said, wanted.map(|(name, shots)| (name.to_owned(), shots, true)));
+        assert!(index.resolve("zz_h").unwrap_err().to_string().contains("include \"none.yaml\""));
     }
 
     #[test]

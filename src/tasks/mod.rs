@@ -5,6 +5,7 @@
 //! model is asked for. Prompts equal those of lm-evaluation-harness 0.4.13 byte by byte.
 
 pub mod chat;
+mod choose;
 pub mod data;
 pub mod document;
 pub mod embedded;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser;
 
 use super::Shown;
+use super::foreign::Foreign;
 use crate::cli::build::Given;
 use crate::cli::format::one_of;
 use crate::cli::size::ByteSize;
@@ -35,7 +36,7 @@ Examples:
 /// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
 /// results.json in the harness's own form. Scores are kept in ledger/ about every 20 seconds, so that a run that was
 /// interrupted goes on with --resume; Ctrl-C says how.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Models: names of the registry (zoo list), folders in Hugging Face's layout, or .gguf files
@@ -52,13 +53,13 @@ pub struct Args {
     )]
     pub suite: Vec<String>,
     /// Few-shot examples before each question [default: what the task file says]
-    #[arg(short = 'f', long, value_name = "N")]
+    #[arg(short = 'f', long, alias = "num_fewshot", value_name = "N")]
     pub num_fewshot: Option<usize>,
-    /// Only the first N documents of each task, or a fraction below 1 of them
+    /// Only the first N documents of each task, or a part of them: 0.1, 10%
     #[arg(short = 'L', long, value_name = "N", value_parser = parse_limit)]
     pub limit: Option<Limit>,
     /// The run's folder; a run that is already there is moved aside [default: reports/<model>-<suite>-<time>]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, alias = "output_path", value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Resume the interrupted run in --out, given the same options; print the table of a finished one. Refused if models,
     /// tasks or data have changed since
@@ -71,7 +72,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// A folder with task files of your own; may be given several times
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "include_path", value_name = "DIR")]
     pub include_path: Vec<PathBuf>,
     /// Weights to use for a registry name instead of its published sources
     #[arg(long, value_name = "PATH")]
@@ -95,6 +96,7 @@ pub struct Args {
     /// checkpoint, one of zoo/prompts, or several of these separated by commas
     #[arg(
         long,
+        alias = "apply_chat_template",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "default",
@@ -104,10 +106,17 @@ pub struct Args {
     pub apply_chat_template: Vec<String>,
     /// Whether few-shot examples are turns of the conversation rather than text in a single message [default: true if
     /// the template has turns]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(
+        long,
+        alias = "fewshot_as_multiturn",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
     pub fewshot_as_multiturn: Option<bool>,
     /// Text to put before every prompt; with a chat template, the system message
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, alias = "system_instruction", value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Seed of the few-shot sampler
     #[arg(long, default_value_t = 1234, value_name = "N")]
@@ -148,11 +157,13 @@ pub struct Args {
     #[command(flatten)]
     pub shown: Shown,
     /// Also write documents, prompts and answers in the reference harness's format (lm-eval/ in the run's folder)
-    #[arg(long)]
+    #[arg(long, alias = "log_samples")]
     pub log_samples: bool,
     /// Print what would be computed, how much memory it would take and about how long, then stop
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub foreign: Foreign,
 }
 
 fn policies() -> impl TypedValueParser<Value = Overlong> {
@@ -221,12 +232,14 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Reads `100` or `0.1`.
+/// Reads `100`, `0.1` or `10%`.
 pub fn parse_limit(text: &str) -> Result<Limit, String> {
-    let expected = "expected a number of documents (100) or a fraction below 1 (0.1)";
-    match text.parse::<f64>() {
-        Ok(fraction) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),
-        Ok(count) if count >= 1.0 && count.is_finite() => Ok(Limit::Count(count as usize)),
+    let expected = "expected a number of documents (100), or a part of them below 1 (0.1, 10%)";
+    let (number, is_percentage) = text.strip_suffix('%').map_or((text, false), |number| (number, true));
+    match (number.trim().parse::<f64>(), is_percentage) {
+        (Ok(per_cent), true) if per_cent > 0.0 && per_cent < 100.0 => Ok(Limit::Fraction(per_cent / 100.0)),
+        (Ok(fraction), false) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),
+        (Ok(count), false) if count >= 1.0 && count.is_finite() => Ok(Limit::Count(count as usize)),
         _ => Err(expected.to_owned()),
     }
 }

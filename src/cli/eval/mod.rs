@@ -3,6 +3,7 @@
 mod args;
 mod find;
 mod forecast;
+mod foreign;
 mod interrupted;
 mod print;
 

@@ -169,35 +169,54 @@ impl Loader {
             Some(own) => own,
             None => parse(at, &read(at)?)?,
         };
-        let mut merged = Fields::new();
-        if let Some(include) = own.remove("include") {
-            above.push(at.clone());
-            for name in include_names(at, &include.value)? {
-                let error = |message: String| {
-                    TaskError::wrong(format!("{}: include {name:?}", at.display()), message)
-                };
-                let target = at.relative(&name).ok_or_else(|| {
-                    error("leads out of the embedded suites; name a file below evals/".into())
-                })?;
-                if above.contains(&target) {
-                    return Err(error(format!("{} is already being included: a circle", target.display())));
-                }
-                if above.len() >= MAX_INCLUDE_DEPTH {
-                    return Err(error(format!("more than {MAX_INCLUDE_DEPTH} files deep")));
-                }
-                let included = self.load_nested(&target, above).map_err(|cause| match cause {
-                    TaskError::Io { file, source } => error(format!("{file} cannot be read: {source}")),
-                    other => other,
-                })?;
-                for (key, entry) in included.iter().filter(|(key, _)| key.as_str() != "task_list") {
-                    merged.insert(key.clone(), entry.clone());
-                }
-            }
-            above.pop();
-        }
+        let mut merged = match own.remove("include") {
+            Some(include) => self.merged(at, &include.value, above)?,
+            None => Fields::new(),
+        };
         merged.append(&mut own);
         let merged = Arc::new(merged);
         self.cache.insert(at.clone(), Arc::clone(&merged));
+        Ok(merged)
+    }
+
+    /// The keys of the files that an `include` names, seen from the file in which it stands.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn included(&mut self, include: &Entry) -> Result<Fields, TaskError> {
+        self.merged(&include.origin.location, &include.value, &mut Vec::new())
+    }
+
+    /// The keys of all files that are included in `at`, later ones over earlier ones.
+    fn merged(
+        &mut self,
+        at: &Location,
+        include: &Value,
+        above: &mut Vec<Location>,
+    ) -> Result<Fields, TaskError> {
+        let mut merged = Fields::new();
+        above.push(at.clone());
+        for name in include_names(at, include)? {
+            let error =
+                |message: String| TaskError::wrong(format!("{}: include {name:?}", at.display()), message);
+            let target = at
+                .relative(&name)
+                .ok_or_else(|| error("leads out of the embedded suites; name a file below evals/".into()))?;
+            if above.contains(&target) {
+                return Err(error(format!("{} is already being included: a circle", target.display())));
+            }
+            if above.len() >= MAX_INCLUDE_DEPTH {
+                return Err(error(format!("more than {MAX_INCLUDE_DEPTH} files deep")));
+            }
+            let included = self.load_nested(&target, above).map_err(|cause| match cause {
+                TaskError::Io { file, source } => error(format!("{file} cannot be read: {source}")),
+                other => other,
+            })?;
+            for (key, entry) in included.iter().filter(|(key, _)| key.as_str() != "task_list") {
+                merged.insert(key.clone(), entry.clone());
+            }
+        }
+        above.pop();
         Ok(merged)
     }
 }
