@@ -24,7 +24,7 @@ pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> 
     let then = folder::settings(folder)?;
     let mut differences = differences(&record, then.as_ref(), options)?;
     if differences.is_empty() {
-        let suites = find_suites(&Index::load(&options.places.include_path)?, &options.suite)?;
+        let suites = find_suites(&options.places.include_path, &options.suite)?;
         let today = Today::look(options, &suites, &record, then)?;
         differences = today.now.differences(&today.then);
         if differences.is_empty() {
