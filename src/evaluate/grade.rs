@@ -50,7 +50,8 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
                 }
             };
             // What a perplexity is made of is the log-likelihood that the line has anyway.
-            if matches!(metric.aggregation, Aggregation::Mean | Aggregation::Median) {
+            if matches!(metric.aggregation, Aggregation::Mean | Aggregation::BrierScore | Aggregation::Median)
+            {
                 for (line, value) in lines.iter_mut().zip(&documents) {
                     if let DocValue::Number(number) = value {
                         line.insert(format!("{name},{filter}"), *number);

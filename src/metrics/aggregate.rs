@@ -22,6 +22,8 @@ pub struct Aggregate {
 pub enum Aggregation {
     /// The mean; standard error s/√n.
     Mean,
+    /// The mean of documents' Brier scores. The reference harness gives it no standard error; it has that of a mean.
+    BrierScore,
     /// The value in the middle, the upper of two; standard error by bootstrap.
     Median,
     /// exp(−mean of log-likelihoods); standard error by bootstrap.
@@ -48,8 +50,7 @@ const BY_NAME: [(&str, Aggregation); 9] = [
     ("bleu", Aggregation::Bleu),
     ("f1", Aggregation::F1),
     ("matthews_corrcoef", Aggregation::Matthews),
-    // The mean of documents' scores.
-    ("brier_score", Aggregation::Mean),
+    ("brier_score", Aggregation::BrierScore),
 ];
 
 /// The values of documents in the kind that an aggregation takes.
@@ -70,6 +71,11 @@ impl Aggregation {
     /// By the name that task files use.
     pub fn by_name(name: &str) -> Option<Self> {
         BY_NAME.iter().find(|(known, _)| *known == name).map(|(_, aggregation)| *aggregation)
+    }
+
+    /// Whether the reference harness gives values of several documents a standard error.
+    pub fn has_error_in_the_reference(self) -> bool {
+        !matches!(self, Self::BrierScore | Self::WeightedPerplexity | Self::BitsPerByte)
     }
 
     /// The value and standard error over documents.
@@ -100,7 +106,7 @@ impl Aggregation {
     /// The values in the kind that this aggregation takes.
     pub(super) fn column(self, values: &[DocValue]) -> Result<Column, String> {
         let all = match self {
-            Self::Mean | Self::Median | Self::Perplexity => {
+            Self::Mean | Self::BrierScore | Self::Median | Self::Perplexity => {
                 let number = |value: &DocValue| match value {
                     DocValue::Number(number) => Some(*number),
                     _ => None,
@@ -146,7 +152,7 @@ impl Aggregation {
             return None;
         }
         match self {
-            Self::Mean => {
+            Self::Mean | Self::BrierScore => {
                 let stderr = (n > 1).then(|| sample_deviation(values) / (n as f64).sqrt());
                 Some(Aggregate { value: mean(values), stderr, n })
             }

@@ -25,7 +25,9 @@ impl Aggregation {
         }
         let both = (self.column(a).ok()?, self.column(b).ok()?);
         match (self, both) {
-            (Self::Mean, (Column::Numbers(a), Column::Numbers(b))) => Some(error_of([a, b])),
+            (Self::Mean | Self::BrierScore, (Column::Numbers(a), Column::Numbers(b))) => {
+                Some(error_of([a, b]))
+            }
             (Self::Perplexity, (Column::Numbers(a), Column::Numbers(b))) => {
                 Some(error_of([a, b].map(|own| {
                     let perplexity = (-mean(&own)).exp();

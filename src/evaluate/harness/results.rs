@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::config::task_config;
 use crate::base::digest::sha256;
 use crate::evaluate::{TaskResult, group_values};
-use crate::metrics::{Aggregate, BOOTSTRAP_ITERATIONS};
+use crate::metrics::{Aggregate, Aggregation, BOOTSTRAP_ITERATIONS};
 use crate::python::print::{dumps, float};
 use crate::records::{ModelRecord, RunRecord};
 use crate::tasks::{Group, Suite};
@@ -146,7 +146,8 @@ impl Book {
         entry.insert("alias".into(), task.alias.clone().into());
         entry.insert("sample_len".into(), result.samples.len().into());
         for metric in super::metrics(result) {
-            insert(&mut entry, &metric.metric, &metric.filter, metric.value);
+            let stderr = metric.value.stderr.filter(|_| metric.aggregation.has_error_in_the_reference());
+            insert(&mut entry, &metric.metric, &metric.filter, Aggregate { stderr, ..metric.value });
         }
         self.results.insert(name.clone(), entry.into());
         self.configs.insert(name.clone(), task_config(task, result.asked.num_fewshot));
@@ -192,7 +193,11 @@ impl Book {
             }
             let mut counts = Map::new();
             for (metric, filter, value) in &values {
-                insert(&mut entry, metric, filter, *value);
+                let own =
+                    members.iter().flat_map(|member| &member.metrics).filter(|own| own.metric == *metric);
+                let has_error = own.map(|own| own.aggregation).all(Aggregation::has_error_in_the_reference);
+                let value = Aggregate { stderr: value.stderr.filter(|_| has_error), ..*value };
+                insert(&mut entry, metric, filter, value);
                 counts.insert(format!("{metric},{filter}"), value.n.into());
             }
             if !counts.is_empty() {

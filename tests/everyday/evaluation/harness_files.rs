@@ -105,6 +105,12 @@ fn results_are_the_harness_s() {
             }
         }
     }
+    // Each task once (`weight_by_size: false`): the error is that of a mean of independent means, √(Σ se²) / k.
+    for results in [&ours["results"], &theirs["results"]] {
+        let error = |task: &str| results[task]["acc_stderr,none"].as_f64().unwrap();
+        let expected = error("fixture_colours").hypot(error("fixture_words")) / 2.0;
+        assert!((error("fixture_group") - expected).abs() < 1e-15, "{results}");
+    }
     for (task, wanted) in theirs["configs"].as_object().unwrap() {
         let mut own = ours["configs"][task].clone();
         let source = own["metadata"].as_object_mut().unwrap().remove("config_source");

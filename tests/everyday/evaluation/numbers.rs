@@ -115,6 +115,21 @@ fn a_metric_that_cannot_be_computed_leaves_the_others() {
 }
 
 #[test]
+fn what_the_reference_gives_no_error_has_none_in_its_files() {
+    let folder = workspace(
+        &format!("{YES_NO}metric_list: [{{metric: acc}}, {{metric: brier_score}}, {{metric: mcc}}]\n"),
+        &questions(),
+    );
+    eval(folder.path(), "run", &[]);
+    assert!(number(folder.path(), "run/results.csv", "brier_score", "stderr") > 0.0);
+    let results: Value = serde_json::from_str(&read(folder.path(), "run/results.json")).unwrap();
+    let own = &results["results"]["mine"];
+    // stderr_for_metric of lm_eval/api/metrics.py knows mean, acc_all and what it bootstraps, mcc among it.
+    assert_eq!(own["brier_score_stderr,none"], "N/A");
+    assert!(own["acc_stderr,none"].is_f64() && own["mcc_stderr,none"].is_f64(), "{own}");
+}
+
+#[test]
 fn a_task_with_no_metric_left_is_refused_before_anything_is_asked() {
     let folder = workspace(&format!("{YES_NO}metric_list: [{{metric: likelihood}}]\n"), &questions());
     let path = |name: &str| folder.path().join(name).display().to_string();
