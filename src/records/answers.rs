@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::base::digest;
+use crate::base::recognise::without_mark;
 
 /// The answers to one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub fn read_answers(path: &Path) -> Result<AnswerFile, AnswersError> {
     let sha256 = digest::sha256(&bytes);
     let mut file = AnswerFile { path: path.to_owned(), sha256, model: None, answers: Vec::new() };
     let mut task = task_of_name(path);
-    for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+    for (number, line) in (1..).zip(without_mark(&bytes).split(|&byte| byte == b'\n')) {
         let fail = |reason| AnswersError::Line { path: path.to_owned(), line: number, reason };
         if line.trim_ascii().is_empty() {
             continue;
@@ -170,6 +171,7 @@ mod tests {
     fn both_forms_say_the_same() {
         let own = "{\"kind\": \"header\", \"task\": \"gsm8k\", \"model\": \"m\"}\n\
                    {\"doc_id\": 3, \"prompt_sha256\": \"ab\", \"text\": \"4\"}\n";
+        let marked = read("answers.jsonl", &format!("\u{feff}{own}")).unwrap();
         let own = read("answers.jsonl", own).unwrap();
         let line = |filter: &str| {
             format!(
@@ -183,6 +185,7 @@ mod tests {
             file.answers.iter().map(one).collect::<Vec<_>>()
         };
         assert_eq!(said(&own), said(&theirs));
+        assert_eq!(said(&own), said(&marked), "a byte order mark is no content");
         assert_eq!(said(&own), [(Some("gsm8k".to_owned()), 3, Some("ab".to_owned()), vec!["4".to_owned()])]);
         assert_eq!((own.model.as_deref(), theirs.model), (Some("m"), None));
     }
