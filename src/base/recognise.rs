@@ -11,6 +11,8 @@ use super::fault::{Fault, FaultKind, Refusal, quoted};
 
 /// Bytes from which a stand-in is told.
 const HEAD: usize = 512;
+/// Bytes of a text that is more than the beginning of a file of numbers.
+const MARK: usize = 8;
 /// Bytes of a text that are shown.
 const SHOWN: usize = 80;
 /// The mark that some editors of Windows put before a text in UTF-8.
@@ -78,7 +80,7 @@ pub fn stand_in_for_weights(bytes: &[u8]) -> Option<StandIn> {
         let plain = |c: char| !c.is_control() || c.is_ascii_whitespace();
         std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(plain))
     };
-    if known.is_some() || !is_text(start) {
+    if known.is_some() || start.len() < MARK || !is_text(start) {
         return known;
     }
     let shown: String = String::from_utf8_lossy(start).trim().chars().take(SHOWN).collect();
@@ -180,6 +182,7 @@ mod tests {
         }
         assert_eq!(stand_in_for_weights(b"\x08\0\0\0\0\0\0\0{}"), None);
         assert_eq!(stand_in_for_weights(b"GGUF\x03\0\0\0"), None);
+        assert_eq!(stand_in_for_weights(b"GGUF"), None, "a file that was cut");
         let fault = |bytes: &[u8]| other_format(Path::new("x.bin"), "a file of torch.save", bytes).found;
         assert!(fault(b"GGUF\x03\0\0\0").contains("GGUF") && fault(&[0x1f, 0x8b, 8]).contains("gzip"));
         assert!(fault(b"\x40\0\0\0\0\0\0\0{\"a\"").contains("safetensors"));

@@ -68,12 +68,12 @@ pub fn wrapper(
     (all(known.0) && !(adapter && known.0 == "base_model.model.")).then_some(known)
 }
 
-/// Tensors without an element stand for weights that were elsewhere when the file was written.
+/// Tensors of shape `[0]` stand for weights that were elsewhere when the file was written.
 ///
 /// # Errors
 /// A fault of kind `MissingData` that names the first.
 pub fn refuse_placeholders(source: &dyn TensorSource, path: &Path) -> Result<(), WeightsError> {
-    let mut empty = source.tensors().iter().filter(|info| info.elements() == 0);
+    let mut empty = source.tensors().iter().filter(|info| info.shape == [0]);
     let Some(first) = empty.next() else { return Ok(()) };
     let more = empty.count();
     let found = format!("shape {:?}, and {more} more tensors without a value", first.shape);

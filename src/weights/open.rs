@@ -240,7 +240,7 @@ mod tests {
 
         write(TORCH_INDEX_FILE, index(a).as_bytes());
         let error = open(folder.path()).err().unwrap();
-        assert_eq!(error.fault_kind(), Some(FaultKind::MissingData), "{error}");
+        assert_eq!(error.fault_kind(), Some(FaultKind::InconsistentHeader), "{error}");
         assert!(error.to_string().contains(b), "{error}");
 
         write(TORCH_SINGLE_FILE, &file_of(&[("whole", &[1], vec![3.0])]));

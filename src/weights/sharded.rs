@@ -56,6 +56,12 @@ impl ShardedWeights {
             Fault::new(index, FaultKind::InconsistentHeader, "each tensor once", found).tensor(&name)
         })?;
 
+        if weight_map.is_empty() {
+            let expected = "an index of at least one tensor";
+            return Err(Fault::new(index, FaultKind::InconsistentHeader, expected, "none")
+                .at("weight_map")
+                .into());
+        }
         let names: BTreeSet<&str> = weight_map.iter().map(|(_, shard)| shard.as_str()).collect();
         if names.len() > MAX_SHARDS {
             let expected = format!("at most {MAX_SHARDS} files");
@@ -64,6 +70,7 @@ impl ShardedWeights {
         let paths: Vec<PathBuf> =
             names.iter().map(|name| shard_path(index, folder, name)).collect::<Result<_, _>>()?;
         let strays = stray_shards(index, folder, &paths)?;
+        refuse_gaps(index, &names, &strays)?;
         let shards: Vec<Box<dyn TensorSource>> =
             paths.iter().map(|path| open_file(path)).collect::<Result<_, _>>()?;
         let position: BTreeMap<&str, usize> = names.iter().enumerate().map(|(i, &name)| (name, i)).collect();
@@ -75,15 +82,7 @@ impl ShardedWeights {
                 let expected = format!("it in {}, as the index says", quoted(shard_name));
                 let fault =
                     Fault::new(index, FaultKind::MissingData, expected, "a file without it").tensor(tensor);
-                return Err(match strays.first() {
-                    // Perhaps the index is the older one.
-                    Some(stray) => fault.advice(format!(
-                        "{} is beside it and not in the index: fetch the index again",
-                        stray.display()
-                    )),
-                    None => fault,
-                }
-                .into());
+                return Err(fault.into());
             };
             tensors.push((info.clone(), place));
         }
@@ -206,8 +205,7 @@ fn shard_path(index: &Path, folder: &Path, name: &str) -> Result<PathBuf, Box<Fa
     }
 }
 
-/// Files of the same series beside the index (`model-00002-of-00002.safetensors`) that it does not name: left by an earlier
-/// download or save, and read by nobody.
+/// Files of the same series beside the index (`model-00002-of-00002.safetensors`) that it does not name.
 fn stray_shards(index: &Path, folder: &Path, listed: &[PathBuf]) -> Result<Vec<PathBuf>, WeightsError> {
     let series = index.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_suffix(INDEX_ENDING));
     let series = series.and_then(|name| name.rsplit_once('.'));
@@ -223,6 +221,24 @@ fn stray_shards(index: &Path, folder: &Path, listed: &[PathBuf]) -> Result<Vec<P
     }
     strays.sort();
     Ok(strays)
+}
+
+/// A stray file of as many as the listed ones say they are is no leftover: the index has lost it.
+fn refuse_gaps(index: &Path, listed: &BTreeSet<&str>, strays: &[PathBuf]) -> Result<(), Box<Fault>> {
+    let count = |name: &str| name.rsplit_once("-of-").map(|(_, count)| count.to_owned());
+    let counts: BTreeSet<String> = listed.iter().filter_map(|name| count(name)).collect();
+    let of_these = |path: &&PathBuf| {
+        path.file_name().and_then(OsStr::to_str).and_then(count).is_some_and(|count| counts.contains(&count))
+    };
+    match strays.iter().find(of_these) {
+        None => Ok(()),
+        Some(stray) => {
+            let expected = "every file of this series in the index";
+            let found = "a file that the index does not name";
+            Err(Fault::new(stray, FaultKind::InconsistentHeader, expected, found)
+                .advice(format!("remove the file, or fetch the index {} again", index.display())))
+        }
+    }
 }
 
 /// Whether `name` is `<stem>-NNNNN-of-NNNNN.<ending>` of a series `(stem, ending)`.

@@ -227,6 +227,7 @@ fn index_and_shards_must_agree() {
     use FaultKind::{InconsistentHeader, MissingData, PathEscape};
     let cases = [
         ("a tensor is in the other shard", format!(r#"{{"a": "{SECOND}", "b": "{FIRST}"}}"#), MissingData),
+        ("a tensor is not listed", format!(r#"{{"a": "{FIRST}"}}"#), InconsistentHeader),
         ("a tensor is listed twice", format!(r#"{{"a": "{FIRST}", "a": "{SECOND}"}}"#), InconsistentHeader),
         (
             "a tensor is nowhere",
