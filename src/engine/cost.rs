@@ -18,6 +18,8 @@ pub struct MemoryPlan {
     pub wave: u64,
     /// Keys and values of one layer for the largest wave; a part of `wave`. No others are kept.
     pub keys_and_values: u64,
+    /// Keys and values of all layers that one wave keeps for the next.
+    pub kept: u64,
     /// Buffers of a layer.
     pub buffers: u64,
     /// The program, prompts, answers and buffers of threads: what a placement sets aside, or what `logits` and `tokens` take if
@@ -32,7 +34,7 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Everything together.
     pub fn total(self) -> u64 {
-        let parts = [self.weights, self.wave, self.buffers, self.rest];
+        let parts = [self.weights, self.wave, self.kept, self.buffers, self.rest];
         let total = parts.into_iter().try_fold(0u64, u64::checked_add);
         total.expect("a model that was placed, and tokens that are in memory")
     }
@@ -72,6 +74,7 @@ pub fn memory(
     placement: &Placement,
 ) -> MemoryPlan {
     let largest = waves.iter().map(|planned| planned.wave.tokens.len()).max().unwrap_or(0) as u64;
+    let kept = waves.iter().map(|planned| planned.wave.keep.len()).max().unwrap_or(0) as u64;
     let rows = waves.iter().map(rows_scored).max().unwrap_or(0).min(LOGIT_ROWS as u64);
     let floats = |numbers: u64| product(numbers, size_of::<f32>() as u64);
     // A context is one list for all continuations of a document.
@@ -88,6 +91,10 @@ pub fn memory(
         weights: placement.weights,
         wave: product(largest, footprint.per_token),
         keys_and_values: product(largest, footprint.keys_and_values_per_token),
+        kept: product(
+            kept,
+            product(footprint.keys_and_values_per_token, config.shape().num_hidden_layers as u64),
+        ),
         buffers: footprint.buffers,
         rest: REST.max(logits.checked_add(tokens).expect("tokens that are in memory")),
         logits,
@@ -102,7 +109,7 @@ fn product(tokens: u64, each: u64) -> u64 {
 
 /// Tokens that pass through the model.
 fn computed(waves: &[PlannedWave]) -> u64 {
-    waves.iter().map(|planned| planned.wave.tokens.len() as u64).sum()
+    waves.iter().map(|planned| planned.computed as u64).sum()
 }
 
 /// The arithmetic of waves.
@@ -130,7 +137,7 @@ fn positions_seen(wave: &Wave) -> f64 {
         let (start, count) = (segment.start as f64, segment.rows.len() as f64);
         count * start + count * (count + 1.0) / 2.0
     };
-    wave.segments.iter().map(of).sum()
+    wave.segments.iter().filter(|segment| segment.rows.start >= wave.given).map(of).sum()
 }
 
 #[cfg(test)]

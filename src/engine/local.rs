@@ -10,7 +10,7 @@ use super::watch::begin;
 use super::waves::Waves;
 use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Watch};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{Kept, Network};
+use crate::model::{Kept, Network, Prefix};
 
 /// A [`Network`] and how it is run.
 pub struct LocalModel {
@@ -29,6 +29,7 @@ impl LocalModel {
     fn run(
         &self,
         planned: &PlannedWave,
+        prefix: &mut Prefix,
         scores: &mut [Score],
         watch: &mut dyn Watch,
         progress: &dyn Progress,
@@ -37,7 +38,8 @@ impl LocalModel {
         begin(watch, planned)?;
         let rows = planned.scored_rows();
         let mut steps = Steps::new(planned.fresh, self.model.layers.len(), watch, progress);
-        let hidden = self.model.forward(&planned.wave, Kept::Rows(&rows), &mut |time| steps.layer(time))?;
+        let kept = Kept::Rows(&rows);
+        let hidden = self.model.forward_after(prefix, &planned.wave, kept, &mut |time| steps.layer(time))?;
         let waited = steps.waited;
         score_targets(&self.model, hidden.view(), &planned.targets, scores)?;
         Ok(took(planned, begun, waited))
@@ -64,10 +66,11 @@ impl LocalModel {
         }
         let plan = Plan::new(requests, self.limits)?;
         let mut waves = Waves::new(plan, self.pacing, |request| known[request].is_some());
+        let mut prefix = Prefix::default();
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
         progress::during(progress, "scoring", Some(waves.left()), Unit::Tokens, || {
             while let Some(wave) = waves.next() {
-                waves.took(self.run(&wave, &mut scores, watch, progress)?);
+                waves.took(self.run(&wave, &mut prefix, &mut scores, watch, progress)?);
                 let new = wave.requests().into_iter().filter(|&request| known[request].is_none());
                 let answers: Vec<_> = new.map(|request| (&requests[request], scores[request])).collect();
                 journal.record(&answers)?;
@@ -85,11 +88,7 @@ impl LocalModel {
 
 /// What a wave took that began then.
 pub(super) fn took(planned: &PlannedWave, begun: Instant, waited: Duration) -> Took {
-    Took {
-        tokens: planned.wave.tokens.len(),
-        seconds: begun.elapsed().as_secs_f64(),
-        waited: waited.as_secs_f64(),
-    }
+    Took { tokens: planned.computed, seconds: begun.elapsed().as_secs_f64(), waited: waited.as_secs_f64() }
 }
 
 /// The layers of a wave as steps of progress.

@@ -27,7 +27,12 @@ pub enum Pacing {
     /// As large as they may be, and always over the same requests: for products whose last bits depend on their shape.
     AsPlanned,
     /// By the time they take, over the requests whose answers are missing.
-    ByTime(Residence),
+    ByTime {
+        /// Where layers are.
+        residence: Residence,
+        /// Tokens of a prefix, at most, whose keys and values are kept from one wave to the next.
+        kept_tokens: usize,
+    },
 }
 
 /// What a wave took.

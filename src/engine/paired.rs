@@ -17,7 +17,7 @@ use super::{
 };
 use crate::base::digest::{Digest as _, Sha256};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{Kept, Network};
+use crate::model::{Kept, Network, Prefix};
 
 /// Rows whose logits of both networks are held at a time.
 const ROWS: usize = 64;
@@ -133,6 +133,7 @@ pub fn score_twice(
     }
     let mut waves = Waves::new(plan, pacing, |request| known[request].is_some());
     let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
+    let mut prefixes = [Prefix::default(), Prefix::default()];
     let (mut scores, mut others) = (blank.clone(), blank);
     progress::during(progress, "scoring twice", Some(waves.left()), Unit::Tokens, || {
         while let Some(wave) = waves.next() {
@@ -140,14 +141,16 @@ pub fn score_twice(
             begin(watch, &wave)?;
             let rows = wave.scored_rows();
             let mut waited = Duration::ZERO;
-            let mut forward = |network: &Network, share: u64| {
+            let mut forward = |network: &Network, prefix: &mut Prefix, share: u64| {
                 let mut steps = Steps::new(share, network.layers.len(), watch, progress);
-                let hidden = network.forward(&wave.wave, Kept::Rows(&rows), &mut |time| steps.layer(time))?;
+                let kept = Kept::Rows(&rows);
+                let hidden =
+                    network.forward_after(prefix, &wave.wave, kept, &mut |time| steps.layer(time))?;
                 waited += steps.waited;
                 Ok::<_, EngineError>(hidden)
             };
-            let of_reference = forward(reference, wave.fresh / 2)?;
-            let of_candidate = forward(candidate, wave.fresh - wave.fresh / 2)?;
+            let of_reference = forward(reference, &mut prefixes[0], wave.fresh / 2)?;
+            let of_candidate = forward(candidate, &mut prefixes[1], wave.fresh - wave.fresh / 2)?;
             score_targets(candidate, of_candidate.view(), &wave.targets, &mut scores)?;
             score_targets(reference, of_reference.view(), &wave.targets, &mut others)?;
             let mut apart = Vec::with_capacity(rows.len());

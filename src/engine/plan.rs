@@ -33,6 +33,8 @@ pub struct PlannedWave {
     pub targets: Vec<Target>,
     /// How many of the tokens no earlier wave had.
     pub fresh: u64,
+    /// How many of the tokens are computed: all that are not given.
+    pub computed: usize,
 }
 
 impl PlannedWave {
@@ -56,6 +58,10 @@ pub struct Plan<'r> {
     next: usize,
     /// Distinct tokens of a wave, at most.
     wave_tokens: usize,
+    /// Tokens of a prefix, at most, whose keys and values one wave keeps for the next.
+    kept_tokens: usize,
+    /// Those that the last wave kept.
+    kept: usize,
     /// What is asked, and what the waves so far compute.
     pub tokens: TokenCounts,
 }
@@ -127,7 +133,14 @@ impl<'r> Plan<'r> {
         inputs.sort_by(|a, b| (a.group, &a.tokens).cmp(&(b.group, &b.tokens)));
         count_fresh(&mut inputs);
         let tokens = TokenCounts { asked, distinct: total_fresh(&inputs), computed: 0 };
-        Ok(Self { inputs, next: 0, wave_tokens: limits.wave_tokens, tokens })
+        Ok(Self { inputs, next: 0, wave_tokens: limits.wave_tokens, kept_tokens: 0, kept: 0, tokens })
+    }
+
+    /// Waves that leave the keys and values of a prefix to the next one, of at most so many tokens.
+    #[must_use]
+    pub fn keeping(self, kept_tokens: usize) -> Self {
+        assert_eq!(self.next, 0, "no wave was handed out yet");
+        Self { kept_tokens, ..self }
     }
 
     /// Leaves out what is answered already; what is asked counts it still.
@@ -147,14 +160,14 @@ impl<'r> Plan<'r> {
         total_fresh(&self.inputs[self.next..])
     }
 
-    /// The next wave, of about `tokens` distinct tokens: more where it begins with a long prefix that the wave before it
-    /// computed too, and never more than the plan's limit, unless a single input has more. `None` when all inputs were handed
-    /// out.
+    /// The next wave, which computes about `tokens` tokens: more where it begins with a long prefix that the wave before it
+    /// computed and did not keep, and never with more than the plan's limit, unless a single input has more. `None` when all
+    /// inputs were handed out.
     pub fn next_wave(&mut self, tokens: usize) -> Option<PlannedWave> {
         let first = self.inputs.get(self.next)?;
         let mut size = first.tokens.len();
-        let repeated = size - first.fresh;
-        let most = tokens.max(SHARING * repeated).min(self.wave_tokens);
+        let repeated = size - first.fresh - self.kept;
+        let most = (tokens.max(SHARING * repeated) + self.kept).min(self.wave_tokens);
         let mut end = self.next + 1;
         while let Some(input) = self.inputs.get(end)
             && size + input.fresh <= most
@@ -162,9 +175,13 @@ impl<'r> Plan<'r> {
             size += input.fresh;
             end += 1;
         }
-        let planned = wave(&self.inputs[self.next..end]);
+        let inputs = &self.inputs[self.next..end];
+        let given = unscored(inputs, self.kept);
+        self.kept =
+            self.inputs.get(end).map_or(0, |next| next.tokens.len() - next.fresh).min(self.kept_tokens);
+        let planned = wave(inputs, given, self.kept);
         self.next = end;
-        self.tokens.computed += planned.wave.tokens.len() as u64;
+        self.tokens.computed += planned.computed as u64;
         Some(planned)
     }
 
@@ -228,9 +245,30 @@ fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
-/// The forest of sorted inputs, branch by branch, parents first.
-fn wave(inputs: &[Input]) -> PlannedWave {
-    let mut planned = PlannedWave { wave: Wave::default(), targets: Vec::new(), fresh: total_fresh(inputs) };
+/// How many of the first input's first `kept` tokens are not scored by any input: these need not be computed.
+fn unscored(inputs: &[Input], kept: usize) -> usize {
+    let mut given = kept;
+    let mut common = inputs[0].tokens.len();
+    for (index, input) in inputs.iter().enumerate() {
+        if index > 0 {
+            common = common.min(input.tokens.len() - input.fresh);
+        }
+        let scored = input.readers.iter().map(|(_, continuation)| continuation.len()).max();
+        let first = input.tokens.len() - scored.expect("an input has readers");
+        if first < given.min(common) {
+            given = first;
+        }
+    }
+    given
+}
+
+/// The forest of sorted inputs, branch by branch, parents first: without the first `given` tokens of the first one, which the
+/// wave before has kept, and keeping the first `keep` tokens of the last one.
+fn wave(inputs: &[Input], given: usize, keep: usize) -> PlannedWave {
+    let mut planned =
+        PlannedWave { wave: Wave::default(), targets: Vec::new(), fresh: total_fresh(inputs), computed: 0 };
+    // Where the last input ends that was laid out.
+    let mut end = None;
     let rope_length = |input: &Input| if input.group > 0 { input.group } else { 1 };
     // Branches still to lay out: inputs `from..to` agree on the first `depth` tokens, which end in `parent`.
     let mut branches = Vec::new();
@@ -245,15 +283,16 @@ fn wave(inputs: &[Input]) -> PlannedWave {
         let group = &inputs[from..to];
         let (first, last) = (&group[0], &group[group.len() - 1]);
         let agreed = common(&first.tokens, &last.tokens);
-        let segment = match parent {
-            _ if agreed > depth => {
-                Some(planned.wave.push(&first.tokens[depth..agreed], parent, rope_length(first)))
-            }
-            parent => parent,
-        };
+        let mut segment = parent;
+        // The path of the first input comes first; what of it is given is a segment, or several, of its own.
+        let cut = if from == 0 { given.clamp(depth, agreed) } else { depth };
+        for own in [depth..cut, cut..agreed].into_iter().filter(|own| !own.is_empty()) {
+            segment = Some(planned.wave.push(&first.tokens[own], segment, rope_length(first)));
+        }
         // Only the first input of a sorted group can end where they all agree: inputs are distinct.
         let ends_here = first.tokens.len() == agreed;
         if ends_here {
+            end = segment;
             add_targets(&mut planned, segment.expect("inputs have tokens"), first);
         }
         let mut start = from + usize::from(ends_here);
@@ -267,6 +306,11 @@ fn wave(inputs: &[Input]) -> PlannedWave {
         branches.extend(children.into_iter().rev());
     }
     planned.targets.sort_by_key(|target| target.row);
+    assert!(planned.targets.first().is_none_or(|target| target.row >= given), "what is scored is computed");
+    let path = planned.wave.path(end.expect("a wave has inputs"));
+    planned.wave.keep = path.into_iter().flatten().take(keep).collect();
+    planned.wave.given = given;
+    planned.computed = planned.wave.tokens.len() - given;
     planned
 }
 
@@ -352,16 +396,34 @@ mod tests {
         #[test]
         fn every_target_sees_exactly_its_own_past(
             requests in requests(), max_length in 5usize..14, wave_tokens in 1usize..60, dynamic in prop::option::of(4usize..9),
-            sizes in prop::collection::vec(1usize..80, 1..9), answered in prop::collection::vec(any::<bool>(), 40),
+            sizes in prop::collection::vec(1usize..80, 1..9), kept_tokens in 0usize..14, answered in prop::collection::vec(any::<bool>(), 40),
         ) {
             let limits = Limits { max_length, wave_tokens, length_dependent_beyond: dynamic, ..LIMITS };
-            let mut plan = Plan::new(&requests, limits).unwrap().without(|request| answered[request]);
+            let plan = Plan::new(&requests, limits).unwrap().without(|request| answered[request]);
+            let mut plan = plan.keeping(kept_tokens);
+            // The tokens whose keys and values the wave before has kept, and for which length they were turned.
+            let mut kept: Vec<(u32, usize)> = Vec::new();
             let (mut seen, mut sizes) = (vec![Vec::new(); requests.len()], sizes.iter().cycle());
             let (to_compute, mut fresh) = (plan.left(), 0);
             let mut size = *sizes.next().unwrap();
             while let Some(planned) = plan.next_wave(size) {
                 let single = planned.targets.iter().map(|t| input_tokens(&requests[t.request], max_length).len()).max().unwrap();
-                prop_assert!(planned.wave.tokens.len() <= wave_tokens.min(size.max(SHARING * single)).max(single));
+                prop_assert!(planned.wave.tokens.len() <= wave_tokens.min(size.max(SHARING * single) + single).max(single));
+                prop_assert_eq!(planned.computed, planned.wave.tokens.len() - planned.wave.given);
+                prop_assert!(planned.wave.given <= kept.len() && planned.wave.keep.len() <= kept_tokens);
+                let turned = |row: usize| {
+                    let segment = planned.wave.segments.iter().find(|s| s.rows.contains(&row)).unwrap();
+                    (planned.wave.tokens[row], segment.rope_length)
+                };
+                for row in 0..planned.wave.given {
+                    prop_assert_eq!(turned(row), kept[row]);
+                }
+                prop_assert!(planned.wave.segments.iter().all(|s| s.rows.end <= planned.wave.given || s.rows.start >= planned.wave.given));
+                if let Some(&last) = planned.wave.keep.last() {
+                    let past: Vec<u32> = planned.wave.keep.iter().map(|&row| planned.wave.tokens[row]).collect();
+                    prop_assert_eq!(history(&planned.wave, last), past);
+                }
+                kept = planned.wave.keep.iter().map(|&row| turned(row)).collect();
                 prop_assert!(planned.fresh <= planned.wave.tokens.len() as u64);
                 fresh += planned.fresh;
                 prop_assert_eq!(plan.left(), to_compute - fresh);
@@ -385,6 +447,10 @@ mod tests {
                 prop_assert_eq!(seen, if answered[at] { Vec::new() } else { expected });
             }
             prop_assert!(to_compute <= plan.tokens.computed && plan.tokens.computed <= plan.tokens.asked);
+            let scores_last_alone = requests.iter().all(|request| request.continuation.len() == 1);
+            if kept_tokens >= max_length && scores_last_alone {
+                prop_assert_eq!(plan.tokens.computed, to_compute, "nothing is computed twice");
+            }
         }
 
         #[test]

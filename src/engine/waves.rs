@@ -28,8 +28,8 @@ impl<'r> Waves<'r> {
                 let left = waves.iter().map(|wave| wave.fresh).sum();
                 Self { source: Source::Planned(waves.into_iter()), tokens, left }
             }
-            Pacing::ByTime(residence) => {
-                let plan = plan.without(answered);
+            Pacing::ByTime { residence, kept_tokens } => {
+                let plan = plan.without(answered).keeping(kept_tokens);
                 let left = plan.left();
                 Self { source: Source::Timed(plan, Pace::new(residence)), tokens, left }
             }
@@ -53,7 +53,7 @@ impl<'r> Waves<'r> {
             Source::Timed(plan, pace) => plan.next_wave(pace.tokens()),
         }?;
         self.left -= wave.fresh;
-        self.tokens.computed += wave.wave.tokens.len() as u64;
+        self.tokens.computed += wave.computed as u64;
         Some(wave)
     }
 
@@ -70,7 +70,7 @@ pub fn foreseen(plan: Plan<'_>, pacing: Pacing, seconds: impl Fn(&PlannedWave) -
     let mut waves = Waves::new(plan, pacing, |_| false);
     let mut all = Vec::new();
     while let Some(wave) = waves.next() {
-        waves.took(Took { tokens: wave.wave.tokens.len(), seconds: seconds(&wave), waited: 0.0 });
+        waves.took(Took { tokens: wave.computed, seconds: seconds(&wave), waited: 0.0 });
         all.push(wave);
     }
     all
@@ -110,7 +110,7 @@ mod tests {
         let mut waves = Waves::new(plan, pacing, |request| answered[request]);
         let mut all = Vec::new();
         while let Some(wave) = waves.next() {
-            let tokens = wave.wave.tokens.len();
+            let tokens = wave.computed;
             waves.took(Took { tokens, seconds: tokens as f64 / rate, waited: 0.0 });
             all.push(wave);
         }
@@ -122,12 +122,21 @@ mod tests {
     fn waves_by_time_ask_for_what_is_missing_and_lose_little_sharing() {
         let requests = requests(500);
         let none = vec![false; requests.len()];
-        let by_time = Pacing::ByTime(Residence::Memory);
+        let by_time = Pacing::ByTime { residence: Residence::Memory, kept_tokens: 0 };
         let (planned, whole) = run(&requests, Pacing::AsPlanned, &none, 200.0);
         let (timed, computed) = run(&requests, by_time, &none, 200.0);
         assert!(timed.len() > 2 * planned.len());
         assert!(timed[1..].iter().all(|wave| wave.wave.tokens.len() as f64 / 200.0 <= 20.5));
         assert!(computed >= whole && (computed as f64) < 1.14 * whole as f64, "{computed} of {whole}");
+        // With a prefix kept between waves nothing is computed twice, and waves are no longer than they should be.
+        let keeping = Pacing::ByTime { residence: Residence::Memory, kept_tokens: 1000 };
+        for rate in [3.0, 20.0, 200.0] {
+            let (waves, computed) = run(&requests, keeping, &none, rate);
+            assert_eq!(computed, Plan::new(&requests, LIMITS).unwrap().tokens.distinct);
+            let long = |wave: &&PlannedWave| wave.computed as f64 / rate > 20.5;
+            // A first question with its examples is long at three tokens a second.
+            assert!(waves.iter().filter(long).all(|wave| wave.requests().len() == 4), "{rate}");
+        }
         // What is answered is in no wave by time; as planned, the others are what they were.
         let mut answered = none.clone();
         answered[..1000].fill(true);

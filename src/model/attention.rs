@@ -71,14 +71,14 @@ struct Unit {
 }
 
 /// Replaces queries `[tokens, heads * head_dim]` by attention outputs of that shape, for keys and values
-/// `[tokens, kv_heads * head_dim]`; rotary positions are already in them.
+/// `[tokens, kv_heads * head_dim]`; rotary positions are already in them. Queries of rows that are given stay as they are.
 pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2<f32>, v: ArrayView2<f32>) {
     let runs = runs(wave, heads.piece());
     let units = units(wave, &runs, heads.piece());
     let group = heads.group() * heads.head_dim;
     // The queries of every run and key-value head, cut out of the matrix.
     let mut pieces: Vec<Vec<ArrayViewMut2<f32>>> = Vec::with_capacity(runs.len());
-    let mut rest = q;
+    let (_, mut rest) = q.split_at(Axis(0), wave.given);
     for run in &runs {
         let (mut rows, below) = rest.split_at(Axis(0), run.rows.len());
         rest = below;
@@ -108,10 +108,12 @@ pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2
     });
 }
 
-/// Cuts the segments into runs of at most `piece` queries, in the order of rows.
+/// Cuts the segments that are computed into runs of at most `piece` queries, in the order of rows.
 fn runs(wave: &Wave, piece: usize) -> Vec<Run> {
     let mut runs = Vec::new();
-    for (index, segment) in wave.segments.iter().enumerate() {
+    let segments = wave.segments.iter().enumerate();
+    for (index, segment) in segments.skip_while(|(_, segment)| segment.rows.start < wave.given) {
+        assert!(segment.rows.start >= wave.given, "given rows come first");
         let mut position = segment.start;
         let end = segment.start + segment.rows.len();
         while position < end {

@@ -13,7 +13,7 @@ use super::attention::{Heads, attention};
 use super::positions::Rotation;
 use super::reader::Reader;
 use super::rows::for_rows;
-use super::{Kept, Layers, Linear, Mlp, ModelError, Norm, Positions, Residence, Wave};
+use super::{Kept, Layers, Linear, Mlp, ModelError, Norm, Positions, Prefix, Residence, Wave};
 use crate::config::{ModelConfig, Shape};
 use crate::kernels::{MatMul, Precision, StoredMatrix, VisitBlocks, for_blocks};
 use crate::weights::TensorSource;
@@ -124,20 +124,40 @@ impl Network {
         kept: Kept<'_>,
         after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
+        self.forward_after(&mut Prefix::default(), wave, kept, after_layer)
+    }
+
+    /// The same after another wave, which left the keys and values of rows that are given; those that are to be kept take their
+    /// place.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); what is kept is of no use then.
+    pub fn forward_after(
+        &self,
+        prefix: &mut Prefix,
+        wave: &Wave,
+        kept: Kept<'_>,
+        after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
+    ) -> Result<Array2<f32>, ModelError> {
         let mut x = self.embed(wave); // [tokens, hidden]
         let rotation = self.positions.rotation(wave);
         let mut buffers = Buffers::new(&self.shape, wave.tokens.len());
         let mut left = self.layers.len();
         self.layers.for_each(|layer, waited| {
+            let number = self.layers.len() - left;
+            prefix.give(number, wave.given, [buffers.k.view_mut(), buffers.v.view_mut()]);
             self.attend(layer, wave, rotation.as_ref(), &mut buffers, &mut x);
+            prefix.keep(number, &wave.keep, [buffers.k.view(), buffers.v.view()]);
             left -= 1;
+            let mut first = wave.given;
             if left == 0 {
+                first = 0;
                 // Every token has given its keys and values: of the last block no more is needed than what is kept.
                 x = kept.of(std::mem::take(&mut x));
                 buffers.q = kept.of(std::mem::take(&mut buffers.q));
             }
-            self.add_attended(layer, &buffers, &mut x);
-            self.feed_forward(layer, &mut buffers, &mut x);
+            self.add_attended(layer, first, &buffers, &mut x);
+            self.feed_forward(layer, first, &mut buffers, &mut x);
             after_layer(waited)
         })?;
         Ok(x)
@@ -162,7 +182,7 @@ impl Network {
         b: &mut Buffers,
         x: &mut Array2<f32>,
     ) {
-        for rows in chunks(x.nrows()) {
+        for rows in chunks(wave.given..x.nrows()) {
             let mut x = x.slice_mut(s![rows.clone(), ..]);
             let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
             layer.input_norm.apply(x.view(), normed.view_mut());
@@ -179,16 +199,16 @@ impl Network {
         attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
     }
 
-    /// `x += o(q)`
-    fn add_attended(&self, layer: &Layer, b: &Buffers, x: &mut Array2<f32>) {
-        for rows in chunks(x.nrows()) {
+    /// `x += o(q)`, from row `first` on
+    fn add_attended(&self, layer: &Layer, first: usize, b: &Buffers, x: &mut Array2<f32>) {
+        for rows in chunks(first..x.nrows()) {
             layer.o.add(b.q.slice(s![rows.clone(), ..]), x.slice_mut(s![rows, ..]));
         }
     }
 
-    /// `x += mlp(norm(x))`
-    fn feed_forward(&self, layer: &Layer, b: &mut Buffers, x: &mut Array2<f32>) {
-        for rows in chunks(x.nrows()) {
+    /// `x += mlp(norm(x))`, from row `first` on
+    fn feed_forward(&self, layer: &Layer, first: usize, b: &mut Buffers, x: &mut Array2<f32>) {
+        for rows in chunks(first..x.nrows()) {
             let mut x = x.slice_mut(s![rows.clone(), ..]);
             let [mut normed, mut inner, gated] = [&mut b.normed, &mut b.inner, &mut b.gated]
                 .map(|chunk| chunk.slice_mut(s![..rows.len(), ..]));
@@ -250,9 +270,10 @@ pub fn unwatched(_: Duration) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The rows of every chunk of a wave: where a layer needs no other tokens, wide buffers stay small and near.
-fn chunks(tokens: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..tokens).step_by(CHUNK_TOKENS).map(move |start| start..tokens.min(start + CHUNK_TOKENS))
+/// Chunks of the rows of a wave: where a layer needs no other tokens, wide buffers stay small and near.
+fn chunks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(CHUNK_TOKENS).map(move |start| start..end.min(start + CHUNK_TOKENS))
 }
 
 #[cfg(test)]
@@ -262,8 +283,11 @@ mod tests {
     #[test]
     fn chunks_cover_every_token_once() {
         for tokens in [0, 1, CHUNK_TOKENS, CHUNK_TOKENS + 1, 5 * CHUNK_TOKENS - 1] {
-            let rows: Vec<usize> = chunks(tokens).flatten().collect();
-            assert_eq!(rows, (0..tokens).collect::<Vec<_>>());
+            for first in [0, tokens / 3, tokens] {
+                let rows: Vec<usize> = chunks(first..tokens).flatten().collect();
+                assert_eq!(rows, (first..tokens).collect::<Vec<_>>());
+                assert!(chunks(first..tokens).all(|chunk| (1..=CHUNK_TOKENS).contains(&chunk.len())));
+            }
         }
     }
 }

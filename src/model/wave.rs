@@ -27,6 +27,11 @@ pub struct Wave {
     pub tokens: Vec<u32>,
     /// The segments, covering `tokens` in order.
     pub segments: Vec<WaveSegment>,
+    /// So many rows at the beginning are a prefix whose keys and values the wave before kept; nothing of them is computed. No
+    /// segment is given in part.
+    pub given: usize,
+    /// The rows of a path's beginning whose keys and values are kept for the next wave, in the order of positions.
+    pub keep: Vec<usize>,
 }
 
 /// The rows of a wave whose hidden states are wanted. Whatever the last block would do for others is left out.
@@ -64,7 +69,7 @@ impl Wave {
     pub fn sequence(tokens: &[u32]) -> Self {
         let rows = 0..tokens.len();
         let segment = WaveSegment { rows, start: 0, parent: None, rope_length: tokens.len() };
-        Self { tokens: tokens.to_vec(), segments: vec![segment] }
+        Self { tokens: tokens.to_vec(), segments: vec![segment], ..Self::default() }
     }
 
     /// Appends a segment and returns its index.

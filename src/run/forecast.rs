@@ -113,7 +113,7 @@ pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> R
 
 /// What was asked, with what these waves compute.
 fn with(tokens: TokenCounts, waves: &[PlannedWave]) -> TokenCounts {
-    let computed = waves.iter().map(|planned| planned.wave.tokens.len() as u64).sum();
+    let computed = waves.iter().map(|planned| planned.computed as u64).sum();
     TokenCounts { computed, ..tokens }
 }
 

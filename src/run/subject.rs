@@ -119,8 +119,16 @@ impl Subject {
     pub fn pacing(&self) -> Pacing {
         match self.matmul {
             "blas" => Pacing::AsPlanned,
-            _ => Pacing::ByTime(self.placement.residence),
+            _ => Pacing::ByTime { residence: self.placement.residence, kept_tokens: self.kept_tokens() },
         }
+    }
+
+    /// Tokens whose keys and values in all layers fit into the memory that is left.
+    fn kept_tokens(&self) -> usize {
+        let layers = self.checkpoint.config.shape().num_hidden_layers as u64;
+        let each = self.footprint.keys_and_values_per_token * layers;
+        let left = self.memory_budget.checked_sub(self.placement.total).expect("what was placed fits");
+        left.checked_div(each).map_or(0, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX))
     }
 
     /// Whose scores its scores are.
@@ -143,7 +151,7 @@ impl Subject {
                 let (name, threads) = (self.matmul, rayon::current_num_threads());
                 format!("{name}, --batch-tokens {wave_tokens}, --threads {threads}")
             }
-            Pacing::ByTime(_) => self.matmul.to_owned(),
+            Pacing::ByTime { .. } => self.matmul.to_owned(),
         };
         Ok(ModelSettings {
             name: self.name.clone(),

@@ -35,6 +35,7 @@ fn print_one(forecast: &Forecast, out: &mut impl Write) -> anyhow::Result<()> {
         ("memory: weights", needed.weights),
         ("largest wave", needed.wave),
         ("  of it keys, values", needed.keys_and_values),
+        ("kept between passes", needed.kept),
         ("buffers", needed.buffers),
         ("program, answers", needed.rest),
         ("  of it logits", needed.logits),
