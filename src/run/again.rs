@@ -203,14 +203,15 @@ impl Samples {
                 "{path}: expected {expected} lines of samples, found {found}; the file was cut or added to"
             )));
         }
-        if described.is_none() && lines.len() < task.docs.len() {
+        let incomplete = described.is_none() && lines.len() < task.docs.len();
+        if incomplete {
             let missing = task.docs.len() - lines.len();
             tracing::warn!("{}: {missing} of {} documents have no line", path.display(), task.docs.len());
         }
         let answered = recorded(task, &lines).during(|| path.display().to_string())?;
         let now = continuations_sha256(&answered.task);
-        // Files of earlier versions do not say.
-        if header.continuations_sha256.is_some() && header.continuations_sha256 != now {
+        // Files of earlier versions do not say, and the digest is one of all documents.
+        if !incomplete && header.continuations_sha256.is_some() && header.continuations_sha256 != now {
             return Err(RunError::room(format!(
                 "{}: the continuations are not those that were scored (sha256 {}, then {}); the choices in the task file or \
                  the data have changed since, so that the model has to be asked again",

@@ -15,35 +15,34 @@ const NAME: usize = 32;
 
 /// `model 1 of 2 tiny, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 4 min left, acc 0.31 so far`.
 pub fn line(state: &State, now: Duration) -> String {
-    let turn = state.turn.as_ref().map(|Turn { name, number, of }| {
-        if *of > 1 { format!("model {number} of {of} {name}") } else { name.clone() }
-    });
-    let place: Vec<String> = turn.into_iter().chain([under_way(state).to_owned()]).collect();
-    let done = match (state.share(), state.total) {
-        (Some(share), Some(total)) => format!("{} of {}", percent(share), amount(total, state.unit)),
-        _ => amount(state.done, state.unit),
+    let turn = |Turn { name, number, of }: &Turn| match *of {
+        1 => name.clone(),
+        _ => format!("model {number} of {of} {name}"),
     };
-    let mut parts = vec![done];
-    parts.extend(state.per_second(now).map(|rate| amount(rate as u64, state.unit) + "/s"));
-    parts.extend(state.seconds_left(now).map(|seconds| time(seconds) + " left"));
-    parts.extend(state.running.as_ref().map(|r| format!("{} {:.2} so far", r.metric, r.value)));
-    format!("{}: {}", place.join(", "), parts.join(", "))
+    let done = match (state.share(), state.total) {
+        (Some(share), Some(total)) => Some(format!("{} of {}", percent(share), amount(total, state.unit))),
+        _ => some_done(state).map(|done| amount(done, state.unit)),
+    };
+    let rate = state.per_second(now).map(|rate| amount(rate as u64, state.unit) + "/s");
+    let left = state.seconds_left(now).map(|seconds| time(seconds) + " left");
+    let running = state.running.as_ref().map(|r| format!("{} {:.2} so far", r.metric, r.value));
+    let numbers: Vec<String> = [done, rate, left, running].into_iter().flatten().collect();
+    let place = place(state, turn).join(", ");
+    if numbers.is_empty() { place } else { format!("{place}: {}", numbers.join(", ")) }
 }
 
 /// The same in `width` columns: what says most stays longest.
 pub fn bar(state: &State, now: Duration, width: usize) -> String {
-    let turn = state.turn.as_ref().map(
-        |Turn { name, number, of }| {
-            if *of > 1 { format!("{number}/{of} {name}") } else { name.clone() }
-        },
-    );
-    let names: Vec<String> = turn.into_iter().chain([under_way(state).to_owned()]).collect();
-    let name = names.join(" ");
-    let share = state.share().map_or_else(|| short(state.done, state.unit), percent);
+    let turn = |Turn { name, number, of }: &Turn| match *of {
+        1 => name.clone(),
+        _ => format!("{number}/{of} {name}"),
+    };
+    let name = place(state, turn).join(" ");
+    let share = state.share().map(percent).or_else(|| some_done(state).map(|done| short(done, state.unit)));
     let left = state.seconds_left(now).map(|seconds| time(seconds) + " left");
     let running = state.running.as_ref().map(|r| format!("{} {:.2}", r.metric, r.value));
     let rate = state.per_second(now).map(|rate| short(rate as u64, state.unit) + "/s");
-    let mut numbers = share;
+    let mut numbers = share.unwrap_or_default();
     // In the order in which they are missed least when they are left out, from the back.
     let room = width.saturating_sub(name.chars().count().min(NAME) + 1);
     for part in [left, running, rate].into_iter().flatten() {
@@ -63,6 +62,18 @@ pub fn bar(state: &State, now: Duration, width: usize) -> String {
         }
         _ => format!("{name} {numbers}"),
     }
+}
+
+/// Whose turn it is, in these words, and what is under way; a name that is in the other is said once.
+fn place(state: &State, turn: impl Fn(&Turn) -> String) -> Vec<String> {
+    let under_way = under_way(state).to_owned();
+    let turn = state.turn.as_ref().filter(|turn| !under_way.contains(&turn.name)).map(turn);
+    turn.into_iter().chain([under_way]).collect()
+}
+
+/// What is done, where something is.
+fn some_done(state: &State) -> Option<u64> {
+    Some(state.done).filter(|&done| done > 0)
 }
 
 /// What of the work is under way, or what the work is.
@@ -155,6 +166,10 @@ mod tests {
             ..State::default()
         };
         assert_eq!(line(&bytes, Duration::from_secs(30)), "model.safetensors: 3.00 GiB, 102.40 MiB/s");
+        let reading = State { work: "reading smollm2-135m".to_owned(), ..scoring(2) };
+        let reading = State { item: String::new(), running: None, total: None, done: 0, ..reading };
+        assert_eq!(line(&reading, NOW), "reading smollm2-135m");
+        assert_eq!(bar(&reading, NOW, 60).trim_end(), "reading smollm2-135m");
         let begun = State { done: 0, ..scoring(1) };
         assert!(line(&begun, Duration::from_secs(20)).contains("0 % of 1.2 M tokens, acc"));
     }
@@ -164,7 +179,8 @@ mod tests {
         for width in 0..200 {
             for state in [scoring(1), scoring(12), State::default(), State { total: None, ..scoring(2) }] {
                 let text = bar(&state, NOW, width);
-                let share = state.share().map_or_else(|| short(state.done, state.unit), percent);
+                let done = || some_done(&state).map(|done| short(done, state.unit));
+                let share = state.share().map(percent).or_else(done).unwrap_or_default();
                 // The share stays even where there is no room for anything.
                 let least = share.chars().count() + 1;
                 assert!(text.chars().count() <= width.max(least), "{width}: {text:?}");
