@@ -3,8 +3,10 @@
 /// What the numbers of a progress report count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Bytes of a transfer.
+    /// Bytes that are read, written or computed.
     Bytes,
+    /// Bytes that come from elsewhere.
+    Transfer,
     /// Tokens computed.
     Tokens,
     /// Anything else, by count.

@@ -21,5 +21,5 @@ pub use measurement::{Exceeded, Measurement, compare, measurements, raise_peaks,
 pub use peaks::{MEASUREMENTS, Peaks};
 pub use random::RandomTensors;
 pub use shapes::{SHAPES, shape};
-pub use speed::{decode, prefill};
+pub use speed::{decode, operations, prefill};
 pub use subject::BenchModel;

@@ -39,6 +39,15 @@ pub fn prefill(
     Ok(Measurement::of_tokens(what, peaks.threads, tokens, rates, peak))
 }
 
+/// Floating-point operations of one sequence of `tokens` tokens, attention included.
+///
+/// # Errors
+/// A sequence that cannot be planned.
+pub fn operations(config: &ModelConfig, tokens: usize) -> Result<f64, BenchError> {
+    let Work { linear, attention } = work(&sequence(config, tokens)?, config);
+    Ok(linear + attention)
+}
+
 /// One token through all products of the model, the output matrix included, `goes` times and at least once; there is no attention in it.
 ///
 /// What it could be at most is how often the weights can be read from memory.

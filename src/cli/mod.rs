@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod absent;
 mod bench;
 pub(crate) mod build;
 mod card;
@@ -16,10 +17,12 @@ pub(crate) mod exit;
 mod extract_lora;
 mod family;
 mod filter;
+mod forecast;
 mod format;
 mod list;
 mod log;
 pub(crate) mod models;
+mod plan;
 mod progress;
 mod pull;
 mod recipe;
@@ -28,6 +31,7 @@ mod show;
 mod size;
 pub(crate) mod source;
 mod suites;
+mod supply;
 mod tree;
 mod verify;
 
@@ -78,6 +82,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Eval(Box<eval::Args>),
+    Plan(Box<plan::Args>),
     Score(score::Args),
     List(list::Args),
     Show(show::Args),
@@ -102,6 +107,7 @@ pub fn main() -> ExitCode {
     log::init(&cli.global);
     let result = match &cli.verb {
         Verb::Eval(args) => eval::run(args, &cli.global),
+        Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),
         Verb::Show(args) => show::run(args, &cli.global),

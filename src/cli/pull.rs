@@ -1,108 +1,127 @@
-//! `zoo pull`: fetches a model or a suite's data, so that later verbs need no network.
+//! `zoo pull`: fetches models and the data of suites, so that later verbs need no network.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
 
 use super::exit::Usage;
-use super::{Global, bar, models};
-use crate::hub::{HubConfig, cached_dataset, cached_model, fetch_dataset, fetch_model};
-use crate::tasks::{Index, Task, TaskError, embedded};
+use super::{Global, absent, bar, models};
+use crate::hub::{HubConfig, cached_dataset, fetch_dataset};
+use crate::registry::Registry;
+use crate::tasks::data::{HubData, hub_data};
+use crate::tasks::{Index, TaskError};
 
-/// Fetch a model or a suite's data.
+/// Fetch models and the data of suites.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   zoo pull smollm2-135m
   zoo pull suite:mmlu
+  zoo pull vicuna-13b mmlu hellaswag
   HF_TOKEN=hf_… zoo pull my-gated-model
 
-The path of what was fetched goes to stdout. An interrupted transfer is resumed by the next call.
+The paths of what was fetched go to stdout. An interrupted transfer is resumed by the next call.
 HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are respected; ZOO_HOME is the cache folder.")]
 pub struct Args {
-    /// A registry id or alias, or suite: and the name of a suite, task or tag
-    #[arg(value_name = "MODEL|suite:NAME")]
-    what: String,
+    /// Registry ids or aliases, and names of suites, tasks or tags; model: or suite: before a name says which it is
+    #[arg(required = true, value_name = "NAME")]
+    what: Vec<String>,
     /// A folder of your own suites, read beside the built-in ones
     #[arg(long, value_name = "DIR")]
     include_path: Vec<PathBuf>,
 }
 
+/// What a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thing<'a> {
+    Model(&'a str),
+    Suite(&'a str),
+}
+
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    match args.what.strip_prefix("suite:") {
-        Some(name) => suite(name, args, global),
-        None => model(&args.what, global),
-    }
-}
-
-fn model(name: &str, global: &Global) -> anyhow::Result<()> {
-    let registry = models::registry(global)?;
-    let card = models::find(&registry, name)?;
+    let (registry, index) = (models::registry(global)?, Index::load(&args.include_path)?);
+    // All names are understood before the first thing is fetched.
+    let things = args.what.iter().map(|name| thing(name, &registry, &index));
+    let things: Vec<Thing<'_>> = things.collect::<Result<_, _>>()?;
     let config = HubConfig::from_env()?;
-    if cached_model(card, &config).is_some() {
-        models::note(global, &format!("{} is here already", card.id));
-    }
-    let location = fetch_model(card, &config, &bar(global))?;
-    models::deliver(&format!("{}\n", location.display()), None)
-}
-
-/// Fetches the data of every task of a suite; one data set that fails does not keep the others back.
-fn suite(name: &str, args: &Args, global: &Global) -> anyhow::Result<()> {
-    let index = Index::load(&args.include_path)?;
-    let suite = index.resolve(name).map_err(|error| match error {
-        unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
-        other => anyhow::Error::from(other),
-    })?;
-    let tasks = suite.tasks();
-    let needed = data_sets(tasks.iter().map(AsRef::as_ref));
-    if needed.is_empty() {
-        models::note(global, &format!("{name} needs no data from a hub"));
-    }
-    let config = HubConfig::from_env()?;
-    let progress = bar(global);
-    let mut failures = Vec::new();
     let mut out = io::stdout().lock();
-    for (repo, configs) in &needed {
-        if configs.iter().all(|config_name| cached_dataset(repo, *config_name, &config).is_some()) {
-            models::note(global, &format!("{repo} is here already"));
+    let mut failures = Vec::new();
+    // One thing that fails does not keep the others back; data comes first.
+    let suites = things.iter().filter(|thing| matches!(thing, Thing::Suite(_)));
+    let models = things.iter().filter(|thing| matches!(thing, Thing::Model(_)));
+    for thing in suites.chain(models) {
+        let paths = match thing {
+            Thing::Suite(name) => suite(name, &index, &config, global)?,
+            Thing::Model(name) => {
+                let card = models::find(&registry, name)?;
+                vec![absent::fetch_all(card, &registry, &config, global)]
+            }
+        };
+        for paths in paths {
+            match paths {
+                Ok(paths) => paths.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?,
+                Err(error) => failures.push(error),
+            }
         }
-        match fetch_dataset(repo, configs, &config, &progress) {
-            Ok(folder) => writeln!(out, "{}", folder.display())?,
-            Err(error) => failures.push(anyhow::Error::from(error)),
-        }
+        out.flush()?;
     }
-    out.flush()?;
     if failures.len() > 1 {
         let lines: String = failures.iter().map(|error| format!("\n  {error:#}")).collect();
-        bail!("{} of {} data sets could not be fetched:{lines}", failures.len(), needed.len());
+        bail!("{} things could not be fetched:{lines}", failures.len());
     }
     failures.pop().map_or(Ok(()), Err)
 }
 
-/// The hub's data sets that tasks need, each with its configurations; those in the binary and files of
-/// the user's own are not among them.
-fn data_sets<'t>(tasks: impl Iterator<Item = &'t Task>) -> BTreeMap<&'t str, Vec<Option<&'t str>>> {
-    let mut needed: BTreeMap<&str, Vec<Option<&str>>> = BTreeMap::new();
-    for task in tasks {
-        let Some(path) = task.config.dataset_path.as_deref() else { continue };
-        let own = ["json", "csv", "parquet"].contains(&path) || path.starts_with(['.', '/']);
-        if own || is_embedded(path) {
-            continue;
+/// What the user means by a name: a model or a suite, and not both.
+fn thing<'a>(name: &'a str, registry: &Registry, index: &Index) -> anyhow::Result<Thing<'a>> {
+    if let Some(suite) = name.strip_prefix("suite:") {
+        return Ok(Thing::Suite(suite));
+    }
+    if let Some(model) = name.strip_prefix("model:") {
+        return Ok(Thing::Model(model));
+    }
+    // A suite that cannot be read is one too: its error is said when it is fetched.
+    let is_suite = !matches!(index.choose(&[name.to_owned()]), Err(TaskError::UnknownSuite { .. }));
+    match (registry.card(name).is_some(), is_suite) {
+        (true, false) => Ok(Thing::Model(name)),
+        (false, true) => Ok(Thing::Suite(name)),
+        (true, true) => {
+            let advice = "say which: zoo pull model:";
+            bail!(Usage(format!("{name} is a model and a suite; {advice}{name} or zoo pull suite:{name}")))
         }
-        let configs = needed.entry(path).or_default();
-        let config_name = task.config.dataset_name.as_deref();
-        if !configs.contains(&config_name) {
-            configs.push(config_name);
+        (false, false) => {
+            let error = registry.find(name).expect_err("no card has this name");
+            bail!(Usage(format!("{error}; no suite is called so either (zoo suites)")))
         }
     }
-    needed
 }
 
-fn is_embedded(path: &str) -> bool {
-    let folder = format!("data/{path}/");
-    embedded::files().iter().any(|(file, _)| file.starts_with(&folder))
+/// Fetches the data of every task of a suite, each data set by itself.
+fn suite(
+    name: &str,
+    index: &Index,
+    config: &HubConfig,
+    global: &Global,
+) -> anyhow::Result<Vec<anyhow::Result<Vec<PathBuf>>>> {
+    let suites = index.choose(&[name.to_owned()]).map_err(|error| match error {
+        unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
+        other => anyhow::Error::from(other),
+    })?;
+    let tasks: Vec<_> = suites.iter().flat_map(|suite| suite.tasks()).collect();
+    let needed = hub_data(tasks.iter().map(AsRef::as_ref));
+    if needed.is_empty() {
+        models::note(global, &format!("{name} needs no data from a hub"));
+    }
+    let progress = bar(global);
+    let fetch = |data: &HubData| {
+        let configs = data.config_names();
+        if configs.iter().all(|config_name| cached_dataset(&data.repo, *config_name, config).is_some()) {
+            models::note(global, &format!("{} is here already", data.repo));
+        }
+        Ok(vec![fetch_dataset(&data.repo, &configs, config, &progress)?])
+    };
+    Ok(needed.iter().map(fetch).collect())
 }
 
 #[cfg(test)]
@@ -110,20 +129,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_suite_needs_each_configuration_once() {
-        let index = Index::load(&[]).unwrap();
-        let mmlu = index.resolve("mmlu").unwrap().tasks();
-        let needed = data_sets(mmlu.iter().chain(&mmlu).map(AsRef::as_ref));
-        assert_eq!(needed.keys().copied().collect::<Vec<_>>(), ["cais/mmlu"]);
-        assert_eq!(needed["cais/mmlu"].len(), 57);
-        assert!(needed["cais/mmlu"].contains(&Some("anatomy")));
-    }
-
-    #[test]
-    fn embedded_data_is_not_fetched() {
-        let index = Index::load(&[]).unwrap();
-        let basics = index.resolve("basics").unwrap().tasks();
-        assert!(!basics.is_empty());
-        assert_eq!(data_sets(basics.iter().map(AsRef::as_ref)), BTreeMap::new());
+    fn a_name_is_a_model_or_a_suite() {
+        let (registry, index) = (Registry::load(None).unwrap(), Index::load(&[]).unwrap());
+        let of = |name| thing(name, &registry, &index).map_err(|error| error.to_string());
+        assert_eq!(of("vicuna-13b"), Ok(Thing::Model("vicuna-13b")));
+        assert_eq!(of("mmlu"), Ok(Thing::Suite("mmlu")));
+        assert_eq!(of("suite:mmlu"), Ok(Thing::Suite("mmlu")));
+        assert_eq!(of("model:mmlu"), Ok(Thing::Model("mmlu")));
+        let neither = of("mmmlu-13b").unwrap_err();
+        assert!(neither.contains("no suite is called so") && neither.contains("mmmlu-13b"), "{neither}");
     }
 }

@@ -15,7 +15,7 @@ use crate::weights::{TensorSource, is_weights};
 
 /// Finds `name`: an existing path, or a model of the registry, which is fetched or built if need be.
 pub(crate) fn find(name: &str, global: &Global) -> anyhow::Result<LocatedModel> {
-    find_with(name, global, |card, registry| locate(card, registry, &[], global))
+    find_with(name, global, |card, registry| locate(card, registry, &[], &HubConfig::from_env()?, global))
 }
 
 /// Finds `name`: an existing path, or a model of the registry, whose folder or file `place` says.
@@ -38,7 +38,7 @@ pub(crate) fn tensors(model: &LocatedModel) -> anyhow::Result<Box<dyn TensorSour
 }
 
 /// The path, if the name is one; an error if it can only be one and does not exist.
-fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
+pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(Some(path));
@@ -56,20 +56,20 @@ pub(crate) fn locate(
     card: &Card,
     registry: &Registry,
     given: &[Given],
+    config: &HubConfig,
     global: &Global,
 ) -> anyhow::Result<PathBuf> {
-    let config = HubConfig::from_env()?;
     let is_whole = card.release.kind == ReleaseKind::Full;
     if !given.is_empty() || (!is_whole && card.to_rebuild().is_some()) {
-        return find_or_build(card, registry, given, &config, global);
+        return find_or_build(card, registry, given, config, global);
     }
-    if let Some(folder) = built(card, &config) {
+    if let Some(folder) = built(card, config) {
         return Ok(folder);
     }
     if let Some(bring) = card.to_bring() {
         bail!(Usage(format!("{}: {bring}", card.id)));
     }
-    hub::fetch_model(card, &config, &bar(global))
+    hub::fetch_model(card, config, &bar(global))
         .with_context(|| format!("cannot get the weights of {}", card.id))
 }
 

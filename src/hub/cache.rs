@@ -23,7 +23,7 @@ pub(super) struct Manifest {
     pub commit: Option<String>,
     /// Every complete file.
     pub files: BTreeMap<String, Entry>,
-    /// Sets of files that were asked for together and are all there: "", a configuration, a member.
+    /// Sets of files that were asked for together: "", a configuration, a member.
     pub sets: BTreeMap<String, Vec<String>>,
 }
 

@@ -7,18 +7,23 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
+use super::names;
 use crate::base::yaml::{self, FileError};
 
 /// The file that has the card.
 pub const CARD_FILE: &str = "README.md";
 /// The largest card that is read, in bytes.
 pub const MAX_CARD: u64 = 8 << 20;
+/// Most characters of a licence that are shown.
+const LICENSE: usize = 80;
 
 /// What a data set's card says about its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatasetCard {
     /// The configurations in order; none without a card, or in one without `configs`.
     pub configs: Vec<DatasetConfig>,
+    /// The licence that the authors name.
+    pub license: Option<String>,
 }
 
 /// One configuration of a data set.
@@ -53,15 +58,16 @@ impl DatasetCard {
     /// # Errors
     /// As [`DatasetCard::read`].
     pub fn parse(file: &str, text: &str) -> Result<Self, FileError> {
-        // Only `configs` is read, so that an oddity elsewhere in the card does no harm.
-        let Some((line, block)) = front_matter(text).and_then(|matter| top_level_block(matter, "configs"))
-        else {
-            return Ok(Self::default());
+        // Only two keys are read, each by itself, so that an oddity elsewhere in the card does no harm.
+        let matter = front_matter(text);
+        let license = matter.and_then(license);
+        let Some((line, block)) = matter.and_then(|matter| top_level_block(matter, "configs")) else {
+            return Ok(Self { license, ..Self::default() });
         };
         // What comes before is left out, but its lines count.
         let value: Value = yaml::parse(file, &format!("{}{block}", "\n".repeat(line - 1)))?;
         let Some(configs) = value.get("configs").and_then(Value::as_sequence) else {
-            return Ok(Self::default());
+            return Ok(Self { license, ..Self::default() });
         };
         let read = |(place, value)| {
             DatasetConfig::read(value).map_err(|Wrong { key, expected, found }| FileError::Field {
@@ -72,7 +78,7 @@ impl DatasetCard {
                 found: serde_yaml::to_string(found).map_or_else(|e| e.to_string(), |t| t.trim().to_owned()),
             })
         };
-        Ok(Self { configs: configs.iter().enumerate().map(read).collect::<Result<_, _>>()? })
+        Ok(Self { configs: configs.iter().enumerate().map(read).collect::<Result<_, _>>()?, license })
     }
 
     /// The configuration with a name; without one the default one, which is the only one where none is called so.
@@ -147,6 +153,18 @@ fn patterns<'v>(folder: &str, value: &'v Value) -> Result<Vec<String>, Wrong<'v>
     several.iter().map(below).collect()
 }
 
+/// The licence, a word or a list of words. Nothing depends on it, so what cannot be read is none.
+fn license(matter: &str) -> Option<String> {
+    let (_, block) = top_level_block(matter, "license")?;
+    let value: Value = yaml::parse(CARD_FILE, block).ok()?;
+    let words: Vec<&str> = match value.get("license")? {
+        Value::String(one) => vec![one],
+        Value::Sequence(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    Some(names::printable(&words.join(", "), LICENSE)).filter(|text| !text.is_empty())
+}
+
 /// The text from the first line on to the line that ends the front matter.
 fn front_matter(text: &str) -> Option<&str> {
     let text = text.trim_start_matches('\u{feff}');
@@ -213,6 +231,18 @@ mod tests {
             ["", "# no front matter", "---\nlicense: mit\n---\n", "---\nconfigs: 3\n---\n", "---\n: [\n---\n"]
         {
             assert_eq!(parse(text).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn the_licence_is_a_word_or_several() {
+        let license =
+            |text: &str| DatasetCard::parse("README.md", &format!("---\n{text}\n---\n")).unwrap().license;
+        assert_eq!(DatasetCard::parse("README.md", CARD).unwrap().license.as_deref(), Some("mit"));
+        assert_eq!(license("license: [cc-by-4.0, other]").as_deref(), Some("cc-by-4.0, other"));
+        assert_eq!(license("license:\n- mit\nconfigs: []").as_deref(), Some("mit"));
+        for none in ["license: {a: b}", "license: [", "language: en", "license: 7"] {
+            assert_eq!(license(none), None, "{none}");
         }
     }
 

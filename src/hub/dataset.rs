@@ -3,16 +3,18 @@
 //! The card gives each configuration's files as patterns. Without it, files that lie in a folder of the
 //! configuration's name, or are named after it, are its files.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::cache::{self, Manifest};
 use super::data_card::{CARD_FILE, DatasetCard, DatasetConfig, MAX_CARD};
 use super::download::Filling;
 use super::http::Http;
 use super::listing::{RemoteFile, Repo, RepoKind};
+use super::missing::Missing;
 use super::{HubConfig, HubError, names};
 use crate::base::glob::Glob;
-use crate::base::progress::Progress;
+use crate::base::progress::{Progress, Silent};
 
 /// Formats that can be read.
 const ENDINGS: [&str; 5] = [".parquet", ".jsonl", ".json", ".csv", ".tsv"];
@@ -32,6 +34,15 @@ pub fn cached_dataset(repo: &str, config_name: Option<&str>, config: &HubConfig)
     manifest.complete(&folder, set(config_name)).map(|_| folder.clone())
 }
 
+/// Whether fetching this configuration into the cache at `home` was begun and not finished, so that some of its files may not be
+/// there.
+pub fn is_partial_dataset(repo: &str, config_name: Option<&str>, home: &Path) -> bool {
+    let folder = home.join("datasets").join(repo);
+    let begun = |list: &Manifest| list.sets.contains_key(set(config_name));
+    let list = Manifest::load(&folder).filter(|list| names::is_repo(repo) && begun(list));
+    list.is_some_and(|list| list.complete(&folder, set(config_name)).is_none())
+}
+
 /// Fetches the files of these configurations of `repo` (`organisation/name`) that are not cached yet
 /// and returns the data set's folder, laid out like the repository. Everything in the folder is of one
 /// commit: the one that was current when it was first filled.
@@ -41,24 +52,71 @@ pub fn fetch_dataset(
     config: &HubConfig,
     progress: &dyn Progress,
 ) -> Result<PathBuf, HubError> {
-    if !names::is_repo(repo) {
-        return Err(HubError::BadRepoName { repo: names::printable(repo, 100) });
-    }
+    checked(repo)?;
     let folder = config.home.join("datasets").join(repo);
     let all_cached = || config_names.iter().all(|name| cached_dataset(repo, *name, config).is_some());
     if all_cached() {
         return Ok(folder);
     }
+    listed(repo, config, progress, |filling, files, card| {
+        // Another process may have fetched it while this one waited.
+        if !all_cached() {
+            for config_name in config_names {
+                filling.fetch_set(set(*config_name), &choose(repo, card, files, *config_name)?)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(folder)
+}
+
+/// How much of these configurations would be fetched. Lists are asked for, and the data set's README, but no data.
+///
+/// # Errors
+/// Whatever keeps the hub from saying, and configurations that the data set does not have.
+pub fn missing_of_dataset(
+    repo: &str,
+    config_names: &[Option<&str>],
+    config: &HubConfig,
+) -> Result<Missing, HubError> {
+    checked(repo)?;
+    listed(repo, config, &Silent, |filling, files, card| {
+        let mut missing =
+            Missing { license: card.license.clone(), ..Missing::nothing(format!("hub data set {repo}")) };
+        let mut counted = BTreeSet::new();
+        for config_name in config_names {
+            for file in choose(repo, card, files, *config_name)? {
+                if counted.insert(&file.path) {
+                    filling.count(file, &mut missing);
+                }
+            }
+        }
+        Ok(missing)
+    })
+}
+
+/// Refuses what is no repository's name.
+fn checked(repo: &str) -> Result<(), HubError> {
+    if names::is_repo(repo) {
+        return Ok(());
+    }
+    Err(HubError::BadRepoName { repo: names::printable(repo, 100) })
+}
+
+/// Does some work on the folder of a data set, which this process alone fills, with the list of the hub's files and what its card says.
+fn listed<T>(
+    repo: &str,
+    config: &HubConfig,
+    progress: &dyn Progress,
+    work: impl FnOnce(&mut Filling<'_>, &[RemoteFile], &DatasetCard) -> Result<T, HubError>,
+) -> Result<T, HubError> {
     if config.offline {
         return Err(HubError::Offline { what: format!("data set {repo}") });
     }
+    let folder = config.home.join("datasets").join(repo);
     let http = Http::new(config)?;
     let remote = Repo { kind: RepoKind::Dataset, id: repo, revision: "main" };
     let _lock = cache::lock(&folder)?;
-    // Another process may have fetched it while this one waited.
-    if all_cached() {
-        return Ok(folder);
-    }
     let mut manifest = Manifest::load(&folder).unwrap_or_default();
     let commit = match &manifest.commit {
         Some(commit) => commit.clone(),
@@ -74,10 +132,7 @@ pub fn fetch_dataset(
         filling.fetch(file)?;
         card = DatasetCard::read(&folder)?;
     }
-    for config_name in config_names {
-        filling.fetch_set(set(*config_name), &choose(repo, &card, &files, *config_name)?)?;
-    }
-    Ok(folder)
+    work(&mut filling, &files, &card)
 }
 
 /// The name under which a configuration's files are listed.

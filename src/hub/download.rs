@@ -16,6 +16,7 @@ use super::cache::{self, Entry, Manifest};
 use super::digest::{Mismatch, StreamDigests};
 use super::http::{Http, Wanted};
 use super::listing::{RemoteFile, Repo};
+use super::missing::Missing;
 use super::{HubError, names};
 use crate::base::progress::{self, Progress, Unit};
 
@@ -82,7 +83,7 @@ impl PartialFile {
     fn restart(&mut self, progress: &dyn Progress) -> Result<(), HubError> {
         if self.length > 0 {
             progress.end();
-            progress.begin(&self.label, Some(self.size), Unit::Bytes);
+            progress.begin(&self.label, Some(self.size), Unit::Transfer);
         }
         self.reset()
     }
@@ -105,6 +106,12 @@ impl PartialFile {
     }
 }
 
+/// Where a file grows until it is whole.
+fn part_path(path: &Path, file: &RemoteFile) -> PathBuf {
+    let short: String = file.digest.digits().chars().take(16).collect();
+    path.with_added_extension(format!("{short}.part"))
+}
+
 fn etag_path(part: &Path) -> PathBuf {
     part.with_added_extension("etag.part")
 }
@@ -120,16 +127,29 @@ pub(super) struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// Fetches what is not there yet of the files that were asked for as `set`, and lists them.
+    /// Fetches what is not there yet of the files that were asked for as `set`. They are listed before the first one
+    /// comes, so that a set of which some are there is not taken for a whole one.
     pub(super) fn fetch_set(&mut self, set: &str, files: &[&RemoteFile]) -> Result<(), HubError> {
         let missing = files.iter().filter(|file| self.manifest.has(self.folder, &file.path).is_none());
         cache::check_room(self.folder, missing.map(|file| file.size).sum())?;
-        for file in files {
-            self.fetch(file)?;
-        }
         let paths = files.iter().map(|file| file.path.clone()).collect();
         self.manifest.sets.insert(set.to_owned(), paths);
-        self.manifest.save(self.folder)
+        self.manifest.save(self.folder)?;
+        files.iter().try_for_each(|file| self.fetch(file))
+    }
+
+    /// Adds a file to what is missing, unless it is there; of one that broke off, the rest.
+    pub(super) fn count(&self, file: &RemoteFile, missing: &mut Missing) {
+        let path = self.folder.join(&file.path);
+        let has = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        let here = if self.manifest.has(self.folder, &file.path).is_some() || has(&path) == file.size {
+            file.size
+        } else {
+            has(&part_path(&path, file)).min(file.size)
+        };
+        if here < file.size {
+            missing.add(1, Some(file.size - here));
+        }
     }
 
     /// Fetches one file, unless it is there, and lists it.
@@ -151,11 +171,9 @@ impl Filling<'_> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(HubError::io("create", parent))?;
         }
-        let short: String = file.digest.digits().chars().take(16).collect();
-        let part_path = path.with_added_extension(format!("{short}.part"));
         let label = file.path.rsplit('/').next().unwrap_or(&file.path);
-        let mut part = PartialFile::open(part_path, label, file.size)?;
-        let sha256 = progress::during(self.progress, label, Some(file.size), Unit::Bytes, || {
+        let mut part = PartialFile::open(part_path(&path, file), label, file.size)?;
+        let sha256 = progress::during(self.progress, label, Some(file.size), Unit::Transfer, || {
             self.progress.advance(part.length);
             self.fill(file, &mut part)
         })?;

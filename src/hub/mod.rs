@@ -23,6 +23,7 @@ mod download;
 mod error;
 mod http;
 mod listing;
+mod missing;
 mod model;
 mod names;
 mod pip;
@@ -30,6 +31,7 @@ mod select;
 
 pub use config::{HubConfig, Token, zoo_home};
 pub use data_card::{DatasetCard, DatasetConfig};
-pub use dataset::{cached_dataset, fetch_dataset};
+pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};
 pub use error::HubError;
-pub use model::{cached_model, cached_source, fetch_model};
+pub use missing::Missing;
+pub use model::{Outlook, cached_model, cached_source, fetch_model, outlook, small_files};

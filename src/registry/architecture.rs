@@ -4,8 +4,9 @@
 //! BLOOM: LayerNorm with biases, one more after the embedding, ALiBi, GELU (Le Scao et al. 2022).
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::config::{ConfigError, hf};
+use crate::config::{ConfigError, ModelConfig, hf};
 
 /// Shape and constants of a network.
 #[serde_with::skip_serializing_none]
@@ -84,11 +85,31 @@ impl ArchitectureRecord {
     /// # Errors
     /// Numbers that no network has, which no checked record has either.
     pub fn count_parameters(&self) -> Result<u64, ConfigError> {
-        let mut fields = serde_json::to_value(self).expect("a record can be written as JSON");
-        // Its names are those of `config.json`. Stretched positions change no shape, and not all kinds are run.
-        fields["rope_scaling"] = serde_json::Value::Null;
-        let fields = fields.as_object().expect("a record is a map");
-        Ok(hf::from_map(fields, "config.json")?.parameters())
+        Ok(self.unstretched()?.parameters())
+    }
+
+    /// The configuration as far as a record states it: where stretched positions cannot be told from it, without them, which
+    /// changes no shape.
+    ///
+    /// # Errors
+    /// As [`ArchitectureRecord::count_parameters`].
+    pub fn config(&self) -> Result<ModelConfig, ConfigError> {
+        hf::from_map(&self.fields(), "config.json").or_else(|_| self.unstretched())
+    }
+
+    fn unstretched(&self) -> Result<ModelConfig, ConfigError> {
+        let mut fields = self.fields();
+        fields.remove("rope_scaling");
+        hf::from_map(&fields, "config.json")
+    }
+
+    /// What a `config.json` would say.
+    fn fields(&self) -> Map<String, Value> {
+        let record = serde_json::to_value(self).expect("a record can be written as JSON");
+        // Its names are those of `config.json`.
+        let Value::Object(mut fields) = record else { unreachable!("a record is a map") };
+        fields.entry("max_position_embeddings").or_insert_with(|| self.max_context.into());
+        fields
     }
 }
 

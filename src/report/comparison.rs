@@ -3,7 +3,7 @@
 use super::table::{Cell, data, number, people, text};
 use super::wide::{Wide, WideRow};
 use super::words::paragraph;
-use super::{Row, Table};
+use super::{Row, Table, TaskKind};
 
 /// Lines beyond which tasks are folded into their groups.
 const MOST_LINES: usize = 40;
@@ -18,6 +18,9 @@ const TASK_WIDTH: u16 = 18;
 const INTERVAL_WIDTH: usize = 100;
 /// those of another one if there are so many columns of text more.
 const MODEL_WIDTH: usize = 36;
+/// What stands for the value of a task without data, and of a group that has such a task: no mean over what is left.
+const MISSING: &str = "NO DATA";
+const SOME_MISSING: &str = "DATA MISSING";
 
 /// For a terminal of `width` columns. Long ones show groups alone unless `all`.
 pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
@@ -120,8 +123,12 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
         table = table
             .column(heading, |row| {
                 let short = match of(row) {
-                    Some(Row { value, stderr: Some(stderr), .. }) => format!("{value:.4} ± {stderr:.4}"),
-                    Some(Row { value, .. }) => four(*value),
+                    Some(Row { value: Some(value), stderr: Some(stderr), .. }) => {
+                        format!("{value:.4} ± {stderr:.4}")
+                    }
+                    Some(Row { value: Some(value), .. }) => four(*value),
+                    Some(Row { kind: TaskKind::Group, .. }) => SOME_MISSING.to_owned(),
+                    Some(_) => MISSING.to_owned(),
                     None => "–".to_owned(),
                 };
                 match of(row).and_then(Row::interval) {
@@ -129,7 +136,7 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
                     None => Cell::from(short),
                 }
             })
-            .column(data(model), |row| of(row).map(|cell| cell.value))
+            .column(data(model), |row| of(row).and_then(|cell| cell.value))
             .column(data(format!("{model} stderr")), |row| of(row).and_then(|cell| cell.stderr));
         if wide.rows.iter().any(|row| of(row).is_some_and(|cell| cell.interval().is_some())) {
             let room = INTERVAL_WIDTH + MODEL_WIDTH * (wide.models.len() - 1);

@@ -92,6 +92,17 @@ pub fn short_bytes(n: u64) -> String {
     }
 }
 
+/// Seconds as people say them: `90 s`, `10 min`, `2.5 h`, `10.0 days`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "under 1 s".to_owned(),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +114,12 @@ mod tests {
         assert_eq!(texts, ["999", "260K", "135M", "1.00B", "6.74B", "174B"]);
         let texts: Vec<String> = [7, 1500, 98_362_432, 13_476_939_516].into_iter().map(short_bytes).collect();
         assert_eq!(texts, ["7 B", "1.5 kB", "98.4 MB", "13.5 GB"]);
+    }
+
+    #[test]
+    fn times_are_short() {
+        let shown = [0.5, 90.0, 600.0, 9000.0, 864_000.0].map(duration);
+        assert_eq!(shown, ["under 1 s", "90 s", "10 min", "2.5 h", "10.0 days"]);
     }
 
     #[test]

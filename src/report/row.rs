@@ -29,8 +29,8 @@ pub struct Row {
     pub metric: String,
     /// The filter pipeline, `none` where answers are not generated.
     pub filter: String,
-    /// The value, with all its digits.
-    pub value: f64,
+    /// The value, with all its digits; `None` where data is missing.
+    pub value: Option<f64>,
     /// Its standard error; `None` where none is defined.
     pub stderr: Option<f64>,
     /// Documents.
@@ -65,8 +65,8 @@ pub struct Row {
 impl Row {
     /// Wilson's 95 % interval, where the value is a share of documents.
     pub fn interval(&self) -> Option<[f64; 2]> {
-        let share = self.is_share && self.n > 0 && (0.0..=1.0).contains(&self.value);
-        share.then(|| wilson(self.value, self.n))
+        let share = self.value.filter(|value| self.is_share && self.n > 0 && (0.0..=1.0).contains(value));
+        share.map(|value| wilson(value, self.n))
     }
 
     /// How many documents there are, if not all of them were scored.
@@ -87,7 +87,7 @@ pub(super) mod tests {
             num_fewshot: Some(5),
             metric: metric.to_owned(),
             filter: "none".to_owned(),
-            value,
+            value: Some(value),
             stderr: Some(0.0125),
             n: 100,
             published: None,

@@ -95,11 +95,11 @@ mod tests {
     fn protocols_stand_side_by_side_and_are_named() {
         let mut rows = rows();
         rows.truncate(1);
-        rows.push(Row { protocol: "original-mmlu".into(), value: 0.5, ..rows[0].clone() });
+        rows.push(Row { protocol: "original-mmlu".into(), value: Some(0.5), ..rows[0].clone() });
         let wide = Wide::new(&rows);
         assert_eq!(wide.models, ["llama-7b [lm-eval-0.4.13]", "llama-7b [original-mmlu]"]);
         assert_eq!(wide.rows.len(), 1);
-        assert_eq!(wide.rows[0].cells[1].unwrap().value, 0.5);
+        assert_eq!(wide.rows[0].cells[1].unwrap().value, Some(0.5));
         assert_eq!(Wide::new(&rows[1..]).models, ["llama-7b [original-mmlu]"]);
     }
 
@@ -109,7 +109,7 @@ mod tests {
         let wide = Wide::new(&rows);
         assert_eq!(wide.models, ["llama-7b", "alpaca-7b"]);
         assert_eq!(wide.rows.len(), 4);
-        assert_eq!(wide.rows[0].cells[1].unwrap().value, 0.25);
+        assert_eq!(wide.rows[0].cells[1].unwrap().value, Some(0.25));
         assert!(wide.rows[3].cells[1].is_none());
     }
 

@@ -34,13 +34,13 @@ impl<'a> Templates<'a> {
     /// Files of the checkpoint that cannot be read.
     pub fn new(
         name: &'a str,
-        checkpoint: &Checkpoint,
+        (source, path): (&TokenizerSource, &Path),
         tokenizer: &Tokenizer,
         card: Option<&'a str>,
         options: &'a Options,
     ) -> Result<Self, RunError> {
-        let own = match &checkpoint.tokenizer {
-            TokenizerSource::Gguf(metadata) => ChatTemplates::from_gguf(metadata, &checkpoint.path)?,
+        let own = match source {
+            TokenizerSource::Gguf(metadata) => ChatTemplates::from_gguf(metadata, path)?,
             TokenizerSource::Folder(folder) | TokenizerSource::Meta(folder) => {
                 ChatTemplates::from_folder(folder)?
             }
@@ -145,7 +145,8 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
         let open = || -> Result<Option<ChatFormat>, RunError> {
             let checkpoint = Checkpoint::open(Path::new(&model.path))?;
             let tokenizer = tokenizer(&checkpoint)?;
-            let templates = Templates::new(&model.name, &checkpoint, &tokenizer, None, options)?;
+            let source = (&checkpoint.tokenizer, checkpoint.path.as_path());
+            let templates = Templates::new(&model.name, source, &tokenizer, None, options)?;
             let own = templates.own.templates.iter();
             let mut formats = own.map(|one| ChatFormat::of_checkpoint(one, &templates.specials));
             Ok(formats.find(|format| format.name() == chat.template && format.source_sha256() == chat.sha256))

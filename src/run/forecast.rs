@@ -1,20 +1,42 @@
 //! Forecast of a run: computation, memory and time, without running it.
 
-use super::subject::Subject;
+use std::path::Path;
+
+use super::absent::FormMemory;
+use super::error::During;
+use super::need::Need;
+use super::speeds::{KnownSpeed, speed};
+use super::subject::pacing;
 use super::variants::Variant;
 use super::{Options, RunError};
+use crate::config::ModelConfig;
 use crate::engine::{
-    MemoryPlan, Pacing, Plan, PlannedWave, Speed, TokenCounts, Work, calibrate, foreseen, memory, work,
+    Limits, MemoryPlan, Pacing, Placement, Plan, PlannedWave, Speed, TokenCounts, Work, foreseen, memory,
+    work,
 };
-use crate::evaluate::{AskedTask, ordered, summary};
-use crate::kernels;
-use crate::model::Residence;
+use crate::evaluate::{AskedTask, Questions, ordered, summary};
+use crate::kernels::Precision;
+use crate::model::{Footprint, Residence};
+use crate::tokenizer::Tokenizer;
 
-/// What one model would be asked.
+/// What a run of one model would fetch, hold, compute and take.
 #[derive(Debug)]
 pub struct Forecast {
     /// The model's name.
     pub model: String,
+    /// What is not here, the data of all models' suites included.
+    pub needs: Vec<Need>,
+    /// What the model takes in memory in the forms that there are; empty where its shape is not known.
+    pub forms: Vec<FormMemory>,
+    /// Bytes that may be used; `None` where nothing bounds them.
+    pub budget: Option<u64>,
+    /// What it would be asked, or why that is not known.
+    pub asked: Result<AskedForecast, String>,
+}
+
+/// What one model would be asked.
+#[derive(Debug)]
+pub struct AskedForecast {
     /// Each task by itself.
     pub tasks: Vec<TaskForecast>,
     /// Requests of all tasks.
@@ -27,12 +49,21 @@ pub struct Forecast {
     pub memory: MemoryPlan,
     /// Where layers would be.
     pub residence: Residence,
-    /// Bytes that may be used; `None` where nothing bounds them.
-    pub budget: Option<u64>,
-    /// What this machine computes, measured just now, and how many seconds the run takes at that.
-    pub speed: Option<(Speed, f64)>,
+    /// How long it takes in each precision, the one that was asked for first.
+    pub times: Vec<TimeForecast>,
     /// What is to be known of the documents, in lines.
     pub findings: Vec<String>,
+}
+
+/// How long a run takes in one precision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeForecast {
+    /// What is multiplied.
+    pub precision: Precision,
+    /// How fast that is here.
+    pub known: KnownSpeed,
+    /// The time.
+    pub seconds: f64,
 }
 
 /// One task by itself.
@@ -50,65 +81,114 @@ pub struct TaskForecast {
     pub share: f64,
 }
 
-/// The plan of one model.
-///
-/// # Errors
-/// Questions that cannot be put to it.
-pub fn forecast(subject: &Subject, variants: &[Variant], options: &Options) -> Result<Forecast, RunError> {
-    let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
-    let questions = subject.questions(&tasks, options)?;
-    let requests = questions.requests();
-    let config = &subject.checkpoint.config;
-    let plan = Plan::new(&requests, subject.limits).map_err(|error| questions.refused(error))?;
-    let tokens = plan.tokens;
-    let matmul = kernels::by_name(subject.matmul, subject.precision);
-    let speed = matmul.map(|matmul| calibrate(matmul.as_ref(), config));
-    // As large as the clock would make them.
-    let waves = match speed {
-        Some(speed) => {
-            let seconds = |wave: &PlannedWave| work(std::slice::from_ref(wave), config).seconds(speed);
-            foreseen(plan, subject.pacing(), seconds)
-        }
-        None => foreseen(plan, Pacing::AsPlanned, |_| 0.0),
-    };
-    let line = |asked: &AskedTask| -> Result<(TaskForecast, Work), RunError> {
-        let own: Vec<_> = asked.encoded.requests().cloned().collect();
-        let plan = Plan::new(&own, subject.limits).expect("the plan of all tasks holds these requests");
+/// A model as a forecast sees it, whether its weights are here or not.
+pub struct PlannedModel<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Shape and constants.
+    pub config: &'a ModelConfig,
+    /// What it takes in memory.
+    pub footprint: &'a Footprint,
+    /// Bytes that it may use.
+    pub memory_budget: u64,
+    /// Where its layers would be.
+    pub placement: &'a Placement,
+    /// How it would be laid out in waves.
+    pub limits: Limits,
+    /// Its tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The matrix products' implementation, and what is multiplied.
+    pub matmul: &'a str,
+    /// See `matmul`.
+    pub precision: Precision,
+}
+
+impl AskedForecast {
+    /// What a model would be asked in some variants. `home` is where speeds are remembered; `precisions` are those whose time
+    /// is wanted beside its own.
+    ///
+    /// # Errors
+    /// Questions that cannot be put to it.
+    pub fn new(
+        model: &PlannedModel<'_>,
+        variants: &[Variant],
+        options: &Options,
+        home: Option<&Path>,
+        precisions: &[Precision],
+    ) -> Result<Self, RunError> {
+        let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
+        let questions = Questions::new(model.tokenizer, &tasks, model.limits.max_length, options.overlong)
+            .during(|| format!("model {}", model.name))?;
+        let requests = questions.requests();
+        let plan = Plan::new(&requests, model.limits).map_err(|error| questions.refused(error))?;
         let tokens = plan.tokens;
-        let waves = plan.waves();
-        let task = &asked.task;
-        let line = TaskForecast {
-            task: task.task.name.clone(),
-            documents: task.docs.len(),
-            requests: own.len(),
-            tokens: with(tokens, &waves),
-            share: 0.0,
+        let mut wanted = vec![model.precision];
+        wanted.extend(precisions.iter().filter(|precision| **precision != model.precision));
+        let known = |precision: Precision| {
+            let matmul = if precision == model.precision { model.matmul } else { "native" };
+            Some((precision, speed(home, matmul, precision, model.config)?))
         };
-        Ok((line, work(&waves, config)))
-    };
-    let lines: Vec<(TaskForecast, Work)> = questions.tasks.iter().map(line).collect::<Result<_, _>>()?;
-    let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = lines.into_iter().unzip();
-    for (line, share) in lines.iter_mut().zip(shares(&works, speed)) {
-        line.share = share;
+        let known: Vec<(Precision, KnownSpeed)> = wanted.into_iter().filter_map(known).collect();
+        let own_speed = known.first().filter(|(precision, _)| *precision == model.precision);
+        let own_speed = own_speed.map(|(_, known)| known.speed);
+        // As large as the clock would make them.
+        let waves = match own_speed {
+            Some(speed) => {
+                let seconds =
+                    |wave: &PlannedWave| work(std::slice::from_ref(wave), model.config).seconds(speed);
+                let pacing =
+                    pacing(model.matmul, model.config, model.footprint, model.placement, model.memory_budget);
+                foreseen(plan, pacing, seconds)
+            }
+            None => foreseen(plan, Pacing::AsPlanned, |_| 0.0),
+        };
+        let whole = work(&waves, model.config);
+        let time = |(precision, known): (Precision, KnownSpeed)| TimeForecast {
+            precision,
+            seconds: whole.seconds(known.speed),
+            known,
+        };
+        let line = |asked: &AskedTask| {
+            let own: Vec<_> = asked.encoded.requests().cloned().collect();
+            let plan = Plan::new(&own, model.limits).expect("the plan of all tasks holds these requests");
+            let tokens = plan.tokens;
+            let waves = plan.waves();
+            let line = TaskForecast {
+                task: asked.task.task.name.clone(),
+                documents: asked.task.docs.len(),
+                requests: own.len(),
+                tokens: with(tokens, &waves),
+                share: 0.0,
+            };
+            (line, work(&waves, model.config))
+        };
+        let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = questions.tasks.iter().map(line).unzip();
+        for (line, share) in lines.iter_mut().zip(shares(&works, own_speed)) {
+            line.share = share;
+        }
+        let mut all = questions.tasks.iter();
+        let findings = variants.iter().flat_map(|variant| {
+            let own = all.by_ref().take(variant.tasks.len());
+            ordered(own.flat_map(|task| task.findings.iter().cloned()))
+        });
+        let findings = summary(&findings.collect::<Vec<_>>());
+        Ok(Self {
+            tasks: lines,
+            requests: requests.len(),
+            tokens: with(tokens, &waves),
+            waves: waves.len(),
+            memory: memory(&waves, &requests, model.config, model.footprint, model.placement),
+            residence: model.placement.residence,
+            times: known.into_iter().map(time).collect(),
+            findings,
+        })
     }
-    let mut all = questions.tasks.iter();
-    let findings = variants.iter().flat_map(|variant| {
-        let own = all.by_ref().take(variant.tasks.len());
-        ordered(own.flat_map(|task| task.findings.iter().cloned()))
-    });
-    let findings = summary(&findings.collect::<Vec<_>>());
-    Ok(Forecast {
-        model: subject.name.clone(),
-        tasks: lines,
-        requests: requests.len(),
-        tokens: with(tokens, &waves),
-        waves: waves.len(),
-        memory: memory(&waves, &requests, config, &subject.footprint, &subject.placement),
-        residence: subject.placement.residence,
-        budget: Some(subject.memory_budget).filter(|budget| *budget < u64::MAX / 2),
-        speed: speed.map(|speed| (speed, work(&waves, config).seconds(speed))),
-        findings,
-    })
+
+    /// What all passes together read from the disk; `None` for layers in memory.
+    pub fn bytes_read(&self, forms: &[FormMemory]) -> Option<u64> {
+        let whole = forms.first().filter(|_| self.residence == Residence::Disk)?;
+        whole.weights.checked_mul(self.waves as u64)
+    }
 }
 
 /// What was asked, with what these waves compute.

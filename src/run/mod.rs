@@ -3,6 +3,7 @@
 //! [`evaluate()`] asks models, [`score_run`] a finished run, [`score_answers`] whoever wrote a file. Each is a
 //! [`Respondent`](respondent::Respondent), and what it answers goes one way: graded, into rows, into the files of a run.
 
+mod absent;
 mod again;
 mod against;
 mod answers;
@@ -15,12 +16,16 @@ mod follow;
 mod forecast;
 mod harness;
 mod local;
+mod need;
+mod needs;
 mod options;
 mod outcome;
+mod plan;
 mod respondent;
 mod rows;
 mod session;
 mod settings;
+mod speeds;
 mod subject;
 mod submission;
 mod variants;
@@ -30,38 +35,54 @@ use std::path::PathBuf;
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
 use crate::evaluate::{Overlong, grade};
+use crate::hub::HubConfig;
 use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
 use folder::{RunFolder, State, state};
 use local::Local;
+use needs::Needs;
 use session::{Session, new_record};
 use settings::settings;
 use subject::Subject;
-use variants::Variant;
+use variants::Preparer;
 
+pub use absent::AbsentModel;
 pub use again::score_run;
 pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
 pub use error::{RunError, Stopped};
-pub use forecast::{Forecast, TaskForecast};
+pub use forecast::{AskedForecast, Forecast, TaskForecast};
+pub use need::{Need, needs_table};
 pub use options::{Computing, Options, Places};
+pub use plan::forecast;
 pub use session::Finished;
+pub use speeds::{Figure, remember};
 pub use subject::{LocatedModel, name_of};
 
 /// What a run takes from its surroundings.
 pub struct World<'a> {
     /// Finds the model that a name means, and fetches or builds it if need be.
     pub find: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
+    /// What is not here of the model that a name means; `None` if it is here. Fetches nothing large.
+    pub look: &'a dyn Fn(&str) -> Result<Option<AbsentModel>, RunError>,
+    /// Where data is fetched from and goes to.
+    pub hub: &'a HubConfig,
+    /// Says something to whoever waits.
+    pub say: &'a dyn Fn(&str),
+    /// Flags that another command needs to know the same models and suites, with a space before each.
+    pub flags: String,
     /// Says how far the work is.
     pub progress: &'a dyn Progress,
     /// Whether the work is to end early.
     pub stop: &'a Stop,
 }
 
-/// Asks models and writes the run. A finished run that is to be gone on with is read and not computed.
+/// Asks models and writes the run. A finished run that is to be gone on with is read and not computed. What is not on this
+/// machine is said and fetched, data first.
 ///
 /// # Errors
-/// Wrong usage, and whatever stops the work; until the first model's questions are tokens no folder is touched.
+/// Wrong usage, and whatever stops the work; until the first model's questions are tokens no folder is touched. What can be
+/// known to stop it without large files stops it before these are fetched.
 pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunError> {
     if let (true, Some(folder)) = (options.places.resume, &options.places.out)
         && state(folder) == State::Complete
@@ -77,7 +98,24 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
     let suites = find_suites(&options.places.include_path, &options.suite)?;
     let mut session = Session::new(options, &suites, record, started);
     let folder = session.folder()?;
-    let (subjects, variants) = prepare(&suites, options, world)?;
+    let mut asked = variants::asked(&suites, options)?;
+    let needs = Needs::find(&asked, options, world)?;
+    let open = |name: &String| Subject::open((world.find)(name)?, options);
+    // What is here is looked at before something is fetched for the others.
+    let here = |name: &String| (!needs.lacks(name)).then(|| open(name)).transpose();
+    let here: Vec<Option<Subject>> = options.models.iter().map(here).collect::<Result<_, _>>()?;
+    let left = needs.meet(options, world)?;
+    asked.iter_mut().for_each(|asked| asked.leave_out(&left));
+    if let (Some(first), true) = (left.first(), asked.iter().all(|asked| asked.tasks.is_empty())) {
+        let why = &first.why;
+        return Err(RunError::room(format!("--skip-missing-data: the data of every task is missing: {why}")));
+    }
+    session.leave_out(left);
+    let mut preparer = Preparer::new(options);
+    plan::say_before_weights(&needs, &asked, options, world, &mut preparer)?;
+    let all = here.into_iter().zip(&options.models).map(|(here, name)| here.map_or_else(|| open(name), Ok));
+    let subjects: Vec<Subject> = all.collect::<Result<_, _>>()?;
+    let variants = variants::variants(&subjects, &asked, options, &mut preparer)?;
     if options.overlong == Overlong::Error {
         // Every model is looked at before the first one is computed.
         for (subject, variants) in subjects.iter().zip(&variants) {
@@ -94,29 +132,6 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         session.ask(&mut local, variants, grade)?;
     }
     session.finish(Some(place), None)
-}
-
-/// Says what [`evaluate()`] would compute, hold and take, model by model.
-///
-/// # Errors
-/// As [`evaluate()`], before anything is computed.
-pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
-    let suites = find_suites(&options.places.include_path, &options.suite)?;
-    let (subjects, variants) = prepare(&suites, options, world)?;
-    let both = subjects.iter().zip(&variants);
-    both.map(|(subject, variants)| forecast::forecast(subject, variants, options)).collect()
-}
-
-/// The models, all found before the first one is computed, and the variants of each.
-fn prepare(
-    suites: &[Suite],
-    options: &Options,
-    world: &World<'_>,
-) -> Result<(Vec<Subject>, Vec<Vec<Variant>>), RunError> {
-    let find = |name: &String| Subject::open((world.find)(name)?, options);
-    let subjects: Vec<Subject> = options.models.iter().map(find).collect::<Result<_, _>>()?;
-    let variants = variants::variants(&subjects, suites, options)?;
-    Ok((subjects, variants))
 }
 
 /// The suites that a command line asks for; an unknown one is wrong usage.

@@ -63,6 +63,8 @@ pub struct Places {
     pub include_path: Vec<PathBuf>,
     /// The user's own model cards and prompt templates.
     pub own_cards: Option<PathBuf>,
+    /// Whether tasks whose data cannot be had are left out.
+    pub skip_missing_data: bool,
     /// Whether documents, prompts and answers are written in the reference harness's form too.
     pub log_samples: bool,
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::need::WithoutData;
 use crate::base::digest::sha256;
-use crate::evaluate::{GroupValue, TaskMetric, TaskResult, group_values, other_averages};
+use crate::evaluate::{TaskMetric, TaskResult, group_values, other_averages};
+use crate::metrics::Aggregate;
 use crate::records::SuiteRecord;
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
@@ -24,15 +26,17 @@ pub struct ModelIdentity {
     pub published: Vec<Published>,
 }
 
-/// The rows of one suite for one model. `results` must hold every task of the suite, and `tasks` what a run says of them.
+/// The rows of one suite for one model; `tasks` is what a run says of the tasks. Those that were left out because their data is
+/// missing, and groups that hold one of them, have rows without a value.
 pub fn suite_rows(
     suite: &Suite,
     results: &[TaskResult],
+    left: &[WithoutData],
     tasks: &[SuiteRecord],
     model: &ModelIdentity,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
-    let walk = Walk { suite: suite.name(), results, model };
+    let walk = Walk { suite: suite.name(), results, left, model };
     walk.visit(suite, 0, &mut rows);
     add_facts(suite, tasks, &mut rows);
     rows
@@ -96,6 +100,7 @@ pub fn place_rows(suite: &Suite, tasks: &[SuiteRecord], rows: &mut [Row]) {
 struct Walk<'a> {
     suite: &'a str,
     results: &'a [TaskResult],
+    left: &'a [WithoutData],
     model: &'a ModelIdentity,
 }
 
@@ -104,7 +109,7 @@ struct Numbers {
     /// Of a group, where all its tasks have the same.
     num_fewshot: Option<usize>,
     data_sha256: String,
-    values: Vec<GroupValue>,
+    values: Vec<(String, String, Option<Aggregate>)>,
 }
 
 impl Walk<'_> {
@@ -113,6 +118,7 @@ impl Walk<'_> {
             Suite::Task(task) => (TaskKind::Task, self.of_task(&task.name)),
             Suite::Group(group) => (TaskKind::Group, self.of_group(node, group)),
         };
+        let numbers = numbers.or_else(|| self.without_data(node));
         let before = rows.len();
         if let Some(Numbers { num_fewshot, data_sha256, values }) = numbers {
             let ModelIdentity { name, weights_sha256, protocol, published, .. } = self.model;
@@ -129,9 +135,9 @@ impl Walk<'_> {
                     num_fewshot,
                     metric,
                     filter,
-                    value: value.value,
-                    stderr: value.stderr,
-                    n: value.n,
+                    value: value.map(|value| value.value),
+                    stderr: value.and_then(|value| value.stderr),
+                    n: value.map_or(0, |value| value.n),
                     published: published.map(|p| p.value),
                     published_source: published.map(|p| p.source.clone()),
                     protocol: protocol.clone(),
@@ -153,7 +159,7 @@ impl Walk<'_> {
 
     fn of_task(&self, name: &str) -> Option<Numbers> {
         let TaskResult { asked, metrics, .. } = self.results.iter().find(|result| result.name() == name)?;
-        let value = |one: &TaskMetric| (one.metric.clone(), one.filter.clone(), one.value);
+        let value = |one: &TaskMetric| (one.metric.clone(), one.filter.clone(), Some(one.value));
         Some(Numbers {
             num_fewshot: Some(asked.num_fewshot),
             data_sha256: asked.data_sha256.clone(),
@@ -167,6 +173,8 @@ impl Walk<'_> {
             group.aggregates.iter().cloned().chain(self.more_aggregates(group)).collect();
         let (members, mut values) = group_values(node, &aggregates, self.results)?;
         values.extend(other_averages(&aggregates, &members, &values));
+        let values =
+            values.into_iter().map(|(metric, filter, value)| (metric, filter, Some(value))).collect();
         let shots = members.first().map(|member| member.asked.num_fewshot);
         Some(Numbers {
             num_fewshot: shots
@@ -176,6 +184,20 @@ impl Walk<'_> {
             ),
             values,
         })
+    }
+
+    /// What stands for a task that was left out because its data is missing, and for a group that holds one.
+    fn without_data(&self, node: &Suite) -> Option<Numbers> {
+        let is_left = |task: &Arc<Task>| self.left.iter().any(|left| left.task == task.name);
+        node.tasks().iter().find(|task| is_left(task))?;
+        let metrics: Vec<String> = match node {
+            Suite::Task(task) => task.config.metrics().into_iter().map(|metric| metric.name).collect(),
+            Suite::Group(group) => {
+                group.aggregates.iter().map(|aggregate| aggregate.metric.clone()).collect()
+            }
+        };
+        let values = metrics.into_iter().map(|metric| (metric, "none".to_owned(), None)).collect();
+        Some(Numbers { num_fewshot: None, data_sha256: String::new(), values })
     }
 
     /// Metrics that the group file cannot know, weighted as its first one.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::against::{self, Compared, compared_table};
 use super::error::During;
 use super::folder::{self, RunFolder};
+use super::need::{WithoutData, listed};
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
@@ -37,6 +38,7 @@ pub struct Session<'a> {
     rows: Vec<Row>,
     models: Vec<Outcome>,
     compared: Vec<Compared>,
+    left: Vec<WithoutData>,
     record: RunRecord,
 }
 
@@ -68,8 +70,35 @@ impl<'a> Session<'a> {
             rows: Vec::new(),
             models: Vec::new(),
             compared: Vec::new(),
+            left: Vec::new(),
             record,
         }
+    }
+
+    /// Tasks that are left out because their data is missing: said now, below every table, and in the run's description.
+    pub fn leave_out(&mut self, left: Vec<WithoutData>) {
+        self.left = left;
+        let lines = self.missing_data();
+        lines.iter().for_each(|line| tracing::warn!("{line}"));
+        self.record.findings.extend(lines);
+    }
+
+    /// Which tasks are missing, and why, a line for each reason.
+    fn missing_data(&self) -> Vec<String> {
+        let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
+        for WithoutData { task, why } in &self.left {
+            match lines.iter_mut().find(|(known, _)| known == why) {
+                Some((_, tasks)) => tasks.push(task.clone()),
+                None => lines.push((why, vec![task.clone()])),
+            }
+        }
+        let line = |(why, tasks): (&str, Vec<String>)| {
+            format!(
+                "MISSING DATA: {} left out, and groups that hold such tasks have no value: {why}",
+                listed(&tasks)
+            )
+        };
+        lines.into_iter().map(line).collect()
     }
 
     /// The folder that was asked for, or one named after model, suite and time.
@@ -145,7 +174,7 @@ impl<'a> Session<'a> {
         };
         let records: Vec<SuiteRecord> = tasks.iter().map(files::suite_record).collect();
         for suite in self.suites {
-            self.rows.extend(suite_rows(suite, &tasks, &records, &identity));
+            self.rows.extend(suite_rows(suite, &tasks, &self.left, &records, &identity));
         }
         let mut record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
         if let (Some(record), Some(effort)) = (&mut record, effort) {
@@ -215,7 +244,7 @@ impl<'a> Session<'a> {
     /// What is to be known of the documents, in few lines and an empty one.
     fn checks(&self) -> String {
         let lines = self.models.iter().flat_map(|model| model.left_out().into_iter().chain(model.notes()));
-        let lines = lines.map(|line| line + "\n");
+        let lines = self.missing_data().into_iter().chain(lines).map(|line| line + "\n");
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { lines + "\n" }
     }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::RunError;
 use super::chat::Templates;
 use super::error::During;
 use super::options::{Computing, Options};
 use super::subject::{self, Subject};
-use super::variants::{self, Variant};
+use super::variants::{self, Asked, Variant};
 use crate::base::digest::sha256;
 use crate::base::machine::cpu_name;
 use crate::evaluate::harness::task_config;
@@ -218,7 +217,8 @@ fn model_settings(
         let registry = registry.during(|| "the model cards cannot be loaded".to_owned())?;
         let card = recorded.card.as_ref().and_then(|id| registry.find(id).ok());
         let card = card.and_then(|card| card.prompt.as_deref());
-        chats = Templates::new(&then.name, &checkpoint, &tokenizer, card, options)?.chats(options)?;
+        let source = (&checkpoint.tokenizer, checkpoint.path.as_path());
+        chats = Templates::new(&then.name, source, &tokenizer, card, options)?.chats(options)?;
     }
     // What the last bits of OpenBLAS depend on is the finished run's own affair.
     let matmul = matmul.as_deref().unwrap_or("native");
@@ -242,12 +242,12 @@ fn tasks(
     then: &RunSettings,
     unknown: &mut Vec<String>,
 ) -> Result<Vec<TaskSettings>, RunError> {
-    let protocols: Vec<(Arc<Protocol>, Vec<Task>)> = variants::asked(suites, options)?;
+    let protocols = variants::asked(suites, options)?;
     let several = protocols.len() > 1;
     let data = DataStore::from_env(options.places.data_dir.as_deref());
     let mut all = Vec::new();
     let mut missing = Vec::new();
-    for (protocol, tasks) in &protocols {
+    for Asked { protocol, tasks } in &protocols {
         let how = PrepareOptions { rules: protocol.rules(), ..options.prepare_options() };
         for task in tasks {
             match outline(task, &data, &how) {
@@ -255,7 +255,12 @@ fn tasks(
                 Err(TaskError::MissingData { .. }) => {
                     let blank = Outline { num_fewshot: 0, documents: 0, data_sha256: String::new() };
                     let mut now = task_settings(task, protocol, several, blank);
-                    if let Some(then) = then.tasks.iter().find(|then| then.task == now.task) {
+                    let then = then.tasks.iter().find(|then| then.task == now.task);
+                    if then.is_none() && options.places.skip_missing_data {
+                        // It was left out then as it would be now.
+                        continue;
+                    }
+                    if let Some(then) = then {
                         now = TaskSettings { definition: now.definition, ..then.clone() };
                     }
                     missing.push(task.name.as_str());

@@ -10,6 +10,7 @@ use crate::base::digest::sha256;
 use crate::base::machine::Memory;
 use crate::base::progress::{self, Progress, Unit};
 use crate::base::stop::Stop;
+use crate::config::ModelConfig;
 use crate::engine::{ARITHMETIC, Limits, Pacing, Placement};
 use crate::forms::TokenizerSource;
 use crate::hub;
@@ -115,20 +116,9 @@ impl Subject {
         Ok(self.tokenizer.get_or_init(|| tokenizer))
     }
 
-    /// How its waves are cut: OpenBLAS sums differently where the shape of a product differs; our own products do not.
+    /// How its waves are cut.
     pub fn pacing(&self) -> Pacing {
-        match self.matmul {
-            "blas" => Pacing::AsPlanned,
-            _ => Pacing::ByTime { residence: self.placement.residence, kept_tokens: self.kept_tokens() },
-        }
-    }
-
-    /// Tokens whose keys and values in all layers fit into the memory that is left.
-    fn kept_tokens(&self) -> usize {
-        let layers = self.checkpoint.config.shape().num_hidden_layers as u64;
-        let each = self.footprint.keys_and_values_per_token * layers;
-        let left = self.memory_budget.checked_sub(self.placement.total).expect("what was placed fits");
-        left.checked_div(each).map_or(0, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX))
+        pacing(self.matmul, &self.checkpoint.config, &self.footprint, &self.placement, self.memory_budget)
     }
 
     /// Whose scores its scores are.
@@ -215,8 +205,27 @@ fn refuse_difference(path: &Path, checkpoint: &Checkpoint) -> Result<(), RunErro
     )))
 }
 
+/// How waves are cut: OpenBLAS sums differently where the shape of a product differs; our own products do not.
+pub(super) fn pacing(
+    matmul: &str,
+    config: &ModelConfig,
+    footprint: &Footprint,
+    placement: &Placement,
+    memory_budget: u64,
+) -> Pacing {
+    if matmul == "blas" {
+        return Pacing::AsPlanned;
+    }
+    // Tokens whose keys and values in all layers fit into the memory that is left; none where a forecast is of too large a model.
+    let each = footprint.keys_and_values_per_token * config.shape().num_hidden_layers as u64;
+    let left = memory_budget.saturating_sub(placement.total);
+    let kept_tokens =
+        left.checked_div(each).map_or(0, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
+    Pacing::ByTime { residence: placement.residence, kept_tokens }
+}
+
 /// What one network may use, in bytes: what was said, else what is free, else (on systems that do not tell) no bound.
-fn budget(computing: &Computing) -> u64 {
+pub(super) fn budget(computing: &Computing) -> u64 {
     // A part is left to the system and to other programs.
     let free = Memory::read().map_or(u64::MAX, |memory| memory.available - memory.available / 16);
     let available = computing.memory.unwrap_or(free);
@@ -225,7 +234,7 @@ fn budget(computing: &Computing) -> u64 {
 }
 
 /// The implementation that was asked for; one that this build lacks is an error that says how to get it.
-fn matmul(computing: &Computing) -> Result<Box<dyn MatMul>, RunError> {
+pub(super) fn matmul(computing: &Computing) -> Result<Box<dyn MatMul>, RunError> {
     let name = computing.matmul.as_deref().unwrap_or("native");
     let precision = computing.precision;
     kernels::by_name(name, precision).ok_or_else(|| {

@@ -2,15 +2,20 @@
 //!
 //! All of them are scored in one pass, which computes shared beginnings once; in the tables each has a column.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::chat::{self, Templates};
+use super::need::WithoutData;
 use super::subject::Subject;
 use super::{Options, RunError};
 use crate::evaluate::{EvaluateError, check_metrics};
+use crate::forms::TokenizerSource;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
+use crate::registry::Card;
 use crate::tasks::protocol::{Protocol, ScoredTokens, find_protocol};
 use crate::tasks::{Chat, DataStore, OutputType, PrepareOptions, PreparedTask, Suite, Task, prepare};
+use crate::tokenizer::Tokenizer;
 
 /// One way of asking a model.
 #[derive(Debug, Clone)]
@@ -75,46 +80,94 @@ impl<'a> Preparer<'a> {
     }
 }
 
+/// Tasks under one protocol.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// By whose rules.
+    pub protocol: Arc<Protocol>,
+    /// The tasks, as it changes them.
+    pub tasks: Vec<Task>,
+}
+
+impl Asked {
+    /// Leaves out what has no data.
+    pub fn leave_out(&mut self, left: &[WithoutData]) {
+        self.tasks.retain(|task| left.iter().all(|out| out.task != task.name));
+    }
+}
+
+/// What is asked, protocol by protocol; no data is looked at.
+///
+/// # Errors
+/// Unknown protocols and metrics, and tasks that cannot be asked.
+pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<Asked>, RunError> {
+    chat::check(options)?;
+    let protocols = protocols(options)?;
+    let tasks = scored_tasks(suites)?;
+    protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
+}
+
 /// The variants of every model, in order. Prompts are made before the first model is computed.
 ///
 /// # Errors
-/// Unknown protocols and templates, and tasks that cannot be prepared.
+/// Unknown templates, and tasks that cannot be prepared.
 pub fn variants(
     subjects: &[Subject],
-    suites: &[Suite],
+    asked: &[Asked],
     options: &Options,
+    preparer: &mut Preparer<'_>,
 ) -> Result<Vec<Vec<Variant>>, RunError> {
-    chat::check(options)?;
-    let protocols = asked(suites, options)?;
-    let mut preparer = Preparer::new(options);
     let mut of_subject = |subject: &Subject| {
-        // Without templates the tokenizer is not read yet.
-        let chats = if options.apply_chat_template.is_empty() {
-            vec![None]
-        } else {
-            let card = subject.card.as_ref().and_then(|card| card.prompt.as_deref());
-            let tokenizer = subject.tokenizer()?;
-            Templates::new(&subject.name, &subject.checkpoint, tokenizer, card, options)?.chats(options)?
+        let speaker = Speaker {
+            name: &subject.name,
+            card: subject.card.as_ref(),
+            tokenizer: (&subject.checkpoint.tokenizer, &subject.checkpoint.path),
         };
-        let mut own = Vec::with_capacity(chats.len() * protocols.len());
-        for chat in &chats {
-            for (protocol, tasks) in &protocols {
-                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref(), &chats))?);
-            }
-        }
-        Ok(own)
+        // Without templates the tokenizer is not read yet.
+        let needed = !options.apply_chat_template.is_empty();
+        let tokenizer = needed.then(|| subject.tokenizer()).transpose()?;
+        speaker.variants(tokenizer, asked, options, preparer)
     };
     subjects.iter().map(&mut of_subject).collect()
 }
 
-/// The protocols of a run, each with the tasks that are asked by it.
-///
-/// # Errors
-/// Unknown protocols, and protocols that fit none of the tasks.
-pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<(Arc<Protocol>, Vec<Task>)>, RunError> {
-    let protocols = protocols(options)?;
-    let tasks = scored_tasks(suites)?;
-    protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
+/// A model whose own way of being asked counts.
+pub struct Speaker<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its card, if it has one.
+    pub card: Option<&'a Card>,
+    /// Where its tokenizer is, and in which file or folder.
+    pub tokenizer: (&'a TokenizerSource, &'a Path),
+}
+
+impl Speaker<'_> {
+    /// The variants of this model; the tokenizer is needed for chat templates.
+    ///
+    /// # Errors
+    /// As [`variants`].
+    pub fn variants(
+        &self,
+        tokenizer: Option<&Tokenizer>,
+        asked: &[Asked],
+        options: &Options,
+        preparer: &mut Preparer<'_>,
+    ) -> Result<Vec<Variant>, RunError> {
+        let chats = match tokenizer.filter(|_| !options.apply_chat_template.is_empty()) {
+            None => vec![None],
+            Some(tokenizer) => {
+                let card = self.card.and_then(|card| card.prompt.as_deref());
+                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?.chats(options)?
+            }
+        };
+        let mut own = Vec::with_capacity(chats.len() * asked.len());
+        for chat in &chats {
+            for Asked { protocol, tasks } in asked {
+                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref(), &chats))?);
+            }
+        }
+        Ok(own)
+    }
 }
 
 /// ` (chat)`, with the template's name where there are several.
@@ -199,11 +252,7 @@ fn known_metric(metric: &str) -> Result<(), String> {
 
 /// The tasks under a protocol. Those that it is not for and those without a metric that can be computed are left out, and
 /// it is said; an error if none is left.
-fn applied(
-    protocol: Protocol,
-    tasks: &[Arc<Task>],
-    options: &Options,
-) -> Result<(Arc<Protocol>, Vec<Task>), RunError> {
+fn applied(protocol: Protocol, tasks: &[Arc<Task>], options: &Options) -> Result<Asked, RunError> {
     let mut left = Vec::with_capacity(tasks.len());
     let mut out: Vec<(&str, String)> = Vec::new();
     let mut without_metric: Vec<EvaluateError> = Vec::new();
@@ -240,5 +289,5 @@ fn applied(
             protocol.name
         );
     }
-    Ok((Arc::new(protocol), left))
+    Ok(Asked { protocol: Arc::new(protocol), tasks: left })
 }

@@ -22,7 +22,7 @@ use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
 use super::request::TextRequest;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
-use super::splits::{Pool, Splits};
+use super::splits::{Pool, Splits, num_fewshot};
 use super::suite::Task;
 use crate::metrics::Gold;
 
@@ -127,7 +127,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let evaluated = splits.evaluated()?;
     let total_docs = evaluated.documents.len();
     let taken = limited(task, total_docs, options.limit)?;
-    let num_fewshot = num_fewshot(task, options);
+    let num_fewshot = num_fewshot(task, options.num_fewshot);
     let pool = if num_fewshot == 0 { Pool::default() } else { splits.pool(&evaluated)? };
     let mut warnings = Vec::new();
     let exclude = task.config.configured_fewshot_split() == task.config.test_split.as_deref();
@@ -234,21 +234,11 @@ pub fn outline(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let mut splits = Splits::new(task, data);
     let evaluated = splits.evaluated()?;
     let documents = limited(task, evaluated.documents.len(), options.limit)?;
-    let num_fewshot = num_fewshot(task, options);
+    let num_fewshot = num_fewshot(task, options.num_fewshot);
     if num_fewshot > 0 {
         splits.pool(&evaluated)?;
     }
     Ok(Outline { num_fewshot, documents, data_sha256: data_sha256(&splits.files) })
-}
-
-/// How many examples stand before each question.
-fn num_fewshot(task: &Task, options: &PrepareOptions) -> usize {
-    match task.config.num_fewshot {
-        Some(0) => 0,
-        // A text that is scored whole has nothing before it.
-        _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
-        own => options.num_fewshot.or(own).unwrap_or(0),
-    }
 }
 
 /// The columns that name a document, by the names in use.

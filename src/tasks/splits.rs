@@ -4,7 +4,7 @@ use super::data::{DataDigest, DataStore, DatasetRef, SplitData};
 use super::document::Document;
 use super::error::TaskError;
 use super::native;
-use super::schema::{FunctionRef, Samples};
+use super::schema::{FunctionRef, OutputType, Samples};
 use super::suite::Task;
 
 /// The evaluated documents.
@@ -44,10 +44,7 @@ impl<'a> Splits<'a> {
     /// The test split, or else the validation split.
     pub fn evaluated(&mut self) -> Result<Evaluated, TaskError> {
         let config = &self.task.config;
-        let split = config.test_split.as_ref().or(config.validation_split.as_ref());
-        let split = split.ok_or_else(|| {
-            self.task.wrong("test_split", "missing, and validation_split too; one of them must name a split")
-        })?;
+        let split = evaluated_split(self.task)?;
         let SplitData { documents, columns, files } = self.read(split, config.process_docs.as_ref())?;
         if documents.is_empty() {
             let files: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
@@ -59,7 +56,7 @@ impl<'a> Splits<'a> {
             );
             return Err(self.task.refusal(message));
         }
-        Ok(Evaluated { split: split.clone(), documents, columns })
+        Ok(Evaluated { split: split.to_owned(), documents, columns })
     }
 
     /// The configured few-shot split; or else the samples in the file; or else the training split, the
@@ -80,10 +77,7 @@ impl<'a> Splits<'a> {
                 None => {}
             }
         }
-        let fallback = [&config.training_split, &config.validation_split, &config.test_split];
-        let split = configured.or_else(|| fallback.into_iter().flatten().next().map(String::as_str));
-        let split =
-            split.ok_or_else(|| self.task.wrong("fewshot_split", "no split to draw examples from"))?;
+        let split = pool_split(self.task)?;
         let pool_process = match configured {
             Some(_) if own.process_docs.is_some() => own.process_docs.as_ref().and_then(Option::as_ref),
             _ => process,
@@ -113,4 +107,48 @@ impl<'a> Splits<'a> {
         }
         Ok(data)
     }
+}
+
+/// The split that is evaluated: the test split, or else the validation split.
+fn evaluated_split(task: &Task) -> Result<&str, TaskError> {
+    let split = task.config.test_split.as_ref().or(task.config.validation_split.as_ref());
+    split.map(String::as_str).ok_or_else(|| {
+        task.wrong("test_split", "missing, and validation_split too; one of them must name a split")
+    })
+}
+
+/// The split that examples are drawn from, where they do not stand in the task file.
+fn pool_split(task: &Task) -> Result<&str, TaskError> {
+    let config = &task.config;
+    let fallback = [&config.training_split, &config.validation_split, &config.test_split];
+    let split = config.configured_fewshot_split();
+    let split = split.or_else(|| fallback.into_iter().flatten().next().map(String::as_str));
+    split.ok_or_else(|| task.wrong("fewshot_split", "no split to draw examples from"))
+}
+
+/// How many examples a task is asked with: `asked` is what the user says.
+pub(super) fn num_fewshot(task: &Task, asked: Option<usize>) -> usize {
+    match task.config.num_fewshot {
+        Some(0) => 0,
+        // A text that is scored whole has nothing before it.
+        _ if task.config.output_type == OutputType::LoglikelihoodRolling => 0,
+        own => asked.or(own).unwrap_or(0),
+    }
+}
+
+/// The splits that preparing a task reads, given what the user says of examples.
+///
+/// # Errors
+/// A task file that names none.
+pub fn splits_read(task: &Task, asked: Option<usize>) -> Result<Vec<&str>, TaskError> {
+    let mut splits = vec![evaluated_split(task)?];
+    let listed =
+        task.config.configured_fewshot_split().is_none() && task.config.fewshot_config.samples.is_some();
+    if num_fewshot(task, asked) > 0 && !listed {
+        let pool = pool_split(task)?;
+        if !splits.contains(&pool) {
+            splits.push(pool);
+        }
+    }
+    Ok(splits)
 }

@@ -11,6 +11,7 @@ mod large;
 mod lineage;
 mod lineage_eval;
 mod malformed;
+mod mission;
 mod model_config;
 mod prompt_templates;
 mod prompts;

@@ -1,6 +1,7 @@
 //! `zoo bench`: peak speeds of this machine, and how close a model comes to them.
 
 mod args;
+mod figures;
 mod table;
 
 use std::path::Path;
@@ -41,6 +42,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         measured.extend(speeds(&subject, precision, args, &peaks, &progress)?);
     }
     let exceeded = raise_peaks(&mut measured);
+    figures::keep(&subject, &args.precision, &measured, global);
     if let Some((path, other)) = args.vs.as_deref().zip(other)
         && compare(&mut measured, &other) == 0
     {

@@ -16,7 +16,7 @@ use crate::registry::{Card, Registry, ReleaseKind, Rule};
 use crate::store::{LOCK_FILE, Lock, StoreOptions, WrittenModel};
 use make::make;
 use parts::{BuildParts, PartSources};
-pub use parts::{Given, given_for};
+pub use parts::{Given, PartState, given_for, part_states};
 
 use super::size::ByteSize;
 
@@ -106,7 +106,8 @@ fn build_card(
     make(&parts, Some((&card, registry)), out, options, progress)
 }
 
-fn nothing_to_build(card: &Card) -> Usage {
+/// Why a card's model cannot be built.
+pub fn nothing_to_build(card: &Card) -> Usage {
     let id = &card.id;
     Usage(match card.release.kind {
         ReleaseKind::Full => format!(

@@ -150,18 +150,8 @@ impl BuildParts {
         given: &[Given],
         places: PartSources<'_>,
     ) -> anyhow::Result<Self> {
-        let wanted = wanted(card, rule, registry)?;
-        refuse_strays(card, rule, registry, given, &wanted)?;
-        let place =
-            |part: &Wanted<'_>| match given.iter().find(|given| is_called(given, part, rule, registry)) {
-                Some(given) => Some(given.path.clone()),
-                None => on_this_machine(part, &card.release, places.config),
-            };
-        let found: Vec<(Wanted<'_>, Option<PathBuf>)> =
-            wanted.into_iter().map(|part| (part, place(&part))).collect();
-        let can_fetch = |part: &Wanted<'_>| {
-            places.fetch.is_some() && part.role != PartRole::Key && !part.card.sources.is_empty()
-        };
+        let found = found(card, rule, registry, given, places.config)?;
+        let can_fetch = |part: &Wanted<'_>| places.fetch.is_some() && part.can_be_fetched();
         let absent = found.iter().filter(|(part, path)| path.is_none() && !can_fetch(part));
         let absent: Vec<Wanted<'_>> = absent.map(|(part, _)| *part).collect();
         if !absent.is_empty() {
@@ -180,6 +170,65 @@ impl BuildParts {
             parts.push(FoundPart { role, name: card.id.clone(), path });
         }
         Ok(BuildParts { rule, parts })
+    }
+}
+
+/// The parts of a card's main release, each with its place if it is given or on this machine.
+fn found<'a>(
+    card: &'a Card,
+    rule: Rule,
+    registry: &'a Registry,
+    given: &[Given],
+    config: &HubConfig,
+) -> anyhow::Result<Vec<(Wanted<'a>, Option<PathBuf>)>> {
+    let wanted = wanted(card, rule, registry)?;
+    refuse_strays(card, rule, registry, given, &wanted)?;
+    let place = |part: &Wanted<'_>| match given.iter().find(|given| is_called(given, part, rule, registry)) {
+        Some(given) => Some(given.path.clone()),
+        None => on_this_machine(part, &card.release, config),
+    };
+    Ok(wanted.into_iter().map(|part| (part, place(&part))).collect())
+}
+
+/// A part of a card's release, as it is known before anything is fetched.
+pub struct PartState<'a> {
+    /// The card of the model that it belongs to.
+    pub card: &'a Card,
+    /// `base`, `delta`, `adapter`, …
+    pub word: &'static str,
+    /// Where it is, if it is given or on this machine.
+    pub path: Option<PathBuf>,
+    /// Whether it can be fetched; else the user has to bring it.
+    pub can_be_fetched: bool,
+}
+
+/// The parts of a card's release; what is released comes first, then what it is added to.
+///
+/// # Errors
+/// Parts that the registry does not know, and a `--from` that means none of them.
+pub fn part_states<'a>(
+    card: &'a Card,
+    rule: Rule,
+    registry: &'a Registry,
+    given: &[Given],
+    config: &HubConfig,
+) -> anyhow::Result<Vec<PartState<'a>>> {
+    let state = |(part, path): (Wanted<'a>, Option<PathBuf>)| PartState {
+        card: part.card,
+        word: part.role.word(rule),
+        path,
+        can_be_fetched: part.can_be_fetched(),
+    };
+    let mut states: Vec<PartState<'a>> =
+        found(card, rule, registry, given, config)?.into_iter().map(state).collect();
+    states.reverse();
+    Ok(states)
+}
+
+impl Wanted<'_> {
+    /// A key is one file of the original release, which no hub has.
+    fn can_be_fetched(&self) -> bool {
+        self.role != PartRole::Key && !self.card.sources.is_empty()
     }
 }
 

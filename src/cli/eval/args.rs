@@ -34,8 +34,9 @@ Examples:
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
 /// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
-/// results.json in the harness's own form. Scores are kept in ledger/ about every 20 seconds, so that a run that was
-/// interrupted goes on with --resume; Ctrl-C says how.
+/// results.json in the harness's own form. Data and weights that are not here are listed with sizes and licences, and fetched,
+/// data first. Scores are kept in ledger/ about every 20 seconds, so that a run that was interrupted goes on with --resume;
+/// Ctrl-C says how.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -80,6 +81,12 @@ pub struct Args {
     /// Where to find a part of a model that has to be rebuilt first (zoo build); may be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "weights")]
     pub from: Vec<Given>,
+    /// Use only what is on this machine
+    #[arg(long)]
+    pub offline: bool,
+    /// Go on without the tasks whose data cannot be had; every table says which, and groups over them have no value
+    #[arg(long)]
+    pub skip_missing_data: bool,
     /// Score weights even if they look like a difference from a base rather than a model
     #[arg(long)]
     pub allow_difference: bool,
@@ -159,7 +166,7 @@ pub struct Args {
     /// Also write documents, prompts and answers in the reference harness's format (lm-eval/ in the run's folder)
     #[arg(long, alias = "log_samples")]
     pub log_samples: bool,
-    /// Print what would be computed, how much memory it would take and about how long, then stop
+    /// Print what would be fetched and computed, how much memory it would take and about how long, then stop
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -207,6 +214,7 @@ impl Args {
                 data_dir: self.data_dir.clone(),
                 include_path: self.include_path.clone(),
                 own_cards: models::own_folder(global),
+                skip_missing_data: self.skip_missing_data,
                 log_samples: self.log_samples,
             },
             computing: Computing {

@@ -1,18 +1,16 @@
 //! `zoo eval`: scores models on suites and writes the tables.
 
 mod args;
-mod find;
-mod forecast;
 mod foreign;
 mod interrupted;
 mod print;
 
 use anyhow::Context;
 
-use super::exit::run_error;
-use super::{Global, bar};
+use super::supply::Supply;
+use super::{Global, forecast};
 use crate::base::stop::Stop;
-use crate::run::{self, World};
+use crate::run;
 
 pub use args::Args;
 pub(super) use args::{at_least_one, parse_limit};
@@ -21,15 +19,22 @@ pub(super) use print::{Shown, print};
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
     let options = args.options(global);
-    let find = |name: &str| find::find(name, args, global).map_err(run_error);
     let stop = Stop::default();
-    let world = World { find: &find, progress: &bar(global), stop: &stop };
+    let supply = Supply {
+        models: &args.models,
+        weights: args.weights.as_ref(),
+        from: &args.from,
+        include_path: &args.include_path,
+        offline: args.offline,
+        stop: &stop,
+        global,
+    };
     if args.dry_run {
-        return forecast::print(&run::forecast(&options, &world)?);
+        return forecast::print(&supply.with(|world| run::forecast(&options, world))?, args.shown.format);
     }
     interrupted::listen(&stop)?;
-    let finished = run::evaluate(&options, &world).map_err(|error| interrupted::explained(error, args))?;
-    print(&finished, args.shown, global)
+    let finished = supply.with(|world| Ok(run::evaluate(&options, world)))?;
+    print(&finished.map_err(|error| interrupted::explained(error, args))?, args.shown, global)
 }
 
 /// Threads of everything that runs in parallel; all cores if `None`.

@@ -20,7 +20,7 @@ pub enum Form {
     Auto,
     /// A bar
     Bar,
-    /// A line after ten seconds, and then one every minute
+    /// A line after ten seconds, and then one every minute; one for each file that is fetched
     Lines,
     /// One JSON object a line when work begins and ends, and every second between
     Json,

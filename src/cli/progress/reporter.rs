@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::state::State;
 use super::{Form, bar, text};
 use crate::base::progress::{Progress, Running, Turn, Unit};
+use crate::report::numbers::short_bytes;
 
 /// When the first line comes, and how long it is from one to the next.
 const FIRST_LINE: Duration = Duration::from_secs(10);
@@ -65,6 +66,10 @@ impl Reporter {
 
     fn begin_at(&self, now: Duration, work: &str, total: Option<u64>, unit: Unit) {
         self.state().begin(work, total, unit, now);
+        if self.form == Form::Lines && unit == Unit::Transfer {
+            let size = total.map_or_else(String::new, |bytes| format!(" ({})", short_bytes(bytes)));
+            let _ = writeln!(self.shown().out, "fetching {work}{size}");
+        }
         if self.form == Form::Bar {
             self.shown().bar = Some(bar::draw(&self.state, self.start));
         }
@@ -160,6 +165,21 @@ mod tests {
         assert_eq!(lines[0], expected);
         assert!(lines[3].contains("100 % of 1,900 tokens"), "{lines:?}");
         assert!(work(Form::None).is_empty());
+    }
+
+    #[test]
+    fn each_file_that_is_fetched_has_a_line() {
+        let said = |form| {
+            let written = Written::default();
+            let reporter = Reporter::to(form, Box::new(written.clone()));
+            for name in ["a", "b"] {
+                reporter.begin_at(Duration::ZERO, name, Some(1500), Unit::Transfer);
+                reporter.end_at(Duration::from_secs(1));
+            }
+            String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+        };
+        assert_eq!(said(Form::Lines), "fetching a (1.5 kB)\nfetching b (1.5 kB)\n");
+        assert_eq!(said(Form::None), "");
     }
 
     #[test]

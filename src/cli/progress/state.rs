@@ -92,7 +92,7 @@ impl State {
             models: turn.map(|turn| turn.of),
             task: Some(self.item.as_str()).filter(|item| !item.is_empty()),
             unit: match self.unit {
-                Unit::Bytes => "bytes",
+                Unit::Bytes | Unit::Transfer => "bytes",
                 Unit::Tokens => "tokens",
                 Unit::Items => "items",
             },

@@ -96,7 +96,7 @@ fn percent(share: f64) -> String {
 
 fn amount(count: u64, unit: Unit) -> String {
     match unit {
-        Unit::Bytes => HumanBytes(count).to_string(),
+        Unit::Bytes | Unit::Transfer => HumanBytes(count).to_string(),
         Unit::Tokens => count_of(count) + " tokens",
         Unit::Items => count_of(count),
     }
@@ -104,7 +104,7 @@ fn amount(count: u64, unit: Unit) -> String {
 
 fn short(count: u64, unit: Unit) -> String {
     match unit {
-        Unit::Bytes => HumanBytes(count).to_string(),
+        Unit::Bytes | Unit::Transfer => HumanBytes(count).to_string(),
         Unit::Tokens | Unit::Items => count_of(count),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{DataStore, DatasetRef};
 use crate::base::glob::{BadPattern, Glob};
-use crate::hub::DatasetCard;
+use crate::hub::{DatasetCard, is_partial_dataset};
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
 use crate::tasks::folder::files_below;
@@ -158,6 +158,13 @@ pub(super) fn locate(
         let place = candidate.display().to_string();
         if !candidate.is_dir() {
             searched.push(format!("{place}: no such folder"));
+            continue;
+        }
+        // Some files of a set may be a split that looks whole.
+        let is_cache = store.home.as_ref().is_some_and(|home| candidate.starts_with(home));
+        let home = store.home.as_deref().filter(|_| is_cache && !local);
+        if home.is_some_and(|home| is_partial_dataset(dataset.path, dataset.name, home)) {
+            searched.push(format!("{place}: fetching it was begun and not finished"));
             continue;
         }
         match store.folder(&candidate)?.split(dataset.name, split) {

@@ -6,11 +6,13 @@
 
 mod json;
 mod locate;
+mod needed;
 mod parquet;
 mod read;
 mod table;
 
 pub use locate::{DataFile, LocatedSplit};
+pub use needed::{HubData, hub_data};
 pub use read::{DataDigest, SplitData, data_sha256};
 
 use std::collections::HashMap;
@@ -56,6 +58,8 @@ impl<'a> DatasetRef<'a> {
 pub struct DataStore {
     /// Folders that hold `org/name`, in order.
     roots: Vec<PathBuf>,
+    /// The tool's own cache.
+    home: Option<PathBuf>,
     folders: Mutex<HashMap<PathBuf, Arc<locate::Folder>>>,
 }
 
@@ -68,7 +72,7 @@ impl DataStore {
             roots.push(dir.to_owned());
         }
         roots.extend(zoo_home.map(|home| home.join("datasets")));
-        Self { roots, folders: Mutex::default() }
+        Self { roots, home: zoo_home.map(Path::to_owned), folders: Mutex::default() }
     }
 
     /// A store with the cache of this user: `$ZOO_HOME`, or else `zoo` in the user's cache folder.

@@ -34,11 +34,12 @@ fn a_model_of_ones_own_is_listed_pulled_and_shown() {
     let home = home();
     let files = Files::model("org/tiny", &[("config.json", b"{}"), ("model.safetensors", b"weights")]);
     let server = Server::start(move |request| files.answer(request));
+    const FILES: &str = "fetching config.json (2 B)\nfetching model.safetensors (7 B)\n";
     let list = || run(home.path(), &server.url, &["list", "--format", "csv"]).1;
     assert!(list().contains("tiny,llama,,,,,full,MIT,,true,false\n"), "{}", list());
     let (code, out, err) = run(home.path(), &server.url, &["pull", "Small"]);
     let place = home.path().join("models/hub/org/tiny/main");
-    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
+    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), FILES.to_owned()));
     let (code, _, err) = run(home.path(), &server.url, &["pull", "tiny"]);
     assert_eq!((code, err.as_str()), (0, "tiny is here already\n"));
     assert!(list().contains("tiny,llama,,,,,full,MIT,,true,true\n"), "{}", list());
@@ -122,7 +123,8 @@ fn the_data_of_a_suite_is_pulled() {
     let server = Server::start(move |request| files.answer(request));
     let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:boolq"]);
     let place = home.path().join("datasets/aps/super_glue");
-    assert_eq!((code, out, err), (0, format!("{}\n", place.display()), String::new()));
+    assert_eq!((code, out), (0, format!("{}\n", place.display())));
+    assert_eq!(err, format!("fetching README.md ({} B)\nfetching test.jsonl (3 B)\n", readme.len()));
     assert_eq!(fs::read(place.join("boolq/test.jsonl")).unwrap(), b"{}\n");
     let (code, out, err) = run(home.path(), &server.url, &["pull", "suite:basics"]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, "", "basics needs no data from a hub\n"));

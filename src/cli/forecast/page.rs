@@ -1,0 +1,146 @@
+//! A plan for people: what a run of one model would fetch, hold, compute and take.
+
+use std::fmt::Write;
+
+use crate::engine::amount;
+use crate::model::Residence;
+use crate::report::Table;
+use crate::report::numbers::{duration, short_bytes};
+use crate::report::table::{number, text};
+use crate::run::{AskedForecast, Forecast, TaskForecast, needs_table};
+
+/// The page of one model.
+pub fn page(forecast: &Forecast, width: usize) -> String {
+    let mut out = String::new();
+    write_page(forecast, width, &mut out).expect("text can be written");
+    out
+}
+
+/// Whether bytes fit into the memory that may be used.
+pub fn fits(bytes: u64, budget: Option<u64>) -> &'static str {
+    match budget {
+        None => "",
+        Some(budget) if bytes > budget => "does not fit",
+        Some(_) => "fits",
+    }
+}
+
+fn write_page(forecast: &Forecast, width: usize, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "{}", forecast.model)?;
+    if !forecast.needs.is_empty() {
+        let sizes: Option<u64> = forecast.needs.iter().map(|need| need.bytes).sum();
+        let sum = sizes.map_or_else(|| "some sizes unknown".to_owned(), short_bytes);
+        write!(out, "\nnot on this machine ({sum}):\n{}", needs_table(&forecast.needs).text(width))?;
+        for need in &forecast.needs {
+            if let Some(obstacle) = &need.obstacle {
+                writeln!(out, "{}: {obstacle}", need.name)?;
+            }
+        }
+        writeln!(out)?;
+    }
+    for form in &forecast.forms {
+        let (label, total) = (format!("memory as {}", form.form), amount(form.total.into()));
+        let verdict = fits(form.total, forecast.budget);
+        let verdict = if verdict.is_empty() { String::new() } else { format!("  ({verdict})") };
+        writeln!(out, "  {label:<22} {total:>14}{verdict}")?;
+    }
+    match &forecast.asked {
+        Ok(asked) => write_asked(asked, forecast, width, out),
+        Err(why) => {
+            if let Some(budget) = forecast.budget {
+                writeln!(out, "  {:<22} {:>14}", "may be used", amount(budget.into()))?;
+            }
+            writeln!(out, "  tokens and time are not known: {why}\n")
+        }
+    }
+}
+
+fn write_asked(
+    asked: &AskedForecast,
+    forecast: &Forecast,
+    width: usize,
+    out: &mut String,
+) -> std::fmt::Result {
+    let AskedForecast { tokens, memory: needed, .. } = asked;
+    for (label, value) in [
+        ("tasks", asked.tasks.len() as u64),
+        ("documents", asked.tasks.iter().map(|line| line.documents as u64).sum()),
+        ("requests", asked.requests as u64),
+        ("tokens asked", tokens.asked),
+        ("tokens distinct", tokens.distinct),
+        ("tokens to compute", tokens.computed),
+        ("forward passes", asked.waves as u64),
+    ] {
+        writeln!(out, "  {label:<22} {value:>14}")?;
+    }
+    for (label, bytes) in [
+        ("memory: weights", needed.weights),
+        ("largest wave", needed.wave),
+        ("  of it keys, values", needed.keys_and_values),
+        ("buffers", needed.buffers),
+        ("kept between passes", needed.kept),
+        ("program, answers", needed.rest),
+        ("  of it logits", needed.logits),
+        ("  of it tokens", needed.tokens),
+        ("memory together", needed.total()),
+    ] {
+        writeln!(out, "  {label:<22} {:>14}", amount(bytes.into()))?;
+    }
+    let layers = match asked.residence {
+        Residence::Memory => "in memory",
+        Residence::Disk => "on the disk, read once for every forward pass",
+    };
+    writeln!(out, "  {:<22} {layers}", "layers")?;
+    if let Some(bytes) = asked.bytes_read(&forecast.forms) {
+        writeln!(
+            out,
+            "  {:<22} {:>14}  (in all passes, stored in 16 bits)",
+            "read from the disk",
+            amount(bytes.into())
+        )?;
+    }
+    if let Some(budget) = forecast.budget {
+        let verdict = fits(needed.total(), forecast.budget);
+        writeln!(out, "  {:<22} {:>14}  ({verdict})", "may be used", amount(budget.into()))?;
+    }
+    for time in &asked.times {
+        writeln!(
+            out,
+            "  {:<22} {:>14}  (a forecast from {:.1} GFLOP/s, {})",
+            format!("time in {}, about", time.precision),
+            duration(time.seconds),
+            time.known.speed.linear / 1e9,
+            time.known.source
+        )?;
+    }
+    writeln!(out, "\n{}", table(&asked.tasks).text(width))?;
+    for line in &asked.findings {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// The tasks, each by itself; shares of the time add up to 1.
+fn table(lines: &[TaskForecast]) -> Table<&TaskForecast> {
+    Table::of(lines)
+        .column(text("task").wraps(), |line| &line.task)
+        .column(number("documents"), |line| line.documents)
+        .column(number("requests"), |line| line.requests)
+        .column(number("asked"), |line| line.tokens.asked)
+        .column(number("distinct"), |line| line.tokens.distinct)
+        .column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::TokenCounts;
+
+    #[test]
+    fn tasks_stand_in_lines() {
+        let tokens = TokenCounts { asked: 4000, distinct: 900, computed: 900 };
+        let line = TaskForecast { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
+        let table = table(&[line]).text(100);
+        assert!(table.contains("75.0 %") && table.contains("4000") && table.contains("900"), "{table}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What `zoo eval` and `zoo plan` give to a run: the models that a command line names, and the hub.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use super::build::{Given, given_for};
+use super::exit::{Usage, run_error};
+use super::{Global, absent, bar, models, source};
+use crate::base::stop::Stop;
+use crate::hub::HubConfig;
+use crate::registry::{Card, Registry};
+use crate::run::{AbsentModel, LocatedModel, RunError, World};
+
+/// Where models come from.
+pub struct Supply<'a> {
+    /// All models of the command line.
+    pub models: &'a [String],
+    /// `--weights`.
+    pub weights: Option<&'a PathBuf>,
+    /// `--from`.
+    pub from: &'a [Given],
+    /// `--include-path`.
+    pub include_path: &'a [PathBuf],
+    /// `--offline`.
+    pub offline: bool,
+    /// Whether the work is to end early.
+    pub stop: &'a Stop,
+    /// Flags of every verb.
+    pub global: &'a Global,
+}
+
+impl Supply<'_> {
+    /// Does some work in the world as it is supplied.
+    ///
+    /// # Errors
+    /// Those of the work, and settings that cannot be used.
+    pub fn with<T>(&self, work: impl FnOnce(&World<'_>) -> Result<T, RunError>) -> anyhow::Result<T> {
+        self.check()?;
+        let mut hub = HubConfig::from_env()?;
+        hub.offline |= self.offline;
+        let progress = bar(self.global);
+        let find = |name: &str| self.find(name, &hub).map_err(run_error);
+        let look = |name: &str| self.look(name, &hub).map_err(run_error);
+        let say = |text: &str| models::note(self.global, text);
+        let world = World {
+            find: &find,
+            look: &look,
+            hub: &hub,
+            say: &say,
+            flags: self.flags(),
+            progress: &progress,
+            stop: self.stop,
+        };
+        Ok(work(&world)?)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.weights.is_some() && self.models.len() > 1 {
+            bail!(Usage("--weights goes with a single model".to_owned()));
+        }
+        if !self.from.is_empty() {
+            self.refuse_unused_parts(&models::registry(self.global)?)?;
+        }
+        Ok(())
+    }
+
+    /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
+    fn find(&self, name: &str, hub: &HubConfig) -> anyhow::Result<LocatedModel> {
+        source::find_with(name, self.global, |card, registry| match self.weights {
+            Some(path) => Ok(path.clone()),
+            None => source::locate(card, registry, &self.given(card, registry)?, hub, self.global),
+        })
+    }
+
+    /// What of `name` is not on this machine.
+    fn look(&self, name: &str, hub: &HubConfig) -> anyhow::Result<Option<AbsentModel>> {
+        if self.weights.is_some() {
+            return Ok(None);
+        }
+        absent::look(name, |card, registry| self.given(card, registry), hub, self.global)
+    }
+
+    /// The parts that are meant for one of the models. A stray part is refused by name where it can only be meant for this one.
+    fn given(&self, card: &Card, registry: &Registry) -> anyhow::Result<Vec<Given>> {
+        if self.models.len() > 1 { given_for(card, registry, self.from) } else { Ok(self.from.to_vec()) }
+    }
+
+    /// Refuses a `--from` that is part of none of the models.
+    fn refuse_unused_parts(&self, registry: &Registry) -> anyhow::Result<()> {
+        let cards: Vec<&Card> = self.models.iter().filter_map(|name| registry.find(name).ok()).collect();
+        let used: Vec<Vec<Given>> =
+            cards.iter().map(|card| given_for(card, registry, self.from)).collect::<Result<_, _>>()?;
+        match self.from.iter().find(|given| !used.iter().any(|used| used.contains(given))) {
+            Some(Given { name, .. }) => {
+                let models = self.models.join(", ");
+                bail!(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What `zoo pull` has to be told to know the same models and suites.
+    fn flags(&self) -> String {
+        let flag = |name: &str, path: &PathBuf| format!(" {name} {}", path.display());
+        let zoo_dir = self.global.zoo_dir.iter().map(|path| flag("--zoo-dir", path));
+        zoo_dir.chain(self.include_path.iter().map(|path| flag("--include-path", path))).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! Something that a run needs and that is not on this machine, and tasks that go without.
+
+use crate::hub::{HubError, Missing};
+use crate::report::Table;
+use crate::report::numbers::short_bytes;
+use crate::report::table::{Cell, number, text};
+use crate::tasks::data::HubData;
+
+/// What something is that is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedKind {
+    /// A data set.
+    Data,
+    /// A model, or a part of one.
+    Model,
+}
+
+/// Something that is not on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Need {
+    /// What it is.
+    pub kind: NeedKind,
+    /// Its name: `organisation/name` of a data set, the id of a model.
+    pub name: String,
+    /// What of it.
+    pub what: String,
+    /// What is to be transferred; `None` where nobody says.
+    pub bytes: Option<u64>,
+    /// The licence.
+    pub licence: Option<String>,
+    /// Where it comes from.
+    pub from: String,
+    /// Why it cannot be fetched, and what to do.
+    pub obstacle: Option<String>,
+}
+
+impl Need {
+    /// Of a model's files, as `found` has them.
+    pub fn of_model(name: &str, what: &str, licence: &str, found: Result<Missing, HubError>) -> Self {
+        let need = Self {
+            kind: NeedKind::Model,
+            name: name.to_owned(),
+            what: what.to_owned(),
+            bytes: None,
+            licence: Some(licence.to_owned()),
+            from: String::new(),
+            obstacle: None,
+        };
+        need.with(found)
+    }
+
+    /// Of a data set, before anyone was asked about it.
+    pub(super) fn of_data(data: &HubData) -> Self {
+        let what = match data.configs.as_slice() {
+            [None] => "the default configuration".to_owned(),
+            [Some(one)] => one.clone(),
+            several => format!("{} configurations", several.len()),
+        };
+        Self {
+            kind: NeedKind::Data,
+            name: data.repo.clone(),
+            what,
+            bytes: None,
+            licence: None,
+            from: format!("hub data set {}", data.repo),
+            obstacle: None,
+        }
+    }
+
+    /// With what `found` says of it.
+    pub(super) fn with(self, found: Result<Missing, HubError>) -> Self {
+        match found {
+            Ok(Missing { bytes, license, from, .. }) => {
+                Self { bytes, licence: license.or(self.licence), from, ..self }
+            }
+            // Without a network there is nothing wrong with the thing itself.
+            Err(HubError::Offline { .. }) => self,
+            Err(error) => Self { obstacle: Some(error.to_string()), ..self },
+        }
+    }
+}
+
+/// One line for each; what cannot be fetched says why.
+pub fn needs_table(needs: &[Need]) -> Table<&Need> {
+    let kind = |need: &Need| match need.kind {
+        NeedKind::Data => "data",
+        NeedKind::Model => "model",
+    };
+    Table::of(needs)
+        .column(text("kind"), kind)
+        .column(text("name").wraps(), |need| &need.name)
+        .column(text("what").wraps(), |need| &need.what)
+        .column(number("bytes").titled("size"), |need| match need.bytes {
+            Some(bytes) => Cell::from(bytes).shown(short_bytes(bytes)),
+            None => Cell::empty().shown("unknown"),
+        })
+        .column(text("licence").wraps(), |need| need.licence.as_ref())
+        .column(text("from").wraps(), |need| &need.from)
+}
+
+/// A task that is left out because its data is not there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WithoutData {
+    /// Its name.
+    pub task: String,
+    /// Why its data is missing.
+    pub why: String,
+}
+
+/// The sum of sizes, as far as they are known.
+pub(super) fn total(needs: &[Need]) -> String {
+    let known: u64 = needs.iter().filter_map(|need| need.bytes).sum();
+    let unknown = needs.iter().filter(|need| need.bytes.is_none()).count();
+    match unknown {
+        0 => short_bytes(known),
+        _ if unknown == needs.len() => "of unknown size".to_owned(),
+        _ => format!("{} and {unknown} of unknown size", short_bytes(known)),
+    }
+}
+
+/// `a, b, c and 4 more`.
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [a, b, c, _, rest @ ..] => format!("{a}, {b}, {c} and {} more", rest.len() + 1),
+        few => few.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(bytes: Option<u64>) -> Need {
+        let missing = Missing { bytes, ..Missing::default() };
+        Need::of_model("m", "weights", "MIT", Ok(missing))
+    }
+
+    #[test]
+    fn sums_say_what_they_do_not_know() {
+        assert_eq!(total(&[need(Some(1500)), need(Some(500))]), "2.0 kB");
+        assert_eq!(total(&[need(Some(1500)), need(None)]), "1.5 kB and 1 of unknown size");
+        assert_eq!(total(&[need(None)]), "of unknown size");
+    }
+
+    #[test]
+    fn a_hub_that_refuses_is_an_obstacle_and_no_network_is_none() {
+        let refused = HubError::NoSource("it is gone".to_owned());
+        let refused = Need::of_model("m", "weights", "MIT", Err(refused));
+        assert_eq!((refused.bytes, refused.obstacle.as_deref()), (None, Some("it is gone")));
+        let offline = Err(HubError::Offline { what: "model m".to_owned() });
+        assert_eq!(Need::of_model("m", "weights", "MIT", offline).obstacle, None);
+        let table = needs_table(&[refused]).text(100);
+        assert!(table.contains("unknown") && table.contains("MIT"), "{table}");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+        assert_eq!(
+            (listed(&names[..3]), listed(&names)),
+            ("a, b, c".to_owned(), "a, b, c and 2 more".to_owned())
+        );
+    }
+}

@@ -1,0 +1,353 @@
+//! From an empty cache to a table: what a run needs is said, checked and fetched by the run itself, data before weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::hub::{Answer, Files, Request, Server};
+use crate::support::tiny::{stderr, stdout, write_tiny_model};
+
+const CARD: &str = "id: tiny\nname: Tiny\naliases: [small]\nfamily: llama\nlicense: MIT\n\
+    release: {kind: full, format: safetensors, dtype: fp32}\nsources:\n  - hub: {repo: org/tiny}\n";
+const README: &str = "---\nlicense: cc-by-4.0\nconfigs:\n- config_name: birds\n  data_files:\n  - split: test\n    path: \
+    birds/test.jsonl\n- config_name: fish\n  data_files:\n  - split: test\n    path: fish/test.jsonl\n---\n";
+
+/// A cache with a card, a folder with two tasks in a group and one of another data set, and what a hub has of all that.
+struct Place {
+    folder: tempfile::TempDir,
+    model: Files,
+    rows: Files,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("home/zoo")).unwrap();
+        fs::write(path("home/zoo/tiny.yaml"), CARD).unwrap();
+        fs::create_dir(path("tasks")).unwrap();
+        for (name, data, config) in
+            [("birds", "org/rows", "birds"), ("fish", "org/rows", "fish"), ("ants", "org/ants", "x")]
+        {
+            let task = format!(
+                "task: {name}\ndataset_path: {data}\ndataset_name: {config}\ntest_split: test\noutput_type: multiple_choice\n\
+                 doc_to_text: \"{{{{q}}}}\"\ndoc_to_choice: [\"yes\", \"no\"]\ndoc_to_target: a\nmetric_list:\n  - metric: acc\n"
+            );
+            fs::write(path(&format!("tasks/{name}.yaml")), task).unwrap();
+        }
+        let group = "group: animals\ntask: [birds, fish]\naggregate_metric_list:\n  - metric: acc\n    weight_by_size: true\n";
+        fs::write(path("tasks/animals.yaml"), group).unwrap();
+        let group = "group: all\ntask: [birds, ants]\naggregate_metric_list:\n  - metric: acc\n    weight_by_size: true\n";
+        fs::write(path("tasks/all.yaml"), group).unwrap();
+        write_tiny_model(&path("model"));
+        let names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+        let files: Vec<(&str, Vec<u8>)> =
+            names.iter().map(|name| (*name, fs::read(path("model").join(name)).unwrap())).collect();
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        let model = Files::model("org/tiny", &files);
+        let lines = "{\"q\": \"Is it?\", \"a\": 0}\n{\"q\": \"Was it?\", \"a\": 1}\n";
+        let rows = [
+            ("README.md", README.as_bytes()),
+            ("birds/test.jsonl", lines.as_bytes()),
+            ("fish/test.jsonl", lines.as_bytes()),
+        ];
+        let rows = Files { dataset: true, ..Files::model("org/rows", &rows) };
+        Self { folder, model, rows }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A hub that has the model and the rows, and no ants.
+    fn hub(&self) -> impl Fn(&Request) -> Answer + Send + Sync + 'static {
+        let (model, rows) = (self.model.clone(), self.rows.clone());
+        move |request| match request.path.as_str() {
+            path if path.contains("org/rows") => rows.answer(request),
+            path if path.contains("org/ants") => Answer::new(404, "").with("X-Error-Code", "RepoNotFound"),
+            _ => model.answer(request),
+        }
+    }
+
+    fn command(&self, url: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+        let home = self.path("home");
+        command.args(args).arg("--include-path").arg(self.path("tasks"));
+        command.env_clear().env("ZOO_HOME", &home).env("HF_HOME", &home).env("HF_ENDPOINT", url);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn zoo(&self, url: &str, args: &[&str]) -> Output {
+        self.command(url, args).output().unwrap()
+    }
+
+    fn eval(&self, url: &str, suite: &str, out: &str, more: &[&str]) -> Output {
+        self.zoo(url, &[&["eval", "small", "--suite", suite, "--out", out][..], more].concat())
+    }
+}
+
+/// The files that were asked for, in order.
+fn fetched(server: &Server) -> Vec<String> {
+    let paths = server.seen("/resolve/").into_iter().map(|request| request.path);
+    paths.map(|path| path.rsplit_once("/resolve/").unwrap().1.split_once('/').unwrap().1.to_owned()).collect()
+}
+
+#[test]
+fn an_empty_cache_becomes_a_table_and_nothing_is_fetched_twice() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    let output = place.eval(&server.url, "animals", "run", &[]);
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(output.status.success(), "{err}");
+    assert!(out.contains("animals") && out.contains("results: run/results.csv"), "{out}");
+    // Data comes before weights; what is small of the model tells its shape and that it may be had.
+    let mut files = fetched(&server);
+    assert_eq!(files.pop().unwrap(), "model.safetensors");
+    let data = files.iter().position(|file| file == "birds/test.jsonl").unwrap();
+    assert!(files.iter().position(|file| file == "tokenizer.json").unwrap() < data, "{files:?}");
+    let mut once = files.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), files.len(), "{files:?}");
+    // Listed once, with sizes and licences, before a line for each file.
+    let weights = place.model.files.iter().find(|(name, _)| name == "model.safetensors").unwrap().1.len();
+    assert_eq!(err.matches("not on this machine, and fetched now").count(), 1, "{err}");
+    for words in
+        ["org/rows", "2 configurations", "cc-by-4.0", "hub repository org/tiny", "MIT", "tokens to compute"]
+    {
+        assert!(err.contains(words), "{words:?} is not in {err}");
+    }
+    let line = format!("fetching model.safetensors ({:.1} kB)", weights as f64 / 1e3);
+    assert!(err.contains(&line) && err.contains("fetching test.jsonl"), "{line} is not in {err}");
+    // Another run finds everything.
+    let requests = server.seen("").len();
+    let output = place.eval(&server.url, "animals", "again", &["--offline"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("not on this machine"), "{}", stderr(&output));
+    assert_eq!(server.seen("").len(), requests);
+    let read = |run: &str| fs::read(place.path(run).join("results.csv")).unwrap();
+    assert_eq!(read("run"), read("again"));
+}
+
+#[test]
+fn without_a_network_one_command_is_said_that_fetches_all() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    for (flag, variable) in [("--offline", "0"), ("--quiet", "1")] {
+        let mut command =
+            place.command(&server.url, &["eval", "small", "--suite", "animals", "--out", "run", flag]);
+        let output = command.env("HF_HUB_OFFLINE", variable).output().unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        let tasks = place.path("tasks").display().to_string();
+        let command = format!("zoo pull small suite:animals --include-path {tasks}");
+        assert!(err.contains(&command), "{err}");
+        assert!(err.contains("org/rows") && err.contains("tiny"), "{err}");
+        assert_eq!(server.seen("").len(), 0);
+        assert!(!place.path("run").exists());
+    }
+    let output = place.zoo(&server.url, &["pull", "small", "suite:animals"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let paths = ["home/datasets/org/rows", "home/models/hub/org/tiny/main"].map(|path| place.path(path));
+    assert_eq!(stdout(&output), format!("{}\n{}\n", paths[0].display(), paths[1].display()));
+    let output = place.eval(&server.url, "animals", "run", &["--offline"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_table() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    let output = place.eval(&server.url, "animals,all", "run", &[]);
+    let err = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains("org/ants") && err.contains("--skip-missing-data"), "{err}");
+    assert!(fetched(&server).iter().all(|file| !file.ends_with(".safetensors") && !file.ends_with(".jsonl")));
+    let output = place.eval(&server.url, "animals,all", "run", &["--skip-missing-data"]);
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(output.status.success(), "{err}");
+    for text in [&out, &err, &fs::read_to_string(place.path("run/run.yaml")).unwrap()] {
+        assert!(text.contains("MISSING DATA: ants"), "{text}");
+    }
+    let comparison = fs::read_to_string(place.path("run/comparison.md")).unwrap();
+    for text in [&out, &comparison] {
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
+        assert!(line("ants").contains("NO DATA"), "{text}");
+        assert!(line(" all ").contains("DATA MISSING"), "{text}");
+        assert!(!line("animals").contains("DATA"), "{text}");
+    }
+    // No plausible number: the group has no value although one of its tasks has one.
+    let results = fs::read_to_string(place.path("run/results.csv")).unwrap();
+    let value = |suite: &str, task: &str| {
+        let line = results.lines().find(|line| line.starts_with(&format!("tiny,{suite},{task},"))).unwrap();
+        line.split(',').nth(6).unwrap().to_owned()
+    };
+    assert_eq!([value("all", "all"), value("all", "ants")], ["", ""]);
+    assert!(
+        value("all", "birds").parse::<f64>().is_ok() && value("animals", "animals").parse::<f64>().is_ok()
+    );
+    // The finished run is read back with its gaps.
+    let output = place.eval(&server.url, "animals,all", "run", &["--skip-missing-data", "--resume"]);
+    assert!(output.status.success() && stdout(&output).contains("NO DATA"), "{}", stderr(&output));
+    // Nothing at all is no run.
+    let output = place.eval(&server.url, "ants", "other", &["--skip-missing-data"]);
+    assert!(!output.status.success() && stderr(&output).contains("every task"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_would_not_run_is_refused_before_weights_come() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    let no_weights =
+        || fetched(&server).iter().all(|file| !file.ends_with(".safetensors") && !file.ends_with(".jsonl"));
+    let output = place.eval(&server.url, "animals", "run", &["--memory", "1MB"]);
+    let err = stderr(&output);
+    assert!(
+        !output.status.success() && err.contains("nothing was fetched") && err.contains("memory"),
+        "{err}"
+    );
+    assert!(no_weights());
+    // A difference whose base nobody can fetch.
+    let base = "id: lost\nname: Lost\nfamily: llama\nlicense: MIT\nrelease: {kind: full}\nsources: []\n";
+    fs::write(place.path("home/zoo/lost.yaml"), base).unwrap();
+    let delta = CARD.replace("id: tiny", "id: mine").replace("aliases: [small]", "base: lost").replace(
+        "{kind: full, format: safetensors, dtype: fp32}",
+        "{kind: delta, rule: vicuna_delta, vocabulary: {rule: same, rows: 258}}",
+    );
+    fs::write(place.path("home/zoo/mine.yaml"), delta).unwrap();
+    let output = place.zoo(&server.url, &["eval", "mine", "--suite", "animals", "--out", "run"]);
+    let err = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    for words in
+        ["lost (base)", "bring it", "mine has to be built", "--from lost=PATH", "nothing was fetched"]
+    {
+        assert!(err.contains(words), "{words:?} is not in {err}");
+    }
+    assert!(no_weights());
+    // More than the disk holds.
+    let hub = place.hub();
+    let weights = place.model.files.iter().find(|(name, _)| name == "model.safetensors").unwrap().1.len();
+    let server = Server::start(move |request| {
+        let mut answer = hub(request);
+        if request.path.contains("org/tiny/tree") {
+            let listing = String::from_utf8(answer.body).unwrap();
+            answer.body =
+                listing.replace(&format!("\"size\":{weights}"), "\"size\":9000000000000000").into_bytes();
+        }
+        answer
+    });
+    let output = place.eval(&server.url, "animals", "run", &[]);
+    let err = stderr(&output);
+    assert!(!output.status.success() && err.contains("9000000.0 GB") && err.contains("make room"), "{err}");
+    assert!(fetched(&server).iter().all(|file| !file.ends_with(".jsonl")), "{:?}", fetched(&server));
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn a_plan_needs_no_weights() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    let output = place.zoo(&server.url, &["plan", "small", "--suite", "animals"]);
+    let (out, err) = (stdout(&output), stderr(&output));
+    assert!(output.status.success(), "{err}");
+    for words in [
+        "not on this machine",
+        "org/rows",
+        "cc-by-4.0",
+        "memory as f16",
+        "memory as q8_0",
+        "streamed",
+        "tokens asked",
+    ] {
+        assert!(out.contains(words), "{words:?} is not in {out}");
+    }
+    for precision in ["exact", "bf16", "int8"] {
+        assert!(out.contains(&format!("time in {precision}, about")), "{out}");
+    }
+    assert!(fetched(&server).iter().all(|file| !file.ends_with(".safetensors")), "{:?}", fetched(&server));
+    // The same numbers as with the weights, line by line, and for programs.
+    let json = |args: &[&str]| -> Vec<(String, serde_json::Value)> {
+        let output = place.zoo(&server.url, args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        // Waves are cut by time, and with them what is computed.
+        let known = |line: &&serde_json::Value| {
+            ["requests", "asked", "distinct"].iter().any(|name| line["name"] == *name)
+        };
+        let tokens = lines.as_array().unwrap().iter().filter(|line| line["what"] == "tokens").filter(known);
+        tokens.map(|line| (line["name"].as_str().unwrap().to_owned(), line["value"].clone())).collect()
+    };
+    let before = json(&["plan", "small", "--suite", "animals", "--format", "json"]);
+    assert!(
+        before.iter().any(|(name, value)| name == "distinct" && value.as_f64() > Some(8.0)),
+        "{before:?}"
+    );
+    assert!(place.zoo(&server.url, &["pull", "small"]).status.success());
+    assert_eq!(json(&["plan", "small", "--suite", "animals", "--format", "json"]), before);
+    assert_eq!(json(&["eval", "small", "--suite", "animals", "--dry-run", "--format", "json"]), before);
+}
+
+#[test]
+fn a_plan_says_what_it_cannot_know() {
+    let place = Place::new();
+    let server = Server::start(place.hub());
+    let output = place.zoo(&server.url, &["plan", "small", "vicuna-13b", "--suite", "animals", "--offline"]);
+    let out = stdout(&output);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(server.seen("").len(), 0);
+    assert_eq!(out.matches("tokens and time are not known").count(), 2, "{out}");
+    // LLaMA-13B: 26 GB in two bytes each, 13.8 in blocks of Q8_0.
+    let vicuna = out.split_once("vicuna-13b-v1.5").unwrap().1;
+    assert!(vicuna.contains("Llama 2 Community") && vicuna.contains("unknown"), "{out}");
+    let amount = |label: &str| {
+        let line = vicuna.lines().find(|line| line.contains(label)).unwrap();
+        let mut words = line.rsplit_once(label).unwrap().1.split_whitespace();
+        words.next().unwrap().parse::<f64>().unwrap()
+    };
+    assert!((24.0..26.5).contains(&amount("memory as f16 ")), "{vicuna}");
+    assert!((12.5..14.5).contains(&amount("memory as q8_0")), "{vicuna}");
+}
+
+#[test]
+fn an_interrupted_fetch_keeps_what_came() {
+    let place = Place::new();
+    let hub = place.hub();
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        let mut answer = hub(request);
+        if request.path.ends_with("model.safetensors") {
+            match count.fetch_add(1, Ordering::SeqCst) {
+                0 => answer.cut = Some(1000),
+                1 => std::thread::sleep(Duration::from_secs(20)),
+                _ => {}
+            }
+        }
+        answer
+    });
+    let args = ["eval", "small", "--suite", "animals", "--out", "run"];
+    let mut command = place.command(&server.url, &args);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let part = |folder: &Path| {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.into_iter().find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("model.safetensors.") && name.ends_with(".part") && !name.contains("etag")
+        })
+    };
+    let folder = place.path("home/models/hub/org/tiny/main");
+    let begun = Instant::now();
+    while part(&folder).and_then(|path| fs::metadata(path).ok()).map(|file| file.len()) != Some(1000) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to the weights");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let interrupted = Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    assert!(interrupted.success() && !child.wait().unwrap().success());
+    assert_eq!(fs::metadata(part(&folder).unwrap()).unwrap().len(), 1000);
+    let output = place.eval(&server.url, "animals", "run", &["--resume"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(server.seen("model.safetensors").last().unwrap().header("range"), Some("bytes=1000-"));
+    assert_eq!(server.seen("birds/test.jsonl").len(), 1);
+}
