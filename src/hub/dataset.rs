@@ -149,7 +149,8 @@ fn choose<'f>(
 ) -> Result<Vec<&'f RemoteFile>, HubError> {
     let is_data = |path: &str| {
         let name = path.rsplit('/').next().unwrap_or(path);
-        ENDINGS.iter().any(|ending| path.ends_with(ending)) && !NO_DATA.contains(&name)
+        let unpacked = path.strip_suffix(".gz").or_else(|| path.strip_suffix(".zst")).unwrap_or(path);
+        ENDINGS.iter().any(|ending| unpacked.ends_with(ending)) && !NO_DATA.contains(&name)
     };
     let data: Vec<&RemoteFile> = files.iter().filter(|file| is_data(&file.path)).collect();
     let patterns = card.find(config_name).map_or_else(Vec::new, DatasetConfig::patterns);

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
+use super::kwargs::Kwargs;
 use super::{DataStore, DatasetRef};
 use crate::base::glob::{BadPattern, Glob};
 use crate::hub::{DatasetCard, is_partial_dataset};
@@ -14,6 +13,9 @@ use crate::tasks::schema::Location;
 
 /// The kinds of files that can be read, in order of preference.
 const ENDINGS: [&str; 5] = ["parquet", "jsonl", "json", "csv", "tsv"];
+
+/// The endings of packed files.
+pub(super) const PACKED: [&str; 2] = [".gz", ".zst"];
 
 /// A data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,39 @@ impl Folder {
         Ok(Self { path: path.to_owned(), card: DatasetCard::read(path)?, files })
     }
 
+    /// The files that `dataset_kwargs` name for a split, or those by the card and by names.
+    fn chosen(
+        &self,
+        config: Option<&str>,
+        kwargs: &Kwargs<'_>,
+        split: &str,
+    ) -> Result<Vec<DataFile>, String> {
+        let below = match kwargs.data_dir.trim_matches('/').trim_start_matches("./") {
+            "" | "." => String::new(),
+            folder => format!("{folder}/"),
+        };
+        if kwargs.data_files.is_some() {
+            let Some(patterns) = kwargs.patterns(split) else {
+                return Err(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
+            };
+            let patterns: Vec<String> = patterns
+                .iter()
+                .map(|pattern| format!("{below}{}", pattern.trim_start_matches("./")))
+                .collect();
+            let files = self.matching(&patterns).map_err(|bad| bad.to_string())?;
+            return match files.is_empty() {
+                true => Err(format!("no file is called {}", patterns.join(", "))),
+                false => Ok(files),
+            };
+        }
+        if !below.is_empty() {
+            return self
+                .by_name(&[below], split)?
+                .ok_or_else(|| format!("no file for this split in {}", kwargs.data_dir));
+        }
+        self.split(config, split)
+    }
+
     /// The files of a split, or what the folder has instead.
     fn split(&self, config: Option<&str>, split: &str) -> Result<Vec<DataFile>, String> {
         let mut note = "no file for this split".to_owned();
@@ -73,17 +108,23 @@ impl Folder {
             }
             None => {}
         }
-        for folder in folders(config) {
+        self.by_name(&folders(config), split)?.ok_or(note)
+    }
+
+    /// The files of some folders that are called after a split.
+    fn by_name(&self, folders: &[String], split: &str) -> Result<Option<Vec<DataFile>>, String> {
+        for folder in folders {
             let sharded = [format!("{folder}{split}-*.parquet"), format!("{folder}{split}-*")];
             let plain = ENDINGS.map(|ending| format!("{folder}{split}.{ending}"));
-            for pattern in sharded.into_iter().chain(plain) {
+            let packed = ENDINGS.map(|ending| format!("{folder}{split}.{ending}.{{gz,zst}}"));
+            for pattern in sharded.into_iter().chain(plain).chain(packed) {
                 let files = self.matching(&[pattern]).map_err(|bad| bad.to_string())?;
                 if !files.is_empty() {
-                    return complete(files);
+                    return complete(files).map(Some);
                 }
             }
         }
-        Err(note)
+        Ok(None)
     }
 
     fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, BadPattern> {
@@ -102,6 +143,11 @@ fn is_data(name: &str) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending))
         && !file.starts_with('.')
         && !file.ends_with("dataset_infos.json")
+}
+
+/// The name of a file without the ending of a packed one.
+pub(super) fn unpacked(name: &str) -> &str {
+    PACKED.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
 /// The folders, each with a closing `/`, where files of a configuration may lie without a card.
@@ -140,8 +186,9 @@ pub(super) fn locate(
         searched,
         advice: advice.into(),
     };
+    let kwargs = Kwargs::of(dataset)?;
     if ["json", "csv", "parquet"].contains(&dataset.path) {
-        return own_files(dataset, split, &mut searched).ok_or_else(|| {
+        return own_files(store, dataset, &kwargs, split, &mut searched)?.ok_or_else(|| {
             missing(searched, "name the files of each split in dataset_kwargs.data_files".into())
         });
     }
@@ -167,12 +214,12 @@ pub(super) fn locate(
             searched.push(format!("{place}: fetching it was begun and not finished"));
             continue;
         }
-        match store.folder(&candidate)?.split(dataset.name, split) {
+        match store.folder(&candidate)?.chosen(dataset.name, &kwargs, split) {
             Ok(files) => return Ok(LocatedSplit { files, place }),
             Err(note) => searched.push(format!("{place}: {note}")),
         }
     }
-    if let Some(located) = built_in(dataset, split) {
+    if let Some(located) = built_in(dataset, split).filter(|_| kwargs.data_files.is_none()) {
         return Ok(located);
     }
     searched.push("the data sets built into zoo: not among them".into());
@@ -210,29 +257,36 @@ fn built_in(dataset: &DatasetRef<'_>, split: &str) -> Option<LocatedSplit> {
     Some(LocatedSplit { files: vec![file], place: "built in".into() })
 }
 
-/// Files that the task file names itself.
-fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) -> Option<LocatedSplit> {
-    let named = match dataset.kwargs.get("data_files") {
-        Some(Value::Object(splits)) => splits.get(split),
-        other if split == "train" => other,
-        _ => None,
-    };
-    let patterns: Option<Vec<&str>> = match named {
-        Some(Value::String(one)) => Some(vec![one]),
-        Some(Value::Array(several)) => several.iter().map(Value::as_str).collect(),
-        _ => None,
-    };
-    let Some(patterns) = patterns else {
-        searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
-        return None;
-    };
-    let folder = match dataset.kwargs.get("data_dir") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(folder)) => folder,
-        Some(other) => {
-            searched.push(format!("dataset_kwargs.data_dir: expected the name of a folder, found {other}"));
-            return None;
+/// Files that the task file names itself, or those of its `data_dir` that are called after the split.
+fn own_files(
+    store: &DataStore,
+    dataset: &DatasetRef<'_>,
+    kwargs: &Kwargs<'_>,
+    split: &str,
+    searched: &mut Vec<String>,
+) -> Result<Option<LocatedSplit>, TaskError> {
+    let folder = kwargs.data_dir;
+    if kwargs.data_files.is_none() && !folder.is_empty() {
+        for base in bases(dataset) {
+            let place = base.join(folder);
+            if !place.is_dir() {
+                searched.push(format!("{}: no such folder", place.display()));
+                continue;
+            }
+            let top = ["".to_owned(), "data/".to_owned()];
+            match store.folder(&place)?.by_name(&top, split) {
+                Ok(Some(files)) => {
+                    return Ok(Some(LocatedSplit { files, place: place.display().to_string() }));
+                }
+                Ok(None) => searched.push(format!("{}: no file is called {split}", place.display())),
+                Err(why) => searched.push(format!("{}: {why}", place.display())),
+            }
         }
+        return Ok(None);
+    }
+    let Some(patterns) = kwargs.patterns(split) else {
+        searched.push(format!("dataset_kwargs.data_files: names nothing for the split {split:?}"));
+        return Ok(None);
     };
     let mut files = Vec::new();
     for pattern in patterns {
@@ -243,7 +297,7 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
                 Ok(found) => found,
                 Err(why) => {
                     searched.push(format!("{}: {why}", place.display()));
-                    return None;
+                    return Ok(None);
                 }
             };
             if found.is_empty() {
@@ -253,14 +307,14 @@ fn own_files(dataset: &DatasetRef<'_>, split: &str, searched: &mut Vec<String>) 
             }
         }
         if found.is_empty() {
-            return None;
+            return Ok(None);
         }
         files.append(&mut found);
     }
     let folder =
         files.first().and_then(|file| file.at.disk_folder()).map(|folder| folder.display().to_string());
     let place = folder.filter(|folder| !folder.is_empty()).unwrap_or_else(|| ".".into());
-    Some(LocatedSplit { files, place })
+    Ok(Some(LocatedSplit { files, place }))
 }
 
 /// The files that a task file means by one of its patterns; none is no error.
@@ -273,20 +327,17 @@ fn own_pattern(base: &Path, pattern: &str) -> Result<Vec<DataFile>, String> {
     if path.is_file() {
         return Ok(vec![file(path)]);
     }
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
-        return Ok(Vec::new());
+    // Folders up to the first one that is a pattern are fixed.
+    let fixed = match pattern.split_once(['*', '?', '[', '{']) {
+        Some((before, _)) => before.rsplit_once('/').map_or("", |(folders, _)| folders),
+        None => return Ok(Vec::new()),
     };
-    if !Glob::is_pattern(name) || !parent.is_dir() {
+    let fixed_length = if fixed.is_empty() { 0 } else { fixed.len() + 1 };
+    let folder = base.join(if fixed.is_empty() && pattern.starts_with('/') { "/" } else { fixed });
+    if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let glob = Glob::new(name).map_err(|bad| bad.to_string())?;
-    let entries = std::fs::read_dir(parent).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    let mut names: Vec<String> = entries
-        .map_err(|error| error.to_string())?
-        .into_iter()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|candidate| glob.fits(candidate))
-        .collect();
-    names.sort();
-    Ok(names.into_iter().map(|name| file(parent.join(name))).collect())
+    let glob = Glob::new(pattern[fixed_length..].trim_start_matches('/')).map_err(|bad| bad.to_string())?;
+    let names = files_below(&folder, |name| glob.fits(name)).map_err(|error| error.to_string())?;
+    Ok(names.into_iter().map(|name| DataFile { at: Location::Disk(folder.join(&name)), name }).collect())
 }

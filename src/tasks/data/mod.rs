@@ -5,6 +5,7 @@
 //! the card of the data set, or else by the usual names of files.
 
 mod json;
+mod kwargs;
 mod locate;
 mod needed;
 mod parquet;

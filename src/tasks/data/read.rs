@@ -1,10 +1,11 @@
 //! Reading the files of a split into documents, and the digest of what was read.
 
+use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::json::{self, row_error};
+use super::kwargs::Kwargs;
+use super::locate::unpacked;
 use super::{DatasetRef, LocatedSplit, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
@@ -65,7 +66,10 @@ pub(super) fn read(located: &LocatedSplit, dataset: &DatasetRef<'_>) -> Result<S
 fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, String), TaskError> {
     let fail = |message: String| row_error(path, (None, message));
     let io = |e: std::io::Error| fail(format!("cannot be read: {e}"));
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let kwargs = Kwargs::of(dataset)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let ending =
+        Path::new(unpacked(&name)).extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
     // A task that says `json`, `csv` or `parquet` means it, whatever its files are called.
     let kind = match dataset.path {
         "csv" if ending == "tsv" => "tsv",
@@ -73,6 +77,9 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         _ => ending.as_str(),
     };
     if kind == "parquet" {
+        if unpacked(&name) != name {
+            return Err(fail("a packed Parquet file; unpack it first (gunzip, zstd -d)".to_owned()));
+        }
         return Ok((parquet::read(path)?, sha256_of_file(path, &Silent).map_err(io)?));
     }
     let size = std::fs::metadata(path).map_err(io)?.len();
@@ -81,6 +88,7 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
     }
     let bytes = std::fs::read(path).map_err(io)?;
     let sha256 = sha256(&bytes);
+    let bytes = unpack(&name, bytes).map_err(|error| fail(format!("cannot be unpacked: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.utf8_error().valid_up_to();
         let line = e.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
@@ -89,18 +97,31 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
              example with iconv -t UTF-8"
         ))
     })?;
-    let option = |name: &str| dataset.kwargs.get(name).and_then(Value::as_str);
     let rows = match kind {
-        "jsonl" | "json" => json::read(&text, option("field")),
+        "jsonl" | "json" => json::read(&text, kwargs.field),
         "csv" | "tsv" => {
-            let given = option("delimiter").or(option("sep"));
-            let delimiter = given.unwrap_or(if kind == "tsv" { "\t" } else { "," });
-            let [delimiter] = delimiter.as_bytes() else {
-                return Err(fail(format!("the delimiter must be one byte, found {delimiter:?}")));
-            };
-            table::read(&text, *delimiter)
+            let delimiter = kwargs.delimiter.unwrap_or(if kind == "tsv" { b'\t' } else { b',' });
+            table::read(&text, delimiter, kwargs.column_names.as_deref())
         }
         other => return Err(fail(format!("files of the kind {other:?} cannot be read as data"))),
     };
     Ok((rows.map_err(|e| row_error(path, e))?, sha256))
+}
+
+/// The content of a file, which its ending says is packed or not.
+fn unpack(name: &str, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let reader: Box<dyn Read> = if name.ends_with(".gz") {
+        Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()))
+    } else if name.ends_with(".zst") {
+        Box::new(zstd::Decoder::new(bytes.as_slice())?)
+    } else {
+        return Ok(bytes);
+    };
+    let mut text = Vec::new();
+    reader.take(MAX_TEXT_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_TEXT_BYTES {
+        let message = format!("more than {MAX_TEXT_BYTES} bytes; use Parquet for large data");
+        return Err(std::io::Error::other(message));
+    }
+    Ok(text)
 }

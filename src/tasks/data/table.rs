@@ -14,14 +14,27 @@ const MISSING: [&str; 19] = [
     "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// Reads all rows of a text; `delimiter` is `,` or a tab or what the task file says.
+/// Reads all rows of a text; `delimiter` is `,` or a tab or what the task file says. With `column_names` the text has no
+/// header line.
 ///
 /// # Errors
 /// The row, from 0, and what was found.
-pub fn read(text: &str, delimiter: u8) -> Result<Vec<Document>, RowError> {
+pub fn read(text: &str, delimiter: u8, column_names: Option<&[&str]>) -> Result<Vec<Document>, RowError> {
     let text = text.trim_start_matches('\u{feff}');
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|e| (None, format!("header: {e}")))?.clone();
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(delimiter).has_headers(column_names.is_none());
+    let mut reader = builder.from_reader(text.as_bytes());
+    let first = reader.headers().map_err(|e| (None, format!("header: {e}")))?.clone();
+    let header = match column_names {
+        None => first,
+        Some(names) if names.len() == first.len() || first.is_empty() => {
+            csv::StringRecord::from(names.to_vec())
+        }
+        Some(names) => {
+            let (said, found) = (names.len(), first.len());
+            return Err((Some(0), format!("expected the {said} columns of column_names, found {found}")));
+        }
+    };
     let mut rows = Vec::new();
     for (row, record) in reader.records().enumerate() {
         rows.push(record.map_err(|e| (Some(row), e.to_string()))?);
@@ -89,7 +102,7 @@ mod tests {
     #[test]
     fn columns_are_typed() {
         let text = "q,i,g,f,b,m\n\"a, \"\"b\"\"\",1,1,1.5,True,\nNA,2,,2,False,\n";
-        let rows = read(text, b',').unwrap();
+        let rows = read(text, b',', None).unwrap();
         let shown: Vec<String> = rows.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
         assert_eq!(
             shown,
@@ -101,8 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_a_header_has_the_names_that_are_given() {
+        let rows = read("a,1\nb,2\n", b',', Some(&["q", "n"])).unwrap();
+        let shown: Vec<String> = rows.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
+        assert_eq!(shown, [r#"{"q":"a","n":1}"#, r#"{"q":"b","n":2}"#]);
+        let (row, message) = read("a,1\n", b',', Some(&["q"])).unwrap_err();
+        assert_eq!((row, message.as_str()), (Some(0), "expected the 1 columns of column_names, found 2"));
+    }
+
+    #[test]
     fn a_ragged_row_is_named() {
-        let (row, message) = read("a\tb\n1\t2\n3\n", b'\t').unwrap_err();
+        let (row, message) = read("a\tb\n1\t2\n3\n", b'\t', None).unwrap_err();
         assert_eq!(row, Some(1));
         assert!(message.contains("fields"), "{message}");
     }

@@ -1,4 +1,5 @@
 //! Task files: from a file and a few rows to requests, and what is refused.
 
 mod broken;
+mod data_files;
 mod preparing;
