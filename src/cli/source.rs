@@ -28,6 +28,11 @@ pub(crate) fn find_with(
         return Ok(LocatedModel { name: name_of(&path), card: None, path });
     }
     let registry = models::registry(global)?;
+    if let Some(card) = of_hub(name, &registry) {
+        let missing = || format!("{name}: no such file or folder, and not to be had from the hub");
+        let path = place(&card, &registry).with_context(missing)?;
+        return Ok(LocatedModel { name: card.id.clone(), path, card: Some(card) });
+    }
     let card = models::find(&registry, name)?;
     Ok(LocatedModel { name: card.id.clone(), path: place(card, &registry)?, card: Some(card.clone()) })
 }
@@ -37,14 +42,22 @@ pub(crate) fn tensors(model: &LocatedModel) -> anyhow::Result<Box<dyn TensorSour
     Ok(forms::open(&model.path)?.tensors)
 }
 
+/// The card of a repository that is named as on the hub: the registry's, if one has it as a source, else a new one.
+fn of_hub(name: &str, registry: &Registry) -> Option<Card> {
+    let made = Card::of_hub(name)?;
+    let has = |card: &&Card| card.sources.iter().any(|source| made.sources.contains(source));
+    Some(registry.cards().iter().find(has).cloned().unwrap_or(made))
+}
+
 /// The path, if the name is one; an error if it can only be one and does not exist.
 pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.exists() {
-        return Ok(Some(path));
+        return Ok(Some(hub::snapshot(&path)?.unwrap_or(path)));
     }
-    if name.contains(MAIN_SEPARATOR) || is_weights(&path) {
-        let expected = "expected a model of the registry (zoo list), a folder or a file of weights";
+    if is_weights(&path) || (name.contains(MAIN_SEPARATOR) && Card::of_hub(name).is_none()) {
+        let expected =
+            "expected a model of the registry (zoo list), org/name of the hub, a folder or a file of weights";
         bail!(Usage(format!("{name}: no such file or folder; {expected}")));
     }
     Ok(None)

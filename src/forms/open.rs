@@ -10,7 +10,7 @@ use super::bloom_names::with_bloom_names;
 use super::model::{MAX_SIDECAR, Stated};
 use super::tied::with_embedding;
 use super::{FormError, GgufAsHf, HfModel, MetaAsHf, Sidecar, SidecarContent};
-use crate::base::fault::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, Refusal};
 use crate::base::recognise::{dangling, is_apple_double};
 use crate::config::{ConfigError, ModelConfig, hf};
 use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
@@ -94,8 +94,17 @@ pub fn open(path: &Path) -> Result<Opened, FormError> {
     if !path.is_dir() {
         return open_hf(path, parent(path));
     }
-    match only_gguf(path) {
-        Some(file) if !path.join(CONFIG_FILE).exists() => open_gguf(&file),
+    let ggufs = if path.join(CONFIG_FILE).exists() { Vec::new() } else { ggufs(path) };
+    match ggufs.as_slice() {
+        [] => open_hf(path, path),
+        [file] => open_gguf(file),
+        [first, ..] if is_part(first) => open_gguf(first),
+        [first, ..] if !weights::is_hf_layout(path) => {
+            let names: Vec<String> = ggufs.iter().map(|file| shown_name(file)).collect();
+            let found = format!("{}: {}", names.len(), names.join(", "));
+            let advice = format!("name one of them: {}", first.display());
+            Err(Refusal::new(path.display().to_string(), "one .gguf file", found, advice).into())
+        }
         _ => open_hf(path, path),
     }
 }
@@ -142,7 +151,13 @@ fn open_meta(folder: &Path) -> Result<Opened, FormError> {
 }
 
 fn open_gguf(path: &Path) -> Result<Opened, FormError> {
-    let model = GgufAsHf::new(GgufFile::open(path)?)?;
+    let file = GgufFile::open(path)?;
+    if let Ok(Some(parts @ 2..)) = file.metadata().unsigned("split.count") {
+        let found = format!("one of the {parts} parts of a split one");
+        let advice = "join them first: llama-gguf-split --merge FIRST_PART JOINED.gguf";
+        return Err(Refusal::new(path.display().to_string(), "a whole GGUF file", found, advice).into());
+    }
+    let model = GgufAsHf::new(file)?;
     Ok(Opened {
         path: path.to_owned(),
         config_name: path.display().to_string(),
@@ -261,11 +276,25 @@ fn parent(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The GGUF file of a folder that has exactly one.
-fn only_gguf(folder: &Path) -> Option<PathBuf> {
+/// The GGUF files of a folder, in order of their names.
+fn ggufs(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut ggufs = files.filter(|file| is_gguf(file) && !is_apple_double(file));
-    ggufs.next().filter(|_| ggufs.next().is_none())
+    let mut ggufs: Vec<PathBuf> = files.filter(|file| is_gguf(file) && !is_apple_double(file)).collect();
+    ggufs.sort();
+    ggufs
+}
+
+/// Whether a file is called like a part of a split one: `…-00001-of-00003.gguf`.
+fn is_part(file: &Path) -> bool {
+    let name = shown_name(file);
+    let mut parts = name.trim_end_matches(".gguf").rsplit('-');
+    let is_number =
+        |part: Option<&str>| part.is_some_and(|part| part.len() == 5 && part.parse::<u32>().is_ok());
+    is_number(parts.next()) && parts.next() == Some("of") && is_number(parts.next())
+}
+
+fn shown_name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn sidecars(folder: &Path) -> Vec<Sidecar> {

@@ -28,6 +28,7 @@ mod model;
 mod names;
 mod pip;
 mod select;
+mod snapshot;
 
 pub use config::{HubConfig, Token, zoo_home};
 pub use data_card::{DatasetCard, DatasetConfig};
@@ -35,3 +36,4 @@ pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_
 pub use error::HubError;
 pub use missing::Missing;
 pub use model::{Outlook, cached_model, cached_source, fetch_model, outlook, small_files};
+pub use snapshot::snapshot;

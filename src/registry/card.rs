@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Mapping;
 
+use super::checker::{is_repo, is_word};
 use super::recipe::Recipe;
 use super::{ArchitectureRecord, HubSource, Published, Reference, Release, ReleaseKind, Rule, Source};
 
@@ -87,6 +88,24 @@ pub struct Card {
 }
 
 impl Card {
+    /// A card for a repository of a hub that has none: `org/name`, or `org/name@revision`; `None` if the text is no
+    /// such name. What it does not say, the repository's own files do.
+    pub fn of_hub(text: &str) -> Option<Card> {
+        let (repo, revision) = text.split_once('@').unwrap_or((text, "main"));
+        let is_revision = revision.split('/').all(|part| is_word(part, "._-"));
+        if !repo.contains('/') || !is_repo(repo) || !is_revision {
+            return None;
+        }
+        let id = repo.to_lowercase().replace('/', "--");
+        let name = repo.rsplit('/').next().expect("a text has a last part");
+        let yaml = format!(
+            "{{id: {id:?}, name: {name:?}, family: hub, license: {:?}, release: {{kind: full}}, \
+             sources: [{{hub: {{repo: {repo:?}, revision: {revision:?}}}}}]}}",
+            format!("see the page of {repo} on the hub")
+        );
+        Some(serde_yaml::from_str(&yaml).expect("names of repositories are plain text"))
+    }
+
     /// All names by which it is found or thought of: its id, its other names, and its family.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [&self.id, &self.family].into_iter().chain(&self.aliases).map(String::as_str)
@@ -199,4 +218,27 @@ pub struct CardOrigin {
     pub file: String,
     /// The folder of a card on disk: `path:` sources start here. `None` if it is part of the binary.
     pub folder: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_of_the_hub_has_a_card() {
+        let source = |text: &str| match Card::of_hub(text)?.sources.as_slice() {
+            [Source::Hub(hub)] => Some((hub.repo.clone(), hub.revision.clone())),
+            _ => None,
+        };
+        let wanted = |repo: &str, revision: &str| Some((repo.to_owned(), revision.to_owned()));
+        assert_eq!(source("Org/My-Model"), wanted("Org/My-Model", "main"));
+        assert_eq!(source("o/n@v1.5"), wanted("o/n", "v1.5"));
+        assert_eq!(source("o/n@refs/pr/3"), wanted("o/n", "refs/pr/3"));
+        let card = Card::of_hub("Org/My-Model").unwrap();
+        assert_eq!((card.id.as_str(), card.name.as_str()), ("org--my-model", "My-Model"));
+        assert!(card.is_available() && card.to_bring().is_none());
+        for text in ["llama", "./models/x", "a/b/c", "../x", "/etc", "o/n@", "o/..", "~/m", "o/n@../x"] {
+            assert!(Card::of_hub(text).is_none(), "{text}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod respondent;
 mod rows;
 mod session;
 mod settings;
+mod shots;
 mod speeds;
 mod subject;
 mod submission;
@@ -115,6 +116,9 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
     plan::say_before_weights(&needs, &asked, options, world, &mut preparer)?;
     let all = here.into_iter().zip(&options.models).map(|(here, name)| here.map_or_else(|| open(name), Ok));
     let subjects: Vec<Subject> = all.collect::<Result<_, _>>()?;
+    for card in subjects.iter().filter_map(|subject| subject.card.as_ref()) {
+        shots::remarks(card, &suites, options).iter().for_each(|line| tracing::warn!("{line}"));
+    }
     let variants = variants::variants(&subjects, &asked, options, &mut preparer)?;
     if options.overlong == Overlong::Error {
         // Every model is looked at before the first one is computed.

@@ -37,6 +37,13 @@ pub struct LocatedModel {
 /// A folder's name, or a file's without its ending.
 pub fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // In the hub's own cache a folder is called after a commit.
+    let parts = full.components().filter_map(|part| part.as_os_str().to_str());
+    if let Some((_, name)) =
+        parts.filter_map(|part| part.strip_prefix("models--")?.rsplit_once("--")).next_back()
+    {
+        return name.to_owned();
+    }
     let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }

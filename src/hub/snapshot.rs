@@ -1,0 +1,64 @@
+//! Folders of the cache that other clients of the hub keep: `models--org--name`, with a folder for each commit under
+//! `snapshots` and the commits of branches under `refs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::HubError;
+
+/// The snapshot in a folder of such a cache: that of the branch `main`, else the only one; `None` for other folders.
+///
+/// # Errors
+/// A folder without a snapshot, or with several of which none is that of `main`.
+pub fn snapshot(folder: &Path) -> Result<Option<PathBuf>, HubError> {
+    let snapshots = folder.join("snapshots");
+    if !snapshots.is_dir() || folder.join("config.json").exists() {
+        return Ok(None);
+    }
+    if let Ok(commit) = fs::read_to_string(folder.join("refs/main")) {
+        let main = snapshots.join(commit.trim());
+        if !commit.trim().is_empty() && main.is_dir() {
+            return Ok(Some(main));
+        }
+    }
+    let entries = fs::read_dir(&snapshots).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    all.sort();
+    match all.as_slice() {
+        [only] => Ok(Some(only.clone())),
+        [] => Err(HubError::NoSource(format!(
+            "{}: a folder of the hub's cache without a snapshot; fetch the model again",
+            folder.display()
+        ))),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(HubError::NoSource(format!(
+                "{}: none of its snapshots is that of main; name one: {}",
+                folder.display(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_snapshot_of_main_is_taken_or_the_only_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("models--o--n");
+        assert!(snapshot(dir.path()).unwrap().is_none());
+        fs::create_dir_all(folder.join("snapshots")).unwrap();
+        assert!(snapshot(&folder).unwrap_err().to_string().contains("without a snapshot"));
+        fs::create_dir(folder.join("snapshots/aa")).unwrap();
+        assert_eq!(snapshot(&folder).unwrap(), Some(folder.join("snapshots/aa")));
+        fs::create_dir(folder.join("snapshots/bb")).unwrap();
+        let several = snapshot(&folder).unwrap_err().to_string();
+        assert!(several.contains("name one") && several.contains("snapshots/bb"), "{several}");
+        fs::create_dir(folder.join("refs")).unwrap();
+        fs::write(folder.join("refs/main"), "bb\n").unwrap();
+        assert_eq!(snapshot(&folder).unwrap(), Some(folder.join("snapshots/bb")));
+    }
+}
