@@ -42,20 +42,15 @@ struct Check {
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let Verb::Check(Check { files }) = &args.verb;
     let own = models::own_folder(global);
-    let mut faults = Registry::file_faults(files);
-    let mut registry = None;
-    if faults.is_empty() {
-        match Registry::check_files(files, own.as_deref()) {
-            Ok(all) => registry = Some(all),
-            Err(fault) => faults.push(fault),
+    let registry = match Registry::check_files(files, own.as_deref()) {
+        Ok(registry) => registry,
+        Err(faults) => {
+            for fault in &faults {
+                let cause = std::error::Error::source(fault);
+                eprintln!("{fault}{}", cause.map_or_else(String::new, |cause| format!(": {cause}")));
+            }
+            bail!("{} in {}", count(faults.len(), "fault"), count(files.len(), "file"));
         }
-    }
-    for fault in &faults {
-        let cause = std::error::Error::source(fault).map_or_else(String::new, |cause| format!(": {cause}"));
-        eprintln!("{fault}{cause}");
-    }
-    let Some(registry) = registry else {
-        bail!("{} of {} files failed the check", faults.len(), files.len());
     };
     let line = |file: &PathBuf| {
         let name = file.display().to_string();
@@ -65,6 +60,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     };
     models::deliver(&(files.iter().map(line).collect::<String>() + "all right\n"), None)
+}
+
+/// `1 fault`, `2 faults`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What stands after the checks, so that a slip in a number is seen.

@@ -1,5 +1,7 @@
 //! A file's text beside its values, so that an error about a value can name the line.
 
+use std::cell::RefCell;
+
 use super::RegistryError;
 use crate::base::digest::is_hex;
 use crate::base::yaml::FileError;
@@ -8,11 +10,18 @@ use crate::base::yaml::FileError;
 pub(super) struct Checker<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where faults are gathered, so that a check goes on behind one; `None` for checks that end at the first.
+    gathered: Option<&'a RefCell<Vec<RegistryError>>>,
 }
 
 impl<'a> Checker<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Checker { file, text }
+        Checker { file, text, gathered: None }
+    }
+
+    /// The same, gathering what [`require`](Self::require) finds.
+    pub(super) fn gathering(self, faults: &'a RefCell<Vec<RegistryError>>) -> Self {
+        Checker { gathered: Some(faults), ..self }
     }
 
     /// The line of `key` whose text also has `value`; else, where `key` opens a list or map, the line of
@@ -42,7 +51,7 @@ impl<'a> Checker<'a> {
         block.find(|(_, line)| !value.is_empty() && line.contains(value)).map_or(first, |(at, _)| at) + 1
     }
 
-    /// An error about `field`, a dotted path, unless `ok`.
+    /// An error about `field`, a dotted path, unless `ok`; kept, where faults are gathered.
     pub(super) fn require(
         &self,
         ok: bool,
@@ -50,7 +59,14 @@ impl<'a> Checker<'a> {
         expected: impl Into<String>,
         found: &str,
     ) -> Result<(), RegistryError> {
-        if ok { Ok(()) } else { Err(self.wrong(field, expected, found)) }
+        match self.gathered {
+            _ if ok => Ok(()),
+            Some(gathered) => {
+                gathered.borrow_mut().push(self.wrong(field, expected, found));
+                Ok(())
+            }
+            None => Err(self.wrong(field, expected, found)),
+        }
     }
 
     /// An error about `field`, a dotted path.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::error::Faults;
 use super::load::Loaded;
 use super::{
     ArchitectureRecord, Card, Reference, RegistryError, Release, ReleaseKind, TokenizerRecord, VocabularyRule,
@@ -30,14 +31,23 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Checks all cards and tokenizers against each other.
-    pub fn check(&self) -> Result<(), RegistryError> {
+    /// Checks all cards and tokenizers against each other: the faults of each.
+    pub fn check(&self) -> Result<(), Faults> {
         let ids = self.cards.iter().filter(|(name, card)| **name == card.value.id);
         let cards: Vec<&Loaded<Card>> = ids.map(|(_, card)| *card).collect();
-        self.tokenizers.values().try_for_each(|tokenizer| self.tokenizer(tokenizer))?;
-        cards.iter().try_for_each(|card| self.references(card))?;
-        cards.iter().try_for_each(|card| self.ancestors(card))?;
-        cards.iter().try_for_each(|card| self.network(card))
+        let tokenizers = self.tokenizers.values().map(|tokenizer| self.tokenizer(tokenizer));
+        let references = cards.iter().map(|card| self.references(card));
+        let faults: Vec<RegistryError> = tokenizers.chain(references).filter_map(Result::err).collect();
+        // What follows names is checked where all of them lead somewhere.
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        let faults: Vec<RegistryError> = cards.iter().filter_map(|card| self.ancestors(card).err()).collect();
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        let faults: Vec<RegistryError> = cards.iter().filter_map(|card| self.network(card).err()).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
     }
 
     fn tokenizer(&self, loaded: &Loaded<TokenizerRecord>) -> Result<(), RegistryError> {

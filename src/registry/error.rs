@@ -33,6 +33,23 @@ pub enum RegistryError {
     },
 }
 
+/// Everything that is wrong with a registry, as far as one check sees; at least one fault.
+#[derive(Debug)]
+pub(super) struct Faults(pub Vec<RegistryError>);
+
+impl From<RegistryError> for Faults {
+    fn from(fault: RegistryError) -> Faults {
+        Faults(vec![fault])
+    }
+}
+
+impl Faults {
+    /// The first one.
+    pub fn first(mut self) -> RegistryError {
+        self.0.swap_remove(0)
+    }
+}
+
 /// No card of that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no model named {name:?} in the registry{}; `zoo list` shows all of them", nearest_words(.nearest))]

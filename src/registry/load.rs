@@ -1,6 +1,7 @@
 //! Cards and records from text: the embedded files and the files of a user's folder.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -25,6 +26,14 @@ impl<T> Loaded<T> {
     /// For errors about it.
     pub fn checker(&self) -> Checker<'_> {
         Checker::new(&self.file, &self.text)
+    }
+
+    /// The same, gathering faults if they are to be.
+    pub fn checker_with<'a>(&'a self, gathered: Gathered<'a>) -> Checker<'a> {
+        match gathered {
+            Some(gathered) => self.checker().gathering(gathered),
+            None => self.checker(),
+        }
     }
 }
 
@@ -69,34 +78,57 @@ impl Kind {
 
 /// Reads and checks one file.
 pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: CardOrigin) -> Result<Item, RegistryError> {
+    checked(kind, text, origin, None)
+}
+
+/// Everything that is wrong with one file by itself; a text that cannot be read has one fault.
+pub(super) fn faults(kind: Kind, path: &Path) -> Vec<RegistryError> {
+    let gathered = RefCell::new(Vec::new());
+    let last = file_with(kind, path, Some(&gathered)).err();
+    gathered.into_inner().into_iter().chain(last).collect()
+}
+
+/// Where faults are gathered, if they are.
+type Gathered<'a> = Option<&'a RefCell<Vec<RegistryError>>>;
+
+fn checked(
+    kind: Kind,
+    text: Cow<'static, str>,
+    origin: CardOrigin,
+    gathered: Gathered<'_>,
+) -> Result<Item, RegistryError> {
     let name = yaml::stem(&origin.file).to_owned();
     Ok(match kind {
-        Kind::Card => Item::Card(Box::new(card(text, origin)?)),
+        Kind::Card => Item::Card(Box::new(card(text, origin, gathered)?)),
         Kind::Architecture => {
             let mut loaded: Loaded<ArchitectureRecord> = read(text, origin.file)?;
             loaded.value.name = name;
-            records::architecture(&loaded.checker(), "", &loaded.value)?;
+            records::architecture(&loaded.checker_with(gathered), "", &loaded.value)?;
             Item::Architecture(Box::new(loaded))
         }
         Kind::Tokenizer => {
             let mut loaded: Loaded<TokenizerRecord> = read(text, origin.file)?;
             loaded.value.name = name;
-            records::tokenizer(&loaded.checker(), &loaded.value)?;
+            records::tokenizer(&loaded.checker_with(gathered), &loaded.value)?;
             Item::Tokenizer(Box::new(loaded))
         }
         Kind::Recipe => {
             let loaded: Loaded<Recipe> = read(text, origin.file)?;
-            recipe::check::file(&loaded.checker(), &loaded.file, &loaded.value)?;
+            recipe::check::file(&loaded.checker_with(gathered), &loaded.file, &loaded.value)?;
             Item::Recipe(Box::new(loaded))
         }
     })
 }
 
 /// Reads and checks one card.
-pub(super) fn card(text: Cow<'static, str>, origin: CardOrigin) -> Result<Loaded<Card>, RegistryError> {
+pub(super) fn card(
+    text: Cow<'static, str>,
+    origin: CardOrigin,
+    gathered: Gathered<'_>,
+) -> Result<Loaded<Card>, RegistryError> {
     let mut loaded: Loaded<Card> = read(text, origin.file.clone())?;
     loaded.value.origin = origin;
-    validate::card(&loaded.checker(), &loaded.value)?;
+    validate::card(&loaded.checker_with(gathered), &loaded.value)?;
     Ok(loaded)
 }
 
@@ -180,9 +212,13 @@ pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, 
 
 /// One file on disk.
 pub(super) fn file(kind: Kind, path: &Path) -> Result<Item, RegistryError> {
+    file_with(kind, path, None)
+}
+
+fn file_with(kind: Kind, path: &Path, gathered: Gathered<'_>) -> Result<Item, RegistryError> {
     let text = yaml::read_text(path, MAX_BYTES)?;
     let folder = path.parent().map(Path::to_owned);
-    parse(kind, Cow::Owned(text), CardOrigin { file: path.display().to_string(), folder })
+    checked(kind, Cow::Owned(text), CardOrigin { file: path.display().to_string(), folder }, gathered)
 }
 
 #[cfg(test)]
@@ -207,7 +243,7 @@ sources:
 
     fn error(text: &str) -> RegistryError {
         let origin = CardOrigin { file: "own/tiny.yaml".to_owned(), folder: None };
-        match card(text.to_owned().into(), origin) {
+        match card(text.to_owned().into(), origin, None) {
             Ok(loaded) => panic!("accepted: {:?}", loaded.value),
             Err(error) => error,
         }
@@ -215,7 +251,7 @@ sources:
 
     #[test]
     fn a_minimal_card_has_the_defaults() {
-        let card = card(CARD.into(), CardOrigin::default()).unwrap().value;
+        let card = card(CARD.into(), CardOrigin::default(), None).unwrap().value;
         assert_eq!(card.sources.len(), 1);
         assert_eq!(card.sources[0].to_string(), "hub repository org/tiny");
         assert_eq!(card.parameters, None);
@@ -239,6 +275,21 @@ sources:
             message.ends_with("own.yaml:3: eos: expected an id below vocab_size (300), found \"300\""),
             "{message}"
         );
+    }
+
+    #[test]
+    fn all_faults_of_a_file_are_gathered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yaml");
+        let text = CARD.replace("id: tiny", "id: Tiny").replace("org/tiny", "org/../tiny");
+        fs::write(&path, format!("{text}context: 0\nlanguages: [xx, qq]\n")).unwrap();
+        let said: Vec<String> = faults(Kind::Card, &path).iter().map(ToString::to_string).collect();
+        for field in ["1: id:", "7: sources.hub.repo:", "8: context:", "9: languages:"] {
+            assert!(said.iter().any(|line| line.contains(field)), "{field} in {said:?}");
+        }
+        assert_eq!(said.len(), 5, "{said:?}");
+        fs::write(&path, CARD).unwrap();
+        assert!(faults(Kind::Card, &path).is_empty());
     }
 
     #[test]

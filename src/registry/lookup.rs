@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::cross::Names;
+use super::error::Faults;
 use super::load::{self, Item, Kind, Loaded};
 use super::recipe::Recipe;
 use super::{
@@ -38,20 +39,28 @@ impl Registry {
     /// taken twice (also a user's card that takes an embedded one's name), a name that leads nowhere, a
     /// model that is its own ancestor, numbers of parameters or of tokens that do not agree.
     pub fn load(user_dir: Option<&Path>) -> Result<Self, RegistryError> {
-        Self::load_with(Vec::new(), user_dir)
+        Self::load_with(Vec::new(), user_dir).map_err(Faults::first)
     }
 
     /// Loads the registry with these files in it, each in the place of the card or record of its name:
     /// what `zoo card check` does with a file before it is put into a folder. Files in a folder named
     /// `architectures`, `tokenizers` or `recipes` are records, others are cards.
-    pub fn check_files(files: &[PathBuf], user_dir: Option<&Path>) -> Result<Self, RegistryError> {
-        let checked: Vec<Item> =
-            files.iter().map(|path| load::file(Kind::of_file(path), path)).collect::<Result<_, _>>()?;
-        Self::load_with(checked, user_dir)
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, with each by itself and then with all of them together.
+    pub fn check_files(files: &[PathBuf], user_dir: Option<&Path>) -> Result<Self, Vec<RegistryError>> {
+        let faults = Self::file_faults(files);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let read = |path: &PathBuf| load::file(Kind::of_file(path), path);
+        let checked =
+            files.iter().map(read).collect::<Result<Vec<Item>, _>>().map_err(|fault| vec![fault])?;
+        Self::load_with(checked, user_dir).map_err(|Faults(faults)| faults)
     }
 
     /// The embedded files and those of `user_dir`, with these items in the place of those of their names.
-    fn load_with(checked: Vec<Item>, user_dir: Option<&Path>) -> Result<Self, RegistryError> {
+    fn load_with(checked: Vec<Item>, user_dir: Option<&Path>) -> Result<Self, Faults> {
         let mut items = load::embedded()?;
         let own = user_dir.map_or_else(|| Ok(Vec::new()), load::folder)?;
         let (recipes, others) = own.into_iter().partition(|item| matches!(item, Item::Recipe(_)));
@@ -61,12 +70,12 @@ impl Registry {
         Self::from_items(items, &load::prompt_names(user_dir)?)
     }
 
-    /// What is wrong with each of these files by itself.
+    /// Everything that is wrong with each of these files by itself.
     pub fn file_faults(files: &[PathBuf]) -> Vec<RegistryError> {
-        files.iter().filter_map(|path| load::file(Kind::of_file(path), path).err()).collect()
+        files.iter().flat_map(|path| load::faults(Kind::of_file(path), path)).collect()
     }
 
-    fn from_items(items: Vec<Item>, prompts: &BTreeSet<String>) -> Result<Self, RegistryError> {
+    fn from_items(items: Vec<Item>, prompts: &BTreeSet<String>) -> Result<Self, Faults> {
         let (mut cards, mut architectures, mut tokenizers, mut recipes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for item in items {
@@ -91,7 +100,7 @@ impl Registry {
                 if let Some(other) = names.cards.insert(name.clone(), loaded) {
                     let line = loaded.checker().line(field, stated);
                     let (file, other) = (loaded.file.clone(), other.file.clone());
-                    return Err(RegistryError::Duplicate { file, line, name, other });
+                    return Err(RegistryError::Duplicate { file, line, name, other }.into());
                 }
             }
         }
@@ -274,7 +283,7 @@ mod tests {
         assert!(!registry.cards().is_empty());
         for card in registry.cards() {
             let text = serde_yaml::to_string(card).unwrap();
-            let again = load::card(text.into(), card.origin.clone()).unwrap().value;
+            let again = load::card(text.into(), card.origin.clone(), None).unwrap().value;
             assert_eq!(&again, card);
             assert!(std::ptr::eq(registry.find(&card.id).unwrap(), card));
         }
@@ -306,11 +315,11 @@ mod tests {
     #[test]
     fn a_name_taken_twice_is_an_error_with_both_files() {
         let twice = [card("one", "uno", ""), card("two", "UNO", "")];
-        let error = Registry::from_items(twice.into(), &BTreeSet::new()).unwrap_err().to_string();
+        let error = Registry::from_items(twice.into(), &BTreeSet::new()).unwrap_err().first().to_string();
         assert_eq!(error, "two.yaml:3: the name \"uno\" is already taken by one.yaml; rename one of the two");
         let twice = [card("one", "", ""), card("two", "one", "")];
         assert!(matches!(
-            Registry::from_items(twice.into(), &BTreeSet::new()),
+            Registry::from_items(twice.into(), &BTreeSet::new()).map_err(Faults::first),
             Err(RegistryError::Duplicate { .. })
         ));
     }
@@ -319,6 +328,7 @@ mod tests {
     fn a_base_must_be_a_card() {
         let error = Registry::from_items(vec![card("one", "", "base: zero\n")], &BTreeSet::new())
             .unwrap_err()
+            .first()
             .to_string();
         assert_eq!(error, "one.yaml:7: base: expected the id of another card, found \"zero\"");
         assert!(

@@ -153,7 +153,7 @@ stages:
             "id: own\nname: Own\nfamily: llama\nlicense: MIT\nrelease: {{kind: full, format: gguf}}\n{extra}"
         );
         let origin = CardOrigin { file: "own.yaml".to_owned(), folder: None };
-        load::card(text.into(), origin).unwrap()
+        load::card(text.into(), origin, None).unwrap()
     }
 
     fn recipe(extra: &str) -> Result<Recipe, String> {

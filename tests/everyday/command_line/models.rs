@@ -186,7 +186,7 @@ fn cards_are_checked_before_they_go_into_a_folder() {
     let (code, out, err) = run(home.path(), "http://127.0.0.1:9", &["card", "check", file]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("tiny.yaml:4: base: expected the id of another card, found \"llama-8b\""), "{err}");
-    assert!(err.contains("1 of 1 files failed the check"), "{err}");
+    assert!(err.contains("1 fault in 1 file"), "{err}");
     let (code, ..) = run(home.path(), "http://127.0.0.1:9", &["card", "check"]);
     assert_eq!(code, 2);
 }

@@ -35,7 +35,7 @@ fn check(files: &[(&str, String)]) -> Result<(), RegistryError> {
             path
         })
         .collect();
-    Registry::check_files(&paths, None).map(|_| ())
+    Registry::check_files(&paths, None).map(|_| ()).map_err(|mut faults| faults.swap_remove(0))
 }
 
 /// The ways to every value of a tree: keys and positions.
