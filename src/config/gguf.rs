@@ -343,7 +343,8 @@ mod tests {
         m.0.insert("llama.rope.freq_base".into(), Value::Float(5e5));
         let factors = rule.factors(5e5, 64).unwrap();
         assert_eq!(read(&m, &tensors(&[]), Some(&factors), "x").unwrap().rope_scaling, rule);
-        let error = read(&m, &tensors(&[]), Some(&[2.0; 32]), "x").unwrap_err().to_string();
+        let odd: Vec<f32> = (0..32).map(|i| if i % 2 == 0 { 2.0 } else { 1.0 }).collect();
+        let error = read(&m, &tensors(&[]), Some(&odd), "x").unwrap_err().to_string();
         assert!(error.contains("rope_freqs.weight") && error.contains("32 other factors"), "{error}");
         m.0.insert("llama.rope.scaling.factor".into(), Value::Float(4.0));
         assert!(read(&m, &tensors(&[]), Some(&factors), "x").is_err(), "two scalings at once");

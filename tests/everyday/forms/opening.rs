@@ -366,3 +366,19 @@ fn a_padding_token_more_than_rows_is_a_note_in_a_model_and_in_an_adapter() {
         assert!(text.contains(words), "{text}");
     }
 }
+
+#[test]
+fn a_llama3_scaling_of_any_context_comes_back_from_zoos_own_gguf() {
+    let folder = tiny();
+    let rule = json!({"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 1024});
+    set_config(folder.path(), json!({"rope_scaling": rule}));
+    let gguf = folder.path().join("m.gguf");
+    let (code, _, said) = run("convert", folder.path(), &["--out", gguf.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    let (passes, report) = verified(&gguf);
+    assert!(passes, "{report}");
+    let out = folder.path().join("back");
+    let (code, _, said) = run("convert", &gguf, &["--out", out.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+}
