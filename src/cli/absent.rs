@@ -25,9 +25,9 @@ pub fn look(
         return Ok(None);
     }
     let registry = models::registry(global)?;
-    let card = models::find(&registry, name)?;
-    let given = given(card, &registry)?;
-    let model = of_card(card, &registry, &given, config, global)?;
+    let card = models::find_or_make(&registry, name)?;
+    let given = given(&card, &registry)?;
+    let model = of_card(&card, &registry, &given, config, global)?;
     Ok(model.map(|model| AbsentModel { asked: name.to_owned(), ..model }))
 }
 

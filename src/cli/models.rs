@@ -1,5 +1,6 @@
 //! Finding the model that a command line names: what `list`, `show`, `pull` and `eval` share.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,14 @@ pub(crate) fn find<'r>(registry: &'r Registry, name: &str) -> anyhow::Result<&'r
     registry.find(name).map_err(|error| Usage(error.to_string()).into())
 }
 
+/// The card of a name, or of a repository that is named as on the hub (`org/name@revision`): the registry's, if one has it
+/// as a source, else a new one.
+pub(crate) fn find_or_make<'r>(registry: &'r Registry, name: &str) -> anyhow::Result<Cow<'r, Card>> {
+    let Some(made) = Card::of_hub(name) else { return find(registry, name).map(Cow::Borrowed) };
+    let has = |card: &&Card| card.sources.iter().any(|source| made.sources.contains(source));
+    Ok(registry.cards().iter().find(has).map_or_else(|| Cow::Owned(made.clone()), Cow::Borrowed))
+}
+
 /// A remark on stderr, unless `--quiet`.
 pub(crate) fn note(global: &Global, text: &str) {
     if !global.quiet {
@@ -53,6 +62,17 @@ pub(crate) fn note(global: &Global, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_hub_are_cards_too() {
+        let registry = Registry::load(None).unwrap();
+        let id = |name: &str| find_or_make(&registry, name).map(|card| card.id.clone());
+        assert_eq!(id("vicuna-13b-v1.5").unwrap(), "vicuna-13b-v1.5");
+        assert_eq!(id("lmsys/vicuna-13b-v1.5").unwrap(), "vicuna-13b-v1.5");
+        assert_eq!(id("lmsys/vicuna-13b-v1.5@abc").unwrap(), "lmsys--vicuna-13b-v1.5");
+        assert_eq!(id("zz/own").unwrap(), "zz--own");
+        assert!(id("no-such-model").is_err());
+    }
 
     #[test]
     fn a_folder_that_is_named_must_exist() {

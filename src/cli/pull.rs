@@ -8,7 +8,7 @@ use anyhow::bail;
 use super::exit::Usage;
 use super::{Global, absent, bar, models};
 use crate::hub::{HubConfig, cached_dataset, fetch_dataset};
-use crate::registry::Registry;
+use crate::registry::{Card, Registry};
 use crate::tasks::data::{HubData, hub_data};
 use crate::tasks::{Index, TaskError};
 
@@ -54,8 +54,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let paths = match thing {
             Thing::Suite(name) => suite(name, &index, &config, global)?,
             Thing::Model(name) => {
-                let card = models::find(&registry, name)?;
-                vec![absent::fetch_all(card, &registry, &config, global)]
+                let card = models::find_or_make(&registry, name)?;
+                vec![absent::fetch_all(&card, &registry, &config, global)]
             }
         };
         for paths in paths {
@@ -83,7 +83,7 @@ fn thing<'a>(name: &'a str, registry: &Registry, index: &Index) -> anyhow::Resul
     }
     // A suite that cannot be read is one too: its error is said when it is fetched.
     let is_suite = !matches!(index.choose(&[name.to_owned()]), Err(TaskError::UnknownSuite { .. }));
-    match (registry.card(name).is_some(), is_suite) {
+    match (registry.card(name).is_some() || Card::of_hub(name).is_some(), is_suite) {
         (true, false) => Ok(Thing::Model(name)),
         (false, true) => Ok(Thing::Suite(name)),
         (true, true) => {

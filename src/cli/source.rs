@@ -28,25 +28,21 @@ pub(crate) fn find_with(
         return Ok(LocatedModel { name: name_of(&path), card: None, path });
     }
     let registry = models::registry(global)?;
-    if let Some(card) = of_hub(name, &registry) {
-        let missing = || format!("{name}: no such file or folder, and not to be had from the hub");
-        let path = place(&card, &registry).with_context(missing)?;
-        return Ok(LocatedModel { name: card.id.clone(), path, card: Some(card) });
-    }
-    let card = models::find(&registry, name)?;
-    Ok(LocatedModel { name: card.id.clone(), path: place(card, &registry)?, card: Some(card.clone()) })
+    let card = models::find_or_make(&registry, name)?;
+    let path = match place(&card, &registry) {
+        Err(error) if name.contains('/') => {
+            return Err(
+                error.context(format!("{name}: no such file or folder, and not to be had from the hub"))
+            );
+        }
+        path => path?,
+    };
+    Ok(LocatedModel { name: card.id.clone(), path, card: Some(card.into_owned()) })
 }
 
 /// The tensors of a model under Hugging Face's names; nothing is read before it is asked for. A configuration is not needed.
 pub(crate) fn tensors(model: &LocatedModel) -> anyhow::Result<Box<dyn TensorSource>> {
     Ok(forms::open(&model.path)?.tensors)
-}
-
-/// The card of a repository that is named as on the hub: the registry's, if one has it as a source, else a new one.
-fn of_hub(name: &str, registry: &Registry) -> Option<Card> {
-    let made = Card::of_hub(name)?;
-    let has = |card: &&Card| card.sources.iter().any(|source| made.sources.contains(source));
-    Some(registry.cards().iter().find(has).cloned().unwrap_or(made))
 }
 
 /// The path, if the name is one; an error if it can only be one and does not exist.
