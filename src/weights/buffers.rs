@@ -53,7 +53,7 @@ pub fn is_buffer(info: &TensorInfo) -> bool {
     let ends = |end: &&str| {
         info.name.strip_suffix(*end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
-    BUFFERS.iter().any(|end| ends(end)) || info.shape.len() == MASK_AXES && MASKS.iter().any(|end| ends(end))
+    BUFFERS.iter().any(ends) || info.shape.len() == MASK_AXES && MASKS.iter().any(ends)
 }
 
 /// What stands before every name of `source` because the model was saved while a tool had wrapped it: the prefix, who put it
