@@ -1,10 +1,25 @@
 //! `zoo doctor`: what this machine can do, and whether the numerical libraries work on it.
 
+use super::config::{self, Config};
 use super::{Global, models};
 use crate::base::machine::{Memory, cpu_name, free_bytes};
-use crate::hub::{HubConfig, cached_model};
+use crate::hub::{HubConfig, cached_model, zoo_home};
 use crate::registry::Registry;
 use crate::report::numbers::{short_bytes, short_count};
+
+/// What the environment may say.
+const VARIABLES: [&str; 10] = [
+    "ZOO_HOME",
+    "ZOO_LOG",
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "NO_COLOR",
+    "RAYON_NUM_THREADS",
+    "XDG_CACHE_HOME",
+];
 
 /// Report what this machine can do.
 #[derive(Debug, clap::Args)]
@@ -25,6 +40,7 @@ pub fn run(_args: &Args, global: &Global) -> anyhow::Result<()> {
     let words = lapack.as_ref().map_or_else(|wrong| format!("WRONG: {wrong}"), |&fine| fine.to_owned());
     facts.push(("LAPACK", words));
     facts.extend(cache(&models::registry(global)?));
+    facts.extend(settings()?);
     let text: String = facts.iter().map(|(name, value)| format!("{name:<14}  {value}\n")).collect();
     models::deliver(&text, None)?;
     lapack.map(|_| ()).map_err(|wrong| anyhow::anyhow!("LAPACK gives wrong numbers: {wrong}"))
@@ -133,13 +149,30 @@ fn cache(registry: &Registry) -> Vec<(&'static str, String)> {
         .collect();
     let here = if here.is_empty() { "none (zoo pull MODEL fetches one)".to_owned() } else { here.join(", ") };
     let token = if config.token.is_some() { "with a token" } else { "without a token" };
-    let offline = if config.offline { ", offline (HF_HUB_OFFLINE)" } else { "" };
+    let offline = if config.offline { ", offline" } else { "" };
     vec![
         ("cache", format!("{home}{state}")),
         ("disk free", free),
         ("models here", here),
         ("hub", format!("{} {token}{offline}", config.endpoint)),
     ]
+}
+
+/// What is not as it is by itself, and where that was said.
+fn settings() -> anyhow::Result<Vec<(&'static str, String)>> {
+    let own = match (Config::load()?, zoo_home()) {
+        (Some(own), _) => own.describe(),
+        (None, Ok(home)) => format!("{} would be read (flags win)", home.join(config::FILE).display()),
+        (None, Err(_)) => "none".to_owned(),
+    };
+    let set = VARIABLES.iter().filter_map(|&name| Some((name, std::env::var_os(name)?)));
+    let set = set.map(|(name, value)| match name {
+        "HF_TOKEN" => name.to_owned(),
+        _ => format!("{name}={}", value.to_string_lossy()),
+    });
+    let set: Vec<String> = set.collect();
+    let set = if set.is_empty() { "sets nothing".to_owned() } else { set.join(" ") };
+    Ok(vec![("settings", own), ("environment", set)])
 }
 
 #[cfg(test)]

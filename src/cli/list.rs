@@ -1,13 +1,13 @@
-//! `zoo list`: the models of the registry, one line each, as many columns as the terminal has room for.
+//! `zoo list`: the models of the registry by family, one line each, as many columns as the terminal has room for.
 
 use super::filter::ModelFilter;
 use super::format::formats;
 use super::{Global, models};
 use crate::hub::{HubConfig, cached_model};
-use crate::registry::Card;
 use crate::registry::recipe::Recipe;
-use crate::report::numbers::short_count;
-use crate::report::table::{Cell, data, number, text};
+use crate::registry::{Card, Published};
+use crate::report::numbers::{digits, short_count};
+use crate::report::table::{Cell, data, number, people, text};
 use crate::report::{Format, Table, terminal_width};
 
 /// List the models.
@@ -41,6 +41,8 @@ struct ListedModel<'r> {
     method: String,
     /// Whether the weights are on this machine.
     local: bool,
+    /// About how much would be fetched.
+    fetch_bytes: Option<u64>,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -53,7 +55,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let is_local = |card: &Card| config.as_ref().is_some_and(|config| cached_model(card, config).is_some());
     let line = |card| {
         let methods = registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        ListedModel { card, method: methods.join(" "), local: is_local(card) }
+        let fetch_bytes = registry.bytes_to_fetch(card);
+        ListedModel { card, method: methods.join(" "), local: is_local(card), fetch_bytes }
     };
     let lines: Vec<ListedModel<'_>> =
         args.filter.select(&registry, is_local)?.into_iter().map(line).collect();
@@ -69,56 +72,97 @@ fn short_method(words: &str) -> String {
     words.replace("continued-pretraining", "continued").replace("long-context", "long")
 }
 
-/// A licence for a column: as many characters as the table has room for at 160 columns.
+/// A licence for a column: without what goes without saying, and as many characters as 80 columns have room for.
 fn short_license(text: &str) -> String {
-    const ROOM: usize = 26;
+    const ROOM: usize = 19;
+    let mut text = text.to_owned();
+    for (long, short) in [
+        (" (adapter)", ""),
+        (" (code)", ""),
+        (" (tag)", ""),
+        (" (difference and data)", ""),
+        (" terms", ""),
+        (" Community License", ""),
+        (" non-commercial licence", ""),
+        ("BigScience ", ""),
+        ("research only", "research"),
+        ("commercial use allowed", "commercial"),
+    ] {
+        text = text.replace(long, short);
+    }
     if text.chars().count() <= ROOM {
-        return text.to_owned();
+        return text;
     }
     let kept: String = text.chars().take(ROOM - 1).collect();
     format!("{}…", kept.trim_end_matches([' ', ',', '(']))
 }
 
-/// Two languages, and how many more there are.
+/// Two languages, or one and how many more there are.
 fn short_languages(words: &str) -> String {
     let all: Vec<&str> = words.split(' ').collect();
     match all.as_slice() {
-        [first, second, rest @ ..] if !rest.is_empty() => format!("{first} {second} +{}", rest.len()),
+        [first, _, rest @ ..] if !rest.is_empty() => format!("{first}+{}", rest.len() + 1),
         _ => words.to_owned(),
     }
 }
 
-/// What narrow terminals have no room for comes with more columns of text; programs have all of it.
+/// What remains to be fetched, in GB.
+fn to_fetch(line: &ListedModel<'_>) -> Cell {
+    let cell = Cell::from(line.fetch_bytes);
+    match line.fetch_bytes {
+        _ if line.local => cell.shown("here"),
+        Some(bytes) => cell.shown(format!("{:.1}", bytes as f64 / 1e9)),
+        None => cell.or_dash(),
+    }
+}
+
+/// A published score with its suite, whose name is short: `0.386 ceval`.
+fn scored(score: &Published) -> String {
+    let suite = score.suite.split('-').next().unwrap_or(&score.suite);
+    format!("{} {suite}", digits(score.value))
+}
+
+/// Families stand above their models; what narrow terminals have no room for comes with more columns of text; programs
+/// have all of it.
 fn table<'a>(lines: &'a [ListedModel<'a>]) -> Table<&'a ListedModel<'a>> {
+    let score = |line: &ListedModel<'a>| line.card.best_published();
     Table::of(lines)
         .column(text("id"), |line| &line.card.id)
-        .column(text("family").from_width(190), |line| &line.card.family)
-        .column(text("base").from_width(119), |line| Cell::from(line.card.base.as_ref()).or_dash())
-        .column(number("parameters").short("size"), |line| {
+        .column(text("family").section(), |line| &line.card.family)
+        .column(text("base").spare(6), |line| Cell::from(line.card.base.as_ref()).or_dash())
+        .column(number("parameters").short("size").spare(3), |line| {
             Cell::written(line.card.parameters, short_count).or_dash()
         })
-        .column(number("context").from_width(90), |line| Cell::from(line.card.context).or_dash())
-        .column(text("method").wraps(), |line| Cell::from(&line.method).short(short_method(&line.method)))
-        .column(text("release"), |line| line.card.release.kind.as_str())
-        .column(text("license").titled("licence").from_width(160), |line| {
+        .column(number("context").spare(7), |line| Cell::from(line.card.context).or_dash())
+        .column(text("method").spare(5), |line| Cell::from(&line.method).short(short_method(&line.method)))
+        .column(text("release").spare(4), |line| line.card.release.kind.as_str())
+        .column(text("license").titled("licence").spare(2), |line| {
             Cell::from(&line.card.license).short(short_license(&line.card.license))
         })
-        .column(text("languages").short("lang").from_width(131), |line| {
+        .column(text("languages").short("lang"), |line| {
             let languages = line.card.languages.join(" ");
             Cell::from(&languages).short(short_languages(&languages))
         })
         .column(data("available"), |line| line.card.is_available())
-        .column(text("local").titled("here").not_in_markdown(), |line| line.local)
+        .column(data("local"), |line| line.local)
+        .column(number("fetch_bytes").titled("GB"), to_fetch)
+        .column(people(text("published")).spare(1), |line| Cell::from(score(line).map(scored)).or_dash())
+        .column(data("published_suite"), |line| score(line).map(|score| score.suite.as_str()))
+        .column(data("published"), |line| score(line).map(|score| score.value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::registry::Registry;
+    use crate::report::table::NO_BOUND;
 
     fn lines(registry: &Registry) -> Vec<ListedModel<'_>> {
         let methods = |card| registry.recipe_of(card).map_or_else(Vec::new, Recipe::tags);
-        let line = |card| ListedModel { card, method: methods(card).join(" "), local: false };
+        let line = |card| {
+            let fetch_bytes = registry.bytes_to_fetch(card);
+            ListedModel { card, method: methods(card).join(" "), local: false, fetch_bytes }
+        };
         registry.cards().iter().map(line).collect()
     }
 
@@ -134,15 +178,20 @@ mod tests {
     fn every_model_has_one_line_that_fits() {
         let registry = Registry::load(None).unwrap();
         let lines = lines(&registry);
-        for width in [80, 100, 120, 160] {
+        let mut families: Vec<&str> = lines.iter().map(|line| line.card.family.as_str()).collect();
+        families.dedup();
+        for width in [60, 80, 100, 120, 160] {
             let text = table(&lines).text(width);
-            assert_eq!(text.lines().count(), 2 + lines.len(), "{width} columns:\n{text}");
+            assert_eq!(text.lines().count(), 2 + families.len() + lines.len(), "{width} columns:\n{text}");
             assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
             assert!(!text.contains('\u{1b}'));
         }
+        let narrow = table(&lines).text(40);
         for line in &lines {
-            let id = &line.card.id;
-            assert!(table(std::slice::from_ref(line)).text(60).contains(id), "{id}");
+            assert!(narrow.contains(&format!(" {} ", line.card.id)), "{narrow}");
+        }
+        for line in table(&lines).text(NO_BOUND).lines().skip(2) {
+            assert!(lines.iter().any(|own| line.contains(&own.card.family)), "{line}");
         }
     }
 
@@ -150,7 +199,8 @@ mod tests {
     fn markdown_escapes_its_own_marks() {
         let registry = Registry::load(None).unwrap();
         let card = Card { license: "a | b".to_owned(), ..registry.cards()[0].clone() };
-        let text = table(&[ListedModel { card: &card, method: String::new(), local: false }]).markdown();
+        let line = ListedModel { card: &card, method: String::new(), local: false, fetch_bytes: None };
+        let text = table(&[line]).markdown();
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("a \\| b"), "{text}");
     }

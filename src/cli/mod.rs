@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod absent;
 mod bench;
 pub(crate) mod build;
 mod card;
+mod completions;
+mod config;
 mod convert;
+mod defaults;
 mod diff;
 mod doctor;
 pub(crate) mod eval;
@@ -98,14 +101,37 @@ enum Verb {
     Verify(verify::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 /// Parses the command line, runs the verb and turns its end into an exit code:
 /// 0 done (a closed pipe included), 1 failed, 2 wrong usage, 130 stopped by a signal.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    exit::code(command_line().and_then(|cli| run(&cli)))
+}
+
+/// What was typed; where it says nothing, the run that is repeated and then the user's own settings have the word.
+fn command_line() -> anyhow::Result<Cli> {
+    let mut command = Cli::command();
+    if let Some(own) = config::Config::load()? {
+        own.take_effect();
+        command = defaults::apply(command, &own.defaults(), None);
+        command = defaults::apply(command, &own.defaults_of_eval(), Some("eval"));
+    }
+    let matches = command.clone().get_matches();
+    let repeated = eval::repeated_run(&matches)?;
+    let matches = match repeated {
+        Some(run) => defaults::apply(command, &run, Some("eval")).get_matches(),
+        None => matches,
+    };
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
     log::init(&cli.global);
-    let result = match &cli.verb {
+    match &cli.verb {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
@@ -123,6 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(args, &cli.global),
         Verb::Bench(args) => bench::run(args, &cli.global),
         Verb::Doctor(args) => doctor::run(args, &cli.global),
-    };
-    exit::code(result)
+        Verb::Completions(args) => completions::run(args, &cli.global),
+        Verb::Man(args) => completions::man(args, &cli.global),
+    }
 }

@@ -54,7 +54,7 @@ pub(crate) fn find_or_make<'r>(registry: &'r Registry, name: &str) -> anyhow::Re
 
 /// A remark on stderr, unless `--quiet`.
 pub(crate) fn note(global: &Global, text: &str) {
-    if !global.quiet {
+    if !global.quiet && !text.is_empty() {
         eprintln!("{text}");
     }
 }

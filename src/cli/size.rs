@@ -1,8 +1,19 @@
 //! Sizes of files and of memory on the command line.
 
 /// A size in bytes, written with a decimal unit (GB) or a binary one (GiB).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde_with::DeserializeFromStr)]
 pub struct ByteSize(pub u64);
+
+/// In the largest unit of which it is a whole number.
+impl std::fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units =
+            [(1 << 30, "GiB"), (1_000_000_000, "GB"), (1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB")];
+        let whole = units.into_iter().find(|(unit, _)| self.0.is_multiple_of(*unit));
+        let (unit, name) = whole.unwrap_or((1, "B"));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
 
 impl std::str::FromStr for ByteSize {
     type Err = String;
@@ -44,10 +55,13 @@ mod tests {
             ("7B", 7),
         ] {
             assert_eq!(read(text), Ok(ByteSize(bytes)), "{text}");
+            assert_eq!(read(&ByteSize(bytes).to_string()), Ok(ByteSize(bytes)), "{text}");
         }
         for text in ["", "GB", "0GB", "-1GB", "5 GB", "5GiBi", "1.5GB", "99999999999GB"] {
             assert!(read(text).unwrap_err().contains("500MB"), "{text}");
         }
+        let shown = [5_000_000_000, 8 << 30, 300 << 20, 7].map(|bytes| ByteSize(bytes).to_string());
+        assert_eq!(shown, ["5GB", "8GiB", "300MiB", "7B"]);
         assert_eq!(read("5GB"), Ok(ByteSize(SHARD_BYTES)), "the default of --shard-size");
     }
 }

@@ -3,7 +3,6 @@
 mod protocols;
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,9 +10,11 @@ use rayon::prelude::*;
 
 use super::format::formats;
 use super::{Global, models};
-use crate::report::table::{Cell, data, number, text};
+use crate::registry::{Card, Registry};
+use crate::report::numbers::digits;
+use crate::report::table::{Cell, data, number, people, text};
 use crate::report::{Format, Table, terminal_width};
-use crate::tasks::{DataStore, DatasetRef, Index, Suite, Task};
+use crate::tasks::{DataStore, DatasetRef, Index, KnownDataset, Suite, Task, known_dataset};
 
 /// List the suites.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,12 @@ struct ListedSuite {
     dataset: String,
     /// Where the data is: `yes`, `no`, `built in`, or how many tasks of how many have it.
     local: String,
+    /// Of its data; `unknown` if that is a user's own.
+    licenses: String,
+    /// Of its questions, the same.
+    languages: String,
+    /// The highest score that was published for a model of the registry, and which.
+    published: Option<(f64, String)>,
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -71,13 +78,15 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     let index = Index::load(&args.include_path)?;
     let data = DataStore::from_env(args.data_dir.as_deref());
-    let (lines, problems) = lines(&index, &data, args.all, args.filter.as_deref());
+    let (mut lines, problems) = lines(&index, &data, args.all, args.filter.as_deref());
+    let registry = models::registry(global)?;
+    for line in &mut lines {
+        line.published = best_published(&registry, &line.suite);
+    }
     for problem in index.problems().iter().map(ToString::to_string).chain(problems) {
         models::note(global, &problem);
     }
-    // Nothing is folded for a pipe, so that each suite stays one line.
-    let width = if io::stdout().is_terminal() { terminal_width() } else { usize::from(u16::MAX) };
-    models::deliver(&args.format.draw(&table(&lines), width), None)?;
+    models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
     if lines.is_empty()
         && let Some(filter) = &args.filter
     {
@@ -118,7 +127,10 @@ fn lines(
     let mut lines: Vec<ListedSuite> =
         suites.par_iter().map(|(kind, suite)| line(kind, suite, data)).collect();
     lines.retain(|line| filter.is_none_or(|text| line.suite.contains(text) || line.dataset.contains(text)));
-    lines.sort_by(|a, b| a.suite.cmp(&b.suite));
+    // By languages, those in one language first.
+    lines.sort_by_key(|line| {
+        (line.languages.matches(' ').count(), line.languages.clone(), line.suite.clone())
+    });
     (lines, problems)
 }
 
@@ -148,6 +160,12 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
         }
         seen.join(" ")
     };
+    let of_data = |value: &dyn Fn(&KnownDataset) -> Vec<String>| {
+        let known =
+            tasks.iter().map(|task| known_dataset(task.config.dataset_path.as_deref().unwrap_or_default()));
+        let words = known.flat_map(|known| known.map_or_else(|| vec!["unknown".to_owned()], value));
+        words.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
     ListedSuite {
         suite: suite.name().to_owned(),
         kind,
@@ -157,7 +175,18 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
         metrics: each(|task| task.config.metrics().into_iter().map(|metric| metric.name).collect()),
         dataset: each(|task| task.config.dataset_path.iter().cloned().collect()),
         local: local(&tasks, data),
+        licenses: of_data(&|known| vec![known.license.replace(' ', "-")]),
+        languages: of_data(&|known| known.languages.clone()),
+        published: None,
     }
+}
+
+fn best_published(registry: &Registry, suite: &str) -> Option<(f64, String)> {
+    let of_card = |card: &Card| {
+        let scores = card.published.iter().filter(|score| score.suite == suite);
+        scores.map(|score| score.value).max_by(f64::total_cmp).map(|value| (value, card.id.clone()))
+    };
+    registry.cards().iter().filter_map(of_card).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 /// Where the evaluated split of every task is.
@@ -185,18 +214,26 @@ fn short(words: &str) -> String {
     }
 }
 
-/// Long names of suites leave the metrics and the data sets at least 16 columns of text.
+/// Suites stand below their languages; what there is no room for is left out.
 fn table(lines: &[ListedSuite]) -> Table<&ListedSuite> {
     let few = |words: &String| Cell::from(words).short(short(words));
     Table::of(lines)
         .column(text("suite"), |line| &line.suite)
         .column(data("kind"), |line| line.kind)
-        .column(number("tasks"), |line| line.tasks)
-        .column(text("output_type").titled("type"), |line| few(&line.output_type))
-        .column(number("num_fewshot").titled("shots"), |line| few(&line.num_fewshot))
-        .column(text("metrics").wraps_from(16), |line| few(&line.metrics))
-        .column(text("dataset").titled("data").wraps_from(16), |line| few(&line.dataset))
-        .column(text("local"), |line| &line.local)
+        .column(number("tasks").spare(3), |line| line.tasks)
+        .column(text("output_type").titled("type").spare(5), |line| few(&line.output_type))
+        .column(number("num_fewshot").titled("shots").spare(2), |line| few(&line.num_fewshot))
+        .column(text("metrics").spare(4), |line| few(&line.metrics))
+        .column(text("dataset").titled("data").spare(6), |line| few(&line.dataset))
+        .column(text("local").titled("here"), |line| &line.local)
+        .column(text("license").titled("licence").spare(1), |line| few(&line.licenses))
+        .column(text("languages").section(), |line| &line.languages)
+        .column(people(text("best published")), |line| {
+            let words = line.published.as_ref().map(|(value, model)| format!("{} {model}", digits(*value)));
+            Cell::from(words).or_dash()
+        })
+        .column(data("published"), |line| line.published.as_ref().map(|(value, _)| *value))
+        .column(data("published_model"), |line| line.published.as_ref().map(|(_, model)| model.as_str()))
 }
 
 #[cfg(test)]

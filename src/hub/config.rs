@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -16,6 +17,13 @@ use super::HubError;
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// A token file larger than this is none.
 const MAX_TOKEN_BYTES: u64 = 4096;
+/// Whether the user's own settings forbid the network, whatever the environment says.
+static OFFLINE: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process uses nothing but what is cached.
+pub fn stay_offline() {
+    OFFLINE.store(true, Ordering::Relaxed);
+}
 
 /// A hub token. It never shows in `Debug` output and goes to the endpoint's own host only.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,9 +91,10 @@ impl HubConfig {
         })
     }
 
-    /// What the environment says.
+    /// What the environment and [`stay_offline`] say.
     pub fn from_env() -> Result<Self, HubError> {
-        Self::from_vars(&|name| std::env::var_os(name))
+        let config = Self::from_vars(&|name| std::env::var_os(name))?;
+        Ok(Self { offline: config.offline || OFFLINE.load(Ordering::Relaxed), ..config })
     }
 
     /// What an environment says in which `get` looks variables up. Empty ones count as unset.

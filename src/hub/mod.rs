@@ -30,7 +30,7 @@ mod pip;
 mod select;
 mod snapshot;
 
-pub use config::{HubConfig, Token, zoo_home};
+pub use config::{HubConfig, Token, stay_offline, zoo_home};
 pub use data_card::{DatasetCard, DatasetConfig};
 pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};
 pub use error::HubError;

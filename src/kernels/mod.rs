@@ -41,7 +41,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
@@ -136,7 +136,7 @@ pub enum Store {
 }
 
 /// What is multiplied. Sums are f32 in all of them, but for the exact integers inside a block.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Weights as they are stored, activations f32.

@@ -138,6 +138,10 @@ pub struct RunRecord {
     /// The options that decide what is asked, by name.
     #[serde(default)]
     pub options: RecordedOptions,
+    /// Further flags that a repetition needs, by name: models as they were called, where data was, how numbers were
+    /// computed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: RecordedOptions,
     /// The models, in the order in which they were named.
     pub models: Vec<ModelRecord>,
     /// The tasks.

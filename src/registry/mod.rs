@@ -8,6 +8,7 @@
 mod architecture;
 mod card;
 mod checker;
+mod choosing;
 mod cross;
 pub mod embedded;
 mod error;

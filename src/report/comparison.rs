@@ -100,7 +100,7 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
             let below = |mark: &str| format!("{}{task}", mark.repeat(*depth));
             Cell::from(task).shown(below("&nbsp;&nbsp;")).short(below("·\u{a0}"))
         })
-        .column(number("num_fewshot").titled("shots"), |row| row.first.num_fewshot)
+        .column(number("num_fewshot").titled("shots").spare(2), |row| row.first.num_fewshot)
         .column(people(text("metric")), |row| match row.first {
             Row { metric, filter, .. } if filter == "none" => Cell::from(metric),
             Row { metric, filter, .. } => {
@@ -109,7 +109,7 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
         })
         .column(data("metric"), |row| &row.first.metric)
         .column(data("filter"), |row| &row.first.filter)
-        .column(number("n"), |row| {
+        .column(number("n").spare(1), |row| {
             let n = Cell::from(row.first.n);
             match row.first.limited_to_part_of() {
                 Some(of) => n.shown(format!("{} of {of}", row.first.n)),

@@ -1,9 +1,13 @@
 //! Paragraphs and facts that keep to a width.
 
-/// The text in lines of at most `width` columns, each `indent` columns in; a word longer than that has a
+/// The longest line that reads well, however wide the terminal is.
+pub const LONGEST: usize = 100;
+
+/// The text in lines of at most `width` columns and of 100, each `indent` columns in; a word longer than that has a
 /// line of its own. Line breaks in the text count as spaces.
 pub fn paragraph(text: &str, indent: usize, width: usize) -> String {
     let margin = " ".repeat(indent);
+    let width = width.min(LONGEST);
     let mut out = String::new();
     let mut column = 0;
     for word in text.split_whitespace() {

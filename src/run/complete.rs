@@ -86,9 +86,17 @@ fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec
 
 /// The description of a complete run.
 pub fn read_record(folder: &Path) -> Result<RunRecord, RunError> {
-    let path = folder.join(RUN_FILE);
     let expected = || format!("{}: expected the folder of a finished run, with {RUN_FILE}", folder.display());
-    let text = yaml::read_text(&path, MAX_RUN_BYTES).during(expected)?;
+    parse_record(&folder.join(RUN_FILE), expected)
+}
+
+/// The description of a complete run in a file of any name.
+pub fn read_record_file(path: &Path) -> Result<RunRecord, RunError> {
+    parse_record(path, || format!("{}: expected the {RUN_FILE} of a finished run", path.display()))
+}
+
+fn parse_record(path: &Path, expected: impl FnOnce() -> String) -> Result<RunRecord, RunError> {
+    let text = yaml::read_text(path, MAX_RUN_BYTES).during(expected)?;
     let name = path.display().to_string();
     yaml::parse(&name, &text).during(|| format!("{name}: expected the description of a run"))
 }

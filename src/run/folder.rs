@@ -15,7 +15,7 @@ pub const RUN_FILE: &str = "run.yaml";
 /// The file that stands in its place until then: the settings of the run.
 const PARTIAL_FILE: &str = "run.partial.yaml";
 /// Its name afterwards.
-const SETTINGS_FILE: &str = "settings.yaml";
+pub const SETTINGS_FILE: &str = "settings.yaml";
 /// The largest of these that is read, in bytes; that of a large run has some hundred kilobytes.
 pub(super) const MAX_RUN_BYTES: u64 = 64 << 20;
 

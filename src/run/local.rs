@@ -159,6 +159,8 @@ impl Respondent for Local<'_> {
         let limits = subject.limits;
         let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
+        tracing::info!("{}: {} requests of {} tasks", subject.name, requests.len(), tasks.len());
+        subject.explain();
         let (mut ledger, reused) = self.ledger(&requests)?;
         let stop = self.stop;
         let _heeding = stop.heed();

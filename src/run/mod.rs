@@ -21,6 +21,7 @@ mod needs;
 mod options;
 mod outcome;
 mod plan;
+mod repeat;
 mod respondent;
 mod rows;
 mod session;
@@ -54,8 +55,9 @@ pub use answers::{WrittenAnswers, score_answers};
 pub use error::{RunError, Stopped};
 pub use forecast::{AskedForecast, Forecast, TaskForecast};
 pub use need::{Need, needs_table};
-pub use options::{Computing, Options, Places};
+pub use options::{Computing, Options, Places, Repeated};
 pub use plan::forecast;
+pub use repeat::{read_repeated, repeated_flags};
 pub use session::Finished;
 pub use speeds::{Figure, remember};
 pub use subject::{LocatedModel, name_of};
@@ -128,6 +130,9 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         }
     }
     let settings = settings(options, &subjects, &variants)?;
+    if let Some(then) = &options.repeats {
+        repeat::compare(then, &settings);
+    }
     let mut place = RunFolder::new(folder, settings, options.places.resume);
     for (at, (subject, variants)) in subjects.iter().zip(&variants).enumerate() {
         let turn = Turn { name: subject.name.clone(), number: at + 1, of: subjects.len() };

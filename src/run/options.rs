@@ -46,6 +46,21 @@ pub struct Options {
     /// How numbers are computed.
     #[serde(skip)]
     pub computing: Computing,
+    /// What else is recorded for a repetition: flags by name, with their values as they are typed.
+    #[serde(skip)]
+    pub flags: records::RecordedOptions,
+    /// The run that this one repeats.
+    #[serde(skip)]
+    pub repeats: Option<Repeated>,
+}
+
+/// A finished run that another one repeats.
+#[derive(Debug, Clone)]
+pub struct Repeated {
+    /// Its description.
+    pub record: records::RunRecord,
+    /// What its numbers depended on; `None` where its folder does not say.
+    pub settings: Option<records::RunSettings>,
 }
 
 /// Where things are read and written.

@@ -51,8 +51,6 @@ pub struct Finished {
     pub compared: Vec<Compared>,
     /// What stands below the table, in lines.
     pub note: String,
-    /// What is to be known of documents, for people who do not see the note.
-    pub findings: Vec<String>,
     /// Where its files are.
     pub folder: Option<PathBuf>,
     /// Set if nothing was done, because it was complete: since when.
@@ -215,17 +213,11 @@ impl<'a> Session<'a> {
             if place.is_none() {
                 folder::clear(folder)?;
             }
+            tracing::info!("writing tables and samples to {}", folder.display());
             note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
         }
         place.map_or(Ok(()), RunFolder::close)?;
-        Ok(Finished {
-            rows: self.rows,
-            compared: self.compared,
-            note,
-            findings: self.record.findings,
-            folder,
-            complete_since: None,
-        })
+        Ok(Finished { rows: self.rows, compared: self.compared, note, folder, complete_since: None })
     }
 
     /// Writes all files, the description last; gives lines about files to hand in.
@@ -293,6 +285,7 @@ pub fn new_record(options: &Options, started: Timestamp) -> Result<RunRecord, Ru
         threads: rayon::current_num_threads(),
         suites: options.suite.clone(),
         options: options.recorded()?,
+        flags: options.flags.clone(),
         models: Vec::new(),
         tasks: Vec::new(),
         graded: Vec::new(),

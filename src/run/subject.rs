@@ -18,6 +18,7 @@ use crate::kernels::{self, MatMul, Precision};
 use crate::model::{Checkpoint, Footprint, Network};
 use crate::records::{Identity, ModelSettings};
 use crate::registry::Card;
+use crate::report::numbers::short_bytes;
 use crate::store::Lock;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
@@ -160,6 +161,21 @@ impl Subject {
             arithmetic: Some(computing.arithmetic()),
             templates: None,
         })
+    }
+
+    /// Says how the model is run, and why so.
+    pub fn explain(&self) {
+        let Self { name, checkpoint, precision, matmul, limits, placement, .. } = self;
+        tracing::info!("{name}: {precision} arithmetic, weights of {}", checkpoint.path.display());
+        tracing::debug!(
+            "{name}: {matmul} products; contexts of at most {} tokens; layers {:?}: {} of {} that may be used; at most {} \
+             distinct tokens in a forward pass",
+            limits.max_length,
+            placement.residence,
+            short_bytes(placement.total),
+            short_bytes(self.memory_budget),
+            placement.wave_tokens
+        );
     }
 
     /// Reads the weights for products of a precision, until somebody asks for the end.

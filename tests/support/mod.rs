@@ -9,4 +9,5 @@ pub mod interrupted;
 pub mod killed;
 pub mod reference;
 pub mod shared;
+pub mod terminal;
 pub mod tiny;

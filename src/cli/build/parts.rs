@@ -18,7 +18,8 @@ use crate::run::name_of;
 pub struct Given {
     /// What it is called.
     pub name: String,
-    path: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 impl FromStr for Given {

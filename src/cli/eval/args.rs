@@ -25,6 +25,7 @@ Examples:
   zoo eval vicuna-13b-v0 --from llama-13b=/models/llama/13B --suite mmlu
   zoo eval smollm2-135m --suite mmlu --num-fewshot 5 --dry-run
   zoo eval smollm2-135m --suite mmlu --out reports/mmlu --resume
+  zoo eval --config reports/mmlu --out reports/mmlu-again
   zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
   zoo eval ./llama-13b --suite mmlu --memory 4GiB
   zoo eval smollm2-135m --suite mmlu --precision int8 --against exact
@@ -41,18 +42,21 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Models: names of the registry (zoo list), folders in Hugging Face's layout, or .gguf files
-    #[arg(required = true, value_name = "MODEL")]
+    #[arg(required_unless_present = "config", value_name = "MODEL")]
     pub models: Vec<String>,
     /// Suites, groups or single tasks (zoo suites), separated by commas
     #[arg(
         short,
         long,
-        required = true,
+        required_unless_present = "config",
         value_delimiter = ',',
         visible_alias = "tasks",
         value_name = "SUITE"
     )]
     pub suite: Vec<String>,
+    /// Repeat a finished run: its folder or run.yaml says the models, suites and flags that are not given here
+    #[arg(long, value_name = "RUN")]
+    pub config: Option<PathBuf>,
     /// Few-shot examples before each question [default: what the task file says]
     #[arg(short = 'f', long, alias = "num_fewshot", value_name = "N")]
     pub num_fewshot: Option<usize>,
@@ -227,6 +231,7 @@ impl Args {
                 layers: self.layers,
                 matmul: self.matmul.clone(),
             },
+            ..Options::default()
         }
     }
 }

@@ -4,21 +4,27 @@ mod args;
 mod foreign;
 mod interrupted;
 mod print;
+mod repeat;
 
 use anyhow::Context;
 
 use super::supply::Supply;
 use super::{Global, forecast};
 use crate::base::stop::Stop;
-use crate::run;
+use crate::run::{self, Options, read_repeated};
 
 pub use args::Args;
 pub(super) use args::{at_least_one, parse_limit};
 pub(super) use print::{Shown, print};
+pub(super) use repeat::repeated_run;
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     set_threads(args.threads)?;
-    let options = args.options(global);
+    let options = Options {
+        flags: repeat::flags(args)?,
+        repeats: args.config.as_deref().map(read_repeated).transpose()?,
+        ..args.options(global)
+    };
     let stop = Stop::default();
     let supply = Supply {
         models: &args.models,

@@ -1,6 +1,4 @@
-//! A run that is done, on stdout.
-
-use std::io::{IsTerminal, Write};
+//! A run that is done: its tables on stdout, notes on stderr.
 
 use crate::cli::format::formats;
 use crate::cli::{Global, models};
@@ -23,39 +21,26 @@ pub struct Shown {
     pub all_tasks: bool,
 }
 
-/// Prints the tables, and says where the files of the run are.
+/// Prints the tables on stdout; what the run took, what is to be known of documents and where the files are goes to stderr.
 pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()> {
-    let Finished { rows, compared, note, findings, folder, complete_since } = run;
-    if let (Some(since), Some(folder)) = (complete_since, folder) {
-        models::note(global, &format!("{}: this run is complete, since {since}", folder.display()));
-    }
-    // Where stdout is data, what is to be known goes to stderr.
-    if shown.format != Format::Table {
-        for line in findings {
-            tracing::warn!("{line}");
-        }
-    }
-    let text = match shown.format {
-        Format::Table if rows.is_empty() => note.clone(),
-        Format::Table => terminal_table(rows, terminal_width(), shown.all_tasks) + "\n" + note,
+    let Finished { rows, compared, note, folder, complete_since } = run;
+    let width = terminal_width();
+    let mut text = match shown.format {
+        Format::Table if rows.is_empty() => String::new(),
+        Format::Table => terminal_table(rows, width, shown.all_tasks),
         Format::Md => comparison_markdown(rows),
-        format => format.draw(&results(rows), terminal_width()),
+        format => format.draw(&results(rows), width),
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if let Some(folder) = folder.as_ref().filter(|_| !global.quiet) {
-        let results = folder.join("results.csv");
-        let place = results.display();
-        // Beside the table where a person reads it, on stderr where stdout is data.
-        if shown.format == Format::Table {
-            writeln!(out, "results: {place}")?;
-        } else if std::io::stderr().is_terminal() {
-            out.flush()?;
-            eprintln!("results: {place}");
-        }
-    }
     if shown.format == Format::Table && !compared.is_empty() {
-        write!(out, "\n{}", compared_table(compared).text(terminal_width()))?;
+        text += &format!("\n{}", compared_table(compared).text(width));
     }
-    Ok(out.flush()?)
+    models::deliver(&text, None)?;
+    models::note(global, note.trim_end());
+    if let Some(folder) = folder {
+        if let Some(since) = complete_since {
+            models::note(global, &format!("{}: this run is complete, since {since}", folder.display()));
+        }
+        models::note(global, &format!("results: {}", folder.join("results.csv").display()));
+    }
+    Ok(())
 }

@@ -227,7 +227,7 @@ impl Page<'_> {
                 let memory = score.src.as_deref().is_some_and(from_memory);
                 format!("{}{protocol}{}", score.source, if memory { " (from memory)" } else { "" })
             });
-        indented(&table.text(self.width.saturating_sub(1)), 1)
+        table.text(self.width)
     }
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
@@ -304,7 +304,9 @@ mod tests {
             let page = Page { registry, templates, tokenizer: None, place: &|_| None, width };
             for card in registry.cards() {
                 let text = page.text(card);
-                for line in text.lines() {
+                // Names of suites are not broken: their table may be wider.
+                let table = page.scores(card);
+                for line in text.lines().filter(|line| !table.contains(line)) {
                     let fixed = line.contains("sha256") || line.contains(".gguf");
                     let length = line.chars().count();
                     assert!(length <= width || fixed, "{}: {length} columns: {line}", card.id);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::prompts::chat_template::{ChatTemplates, compare};
 use crate::prompts::{self, PromptTemplates, RenderedSample};
 use crate::registry::Card;
-use crate::report::words::{fact, paragraph};
+use crate::report::words::{LONGEST, fact, paragraph};
 use crate::tokenizer::{SpecialNames, Tokenizer};
 
 /// Template, sample, tokens and stop rules; nothing for a card that names no template.
@@ -98,7 +98,7 @@ fn show(sample: &RenderedSample, trouble: Option<String>, width: usize) -> Strin
 /// The text line by line behind a bar, so that spaces at the ends and empty lines can be seen; a line
 /// break of the text is shown as `⏎`, one that only the width asks for is not.
 fn visible(text: &str, width: usize) -> String {
-    let room = width.saturating_sub(7).max(8);
+    let room = width.min(LONGEST).saturating_sub(7).max(8);
     let mut out = String::new();
     let lines: Vec<&str> = text.split('\n').collect();
     let last = lines.len().saturating_sub(1);

@@ -1,20 +1,15 @@
 //! `zoo suites --protocols`: by whose rules suites can be asked, from the files of `evals/protocols/`.
 
-use std::io::{self, IsTerminal};
-
 use crate::cli::models;
 use crate::report::table::data;
 use crate::report::words::{fact, paragraph};
 use crate::report::{Format, Table, terminal_width};
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, protocols};
 
-/// Columns where there is no terminal.
-const WIDTH: usize = 100;
-
 /// Prints all protocols.
 pub fn print(format: Format) -> anyhow::Result<()> {
     let all = protocols()?;
-    let width = if io::stdout().is_terminal() { terminal_width() } else { WIDTH };
+    let width = terminal_width();
     let text = match format {
         Format::Table => pages(&all, width),
         format => format.draw(&table(&all), width),
@@ -51,6 +46,6 @@ mod tests {
 
     #[test]
     fn the_pages() {
-        insta::assert_snapshot!(pages(&protocols().unwrap(), WIDTH));
+        insta::assert_snapshot!(pages(&protocols().unwrap(), 100));
     }
 }

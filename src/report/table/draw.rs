@@ -1,38 +1,95 @@
 //! The four drawings of a table. All that is known of the terminal's style is here: a line under the head, nothing else.
 
+use std::io::{IsTerminal, stdout};
+
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width};
 use serde_json::Value as Json;
+use unicode_width::UnicodeWidthStr;
 
 use super::cell::Value;
 use super::heading::Room;
 use super::{Cell, Column};
 
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+/// The width of what is no terminal: a row of a table is a line there, however long.
+pub const NO_BOUND: usize = usize::MAX;
+/// Columns of a terminal that does not tell.
+const COLUMNS: usize = 80;
 
-/// The width to draw for: the terminal's, or 100 columns of text when there is none.
+/// The width to draw for: the terminal's, or [`NO_BOUND`] where standard output is none.
 pub fn terminal_width() -> usize {
-    comfy_table::Table::new().width().map_or(100, usize::from)
+    if !stdout().is_terminal() {
+        return NO_BOUND;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
-/// Columns that may not be wrapped keep their content on one line; lines do not end in blanks.
-pub(super) fn text(columns: &[Column], rows: usize, width: usize) -> String {
-    let shown: Vec<&Column> =
-        columns.iter().filter(|c| c.heading.on_terminal && width >= c.heading.from_width).collect();
-    let mut table = comfy_table::Table::new();
-    table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Dynamic).force_no_tty();
-    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    table.set_header(shown.iter().map(|c| c.heading.short_title.as_ref().unwrap_or(&c.heading.title)));
-    for row in 0..rows {
-        table.add_row(shown.iter().map(|c| c.cells[row].short_text()));
+/// A column as it is drawn: texts for the terminal.
+struct Drawn<'c> {
+    column: &'c Column,
+    title: String,
+    cells: Vec<String>,
+}
+
+impl<'c> Drawn<'c> {
+    /// What is no terminal has a line for each row.
+    fn new(column: &'c Column, width: usize) -> Self {
+        let heading = &column.heading;
+        let on_one_line = |text: String| if width == NO_BOUND { text.replace('\n', " ") } else { text };
+        let title = heading.short_title.as_ref().unwrap_or(&heading.title).clone();
+        let cells = column.cells.iter().map(|cell| on_one_line(cell.short_text())).collect();
+        Self { column, title: on_one_line(title), cells }
     }
-    for (drawn, Column { heading, .. }) in table.column_iter_mut().zip(shown) {
+
+    /// The longest of the pieces between any of `separators`, in columns of text.
+    fn longest(&self, separators: &[char]) -> usize {
+        let texts = std::iter::once(&self.title).chain(&self.cells);
+        texts.flat_map(|text| text.split(separators)).map(UnicodeWidthStr::width).max().unwrap_or(0)
+    }
+}
+
+/// The width of a table of which no cell is wrapped: blanks stand around cells and between them.
+fn unwrapped(columns: &[Drawn<'_>]) -> usize {
+    columns.iter().map(|column| column.longest(&['\n']) + 3).sum::<usize>().saturating_sub(1)
+}
+
+/// Where there is no room for all columns, those that can be spared are left out; then cells are wrapped that may be,
+/// between words. Lines do not end in blanks.
+pub(super) fn text(columns: &[Column], rows: usize, width: usize) -> String {
+    let shown = columns.iter().filter(|c| c.heading.on_terminal && width >= c.heading.from_width);
+    let mut shown: Vec<Drawn<'_>> = shown.map(|column| Drawn::new(column, width)).collect();
+    let is_section = |drawn: &Drawn<'_>| width != NO_BOUND && drawn.column.heading.room == Room::Section;
+    let section = shown.iter().position(is_section).map(|place| shown.remove(place));
+    while unwrapped(&shown) > width {
+        let spare = shown.iter().enumerate().filter(|(_, drawn)| drawn.column.heading.spare > 0);
+        let Some((place, _)) = spare.max_by_key(|(_, drawn)| drawn.column.heading.spare) else { break };
+        shown.remove(place);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(PLAIN).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    table.set_header(shown.iter().map(|drawn| &drawn.title));
+    for row in 0..rows {
+        if let Some(section) = &section
+            && (row == 0 || section.cells[row - 1] != section.cells[row])
+        {
+            table.add_row([format!("──\u{a0}{}", section.cells[row])]);
+        }
+        table.add_row(shown.iter().map(|drawn| &drawn.cells[row]));
+    }
+    for (drawn, own) in table.column_iter_mut().zip(&shown) {
+        let heading = &own.column.heading;
         if heading.right {
             drawn.set_cell_alignment(CellAlignment::Right);
         }
+        // No word is broken: names are copied from tables.
+        let least = u16::try_from(own.longest(&['\n', ' '])).unwrap_or(u16::MAX);
         match heading.room {
-            Room::Whole => drawn.set_constraint(ColumnConstraint::ContentWidth),
-            Room::Wraps => drawn,
-            Room::AtLeast(least) => {
+            Room::Whole | Room::Section => drawn.set_constraint(ColumnConstraint::ContentWidth),
+            Room::Wraps => drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least + 2))),
+            Room::AtLeast(promised) => {
+                let least = least.max(promised) + 2;
                 drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)))
             }
         };

@@ -9,6 +9,8 @@ pub(super) enum Room {
     Wraps,
     /// The same, but the column keeps this many columns of text.
     AtLeast(u16),
+    /// None on a terminal: a line above the first of the rows that share a cell.
+    Section,
 }
 
 /// The names of a column and how it is drawn.
@@ -26,6 +28,8 @@ pub struct Heading {
     pub(super) right: bool,
     pub(super) room: Room,
     pub(super) from_width: usize,
+    /// 0 for a column that stays, whatever there is room for; of the others the highest is left out first.
+    pub(super) spare: u8,
 }
 
 /// A column of words, for all readers.
@@ -41,6 +45,7 @@ pub fn text(key: impl Into<String>) -> Heading {
         right: false,
         room: Room::Whole,
         from_width: 0,
+        spare: 0,
     }
 }
 
@@ -80,12 +85,22 @@ impl Heading {
         Self { from_width: width, ..self }
     }
 
-    /// Cells may be wrapped.
+    /// Left out where the terminal has no room for every column; the one with the highest `rank` goes first.
+    pub fn spare(self, rank: u8) -> Self {
+        Self { spare: rank, ..self }
+    }
+
+    /// On terminals its cells stand above the rows that share them, not beside; rows are in order of it.
+    pub fn section(self) -> Self {
+        Self { room: Room::Section, ..self }
+    }
+
+    /// Cells may be wrapped, between words.
     pub fn wraps(self) -> Self {
         Self { room: Room::Wraps, ..self }
     }
 
-    /// Cells may be wrapped, but not to less than so many columns of text.
+    /// Cells may be wrapped, between words, but not to less than so many columns of text.
     pub fn wraps_from(self, least: u16) -> Self {
         Self { room: Room::AtLeast(least), ..self }
     }

@@ -9,7 +9,7 @@ mod draw;
 mod heading;
 
 pub use cell::Cell;
-pub use draw::terminal_width;
+pub use draw::{NO_BOUND, terminal_width};
 pub use heading::{Heading, data, number, people, text};
 
 /// Rows of `R`, usually references, and what columns say of them.
@@ -47,7 +47,8 @@ impl<R: Copy> Table<R> {
 }
 
 impl<R> Table<R> {
-    /// For a terminal of `width` columns of text, without colour; columns that it has no room for are left out.
+    /// For a terminal of `width` columns of text, without colour; columns that it has no room for are left out. Without a
+    /// bound ([`NO_BOUND`]) each row is one line.
     pub fn text(&self, width: usize) -> String {
         draw::text(&self.columns, self.rows.len(), width)
     }

@@ -4,3 +4,4 @@ mod bench;
 mod formats;
 mod help;
 mod models;
+mod widths;

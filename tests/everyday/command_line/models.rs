@@ -36,13 +36,13 @@ fn a_model_of_ones_own_is_listed_pulled_and_shown() {
     let server = Server::start(move |request| files.answer(request));
     const FILES: &str = "fetching config.json (2 B)\nfetching model.safetensors (7 B)\n";
     let list = || run(home.path(), &server.url, &["list", "--format", "csv"]).1;
-    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,false\n"), "{}", list());
+    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,false,,,\n"), "{}", list());
     let (code, out, err) = run(home.path(), &server.url, &["pull", "Small"]);
     let place = home.path().join("models/hub/org/tiny/main");
     assert_eq!((code, out, err), (0, format!("{}\n", place.display()), FILES.to_owned()));
     let (code, _, err) = run(home.path(), &server.url, &["pull", "tiny"]);
     assert_eq!((code, err.as_str()), (0, "tiny is here already\n"));
-    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,true\n"), "{}", list());
+    assert!(list().contains("tiny,llama,,,,,full,MIT,,true,true,,,\n"), "{}", list());
     let (code, out, _) = run(home.path(), &server.url, &["show", "tiny"]);
     assert!(code == 0 && out.contains(&format!("here: {}", place.display())), "{out}");
     assert!(!out.contains('\u{1b}'), "no colour in a pipe");

@@ -8,6 +8,7 @@ mod harness_files;
 mod invariance;
 mod numbers;
 mod overlong;
+mod repeat;
 mod resume;
 mod run;
 mod score;

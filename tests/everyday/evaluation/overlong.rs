@@ -66,7 +66,7 @@ fn left_cuts_tokens_and_says_which() {
     assert!(rows.iter().any(|row| &row[2] == "repeated" && &row[5] == "3"));
     let line =
         "mine: 1 of 4 documents lost tokens on the left (tokens: 14 of description, 62 of examples); see 2";
-    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+    assert!(stderr(&output).contains(line), "{}", stderr(&output));
     for file in ["comparison.md", "run.yaml"] {
         assert!(
             fs::read_to_string(folder.path().join("run").join(file)).unwrap().contains("lost tokens"),
@@ -163,7 +163,7 @@ fn a_document_among_its_own_examples_is_reported() {
     let rows = sanity(folder.path());
     let row = rows.iter().find(|row| &row[2] == "own-example").unwrap();
     assert_eq!((&row[3], &row[4], &row[5]), ("4", "4", "0 1 2 3"));
-    assert!(stdout(&output).contains("stand among their own examples"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("stand among their own examples"), "{}", stderr(&output));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn special_tokens_and_choices_are_looked_at() {
     for (check, first) in [("double-bos", "0"), ("equal-text", "1"), ("empty-choice", "2")] {
         assert!(rows.iter().any(|row| &row[2] == check && &row[5] == first), "{check} in {rows:?}");
     }
-    // Where stdout is data, the lines go to stderr.
+    // Stdout is results alone.
     assert!(stdout(&output).starts_with("model,") && !stdout(&output).contains("BOS twice"));
     assert!(stderr(&output).contains("BOS twice"), "{}", stderr(&output));
 }

@@ -36,7 +36,22 @@ fn a_run_leaves_tables_samples_and_its_description() {
     let output = eval(folder.path(), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let table = stdout(&output);
-    assert!(table.contains("basics") && table.contains('±') && table.contains("results.csv"), "{table}");
+    assert!(table.contains("basics") && table.contains('±') && !table.contains("results.csv"), "{table}");
+    // What is no result is on stderr, and not there either with --quiet.
+    let notes = stderr(&output);
+    assert!(notes.contains("tokens asked") && notes.contains("results: "), "{notes}");
+    let quiet = eval(folder.path(), &["--quiet"]);
+    assert_eq!((stdout(&quiet), stderr(&quiet)), (table.clone(), String::new()));
+    // What is done, and with a second -v why so.
+    let [done, why] = ["-v", "-vv"].map(|flag| eval(folder.path(), &[flag]));
+    assert_eq!((stdout(&done), stdout(&why)), (table.clone(), table.clone()));
+    let [done, why] = [done, why].map(|output| stderr(&output));
+    assert!(done.contains(" requests of 8 tasks") && done.contains("writing tables"), "{done}");
+    assert!(
+        !done.contains("distinct tokens in a forward pass") && !notes.contains("writing tables"),
+        "{done}"
+    );
+    assert!(why.contains("distinct tokens in a forward pass") && why.contains("writing tables"), "{why}");
     assert!(!table.contains('\u{1b}'), "colour codes in a pipe: {table}");
 
     let run = folder.path().join("run");
@@ -139,7 +154,7 @@ fn a_prompt_longer_than_the_context_loses_its_beginning_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let output = eval(folder.path(), &["--max-length", "100"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains("lost tokens on the left"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("lost tokens on the left"), "{}", stderr(&output));
     let text = fs::read_to_string(folder.path().join("run/samples/tiny/basics_reading.jsonl")).unwrap();
     let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     assert_eq!(line["truncated"], true);

@@ -243,7 +243,7 @@ fn written_answers_are_cut_filtered_and_graded() {
     let (filtered, out) = (place.path("filtered"), place.text("filtered"));
     let output = place.answers(&lines, &["--predict-only", "--out", &out]);
     assert!(
-        stdout(&output).contains("3 answers were cut and filtered, and nothing was graded"),
+        stderr(&output).contains("3 answers were cut and filtered, and nothing was graded"),
         "{}",
         stderr(&output)
     );

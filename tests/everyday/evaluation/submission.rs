@@ -70,7 +70,8 @@ fn answers_without_labels_become_a_file_and_no_numbers() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!stderr(&output).contains("none of the choices"), "{}", stderr(&output));
     let run = folder.path().join("run");
-    let said = stdout(&output);
+    let said = stderr(&output);
+    assert_eq!(stdout(&output), "", "there are no results");
     assert!(said.contains("4 answers to hand in") && said.contains("ceval-test.json"), "{said}");
     assert_eq!(fs::read_to_string(run.join("results.csv")).unwrap().lines().count(), 1, "a head alone");
 

@@ -1,0 +1,66 @@
+//! What is to be known of data sets before they are fetched: `evals/datasets.yaml`.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::embedded;
+use crate::base::yaml;
+
+/// The file's name below `evals/`.
+const FILE: &str = "datasets.yaml";
+
+/// A data set that the suites of this program ask.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownDataset {
+    /// Its name on the hub.
+    pub dataset: String,
+    /// Its licence, as its authors state it.
+    pub license: String,
+    /// Languages of its questions as ISO 639-1 codes.
+    pub languages: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    datasets: Vec<KnownDataset>,
+}
+
+/// What is known of a data set; nothing of a user's own.
+pub fn known_dataset(name: &str) -> Option<&'static KnownDataset> {
+    static KNOWN: OnceLock<Vec<KnownDataset>> = OnceLock::new();
+    let known = KNOWN.get_or_init(|| {
+        let text = embedded::file(FILE).expect("the file is part of the binary");
+        yaml::parse::<File>(FILE, text).expect("the file is read in a test").datasets
+    });
+    known.iter().find(|known| known.dataset == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::tasks::Index;
+
+    #[test]
+    fn every_data_set_of_the_suites_is_known_and_no_other() {
+        let index = Index::load(&[]).unwrap();
+        let suites = index.names().into_iter().map(|name| index.resolve(name).unwrap());
+        let used: BTreeSet<String> = suites
+            .flat_map(|suite| suite.tasks())
+            .filter_map(|task| task.config.dataset_path.clone())
+            .collect();
+        for name in &used {
+            let known = known_dataset(name).unwrap_or_else(|| panic!("{name} is not in {FILE}"));
+            assert!(!known.license.is_empty() && !known.languages.is_empty(), "{name}");
+        }
+        let text = embedded::file(FILE).unwrap();
+        let all: Vec<String> =
+            yaml::parse::<File>(FILE, text).unwrap().datasets.into_iter().map(|d| d.dataset).collect();
+        assert_eq!(all, used.into_iter().collect::<Vec<_>>(), "in order, each once");
+        assert_eq!(known_dataset("somebody/else"), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! A walk through every verb, in terminals of 60, 80 and 120 columns and without one: what people look at.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::terminal;
+use crate::support::tiny::{command, stderr, stdout, write_tiny_model};
+
+const WIDTHS: [u16; 3] = [60, 80, 120];
+
+/// The same command line in `folder`, as often as it is wanted; an OUT in it is a new name each time.
+fn line<'a>(folder: &'a Path, words: &'a [&'a str]) -> impl Fn() -> Command + 'a {
+    let calls = Cell::new(0);
+    move || {
+        calls.set(calls.get() + 1);
+        let words: Vec<String> =
+            words.iter().map(|word| word.replace("OUT", &format!("out-{}", calls.get()))).collect();
+        let mut command = command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        command
+            .current_dir(folder)
+            .env_remove("COLUMNS")
+            .env_remove("HF_ENDPOINT")
+            .env_remove("HF_TOKEN")
+            .env("NO_COLOR", "1");
+        command
+    }
+}
+
+/// What is on stdout without a terminal, then what is on the screen of each width; `same` makes one of what differs from
+/// call to call. Nothing is wider than its screen but words that are longer, nothing is coloured, and stderr is silent.
+fn walk(line: impl Fn() -> Command, same: impl Fn(&str) -> String) -> String {
+    let output = line().arg("--quiet").output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{}", stdout(&output));
+    let piped = same(&stdout(&output));
+    // What a terminal would be wide is nothing to a pipe.
+    let narrow = line().args(["--quiet"]).env("COLUMNS", "60").output().unwrap();
+    assert_eq!(same(&stdout(&narrow)), piped);
+    let mut all = format!("=== without a terminal ===\n{piped}");
+    for columns in WIDTHS {
+        let mut command = line();
+        command.arg("--quiet");
+        let seen = terminal::run(command, columns);
+        assert_eq!((seen.code, seen.stderr.as_str()), (0, ""), "{columns} columns: {}", seen.screen);
+        let screen = same(&seen.screen);
+        assert!(!screen.contains('\u{1b}'), "colour: {screen}");
+        all += &format!("=== {columns} columns ===\n{screen}");
+    }
+    all
+}
+
+fn as_it_is(text: &str) -> String {
+    text.to_owned()
+}
+
+fn nowhere(words: &[&str]) -> String {
+    walk(line(Path::new("."), words), as_it_is)
+}
+
+/// The screens of a walk with their widths.
+fn screens(all: &str) -> impl Iterator<Item = (usize, &str)> {
+    all.split("=== ").filter_map(|part| {
+        let (head, screen) = part.split_once(" columns ===\n")?;
+        Some((head.parse().ok()?, screen))
+    })
+}
+
+fn assert_fits(all: &str) {
+    for (columns, screen) in screens(all) {
+        for line in screen.lines() {
+            assert!(line.chars().count() <= columns, "{columns} columns: {line}");
+        }
+    }
+}
+
+#[test]
+fn list() {
+    let all = nowhere(&["list", "--family", "vicuna,llama-2"]);
+    assert_fits(&all);
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn suites() {
+    let all = nowhere(&["suites"]);
+    for (columns, screen) in screens(&all).filter(|(columns, _)| *columns >= 80) {
+        assert!(screen.lines().all(|line| line.chars().count() <= columns), "{screen}");
+    }
+    insta::assert_snapshot!(all);
+    insta::assert_snapshot!("protocols", nowhere(&["suites", "--protocols"]));
+}
+
+#[test]
+fn models() {
+    insta::assert_snapshot!("show", nowhere(&["show", "vicuna-7b-v1.5"]));
+    insta::assert_snapshot!("tree", nowhere(&["tree", "llama-2-7b"]));
+    insta::assert_snapshot!("recipe", nowhere(&["recipe", "vicuna-7b-v1.5"]));
+}
+
+#[test]
+fn files() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["base", "tuned"].map(|name| folder.path().join(name));
+    write_tiny_model(&a);
+    write_tiny_model(&b);
+    let weights = b.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    // Before the last norm, which has 64 bytes: in the value projection of the last layer.
+    let at = bytes.len() - 68;
+    bytes[at..].copy_from_slice(&0.5f32.to_le_bytes());
+    fs::write(weights, bytes).unwrap();
+    let one_name =
+        |text: &str| (1..10).fold(text.to_owned(), |text, n| text.replace(&format!("out-{n}"), "out"));
+    let verb = |words: &[&str]| walk(line(folder.path(), words), one_name);
+    insta::assert_snapshot!("verify", verb(&["verify", "base"]));
+    insta::assert_snapshot!("diff", verb(&["diff", "base", "tuned", "--fast", "--top", "3"]));
+    insta::assert_snapshot!(
+        "extract_lora",
+        verb(&["extract-lora", "base", "tuned", "--rank", "2", "--out", "OUT"])
+    );
+    insta::assert_snapshot!(
+        "convert",
+        verb(&["convert", "base", "--to", "gguf", "--dtype", "f16", "--out", "OUT.gguf"])
+    );
+    fs::write(
+        folder.path().join("card.yaml"),
+        "id: own\nname: Own\nfamily: own\nlicense: MIT\nrelease: {kind: full}\n",
+    )
+    .unwrap();
+    insta::assert_snapshot!("card", verb(&["card", "check", "card.yaml"]));
+}
+
+#[test]
+fn a_run_and_its_grading() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_model(&folder.path().join("tiny"));
+    let eval = ["eval", "tiny", "--suite", "basics", "--limit", "4", "--out", "run"];
+    let all = walk(line(folder.path(), &eval), as_it_is);
+    assert_fits(&all);
+    insta::assert_snapshot!("eval", all);
+    let scored = walk(line(folder.path(), &["score", "run"]), as_it_is);
+    assert_eq!(scored, all, "the same table");
+}
+
+/// Digits are those of this machine: what is said, not how much.
+#[test]
+fn this_machine() {
+    let words = |text: &str| -> String {
+        let heads = text.lines().map(|line| line.split("  ").next().unwrap_or_default().to_owned() + "\n");
+        heads.collect()
+    };
+    insta::assert_snapshot!("doctor", walk(line(Path::new("."), &["doctor"]), words));
+    let titles = |text: &str| -> String {
+        text.lines()
+            .filter(|line| line.contains("what "))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+            .collect()
+    };
+    let bench = [
+        "bench",
+        "--shape",
+        "smollm2-135m",
+        "--layers",
+        "1",
+        "--tokens",
+        "16",
+        "--decode",
+        "2",
+        "--precision",
+        "exact",
+    ];
+    insta::assert_snapshot!("bench", walk(line(Path::new("."), &bench), titles));
+}
+
+/// What a shell and `man` are given does not depend on a terminal.
+#[test]
+fn completions_and_manual_pages() {
+    let all = nowhere(&["completions", "bash"]);
+    let scripts: Vec<&str> = all.split("===\n").skip(1).collect();
+    assert!(scripts[0].contains("--num-fewshot") && scripts[0].contains("extract-lora"), "{}", scripts[0]);
+    for (_, screen) in screens(&all) {
+        assert_eq!(screen, scripts[0].trim_end_matches("=== 60 columns "));
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            stdout(&command(&["completions", shell]).output().unwrap()).contains("extract-lora"),
+            "{shell}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let output = command(&["man", pages.to_str().unwrap()]).output().unwrap();
+    assert_eq!(
+        (output.status.code(), stdout(&output), stderr(&output)),
+        (Some(0), String::new(), String::new())
+    );
+    let eval = fs::read_to_string(pages.join("zoo-eval.1")).unwrap();
+    assert!(eval.contains(".SH EXTRA") || eval.contains("Examples"), "{eval}");
+    assert!(eval.contains("num\\-fewshot"), "{eval}");
+    assert!(pages.join("zoo.1").is_file() && !pages.join("zoo-man.1").exists());
+}
+
+/// `--help` keeps to the terminal, and to 100 columns without one.
+#[test]
+fn help() {
+    let here = Path::new(".");
+    let help = stdout(&line(here, &["--help"])().output().unwrap());
+    let verbs =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs =
+        verbs.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    for verb in verbs.filter(|verb| *verb != "help") {
+        for columns in WIDTHS {
+            let seen = terminal::run(line(here, &[verb, "--help"])(), columns);
+            assert_eq!(seen.code, 0, "{verb}");
+            let options = seen.screen.split("Examples:").next().unwrap();
+            for text in options.lines().filter(|line| !line.starts_with("Usage: ")) {
+                let plain = text.chars().count() <= usize::from(columns).min(100);
+                assert!(plain || !text.trim().contains(' '), "{verb}, {columns}: {text}");
+            }
+        }
+    }
+}
