@@ -166,11 +166,13 @@ fn table<'a>(lines: &'a [ExtractedTensor<'a>]) -> Table<&'a ExtractedTensor<'a>>
         .column(text("part"), |line| line.part)
         .column(number("delta_norm").titled("‖Δ‖"), |line| Cell::written(line.delta_norm, digits))
         .column(number("energy").titled("kept"), |line| Cell::written(line.energy, percent))
-        .column(number("residual_norm").titled("residual"), |line| Cell::written(line.residual_norm, digits))
-        .column(number("residual_relative").titled("of ‖B‖"), |line| {
+        .column(number("residual_norm").titled("residual").spare(2), |line| {
+            Cell::written(line.residual_norm, digits)
+        })
+        .column(number("residual_relative").titled("of ‖B‖").spare(3), |line| {
             Cell::written(line.residual_relative, digits).or_dash()
         })
-        .column(number("merged_energy").titled("merged"), |line| {
+        .column(number("merged_energy").titled("merged").spare(1), |line| {
             Cell::written(line.merged_energy, percent).or_dash()
         })
         .column(text("note").wraps(), |line| &line.note)
