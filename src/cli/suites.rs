@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::format::formats;
 use super::{Global, models};
-use crate::registry::{Card, Registry};
+use crate::registry::{Card, Published, Registry};
 use crate::report::numbers::digits;
 use crate::report::table::{Cell, data, number, people, text};
 use crate::report::{Format, Table, terminal_width};
@@ -181,9 +181,22 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
     }
 }
 
+/// A licence, or how many there are: CSV and JSON have all.
+fn short_licenses(words: &str) -> String {
+    match words.split(' ').count() {
+        0 | 1 => words.to_owned(),
+        several => format!("{several} licences"),
+    }
+}
+
+/// Whether a score is of one answer to each question: the best of a hundred compares with nothing else.
+fn is_of_one_answer(score: &Published) -> bool {
+    score.metric.strip_prefix("pass@").is_none_or(|answers| answers == "1")
+}
+
 fn best_published(registry: &Registry, suite: &str) -> Option<(f64, String)> {
     let of_card = |card: &Card| {
-        let scores = card.published.iter().filter(|score| score.suite == suite);
+        let scores = card.published.iter().filter(|score| score.suite == suite && is_of_one_answer(score));
         scores.map(|score| score.value).max_by(f64::total_cmp).map(|value| (value, card.id.clone()))
     };
     registry.cards().iter().filter_map(of_card).max_by(|a, b| a.0.total_cmp(&b.0))
@@ -226,7 +239,9 @@ fn table(lines: &[ListedSuite]) -> Table<&ListedSuite> {
         .column(text("metrics").spare(4), |line| few(&line.metrics))
         .column(text("dataset").titled("data").spare(6), |line| few(&line.dataset))
         .column(text("local").titled("here"), |line| &line.local)
-        .column(text("license").titled("licence").spare(1), |line| few(&line.licenses))
+        .column(text("license").titled("licence").spare(1), |line| {
+            Cell::from(&line.licenses).short(short_licenses(&line.licenses))
+        })
         .column(text("languages").section(), |line| &line.languages)
         .column(people(text("best published")), |line| {
             let words = line.published.as_ref().map(|(value, model)| format!("{} {model}", digits(*value)));
@@ -245,6 +260,14 @@ mod tests {
         assert_eq!(short("acc acc_norm exact_match"), "acc acc_norm exact_match");
         assert_eq!(short("a b c d"), "a and 3 more");
         assert_eq!(short(""), "");
+    }
+
+    #[test]
+    fn the_best_score_is_of_one_answer() {
+        let registry = Registry::load(None).unwrap();
+        assert_eq!(best_published(&registry, "humaneval"), Some((0.299, "llama-2-70b".to_owned())));
+        assert_eq!(best_published(&registry, "no such suite"), None);
+        assert_eq!((short_licenses("MIT"), short_licenses("MIT X")), ("MIT".into(), "2 licences".into()));
     }
 
     fn names(all: bool, filter: Option<&str>) -> Vec<String> {
