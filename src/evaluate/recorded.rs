@@ -54,7 +54,7 @@ pub fn continuations_sha256(task: &PreparedTask) -> Option<String> {
         hasher.update((request.continuation.len() as u64).to_le_bytes());
         hasher.update(&request.continuation);
     }
-    Some(hex(&hasher.finalize()))
+    Some(hex(hasher.finalize()))
 }
 
 fn check(doc: &PreparedDoc, line: &SampleLine, written: bool) -> Result<(), String> {
