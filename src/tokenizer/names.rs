@@ -1,10 +1,8 @@
 //! Special tokens by the names under which chat templates know them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::settings::{Settings, read_file};
-use super::{SpecialIds, TokenizerError};
+use super::SpecialIds;
 
 /// The names that every tokenizer of transformers has.
 pub(super) const NAMES: [&str; 7] =
@@ -20,15 +18,6 @@ pub struct SpecialNames {
 }
 
 impl SpecialNames {
-    /// What the settings of a folder name; no vocabulary is needed.
-    ///
-    /// # Errors
-    /// Settings that cannot be read.
-    pub fn from_folder(folder: &Path) -> Result<SpecialNames, TokenizerError> {
-        let settings = Settings::read(folder, &|name| read_file(&folder.join(name)))?;
-        Ok(settings.names)
-    }
-
     /// The text of the token with this name.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.tokens.get(name).map(String::as_str)

@@ -27,6 +27,9 @@ const MAX_VOCABULARY: u64 = 256 << 20;
 
 const ADDITIONAL: &str = "additional_special_tokens";
 
+/// Tokens by the key that lists them: the key, the name if there is one, and the text.
+type ListedTokens = Vec<(&'static str, Option<String>, String)>;
+
 /// What the files say of one special token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Named {
@@ -231,9 +234,8 @@ impl SettingsFile {
         }))
     }
 
-    /// The tokens of `additional_special_tokens` and of `extra_special_tokens`, a list or an object of names: the key,
-    /// the name if there is one, and the text.
-    fn additional(&self) -> Result<Vec<(&'static str, Option<String>, String)>, TokenizerError> {
+    /// The tokens of `additional_special_tokens` and of `extra_special_tokens`, a list or an object of names.
+    fn additional(&self) -> Result<ListedTokens, TokenizerError> {
         let mut texts = Vec::new();
         for key in [ADDITIONAL, "extra_special_tokens"] {
             let tokens: Vec<(Option<&String>, &Value)> = match self.value.get(key) {
@@ -292,6 +294,17 @@ impl SettingsFile {
             let found = id.map_or_else(|| found.to_owned(), |id| id.to_string());
             TokenizerError::field(&self.place, key, format!("a token id below {limit}"), found)
         })
+    }
+}
+
+impl SpecialNames {
+    /// What the settings of a folder name; no vocabulary is needed.
+    ///
+    /// # Errors
+    /// Settings that cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<SpecialNames, TokenizerError> {
+        let settings = Settings::read(folder, &|name| read_file(&folder.join(name)))?;
+        Ok(settings.names)
     }
 }
 
