@@ -1,13 +1,16 @@
-//! `zoo card check`: checks a new card before it goes into a folder.
+//! `zoo card`: writes a first card for a model, and checks cards before they go into a folder.
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Subcommand;
 
+use super::exit::Usage;
 use super::{Global, models};
-use crate::registry::{Card, Registry};
+use crate::registry::{Card, Draft, Registry};
 use crate::report::numbers::short_count;
+use crate::run::name_of;
+use crate::{forms, hub};
 
 /// Work on model cards.
 #[derive(Debug, clap::Args)]
@@ -19,6 +22,28 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Check(Check),
+    New(New),
+}
+
+/// Write a first card for a model on the disk, from its configuration.
+///
+/// What the files do not tell, prompt and recipe above all, can be added by hand. The licence is that of the folder's
+/// own README.md, if that states one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  zoo card new ./my-model
+  zoo card new ./my-model --base llama-2-7b --out my-zoo/my-model.yaml")]
+struct New {
+    /// The model: a folder or a file of weights
+    #[arg(value_name = "PATH")]
+    model: PathBuf,
+    /// The model that it was trained from: a registry id or alias
+    #[arg(long, value_name = "MODEL")]
+    base: Option<String>,
+    /// The file to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Check cards, architectures, tokenizers and recipes of your own.
@@ -40,7 +65,29 @@ struct Check {
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let Verb::Check(Check { files }) = &args.verb;
+    match &args.verb {
+        Verb::Check(Check { files }) => check(files, global),
+        Verb::New(new) => write_new(new, global),
+    }
+}
+
+fn write_new(new: &New, global: &Global) -> anyhow::Result<()> {
+    let New { model, base, out } = new;
+    if let Some(out) = out.as_ref().filter(|out| out.exists()) {
+        bail!(Usage(format!("{}: there is a file already; name another one", out.display())));
+    }
+    let registry = models::registry(global)?;
+    let base = base.as_deref().map(|name| models::find(&registry, name)).transpose()?;
+    let opened = forms::open(model)?;
+    let config = opened.config()?;
+    let path = model.canonicalize().with_context(|| format!("cannot read {}", model.display()))?;
+    let license = hub::stated_license(&path);
+    let name = name_of(&path);
+    let draft = Draft { name: &name, path: &path, config: &config, base, license: license.as_deref() };
+    models::deliver(&draft.yaml()?, out.as_deref())
+}
+
+fn check(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {
     let own = models::own_folder(global);
     let registry = match Registry::check_files(files, own.as_deref()) {
         Ok(registry) => registry,

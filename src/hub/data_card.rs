@@ -165,6 +165,15 @@ fn license(matter: &str) -> Option<String> {
     Some(names::printable(&words.join(", "), LICENSE)).filter(|text| !text.is_empty())
 }
 
+/// The licence that the card in the folder of a model or a data set states; `None` where there is no card or no licence.
+pub fn stated_license(folder: &Path) -> Option<String> {
+    let bytes = yaml::read_bytes(&folder.join(CARD_FILE), MAX_CARD).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (_, block) = top_level_block(front_matter(&text)?, "license")?;
+    let value: Value = serde_yaml::from_str(block).ok()?;
+    value.get("license")?.as_str().map(str::to_owned)
+}
+
 /// The text from the first line on to the line that ends the front matter.
 fn front_matter(text: &str) -> Option<&str> {
     let text = text.trim_start_matches('\u{feff}');
@@ -223,6 +232,16 @@ mod tests {
         assert_eq!(parse(&CARD.replace('\n', "\r\n")).unwrap(), wanted);
         let patterns: Vec<_> = wanted.iter().map(DatasetConfig::patterns).collect();
         assert_eq!(patterns, [vec!["a/test-*", "x", "y"], vec!["d/all.csv"], vec!["e/**"]]);
+    }
+
+    #[test]
+    fn a_licence_is_that_of_the_front_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(stated_license(folder.path()), None);
+        std::fs::write(folder.path().join(CARD_FILE), CARD).unwrap();
+        assert_eq!(stated_license(folder.path()).as_deref(), Some("mit"));
+        std::fs::write(folder.path().join(CARD_FILE), "# license: mit\n").unwrap();
+        assert_eq!(stated_license(folder.path()), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod select;
 mod snapshot;
 
 pub use config::{HubConfig, Token, stay_offline, zoo_home};
-pub use data_card::{DatasetCard, DatasetConfig};
+pub use data_card::{DatasetCard, DatasetConfig, stated_license};
 pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};
 pub use error::HubError;
 pub use missing::Missing;

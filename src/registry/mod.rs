@@ -10,6 +10,7 @@ mod card;
 mod checker;
 mod choosing;
 mod cross;
+mod draft;
 pub mod embedded;
 mod error;
 mod load;
@@ -28,6 +29,7 @@ mod words;
 
 pub use architecture::{ArchitectureRecord, ModelType, RopeScalingKind, RopeScalingRecord};
 pub use card::{Bos, Card, CardOrigin, CardStop, Integrity};
+pub use draft::Draft;
 pub use error::{RegistryError, UnknownModel};
 pub use lookup::Registry;
 pub use published::Published;
