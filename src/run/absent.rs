@@ -168,10 +168,7 @@ mod tests {
         assert!(half.weights.abs_diff(2 * 13_015_864_320) < 4 << 20, "{half:?}");
         let per_weight = eight.weights as f64 / 13_015_864_320.0;
         assert!((per_weight - 34.0 / 32.0).abs() < 0.001, "{per_weight}");
-        assert!(
-            streamed.weights > ends + 2 * 634_000_000 && streamed.weights < ends + 1_500_000_000,
-            "{streamed:?}"
-        );
+        assert!(streamed.weights.abs_diff(ends + 2 * 634_000_000 + ends / 2) < 4 << 20, "{streamed:?}");
         assert!(half.total > half.weights && half.total < half.weights + 2 * GIB, "{half:?}");
         assert!(streamed.total < 3 * GIB, "{streamed:?}");
     }

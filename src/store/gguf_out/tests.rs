@@ -237,7 +237,7 @@ fn tokenizer_json() -> Json {
 
 #[test]
 fn a_byte_level_vocabulary_encodes_as_before() {
-    let settings = json!({"bos_token": "<s>", "chat_template": "{{ messages }}"});
+    let settings = json!({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "chat_template": "{{ messages }}"});
     let files = [("tokenizer.json", tokenizer_json()), ("tokenizer_config.json", settings)];
     let (back, report) = written(&with_tokenizer(100, &files), GgufFileType::F32);
     assert!(report.notes.is_empty(), "{:?}", report.notes);

@@ -139,7 +139,7 @@ impl Folder {
 /// Whether a file of a data set may hold its documents.
 fn is_data(name: &str) -> bool {
     let (_, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let ending = file.rsplit_once('.').map(|(_, ending)| ending);
+    let ending = unpacked(file).rsplit_once('.').map(|(_, ending)| ending);
     ending.is_some_and(|ending| ENDINGS.contains(&ending))
         && !file.starts_with('.')
         && !file.ends_with("dataset_infos.json")
@@ -161,7 +161,8 @@ fn folders(config: Option<&str>) -> Vec<String> {
 /// Refuses a split of which some shards (`-00000-of-00002`) are missing.
 fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
     for file in &files {
-        let stem = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
+        let name = unpacked(&file.name);
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let mut parts = stem.rsplit('-');
         let (total, of) = (parts.next().and_then(|t| t.parse::<usize>().ok()), parts.next());
         if let (Some(total), Some("of")) = (total, of)

@@ -83,8 +83,8 @@ fn assert_says(output: &Output, code: i32, words: &[&str]) {
 fn a_run_of_other_tasks_or_data_is_refused_finished_or_not() {
     let place = Place::new();
     let same = place.resume(&[]);
-    assert_says(&same, 0, &["this run is complete, since "]);
-    assert_eq!(stderr(&same).lines().count(), 1, "{}", stderr(&same));
+    assert_says(&same, 0, &["this run is complete, since ", "results.csv"]);
+    assert_eq!(stderr(&same).lines().count(), 2, "{}", stderr(&same));
     for finished in [true, false] {
         if !finished {
             place.unfinish();

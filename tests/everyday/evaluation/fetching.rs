@@ -102,7 +102,7 @@ fn an_empty_cache_becomes_a_table_and_nothing_is_fetched_twice() {
     let output = place.eval(&server.url, "animals", "run", &[]);
     let (out, err) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{err}");
-    assert!(out.contains("animals") && out.contains("results: run/results.csv"), "{out}");
+    assert!(out.contains("animals") && err.contains("results: run/results.csv"), "{out}{err}");
     // Data comes before weights; what is small of the model tells its shape and that it may be had.
     let mut files = fetched(&server);
     assert_eq!(files.pop().unwrap(), "model.safetensors");
@@ -169,7 +169,7 @@ fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_tab
     let output = place.eval(&server.url, "animals,all", "run", &["--skip-missing-data"]);
     let (out, err) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{err}");
-    for text in [&out, &err, &fs::read_to_string(place.path("run/run.yaml")).unwrap()] {
+    for text in [&err, &fs::read_to_string(place.path("run/run.yaml")).unwrap()] {
         assert!(text.contains("MISSING DATA: ants"), "{text}");
     }
     let comparison = fs::read_to_string(place.path("run/comparison.md")).unwrap();

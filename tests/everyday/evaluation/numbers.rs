@@ -107,7 +107,7 @@ fn a_metric_that_cannot_be_computed_leaves_the_others() {
     for words in
         ["metric likelihood of mine is LEFT OUT", "metric acc_norm of mine is LEFT OUT", "median_of_moons"]
     {
-        for text in [stdout(&output), read(folder.path(), "run/comparison.md")] {
+        for text in [stderr(&output), read(folder.path(), "run/comparison.md")] {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
     }
