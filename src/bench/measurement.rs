@@ -119,7 +119,7 @@ pub struct Exceeded {
 }
 
 /// Takes what products reach for the peak, where that is more than the loop found that should have measured it: all lines
-/// of [`PREFILL`] in that precision are then against the fastest of their goes.
+/// of `PREFILL` in that precision are then against the fastest of their goes.
 pub fn raise_peaks(lines: &mut [Measurement]) -> Vec<Exceeded> {
     let mut exceeded: Vec<Exceeded> = Vec::new();
     for line in lines.iter().filter(|line| line.what == PREFILL) {

@@ -181,3 +181,23 @@ fn every_file_of_tests_is_in_a_binary() {
         );
     }
 }
+
+/// The fuzzers are a workspace of their own with a lock file of their own, which `make fuzz` may not change.
+#[test]
+fn the_lock_file_of_the_fuzzers_knows_every_crate_that_is_used() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect("a file of the project can be read");
+    let (manifest, lock) = (read("Cargo.toml"), read("fuzz/Cargo.lock"));
+    let (_, used) = manifest.split_once("\n[dependencies]\n").expect("a manifest has dependencies");
+    let (used, _) = used.split_once("\n[").expect("more follows");
+    let (_, known) = lock.split_once("name = \"zoo\"\n").expect("the fuzzers use zoo");
+    let (known, _) = known.split_once(']').expect("a list ends");
+    let crates = used.lines().filter(|line| !line.contains("optional = true"));
+    let crates: Vec<&str> = crates.filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect();
+    assert!(crates.len() > 20, "{crates:?}");
+    for name in crates {
+        // A crate of several versions is listed with its own.
+        let listed = known.contains(&format!("\"{name}\"")) || known.contains(&format!("\"{name} "));
+        assert!(listed, "fuzz/Cargo.lock lacks {name}: cargo update --workspace in fuzz/");
+    }
+}
