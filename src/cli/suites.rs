@@ -126,7 +126,10 @@ fn lines(
     }
     let mut lines: Vec<ListedSuite> =
         suites.par_iter().map(|(kind, suite)| line(kind, suite, data)).collect();
-    lines.retain(|line| filter.is_none_or(|text| line.suite.contains(text) || line.dataset.contains(text)));
+    if let Some(filter) = filter.map(str::to_lowercase) {
+        let fits = |text: &str| text.to_lowercase().contains(&filter);
+        lines.retain(|line| fits(&line.suite) || fits(&line.dataset));
+    }
     // By languages, those in one language first.
     lines.sort_by_key(|line| {
         (line.languages.matches(' ').count(), line.languages.clone(), line.suite.clone())

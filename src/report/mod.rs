@@ -14,4 +14,4 @@ pub use comparison::{comparison_csv, comparison_markdown, details_markdown, term
 pub use format::Format;
 pub use results::{read_results, results};
 pub use row::{Row, TaskKind};
-pub use table::{Table, terminal_width};
+pub use table::{Table, message_width, terminal_width};

@@ -8,6 +8,7 @@ use super::variants::Asked;
 use super::{Options, RunError, World};
 use crate::base::machine::free_bytes;
 use crate::hub::{HubError, cached_dataset, fetch_dataset, missing_of_dataset};
+use crate::report::message_width;
 use crate::report::numbers::short_bytes;
 use crate::tasks::data::{HubData, hub_data};
 use crate::tasks::{DataStore, Task, TaskError};
@@ -151,7 +152,7 @@ impl Needs {
         let free =
             free_bytes(home).map_or_else(String::new, |free| format!(", {} free there", short_bytes(free)));
         let all = total(&self.all);
-        let table = needs_table(&self.all).text(WIDTH);
+        let table = needs_table(&self.all).text(message_width());
         format!(
             "not on this machine, and fetched now into {} ({all}{free}):\n{}",
             home.display(),
@@ -160,7 +161,7 @@ impl Needs {
     }
 
     fn offline(&self, options: &Options, world: &World<'_>) -> RunError {
-        let table = needs_table(&self.all).text(WIDTH);
+        let table = needs_table(&self.all).text(message_width());
         let suites = options.suite.iter().filter(|_| !self.data.is_empty());
         let models = options
             .models
@@ -232,13 +233,10 @@ impl Needs {
             short_bytes(fetched),
             home.display(),
             short_bytes(free),
-            needs_table(&self.all).text(WIDTH).trim_end()
+            needs_table(&self.all).text(message_width()).trim_end()
         )))
     }
 }
-
-/// Columns of tables on stderr.
-const WIDTH: usize = 110;
 
 fn left_out(task: &str, why: &str) -> WithoutData {
     WithoutData { task: task.to_owned(), why: why.to_owned() }

@@ -1,6 +1,7 @@
 //! The four drawings of a table. All that is known of the terminal's style is here: a line under the head, nothing else.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, stderr, stdout};
+use std::os::fd::AsFd;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width};
 use serde_json::Value as Json;
@@ -18,10 +19,19 @@ const COLUMNS: usize = 80;
 
 /// The width to draw for: the terminal's, or [`NO_BOUND`] where standard output is none.
 pub fn terminal_width() -> usize {
-    if !stdout().is_terminal() {
+    width_of(stdout())
+}
+
+/// The same of standard error, for tables within messages.
+pub fn message_width() -> usize {
+    width_of(stderr())
+}
+
+fn width_of(stream: impl IsTerminal + AsFd) -> usize {
+    if !stream.is_terminal() {
         return NO_BOUND;
     }
-    let size = rustix::termios::tcgetwinsize(stdout());
+    let size = rustix::termios::tcgetwinsize(stream);
     size.ok().map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 

@@ -9,7 +9,7 @@ mod draw;
 mod heading;
 
 pub use cell::Cell;
-pub use draw::{NO_BOUND, terminal_width};
+pub use draw::{NO_BOUND, message_width, terminal_width};
 pub use heading::{Heading, data, number, people, text};
 
 /// Rows of `R`, usually references, and what columns say of them.

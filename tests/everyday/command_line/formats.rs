@@ -30,7 +30,7 @@ fn a_list_of_no_models_has_a_head() {
 
 #[test]
 fn a_list_of_suites() {
-    insta::assert_snapshot!(nowhere(&["suites", "arc"], &["table", "csv", "json"]));
+    insta::assert_snapshot!(nowhere(&["suites", "ARC"], &["table", "csv", "json"]));
 }
 
 #[test]
