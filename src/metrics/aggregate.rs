@@ -1,10 +1,12 @@
 //! Per-document values → one value with its standard error.
 
+use rayon::prelude::*;
+
 use super::DocValue;
 use super::average::{mean, median, ratio, sample_deviation};
 use super::bootstrap::{BOOTSTRAP_ITERATIONS, SLOW_ITERATIONS, bootstrap};
 use super::classes::{Classes, check_two_classes, f1, matthews};
-use super::similarity::{BleuCounts, BleuTokenizer, corpus_score};
+use super::similarity::{BleuCounts, BleuTokenizer, ChrfCounts, TerCounts, corpus_score};
 
 /// A metric over all documents of a task or a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +36,12 @@ pub enum Aggregation {
     BitsPerByte,
     /// BLEU of all answers together; standard error by a short bootstrap.
     Bleu,
+    /// chrF of all answers together; standard error by a short bootstrap.
+    Chrf,
+    /// The same with words, chrF++.
+    ChrfPlusPlus,
+    /// The translation edit rate of all answers together, in per cent; standard error by a short bootstrap.
+    Ter,
     /// F1 of the class 1 among two; standard error by bootstrap.
     F1,
     /// Matthews' correlation of right and chosen classes; standard error by bootstrap.
@@ -41,13 +49,16 @@ pub enum Aggregation {
 }
 
 /// The names of aggregations in task files.
-const BY_NAME: [(&str, Aggregation); 9] = [
+const BY_NAME: [(&str, Aggregation); 12] = [
     ("mean", Aggregation::Mean),
     ("median", Aggregation::Median),
     ("perplexity", Aggregation::Perplexity),
     ("weighted_perplexity", Aggregation::WeightedPerplexity),
     ("bits_per_byte", Aggregation::BitsPerByte),
     ("bleu", Aggregation::Bleu),
+    ("chrf", Aggregation::Chrf),
+    ("chrf++", Aggregation::ChrfPlusPlus),
+    ("ter", Aggregation::Ter),
     ("f1", Aggregation::F1),
     ("matthews_corrcoef", Aggregation::Matthews),
     ("brier_score", Aggregation::BrierScore),
@@ -58,7 +69,9 @@ pub(super) enum Column {
     Numbers(Vec<f64>),
     /// Parts and units.
     Weighted(Vec<(f64, f64)>),
-    Texts(Vec<BleuCounts>),
+    Bleu(Vec<BleuCounts>),
+    Chrf(Vec<ChrfCounts>),
+    Ter(Vec<TerCounts>),
     Classes(Vec<Classes>),
 }
 
@@ -95,7 +108,9 @@ impl Aggregation {
                     if self == Self::BitsPerByte { -mean / std::f64::consts::LN_2 } else { (-mean).exp() };
                 Aggregate { value, stderr: None, n }
             }
-            Column::Texts(counts) => resampled(&counts, SLOW_ITERATIONS, corpus_score),
+            Column::Bleu(counts) => resampled(&counts, SLOW_ITERATIONS, corpus_score),
+            Column::Chrf(counts) => resampled(&counts, SLOW_ITERATIONS, corpus_score),
+            Column::Ter(counts) => resampled(&counts, SLOW_ITERATIONS, corpus_score),
             Column::Classes(classes) => {
                 let value: fn(&[Classes]) -> f64 = if self == Self::F1 { f1 } else { matthews };
                 resampled(&classes, BOOTSTRAP_ITERATIONS, value)
@@ -121,14 +136,16 @@ impl Aggregation {
                 values.iter().map(weighted).collect::<Option<_>>().map(Column::Weighted)
             }
             Self::Bleu => {
-                let counts = |value: &DocValue| match value {
-                    DocValue::Pair(gold, answer) => {
-                        Some(BleuCounts::of(gold, answer, BleuTokenizer::Mteval13a))
-                    }
-                    _ => None,
-                };
-                values.iter().map(counts).collect::<Option<_>>().map(Column::Texts)
+                let bleu = |gold: &str, answer: &str| BleuCounts::of(gold, answer, BleuTokenizer::Mteval13a);
+                of_pairs(values, bleu).map(Column::Bleu)
             }
+            Self::Chrf => {
+                of_pairs(values, |gold, answer| ChrfCounts::of(gold, answer, false)).map(Column::Chrf)
+            }
+            Self::ChrfPlusPlus => {
+                of_pairs(values, |gold, answer| ChrfCounts::of(gold, answer, true)).map(Column::Chrf)
+            }
+            Self::Ter => of_pairs(values, TerCounts::of).map(Column::Ter),
             Self::F1 | Self::Matthews => {
                 let classes = |value: &DocValue| match value {
                     DocValue::Classes(classes) => Some(*classes),
@@ -160,9 +177,26 @@ impl Aggregation {
             Self::Perplexity => {
                 Some(resampled(values, BOOTSTRAP_ITERATIONS, |values: &[f64]| (-mean(values)).exp()))
             }
-            Self::WeightedPerplexity | Self::BitsPerByte | Self::Bleu | Self::F1 | Self::Matthews => None,
+            Self::WeightedPerplexity
+            | Self::BitsPerByte
+            | Self::Bleu
+            | Self::Chrf
+            | Self::ChrfPlusPlus
+            | Self::Ter
+            | Self::F1
+            | Self::Matthews => None,
         }
     }
+}
+
+/// The counts of pairs of texts; `None` where a value is of another kind. Documents are taken by all threads, as shifts of
+/// words take long to find.
+fn of_pairs<C: Send>(values: &[DocValue], count: impl Fn(&str, &str) -> C + Sync) -> Option<Vec<C>> {
+    let count = |value: &DocValue| match value {
+        DocValue::Pair(gold, answer) => Some(count(gold, answer)),
+        _ => None,
+    };
+    values.par_iter().map(count).collect()
 }
 
 /// A value of all documents together, its error by bootstrap.
@@ -283,6 +317,7 @@ mod tests {
     fn only_known_aggregations_have_a_name() {
         assert_eq!(Aggregation::by_name("mean"), Some(Aggregation::Mean));
         assert_eq!(Aggregation::by_name("median_of_moons"), None);
-        assert_eq!(Aggregation::names().count(), 9);
+        let names: std::collections::BTreeSet<&str> = Aggregation::names().collect();
+        assert!(names.len() == BY_NAME.len() && names.iter().all(|name| Aggregation::by_name(name).is_some()));
     }
 }

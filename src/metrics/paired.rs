@@ -2,8 +2,8 @@
 //!
 //! What both have in common cancels out, so it is less than that of two independent values. It belongs to the
 //! aggregation: of a mean it is that of the documents' differences, of a smooth function of means (a perplexity) the same
-//! after the documents' influence on the value (the delta method), of a value of all documents together (BLEU, F1,
-//! Matthews' correlation) that of a bootstrap that draws both sides alike. A median has none: its distribution at a
+//! after the documents' influence on the value (the delta method), of a value of all documents together (BLEU, chrF,
+//! TER, F1, Matthews' correlation) that of a bootstrap that draws both sides alike. A median has none: its distribution at a
 //! step of few distinct values is not what any of these describe.
 
 use super::aggregate::Column;
@@ -37,7 +37,13 @@ impl Aggregation {
             (Self::WeightedPerplexity | Self::BitsPerByte, (Column::Weighted(a), Column::Weighted(b))) => {
                 Some(error_of([a, b].map(|own| self.influence_on_ratio(&own))))
             }
-            (Self::Bleu, (Column::Texts(a), Column::Texts(b))) => {
+            (Self::Bleu, (Column::Bleu(a), Column::Bleu(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+            }
+            (Self::Chrf | Self::ChrfPlusPlus, (Column::Chrf(a), Column::Chrf(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+            }
+            (Self::Ter, (Column::Ter(a), Column::Ter(b))) => {
                 Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
             }
             (Self::F1, (Column::Classes(a), Column::Classes(b))) => {
@@ -102,7 +108,7 @@ mod tests {
     fn errors_are_numpy_s_and_near_a_bootstrap() {
         let stored: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/fixtures/metrics/paired.json")).unwrap();
-        assert_eq!(stored.as_array().unwrap().len(), 7);
+        assert_eq!(stored.as_array().unwrap().len(), 9);
         for case in stored.as_array().unwrap() {
             let name = case["aggregation"].as_str().unwrap();
             let documents = |key: &str| -> Vec<DocValue> {
@@ -110,7 +116,7 @@ mod tests {
                     ("f1" | "matthews_corrcoef", value) => {
                         DocValue::Classes([0, 1].map(|at| value[at].as_i64().unwrap()))
                     }
-                    ("bleu", value) => {
+                    ("bleu" | "chrf" | "ter", value) => {
                         let [gold, answer] = [0, 1].map(|at| value[at].as_str().unwrap().to_owned());
                         DocValue::Pair(gold, answer)
                     }

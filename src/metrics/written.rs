@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::python::regex::PyRegex;
 
 /// The metrics of written answers.
-pub const WRITTEN_METRICS: [&str; 2] = ["exact_match", "bleu"];
+pub const WRITTEN_METRICS: [&str; 5] = ["exact_match", "bleu", "chrf", "chrf++", "ter"];
 
 /// `exact_match`: equality of two texts, after both lost what does not count.
 ///

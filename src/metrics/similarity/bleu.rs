@@ -4,11 +4,11 @@
 //! the geometric mean of the four precisions in per cent, times a penalty for short answers. The n-th
 //! precision without a match counts as 100 / (2ⁿ · total). Tokenizers are those of `mteval`.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::{Counts, ngrams};
 use crate::python::text::is_space;
 
 const ORDERS: usize = 4;
@@ -72,14 +72,6 @@ pub struct BleuCounts {
     reference_tokens: u64,
 }
 
-fn ngrams(tokens: &[String], n: usize) -> HashMap<&[String], u64> {
-    let mut counts = HashMap::new();
-    for ngram in tokens.windows(n) {
-        *counts.entry(ngram).or_insert(0) += 1;
-    }
-    counts
-}
-
 impl BleuCounts {
     /// Counts one answer against its reference.
     pub fn of(reference: &str, answer: &str, tokenizer: BleuTokenizer) -> Self {
@@ -98,10 +90,10 @@ impl BleuCounts {
         }
         counts
     }
+}
 
-    /// Two answers together.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+impl Counts for BleuCounts {
+    fn and(mut self, other: Self) -> Self {
         for (mine, theirs) in self.correct.iter_mut().zip(other.correct) {
             *mine += theirs;
         }
@@ -114,7 +106,7 @@ impl BleuCounts {
     }
 
     /// BLEU, up to 100.
-    pub fn score(&self) -> f64 {
+    fn score(&self) -> f64 {
         if self.correct.iter().all(|n| *n == 0) {
             return 0.0;
         }
@@ -144,11 +136,6 @@ impl BleuCounts {
 /// BLEU of one answer against one reference, up to 100.
 pub fn sentence_bleu(reference: &str, answer: &str, tokenizer: BleuTokenizer) -> f64 {
     BleuCounts::of(reference, answer, tokenizer).score()
-}
-
-/// BLEU of several answers together.
-pub fn corpus_score(answers: &[BleuCounts]) -> f64 {
-    answers.iter().copied().fold(BleuCounts::default(), BleuCounts::and).score()
 }
 
 #[cfg(test)]

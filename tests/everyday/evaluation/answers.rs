@@ -164,3 +164,31 @@ fn answers_that_do_not_fit_the_documents_are_refused() {
     let error = grade(&sorted, &answers(&["a"])).unwrap_err().to_string();
     assert!(error.contains("document 0: filter flexible-extract") && error.contains("List:"), "{error}");
 }
+
+/// Expected values: `bleu`, `chrf`, `chrfpp` and `ter` of `lm_eval.api.metrics` 0.4.13 with sacrebleu 2.6 for the same pairs.
+#[test]
+fn likeness_to_the_right_answer_is_measured_over_all_documents() {
+    let folder = data(&[(
+        "o/n/test.jsonl",
+        json!([{"q": "1", "a": "the cat sat on the mat"}, {"q": "2", "a": "two birds saw my tree"}]),
+    )]);
+    let file = "task: zz\noutput_type: generate_until\ndataset_path: o/n\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n\
+                metric_list: [{metric: bleu}, {metric: chrf}, {metric: chrf++}, {metric: ter}]\n";
+    fs::write(folder.path().join("zz.yaml"), file).unwrap();
+    let index = Index::load(&[folder.path().to_owned()]).unwrap();
+    let Suite::Task(task) = index.resolve("zz").unwrap() else { panic!("no task") };
+    let store = DataStore::new(Some(folder.path()), None);
+    let task = Arc::new(prepare(&task, &store, &PrepareOptions::default()).unwrap());
+    let graded = grade(&task, &answers(&["on the mat the cat sat", "two birds saw an old tree"])).unwrap();
+    for (name, expected, is_better) in [
+        ("bleu", 35.355339059327356, true),
+        ("chrf", 73.2902256037655, true),
+        ("chrf++", 74.28084459155271, true),
+        ("ter", 27.27272727272727, false),
+    ] {
+        let metric = graded.metric(name, "none").unwrap_or_else(|| panic!("{name}"));
+        assert!((metric.value - expected).abs() < 1e-9, "{name}: {}", metric.value);
+        assert!(metric.stderr.is_some(), "{name}");
+        assert_eq!(task.task.config.metrics().iter().find(|m| m.name == name).unwrap().higher_is_better, is_better);
+    }
+}
