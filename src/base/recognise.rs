@@ -17,6 +17,8 @@ const MARK: usize = 8;
 const SHOWN: usize = 80;
 /// The mark that some editors of Windows put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// How texts in UTF-16 begin, of either order of bytes.
+const UTF_16_MARKS: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
 /// How AppleDouble files begin, in which macOS keeps what foreign disks have no place for.
 const APPLE_DOUBLE: &[u8] = &[0x00, 0x05, 0x16, 0x07];
 /// Where a tar archive has its mark, and the mark.
@@ -89,6 +91,14 @@ pub fn stand_in_for_weights(bytes: &[u8]) -> Option<StandIn> {
     StandIn::new(FaultKind::Unsupported, format!("a text, {}", quoted(&shown)), advice)
 }
 
+/// The same for a text of any kind, which is in UTF-8 everywhere.
+pub fn stand_in_for_text(bytes: &[u8]) -> Option<StandIn> {
+    let is_utf_16 = UTF_16_MARKS.iter().any(|mark| bytes.starts_with(mark));
+    let advice = "save it in UTF-8 (in PowerShell with -Encoding utf8)";
+    let utf_16 = || StandIn::new(FaultKind::Unsupported, "a text in UTF-16", advice).filter(|_| is_utf_16);
+    stand_in(bytes).or_else(utf_16)
+}
+
 /// The fault for a file that has none of the marks of `expected`, the format that was asked for.
 pub fn other_format(file: &Path, expected: &str, bytes: &[u8]) -> Box<Fault> {
     let fault =
@@ -125,7 +135,7 @@ pub fn unreadable_text(
     error: impl Into<String>,
     advice: &str,
 ) -> Box<Refusal> {
-    match stand_in(bytes) {
+    match stand_in_for_text(bytes) {
         Some(StandIn { found, advice, .. }) => Refusal::new(place, expected, found, advice),
         None => Refusal::new(place, expected, error, advice),
     }
@@ -183,6 +193,8 @@ mod tests {
         assert_eq!(stand_in_for_weights(b"\x08\0\0\0\0\0\0\0{}"), None);
         assert_eq!(stand_in_for_weights(b"GGUF\x03\0\0\0"), None);
         assert_eq!(stand_in_for_weights(b"GGUF"), None, "a file that was cut");
+        let utf_16 = stand_in_for_text(&[0xff, 0xfe, b'{', 0, b'}', 0]).unwrap();
+        assert!(utf_16.found.contains("UTF-16") && stand_in_for_text(b"\xef\xbb\xbf{}").is_none());
         let fault = |bytes: &[u8]| other_format(Path::new("x.bin"), "a file of torch.save", bytes).found;
         assert!(fault(b"GGUF\x03\0\0\0").contains("GGUF") && fault(&[0x1f, 0x8b, 8]).contains("gzip"));
         assert!(fault(b"\x40\0\0\0\0\0\0\0{\"a\"").contains("safetensors"));

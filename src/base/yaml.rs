@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::recognise::{is_apple_double, stand_in_for_text};
+
 /// The largest file of YAML that is read, in bytes, where nothing else is said.
 pub const MAX_BYTES: u64 = 1 << 20;
 
@@ -85,8 +87,11 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, FileError
 /// # Errors
 /// [`FileError::Io`], also for bytes that are no UTF-8; [`FileError::TooLarge`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
-    String::from_utf8(read_bytes(path, limit)?)
-        .map_err(|error| FileError::io(path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+    String::from_utf8(read_bytes(path, limit)?).map_err(|error| {
+        let other = stand_in_for_text(error.as_bytes());
+        let reason = other.map_or_else(|| error.to_string(), |other| format!("it is {}: {}", other.found, other.advice));
+        FileError::io(path)(io::Error::new(io::ErrorKind::InvalidData, reason))
+    })
 }
 
 /// A whole file of at most `limit` bytes.
@@ -110,7 +115,7 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 /// The endings of YAML files.
 pub const ENDINGS: [&str; 2] = ["yaml", "yml"];
 
-/// The files of a folder with one of these endings, in order of their names.
+/// The files of a folder with one of these endings, in order of their names, without what macOS writes beside them.
 ///
 /// # Errors
 /// [`FileError::Io`].
@@ -120,6 +125,7 @@ pub fn files_in(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, FileErr
         let path = entry.map_err(FileError::io(folder))?.path();
         if path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending))
             && path.is_file()
+            && !is_apple_double(&path)
         {
             files.push(path);
         }
@@ -177,6 +183,8 @@ mod tests {
         assert!(matches!(read_text(&path, 5), Err(FileError::TooLarge { bytes: 6, limit: 5, .. })));
         fs::write(&path, [0xff]).unwrap();
         assert!(matches!(read_text(&path, 9), Err(FileError::Io { .. })));
+        fs::write(&path, [0xff, 0xfe, b'a', 0]).unwrap();
+        assert!(read_text(&path, 9).unwrap_err().to_string().contains("UTF-16"));
         assert!(matches!(read_text(folder.path(), 1 << 20), Err(FileError::Io { .. })));
         assert!(matches!(read_text(Path::new("/dev/zero"), 9), Err(FileError::TooLarge { .. })));
     }
@@ -184,7 +192,7 @@ mod tests {
     #[test]
     fn a_folder_gives_its_yaml_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.yaml", "a.yml", "notes.txt"] {
+        for name in ["b.yaml", "a.yml", "notes.txt", "._a.yml"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         fs::create_dir(folder.path().join("c.yaml")).unwrap();

@@ -16,7 +16,7 @@ use crate::prompts::{self, ChatFormat, End, Message, PromptSegment, Role, Writte
 /// How the prompts of a run are written as conversations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chat {
-    /// The template.
+    /// The chat template that writes them.
     pub format: Arc<ChatFormat>,
     /// Whether examples are turns of their own.
     pub multiturn: bool,

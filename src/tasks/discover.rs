@@ -13,7 +13,7 @@ use crate::base::yaml;
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// A task: its name and tags.
     Task(String, Vec<String>),
     /// A group: its name.
@@ -26,21 +26,21 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// A name that is none.
-pub(super) fn classify(fields: &Fields) -> Result<Kind, TaskError> {
+pub(super) fn classify(fields: &Fields) -> Result<FileKind, TaskError> {
     let slot = |key: &str| fields.get(key).map(|entry| Slot::new(key, entry));
     // A list under `task` belongs to a group; a file with neither name only serves to be included.
     if !fields.contains_key("class")
         && let Some(group) = slot("group")
     {
-        return group.string().map(Kind::Group);
+        return group.string().map(FileKind::Group);
     }
     match slot("task") {
         Some(task) if task.value.is_string() => {
             let tags = slot("tag").map(|tag| tag.strings()).transpose()?.unwrap_or_default();
-            Ok(Kind::Task(task.string()?, tags))
+            Ok(FileKind::Task(task.string()?, tags))
         }
         Some(task) => Err(task.error("expected a name; a list of tasks needs the key `group`")),
-        None => Ok(Kind::Other),
+        None => Ok(FileKind::Other),
     }
 }
 
@@ -80,13 +80,13 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             classify(&Loader::default().load(&Location::Disk(path)).unwrap())
         };
-        assert_eq!(kind("task: a\ntag: t\n").unwrap(), Kind::Task("a".into(), vec!["t".into()]));
-        assert_eq!(kind("group: g\ntask: [a]\n").unwrap(), Kind::Group("g".into()));
+        assert_eq!(kind("task: a\ntag: t\n").unwrap(), FileKind::Task("a".into(), vec!["t".into()]));
+        assert_eq!(kind("group: g\ntask: [a]\n").unwrap(), FileKind::Group("g".into()));
         assert_eq!(
             kind("class: !function x.Y\ngroup: g\ntask: a\n").unwrap(),
-            Kind::Task("a".into(), vec![])
+            FileKind::Task("a".into(), vec![])
         );
-        assert_eq!(kind("doc_to_text: q\n").unwrap(), Kind::Other);
+        assert_eq!(kind("doc_to_text: q\n").unwrap(), FileKind::Other);
         assert!(kind("task: [a, b]\n").unwrap_err().to_string().contains("line 1"));
     }
 

@@ -152,7 +152,7 @@ impl Maker {
 /// What a field gives for one document.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum FieldPart {
-    /// A text.
+    /// A text: a question, an answer, or the choice that is right.
     Text(String),
     /// An index into the choices.
     Index(i64),

@@ -3,15 +3,18 @@
 use std::io;
 use std::path::Path;
 
+use crate::base::recognise::{dangling, dangling_fault, is_apple_double};
+
 /// A folder may hold this many files of the kind that is looked for, and nest this deep.
 const MAX_FILES: usize = 100_000;
 const MAX_DEPTH: usize = 12;
 
 /// The files below a folder that are wanted, as paths relative to it with `/` between folders, sorted. Hidden folders are
-/// left out, and links to folders, since they can lead in circles.
+/// left out, and links to folders, since they can lead in circles, and what macOS writes beside files.
 ///
 /// # Errors
-/// What the system says about a folder that cannot be read; too many files, or folders nested too deep.
+/// What the system says about a folder that cannot be read; too many files, or folders nested too deep; a wanted file that is a
+/// link to nothing.
 pub(super) fn files_below(root: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
     at_most(MAX_FILES, root, &is_wanted)
 }
@@ -20,6 +23,9 @@ fn at_most(limit: usize, root: &Path, is_wanted: &dyn Fn(&str) -> bool) -> io::R
     let mut files = Vec::new();
     walk(root, "", 0, &mut |file: String| {
         if is_wanted(&file) {
+            if let Some(fault) = dangling_fault(&root.join(&file)) {
+                return Err(io::Error::other(fault.to_string()));
+            }
             if files.len() == limit {
                 return Err(io::Error::other(format!(
                     "expected at most {limit} files in a folder, found more; name a smaller one"
@@ -55,16 +61,36 @@ fn walk(
                 )));
             }
             walk(&path, &format!("{prefix}{name}/"), depth + 1, found)?;
-        } else if path.is_file() {
+        } else if !is_apple_double(&path) && (path.is_file() || is_lost(&path)) {
             found(format!("{prefix}{name}"))?;
         }
     }
     Ok(())
 }
 
+/// Whether a path is a link to nothing. Hidden ones are no files: editors lock files with such links.
+fn is_lost(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && dangling(path).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn wanted_links_to_nothing_are_errors_and_what_macos_writes_is_no_file() {
+        let folder = folder(&["a.jsonl", "._a.jsonl"]);
+        let link = |name: &str| std::os::unix::fs::symlink("../blobs/0", folder.path().join(name)).unwrap();
+        link("b.txt");
+        link(".#a.jsonl");
+        let list = || files_below(folder.path(), |file| file.ends_with(".jsonl"));
+        assert_eq!(list().unwrap(), ["a.jsonl"]);
+        link("c.jsonl");
+        let said = list().unwrap_err().to_string();
+        assert!(said.contains("c.jsonl") && said.contains("../blobs/0"), "{said}");
+    }
 
     /// A folder with empty files.
     fn folder(files: &[&str]) -> tempfile::TempDir {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::discover::{Kind, classify, is_task_file, task_files};
+use super::discover::{FileKind, classify, is_task_file, task_files};
 use super::error::{TaskError, did_you_mean};
 use super::schema::{Fields, GroupConfig, GroupMember, Loader, Location, TaskConfig};
 use super::suite::{Group, Suite, Task};
@@ -15,7 +15,7 @@ use super::suite::{Group, Suite, Task};
 const MAX_GROUPS: usize = 10_000;
 
 #[derive(Debug, Clone)]
-enum Entry {
+enum Definition {
     Task { fields: Arc<Fields>, file: Location },
     Group { fields: Arc<Fields>, file: Location },
     Tag(BTreeSet<String>),
@@ -31,7 +31,7 @@ struct Above {
 /// All suites by name.
 #[derive(Debug, Default)]
 pub struct Index {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Definition>,
     problems: Vec<TaskError>,
     loader: Mutex<Loader>,
 }
@@ -57,7 +57,7 @@ impl Index {
 
     /// Adds the files of one root.
     fn add(&mut self, files: impl Iterator<Item = Location>) {
-        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        let mut entries: BTreeMap<String, Definition> = BTreeMap::new();
         let loader = self.loader.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let files: Vec<Location> = files.collect();
         loader.parse_ahead(&files);
@@ -71,18 +71,18 @@ impl Index {
                 }
             };
             match kind {
-                Kind::Other => {}
-                Kind::Group(name) => {
-                    entries.entry(name).or_insert(Entry::Group { fields, file });
+                FileKind::Other => {}
+                FileKind::Group(name) => {
+                    entries.entry(name).or_insert(Definition::Group { fields, file });
                 }
-                Kind::Task(name, tags) => {
-                    if matches!(entries.get(&name), Some(Entry::Task { .. } | Entry::Group { .. })) {
+                FileKind::Task(name, tags) => {
+                    if matches!(entries.get(&name), Some(Definition::Task { .. } | Definition::Group { .. })) {
                         continue;
                     }
-                    entries.insert(name.clone(), Entry::Task { fields, file });
+                    entries.insert(name.clone(), Definition::Task { fields, file });
                     for tag in tags {
-                        let entry = entries.entry(tag).or_insert_with(|| Entry::Tag(BTreeSet::new()));
-                        if let Entry::Tag(tasks) = entry {
+                        let entry = entries.entry(tag).or_insert_with(|| Definition::Tag(BTreeSet::new()));
+                        if let Definition::Tag(tasks) = entry {
                             tasks.insert(name.clone());
                         }
                     }
@@ -94,20 +94,20 @@ impl Index {
 
     /// The names of all tasks and groups, sorted.
     pub fn names(&self) -> Vec<&str> {
-        self.select(|entry| !matches!(entry, Entry::Tag(_)))
+        self.select(|entry| !matches!(entry, Definition::Tag(_)))
     }
 
     /// The names of all groups, sorted.
     pub fn groups(&self) -> Vec<&str> {
-        self.select(|entry| matches!(entry, Entry::Group { .. }))
+        self.select(|entry| matches!(entry, Definition::Group { .. }))
     }
 
     /// The names of all tags, sorted.
     pub fn tags(&self) -> Vec<&str> {
-        self.select(|entry| matches!(entry, Entry::Tag(_)))
+        self.select(|entry| matches!(entry, Definition::Tag(_)))
     }
 
-    fn select(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<&str> {
+    fn select(&self, wanted: impl Fn(&Definition) -> bool) -> Vec<&str> {
         self.entries.iter().filter(|(_, entry)| wanted(entry)).map(|(name, _)| name.as_str()).collect()
     }
 
@@ -124,8 +124,8 @@ impl Index {
     /// The file of a task or group.
     pub(super) fn file(&self, name: &str) -> Option<&Location> {
         match self.entries.get(name)? {
-            Entry::Task { file, .. } | Entry::Group { file, .. } => Some(file),
-            Entry::Tag(_) => None,
+            Definition::Task { file, .. } | Definition::Group { file, .. } => Some(file),
+            Definition::Tag(_) => None,
         }
     }
 
@@ -150,9 +150,9 @@ impl Index {
         let file = Location::Disk(path.to_owned());
         let fields = self.loader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).load(&file)?;
         let (name, entry) = match classify(&fields)? {
-            Kind::Task(name, _) => (name, Entry::Task { fields, file }),
-            Kind::Group(name) => (name, Entry::Group { fields, file }),
-            Kind::Other => {
+            FileKind::Task(name, _) => (name, Definition::Task { fields, file }),
+            FileKind::Group(name) => (name, Definition::Group { fields, file }),
+            FileKind::Other => {
                 let missing = "missing; a task file needs `task`, a group file `group`";
                 return Err(TaskError::wrong(format!("{}: task", file.display()), missing));
             }
@@ -176,13 +176,13 @@ impl Index {
         }
     }
 
-    fn build(&self, name: &str, entry: &Entry, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
+    fn build(&self, name: &str, entry: &Definition, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
         match entry {
-            Entry::Task { fields, file } => task(fields, over, file).map(Suite::Task),
-            Entry::Group { fields, file } => {
+            Definition::Task { fields, file } => task(fields, over, file).map(Suite::Task),
+            Definition::Group { fields, file } => {
                 self.group(GroupConfig::read(fields)?, over, file, above).map(Suite::of_group)
             }
-            Entry::Tag(tasks) => Ok(Suite::of_group(Group {
+            Definition::Tag(tasks) => Ok(Suite::of_group(Group {
                 name: name.to_owned(),
                 alias: name.to_owned(),
                 children: self.tagged(tasks, over)?,
@@ -197,7 +197,7 @@ impl Index {
     /// What a name in a group's list stands for, the tasks of a tag one by one; nothing if no file defines it.
     fn named(&self, name: &str, over: &Fields, above: &mut Above) -> Result<Option<Vec<Suite>>, TaskError> {
         Ok(match self.entries.get(name) {
-            Some(Entry::Tag(tasks)) => Some(self.tagged(tasks, over)?),
+            Some(Definition::Tag(tasks)) => Some(self.tagged(tasks, over)?),
             Some(entry) => Some(vec![self.build(name, entry, over, above)?]),
             None => None,
         })
@@ -206,7 +206,7 @@ impl Index {
     fn tagged(&self, names: &BTreeSet<String>, over: &Fields) -> Result<Vec<Suite>, TaskError> {
         let mut tasks = Vec::new();
         for name in names {
-            if let Some(Entry::Task { fields, file }) = self.entries.get(name) {
+            if let Some(Definition::Task { fields, file }) = self.entries.get(name) {
                 tasks.push(Suite::Task(task(fields, over, file)?));
             }
         }
@@ -257,7 +257,7 @@ impl Index {
                 GroupMember::Task(name, own) => {
                     let (mut included, own) = self.with_included(own)?;
                     // What is included lies below everything, the named task's own keys too.
-                    if let Some(Entry::Task { fields, .. }) = self.entries.get(name) {
+                    if let Some(Definition::Task { fields, .. }) = self.entries.get(name) {
                         included.retain(|key, _| !fields.contains_key(key));
                     }
                     let over = merged(&merged(&included, &over), &own);
@@ -276,7 +276,7 @@ impl Index {
                     let mut inner = own.clone();
                     inner.remove("group");
                     let group = match self.entries.get(name) {
-                        Some(Entry::Group { fields, file }) => {
+                        Some(Definition::Group { fields, file }) => {
                             let mut fields = (**fields).clone();
                             for key in ["group_alias", "aggregate_metric_list"] {
                                 if let Some(entry) = inner.remove(key) {

@@ -48,7 +48,7 @@ pub fn system(instruction: Option<&str>, fewshot_delimiter: &str, description: &
 /// A question, and for an example its answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn<'a> {
-    /// The question.
+    /// What the user says, without the delimiter after it.
     pub question: &'a str,
     /// The choices that an index points into.
     pub choices: Option<&'a [String]>,

@@ -68,7 +68,7 @@ pub struct Group {
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Suite {
-    /// One task.
+    /// A task by itself.
     Task(Arc<Task>),
     /// A group, or the tasks of a tag.
     Group(Box<Group>),

@@ -28,11 +28,14 @@ const OF_CSV: [&str; 4] = ["column_names", "names", "delimiter", "sep"];
 /// Keys of `json`.
 const OF_JSON: [&str; 1] = ["field"];
 
+/// Patterns of files by split, in order.
+type BySplit<'a> = Vec<(&'a str, Vec<&'a str>)>;
+
 /// The keys, read.
 #[derive(Debug, Default)]
 pub(super) struct Kwargs<'a> {
     /// The patterns of files by split; of files without a split it is `train`. `None`: not said.
-    pub data_files: Option<Vec<(&'a str, Vec<&'a str>)>>,
+    pub data_files: Option<BySplit<'a>>,
     /// The folder that names and patterns start from; empty if not said.
     pub data_dir: &'a str,
     /// What stands between two cells of a table.
@@ -102,15 +105,28 @@ impl<'a> Kwargs<'a> {
     }
 }
 
-fn files(value: &Value) -> Option<Vec<(&str, Vec<&str>)>> {
+fn files(value: &Value) -> Option<BySplit<'_>> {
     match value {
         Value::Object(splits) => by_split(splits),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let by_split: BySplit<'_> = items.iter().map(of_split).collect::<Option<_>>()?;
+            let mut names: Vec<&str> = by_split.iter().map(|(split, _)| *split).collect();
+            names.sort_unstable();
+            names.dedup();
+            (names.len() == by_split.len()).then_some(by_split)
+        }
         value => Some(vec![("train", one_or_more(value)?)]),
     }
 }
 
-fn by_split(splits: &Map<String, Value>) -> Option<Vec<(&str, Vec<&str>)>> {
+fn by_split(splits: &Map<String, Value>) -> Option<BySplit<'_>> {
     splits.iter().map(|(split, value)| Some((split.as_str(), one_or_more(value)?))).collect()
+}
+
+/// `{split: test, path: …}`, as cards of data sets have it.
+fn of_split(item: &Value) -> Option<(&str, Vec<&str>)> {
+    let item = item.as_object().filter(|item| item.len() == 2)?;
+    Some((item.get("split")?.as_str()?, one_or_more(item.get("path")?)?))
 }
 
 fn one_or_more(value: &Value) -> Option<Vec<&str>> {
@@ -162,5 +178,21 @@ mod tests {
         let read = Kwargs::of(&dataset).unwrap();
         assert_eq!(read.patterns("train"), Some(["a", "b"].as_slice()));
         assert_eq!(read.patterns("test"), None);
+    }
+
+    #[test]
+    fn files_may_be_listed_as_in_cards() {
+        let kwargs = json!({"data_files": [{"split": "test", "path": ["b", "a"]}, {"split": "dev", "path": "c"}]});
+        let kwargs = kwargs.as_object().unwrap().clone();
+        let dataset = DatasetRef { task: "t", path: "json", name: None, kwargs: &kwargs, folder: None };
+        let read = Kwargs::of(&dataset).unwrap();
+        assert_eq!((read.patterns("test"), read.patterns("dev")), (Some(["b", "a"].as_slice()), Some(["c"].as_slice())));
+        for wrong in [
+            json!([{"split": "test", "path": "a"}, {"split": "test", "path": "b"}]),
+            json!([{"split": "test", "path": "a"}, "b"]),
+            json!([{"split": "test"}]),
+        ] {
+            assert!(refused("json", json!({"data_files": wrong})).contains("names of files"));
+        }
     }
 }

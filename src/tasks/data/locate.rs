@@ -1,5 +1,6 @@
 //! Files that hold a split of a data set.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::kwargs::Kwargs;
@@ -17,7 +18,7 @@ const ENDINGS: [&str; 5] = ["parquet", "jsonl", "json", "csv", "tsv"];
 /// The endings of packed files.
 pub(super) const PACKED: [&str; 2] = [".gz", ".zst"];
 
-/// A data file.
+/// A file that holds documents of a split, or some of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
     /// Its name below the folder of the data set.
@@ -29,7 +30,7 @@ pub struct DataFile {
 /// The files of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedSplit {
-    /// The files, sorted by name.
+    /// The files, in the order of the patterns that name them, and of their names.
     pub files: Vec<DataFile>,
     /// Where they are: a folder, or `built in`.
     pub place: String,
@@ -127,9 +128,11 @@ impl Folder {
         Ok(None)
     }
 
+    /// The files that some patterns name, pattern by pattern, as `datasets` has them: in another order documents would have
+    /// other numbers, and a file that two patterns name comes twice.
     fn matching(&self, patterns: &[String]) -> Result<Vec<DataFile>, BadPattern> {
         let globs: Vec<Glob> = patterns.iter().map(|text| Glob::new(text)).collect::<Result<_, _>>()?;
-        let named = self.files.iter().filter(|name| globs.iter().any(|glob| glob.fits(name)));
+        let named = globs.iter().flat_map(|glob| self.files.iter().filter(|name| glob.fits(name)));
         Ok(named
             .map(|name| DataFile { name: name.clone(), at: Location::Disk(self.path.join(name)) })
             .collect())
@@ -160,18 +163,26 @@ fn folders(config: Option<&str>) -> Vec<String> {
 
 /// Refuses a split of which some shards (`-00000-of-00002`) are missing.
 fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
+    let mut series: BTreeMap<(&str, usize), BTreeSet<&str>> = BTreeMap::new();
     for file in &files {
-        let name = unpacked(&file.name);
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let mut parts = stem.rsplit('-');
-        let (total, of) = (parts.next().and_then(|t| t.parse::<usize>().ok()), parts.next());
-        if let (Some(total), Some("of")) = (total, of)
-            && total != files.len()
-        {
-            return Err(format!("{} of {total} files of this split, such as {}", files.len(), file.name));
+        if let Some(shard) = shard(&file.name) {
+            series.entry(shard).or_default().insert(&file.name);
         }
     }
-    Ok(files)
+    let gap = series.iter().find(|((_, total), found)| *total != found.len());
+    let gap = gap.map(|((name, total), found)| {
+        format!("{} of {total} files of this split, {name}-…", found.len())
+    });
+    gap.map_or(Ok(files), Err)
+}
+
+/// The series that a file is a shard of, by its name, and how many files it has. What older libraries put after the numbers
+/// belongs to the single file.
+fn shard(name: &str) -> Option<(&str, usize)> {
+    let (before, after) = name.rsplit_once("-of-")?;
+    let total = after.split(['-', '.']).next()?.parse().ok()?;
+    let (series, number) = before.rsplit_once('-')?;
+    number.parse::<usize>().ok().map(|_| (series, total))
 }
 
 pub(super) fn locate(
@@ -339,6 +350,10 @@ fn own_pattern(base: &Path, pattern: &str) -> Result<Vec<DataFile>, String> {
         return Ok(Vec::new());
     }
     let glob = Glob::new(pattern[fixed_length..].trim_start_matches('/')).map_err(|bad| bad.to_string())?;
-    let names = files_below(&folder, |name| glob.fits(name)).map_err(|error| error.to_string())?;
+    // Hidden files (those that macOS leaves, for example) have to be asked for, as in `datasets`.
+    let asks_for_hidden = pattern.split('/').any(|part| part.starts_with('.') && part != "." && part != "..");
+    let is_hidden = |name: &str| name.rsplit('/').next().is_some_and(|file| file.starts_with('.'));
+    let names = files_below(&folder, |name| glob.fits(name) && (asks_for_hidden || !is_hidden(name)));
+    let names = names.map_err(|error| error.to_string())?;
     Ok(names.into_iter().map(|name| DataFile { at: Location::Disk(folder.join(&name)), name }).collect())
 }

@@ -1,5 +1,6 @@
 //! Reading the files of a split into documents, and the digest of what was read.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use super::locate::unpacked;
 use super::{DatasetRef, LocatedSplit, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
+use crate::base::recognise::{StandIn, stand_in};
 use crate::tasks::document::Document;
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
@@ -16,6 +18,8 @@ use crate::tasks::schema::Location;
 
 /// Larger text files are refused: they are read whole.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
+/// Bytes of a Parquet file that show whether it is one.
+const STAND_IN: u64 = 512;
 
 /// The digest of one data file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +84,11 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         if unpacked(&name) != name {
             return Err(fail("a packed Parquet file; unpack it first (gunzip, zstd -d)".to_owned()));
         }
+        let mut head = Vec::new();
+        File::open(path).and_then(|file| file.take(STAND_IN).read_to_end(&mut head)).map_err(io)?;
+        if let Some(stand_in) = stand_in(&head) {
+            return Err(fail(about(stand_in, "a Parquet file")));
+        }
         return Ok((parquet::read(path)?, sha256_of_file(path, &Silent).map_err(io)?));
     }
     let size = std::fs::metadata(path).map_err(io)?.len();
@@ -87,6 +96,10 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         return Err(fail(format!("{size} bytes, more than {MAX_TEXT_BYTES}; use Parquet for large data")));
     }
     let bytes = std::fs::read(path).map_err(io)?;
+    // A split without documents is told where it is used.
+    if let Some(stand_in) = stand_in(&bytes).filter(|_| !bytes.is_empty()) {
+        return Err(fail(about(stand_in, "documents")));
+    }
     let sha256 = sha256(&bytes);
     let bytes = unpack(&name, bytes).map_err(|error| fail(format!("cannot be unpacked: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|e| {
@@ -106,6 +119,11 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         other => return Err(fail(format!("files of the kind {other:?} cannot be read as data"))),
     };
     Ok((rows.map_err(|e| row_error(path, e))?, sha256))
+}
+
+/// What a file is that should be `expected`.
+fn about(StandIn { found, advice, .. }: StandIn, expected: &str) -> String {
+    format!("expected {expected}, found {found}; {advice}")
 }
 
 /// The content of a file, which its ending says is packed or not.

@@ -27,12 +27,12 @@ impl FilterArgs {
         }
     }
 
-    /// A text.
+    /// The text under a key; `None` where it is missing or null.
     pub fn text(&mut self, key: &str) -> Result<Option<String>, String> {
         self.take(key, "a text", |v| v.as_str().map(str::to_owned))
     }
 
-    /// A whole number.
+    /// The whole number under a key; `None` where it is missing or null.
     pub fn integer(&mut self, key: &str) -> Result<Option<i64>, String> {
         self.take(key, "a whole number", Value::as_i64)
     }
@@ -55,7 +55,7 @@ impl FilterArgs {
         Ok(self.take(key, "keys and values", |v| v.as_object().cloned())?.unwrap_or_default())
     }
 
-    /// Any value.
+    /// Whatever stands under a key; `None` where it is missing.
     pub fn value(&mut self, key: &str) -> Option<Value> {
         self.0.remove(key)
     }

@@ -8,11 +8,9 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::{Document, number_words, text};
+use super::{Document, FilterResult, number_words, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{self, Filter, FilterArgs, Ignores, Select, each};
-
-type Built = Result<Filter, String>;
+use crate::tasks::filters::{self, FilterArgs, Ignores, Select, each};
 
 /// A choice of a question: what follows its letter, up to the end of the line or the next bracket.
 static CHOICE: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\([A-Z]\)([^\n^(]*)"));
@@ -31,7 +29,7 @@ static NUMBER_WORDS: LazyLock<PyRegex> = LazyLock::new(|| {
 });
 
 /// Choices that stand in the question, by letter or text.
-pub fn multi_choice(args: FilterArgs) -> Built {
+pub fn multi_choice(args: FilterArgs) -> FilterResult {
     filters::multi_choice(args, choices_in_question)
 }
 
@@ -41,7 +39,7 @@ fn choices_in_question(document: &Document) -> Result<Vec<String>, String> {
 }
 
 /// A number in digits, or else in English words.
-pub fn number_parse(mut args: FilterArgs) -> Built {
+pub fn number_parse(mut args: FilterArgs) -> FilterResult {
     let regex = args.text("regex_pattern")?.ok_or("regex_pattern: missing; it finds numbers in digits")?;
     let regex = PyRegex::new(&regex)?;
     let select = Select::read(&mut args)?;
@@ -58,7 +56,7 @@ pub fn number_parse(mut args: FilterArgs) -> Built {
 }
 
 /// The value of the first pattern that what was found fits.
-pub fn map_regex(mut args: FilterArgs) -> Built {
+pub fn map_regex(mut args: FilterArgs) -> FilterResult {
     let map = args.map("regex_pattern_to_value")?;
     let any = PyRegex::new(&map.keys().map(String::as_str).collect::<Vec<_>>().join("|"))?;
     let values = map.into_iter().map(|(pattern, value)| Ok((PyRegex::new(&pattern)?, value)));
@@ -81,7 +79,7 @@ pub fn map_regex(mut args: FilterArgs) -> Built {
 }
 
 /// The words of the list in the question, in the order of their last places in the answer.
-pub fn word_sort(args: FilterArgs) -> Built {
+pub fn word_sort(args: FilterArgs) -> FilterResult {
     args.done()?;
     Ok(each(|document, answer| {
         let question = text(document, "input")?;
@@ -103,7 +101,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn run(build: fn(FilterArgs) -> Built, kwargs: Value, input: &str, answer: &str) -> Value {
+    fn run(build: fn(FilterArgs) -> FilterResult, kwargs: Value, input: &str, answer: &str) -> Value {
         let filter = build(FilterArgs::new(kwargs.as_object().unwrap())).unwrap();
         let document = json!({"input": input});
         filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)

@@ -50,12 +50,14 @@ pub type ScoreResultsFn = fn(&Document, &[f64]) -> Result<Values, String>;
 /// A function that grades a document by its answer, the one text that a filter leaves.
 pub type AnswerResultsFn = fn(&Document, &str) -> Result<Values, String>;
 /// A function that builds a filter from the arguments of its step.
-pub type FilterFn = fn(FilterArgs) -> Result<Filter, String>;
+pub type FilterFn = fn(FilterArgs) -> FilterResult;
+/// A filter, or what is wrong with the arguments of its step.
+pub type FilterResult = Result<Filter, String>;
 
 /// The metrics of one document, by name.
 pub type Values = Vec<(&'static str, DocValue)>;
 
-/// A native function.
+/// What stands here for a function of the reference harness, by the key of task files that names it.
 #[derive(Debug, Clone, Copy)]
 pub enum NativeFunction {
     /// `process_docs`.

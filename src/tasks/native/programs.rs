@@ -8,25 +8,23 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::{Document, text};
+use super::{Document, FilterResult, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{Filter, FilterArgs, each};
-
-type Built = Result<Filter, String>;
+use crate::tasks::filters::{FilterArgs, each};
 
 static BLOCK: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?s)```(?:\w+)?\n?(.*?)\n?```"));
 
 /// Prompt and whole answer.
-pub fn build_predictions(args: FilterArgs) -> Built {
+pub fn build_predictions(args: FilterArgs) -> FilterResult {
     after_prompt(args, false)
 }
 
 /// Prompt and the answer up to the first code fence.
-pub fn build_predictions_instruct(args: FilterArgs) -> Built {
+pub fn build_predictions_instruct(args: FilterArgs) -> FilterResult {
     after_prompt(args, true)
 }
 
-fn after_prompt(args: FilterArgs, to_fence: bool) -> Built {
+fn after_prompt(args: FilterArgs, to_fence: bool) -> FilterResult {
     args.done()?;
     Ok(each(move |document, answer| {
         let end = answer.find("```").filter(|_| to_fence).unwrap_or(answer.len());
@@ -35,7 +33,7 @@ fn after_prompt(args: FilterArgs, to_fence: bool) -> Built {
 }
 
 /// The first block of code of an answer that began inside of one.
-pub fn extract_code(args: FilterArgs) -> Built {
+pub fn extract_code(args: FilterArgs) -> FilterResult {
     args.done()?;
     let first = |text: &str| -> Result<Option<String>, String> {
         Ok(BLOCK.find_all(text)?.into_iter().next().and_then(Found::first_text))
@@ -96,7 +94,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn run(build: fn(FilterArgs) -> Built, answer: &str) -> Value {
+    fn run(build: fn(FilterArgs) -> FilterResult, answer: &str) -> Value {
         let document = json!({"prompt": "def f():\n"});
         let filter = build(FilterArgs::new(&serde_json::Map::new())).unwrap();
         filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)

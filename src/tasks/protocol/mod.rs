@@ -67,7 +67,7 @@ pub enum AddSpecialTokens {
     /// Those that the tokenizer adds by itself: for LLaMA, BOS.
     #[default]
     Tokenizer,
-    /// None.
+    /// No token but those of the prompt itself.
     None,
 }
 

@@ -107,7 +107,7 @@ pub struct Entry {
 /// A file that contributed keys.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The file.
+    /// Where the file is, on the disk or in the binary.
     pub location: Location,
     /// Its top-level keys with their lines, from 1.
     lines: Vec<(String, usize)>,

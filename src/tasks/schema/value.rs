@@ -41,7 +41,7 @@ fn file_and_line(origin: &Origin, key: &str) -> String {
 /// A value on its way into a typed field: it knows where it stands.
 #[derive(Debug, Clone)]
 pub struct Slot<'a> {
-    /// The value.
+    /// What stands under the key, as the file has it.
     pub value: &'a Value,
     /// The key, with the keys above it.
     pub key: String,

@@ -120,3 +120,58 @@ fn keys_that_are_not_honoured_are_refused() {
         assert!(said.contains(words) && said.contains("task \"zz\""), "{said}");
     }
 }
+
+#[test]
+fn files_come_in_the_order_in_which_they_are_named() {
+    let rows: [(&str, &[u8]); 3] =
+        [("d/a.jsonl", &row("a")), ("d/b.jsonl", &row("b")), ("d/._a.jsonl", b"\x00\x05\x16\x07")];
+    let own = |patterns: &str| {
+        let kwargs =
+            format!("dataset_path: json\ndataset_kwargs: {{data_dir: ../d, data_files: {{test: {patterns}}}}}");
+        prompts(&kwargs, &rows).unwrap()
+    };
+    assert_eq!(own("[b.jsonl, a.jsonl]"), ["b", "a"]);
+    // As in `datasets`, a file that two patterns name comes twice, and what macOS leaves is no file.
+    assert_eq!(own("[b.jsonl, '*.jsonl']"), ["b", "a", "b"]);
+    let hub = |patterns: &str| {
+        let files = rows.map(|(name, content)| (name.replace("d/", "hub/o/n/"), content));
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+        let kwargs = format!("dataset_path: o/n\ndataset_kwargs: {{data_files: {patterns}}}");
+        prompts(&kwargs, &files).unwrap()
+    };
+    assert_eq!(hub("{test: [b.jsonl, a.jsonl]}"), ["b", "a"]);
+    assert_eq!(hub("[{split: test, path: [b.jsonl, '*.jsonl']}]"), ["b", "a", "b"]);
+}
+
+#[test]
+fn what_stands_in_place_of_data_is_named() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    let page = b"<!DOCTYPE html><html><body>Sign in</body></html>";
+    for (name, content, words) in [
+        ("hub/o/n/test-00000-of-00001.parquet", pointer.as_slice(), "Git LFS"),
+        ("hub/o/n/test-00000-of-00001.parquet", page.as_slice(), "web page"),
+        ("hub/o/n/test.jsonl", pointer.as_slice(), "Git LFS"),
+        ("hub/o/n/test.csv", page.as_slice(), "web page"),
+    ] {
+        let said = prompts("dataset_path: o/n", &[(name, content)]).unwrap_err().to_string();
+        assert!(said.contains(name) && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn each_series_of_files_has_to_be_whole() {
+    let card = "configs:\n- config_name: default\n  data_files:\n  - {split: test, path: ['*/test-*']}\n";
+    let card = format!("---\n{card}---\n");
+    let read = |names: &[&str]| {
+        let names: Vec<(String, Vec<u8>)> =
+            names.iter().map(|name| (format!("hub/o/n/{name}.jsonl"), row(name))).collect();
+        let mut files: Vec<(&str, &[u8])> =
+            names.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+        files.push(("hub/o/n/README.md", card.as_bytes()));
+        prompts("dataset_path: o/n", &files)
+    };
+    let two = ["a/test-00000-of-00001", "b/test-00000-of-00001-0ab1"];
+    assert_eq!(read(&two).unwrap(), two);
+    let said = read(&["a/test-00000-of-00002", "b/test-00000-of-00001"]).unwrap_err().to_string();
+    assert!(said.contains("1 of 2 files of this split, a/test-"), "{said}");
+}
