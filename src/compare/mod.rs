@@ -26,7 +26,7 @@ pub struct TensorChange {
     pub name: String,
     /// Layer and kind.
     pub place: TensorPlace,
-    /// Shape in A.
+    /// Shape in A, outermost axis first.
     pub shape_a: Vec<usize>,
     /// Shape in B; another number of rows is possible, nothing else.
     pub shape_b: Vec<usize>,
@@ -55,7 +55,7 @@ pub struct Incomparable {
     pub name: String,
     /// What A has, as words.
     pub a: String,
-    /// What B has.
+    /// The same of B.
     pub b: String,
 }
 

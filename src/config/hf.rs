@@ -2,7 +2,8 @@
 //!
 //! Both spellings of rotary settings are read: `rope_theta` + `rope_scaling` of 2023–2025 files, and the
 //! newer `rope_parameters`, where theta and scaling sit in one object. Defaults are those of
-//! transformers' `LlamaConfig` and `BloomConfig`; keys that these know nothing of change nothing there, nor here. Code named by `auto_map` is never looked at.
+//! transformers' `LlamaConfig` and `BloomConfig`; keys that these know nothing of change nothing there, nor here. Code named
+//! by `auto_map` is never looked at. Which version of transformers decides is said in `evals/README.md`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,6 +18,9 @@ use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// The one activation of this family under the names that transformers has for it.
+const SILU: [&str; 2] = ["silu", "swish"];
 
 /// Base of the rotary frequencies where a file says nothing.
 const DEFAULT_THETA: f64 = 10_000.0;
@@ -76,9 +80,9 @@ pub fn from_map(map: &Map<String, Value>, file: &str) -> Result<ModelConfig, Con
 
 fn llama(fields: &JsonFields) -> Result<LlamaConfig, ConfigError> {
     if let Some(activation) = fields.text("hidden_act")?
-        && activation != "silu"
+        && !SILU.contains(&activation)
     {
-        return Err(fields.unsupported("hidden_act", activation, "silu"));
+        return Err(fields.unsupported("hidden_act", activation, "silu, also called swish"));
     }
     let hidden_size = fields.required("hidden_size")?;
     let num_attention_heads = fields.required("num_attention_heads")?;
@@ -116,7 +120,7 @@ fn llama(fields: &JsonFields) -> Result<LlamaConfig, ConfigError> {
 }
 
 /// Theta and scaling, in either spelling. An older `rope_scaling` that says anything replaces a newer `rope_parameters` as a
-/// whole, theta included (`convert_rope_params_to_dict` of transformers; checked with 5.24).
+/// whole, theta included: transformers 4.57 knows it alone, and 5.24 does so in `convert_rope_params_to_dict`.
 fn rope(fields: &JsonFields, max_position_embeddings: usize) -> Result<(f64, RopeScaling), ConfigError> {
     turns_whole_heads(fields)?;
     let older = fields.object("rope_scaling")?.filter(|older| !older.map.is_empty());
@@ -269,7 +273,8 @@ mod tests {
         assert_eq!((newer.rope_theta, newer.rope_scaling), (5e5, RopeScaling::Linear { factor: 4.0 }));
     }
 
-    /// Checked with transformers 5.24: the theta and first frequencies of `LlamaForCausalLM` for the same files.
+    /// Checked with transformers 5.24, as 4.57 knows no `rope_parameters` and no theta in a scaling: the theta and first
+    /// frequencies of `LlamaForCausalLM` for the same files.
     #[test]
     fn an_older_scaling_replaces_newer_parameters_as_a_whole() {
         let newer = json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0});
@@ -303,6 +308,7 @@ mod tests {
         assert_eq!((config.num_key_value_heads, config.head_dim), (8, 8));
         assert_eq!((config.rms_norm_eps, config.rope_theta), (1e-6, 10_000.0));
         assert!(!config.tie_word_embeddings);
+        assert_eq!(parse(json!({"hidden_act": "swish"})).unwrap(), parse(json!({"hidden_act": "silu"})).unwrap());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{ConfigError, LlamaConfig, RopeScaling};
 
 /// Base of the rotary frequencies of LLaMA and Llama 2.
 const THETA: f64 = 10_000.0;
-/// That of Code Llama.
+/// The same of Code Llama, which was trained further with it.
 const CODE_LLAMA_THETA: f64 = 1e6;
 /// Rows of Llama 3's vocabulary.
 const LLAMA_3_VOCABULARY: usize = 128_256;

@@ -48,7 +48,7 @@ pub(crate) enum TensorRole {
         layer: usize,
         /// Which of the modules, in the order of the forward pass.
         module: Module,
-        /// Whether it is the bias.
+        /// The bias, not the weight.
         bias: bool,
     },
 }

@@ -130,11 +130,10 @@ fn open_hf(path: &Path, folder: &Path) -> Result<Opened, FormError> {
     })
 }
 
-/// Names that a tool put something before are those of no model, and the tool is the news.
+/// Names that a tool put something into are those of no model, and the tool is the news.
 fn refuse_wrapped(tensors: &dyn TensorSource, path: &Path) -> Result<(), WeightsError> {
-    let Some((prefix, who, advice)) = weights::wrapper(tensors, false) else { return Ok(()) };
+    let Some(weights::Wrapped { found, advice }) = weights::wrapper(tensors, false) else { return Ok(()) };
     let expected = "tensors under the names of transformers, such as model.norm.weight";
-    let found = format!("names that all begin with {prefix:?}: {who}");
     Err(Fault::new(path, FaultKind::Unsupported, expected, found).advice(advice).into())
 }
 

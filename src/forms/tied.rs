@@ -1,14 +1,17 @@
 //! Tied embeddings: a model whose output matrix is its embedding, and a file that says something else.
 //!
 //! Programs that keep one name of each shared matrix keep the first in the order of the alphabet, which is `lm_head.weight`
-//! (`save_model` of safetensors does so). transformers ties the two before it reads them, so the matrix is the embedding
-//! (checked with 5.24).
+//! (`save_model` of safetensors does so): that matrix is the embedding, too. Where both are there and differ, the embedding is
+//! used for both, as `tie_weights` of transformers 4.57 has it, the version that `evals/README.md` names.
 
 use std::path::Path;
 
 use super::renamed::{NewName, Renamed};
 use crate::config::{HEAD, Shape};
 use crate::weights::TensorSource;
+
+/// How the names of the embeddings of all networks end; BLOOM has a norm whose name begins like its embedding's.
+const EMBEDDINGS: [&str; 2] = ["embed_tokens.weight", "word_embeddings.weight"];
 
 /// `source`, with the output matrix under the name of the embedding where there is no embedding and the shape says that they
 /// are one. The shape is asked for only where there is no embedding of any kind.
@@ -18,7 +21,7 @@ pub(super) fn with_embedding(
     shape: impl FnOnce() -> Option<Shape>,
 ) -> Box<dyn TensorSource> {
     let head = format!("{HEAD}.weight");
-    let is_embedding = |name: &str| name.contains("embed");
+    let is_embedding = |name: &str| EMBEDDINGS.iter().any(|end| name.ends_with(end));
     if source.info(&head).is_none() || source.tensors().iter().any(|info| is_embedding(&info.name)) {
         return source;
     }
@@ -36,7 +39,7 @@ pub(super) fn with_embedding(
 }
 
 /// Whether the shape ties the output matrix to the embedding and `tensors` have both, with other values. The embedding is used
-/// for both then, as in transformers up to version 4; version 5 (checked with 5.24) takes each as it is.
+/// for both then; transformers 5 takes each as it is.
 pub fn has_other_head(tensors: &dyn TensorSource, shape: &Shape) -> bool {
     if !shape.tie_word_embeddings {
         return false;
@@ -65,8 +68,30 @@ pub fn about_other_head(config: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::hf;
-    use crate::forms::sample::{config, tiny};
+    use crate::config::{LlamaConfig, ModelConfig, hf};
+    use crate::forms::sample::{MemorySource, config, tiny};
+    use crate::weights::Dtype;
+
+    #[test]
+    fn a_head_alone_is_the_embedding_of_a_tied_bloom_too() {
+        let shape = ModelConfig::Bloom(crate::config::tests::bloom_7b()).shape();
+        let tensor = |name: &str| (name.to_owned(), Dtype::F16, vec![2, 1], vec![1.0, 2.0]);
+        let names =
+            ["lm_head.weight", "transformer.word_embeddings_layernorm.weight", "transformer.h.0.mlp.bias"];
+        let source = MemorySource::new(names.map(tensor).to_vec());
+        let source = with_embedding(Box::new(source), Path::new("m"), || Some(shape));
+        assert!(source.info("transformer.word_embeddings.weight").is_some() && source.info("lm_head.weight").is_none());
+    }
+
+    #[test]
+    fn every_network_has_an_embedding_of_a_known_name() {
+        for config in
+            [ModelConfig::Llama(LlamaConfig::LLAMA_7B), ModelConfig::Bloom(crate::config::tests::bloom_7b())]
+        {
+            let name = format!("{}.weight", config.shape().embedding.name);
+            assert!(EMBEDDINGS.contains(&name.as_str()), "{name}");
+        }
+    }
 
     #[test]
     fn a_head_alone_is_the_embedding_of_a_tied_model() {

@@ -78,10 +78,10 @@ pub trait MatMul: Send + Sync {
 
 /// A weight `[out, in]` in the form that an implementation multiplies with.
 pub trait Weight: Send + Sync {
-    /// Outputs.
+    /// Numbers that a product gives for each row of activations.
     fn rows(&self) -> usize;
 
-    /// Inputs.
+    /// Numbers of a row of activations.
     fn columns(&self) -> usize;
 
     /// What it takes in memory.

@@ -9,9 +9,9 @@ use super::tile::TileArgs;
 /// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
 #[derive(Debug, Clone, Copy)]
 pub struct MatrixLayout {
-    /// Rows.
+    /// How many rows there are.
     pub rows: usize,
-    /// Columns.
+    /// Numbers of a row.
     pub columns: usize,
     /// From one row to the next, at least `columns`.
     pub stride: usize,

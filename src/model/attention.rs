@@ -103,7 +103,7 @@ pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2
     }
     work.into_par_iter().for_each(|(unit, head, pieces)| {
         SCRATCH.with_borrow_mut(|scratch| {
-            Piece { heads, wave, runs: &runs, k, v, head, unit }.compute(pieces, scratch);
+            UnitHead { heads, wave, runs: &runs, k, v, head, unit }.compute(pieces, scratch);
         });
     });
 }
@@ -182,7 +182,7 @@ thread_local! {
 }
 
 /// One key-value head of one unit.
-struct Piece<'a> {
+struct UnitHead<'a> {
     heads: Heads<'a>,
     wave: &'a Wave,
     runs: &'a [Run],
@@ -192,7 +192,7 @@ struct Piece<'a> {
     unit: &'a Unit,
 }
 
-impl Piece<'_> {
+impl UnitHead<'_> {
     /// Stacks the queries, takes all blocks of keys in order, and writes the outputs where the queries were.
     ///
     /// Stacked row `(first + i) * group + h` is query `i` of a run, head `h` of the group.

@@ -4,7 +4,7 @@ use crate::base::fault::FaultKind;
 use crate::config::ConfigError;
 use crate::weights::WeightsError;
 
-/// An error of the model room.
+/// Why a network cannot be made or cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages say what the fields are")]

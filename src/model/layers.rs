@@ -100,11 +100,12 @@ impl<L: Send + Sync> Layers<L> {
                 }
             });
             // A block is dropped before the next one is taken.
-            loop {
+            for _ in 0..count {
                 let asked = Instant::now();
-                let Ok(layer) = take.recv() else { return Ok(()) };
+                let layer = take.recv().expect("the reader gives every block, or an error");
                 work(&layer?, asked.elapsed())?;
             }
+            Ok(())
         })
     }
 }
@@ -207,12 +208,16 @@ mod tests {
             Ok(())
         };
         let layers = Layers::new(4, Residence::Disk, Box::new(read)).unwrap();
-        let mut waited = Duration::ZERO;
-        let see = |&(): &(), time: Duration| {
-            waited += time;
-            ControlFlow::Continue(())
+        let waited = || {
+            let mut waited = Duration::ZERO;
+            let see = |&(): &(), time: Duration| {
+                waited += time;
+                ControlFlow::Continue(())
+            };
+            layers.for_each(see).unwrap();
+            waited
         };
-        layers.for_each(see).unwrap();
-        assert!(waited >= 3 * slow, "{waited:?}");
+        // A machine that does something else between two blocks waits less: not in every pass.
+        assert!((0..50).any(|_| waited() >= 3 * slow));
     }
 }

@@ -33,7 +33,7 @@ pub struct Network {
     pub embedding_norm: Option<Norm>,
     /// How queries and keys know where they stand.
     pub positions: Positions,
-    /// The blocks.
+    /// The blocks, in the order in which tokens pass them.
     pub layers: Layers<Layer>,
     /// Whether what a block makes is added to what its norms wrote, not to what they read.
     pub residual_after_norm: bool,
@@ -132,6 +132,9 @@ impl Network {
     ///
     /// # Errors
     /// As [`forward`](Self::forward); what is kept is of no use then.
+    ///
+    /// # Panics
+    /// If rows that are given are wanted: of them there are no hidden states.
     pub fn forward_after(
         &self,
         prefix: &mut Prefix,
@@ -139,6 +142,8 @@ impl Network {
         kept: Kept<'_>,
         after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
+        let is_computed = |row: usize| row >= wave.given;
+        assert!(kept.first().is_none_or(is_computed), "rows that are wanted are computed");
         let mut x = self.embed(wave); // [tokens, hidden]
         let rotation = self.positions.rotation(wave);
         let mut buffers = Buffers::new(&self.shape, wave.tokens.len());

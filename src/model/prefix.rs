@@ -45,6 +45,20 @@ mod tests {
     use crate::kernels;
 
     #[test]
+    #[should_panic(expected = "rows that are wanted are computed")]
+    fn hidden_states_of_given_rows_are_not_there() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama/gqa-tied");
+        let network = Checkpoint::open(&path).unwrap().load(kernels::default(), Residence::Memory).unwrap();
+        let mut prefix = Prefix::default();
+        let mut run = |given, keep, rows: &[usize]| {
+            let wave = Wave { given, keep, ..Wave::sequence(&[1, 2, 3, 4]) };
+            network.forward_after(&mut prefix, &wave, Kept::Rows(rows), &mut unwatched)
+        };
+        run(0, vec![0, 1], &[3]).unwrap();
+        let _ = run(2, vec![], &[1, 3]);
+    }
+
+    #[test]
     fn what_was_kept_gives_the_bits_of_what_is_computed_again() {
         let tokens: Vec<u32> = (0..20).map(|i| i * 7 % 31).collect();
         for (case, residence) in [

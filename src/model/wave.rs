@@ -44,6 +44,14 @@ pub enum Kept<'a> {
 }
 
 impl Kept<'_> {
+    /// The first wanted row; `None` if none is.
+    pub(super) fn first(self) -> Option<usize> {
+        match self {
+            Kept::All => Some(0),
+            Kept::Rows(rows) => rows.first().copied(),
+        }
+    }
+
     /// The wanted rows of a matrix with a row for every token, in the same memory.
     ///
     /// # Panics

@@ -14,11 +14,11 @@ use crate::tokenizer::SpecialNames;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatFormat {
     name: String,
-    writer: Writer,
+    template: TemplateSource,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Writer {
+enum TemplateSource {
     Card(Box<PromptTemplate>),
     Jinja(Jinja),
 }
@@ -35,13 +35,13 @@ pub struct WrittenChat {
 impl ChatFormat {
     /// The format of a card's template.
     pub fn of_card(template: &PromptTemplate) -> Self {
-        Self { name: format!("card: {}", template.name), writer: Writer::Card(Box::new(template.clone())) }
+        Self { name: format!("card: {}", template.name), template: TemplateSource::Card(Box::new(template.clone())) }
     }
 
     /// The format of a checkpoint's own template, with the special tokens of its tokenizer.
     pub fn of_checkpoint(template: &ChatTemplate, specials: &SpecialNames) -> Self {
         let jinja = Jinja { source: template.source.clone(), specials: specials.clone() };
-        Self { name: format!("checkpoint: {}", template.name), writer: Writer::Jinja(jinja) }
+        Self { name: format!("checkpoint: {}", template.name), template: TemplateSource::Jinja(jinja) }
     }
 
     /// Where it comes from and its name there.
@@ -51,25 +51,25 @@ impl ChatFormat {
 
     /// Whether it knows more than one turn. Whoever writes Jinja says so only when it runs.
     pub fn has_turns(&self) -> bool {
-        match &self.writer {
-            Writer::Card(template) => template.kind == TemplateKind::Chat,
-            Writer::Jinja(_) => true,
+        match &self.template {
+            TemplateSource::Card(template) => template.kind == TemplateKind::Chat,
+            TemplateSource::Jinja(_) => true,
         }
     }
 
     /// The template of a card, which says how segments are encoded.
     pub fn template(&self) -> Option<&PromptTemplate> {
-        match &self.writer {
-            Writer::Card(template) => Some(template),
-            Writer::Jinja(_) => None,
+        match &self.template {
+            TemplateSource::Card(template) => Some(template),
+            TemplateSource::Jinja(_) => None,
         }
     }
 
     /// SHA-256 of a Jinja template.
     pub fn source_sha256(&self) -> Option<String> {
-        match &self.writer {
-            Writer::Card(_) => None,
-            Writer::Jinja(jinja) => Some(sha256(&jinja.source)),
+        match &self.template {
+            TemplateSource::Card(_) => None,
+            TemplateSource::Jinja(jinja) => Some(sha256(&jinja.source)),
         }
     }
 
@@ -77,12 +77,12 @@ impl ChatFormat {
     ///
     /// Errors: a conversation that the template has no form for, a template that fails.
     pub fn write(&self, messages: &[Message], end: End) -> Result<WrittenChat, PromptError> {
-        let (text, segments) = match &self.writer {
-            Writer::Card(template) => {
+        let (text, segments) = match &self.template {
+            TemplateSource::Card(template) => {
                 let segments = template.render(messages, end)?;
                 (text(&segments), Some(segments))
             }
-            Writer::Jinja(jinja) => (jinja.render(messages, end)?, None),
+            TemplateSource::Jinja(jinja) => (jinja.render(messages, end)?, None),
         };
         Ok(WrittenChat { text, segments })
     }

@@ -24,7 +24,7 @@ impl PromptTemplate {
         let system = system
             .map(|text| self.stripped(Role::System, text))
             .filter(|text| !(text.is_empty() && self.layout.empty_system == EmptySystem::Omit));
-        let mut writer = Writer::default();
+        let mut writer = SegmentWriter::default();
         if let (Some(pattern), Some(system)) = (&self.layout.system, system) {
             writer.pattern(pattern, &Filling { system, ..Filling::default() });
         }
@@ -49,7 +49,7 @@ impl PromptTemplate {
         Ok(writer.segments)
     }
 
-    fn user(&self, writer: &mut Writer, message: &Message, system: Option<&str>) {
+    fn user(&self, writer: &mut SegmentWriter, message: &Message, system: Option<&str>) {
         let folded = match (&self.layout.system_in_user, system) {
             (Some(pattern), Some(system)) => {
                 let filling = Filling { system, content: &message.content, input: "" };
@@ -66,7 +66,7 @@ impl PromptTemplate {
         writer.pattern(pattern, &Filling { system: "", content, input });
     }
 
-    fn assistant(&self, writer: &mut Writer, message: &Message, open: bool) {
+    fn assistant(&self, writer: &mut SegmentWriter, message: &Message, open: bool) {
         let content = self.stripped(Role::Assistant, &message.content);
         let filling = Filling { content, ..Filling::default() };
         if let Some(pattern) = &self.layout.assistant {
@@ -174,12 +174,12 @@ impl Filling<'_> {
 
 /// Collects segments; neighbouring texts are joined unless cut.
 #[derive(Default)]
-struct Writer {
+struct SegmentWriter {
     segments: Vec<PromptSegment>,
     cut: bool,
 }
 
-impl Writer {
+impl SegmentWriter {
     fn pattern(&mut self, pattern: &Pattern, filling: &Filling<'_>) {
         for piece in pattern.pieces() {
             self.piece(piece, filling);

@@ -152,7 +152,7 @@ pub enum EncodeMode {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedText {
-    /// The text.
+    /// What was written, word by word.
     pub text: String,
     /// Where it was in use.
     #[serde(default)]

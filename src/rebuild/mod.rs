@@ -23,9 +23,13 @@ use std::collections::BTreeSet;
 use crate::base::names::number_in_name;
 use crate::weights::TensorSource;
 
-/// The number behind `layers.` in the name of a tensor or module.
+/// What the lists of layers are called: LLaMA's and BLOOM's.
+const LISTS: [&str; 2] = ["layers", "h"];
+
+/// The number of the layer that a tensor or module belongs to, by its name.
 fn layer_of(name: &str) -> Option<u64> {
-    name.split_once("layers.").and_then(|(_, rest)| Some(number_in_name(rest.split('.').next()?)? as u64))
+    let mut parts = name.split('.').skip_while(|part| !LISTS.contains(part));
+    parts.nth(1).and_then(number_in_name).map(|number| number as u64)
 }
 
 /// Number of layers of a model, by the names of its tensors.
@@ -53,5 +57,6 @@ mod tests {
             (layer_of("layers.00.a"), layer_of("x.layers.12.a"), layer_of("layer.1")),
             (None, Some(12), None)
         );
+        assert_eq!(layer_of("transformer.h.3.self_attention.dense"), Some(3));
     }
 }

@@ -17,7 +17,7 @@ use crate::base::digest::sha256;
 use crate::base::progress::Progress;
 use crate::weights::{Access, Dtype, TensorInfo, TensorSource, WeightsError};
 
-/// A tensor and its digest.
+/// One tensor of a lock: enough to tell whether another file holds the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorDigest {

@@ -1,7 +1,8 @@
 //! Which class of transformers reads a folder's tokenizer, and what that class makes of the settings beside it.
 //!
-//! Versions of transformers give different ids for the same files. What holds here is 4.57, the last of the releases
-//! with which this family was trained and its published scores were measured: `LlamaTokenizerFast` puts BOS first
+//! Versions of transformers give different ids for the same files. What holds here is 4.57, as everywhere (see
+//! `evals/README.md`), the last of the releases with which this family was trained and its published scores were measured:
+//! `LlamaTokenizerFast` puts BOS first
 //! unless `add_bos_token` is false, whatever the post-processor of `tokenizer.json` says; a stated `add_prefix_space`
 //! makes it build the tokenizer anew from `tokenizer.model`, where `legacy` counts; other classes take `tokenizer.json`
 //! as it is. Source: `tokenization_llama_fast.py`, `tokenization_utils_fast.py`, `convert_slow_tokenizer.py` and

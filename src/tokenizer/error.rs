@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::wire::WireError;
 use crate::base::fault::{Fault, FaultKind, Refusal, shown};
-use crate::base::recognise::{stand_in, without_mark};
+use crate::base::recognise::{stand_in_for_text, without_mark};
 use crate::weights::gguf::MetadataKindError;
 
 /// Why a tokenizer cannot be loaded or a text cannot be encoded.
@@ -113,7 +113,7 @@ impl TokenizerError {
 
 /// The content of a JSON file. A byte order mark before it is passed over.
 pub(super) fn from_json<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, TokenizerError> {
-    serde_json::from_slice(without_mark(bytes)).map_err(|source| match stand_in(bytes) {
+    serde_json::from_slice(without_mark(bytes)).map_err(|source| match stand_in_for_text(bytes) {
         Some(stand_in) => stand_in.fault(file, "a JSON file").into(),
         None => TokenizerError::Json { file: file.to_owned(), source },
     })

@@ -27,7 +27,7 @@ pub enum AppendedScore {
 pub struct ModelFile<'a> {
     /// How errors call it.
     pub place: &'a str,
-    /// Its bytes.
+    /// The whole file.
     pub bytes: &'a [u8],
 }
 

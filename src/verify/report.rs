@@ -49,7 +49,7 @@ pub struct Report {
     pub path: PathBuf,
     /// The id of the card it was compared with.
     pub card: Option<String>,
-    /// What it is.
+    /// Whether a model, a difference, an adapter or something else lies there.
     pub kind: ContentKind,
     /// Whether only headers were read.
     pub fast: bool,

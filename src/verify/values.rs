@@ -31,11 +31,11 @@ const TELLING: usize = 3;
 /// What the values are those of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nature {
-    /// A model.
+    /// A model that was trained.
     Model,
     /// A model as it is before training.
     Untrained,
-    /// A difference.
+    /// What a base lacks to be a model: all of it near zero.
     Difference,
     /// Norms and projections disagree.
     Mixed,

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::{TensorInfo, TensorSource, WeightsError};
-use crate::base::fault::{Fault, FaultKind};
+use crate::base::fault::{Fault, FaultKind, quoted};
 
 /// Ends of the names of buffers, after a dot or as a whole: frequencies and tables of the rotary embedding, numbers of positions,
 /// causal masks and what they fill in.
@@ -31,22 +31,32 @@ const MASKS: [&str; 3] = ["attn.bias", "attention.bias", "self_attention.bias"];
 /// Axes of a causal mask, `[1, 1, positions, positions]`.
 const MASK_AXES: usize = 4;
 
-/// What training tools put before every name of a model that is saved while it is wrapped.
-const WRAPPERS: [(&str, &str, &str); 5] = [
-    ("module.", "DataParallel or DeepSpeed put before them", "save model.module.state_dict()"),
-    ("_orig_mod.", "torch.compile put before them", "save model._orig_mod.state_dict()"),
+/// What training tools put before every name of a model that is saved while it is wrapped: the mark, who puts it there, and
+/// what to do.
+const WRAPPERS: [(&str, &str, &str); 6] = [
+    ("module.", "DataParallel or DeepSpeed", "save model.module.state_dict()"),
+    ("_orig_mod.", "torch.compile", "save the state_dict() of the module that was compiled, model._orig_mod"),
+    ("_fsdp_wrapped_module.", "FSDP", "save a full state dict, as FSDP.state_dict_type sets it"),
     (
-        "_fsdp_wrapped_module.",
-        "FSDP put before them",
-        "save a full state dict, as FSDP.state_dict_type sets it",
+        "_checkpoint_wrapped_module.",
+        "activation checkpointing",
+        "save the state_dict() of the model before its layers were wrapped",
     ),
     (
         "base_model.model.",
-        "PEFT put before them",
+        "PEFT",
         "save model.merge_and_unload() to have the whole model, or the adapter alone with save_pretrained",
     ),
-    ("_forward_module.", "Lightning put before them", "save the module's own state_dict()"),
+    ("_forward_module.", "Lightning", "save the module's own state_dict()"),
 ];
+
+/// The names of a model that was saved while a tool had wrapped it.
+pub struct Wrapped {
+    /// What is odd about them, and who did it.
+    pub found: String,
+    /// What to do.
+    pub advice: &'static str,
+}
 
 /// Whether a tensor is a buffer that follows from the configuration.
 pub fn is_buffer(info: &TensorInfo) -> bool {
@@ -56,16 +66,23 @@ pub fn is_buffer(info: &TensorInfo) -> bool {
     BUFFERS.iter().any(ends) || info.shape.len() == MASK_AXES && MASKS.iter().any(ends)
 }
 
-/// What stands before every name of `source` because the model was saved while a tool had wrapped it: the prefix, who put it
-/// there, and what to do. `adapter` is a file whose names PEFT's prefix belongs to.
-pub fn wrapper(
-    source: &dyn TensorSource,
-    adapter: bool,
-) -> Option<(&'static str, &'static str, &'static str)> {
-    let first = source.tensors().first()?;
-    let all = |prefix: &str| source.tensors().iter().all(|info| info.name.starts_with(prefix));
-    let known = WRAPPERS.into_iter().find(|(prefix, ..)| first.name.starts_with(prefix))?;
-    (all(known.0) && !(adapter && known.0 == "base_model.model.")).then_some(known)
+/// Whether `source` was saved while a tool had wrapped the model: its mark stands before all names, or, where single layers
+/// were wrapped, somewhere in one. `adapter` is a file whose names PEFT's prefix belongs to.
+pub fn wrapper(source: &dyn TensorSource, adapter: bool) -> Option<Wrapped> {
+    let names = || source.tensors().iter().map(|info| info.name.as_str());
+    let first = names().next()?;
+    let known = |&&(mark, ..): &&(&str, &str, &str)| !(adapter && mark == "base_model.model.");
+    let before = WRAPPERS.iter().filter(known).find(|(mark, ..)| first.starts_with(mark));
+    if let Some(&(mark, who, advice)) = before.filter(|(mark, ..)| names().all(|name| name.starts_with(mark))) {
+        return Some(Wrapped { found: format!("names that all begin with {mark:?}: {who} put it there"), advice });
+    }
+    // No model has a part that is called so.
+    let inner = WRAPPERS.iter().filter(|(mark, ..)| mark.starts_with('_'));
+    inner.into_iter().find_map(|&(mark, who, advice)| {
+        let has_it = |name: &&str| name.starts_with(mark) || name.contains(&format!(".{mark}"));
+        let name = names().find(has_it)?;
+        Some(Wrapped { found: format!("{}: {who} put {mark:?} into names", quoted(name)), advice })
+    })
 }
 
 /// Tensors of shape `[0]` stand for weights that were elsewhere when the file was written.

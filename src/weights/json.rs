@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use crate::base::fault::{Fault, FaultKind, shortened};
-use crate::base::recognise::{stand_in, without_mark};
+use crate::base::recognise::{stand_in_for_text, without_mark};
 
 /// Deepest nesting of any header or index (real ones need 3).
 const MAX_DEPTH: usize = 16;
@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 16;
 pub(super) fn parse<T: DeserializeOwned>(file: &Path, what: &str, bytes: &[u8]) -> Result<T, Box<Fault>> {
     // A copy, since mapped bytes are not ours alone and must not change between check and use.
     let bytes = &without_mark(bytes).to_vec();
-    if let Some(stand_in) = stand_in(bytes) {
+    if let Some(stand_in) = stand_in_for_text(bytes) {
         return Err(stand_in.fault(file, &format!("the JSON of a {what}")));
     }
     let depth = nesting(bytes);

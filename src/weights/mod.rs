@@ -27,7 +27,7 @@ mod table;
 pub(crate) mod torch;
 
 pub use buffers::is_buffer;
-pub(crate) use buffers::{refuse_placeholders, wrapper};
+pub(crate) use buffers::{Wrapped, refuse_placeholders, wrapper};
 pub use digest::FileDigests;
 pub use dtype::Dtype;
 pub use error::WeightsError;

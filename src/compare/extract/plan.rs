@@ -26,7 +26,7 @@ pub struct Left {
     pub name: String,
     /// `‖B − A‖_F` of it.
     pub delta_norm: f64,
-    /// Why.
+    /// Why it has no update, in words.
     pub reason: &'static str,
 }
 

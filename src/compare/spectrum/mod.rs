@@ -72,7 +72,7 @@ impl SpectrumMethod {
 /// What is asked of [`spectrum`].
 #[derive(Debug, Clone, Copy)]
 pub struct SpectrumOptions {
-    /// How.
+    /// How singular values are found: exactly, or at random with bounds.
     pub method: SpectrumMethod,
     /// How many singular values are needed; the complete methods give all.
     pub rank: usize,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::error::PromptError;
 use super::MAX_TEMPLATE;
 use crate::base::fault::Refusal;
-use crate::base::recognise::without_mark;
+use crate::base::recognise::{dangling, stand_in, without_mark};
 use crate::base::yaml::{files_in, read_text};
 use crate::weights::gguf::Metadata;
 
@@ -18,6 +18,12 @@ use crate::weights::gguf::Metadata;
 const MAX_SETTINGS: u64 = 64 << 20;
 /// Templates of a folder at most.
 const MAX_TEMPLATES: usize = 64;
+
+const SETTINGS: &str = "tokenizer_config.json";
+const JINJA: &str = "chat_template.jinja";
+
+/// Gives the text of a file by its name; `None` if there is no such file.
+pub type ReadText<'a> = dyn Fn(&str) -> Result<Option<String>, PromptError> + 'a;
 
 /// One template of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +46,34 @@ impl ChatTemplates {
     ///
     /// Errors: unreadable or too large files, settings that are no JSON or of the wrong type.
     pub fn from_folder(folder: &Path) -> Result<ChatTemplates, PromptError> {
-        let mut found = ChatTemplates::default();
-        let settings = folder.join("tokenizer_config.json");
-        if settings.is_file() {
-            found.read_settings(&settings)?;
-        }
-        let jinja = folder.join("chat_template.jinja");
-        if jinja.is_file() {
-            found.templates.clear();
-            found.push("default", &read_text(&jinja, MAX_TEMPLATE as u64)?);
-            let others = folder.join("additional_chat_templates");
-            let others = if others.is_dir() { files_in(&others, &["jinja"])? } else { Vec::new() };
-            for file in others.iter().take(MAX_TEMPLATES) {
+        let read = |name: &str| {
+            let file = folder.join(name);
+            let limit = if name == JINJA { MAX_TEMPLATE as u64 } else { MAX_SETTINGS };
+            Ok(if is_there(&file)? { Some(read_text(&file, limit)?) } else { None })
+        };
+        let mut found = Self::from_files(folder, &read)?;
+        let others = folder.join("additional_chat_templates");
+        if folder.join(JINJA).is_file() && others.is_dir() {
+            for file in files_in(&others, &["jinja"])?.iter().take(MAX_TEMPLATES) {
                 let name = file.file_stem().expect("a file with an ending has a name before it");
-                found.push(&name.to_string_lossy(), &read_text(file, MAX_TEMPLATE as u64)?);
+                let text = read_text(file, MAX_TEMPLATE as u64)?;
+                found.push(&name.to_string_lossy(), template_of(file, &text)?);
             }
+        }
+        Ok(found)
+    }
+
+    /// The same of the files that `read` gives by name; `folder` names them in errors.
+    ///
+    /// Errors: settings that are no JSON or of the wrong type, what stands in place of a template.
+    pub fn from_files(folder: &Path, read: &ReadText<'_>) -> Result<ChatTemplates, PromptError> {
+        let mut found = ChatTemplates::default();
+        if let Some(text) = read(SETTINGS)? {
+            found.read_settings(&folder.join(SETTINGS), &text)?;
+        }
+        if let Some(text) = read(JINJA)? {
+            found.templates.clear();
+            found.push("default", template_of(&folder.join(JINJA), &text)?);
         }
         Ok(found)
     }
@@ -87,11 +106,10 @@ impl ChatTemplates {
         })
     }
 
-    fn read_settings(&mut self, file: &Path) -> Result<(), PromptError> {
+    fn read_settings(&mut self, file: &Path, text: &str) -> Result<(), PromptError> {
         let fault = |field: &str, expected: &str, found: String| {
             PromptError::from(Refusal::of_field(&file.display().to_string(), field, expected, found))
         };
-        let text = read_text(file, MAX_SETTINGS)?;
         let settings: Value = serde_json::from_slice(without_mark(text.as_bytes()))
             .map_err(|error| fault("the file", "JSON", error.to_string()))?;
         let field = "chat_template";
@@ -118,6 +136,29 @@ impl ChatTemplates {
     fn push(&mut self, name: &str, source: &str) {
         self.templates.push(ChatTemplate { name: name.to_owned(), source: source.to_owned() });
     }
+}
+
+/// Whether there is a file. A link to nothing is an error: another template would take its place.
+fn is_there(file: &Path) -> Result<bool, PromptError> {
+    match dangling(file) {
+        Some(target) => {
+            let found = format!("a link to {}, where there is nothing", target.display());
+            Err(refusal(file, "a file, or a link to one", &found, "fetch the model again"))
+        }
+        None => Ok(file.is_file()),
+    }
+}
+
+/// The content of a template's own file, if it is one.
+fn template_of<'a>(file: &Path, text: &'a str) -> Result<&'a str, PromptError> {
+    match stand_in(text.as_bytes()).filter(|_| !text.is_empty()) {
+        Some(stand_in) => Err(refusal(file, "a chat template", &stand_in.found, stand_in.advice)),
+        None => Ok(text),
+    }
+}
+
+fn refusal(file: &Path, expected: &str, found: &str, advice: &str) -> PromptError {
+    Refusal::new(file.display().to_string(), expected, found, advice).into()
 }
 
 fn shortened(value: &Value) -> String {
@@ -174,6 +215,21 @@ mod tests {
             ChatTemplates::from_folder(tempfile::tempdir().unwrap().path()).unwrap(),
             ChatTemplates::default()
         );
+    }
+
+    #[test]
+    fn what_stands_in_place_of_a_template_is_named() {
+        let folder = folder(r#"{"chat_template": "a"}"#);
+        let jinja = folder.path().join("chat_template.jinja");
+        let said = || ChatTemplates::from_folder(folder.path()).unwrap_err().to_string();
+        fs::write(&jinja, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n").unwrap();
+        assert!(said().contains("chat_template.jinja") && said().contains("Git LFS"), "{}", said());
+        #[cfg(unix)]
+        {
+            fs::remove_file(&jinja).unwrap();
+            std::os::unix::fs::symlink("../blobs/0", &jinja).unwrap();
+            assert!(said().contains("chat_template.jinja") && said().contains("../blobs/0"), "{}", said());
+        }
     }
 
     #[test]

@@ -20,17 +20,18 @@ const SAMPLED_ROWS: usize = 256;
 
 /// Refuses parts that do not fit; returns notes.
 pub(super) fn check(base: &HfModel, released: &HfModel, rule: &DeltaRule) -> Result<Vec<String>, FormError> {
-    let pair = Pair { base, released, rule };
-    pair.check_types()?;
-    pair.check_size()?;
-    pair.check_magnitudes()?;
-    pair.check_names()?;
-    pair.check_rows()?;
-    pair.check_shapes()?;
-    Ok(pair.notes())
+    let both = BaseAndDifference { base, released, rule };
+    both.check_types()?;
+    both.check_size()?;
+    both.check_magnitudes()?;
+    both.check_names()?;
+    both.check_rows()?;
+    both.check_shapes()?;
+    Ok(both.notes())
 }
 
-struct Pair<'a> {
+/// A base and a difference that may belong together.
+struct BaseAndDifference<'a> {
     base: &'a HfModel,
     released: &'a HfModel,
     rule: &'a DeltaRule,
@@ -60,7 +61,7 @@ fn size_of(hidden: usize, layers: usize) -> String {
     format!("a {name}model of hidden size {hidden} with {layers} layers")
 }
 
-impl Pair<'_> {
+impl BaseAndDifference<'_> {
     fn check_types(&self) -> Result<(), Box<Refusal>> {
         for (model, role) in [(self.base, "base"), (self.released, "difference")] {
             let exact = |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);

@@ -45,7 +45,7 @@ pub struct DeltaRule {
 pub enum AppendedRow {
     /// No row.
     None,
-    /// Zeros.
+    /// A row of zeros.
     Zero,
     /// The mean of all other rows of the same matrix.
     Mean,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::base::recognise::without_mark;
 use crate::forms::HfModel;
 
-/// What the ids are.
+/// The ids of LLaMA's vocabulary, which derivatives keep.
 const SPECIAL_IDS: [(&str, u64); 2] = [("bos_token_id", 1), ("eos_token_id", 2)];
 /// Padding, where the file says −1: the unknown token, which attention masks hide.
 const PAD: (&str, u64) = ("pad_token_id", 0);

@@ -106,8 +106,7 @@ impl Adapter {
         let notes = config.notes.clone();
         let tensors = weights::open(&file)?;
         weights::refuse_placeholders(tensors.as_ref(), &file)?;
-        if let Some((prefix, who, advice)) = weights::wrapper(tensors.as_ref(), true) {
-            let found = format!("names that all begin with {prefix:?}: {who}");
+        if let Some(weights::Wrapped { found, advice }) = weights::wrapper(tensors.as_ref(), true) {
             let place = file.display().to_string();
             return Err(Refusal::new(place, "an adapter's names, as PEFT writes them", found, advice).into());
         }
@@ -285,12 +284,15 @@ impl Adapter {
         Ok(())
     }
 
-    /// Modules in the file that the configuration does not name.
+    /// Modules in the file that the configuration does not mean.
     fn check_targets(&self, file: &Path) -> Result<(), Box<Refusal>> {
         match self.pairs.keys().find(|module| !self.config.includes(module)) {
             None => Ok(()),
             Some(module) => {
-                let expected = format!("a module of target_modules in {}", self.config.path().display());
+                let expected = format!(
+                    "a module of target_modules (in a layer of layers_to_transform, if there is such a list) in {}",
+                    self.config.path().display()
+                );
                 let advice = "configuration and weights are of different adapters: fetch both again";
                 let place = format!("{}: {module}", file.display());
                 Err(Refusal::new(place, expected, "another module", advice))

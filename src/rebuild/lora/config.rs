@@ -14,8 +14,10 @@ use serde_json::{Map, Value};
 use super::fields::AdapterFields;
 use super::targets::Targets;
 use crate::base::fault::Refusal;
-use crate::base::recognise::{unreadable_text, without_mark};
+use crate::base::recognise::{dangling_fault, unreadable_text, without_mark};
 use crate::forms::FormError;
+use crate::rebuild::layer_of;
+use crate::weights::WeightsError;
 
 /// The file's name in an adapter's folder.
 pub(super) const CONFIG_FILE: &str = "adapter_config.json";
@@ -35,7 +37,7 @@ pub struct AdapterConfig {
     /// Modules that the targets do not mean although they match.
     excluded: Option<Targets>,
     /// Layers that the targets are restricted to.
-    pub(super) layers: Option<Vec<u64>>,
+    layers: Option<Vec<u64>>,
     /// Modules that were trained whole and saved beside the adapter.
     pub(super) modules_to_save: Vec<String>,
     /// The model that the adapter was trained on, as its author called it.
@@ -51,6 +53,9 @@ impl AdapterConfig {
     /// [`FormError::Io`]; [`FormError::Refused`] for what is no LoRA, needs more than a merge, or is malformed.
     pub fn read(folder: &Path) -> Result<AdapterConfig, FormError> {
         let path = folder.join(CONFIG_FILE);
+        if let Some(fault) = dangling_fault(&path) {
+            return Err(WeightsError::from(fault).into());
+        }
         let file = File::open(&path).map_err(|e| FormError::io(&path, "open", e))?;
         let mut text = Vec::new();
         file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(|e| FormError::io(&path, "read", e))?;
@@ -106,7 +111,10 @@ impl AdapterConfig {
 
     /// Whether the adapter changes the module of this path.
     pub(crate) fn includes(&self, module: &str) -> bool {
-        self.targets.include(module) && !self.excluded.as_ref().is_some_and(|but| but.include(module))
+        let is_of_layers = |only: &Vec<u64>| layer_of(module).is_some_and(|layer| only.contains(&layer));
+        self.targets.include(module)
+            && !self.excluded.as_ref().is_some_and(|but| but.include(module))
+            && self.layers.as_ref().is_none_or(is_of_layers)
     }
 
     /// The targets, if they are given by name.

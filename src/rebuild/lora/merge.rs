@@ -79,11 +79,17 @@ impl Fit<'_> {
     }
 
     /// Of a base whose output matrix is its embedding, no adapter can update one of the two: run as it is, it would be changed
-    /// alone, merged by PEFT both are. An embedding that was trained whole takes the place of both.
+    /// alone, merged by PEFT both are. An embedding that was trained whole takes the place of both. A base is such a one by its
+    /// configuration, though its file has both matrices, or by a file without the output matrix.
     fn check_tied(&self) -> Result<(), Box<Refusal>> {
-        let is_tied = self.base_info(OUTPUT).is_none() && self.base_info(EMBEDDING).is_some();
+        let shape = self.base.configuration().ok().map(|config| config.shape());
+        let embedding = shape.as_ref().map_or(EMBEDDING.to_owned(), |shape| {
+            format!("{}{}.weight", shape.prefix, shape.embedding.name)
+        });
+        let is_tied = shape.is_some_and(|shape| shape.tie_word_embeddings)
+            || self.base_info(OUTPUT).is_none() && self.base_info(&embedding).is_some();
         let is_updated = |name: &&str| self.adapter.pairs.contains_key(name.trim_end_matches(".weight"));
-        let changed = [EMBEDDING, OUTPUT].into_iter().find(is_updated);
+        let changed = [embedding.as_str(), OUTPUT].into_iter().find(is_updated);
         let changed = changed.or(Some(OUTPUT).filter(|name| self.adapter.saved.contains_key(*name)));
         match changed.filter(|_| is_tied) {
             None => Ok(()),
@@ -163,10 +169,6 @@ impl Fit<'_> {
         let config = &self.adapter.config;
         let wanted = |module: &str| {
             config.includes(module)
-                && config
-                    .layers
-                    .as_ref()
-                    .is_none_or(|only| layer_of(module).is_some_and(|l| only.contains(&l)))
                 && (self.adapter.pairs.contains_key(module)
                     || !self.adapter.saved.contains_key(&format!("{module}.weight")))
         };

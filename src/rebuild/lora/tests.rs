@@ -240,6 +240,15 @@ fn a_weight_below_no_update_and_updates_of_a_tied_vocabulary_are_refused() {
     assert!(text.contains("the base's output matrix is its embedding") && text.contains("untie"), "{text}");
     let tied = tiny().without(OUTPUT).model("base");
     assert!(merge_into(tied, &draft(), Rule::PeftLora, None).is_ok());
+    // A file may have both matrices, of which one is not used: its update would be lost.
+    let tied = || {
+        let mut base = tiny().model("base");
+        base.config.insert("tie_word_embeddings".to_owned(), json!(true));
+        base
+    };
+    let text = merge_into(tied(), &of_the_vocabulary(), Rule::PeftLora, None).err().unwrap();
+    assert!(text.contains("the base's output matrix is its embedding"), "{text}");
+    assert!(merge_into(tied(), &draft(), Rule::PeftLora, None).is_ok());
 }
 
 #[test]
@@ -350,6 +359,8 @@ fn saved_modules_must_fit() {
 #[test]
 fn layers_can_be_left_out_on_purpose_and_notes_are_given() {
     let mut partial = draft().set("layers_to_transform", json!([1]));
+    // PEFT would leave the update of layer 0 out without a word.
+    refused(&partial, &["model.layers.0.self_attn.q_proj", "layers_to_transform"]);
     partial.tensors.retain(|name, _| name.contains("layers.1."));
     assert!(merged(&partial, Rule::PeftLora).is_ok());
     let mut zero = draft();
@@ -373,4 +384,12 @@ fn a_folder_without_weights_or_configuration_says_so() {
     fs::remove_file(folder.path().join("adapter_model.safetensors")).unwrap();
     let text = Adapter::open(folder.path()).err().unwrap().to_string();
     assert!(text.contains("adapter_model.safetensors or adapter_model.bin"), "{text}");
+    #[cfg(unix)]
+    {
+        let config = folder.path().join("adapter_config.json");
+        fs::remove_file(&config).unwrap();
+        std::os::unix::fs::symlink("../../blobs/0", &config).unwrap();
+        let text = Adapter::open(folder.path()).err().unwrap().to_string();
+        assert!(text.contains("adapter_config.json") && text.contains("../../blobs/0"), "{text}");
+    }
 }

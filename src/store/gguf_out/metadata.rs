@@ -1,18 +1,19 @@
 //! The metadata of a GGUF file: the configuration in llama.cpp's words, and the vocabulary.
 
+use std::io;
+
 use serde_json::Value as Json;
 
 use super::GgufFileType;
-use super::tensors::Tensor;
+use super::tensors::GgufTensor;
 use crate::base::fault::Refusal;
-use crate::base::recognise::without_mark;
+use crate::base::yaml::FileError;
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::{FormError, HfModel, Sidecar};
+use crate::prompts::PromptError;
+use crate::prompts::chat_template::ChatTemplates;
 use crate::tokenizer::{TokenizerError, gguf_vocabulary};
 use crate::weights::gguf::{Metadata, Value};
-
-/// Bytes of a chat template at most.
-const MAX_TEMPLATE: usize = 1 << 20;
 
 /// The keys of the model itself. What GGUF has no word for becomes a note.
 pub(super) fn of_model(
@@ -68,11 +69,11 @@ pub(super) fn of_model(
 /// The keys of the vocabulary, with as many tokens as the embedding has rows.
 pub(super) fn vocabulary(
     model: &HfModel,
-    tensors: &[Tensor],
+    tensors: &[GgufTensor],
     notes: &mut Vec<String>,
 ) -> Result<Metadata, FormError> {
     let embedding = tensors.iter().find(|tensor| tensor.info.name == "token_embd.weight");
-    let Tensor { origin, info, .. } = embedding.expect("a plan has all tensors of a LLaMA");
+    let GgufTensor { origin, info, .. } = embedding.expect("a plan has all tensors of a LLaMA");
     let &[rows, _] = info.shape.as_slice() else {
         let place = format!("{}: tensor {origin:?}", model.path.display());
         let found = format!("shape {:?}", info.shape);
@@ -101,20 +102,22 @@ pub(super) fn vocabulary(
     Ok(Metadata([("tokenizer.ggml.model".to_owned(), none)].into()))
 }
 
-/// The template for plain chats: `chat_template.jinja`, else the one in `tokenizer_config.json`.
+/// The template for plain chats.
 fn chat_template(model: &HfModel) -> Result<Option<String>, FormError> {
-    let read = |name: &str| model.sidecar(name).map(Sidecar::read).transpose();
-    let template = match read("chat_template.jinja")? {
-        Some(bytes) => String::from_utf8(bytes).ok(),
-        None => {
-            let config: Option<Json> = read("tokenizer_config.json")?
-                .and_then(|bytes| serde_json::from_slice(without_mark(&bytes)).ok());
-            let template = config.as_ref().and_then(|config| config.get("chat_template"));
-            let named = |template: &&Json| template.get("name").and_then(Json::as_str) == Some("default");
-            let default = template.and_then(Json::as_array).and_then(|list| list.iter().find(named));
-            let text = default.and_then(|default| default.get("template")).or(template);
-            text.and_then(Json::as_str).map(str::to_owned)
-        }
+    let read = |name: &str| {
+        let Some(sidecar) = model.sidecar(name) else { return Ok(None) };
+        let unreadable = |reason| FileError::Io { path: sidecar.place(), reason };
+        let bytes = sidecar.content.read().map_err(unreadable)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        Ok(Some(text))
     };
-    Ok(template.filter(|template| template.len() <= MAX_TEMPLATE))
+    let found = ChatTemplates::from_files(&model.path, &read).map_err(|error| match error {
+        PromptError::Settings(refusal) => refusal,
+        other => {
+            let place = model.path.display().to_string();
+            Refusal::new(place, "a chat template that can be read", other.to_string(), "mend or remove it")
+        }
+    })?;
+    Ok(found.default_template().map(|template| template.source.clone()))
 }

@@ -19,7 +19,7 @@ use crate::forms::{FormError, HfModel, ROPE_FACTORS};
 use crate::store::{TensorDigest, llama};
 use crate::weights::gguf::{GgufWriter, Metadata};
 use crate::weights::{Dtype, TensorInfo, in_turn};
-use tensors::Tensor;
+use tensors::GgufTensor;
 
 /// What the matrices of a GGUF file are stored as. Vectors are always F32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub struct GgufReport {
 /// A model whose GGUF file is laid out; nothing of its tensors is read yet.
 pub struct GgufPlan<'a> {
     model: &'a HfModel,
-    tensors: Vec<Tensor>,
+    tensors: Vec<GgufTensor>,
     /// Of the whole file, in its order.
     infos: Vec<TensorInfo>,
     /// The tensor that GGUF has for LLaMA 3.1's rotary scaling; the first in the file.

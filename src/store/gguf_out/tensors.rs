@@ -12,14 +12,14 @@ use crate::forms::rows::{has_heads, pairs_from_halves};
 use crate::weights::{TensorInfo, TensorSource, is_buffer};
 
 /// One tensor of the file and where it comes from.
-pub(super) struct Tensor {
+pub(super) struct GgufTensor {
     pub origin: String,
     pub info: TensorInfo,
     /// The heads within which rows are reordered.
     heads: Option<usize>,
 }
 
-impl Tensor {
+impl GgufTensor {
     /// Data in the type of the file with the rows in GGUF's order. Blocks lie within rows, so rows move whole.
     pub fn in_file_order<'a>(&self, data: &'a [u8]) -> Cow<'a, [u8]> {
         match self.heads {
@@ -34,8 +34,8 @@ pub(super) fn plan(
     model: &HfModel,
     config: &LlamaConfig,
     file_type: GgufFileType,
-) -> Result<Vec<Tensor>, Box<Refusal>> {
-    let mut tensors: Vec<((usize, usize), Tensor)> = Vec::new();
+) -> Result<Vec<GgufTensor>, Box<Refusal>> {
+    let mut tensors: Vec<((usize, usize), GgufTensor)> = Vec::new();
     for info in model.tensors.tensors() {
         if is_buffer(info) || (config.tie_word_embeddings && info.name == "lm_head.weight") {
             continue;
@@ -65,10 +65,10 @@ pub(super) fn plan(
             name == "output.weight" || (config.tie_word_embeddings && name == "token_embd.weight");
         let dtype = file_type.of_tensor(&info.shape, is_output);
         let written = TensorInfo { name, dtype, shape: info.shape.clone() };
-        tensors.push((order, Tensor { origin: info.name.clone(), info: written, heads }));
+        tensors.push((order, GgufTensor { origin: info.name.clone(), info: written, heads }));
     }
     tensors.sort_by(|a, b| (a.0, &a.1.info.name).cmp(&(b.0, &b.1.info.name)));
-    let tensors: Vec<Tensor> = tensors.into_iter().map(|(_, tensor)| tensor).collect();
+    let tensors: Vec<GgufTensor> = tensors.into_iter().map(|(_, tensor)| tensor).collect();
     require_all(model, config, &tensors)?;
     Ok(tensors)
 }
@@ -88,7 +88,7 @@ fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), Stri
 }
 
 /// A file that lacks a tensor would be complete in form and unusable.
-fn require_all(model: &HfModel, config: &LlamaConfig, tensors: &[Tensor]) -> Result<(), Box<Refusal>> {
+fn require_all(model: &HfModel, config: &LlamaConfig, tensors: &[GgufTensor]) -> Result<(), Box<Refusal>> {
     let present: HashSet<&str> = tensors.iter().map(|tensor| tensor.origin.as_str()).collect();
     match config.shape().tensors().find(|(name, _)| !present.contains(name.as_str())) {
         None => Ok(()),

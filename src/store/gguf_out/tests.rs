@@ -252,6 +252,20 @@ fn a_byte_level_vocabulary_encodes_as_before() {
 }
 
 #[test]
+fn the_chat_template_is_the_one_that_is_used_here() {
+    let template = |template: Json| {
+        let settings = json!({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "chat_template": template});
+        let files = [("tokenizer.json", tokenizer_json()), ("tokenizer_config.json", settings)];
+        let (back, _) = written(&with_tokenizer(100, &files), GgufFileType::F32);
+        back.gguf().metadata().string("tokenizer.chat_template").unwrap().map(str::to_owned)
+    };
+    let named = |name: &str, text: &str| json!({"name": name, "template": text});
+    assert_eq!(template(json!([named("rag", "r"), named("default", "d")])).as_deref(), Some("d"));
+    assert_eq!(template(json!([named("rag", "r")])).as_deref(), Some("r"));
+    assert_eq!(template(json!(null)), None);
+}
+
+#[test]
 fn vocabularies_that_gguf_cannot_hold_are_refused() {
     let message = refused(&with_tokenizer(96, &[("tokenizer.json", tokenizer_json())]));
     assert!(message.contains("at most the 96 rows") && message.contains("found 97"), "{message}");

@@ -52,7 +52,7 @@ pub struct MetaReport {
 pub struct MetaPlan<'a> {
     model: &'a HfModel,
     shards: usize,
-    tensors: Vec<Tensor>,
+    tensors: Vec<MetaTensor>,
     tokenizer: Option<Vec<u8>>,
     params: Vec<u8>,
     notes: Vec<String>,
@@ -144,7 +144,7 @@ impl<'a> MetaPlan<'a> {
             writers.push(TorchWriter::new(Summed { inner: file, sum: Md5::new() }, &path, infos.collect())?);
         }
         let mut digests = Vec::with_capacity(tensors.len());
-        let write = |tensor: &Tensor, view: TensorView<'_>| {
+        let write = |tensor: &MetaTensor, view: TensorView<'_>| {
             for (shard, writer) in writers.iter_mut().enumerate() {
                 writer.write(&tensor.part.cut(&view, shard, shards))?;
             }
@@ -172,14 +172,14 @@ fn released_shards(config: &LlamaConfig) -> usize {
 }
 
 /// One tensor of the model and what becomes of it.
-struct Tensor {
+struct MetaTensor {
     origin: String,
     name: String,
     info: TensorInfo,
     part: ShardPart,
 }
 
-impl Tensor {
+impl MetaTensor {
     /// What a reader gives back under Hugging Face's name. A tied head is a matrix of its own in Meta's form.
     fn digest(&self, data: &[u8]) -> TensorDigest {
         let name = if self.name == OUTPUT { "lm_head.weight" } else { &self.origin };
@@ -188,7 +188,7 @@ impl Tensor {
 }
 
 /// The tensors in Meta's names, in the order of the model.
-fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tensor>, Box<Refusal>> {
+fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<MetaTensor>, Box<Refusal>> {
     let whole = model.path.display().to_string();
     if shards == 0 || shards > MAX_SHARDS {
         let expected = format!("1 to {MAX_SHARDS} shards");
@@ -214,7 +214,7 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
             let found = format!("shape {:?}", info.shape);
             Refusal::new(place(), expected, found, format!("choose another number of shards than {shards}"))
         })?;
-        tensors.push((order, Tensor { origin: info.name.clone(), name, info: info.clone(), part }));
+        tensors.push((order, MetaTensor { origin: info.name.clone(), name, info: info.clone(), part }));
     }
     if config.tie_word_embeddings
         && let Some((_, embedding)) = tensors.iter().find(|(_, t)| t.name == "tok_embeddings.weight")
@@ -223,7 +223,7 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Tens
         let origin = embedding.origin.clone();
         let info = embedding.info.clone();
         let part = ShardPart::VOCABULARY;
-        tensors.push(((0, 2), Tensor { origin, name, info, part }));
+        tensors.push(((0, 2), MetaTensor { origin, name, info, part }));
     }
     tensors.sort_by_key(|(order, _)| *order);
     let expected = 3 + 9 * config.num_hidden_layers;

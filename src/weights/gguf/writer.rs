@@ -23,7 +23,7 @@ const MAX_AXES: usize = 4;
 #[derive(Debug)]
 pub struct GgufWriter<W> {
     out: W,
-    /// For errors.
+    /// Where `out` leads, as errors name it.
     file: PathBuf,
     /// Tensors whose data are to come, the next one last.
     waiting: Vec<(TensorInfo, usize)>,

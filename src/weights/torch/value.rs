@@ -21,7 +21,7 @@ pub(super) enum Value {
 /// A thing that values refer to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Object {
-    /// Text.
+    /// A string of Python's.
     Text(Box<str>),
     /// An integer of 65 to 128 bits; only the old format's magic number is so long.
     Long(i128),

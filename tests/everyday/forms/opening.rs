@@ -8,6 +8,8 @@ use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
+use zoo::kernels;
+use zoo::model::{Checkpoint, Kept, Residence, Wave, unwatched};
 use zoo::weights::{self, TensorSource};
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -131,6 +133,26 @@ fn a_tied_model_may_be_saved_as_its_output_matrix_alone() {
     // Not where the two are different matrices.
     set_config(folder.path(), json!({"tie_word_embeddings": false}));
     assert!(!verified(folder.path()).0);
+}
+
+#[test]
+fn of_a_tied_model_the_embedding_counts_whatever_the_output_matrix_is() {
+    let folder = with(|all| {
+        let other = all[EMBEDDING].1.iter().map(|x| 0.5 - x).collect();
+        let shape = all[EMBEDDING].0.clone();
+        all.insert(HEAD.to_owned(), (shape, other));
+    });
+    let (passes, report) = verified(folder.path());
+    assert!(passes && report.contains("lm_head.weight differs") && report.contains("the embedding is used"), "{report}");
+    let logits = |folder: &Path| {
+        let network = Checkpoint::open(folder).unwrap().load(kernels::default(), Residence::Memory).unwrap();
+        let hidden = network.forward(&Wave::sequence(&[1, 5, 3]), Kept::All, &mut unwatched).unwrap();
+        network.logits(hidden.view())
+    };
+    assert_eq!(logits(folder.path()), logits(tiny().path()));
+    // What was trained apart has to be said.
+    set_config(folder.path(), json!({"tie_word_embeddings": false}));
+    assert_ne!(logits(folder.path()), logits(tiny().path()));
 }
 
 /// The tiny model in two files with an index, and what else `more` puts there.
@@ -262,6 +284,20 @@ fn placeholders_and_wrapped_names_are_named_for_what_they_are() {
         });
         for said in refused(folder.path()) {
             assert!(said.contains(prefix) && said.contains(words), "{prefix}: {said}");
+        }
+    }
+    // Layers that were wrapped one by one.
+    for (mark, words) in [
+        ("_orig_mod.", "torch.compile"),
+        ("_fsdp_wrapped_module.", "FSDP"),
+        ("_checkpoint_wrapped_module.", "activation checkpointing"),
+    ] {
+        let folder = with(|all| {
+            let wrapped = |name: String| name.replace("layers.0.", &format!("layers.0.{mark}"));
+            *all = std::mem::take(all).into_iter().map(|(name, t)| (wrapped(name), t)).collect();
+        });
+        for said in refused(folder.path()) {
+            assert!(said.contains(mark) && said.contains(words), "{mark}: {said}");
         }
     }
 }
