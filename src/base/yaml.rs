@@ -89,7 +89,8 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, FileError
 pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
     String::from_utf8(read_bytes(path, limit)?).map_err(|error| {
         let other = stand_in_for_text(error.as_bytes());
-        let reason = other.map_or_else(|| error.to_string(), |other| format!("it is {}: {}", other.found, other.advice));
+        let reason = other
+            .map_or_else(|| error.to_string(), |other| format!("it is {}: {}", other.found, other.advice));
         FileError::io(path)(io::Error::new(io::ErrorKind::InvalidData, reason))
     })
 }

@@ -308,7 +308,10 @@ mod tests {
         assert_eq!((config.num_key_value_heads, config.head_dim), (8, 8));
         assert_eq!((config.rms_norm_eps, config.rope_theta), (1e-6, 10_000.0));
         assert!(!config.tie_word_embeddings);
-        assert_eq!(parse(json!({"hidden_act": "swish"})).unwrap(), parse(json!({"hidden_act": "silu"})).unwrap());
+        assert_eq!(
+            parse(json!({"hidden_act": "swish"})).unwrap(),
+            parse(json!({"hidden_act": "silu"})).unwrap()
+        );
     }
 
     #[test]

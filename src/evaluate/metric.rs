@@ -178,7 +178,10 @@ impl Metric {
                 let answer = text(answer)?;
                 match right_answers(&doc.gold)? {
                     [gold] => Ok(DocValue::Pair(gold.clone(), answer)),
-                    _ => Err(format!("{} takes one right answer, and the document has several", self.spec.name)),
+                    _ => Err(format!(
+                        "{} takes one right answer, and the document has several",
+                        self.spec.name
+                    )),
                 }
             }
             (kind, seen) => unreachable!("{kind:?} is a metric of other answers than {seen:?}"),

@@ -80,7 +80,10 @@ mod tests {
             ["lm_head.weight", "transformer.word_embeddings_layernorm.weight", "transformer.h.0.mlp.bias"];
         let source = MemorySource::new(names.map(tensor).to_vec());
         let source = with_embedding(Box::new(source), Path::new("m"), || Some(shape));
-        assert!(source.info("transformer.word_embeddings.weight").is_some() && source.info("lm_head.weight").is_none());
+        assert!(
+            source.info("transformer.word_embeddings.weight").is_some()
+                && source.info("lm_head.weight").is_none()
+        );
     }
 
     #[test]

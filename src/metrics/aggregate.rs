@@ -318,6 +318,8 @@ mod tests {
         assert_eq!(Aggregation::by_name("mean"), Some(Aggregation::Mean));
         assert_eq!(Aggregation::by_name("median_of_moons"), None);
         let names: std::collections::BTreeSet<&str> = Aggregation::names().collect();
-        assert!(names.len() == BY_NAME.len() && names.iter().all(|name| Aggregation::by_name(name).is_some()));
+        assert!(
+            names.len() == BY_NAME.len() && names.iter().all(|name| Aggregation::by_name(name).is_some())
+        );
     }
 }

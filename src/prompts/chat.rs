@@ -35,7 +35,10 @@ pub struct WrittenChat {
 impl ChatFormat {
     /// The format of a card's template.
     pub fn of_card(template: &PromptTemplate) -> Self {
-        Self { name: format!("card: {}", template.name), template: TemplateSource::Card(Box::new(template.clone())) }
+        Self {
+            name: format!("card: {}", template.name),
+            template: TemplateSource::Card(Box::new(template.clone())),
+        }
     }
 
     /// The format of a checkpoint's own template, with the special tokens of its tokenizer.

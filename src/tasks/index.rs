@@ -76,7 +76,8 @@ impl Index {
                     entries.entry(name).or_insert(Definition::Group { fields, file });
                 }
                 FileKind::Task(name, tags) => {
-                    if matches!(entries.get(&name), Some(Definition::Task { .. } | Definition::Group { .. })) {
+                    if matches!(entries.get(&name), Some(Definition::Task { .. } | Definition::Group { .. }))
+                    {
                         continue;
                     }
                     entries.insert(name.clone(), Definition::Task { fields, file });
@@ -176,7 +177,13 @@ impl Index {
         }
     }
 
-    fn build(&self, name: &str, entry: &Definition, over: &Fields, above: &mut Above) -> Result<Suite, TaskError> {
+    fn build(
+        &self,
+        name: &str,
+        entry: &Definition,
+        over: &Fields,
+        above: &mut Above,
+    ) -> Result<Suite, TaskError> {
         match entry {
             Definition::Task { fields, file } => task(fields, over, file).map(Suite::Task),
             Definition::Group { fields, file } => {

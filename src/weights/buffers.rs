@@ -73,8 +73,12 @@ pub fn wrapper(source: &dyn TensorSource, adapter: bool) -> Option<Wrapped> {
     let first = names().next()?;
     let known = |&&(mark, ..): &&(&str, &str, &str)| !(adapter && mark == "base_model.model.");
     let before = WRAPPERS.iter().filter(known).find(|(mark, ..)| first.starts_with(mark));
-    if let Some(&(mark, who, advice)) = before.filter(|(mark, ..)| names().all(|name| name.starts_with(mark))) {
-        return Some(Wrapped { found: format!("names that all begin with {mark:?}: {who} put it there"), advice });
+    if let Some(&(mark, who, advice)) = before.filter(|(mark, ..)| names().all(|name| name.starts_with(mark)))
+    {
+        return Some(Wrapped {
+            found: format!("names that all begin with {mark:?}: {who} put it there"),
+            advice,
+        });
     }
     // No model has a part that is called so.
     let inner = WRAPPERS.iter().filter(|(mark, ..)| mark.starts_with('_'));

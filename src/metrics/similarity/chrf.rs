@@ -116,6 +116,9 @@ mod tests {
 
     #[test]
     fn punctuation_is_cut_off_at_one_end() {
-        assert_eq!(words("(hi) a ¿qué? «x» . \"y z-"), ["(hi", ")", "a", "¿qué", "?", "«x»", ".", "\"", "y", "z", "-"]);
+        assert_eq!(
+            words("(hi) a ¿qué? «x» . \"y z-"),
+            ["(hi", ")", "a", "¿qué", "?", "«x»", ".", "\"", "y", "z", "-"]
+        );
     }
 }

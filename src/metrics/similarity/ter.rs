@@ -155,7 +155,8 @@ impl Distances {
         let (count, all) = (words.len(), reference.len());
         let ratio = if count == 0 { 1.0 } else { all as f64 / count as f64 };
         // Where an answer is much shorter, neighbouring rows have to overlap.
-        let beam = if (BEAM as f64) < ratio / 2.0 { (ratio / 2.0 + BEAM as f64).ceil() as usize } else { BEAM };
+        let beam =
+            if (BEAM as f64) < ratio / 2.0 { (ratio / 2.0 + BEAM as f64).ceil() as usize } else { BEAM };
         let mut rows = Vec::with_capacity(count + 1);
         rows.push((0, (0..=all).map(|j| (j as u32, Edit::Insert)).collect()));
         let mut distances = Self { rows, reference_words: all };
@@ -205,7 +206,8 @@ impl Distances {
         let (mut i, mut j) = (self.rows.len() - 1, self.reference_words);
         let mut path = Vec::new();
         while i > 0 || j > 0 {
-            let (_, edit) = self.at(i, j).expect("rows overlap, so a path leads from the end to the beginning");
+            let (_, edit) =
+                self.at(i, j).expect("rows overlap, so a path leads from the end to the beginning");
             path.push(edit);
             i -= usize::from(edit != Edit::Insert);
             j -= usize::from(edit != Edit::Delete);
@@ -239,14 +241,16 @@ impl Alignment {
     /// them, and behind each of theirs. `None` if it is right where it is, if nothing is wrong there, or if it is there already.
     fn targets(&self, run: Range<usize>, at: usize) -> Option<Vec<usize>> {
         let is_wrong = |wrong: &[bool]| wrong.iter().any(|wrong| *wrong);
-        if !is_wrong(&self.answer_wrong[run.clone()]) || !is_wrong(&self.reference_wrong[at..at + run.len()]) {
+        if !is_wrong(&self.answer_wrong[run.clone()]) || !is_wrong(&self.reference_wrong[at..at + run.len()])
+        {
             return None;
         }
         if self.behind[at].checked_sub(1).is_some_and(|counterpart| run.contains(&counterpart)) {
             return None;
         }
         let before = at.checked_sub(1).map_or(0, |word| self.behind[word]);
-        let mut targets: Vec<usize> = [before].into_iter().chain(self.behind[at..at + run.len()].iter().copied()).collect();
+        let mut targets: Vec<usize> =
+            [before].into_iter().chain(self.behind[at..at + run.len()].iter().copied()).collect();
         targets.dedup();
         Some(targets)
     }

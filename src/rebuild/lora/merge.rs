@@ -83,9 +83,9 @@ impl Fit<'_> {
     /// configuration, though its file has both matrices, or by a file without the output matrix.
     fn check_tied(&self) -> Result<(), Box<Refusal>> {
         let shape = self.base.configuration().ok().map(|config| config.shape());
-        let embedding = shape.as_ref().map_or(EMBEDDING.to_owned(), |shape| {
-            format!("{}{}.weight", shape.prefix, shape.embedding.name)
-        });
+        let embedding = shape
+            .as_ref()
+            .map_or(EMBEDDING.to_owned(), |shape| format!("{}{}.weight", shape.prefix, shape.embedding.name));
         let is_tied = shape.is_some_and(|shape| shape.tie_word_embeddings)
             || self.base_info(OUTPUT).is_none() && self.base_info(&embedding).is_some();
         let is_updated = |name: &&str| self.adapter.pairs.contains_key(name.trim_end_matches(".weight"));

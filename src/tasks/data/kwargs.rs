@@ -182,11 +182,15 @@ mod tests {
 
     #[test]
     fn files_may_be_listed_as_in_cards() {
-        let kwargs = json!({"data_files": [{"split": "test", "path": ["b", "a"]}, {"split": "dev", "path": "c"}]});
+        let kwargs =
+            json!({"data_files": [{"split": "test", "path": ["b", "a"]}, {"split": "dev", "path": "c"}]});
         let kwargs = kwargs.as_object().unwrap().clone();
         let dataset = DatasetRef { task: "t", path: "json", name: None, kwargs: &kwargs, folder: None };
         let read = Kwargs::of(&dataset).unwrap();
-        assert_eq!((read.patterns("test"), read.patterns("dev")), (Some(["b", "a"].as_slice()), Some(["c"].as_slice())));
+        assert_eq!(
+            (read.patterns("test"), read.patterns("dev")),
+            (Some(["b", "a"].as_slice()), Some(["c"].as_slice()))
+        );
         for wrong in [
             json!([{"split": "test", "path": "a"}, {"split": "test", "path": "b"}]),
             json!([{"split": "test", "path": "a"}, "b"]),

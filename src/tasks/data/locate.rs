@@ -170,9 +170,8 @@ fn complete(files: Vec<DataFile>) -> Result<Vec<DataFile>, String> {
         }
     }
     let gap = series.iter().find(|((_, total), found)| *total != found.len());
-    let gap = gap.map(|((name, total), found)| {
-        format!("{} of {total} files of this split, {name}-…", found.len())
-    });
+    let gap =
+        gap.map(|((name, total), found)| format!("{} of {total} files of this split, {name}-…", found.len()));
     gap.map_or(Ok(files), Err)
 }
 

@@ -35,7 +35,8 @@ pub fn read(text: &str, delimiter: u8, column_names: Option<&[&str]>) -> Result<
             return Err((Some(0), format!("expected the {said} columns of column_names, found {found}")));
         }
     };
-    if let Some(twice) = (1..header.len()).find(|&at| header.iter().take(at).any(|name| name == &header[at])) {
+    if let Some(twice) = (1..header.len()).find(|&at| header.iter().take(at).any(|name| name == &header[at]))
+    {
         return Err((None, format!("expected columns of different names, found {:?} twice", &header[twice])));
     }
     let mut rows = Vec::new();

@@ -189,6 +189,9 @@ fn likeness_to_the_right_answer_is_measured_over_all_documents() {
         let metric = graded.metric(name, "none").unwrap_or_else(|| panic!("{name}"));
         assert!((metric.value - expected).abs() < 1e-9, "{name}: {}", metric.value);
         assert!(metric.stderr.is_some(), "{name}");
-        assert_eq!(task.task.config.metrics().iter().find(|m| m.name == name).unwrap().higher_is_better, is_better);
+        assert_eq!(
+            task.task.config.metrics().iter().find(|m| m.name == name).unwrap().higher_is_better,
+            is_better
+        );
     }
 }

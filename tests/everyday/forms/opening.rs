@@ -143,7 +143,10 @@ fn of_a_tied_model_the_embedding_counts_whatever_the_output_matrix_is() {
         all.insert(HEAD.to_owned(), (shape, other));
     });
     let (passes, report) = verified(folder.path());
-    assert!(passes && report.contains("lm_head.weight differs") && report.contains("the embedding is used"), "{report}");
+    assert!(
+        passes && report.contains("lm_head.weight differs") && report.contains("the embedding is used"),
+        "{report}"
+    );
     let logits = |folder: &Path| {
         let network = Checkpoint::open(folder).unwrap().load(kernels::default(), Residence::Memory).unwrap();
         let hidden = network.forward(&Wave::sequence(&[1, 5, 3]), Kept::All, &mut unwatched).unwrap();

@@ -126,8 +126,9 @@ fn files_come_in_the_order_in_which_they_are_named() {
     let rows: [(&str, &[u8]); 3] =
         [("d/a.jsonl", &row("a")), ("d/b.jsonl", &row("b")), ("d/._a.jsonl", b"\x00\x05\x16\x07")];
     let own = |patterns: &str| {
-        let kwargs =
-            format!("dataset_path: json\ndataset_kwargs: {{data_dir: ../d, data_files: {{test: {patterns}}}}}");
+        let kwargs = format!(
+            "dataset_path: json\ndataset_kwargs: {{data_dir: ../d, data_files: {{test: {patterns}}}}}"
+        );
         prompts(&kwargs, &rows).unwrap()
     };
     assert_eq!(own("[b.jsonl, a.jsonl]"), ["b", "a"]);
@@ -135,7 +136,8 @@ fn files_come_in_the_order_in_which_they_are_named() {
     assert_eq!(own("[b.jsonl, '*.jsonl']"), ["b", "a", "b"]);
     let hub = |patterns: &str| {
         let files = rows.map(|(name, content)| (name.replace("d/", "hub/o/n/"), content));
-        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, content)| (name.as_str(), *content)).collect();
         let kwargs = format!("dataset_path: o/n\ndataset_kwargs: {{data_files: {patterns}}}");
         prompts(&kwargs, &files).unwrap()
     };
