@@ -1,4 +1,4 @@
-//! From an empty cache to the table, against the hub imitation of the reference folder: one command, killed at random moments
+//! From an empty cache to the table, against the hub imitation of the reference folder: one command, killed at random places
 //! and started again, ends in the same bytes, and data and weights have been fetched once.
 
 use std::fs::{self, File};
@@ -6,11 +6,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::interrupted::files;
+use crate::support::interrupted::{files, wait_until};
 use crate::support::shared::shared;
 use crate::support::tiny::{stderr, stdout};
 
@@ -80,6 +79,19 @@ impl User {
         self.folder.path().join(name)
     }
 
+    /// Bytes of the cache and of the run.
+    fn bytes(&self) -> u64 {
+        fn below(folder: &Path) -> u64 {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            let of = |path: PathBuf| match fs::metadata(&path) {
+                Ok(found) if found.is_dir() => below(&path),
+                found => found.map_or(0, |found| found.len()),
+            };
+            entries.map(|entry| of(entry.path())).sum()
+        }
+        ["home", "run"].map(|folder| below(&self.path(folder))).iter().sum()
+    }
+
     fn command(&self, hub: &Hub, more: &[&str]) -> Command {
         let home = self.path("home");
         let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
@@ -114,11 +126,10 @@ fn whole_bodies(log: &Path) -> Vec<String> {
 fn one_command_goes_from_nothing_to_a_table_whatever_interrupts_it() {
     let Some(shared) = shared() else { return };
     let logs = tempfile::tempdir().unwrap();
-    // Undisturbed: how long it takes, and what comes out.
+    // Undisturbed: what comes, and what comes out.
     let (hub, undisturbed) = (Hub::start(&shared, &logs.path().join("undisturbed")), User::new());
-    let begun = Instant::now();
     let output = undisturbed.command(&hub, &[]).output().unwrap();
-    let time = begun.elapsed();
+    let whole = undisturbed.bytes();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
         stdout(&output).contains("mmlu_anatomy") || stdout(&output).contains("mmlu"),
@@ -143,17 +154,20 @@ fn one_command_goes_from_nothing_to_a_table_whatever_interrupts_it() {
     assert!(bodies.len() >= 2 * 57 && once.len() == bodies.len(), "{} of {}", once.len(), bodies.len());
     drop(hub);
 
-    // Killed at random moments, each in its part of the time.
+    // Killed at random places, each in its part of what comes to the disk.
     let (hub, user) = (Hub::start(&shared, &logs.path().join("killed")), User::new());
     let mut seed = u64::from(std::process::id());
-    eprintln!("undisturbed it takes {time:?}, {requests} requests and {bytes} bytes; seed {seed}");
+    eprintln!(
+        "undisturbed: {requests} requests, {bytes} bytes from the hub, {whole} on the disk; seed {seed}"
+    );
     let mut killed = 0;
-    for _ in 0..KILLS {
+    for number in 0..KILLS {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let part = (seed >> 33) as f64 / (1u64 << 31) as f64;
+        let within = (seed >> 33) as f64 / (1u64 << 31) as f64;
+        let place = (whole as f64 * (f64::from(number) + within) / f64::from(KILLS)) as u64;
         let mut command = user.command(&hub, &["--resume"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(time.mul_f64(0.02 + 0.3 * part).max(Duration::from_millis(20)));
+        wait_until(&mut child, || user.bytes() >= place);
         // SIGKILL: nothing in the program can react.
         let _ = child.kill();
         killed += u32::from(!child.wait().unwrap().success());

@@ -7,8 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a program may take to reach the moment that is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// After so long a program hangs, however slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until the work of a program has come so far; false if it ended before.
+pub fn wait_until(child: &mut Child, mut reached: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !reached() {
+        if child.try_wait().expect("the program can be waited for").is_some() {
+            return false;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the program hangs");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    true
+}
+
+/// Sends a signal to a program.
+pub fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").arg(signal).arg(child.id().to_string()).status();
+    assert!(sent.expect("kill starts").success());
+}
 
 /// A program at work on a run.
 pub struct Interrupted {
@@ -25,52 +44,52 @@ impl Interrupted {
 
     /// Kills it (SIGKILL) as soon as its ledgers have `bytes`; says whether it was still at work.
     pub fn kill_after_bytes(&mut self, bytes: u64) -> bool {
-        self.wait_for(|run| ledger_bytes(run) >= bytes) && self.kill()
+        self.wait_for_bytes(bytes) && self.kill()
     }
 
-    /// Kills it after `time`; says whether it was still at work.
-    pub fn kill_after(&mut self, time: Duration) -> bool {
-        let begun = Instant::now();
-        self.wait_for(|_| begun.elapsed() >= time) && self.kill()
+    /// Kills it as soon as its run has begun; says whether it was still at work.
+    pub fn kill_at_its_beginning(&mut self) -> bool {
+        let run = self.run.clone();
+        wait_until(&mut self.child, || run.join("run.partial.yaml").exists()) && self.kill()
     }
 
-    /// Stops it (SIGSTOP) as soon as its ledgers have `bytes`.
-    pub fn stop_after_bytes(&mut self, bytes: u64) {
-        assert!(self.wait_for(|run| ledger_bytes(run) >= bytes), "it ended too soon");
-        let stopped = Command::new("kill").arg("-STOP").arg(self.child.id().to_string()).status();
-        assert!(stopped.expect("kill starts").success());
+    /// Stops it (SIGSTOP) as soon as its ledgers have `bytes`; says whether it was still at work.
+    pub fn stop_after_bytes(&mut self, bytes: u64) -> bool {
+        if !self.wait_for_bytes(bytes) {
+            return false;
+        }
+        signal(&self.child, "-STOP");
+        self.is_at_work()
     }
 
-    /// Sends it a signal as soon as its ledgers have `bytes`, and waits for its end.
-    pub fn signal_after_bytes(mut self, signal: &str, bytes: u64) -> Output {
-        assert!(self.wait_for(|run| ledger_bytes(run) >= bytes), "it ended too soon");
-        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
-        assert!(sent.expect("kill starts").success());
+    /// Sends it a signal as soon as its ledgers have `bytes`, and waits for its end; `None` if it ended before.
+    pub fn signal_after_bytes(mut self, name: &str, bytes: u64) -> Option<Output> {
+        if !self.wait_for_bytes(bytes) {
+            return None;
+        }
+        signal(&self.child, name);
         let mut stderr = Vec::new();
         self.child.stderr.take().expect("standard error is heard").read_to_end(&mut stderr).unwrap();
         let status = self.child.wait().expect("the program can be waited for");
-        Output { status, stdout: Vec::new(), stderr }
+        Some(Output { status, stdout: Vec::new(), stderr })
     }
 
     /// Kills it now; says whether it was still at work.
     pub fn kill(&mut self) -> bool {
-        let at_work = self.child.try_wait().expect("the program can be waited for").is_none();
+        let at_work = self.is_at_work();
         let _ = self.child.kill();
         let status = self.child.wait().expect("the program can be waited for");
         at_work && !status.success()
     }
 
-    /// Waits; false if the program ended before.
-    fn wait_for(&mut self, reached: impl Fn(&Path) -> bool) -> bool {
-        let begun = Instant::now();
-        while !reached(&self.run) {
-            if self.child.try_wait().expect("the program can be waited for").is_some() {
-                return false;
-            }
-            assert!(begun.elapsed() < PATIENCE, "waited too long for {}", self.run.display());
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        true
+    fn is_at_work(&mut self) -> bool {
+        self.child.try_wait().expect("the program can be waited for").is_none()
+    }
+
+    /// False if the program ended before.
+    fn wait_for_bytes(&mut self, bytes: u64) -> bool {
+        let run = self.run.clone();
+        wait_until(&mut self.child, || ledger_bytes(&run) >= bytes)
     }
 }
 

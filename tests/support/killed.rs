@@ -1,13 +1,13 @@
-//! Programs that write a model, killed at moments spread over their work, and models large enough for that.
+//! Programs that write a model, killed at places spread over their work, and models large enough for that.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::interrupted::wait_until;
 use super::tiny::stderr;
 
 /// Signs and exponents that every finite half-precision number may have.
@@ -40,29 +40,32 @@ pub fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
 }
 
-/// Kills the program that writes a model into the folder it is given, at `kills` moments spread over the time that it
-/// takes, each time into a new folder below `folder`, then lets it finish. Returns how many went on with what was there.
-pub fn kill_and_restart(folder: &Path, kills: u32, writing: impl Fn(&Path) -> Command) -> u32 {
+/// Kills the program that writes a model into the folder it is given, at `kills` places spread over its work, each time into a
+/// new folder below `folder`, then lets it finish. Returns how many went on with what was there.
+pub fn kill_and_restart(folder: &Path, kills: usize, writing: impl Fn(&Path) -> Command) -> usize {
     let finish = |out: &Path| {
         let output = writing(out).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         stderr(&output)
     };
-    let began = Instant::now();
     finish(&folder.join("whole"));
-    let time = began.elapsed();
     let expected = content(&folder.join("whole"));
+    let tensors = zoo::weights::open(&folder.join("whole")).unwrap().tensors().len();
     let (mut resumed, mut seed) = (0, u64::from(std::process::id()));
-    eprintln!("the whole work takes {time:?}; seed {seed}");
+    eprintln!("the whole work has {tensors} tensors; seed {seed}");
     for number in 0..kills {
-        // One moment in each of `kills` equal parts of the time, drawn at random.
+        // One place in each of `kills` equal parts of the work, drawn at random: so many tensors are safely on the disk.
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let within = (seed >> 33) as f64 / (1u64 << 31) as f64;
-        let moment = time.mul_f64((f64::from(number) + within) / f64::from(kills));
+        let done = ((number as f64 + within) * tensors as f64 / kills as f64) as usize;
         let name = format!("killed-{number}");
         let out = folder.join(&name);
+        let left = folder.join(format!(".{name}.zoo-partial"));
         let mut child = writing(&out).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(moment);
+        // The first line says what the work is.
+        let lines =
+            || fs::read(left.join("journal")).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count());
+        wait_until(&mut child, || lines() > done);
         // SIGKILL: nothing in the program can react.
         child.kill().unwrap();
         let finished = child.wait().unwrap().success();
@@ -70,13 +73,12 @@ pub fn kill_and_restart(folder: &Path, kills: u32, writing: impl Fn(&Path) -> Co
         let complete = out.exists();
         assert!(
             complete || !finished,
-            "killed after {moment:?}: nothing is there, but the program ended well"
+            "killed after {done} tensors: nothing is there, but the program ended well"
         );
         if !complete {
-            resumed += u32::from(finish(&out).contains("going on with an interrupted build"));
+            resumed += usize::from(finish(&out).contains("going on with an interrupted build"));
         }
-        assert!(content(&out) == expected, "killed after {moment:?}: complete or absent");
-        let left = folder.join(format!(".{name}.zoo-partial"));
+        assert!(content(&out) == expected, "killed after {done} tensors: complete or absent");
         if complete && !finished {
             let _ = fs::remove_dir_all(&left);
         }

@@ -2,85 +2,20 @@
 //! ledger is said, and nothing wrong is used.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
-use crate::support::interrupted::{Interrupted, files};
-use crate::support::tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
+use crate::support::interrupted::files;
+use crate::support::place::{Place, assert_says};
+use crate::support::tiny::{stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 
 /// Five tasks.
 const SUITE: &str =
     "basics_arithmetic,basics_knowledge_en,basics_letters_en,basics_reading,basics_continuation_en";
 
-/// A folder with a model and a way to run it.
-struct TinyModel(tempfile::TempDir);
-
-impl TinyModel {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        write_tiny_model(&folder.path().join("tiny"));
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// The command line of a run in many small waves.
-    fn args(&self, out: &str, extra: &[&str]) -> Vec<String> {
-        let (model, out) = (self.path("tiny"), self.path(out));
-        let own =
-            ["eval", model.to_str().unwrap(), "--suite", SUITE, "--limit", "6", "--batch-tokens", "400"];
-        let place = ["--threads", "1", "--out", out.to_str().unwrap()];
-        own.iter().chain(&place).chain(extra).map(|arg| (*arg).to_owned()).collect()
-    }
-
-    fn eval(&self, out: &str, extra: &[&str]) -> Output {
-        let args = self.args(out, extra);
-        zoo(&args.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-
-    /// A run that nothing disturbs.
-    fn undisturbed(&self, out: &str) {
-        let output = self.eval(out, &[]);
-        assert!(output.status.success(), "{}", stderr(&output));
-    }
-
-    /// The finished run `out` as it was before its end: its scores and none of its results.
-    fn unfinish(&self, out: &str) {
-        let run = self.path(out);
-        let begun = self.path("begun");
-        let mut interrupted = Interrupted::start(command(&[]), &self.args("begun", &[]), &begun);
-        interrupted.kill_after_bytes(1);
-        fs::copy(begun.join("run.partial.yaml"), run.join("run.partial.yaml")).unwrap();
-        fs::remove_dir_all(begun).unwrap();
-        for file in ["run.yaml", "results.csv"] {
-            fs::remove_file(run.join(file)).unwrap();
-        }
-    }
-
-    /// The one ledger of a run.
-    fn ledger(&self, out: &str) -> PathBuf {
-        let mut entries = fs::read_dir(self.path(out).join("ledger")).unwrap();
-        let path = entries.next().unwrap().unwrap().path();
-        assert!(entries.next().is_none());
-        path
-    }
-
-    /// The number of `what` among the requests, from the description of the run.
-    fn requests(&self, out: &str, what: &str) -> u64 {
-        let text = fs::read_to_string(self.path(out).join("run.yaml")).unwrap();
-        let description: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        description["models"][0]["requests"][what].as_u64().unwrap()
-    }
-}
-
-fn assert_says(output: &Output, code: i32, words: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
-    }
+/// A model that is run in many small waves.
+fn place() -> Place {
+    Place::new(&["--suite", SUITE, "--limit", "6", "--batch-tokens", "400", "--threads", "1"])
 }
 
 fn lines(path: &Path) -> usize {
@@ -89,19 +24,15 @@ fn lines(path: &Path) -> usize {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_files() {
-    let place = TinyModel::new();
-    place.undisturbed("whole");
+    let place = place();
+    place.run("whole", &[]);
     let expected = files(&place.path("whole"));
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
     // Killed at four sizes of its ledger, each time the same run.
-    let mut kills = 0;
     for part in 1..=4 {
-        let args = place.args("run", &["--resume"]);
-        let mut interrupted = Interrupted::start(command(&[]), &args, &place.path("run"));
-        kills += u32::from(interrupted.kill_after_bytes(size * part / 5));
+        place.kill_after_bytes("run", &["--resume"], size * part / 5);
         assert!(!place.path("run/results.csv").exists());
     }
-    assert_eq!(kills, 4);
     let output = place.eval("run", &["--resume"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("were scored before the interruption"), "{}", stderr(&output));
@@ -114,7 +45,7 @@ fn a_run_that_is_killed_again_and_again_ends_in_the_same_files() {
 
 #[test]
 fn a_finished_run_is_shown_and_not_computed() {
-    let place = TinyModel::new();
+    let place = place();
     let first = place.eval("run", &[]);
     fs::remove_dir_all(place.path("tiny")).unwrap();
     let again = place.eval("run", &["--resume"]);
@@ -137,8 +68,8 @@ fn a_finished_run_is_shown_and_not_computed() {
 
 #[test]
 fn weights_are_not_read_where_every_score_is_known() {
-    let place = TinyModel::new();
-    place.undisturbed("run");
+    let place = place();
+    place.run("run", &[]);
     let expected = files(&place.path("run"));
     place.unfinish("run");
     let output = place.eval("run", &["--resume"]);
@@ -150,12 +81,11 @@ fn weights_are_not_read_where_every_score_is_known() {
 
 #[test]
 fn without_resume_an_unfinished_run_is_moved_aside_and_its_scores_can_be_taken_over() {
-    let place = TinyModel::new();
-    place.undisturbed("whole");
+    let place = place();
+    place.run("whole", &[]);
     let expected = files(&place.path("whole"));
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
-    let mut interrupted = Interrupted::start(command(&[]), &place.args("run", &[]), &place.path("run"));
-    assert!(interrupted.kill_after_bytes(size / 2));
+    place.kill_after_bytes("run", &[], size / 2);
     let out = place.path("run");
     let output = place.eval("run", &["--reuse", out.to_str().unwrap()]);
     assert_says(&output, 0, &["unfinished run", "--resume", "run.1"]);
@@ -167,8 +97,8 @@ fn without_resume_an_unfinished_run_is_moved_aside_and_its_scores_can_be_taken_o
 
 #[test]
 fn scores_are_taken_over_for_other_tasks_but_never_from_another_model() {
-    let place = TinyModel::new();
-    place.undisturbed("old");
+    let place = place();
+    place.run("old", &[]);
     let old = place.path("old");
     // The same questions, and more of them.
     let output = place.eval("more", &["--reuse", old.to_str().unwrap()]);
@@ -205,8 +135,8 @@ fn scores_are_taken_over_for_other_tasks_but_never_from_another_model() {
 
 #[test]
 fn a_ledger_that_was_cut_or_changed_costs_its_lines_and_nothing_else() {
-    let place = TinyModel::new();
-    place.undisturbed("run");
+    let place = place();
+    place.run("run", &[]);
     let expected = files(&place.path("run"));
     let ledger = place.ledger("run");
     let whole = fs::read(&ledger).unwrap();
@@ -241,8 +171,8 @@ fn a_ledger_that_was_cut_or_changed_costs_its_lines_and_nothing_else() {
 
 #[test]
 fn a_run_goes_on_only_as_what_it_was() {
-    let place = TinyModel::new();
-    place.undisturbed("run");
+    let place = place();
+    place.run("run", &[]);
     place.unfinish("run");
     let before = fs::read(place.ledger("run")).unwrap();
     for (extra, words) in [
@@ -267,7 +197,7 @@ fn a_run_goes_on_only_as_what_it_was() {
 
 #[test]
 fn resume_needs_a_folder_and_may_begin_in_an_empty_one() {
-    let place = TinyModel::new();
+    let place = place();
     let output = zoo(&["eval", "x", "--suite", "basics", "--resume"]);
     assert_says(&output, 2, &["--out"]);
     assert_says(&place.eval("run", &["--resume"]), 0, &["there is no run in", "one is begun"]);
@@ -277,9 +207,8 @@ fn resume_needs_a_folder_and_may_begin_in_an_empty_one() {
 #[cfg(target_os = "linux")]
 #[test]
 fn two_do_not_write_one_run() {
-    let place = TinyModel::new();
-    let mut interrupted = Interrupted::start(command(&[]), &place.args("run", &[]), &place.path("run"));
-    interrupted.stop_after_bytes(1);
+    let place = place();
+    let mut interrupted = place.stop_after_bytes("run", &[], 1);
     for extra in [&[][..], &["--resume"]] {
         assert_says(&place.eval("run", extra), 2, &["another zoo is writing this run"]);
     }
@@ -290,8 +219,8 @@ fn two_do_not_write_one_run() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_stops_the_run_and_loses_no_score() {
-    let place = TinyModel::new();
-    place.undisturbed("whole");
+    let place = place();
+    place.run("whole", &[]);
     let size = fs::metadata(place.ledger("whole")).unwrap().len();
     let args: Vec<String> = place.args("run", &[]).iter().map(|arg| format!("'{arg}'")).collect();
     // Files may grow to half of what the ledger needs, in blocks of 512 bytes.

@@ -5,63 +5,25 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::interrupted::{Interrupted, files, ledger_bytes};
-use crate::support::tiny::{command, stderr, write_tiny_model, zoo};
+use crate::support::interrupted::{files, ledger_bytes};
+use crate::support::place::Place;
+use crate::support::tiny::{command, stderr, zoo};
 
-/// A folder with a model and a way to run it.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        write_tiny_model(&folder.path().join("tiny"));
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn args(&self, out: &str, extra: &[&str]) -> Vec<String> {
-        let model = self.path("tiny");
-        let out = self.path(out);
-        let suite = "basics_knowledge_en,basics_letters_en,basics_reading";
-        let own = ["eval", model.to_str().unwrap(), "--suite", suite, "--limit", "12", "--threads", "1"];
-        own.iter()
-            .chain(&["--out", out.to_str().unwrap()])
-            .chain(extra)
-            .map(|arg| (*arg).to_owned())
-            .collect()
-    }
-
-    fn eval(&self, out: &str, extra: &[&str]) -> Output {
-        let output = zoo(&self.args(out, extra).iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(output.status.success(), "{}", stderr(&output));
-        output
-    }
-
-    fn start(&self, out: &str, extra: &[&str]) -> Interrupted {
-        Interrupted::start(command(&[]), &self.args(out, extra), &self.path(out))
-    }
-
-    /// The number of `what` among the requests, from the description of the run.
-    fn requests(&self, out: &str, what: &str) -> u64 {
-        let text = std::fs::read_to_string(self.path(out).join("run.yaml")).unwrap();
-        let description: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-        description["models"][0]["requests"][what].as_u64().unwrap()
-    }
+fn place() -> Place {
+    let suite = "basics_knowledge_en,basics_letters_en,basics_reading";
+    Place::new(&["--suite", suite, "--limit", "12", "--threads", "1"])
 }
 
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_says_what_is_kept_and_how_to_go_on() {
-    let place = Place::new();
+    let place = place();
     let small = ["--batch-tokens", "300", "--system-instruction", "Don't guess."];
-    place.eval("whole", &small);
+    place.run("whole", &small);
     let size = ledger_bytes(&place.path("whole"));
     for (signal, part) in [("-INT", 1), ("-TERM", 2), ("-INT", 3)] {
         let out = format!("stopped-{part}");
-        let output = place.start(&out, &small).signal_after_bytes(signal, size * part / 5);
+        let output = place.signal_after_bytes(&out, &small, signal, size * part / 5);
         let text = stderr(&output);
         assert_eq!(output.status.code(), Some(130), "{text}");
         // What it says is kept is what is in the ledger.
@@ -87,19 +49,17 @@ fn a_run_that_is_stopped_says_what_is_kept_and_how_to_go_on() {
 
 #[test]
 fn waves_by_time_keep_their_scores_and_end_in_the_same_files() {
-    let place = Place::new();
-    place.eval("whole", &[]);
-    place.eval("planned", &["--batch-tokens", "16384"]);
+    let place = place();
+    place.run("whole", &[]);
+    place.run("planned", &["--batch-tokens", "16384"]);
     let expected = files(&place.path("whole"));
     assert_eq!(files(&place.path("planned")), expected);
     // Killed after its first wave, which is a small one, and after another one.
-    let mut interrupted = place.start("run", &[]);
-    assert!(interrupted.kill_after_bytes(1), "it ended before it could be killed");
+    place.kill_after_bytes("run", &[], 1);
     let first = ledger_bytes(&place.path("run"));
     assert!(first < ledger_bytes(&place.path("whole")) / 2, "{first} bytes");
-    let mut interrupted = place.start("run", &["--resume"]);
-    assert!(interrupted.kill_after_bytes(first + 1), "it ended before it could be killed");
-    place.eval("run", &["--resume"]);
+    place.kill_after_bytes("run", &["--resume"], first + 1);
+    place.run("run", &["--resume"]);
     assert_eq!(files(&place.path("run")), expected);
     assert!(place.requests("run", "resumed") > 0);
     // Nothing that was known was computed again.
@@ -108,20 +68,19 @@ fn waves_by_time_keep_their_scores_and_end_in_the_same_files() {
 
 #[test]
 fn a_comparison_of_two_precisions_goes_on_too() {
-    let place = Place::new();
+    let place = place();
     let how = ["--precision", "int8", "--against", "exact", "--batch-tokens", "300"];
-    place.eval("whole", &how);
+    place.run("whole", &how);
     let size = ledger_bytes(&place.path("whole"));
-    let mut interrupted = place.start("run", &how);
-    assert!(interrupted.kill_after_bytes(size / 2), "it ended before it could be killed");
-    place.eval("run", &[&how[..], &["--resume"]].concat());
+    place.kill_after_bytes("run", &how, size / 2);
+    place.run("run", &[&how[..], &["--resume"]].concat());
     let expected = files(&place.path("whole"));
     assert!(expected.contains_key("precision.csv"));
     assert_eq!(files(&place.path("run")), expected);
     assert!(place.requests("run", "resumed") > 0);
     assert_eq!(ledger_bytes(&place.path("run")), size);
     // The size of waves is nothing to the comparison either.
-    place.eval("large", &how[..4]);
+    place.run("large", &how[..4]);
     assert_eq!(files(&place.path("large")), expected);
 }
 
@@ -134,8 +93,8 @@ fn objects(output: &Output) -> Vec<Value> {
 
 #[test]
 fn programs_are_told_how_far_a_run_is() {
-    let place = Place::new();
-    let objects = objects(&place.eval("run", &["--progress", "json", "--batch-tokens", "300"]));
+    let place = place();
+    let objects = objects(&place.run("run", &["--progress", "json", "--batch-tokens", "300"]));
     let scoring: Vec<&Value> = objects.iter().filter(|object| object["work"] == "scoring").collect();
     let first = scoring.first().expect("the work begins");
     let last = scoring.last().expect("the work ends");
@@ -152,7 +111,7 @@ fn programs_are_told_how_far_a_run_is() {
     assert_eq!(last["metric"], "acc");
     assert!((0.0..=1.0).contains(&last["value"].as_f64().unwrap()), "{last}");
     for args in [["--progress", "none"], ["--progress", "lines"], ["--quiet", "--progress=json"]] {
-        let output = place.eval("silent", &args);
+        let output = place.run("silent", &args);
         let told = stderr(&output);
         assert!(!told.contains("tokens/s") && !told.contains('{'), "{args:?}: {told}");
     }

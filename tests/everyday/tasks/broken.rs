@@ -1,11 +1,10 @@
 //! Task files and data that are wrong, through the program: every error says which file, which document and which
 //! field, and what to do; where the reference harness goes on, so does this one, with a warning.
 
-use std::fs;
-use std::path::Path;
 use std::process::Output;
 
-use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
+use crate::support::place::Place;
+use crate::support::tiny::{stderr, stdout};
 
 /// A task that is right; each case changes one thing.
 const TASK: &str = "task: mine
@@ -24,32 +23,17 @@ metric_list: [{metric: acc}]
 const DATA: &str =
     "{\"q\": \"one\", \"a\": 0, \"c\": [\"x\", \"y\"]}\n{\"q\": \"two\", \"a\": 1, \"c\": [\"x\", \"y\"]}\n";
 
-/// Runs the task `mine` of a folder with these files.
-fn eval(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Output) {
-    let folder = tempfile::tempdir().unwrap();
-    write_tiny_model(&folder.path().join("tiny"));
-    let tasks = folder.path().join("tasks");
-    fs::create_dir(&tasks).unwrap();
+/// Runs the task `mine` of a place with these files.
+fn eval(files: &[(&str, &[u8])]) -> (Place, Output) {
+    let place = Place::new(&["--suite", "mine"]);
     for (name, bytes) in files {
-        fs::write(tasks.join(name), bytes).unwrap();
+        place.task(name, bytes);
     }
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let output = zoo(&[
-        "eval",
-        &path("tiny"),
-        "--suite",
-        "mine",
-        "--include-path",
-        &path("tasks"),
-        "--data-dir",
-        &path("data"),
-        "--out",
-        &path("run"),
-    ]);
-    (folder, output)
+    let output = place.eval("run", &["--data-dir", &place.text("data")]);
+    (place, output)
 }
 
-fn with(task: &str, data: &[u8]) -> (tempfile::TempDir, Output) {
+fn with(task: &str, data: &[u8]) -> (Place, Output) {
     eval(&[("mine.yaml", task.as_bytes()), ("test.jsonl", data)])
 }
 
@@ -60,37 +44,37 @@ fn task(line: &str, by: &str) -> String {
 }
 
 /// It fails, says all of `words` in one sentence of stderr, and leaves no run.
-fn refused((folder, output): (tempfile::TempDir, Output), words: &[&str]) {
+fn refused((place, output): (Place, Output), words: &[&str]) {
     let text = stderr(&output);
     assert!(matches!(output.status.code(), Some(1 | 2)), "{text}");
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
     assert!(!text.contains("panicked"), "{text}");
-    assert!(!folder.path().join("run").exists());
+    assert!(!place.path("run").exists());
 }
 
 /// It runs, warns with all of `words`, and gives `accuracy` at most.
-fn warned((folder, output): (tempfile::TempDir, Output), words: &[&str]) -> tempfile::TempDir {
+fn warned((place, output): (Place, Output), words: &[&str]) -> Place {
     let text = stderr(&output);
     assert!(output.status.success(), "{text}");
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
-    folder
+    place
 }
 
-fn first_accuracy(folder: &Path) -> Vec<f64> {
-    let text = fs::read_to_string(folder.join("run/samples/tiny/mine.jsonl")).unwrap();
+fn first_accuracy(place: &Place) -> Vec<f64> {
+    let text = place.read("run/samples/tiny/mine.jsonl");
     let lines = text.lines().skip(1).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     lines.map(|line| line["metrics"]["acc,none"].as_f64().unwrap()).collect()
 }
 
 #[test]
 fn the_task_itself_is_right() {
-    let (folder, output) = with(TASK, DATA.as_bytes());
+    let (place, output) = with(TASK, DATA.as_bytes());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains("mine") && folder.path().join("run/results.csv").exists());
+    assert!(stdout(&output).contains("mine") && place.path("run/results.csv").exists());
 }
 
 #[test]
@@ -146,8 +130,8 @@ fn a_template_that_cannot_be_read_or_filled() {
 fn a_right_answer_that_is_none_of_the_choices_counts_as_wrong() {
     let data = DATA.replace("\"a\": 1", "\"a\": 2").replace("\"a\": 0", "\"a\": -1");
     let words = ["mine", "2 document(s), the first is 0", "an answer that is none of the choices"];
-    let folder = warned(with(TASK, data.as_bytes()), &words);
-    assert_eq!(first_accuracy(folder.path()), [0.0, 0.0]);
+    let place = warned(with(TASK, data.as_bytes()), &words);
+    assert_eq!(first_accuracy(&place), [0.0, 0.0]);
     let named = DATA.replace("\"a\": 1", "\"a\": \"z\"").replace("\"a\": 0", "\"a\": \"x\"");
     warned(with(TASK, named.as_bytes()), &["mine", "the first is 1", "none of the choices"]);
 }
@@ -176,7 +160,7 @@ fn other_encodings() {
     let wide: Vec<u8> = DATA.encode_utf16().flat_map(u16::to_le_bytes).collect();
     refused(with(TASK, &[b"\xff\xfe".to_vec(), wide].concat()), &["test.jsonl", "line 1", "not UTF-8"]);
     // A mark of the byte order is no text.
-    let (_folder, output) = with(TASK, &[b"\xef\xbb\xbf", DATA.as_bytes()].concat());
+    let (_place, output) = with(TASK, &[b"\xef\xbb\xbf", DATA.as_bytes()].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     let table = task("dataset_path: json", "dataset_path: csv")
         .replace("test.jsonl", "test.csv")
@@ -185,7 +169,7 @@ fn other_encodings() {
     refused(bad, &["test.csv", "line 3", "not UTF-8"]);
     let ragged = eval(&[("mine.yaml", table.as_bytes()), ("test.csv", b"q,a\nok,0\nthree,1,2\n")]);
     refused(ragged, &["test.csv", "row 1", "fields"]);
-    let (_folder, good) =
+    let (_place, good) =
         eval(&[("mine.yaml", table.as_bytes()), ("test.csv", b"\xef\xbb\xbfq,a\nok,0\nb,1\n")]);
     assert!(good.status.success(), "{}", stderr(&good));
 }
