@@ -50,10 +50,12 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
                 }
             };
             // What a perplexity is made of is the log-likelihood that the line has anyway.
-            if matches!(metric.aggregation, Aggregation::Mean | Aggregation::BrierScore | Aggregation::Median)
-            {
+            if metric.aggregation != Aggregation::Perplexity {
                 for (line, value) in lines.iter_mut().zip(&documents) {
-                    if let DocValue::Number(number) = value {
+                    // A document without a value has none in its line.
+                    if let DocValue::Number(number) = value
+                        && !number.is_nan()
+                    {
                         line.insert(format!("{name},{filter}"), *number);
                     }
                 }

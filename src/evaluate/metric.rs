@@ -7,6 +7,7 @@ use crate::metrics::{
     Aggregation, ChoiceDocument, DocValue, ExactMatch, Gold, MULTIPLE_CHOICE_METRICS, WRITTEN_METRICS,
     multiple_choice,
 };
+use crate::python::print as python;
 use crate::python::text::count_split_by_space;
 use crate::records::Choice;
 use crate::tasks::native::{self, NativeFunction};
@@ -63,8 +64,9 @@ pub(super) fn metrics(task: &Task) -> Result<(Vec<Metric>, Vec<LeftOut>), Evalua
             Known::As(kind) => match Aggregation::by_name(&spec.aggregation) {
                 Some(aggregation) => metrics.push(Metric { spec, aggregation, kind }),
                 None => {
-                    let reason = format!("aggregation {:?} is not known", spec.aggregation);
-                    left_out.push(LeftOut::of_aggregation(&spec, &reason));
+                    let known = Aggregation::names().collect::<Vec<_>>().join(", ");
+                    left_out
+                        .push(LeftOut::of_aggregation(&spec, &format!("it is not known; known are {known}")));
                 }
             },
             Known::AsNothing => {}
@@ -88,8 +90,7 @@ pub fn check_metrics(task: &Task) -> Result<(), EvaluateError> {
 impl LeftOut {
     /// An aggregation that does not exist, or does not take such values.
     pub(super) fn of_aggregation(spec: &MetricSpec, reason: &str) -> Self {
-        let known = Aggregation::names().collect::<Vec<_>>().join(", ");
-        let reason = format!("aggregation {:?}: {reason}; known are {known}", spec.aggregation);
+        let reason = format!("aggregation {:?}: {reason}", spec.aggregation);
         Self { metric: spec.name.clone(), reason }
     }
 
@@ -228,13 +229,12 @@ fn of_choices(
     }
 }
 
-/// What a filter left, as text.
+/// What a filter left, as Python's `str` has it.
 fn text(answer: &Value) -> Result<String, String> {
     match answer {
         Value::String(text) => Ok(text.clone()),
         Value::Array(_) => Err("the filter leaves a list; end it with take_first".into()),
-        Value::Null => Ok("None".into()),
-        other => Ok(other.to_string()),
+        other => Ok(python::repr_data(other)),
     }
 }
 
@@ -243,5 +243,26 @@ fn right_answers(gold: &Gold) -> Result<&[String], String> {
         Gold::Text(text) => Ok(std::slice::from_ref(text)),
         Gold::Texts(texts) => Ok(texts),
         _ => Err("the right answer is no text".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_filter_leaves_is_a_text_as_python_prints_it() {
+        for (left, printed) in [
+            (json!("a"), "a"),
+            (json!(true), "True"),
+            (json!(null), "None"),
+            (json!(1e16), "1e+16"),
+            (json!(7), "7"),
+        ] {
+            assert_eq!(text(&left).unwrap(), printed);
+        }
+        assert!(text(&json!(["a"])).unwrap_err().contains("take_first"));
     }
 }

@@ -87,7 +87,8 @@ impl TaskMetric {
     /// Whether the value is the share of documents that are right: a mean of zeros and ones.
     pub fn is_share(&self) -> bool {
         let zero_or_one = |value: &DocValue| matches!(value, DocValue::Number(x) if *x == 0.0 || *x == 1.0);
-        self.aggregation == Aggregation::Mean && self.documents.iter().all(zero_or_one)
+        let is_mean = matches!(self.aggregation, Aggregation::Mean | Aggregation::NanMean);
+        is_mean && self.documents.iter().all(zero_or_one)
     }
 }
 

@@ -76,7 +76,9 @@ impl<'q> Tally<'q> {
         let mut scores = self.scores[first..first + requests].iter().flatten().copied();
         let choices = self.questions.choices(task, &encoded.docs[place], &mut scores);
         // What a metric cannot judge the grader will say.
-        if let Ok(DocValue::Number(value)) = metric.of(task, &task.docs[place], Seen::Choices(&choices)) {
+        if let Ok(DocValue::Number(value)) = metric.of(task, &task.docs[place], Seen::Choices(&choices))
+            && !value.is_nan()
+        {
             mean.sum += value;
             mean.documents += 1;
         }
@@ -107,7 +109,7 @@ impl Mean {
     fn of(asked: &AskedTask) -> Self {
         let by_function = asked.task.task.config.process_results.is_some();
         let known = metrics(&asked.task.task).ok().filter(|_| !by_function);
-        let mean = |metric: &Metric| matches!(metric.aggregation, Aggregation::Mean);
+        let mean = |metric: &Metric| matches!(metric.aggregation, Aggregation::Mean | Aggregation::NanMean);
         let metric = known.and_then(|(metrics, _)| metrics.into_iter().find(mean));
         Self { metric, sum: 0.0, documents: 0 }
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::DocValue;
-use super::average::{mean, median, ratio, sample_deviation};
+use super::average::{mean, median, nan_mean, ratio, sample_deviation};
 use super::bootstrap::{BOOTSTRAP_ITERATIONS, SLOW_ITERATIONS, bootstrap};
 use super::classes::{Classes, check_two_classes, f1, matthews};
 use super::similarity::{BleuCounts, BleuTokenizer, ChrfCounts, TerCounts, corpus_score};
@@ -24,6 +24,8 @@ pub struct Aggregate {
 pub enum Aggregation {
     /// The mean; standard error s/√n.
     Mean,
+    /// The mean over the documents that have a value, which is NaN for the others; standard error by bootstrap.
+    NanMean,
     /// The mean of documents' Brier scores. The reference harness gives it no standard error; it has that of a mean.
     BrierScore,
     /// The value in the middle, the upper of two; standard error by bootstrap.
@@ -49,8 +51,9 @@ pub enum Aggregation {
 }
 
 /// The names of aggregations in task files.
-const BY_NAME: [(&str, Aggregation); 12] = [
+const BY_NAME: [(&str, Aggregation); 13] = [
     ("mean", Aggregation::Mean),
+    ("nanmean", Aggregation::NanMean),
     ("median", Aggregation::Median),
     ("perplexity", Aggregation::Perplexity),
     ("weighted_perplexity", Aggregation::WeightedPerplexity),
@@ -101,7 +104,7 @@ impl Aggregation {
         }
         let n = values.len();
         Ok(match self.column(values)? {
-            Column::Numbers(numbers) => self.of(&numbers).expect("there are numbers, of which it takes any"),
+            Column::Numbers(numbers) => self.of(&numbers).ok_or("no document has a value")?,
             Column::Weighted(parts) => {
                 let mean = ratio(&parts);
                 let value =
@@ -121,7 +124,7 @@ impl Aggregation {
     /// The values in the kind that this aggregation takes.
     pub(super) fn column(self, values: &[DocValue]) -> Result<Column, String> {
         let all = match self {
-            Self::Mean | Self::BrierScore | Self::Median | Self::Perplexity => {
+            Self::Mean | Self::NanMean | Self::BrierScore | Self::Median | Self::Perplexity => {
                 let number = |value: &DocValue| match value {
                     DocValue::Number(number) => Some(*number),
                     _ => None,
@@ -161,8 +164,8 @@ impl Aggregation {
         all.ok_or_else(|| "it does not fit the metric, whose values are of another kind".to_owned())
     }
 
-    /// The value and standard error of `values`; `None` if there are none, or if this aggregation is not one of
-    /// plain numbers.
+    /// The value and standard error of `values`; `None` if there are none, if all are NaN where these do not count, or if this
+    /// aggregation is not one of plain numbers.
     pub fn of(self, values: &[f64]) -> Option<Aggregate> {
         let n = values.len();
         if n == 0 {
@@ -173,6 +176,8 @@ impl Aggregation {
                 let stderr = (n > 1).then(|| sample_deviation(values) / (n as f64).sqrt());
                 Some(Aggregate { value: mean(values), stderr, n })
             }
+            Self::NanMean => Some(resampled(values, BOOTSTRAP_ITERATIONS, nan_mean))
+                .filter(|aggregate| !aggregate.value.is_nan()),
             Self::Median => Some(resampled(values, BOOTSTRAP_ITERATIONS, median)),
             Self::Perplexity => {
                 Some(resampled(values, BOOTSTRAP_ITERATIONS, |values: &[f64]| (-mean(values)).exp()))
@@ -206,7 +211,9 @@ fn resampled<T: Copy + Sync>(
     value: impl Fn(&[T]) -> f64 + Sync + Copy,
 ) -> Aggregate {
     let n = values.len();
-    Aggregate { value: value(values), stderr: (n > 1).then(|| bootstrap(values, iterations, value)), n }
+    // Where few documents have a value, replicates may have none; the error is none then.
+    let stderr = (n > 1).then(|| bootstrap(values, iterations, value)).filter(|error| !error.is_nan());
+    Aggregate { value: value(values), stderr, n }
 }
 
 #[cfg(test)]
@@ -259,6 +266,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn documents_without_a_value_do_not_count_in_their_mean() {
+        let stored: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/metrics/reference.json")).unwrap();
+        for case in stored["gaps"].as_array().unwrap() {
+            let number = |at: usize| case["values"][at].as_f64().unwrap();
+            let (n, a, b, each) =
+                (number(0) as u64, number(1) as u64, number(2) as u64, case["each"].as_u64().unwrap());
+            let value =
+                |i: u64| if i % each == each - 1 { f64::NAN } else { -((i * a % b) as f64) / number(3) };
+            let ours = Aggregation::NanMean.of(&(0..n).map(value).collect::<Vec<_>>()).unwrap();
+            assert_eq!(Some(ours.value), case["nanmean"].as_f64(), "{case}");
+            assert_eq!(ours.stderr, case["nanmean_stderr"].as_f64(), "{case}");
+            assert_eq!(ours.n as u64, n, "{case}");
+        }
+        let none =
+            Aggregation::NanMean.of_documents(&[DocValue::Number(f64::NAN), DocValue::Number(f64::NAN)]);
+        assert_eq!(none, Err("no document has a value".to_owned()));
+        // Of two documents drawn from these two both may be without a value.
+        let half = Aggregation::NanMean.of(&[0.5, f64::NAN]).unwrap();
+        assert_eq!((half.value, half.stderr, half.n), (0.5, None, 2));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! step of few distinct values is not what any of these describe.
 
 use super::aggregate::Column;
-use super::average::{mean, ratio, sample_deviation};
+use super::average::{mean, nan_mean, ratio, sample_deviation};
 use super::bootstrap::{PAIRED_ITERATIONS, paired_bootstrap};
 use super::classes::{f1, matthews};
 use super::{Aggregation, DocValue, similarity};
@@ -36,6 +36,10 @@ impl Aggregation {
             }
             (Self::WeightedPerplexity | Self::BitsPerByte, (Column::Weighted(a), Column::Weighted(b))) => {
                 Some(error_of([a, b].map(|own| self.influence_on_ratio(&own))))
+            }
+            // Where few documents have a value, replicates may have none.
+            (Self::NanMean, (Column::Numbers(a), Column::Numbers(b))) => {
+                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, nan_mean)).filter(|error| !error.is_nan())
             }
             (Self::Bleu, (Column::Bleu(a), Column::Bleu(b))) => {
                 Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
@@ -96,7 +100,7 @@ mod tests {
     fn what_is_common_cancels_out() {
         let (a, b) = (numbers(&[1.0, 0.0, 1.0, 1.0]), numbers(&[1.0, 0.0, 0.0, 1.0]));
         assert!((error(Aggregation::Mean, &a, &b) - 0.25).abs() < SUMS);
-        for aggregation in [Aggregation::Mean, Aggregation::Perplexity] {
+        for aggregation in [Aggregation::Mean, Aggregation::NanMean, Aggregation::Perplexity] {
             assert_eq!(error(aggregation, &a, &a), 0.0);
             assert_eq!(aggregation.paired_error(&a[..1], &b[..1]), None);
         }
@@ -140,6 +144,9 @@ mod tests {
             near(found, "bootstrap", BOOTSTRAP);
             if !case["delta"].is_null() {
                 near(found, "delta", 1e-9);
+            }
+            if aggregation == Aggregation::Mean {
+                near(error(Aggregation::NanMean, &a, &b), "bootstrap", BOOTSTRAP);
             }
         }
     }

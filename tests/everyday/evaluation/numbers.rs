@@ -1,66 +1,32 @@
 //! The numbers of a run beside its means: F1, metrics that cannot be computed, intervals, errors of differences, targets.
 
 use std::fs;
-use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
+use crate::support::place::Place;
+use crate::support::tiny::{stderr, stdout};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use zoo::evaluate::harness::samples as harness_samples;
 use zoo::evaluate::{Answers, TaskResult, grade};
 use zoo::tasks::{DataStore, Index, PrepareOptions, Suite, prepare};
 
-/// A folder with a tiny model and a task of rows.
-fn workspace(task: &str, rows: &[Value]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    write_tiny_model(&folder.path().join("tiny"));
-    write_task(folder.path(), task, rows);
-    folder
+/// A small model and a task of rows.
+fn workspace(task: &str, rows: &[Value]) -> Place {
+    let place = Place::new(&["--suite", "mine", "--matmul", "portable"]);
+    write_task(&place, task, rows);
+    place
 }
 
-fn write_task(folder: &Path, task: &str, rows: &[Value]) {
-    let tasks = folder.join("tasks");
-    fs::create_dir_all(&tasks).unwrap();
+fn write_task(place: &Place, task: &str, rows: &[Value]) {
     let head = "task: mine\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n";
-    fs::write(tasks.join("mine.yaml"), format!("{head}{task}")).unwrap();
-    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-    fs::write(tasks.join("rows.jsonl"), lines).unwrap();
-}
-
-fn eval(folder: &Path, out: &str, extra: &[&str]) -> Output {
-    eval_suite(folder, "mine", out, extra)
-}
-
-fn eval_suite(folder: &Path, suite: &str, out: &str, extra: &[&str]) -> Output {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let (model, tasks, out) = (path("tiny"), path("tasks"), path(out));
-    let mut args = vec![
-        "eval",
-        &model,
-        "--suite",
-        suite,
-        "--include-path",
-        &tasks,
-        "--out",
-        &out,
-        "--matmul",
-        "portable",
-    ];
-    args.extend(extra);
-    let output = zoo(&args);
-    assert!(output.status.success(), "{}", stderr(&output));
-    output
-}
-
-fn read(folder: &Path, file: &str) -> String {
-    fs::read_to_string(folder.join(file)).unwrap()
+    place.task("mine.yaml", format!("{head}{task}"));
+    place.task("rows.jsonl", rows.iter().map(|row| format!("{row}\n")).collect::<String>());
 }
 
 /// The column `value` or `stderr` of a row of a table in CSV, by its metric.
-fn number(folder: &Path, file: &str, metric: &str, column: &str) -> f64 {
-    let text = read(folder, file);
+fn number(place: &Place, file: &str, metric: &str, column: &str) -> f64 {
+    let text = place.read(file);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let head = reader.headers().unwrap().clone();
     let at = |name: &str| head.iter().position(|key| key == name).unwrap();
@@ -70,8 +36,8 @@ fn number(folder: &Path, file: &str, metric: &str, column: &str) -> f64 {
     row[column_at].parse().unwrap()
 }
 
-fn sample_lines(folder: &Path, run: &str) -> Vec<Value> {
-    let text = read(folder, &format!("{run}/samples/tiny/mine.jsonl"));
+fn sample_lines(place: &Place, run: &str) -> Vec<Value> {
+    let text = place.read(&format!("{run}/samples/tiny/mine.jsonl"));
     text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -86,9 +52,9 @@ fn questions() -> Vec<Value> {
 fn a_metric_that_cannot_be_computed_leaves_the_others() {
     let metrics = "metric_list:\n  - metric: acc\n  - metric: f1\n  - metric: likelihood\n  - metric: mcc\n  \
                    - {metric: acc_norm, aggregation: median_of_moons}\n";
-    let folder = workspace(&format!("{YES_NO}{metrics}"), &questions());
-    let output = eval(folder.path(), "run", &[]);
-    let lines = sample_lines(folder.path(), "run");
+    let place = workspace(&format!("{YES_NO}{metrics}"), &questions());
+    let output = place.run("run", &[]);
+    let lines = sample_lines(&place, "run");
     let [mut hits, mut chosen, mut right, mut both] = [0.0; 4];
     for line in &lines {
         let logprob = |at: usize| line["choices"][at]["logprob"].as_f64().unwrap();
@@ -98,16 +64,16 @@ fn a_metric_that_cannot_be_computed_leaves_the_others() {
         right += f64::from(gold);
         both += f64::from(answer && gold);
     }
-    let value = |metric: &str| number(folder.path(), "run/results.csv", metric, "value");
+    let value = |metric: &str| number(&place, "run/results.csv", metric, "value");
     assert_eq!(value("acc"), hits / lines.len() as f64);
     assert_eq!(value("f1"), if chosen + right == 0.0 { 0.0 } else { 2.0 * both / (chosen + right) });
     assert!((-1.0..=1.0).contains(&value("mcc")));
-    let results = read(folder.path(), "run/results.csv");
+    let results = place.read("run/results.csv");
     assert!(!results.contains("likelihood") && !results.contains("acc_norm"), "{results}");
     for words in
         ["metric likelihood of mine is LEFT OUT", "metric acc_norm of mine is LEFT OUT", "median_of_moons"]
     {
-        for text in [stderr(&output), read(folder.path(), "run/comparison.md")] {
+        for text in [stderr(&output), place.read("run/comparison.md")] {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
     }
@@ -116,13 +82,13 @@ fn a_metric_that_cannot_be_computed_leaves_the_others() {
 
 #[test]
 fn what_the_reference_gives_no_error_has_none_in_its_files() {
-    let folder = workspace(
+    let place = workspace(
         &format!("{YES_NO}metric_list: [{{metric: acc}}, {{metric: brier_score}}, {{metric: mcc}}]\n"),
         &questions(),
     );
-    eval(folder.path(), "run", &[]);
-    assert!(number(folder.path(), "run/results.csv", "brier_score", "stderr") > 0.0);
-    let results: Value = serde_json::from_str(&read(folder.path(), "run/results.json")).unwrap();
+    place.run("run", &[]);
+    assert!(number(&place, "run/results.csv", "brier_score", "stderr") > 0.0);
+    let results: Value = serde_json::from_str(&place.read("run/results.json")).unwrap();
     let own = &results["results"]["mine"];
     // stderr_for_metric of lm_eval/api/metrics.py knows mean, acc_all and what it bootstraps, mcc among it.
     assert_eq!(own["brier_score_stderr,none"], "N/A");
@@ -130,48 +96,58 @@ fn what_the_reference_gives_no_error_has_none_in_its_files() {
 }
 
 #[test]
+fn a_mean_of_documents_that_have_a_value_has_the_error_of_a_bootstrap() {
+    let metric =
+        "metric_list: [{metric: acc, aggregation: nanmean}, {metric: brier_score, aggregation: mean}]\n";
+    let place = workspace(&format!("{YES_NO}{metric}"), &questions());
+    place.run("run", &[]);
+    let lines = sample_lines(&place, "run");
+    let right: Vec<f64> = lines.iter().map(|line| line["metrics"]["acc,none"].as_f64().unwrap()).collect();
+    let mean = right.iter().sum::<f64>() / right.len() as f64;
+    let found = |column: &str| number(&place, "run/results.csv", "acc", column);
+    assert_eq!(found("value"), mean);
+    // That of resampling knows no n - 1.
+    let expected = (mean * (1.0 - mean) / right.len() as f64).sqrt();
+    assert!(
+        (found("stderr") - expected).abs() < 0.02 * expected.max(0.01),
+        "{} and {expected}",
+        found("stderr")
+    );
+    let results: Value = serde_json::from_str(&place.read("run/results.json")).unwrap();
+    assert_eq!(results["results"]["mine"]["acc_stderr,none"].as_f64(), Some(found("stderr")));
+}
+
+#[test]
 fn a_task_with_no_metric_left_is_refused_before_anything_is_asked() {
-    let folder = workspace(&format!("{YES_NO}metric_list: [{{metric: likelihood}}]\n"), &questions());
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let output = zoo(&[
-        "eval",
-        &path("tiny"),
-        "--suite",
-        "mine",
-        "--include-path",
-        &path("tasks"),
-        "--out",
-        &path("run"),
-    ]);
+    let place = workspace(&format!("{YES_NO}metric_list: [{{metric: likelihood}}]\n"), &questions());
+    let output = place.eval("run", &[]);
     assert!(!output.status.success());
     assert!(
         stderr(&output).contains("likelihood") && stderr(&output).contains("known are acc"),
         "{}",
         stderr(&output)
     );
-    assert!(!folder.path().join("run").exists());
+    assert!(!place.path("run").exists());
 }
 
 #[test]
 fn a_task_with_no_metric_left_does_not_take_the_others_of_a_suite_with_it() {
-    let folder = workspace(&format!("{YES_NO}metric_list: [{{metric: acc}}]\n"), &questions());
-    let tasks = folder.path().join("tasks");
-    let other = read(&tasks, "mine.yaml").replace("task: mine", "task: other").replace("acc", "likelihood");
-    fs::write(tasks.join("other.yaml"), other).unwrap();
-    let group = "group: both\ntask: [mine, other]\naggregate_metric_list: [{metric: acc}]\n";
-    fs::write(tasks.join("both.yaml"), group).unwrap();
-    let output = eval_suite(folder.path(), "both", "run", &[]);
+    let place = workspace(&format!("{YES_NO}metric_list: [{{metric: acc}}]\n"), &questions());
+    let mine = place.read("tasks/mine.yaml");
+    place.task("other.yaml", mine.replace("task: mine", "task: other").replace("acc", "likelihood"));
+    place.task("both.yaml", "group: both\ntask: [mine, other]\naggregate_metric_list: [{metric: acc}]\n");
+    let output = place.run("run", &["--suite", "both"]);
     let said = stderr(&output);
     assert!(said.contains("left out: task other, metric likelihood"), "{said}");
-    let results = read(folder.path(), "run/results.csv");
+    let results = place.read("run/results.csv");
     assert!(results.contains(",both,mine,") && !results.contains(",both,both,"), "{results}");
 }
 
 #[test]
 fn boolean_labels_are_logged_as_python_prints_them() {
-    let folder = workspace(YES_NO, &questions());
-    eval(folder.path(), "run", &["--log-samples"]);
-    let logs = folder.path().join("run/lm-eval/tiny");
+    let place = workspace(YES_NO, &questions());
+    place.run("run", &["--log-samples"]);
+    let logs = place.path("run/lm-eval/tiny");
     let mut files = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
     let file = files.find(|path| path.display().to_string().contains("samples_mine")).unwrap();
     let lines: Vec<Value> =
@@ -183,13 +159,12 @@ fn boolean_labels_are_logged_as_python_prints_them() {
 
 /// Written answers to a task of one's own, graded.
 fn graded(target: &str, rows: &[Value], answers: &[&str]) -> TaskResult {
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::without_model(&[]);
     let task = format!(
         "output_type: generate_until\ndoc_to_text: \"{{{{q}}}}\"\ndoc_to_target: {target}\nmetric_list: [{{metric: exact_match}}]\n"
     );
-    write_task(folder.path(), &task, rows);
-    let Suite::Task(task) = Index::load(&[folder.path().join("tasks")]).unwrap().resolve("mine").unwrap()
-    else {
+    write_task(&place, &task, rows);
+    let Suite::Task(task) = Index::load(&[place.path("tasks")]).unwrap().resolve("mine").unwrap() else {
         panic!("mine is a task")
     };
     let prepared = prepare(&task, &DataStore::new(None, None), &PrepareOptions::default()).unwrap();
@@ -231,9 +206,9 @@ fn an_answer_equal_to_its_target_is_right_whatever_the_target_looks_like() {
 
 #[test]
 fn a_part_of_the_documents_is_marked_and_few_of_them_are_no_certainty() {
-    let folder = workspace(&format!("{YES_NO}metric_list: [{{metric: acc}}]\n"), &questions());
-    let output = eval(folder.path(), "run", &["--limit", "2"]);
-    let value = number(folder.path(), "run/results.csv", "acc", "value");
+    let place = workspace(&format!("{YES_NO}metric_list: [{{metric: acc}}]\n"), &questions());
+    let output = place.run("run", &["--limit", "2"]);
+    let value = number(&place, "run/results.csv", "acc", "value");
     // scipy.stats.binomtest(k, 2).proportion_ci(method="wilson")
     let interval = match value {
         0.0 => "[0.0000, 0.6576]",
@@ -241,13 +216,13 @@ fn a_part_of_the_documents_is_marked_and_few_of_them_are_no_certainty() {
         _ => "[0.3424, 1.0000]",
     };
     for file in ["run/comparison.md", "run/details.md"] {
-        let text = read(folder.path(), file);
+        let text = place.read(file);
         assert!(text.contains("2 of 8") && text.contains(interval), "{file}: {text}");
         assert!(text.contains("not all documents were scored"), "{file}: {text}");
     }
     assert!(stdout(&output).contains("2 of 8"), "{}", stdout(&output));
     // A run that is complete says the same when it is asked for again.
-    let again = eval(folder.path(), "run", &["--limit", "2", "--resume"]);
+    let again = place.run("run", &["--limit", "2", "--resume"]);
     let table = |output: &Output| {
         stdout(output)
             .lines()
@@ -257,7 +232,7 @@ fn a_part_of_the_documents_is_marked_and_few_of_them_are_no_certainty() {
     };
     let both = [table(&output), table(&again)];
     assert!(both[1].contains("2 of 8") && both[0].lines().next() == both[1].lines().next(), "{both:?}");
-    let whole = eval(folder.path(), "whole", &[]);
+    let whole = place.run("whole", &[]);
     assert!(!stdout(&whole).contains(" of 8"), "{}", stdout(&whole));
 }
 
@@ -266,11 +241,11 @@ fn the_error_of_a_difference_of_perplexities_is_the_delta_method_s() {
     let task = "output_type: loglikelihood\ndoc_to_text: \"{{q}}\"\ndoc_to_target: \" {{a}}\"\nmetric_list: [{metric: perplexity}, {metric: acc}]\n";
     let rows: Vec<Value> =
         (0..40).map(|i| json!({"q": format!("word {i}"), "a": format!("{}", i * 7 % 13)})).collect();
-    let folder = workspace(task, &rows);
-    eval(folder.path(), "fast", &["--precision", "bf16", "--against", "exact"]);
-    eval(folder.path(), "exact", &[]);
+    let place = workspace(task, &rows);
+    place.run("fast", &["--precision", "bf16", "--against", "exact"]);
+    place.run("exact", &[]);
     let logprobs = |run: &str| -> Vec<f64> {
-        let lines = sample_lines(folder.path(), run);
+        let lines = sample_lines(&place, run);
         lines.iter().map(|line| line["choices"][0]["logprob"].as_f64().unwrap()).collect()
     };
     let (fast, exact) = (logprobs("fast"), logprobs("exact"));
@@ -281,7 +256,7 @@ fn the_error_of_a_difference_of_perplexities_is_the_delta_method_s() {
     let centre = mean(&influence);
     let variance = influence.iter().map(|x| (x - centre).powi(2)).sum::<f64>() / (n - 1.0);
     let expected = (variance / n).sqrt();
-    let found = |column: &str| number(folder.path(), "fast/precision.csv", "perplexity", column);
+    let found = |column: &str| number(&place, "fast/precision.csv", "perplexity", column);
     assert!((found("difference") - (of_fast - of_exact)).abs() < 1e-9 * of_exact);
     assert!(
         expected > 0.0 && (found("stderr") / expected - 1.0).abs() < 1e-6,
