@@ -9,6 +9,7 @@ pub mod machine;
 pub mod names;
 pub mod progress;
 pub mod recognise;
+pub mod shell;
 pub mod stop;
 pub mod yaml;
 pub mod zip;

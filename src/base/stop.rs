@@ -1,47 +1,48 @@
 //! Whether long work is to end early, because somebody asked for it.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A wish that work looks for at places where nothing is lost; all clones are one.
-#[derive(Debug, Clone)]
-pub struct Stop {
-    requested: Arc<AtomicBool>,
-    unheeded: Arc<AtomicBool>,
-}
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<State>);
 
-impl Default for Stop {
-    fn default() -> Self {
-        Self { requested: Arc::default(), unheeded: Arc::new(AtomicBool::new(true)) }
-    }
+#[derive(Debug, Default)]
+struct State {
+    requested: AtomicBool,
+    heeded: AtomicBool,
+    kept_in: OnceLock<PathBuf>,
 }
 
 impl Stop {
-    /// Asks for the end.
-    pub fn request(&self) {
-        self.requested.store(true, Ordering::SeqCst);
+    /// Asks for the end; whether the work will end by itself now. It will not where nobody looks, nor where it was asked before
+    /// and takes its time: whoever asks has to end the program then.
+    pub fn request(&self) -> bool {
+        let is_first = !self.0.requested.swap(true, Ordering::SeqCst);
+        is_first && self.0.heeded.load(Ordering::SeqCst)
     }
 
     /// Whether somebody has asked for it.
     pub fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::SeqCst)
+        self.0.requested.load(Ordering::SeqCst)
     }
 
     /// From now on until what is returned is dropped the work looks for the wish again and again.
     #[must_use]
     pub fn heed(&self) -> Heeding<'_> {
-        self.unheeded.store(false, Ordering::SeqCst);
+        self.0.heeded.store(true, Ordering::SeqCst);
         Heeding(self)
     }
 
-    /// Set by whoever asks, in a signal handler perhaps.
-    pub fn requested(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.requested)
+    /// From now on what the work has done is kept in this folder, the first one that is named.
+    pub fn keep_in(&self, folder: &Path) {
+        self.0.kept_in.get_or_init(|| folder.to_owned());
     }
 
-    /// Whether nobody looks, so that who asks has to end the program itself.
-    pub fn unheeded(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.unheeded)
+    /// The folder that keeps what the work has done; `None` before it has begun one.
+    pub fn kept_in(&self) -> Option<&Path> {
+        self.0.kept_in.get().map(PathBuf::as_path)
     }
 }
 
@@ -51,7 +52,7 @@ pub struct Heeding<'a>(&'a Stop);
 
 impl Drop for Heeding<'_> {
     fn drop(&mut self) {
-        self.0.unheeded.store(true, Ordering::SeqCst);
+        self.0.0.heeded.store(false, Ordering::SeqCst);
     }
 }
 
@@ -60,15 +61,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_heeded_while_somebody_looks() {
+    fn a_wish_is_heeded_once_and_while_somebody_looks() {
         let stop = Stop::default();
-        let unheeded = || stop.unheeded().load(Ordering::SeqCst);
-        assert!(unheeded() && !stop.is_requested());
         let heeding = stop.heed();
-        assert!(!unheeded());
-        stop.clone().request();
-        assert!(stop.is_requested());
+        assert!(!stop.is_requested() && stop.clone().request());
+        assert!(stop.is_requested() && !stop.request(), "a second wish is for the end at once");
         drop(heeding);
-        assert!(unheeded());
+        let unheeded = Stop::default();
+        drop(unheeded.heed());
+        assert!(!unheeded.request() && unheeded.is_requested());
+    }
+
+    #[test]
+    fn the_folder_that_keeps_the_work_is_known_from_its_beginning() {
+        let stop = Stop::default();
+        assert_eq!(stop.kept_in(), None);
+        stop.clone().keep_in(Path::new("run"));
+        assert_eq!(stop.kept_in(), Some(Path::new("run")));
     }
 }

@@ -1,61 +1,97 @@
 //! Ctrl-C and SIGTERM: the work ends at a place where nothing is torn, and the command that goes on is said.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 use super::Args;
+use crate::base::shell::quoted;
 use crate::base::stop::Stop;
 use crate::cli::exit::{INTERRUPTED, Interrupted};
+use crate::hub::zoo_home;
+use crate::records::ledger::LEDGER_FOLDER;
 use crate::run::{RunError, Stopped};
 
-/// The first signal asks for the end; a second one, and any while nobody would hear it, ends the program at once.
-pub fn listen(stop: &Stop) -> anyhow::Result<()> {
-    let all = || {
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal must not find what it sets itself.
-            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.unheeded())?;
-            flag::register(signal, stop.unheeded())?;
-            flag::register(signal, stop.requested())?;
+/// The first signal asks for the end; a second one, and any while nobody looks for it, ends the program at once.
+pub fn listen(stop: &Stop, args: &Args) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen to signals")?;
+    let (stop, typed) = (stop.clone(), Typed::of(args));
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if !stop.request() {
+                // A bar may stand in the line.
+                let clear = if std::io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+                eprintln!("{clear}{}", at_once(stop.kept_in(), &typed));
+                // Nothing is torn down below the threads that are at work.
+                low_level::exit(INTERRUPTED.into());
+            }
         }
-        Ok::<(), std::io::Error>(())
-    };
-    all().context("cannot listen to signals")
+    });
+    Ok(())
 }
 
 /// A run that was stopped says what it keeps, and how to go on.
 pub fn explained(error: RunError, args: &Args) -> anyhow::Error {
     let RunError::Stopped(stopped) = error else { return error.into() };
     let Stopped { folder, .. } = &*stopped;
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let command = going_on(&words, args.out.is_none().then_some(folder), args.resume);
-    Interrupted(format!("{stopped}\ngo on with:\n  {command}")).into()
+    interrupted(&stopped.to_string(), Some(folder), &Typed::of(args)).into()
 }
 
-/// The command line that goes on: the same words, and the run's folder where they do not name it.
-fn going_on(words: &[String], folder: Option<&Path>, resumes: bool) -> String {
-    let mut more: Vec<String> = Vec::new();
-    if let Some(folder) = folder {
-        more.extend(["--out".to_owned(), folder.display().to_string()]);
-    }
-    if !resumes {
-        more.push("--resume".to_owned());
-    }
-    // After a lone -- everything is a model.
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    let all = words[..end].iter().chain(&more).chain(&words[end..]);
-    all.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+/// What is said where nobody looks for the wish: while data, models and prompts are fetched and prepared, and while tables are
+/// written. `begun` is the folder of the run, if there is one yet.
+fn at_once(begun: Option<&Path>, typed: &Typed) -> Interrupted {
+    let kept = match (begun, zoo_home()) {
+        (Some(folder), _) => {
+            format!("the scores until now are kept in {}", folder.join(LEDGER_FOLDER).display())
+        }
+        (None, Ok(home)) => format!(
+            "nothing is scored yet; what was fetched and built until now is kept in {}, and what broke off goes on where it was",
+            home.display()
+        ),
+        (None, Err(_)) => "nothing is scored yet".to_owned(),
+    };
+    interrupted(&kept, begun, typed)
 }
 
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:=@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+fn interrupted(kept: &str, begun: Option<&Path>, typed: &Typed) -> Interrupted {
+    Interrupted(format!("{kept}\ngo on with:\n  {}", typed.going_on(begun)))
+}
+
+/// The command line as it was typed.
+struct Typed {
+    words: Vec<String>,
+    /// Whether it names the folder of the run.
+    names_folder: bool,
+    /// Whether it goes on with a run already.
+    resumes: bool,
+}
+
+impl Typed {
+    fn of(args: &Args) -> Self {
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        Self { words, names_folder: args.out.is_some(), resumes: args.resume }
+    }
+
+    /// The command line that goes on: the same words, with what makes a run that has begun be resumed.
+    fn going_on(&self, begun: Option<&Path>) -> String {
+        let Self { words, names_folder, resumes } = self;
+        let mut more: Vec<String> = Vec::new();
+        if let Some(folder) = begun {
+            if !names_folder {
+                more.extend(["--out".to_owned(), folder.display().to_string()]);
+            }
+            if !resumes {
+                more.push("--resume".to_owned());
+            }
+        }
+        // After a lone -- everything is a model.
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        let all = words[..end].iter().chain(&more).chain(&words[end..]);
+        all.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -63,23 +99,34 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn words(text: &[&str]) -> Vec<String> {
-        text.iter().map(|word| (*word).to_owned()).collect()
+    fn typed(words: &[&str]) -> Typed {
+        let has = |flag: &str| words.contains(&flag);
+        let (names_folder, resumes) = (has("-o"), has("--resume"));
+        Typed { words: words.iter().map(|word| (*word).to_owned()).collect(), names_folder, resumes }
     }
 
     #[test]
     fn the_command_that_goes_on_is_the_same_with_the_run_s_folder() {
-        let begun = words(&["zoo", "eval", "my model", "--suite", "a,b", "--system-instruction", "Don't."]);
+        let begun = Some(Path::new("reports/x"));
+        let first = typed(&["zoo", "eval", "my model", "--suite", "a,b", "--system-instruction", "Don't."]);
         let expected =
             r"zoo eval 'my model' --suite a,b --system-instruction 'Don'\''t.' --out reports/x --resume";
-        assert_eq!(going_on(&begun, Some(Path::new("reports/x")), false), expected);
-        let resumed = words(&["./zoo", "eval", "m", "-s", "a", "-o", "out", "--resume"]);
-        assert_eq!(going_on(&resumed, None, true), "./zoo eval m -s a -o out --resume");
-        let last = words(&["zoo", "eval", "-s", "a", "-o", "out", "--", "-m"]);
-        assert_eq!(going_on(&last, None, false), "zoo eval -s a -o out --resume -- -m");
-        assert_eq!(
-            (quoted(""), quoted("$HOME"), quoted("a b")),
-            ("''".into(), "'$HOME'".into(), "'a b'".into())
+        assert_eq!(first.going_on(begun), expected);
+        let resumed = typed(&["./zoo", "eval", "m", "-s", "a", "-o", "out", "--resume"]);
+        assert_eq!(resumed.going_on(begun), "./zoo eval m -s a -o out --resume");
+        let last = typed(&["zoo", "eval", "-s", "a", "-o", "out", "--", "-m"]);
+        assert_eq!(last.going_on(begun), "zoo eval -s a -o out --resume -- -m");
+    }
+
+    #[test]
+    fn what_has_not_begun_is_given_again_as_it_was() {
+        let typed = typed(&["zoo", "eval", "m", "-s", "a", "-o", "out"]);
+        assert_eq!(typed.going_on(None), "zoo eval m -s a -o out");
+        let said = at_once(None, &typed).to_string();
+        assert!(
+            said.contains("nothing is scored yet") && said.ends_with("go on with:\n  zoo eval m -s a -o out")
         );
+        let said = at_once(Some(Path::new("out")), &typed).to_string();
+        assert!(said.contains("kept in out/ledger") && said.ends_with("-o out --resume"), "{said}");
     }
 }

@@ -38,7 +38,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if args.dry_run {
         return forecast::print(&supply.with(|world| run::forecast(&options, world))?, args.shown.format);
     }
-    interrupted::listen(&stop)?;
+    interrupted::listen(&stop, args)?;
     let finished = supply.with(|world| Ok(run::evaluate(&options, world)))?;
     print(&finished.map_err(|error| interrupted::explained(error, args))?, args.shown, global)
 }
