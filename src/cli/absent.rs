@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::build::{Given, PartState, built, nothing_to_build, part_states};
-use super::{Global, bar, models, source};
+use super::{Global, bar, models};
 use crate::config::{ModelConfig, hf};
 use crate::hub::{HubConfig, Outlook, cached_model, outlook, small_files};
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
@@ -14,16 +14,13 @@ use crate::weights::{Dtype, is_gguf};
 const FOUR_BITS: f64 = 0.75;
 const EIGHT_BITS: f64 = 1.25;
 
-/// What is not here of the model called `name`; `None` for a path, and for a model that is here.
+/// What is not here of the model that the registry or the hub calls `name`; `None` for one that is here.
 pub fn look(
     name: &str,
     given: impl FnOnce(&Card, &Registry) -> anyhow::Result<Vec<Given>>,
     config: &HubConfig,
     global: &Global,
 ) -> anyhow::Result<Option<AbsentModel>> {
-    if source::existing_path(name)?.is_some() {
-        return Ok(None);
-    }
     let registry = models::registry(global)?;
     let card = models::find_or_make(&registry, name)?;
     let given = given(&card, &registry)?;
@@ -31,7 +28,7 @@ pub fn look(
     Ok(model.map(|model| AbsentModel { asked: name.to_owned(), ..model }))
 }
 
-/// What is not here of a card's model, as [`source::locate`] would look for it.
+/// What is not here of a card's model, as [`super::source::locate`] would look for it.
 fn of_card(
     card: &Card,
     registry: &Registry,

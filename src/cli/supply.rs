@@ -1,5 +1,6 @@
 //! What `zoo eval` and `zoo plan` give to a run: the models that a command line names, and the hub.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -7,8 +8,9 @@ use anyhow::bail;
 use super::build::{Given, given_for};
 use super::exit::{Usage, run_error};
 use super::{Global, absent, bar, models, source};
+use crate::base::shell::quoted;
 use crate::base::stop::Stop;
-use crate::hub::HubConfig;
+use crate::hub::{HubConfig, HubError};
 use crate::registry::{Card, Registry};
 use crate::run::{AbsentModel, LocatedModel, RunError, World};
 
@@ -37,11 +39,11 @@ impl Supply<'_> {
     /// Those of the work, and settings that cannot be used.
     pub fn with<T>(&self, work: impl FnOnce(&World<'_>) -> Result<T, RunError>) -> anyhow::Result<T> {
         self.check()?;
-        let mut hub = HubConfig::from_env()?;
-        hub.offline |= self.offline;
+        let known = OnceCell::new();
+        let hub = || self.hub(&known);
         let progress = bar(self.global);
-        let find = |name: &str| self.find(name, &hub).map_err(run_error);
-        let look = |name: &str| self.look(name, &hub).map_err(run_error);
+        let find = |name: &str| self.find(name, &known).map_err(run_error);
+        let look = |name: &str| self.look(name, &known).map_err(run_error);
         let say = |text: &str| models::note(self.global, text);
         let world = World {
             find: &find,
@@ -55,6 +57,16 @@ impl Supply<'_> {
         Ok(work(&world)?)
     }
 
+    /// The hub and the cache as the environment and `--offline` say, looked up once.
+    fn hub<'h>(&self, known: &'h OnceCell<HubConfig>) -> Result<&'h HubConfig, HubError> {
+        if let Some(hub) = known.get() {
+            return Ok(hub);
+        }
+        let mut hub = HubConfig::from_env()?;
+        hub.offline |= self.offline;
+        Ok(known.get_or_init(|| hub))
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         if self.weights.is_some() && self.models.len() > 1 {
             bail!(Usage("--weights goes with a single model".to_owned()));
@@ -66,19 +78,19 @@ impl Supply<'_> {
     }
 
     /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
-    fn find(&self, name: &str, hub: &HubConfig) -> anyhow::Result<LocatedModel> {
+    fn find(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<LocatedModel> {
         source::find_with(name, self.global, |card, registry| match self.weights {
             Some(path) => Ok(path.clone()),
-            None => source::locate(card, registry, &self.given(card, registry)?, hub, self.global),
+            None => source::locate(card, registry, &self.given(card, registry)?, self.hub(hub)?, self.global),
         })
     }
 
     /// What of `name` is not on this machine.
-    fn look(&self, name: &str, hub: &HubConfig) -> anyhow::Result<Option<AbsentModel>> {
-        if self.weights.is_some() {
+    fn look(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<Option<AbsentModel>> {
+        if self.weights.is_some() || source::existing_path(name)?.is_some() {
             return Ok(None);
         }
-        absent::look(name, |card, registry| self.given(card, registry), hub, self.global)
+        absent::look(name, |card, registry| self.given(card, registry), self.hub(hub)?, self.global)
     }
 
     /// The parts that are meant for one of the models. A stray part is refused by name where it can only be meant for this one.
@@ -102,7 +114,7 @@ impl Supply<'_> {
 
     /// What `zoo pull` has to be told to know the same models and suites.
     fn flags(&self) -> String {
-        let flag = |name: &str, path: &PathBuf| format!(" {name} {}", path.display());
+        let flag = |name: &str, path: &PathBuf| format!(" {name} {}", quoted(&path.display().to_string()));
         let zoo_dir = self.global.zoo_dir.iter().map(|path| flag("--zoo-dir", path));
         zoo_dir.chain(self.include_path.iter().map(|path| flag("--include-path", path))).collect()
     }

@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(work.attention, f64::from(4 * (1 + 2 + 3 + 2) * 2 * 8));
         let footprint = Footprint {
             layers: 100,
+            stored_layers: 90,
             largest_layer: 50,
             largest_tensor: 30,
             ends: 7,

@@ -134,6 +134,7 @@ mod tests {
     fn thirteen() -> Footprint {
         Footprint {
             layers: 25 * GIB,
+            stored_layers: 24 * GIB,
             largest_layer: 635 << 20,
             largest_tensor: 142 << 20,
             ends: 656 << 20,

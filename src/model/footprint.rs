@@ -13,6 +13,8 @@ use crate::weights::{Dtype, TensorInfo};
 pub struct Footprint {
     /// All blocks.
     pub layers: u64,
+    /// The same as they lie in their files: what a pass reads when layers come from the disk.
+    pub stored_layers: u64,
     /// Bytes of the largest block, two of which are in memory when layers come from the disk.
     pub largest_layer: u64,
     /// The largest tensor as it lies in its file.
@@ -77,6 +79,7 @@ impl Footprint {
                 let block = blocks.entry(index).or_default();
                 *block = block.checked_add(prepared)?;
                 self.layers = self.layers.checked_add(prepared)?;
+                self.stored_layers = self.stored_layers.checked_add(stored)?;
             }
             // The embedding stays as it is stored; the output matrix may be made of it.
             None if info.name.contains("embed") => {
@@ -106,6 +109,11 @@ mod tests {
             assert!(footprint.layers > footprint.largest_layer && footprint.largest_layer > 0, "{case}");
             let layers = checkpoint.config.num_hidden_layers() as u64;
             assert_eq!(footprint.layers, layers * footprint.largest_layer, "{case}: blocks are alike");
+            let shape = checkpoint.config.shape();
+            let blocks =
+                checkpoint.weights.tensors().iter().filter(|info| shape.block_of(&info.name).is_some());
+            let stored: usize = blocks.map(|info| info.dtype.bytes_for(info.elements()).unwrap()).sum();
+            assert_eq!(footprint.stored_layers, stored as u64, "{case}");
             // At least a byte and at most eight for every parameter: padding, and a tied matrix twice.
             let all = footprint.layers + footprint.ends;
             let parameters = checkpoint.config.parameters();

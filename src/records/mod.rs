@@ -14,7 +14,8 @@ mod time;
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
 pub use ledger::{Identity, Ledger, LedgerError};
 pub use run::{
-    BuiltRecord, ChatRecord, GradedRecord, ModelRecord, RequestRecord, RunRecord, SuiteRecord, file_name,
+    BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord,
+    file_name,
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};

@@ -76,7 +76,7 @@ pub struct BuiltRecord {
 }
 
 /// A chat template in use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatRecord {
     /// Where it comes from and its name there.
     pub template: String,
@@ -144,11 +144,23 @@ pub struct RunRecord {
     pub flags: RecordedOptions,
     /// The models, in the order in which they were named.
     pub models: Vec<ModelRecord>,
-    /// The tasks.
+    /// The tasks of all ways of asking, as the first one that had them was asked.
     pub tasks: Vec<SuiteRecord>,
+    /// Tasks that were left out because their data is missing (`--skip-missing-data`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_data: Vec<MissingData>,
     /// What was graded again, or graded without having been asked here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub graded: Vec<GradedRecord>,
+}
+
+/// A task that was left out because its data is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingData {
+    /// Its name.
+    pub task: String,
+    /// Why its data is missing.
+    pub why: String,
 }
 
 /// Answers that were there before.

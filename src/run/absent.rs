@@ -37,7 +37,8 @@ impl AbsentModel {
     /// Bytes of what is built of its parts.
     pub fn built_bytes(&self) -> Option<u64> {
         let config = self.config.as_ref().filter(|_| self.is_built)?;
-        config.parameters().checked_mul(self.stored.block_bytes() as u64)
+        let weights = usize::try_from(config.parameters()).ok()?;
+        Some(self.stored.bytes_for(weights)? as u64)
     }
 
     /// What it takes in memory, as it would be stored, with products of a kind.

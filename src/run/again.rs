@@ -13,7 +13,7 @@ use super::settings::definition;
 use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
 use crate::base::yaml;
-use crate::evaluate::{AnsweredTask, continuations_sha256, grade, recorded};
+use crate::evaluate::{AnsweredTask, check_metrics, continuations_sha256, grade, recorded};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
@@ -56,7 +56,7 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
             record: model.cloned(),
             special_tokens: None,
         };
-        // The description has the tasks of the first variant; another one may have had fewer of their documents.
+        // The description has tasks as the first variant had them; another one may have had fewer of their documents.
         let documents = record.tasks.iter().map(|then| (then.task.clone(), then.documents));
         let documents = if answered.is_empty() { documents.collect() } else { BTreeMap::new() };
         answered.push((Samples { folder: samples, documents, about }, variant));
@@ -83,7 +83,17 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
     }
     let mut graded = record.graded.clone();
     graded.push(GradedRecord { path: folder.display().to_string(), model: None, sha256: None });
-    let now = RunRecord { suites: names.clone(), models: Vec::new(), tasks: Vec::new(), graded, ..record };
+    let of_suites = distinct(&suites);
+    let mut missing_data = record.missing_data.clone();
+    missing_data.retain(|own| of_suites.iter().any(|task| task.name == own.task));
+    let now = RunRecord {
+        suites: names.clone(),
+        models: Vec::new(),
+        tasks: Vec::new(),
+        missing_data,
+        graded,
+        ..record
+    };
     let mut session = Session::new(&then, &suites, now, Timestamp::now());
     for (mut samples, variant) in answered {
         session.ask(&mut samples, std::slice::from_ref(&variant), grade)?;
@@ -121,8 +131,8 @@ fn protocol_of(model: Option<&ModelRecord>, then: &Options) -> Result<Protocol, 
     Ok(protocol)
 }
 
-/// The tasks that a variant had of those that are asked for. The description names those of the first variant; another one
-/// may have had what the first one's protocol left out.
+/// The tasks that a variant had of those that are asked for: those whose answers it left, and those that its protocol does not
+/// leave out, whose answers have to be there.
 fn tasks_of(
     record: &RunRecord,
     suites: &[Suite],
@@ -137,7 +147,7 @@ fn tasks_of(
             continue;
         }
         match protocol.apply(&task, &options.metrics) {
-            Ok(task) => tasks.push(task),
+            Ok(task) if file.exists() || check_metrics(&task).is_ok() => tasks.push(task),
             Err(reason) if file.exists() => {
                 let (file, name) = (file.display(), &protocol.name);
                 return Err(RunError::room(format!(
@@ -145,7 +155,7 @@ fn tasks_of(
                      protocol has changed since"
                 )));
             }
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(tasks)

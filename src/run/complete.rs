@@ -56,12 +56,13 @@ fn differences(
     options: &Options,
 ) -> Result<Vec<String>, RunError> {
     let mut differences = option_differences(&options.recorded()?, &record.options);
+    let models = by_model(record);
     let now = options.models.len();
-    let then = settings.map_or_else(|| by_model(record).count(), |settings| settings.models.len());
-    if then != now {
+    let then = std::iter::once(models.len()).chain(settings.map(|settings| settings.models.len()));
+    if let Some(then) = then.into_iter().find(|then| *then != now) {
         differences.push(format!("models: {then} then, {now} now"));
     }
-    for (model, asked) in by_model(record).zip(&options.models) {
+    for (model, asked) in models.into_iter().zip(&options.models) {
         let name = name_of(Path::new(asked));
         // A model of the registry goes by several names.
         if model.card.is_none() && !model.name.starts_with(&name) {

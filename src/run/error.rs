@@ -75,6 +75,7 @@ from_rooms!(
     crate::engine::TooLarge,
     crate::evaluate::EvaluateError,
     crate::forms::FormError,
+    crate::hub::HubError,
     crate::model::ModelError,
     crate::prompts::PromptError,
     crate::records::AnswersError,

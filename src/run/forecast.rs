@@ -49,6 +49,8 @@ pub struct AskedForecast {
     pub memory: MemoryPlan,
     /// Where layers would be.
     pub residence: Residence,
+    /// What a forward pass reads if they are on the disk.
+    pub bytes_of_pass: u64,
     /// How long it takes in each precision, the one that was asked for first.
     pub times: Vec<TimeForecast>,
     /// What is to be known of the documents, in lines.
@@ -179,15 +181,16 @@ impl AskedForecast {
             waves: waves.len(),
             memory: memory(&waves, &requests, model.config, model.footprint, model.placement),
             residence: model.placement.residence,
+            bytes_of_pass: model.footprint.stored_layers,
             times: known.into_iter().map(time).collect(),
             findings,
         })
     }
 
     /// What all passes together read from the disk; `None` for layers in memory.
-    pub fn bytes_read(&self, forms: &[FormMemory]) -> Option<u64> {
-        let whole = forms.first().filter(|_| self.residence == Residence::Disk)?;
-        whole.weights.checked_mul(self.waves as u64)
+    pub fn bytes_read(&self) -> Option<u64> {
+        let each = Some(self.bytes_of_pass).filter(|_| self.residence == Residence::Disk);
+        each?.checked_mul(self.waves as u64)
     }
 }
 

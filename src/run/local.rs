@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::During;
-use super::error::Stopped;
+use super::error::{During, Stopped};
 use super::folder::RunFolder;
 use super::follow::Follower;
 use super::respondent::{About, Against, Answered, Effort, Respondent};
@@ -58,10 +57,16 @@ const POSITION_TOKENS: usize = 8;
 impl Local<'_> {
     /// The model's ledger, with what the runs `--reuse` know of `requests`, and how many of them they answered.
     fn ledger(&mut self, requests: &[ScoreRequest]) -> Result<(Ledger, usize), RunError> {
-        let max_length = self.subject.limits.max_length;
-        let mut ledger = self.open(self.subject.identity()?, max_length)?;
+        let Self { subject, options, .. } = *self;
+        let mut ledger = self.open(subject.identity()?, subject.limits.max_length)?;
         let mut reused = 0;
-        for run in &self.options.places.reuse {
+        if let (Some(against), [_, ..]) = (options.computing.against, &options.places.reuse[..]) {
+            tracing::warn!(
+                "--reuse: nothing is taken over, since --against {against} needs both answers at every position"
+            );
+            return Ok((ledger, reused));
+        }
+        for run in &options.places.reuse {
             reused += ledger.reuse(&self.place.place_of(run), requests)?;
         }
         self.warn(&mut ledger);
@@ -71,6 +76,7 @@ impl Local<'_> {
     /// The ledger of answers with this identity.
     fn open(&mut self, identity: Identity, max_length: usize) -> Result<Ledger, RunError> {
         self.place.begin()?;
+        self.stop.keep_in(&self.place.path);
         let mut ledger = Ledger::open(&self.place.path, &self.subject.name, identity, max_length)?;
         self.warn(&mut ledger);
         Ok(ledger)
@@ -184,14 +190,11 @@ impl Respondent for Local<'_> {
             (scored.map_err(|error| self.refused(error, &questions, &requests, &ledger))?, None)
         };
         ledger.sync()?;
+        let resumed =
+            scored.known.checked_sub(reused).expect("what was taken over was known before the work");
         let effort = Effort {
             tokens: scored.tokens,
-            requests: RequestRecord {
-                asked: requests.len(),
-                // With another arithmetic what other runs know of one of them is not enough.
-                resumed: scored.known.saturating_sub(reused),
-                reused: reused.min(scored.known),
-            },
+            requests: RequestRecord { asked: requests.len(), resumed, reused },
             loading,
             scoring: begun.elapsed() - loading,
         };

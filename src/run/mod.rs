@@ -29,6 +29,7 @@ mod settings;
 mod shots;
 mod speeds;
 mod subject;
+mod subjects;
 mod submission;
 mod variants;
 
@@ -36,8 +37,8 @@ use std::path::PathBuf;
 
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
-use crate::evaluate::{Overlong, grade};
-use crate::hub::HubConfig;
+use crate::evaluate::grade;
+use crate::hub::{HubConfig, HubError};
 use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
 use folder::{RunFolder, State, state};
@@ -45,7 +46,7 @@ use local::Local;
 use needs::Needs;
 use session::{Session, new_record};
 use settings::settings;
-use subject::Subject;
+use subjects::{open_all, open_present, refuse_overlong};
 use variants::Preparer;
 
 pub use absent::AbsentModel;
@@ -68,8 +69,8 @@ pub struct World<'a> {
     pub find: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
     /// What is not here of the model that a name means; `None` if it is here. Fetches nothing large.
     pub look: &'a dyn Fn(&str) -> Result<Option<AbsentModel>, RunError>,
-    /// Where data is fetched from and goes to.
-    pub hub: &'a HubConfig,
+    /// Where data is fetched from and goes to; looked up where something is missing, since all else needs no hub and no cache.
+    pub hub: &'a dyn Fn() -> Result<&'a HubConfig, HubError>,
     /// Says something to whoever waits.
     pub say: &'a dyn Fn(&str),
     /// Flags that another command needs to know the same models and suites, with a space before each.
@@ -93,42 +94,23 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         return complete::complete(folder, options);
     }
     let started = Timestamp::now();
-    let record = RunRecord {
-        protocol: options.protocol.join(", "),
-        overlong: options.overlong.name().to_owned(),
-        ..new_record(options, started)?
-    };
     let suites = find_suites(&options.places.include_path, &options.suite)?;
-    let mut session = Session::new(options, &suites, record, started);
+    let mut session = Session::new(options, &suites, record(options, started)?, started);
     let folder = session.folder()?;
+    let mut preparer = Preparer::new(options);
+
     let mut asked = variants::asked(&suites, options)?;
     let needs = Needs::find(&asked, options, world)?;
-    let open = |name: &String| Subject::open((world.find)(name)?, options);
-    // What is here is looked at before something is fetched for the others.
-    let here = |name: &String| (!needs.lacks(name)).then(|| open(name)).transpose();
-    let here: Vec<Option<Subject>> = options.models.iter().map(here).collect::<Result<_, _>>()?;
+    let present = open_present(&needs, options, world)?;
     let left = needs.meet(options, world)?;
-    asked.iter_mut().for_each(|asked| asked.leave_out(&left));
-    if let (Some(first), true) = (left.first(), asked.iter().all(|asked| asked.tasks.is_empty())) {
-        let why = &first.why;
-        return Err(RunError::room(format!("--skip-missing-data: the data of every task is missing: {why}")));
-    }
+    variants::leave_out(&mut asked, &left)?;
     session.leave_out(left);
-    let mut preparer = Preparer::new(options);
     plan::say_before_weights(&needs, &asked, options, world, &mut preparer)?;
-    let all = here.into_iter().zip(&options.models).map(|(here, name)| here.map_or_else(|| open(name), Ok));
-    let subjects: Vec<Subject> = all.collect::<Result<_, _>>()?;
-    for card in subjects.iter().filter_map(|subject| subject.card.as_ref()) {
-        shots::remarks(card, &suites, options).iter().for_each(|line| tracing::warn!("{line}"));
-    }
+    let subjects = open_all(present, options, world)?;
+    shots::warn(&subjects, &suites, options);
+
     let variants = variants::variants(&subjects, &asked, options, &mut preparer)?;
-    if options.overlong == Overlong::Error {
-        // Every model is looked at before the first one is computed.
-        for (subject, variants) in subjects.iter().zip(&variants) {
-            let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
-            subject.questions(&tasks, options)?;
-        }
-    }
+    refuse_overlong(&subjects, &variants, options)?;
     let settings = settings(options, &subjects, &variants)?;
     if let Some(then) = &options.repeats {
         repeat::compare(then, &settings);
@@ -141,6 +123,15 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         session.ask(&mut local, variants, grade)?;
     }
     session.finish(Some(place), None)
+}
+
+/// What the description of a run says of it before a model is asked.
+fn record(options: &Options, started: Timestamp) -> Result<RunRecord, RunError> {
+    Ok(RunRecord {
+        protocol: options.protocol.join(", "),
+        overlong: options.overlong.name().to_owned(),
+        ..new_record(options, started)?
+    })
 }
 
 /// The suites that a command line asks for; an unknown one is wrong usage.

@@ -1,4 +1,4 @@
-//! Something that a run needs and that is not on this machine, and tasks that go without.
+//! Something that a run needs and that is not on this machine.
 
 use crate::hub::{HubError, Missing};
 use crate::report::Table;
@@ -98,24 +98,20 @@ pub fn needs_table(needs: &[Need]) -> Table<&Need> {
         .column(text("from").wraps(), |need| &need.from)
 }
 
-/// A task that is left out because its data is not there.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WithoutData {
-    /// Its name.
-    pub task: String,
-    /// Why its data is missing.
-    pub why: String,
-}
-
 /// The sum of sizes, as far as they are known.
 pub(super) fn total(needs: &[Need]) -> String {
-    let known: u64 = needs.iter().filter_map(|need| need.bytes).sum();
+    let known = known_bytes(needs.iter().map(|need| need.bytes));
     let unknown = needs.iter().filter(|need| need.bytes.is_none()).count();
     match unknown {
         0 => short_bytes(known),
         _ if unknown == needs.len() => "of unknown size".to_owned(),
         _ => format!("{} and {unknown} of unknown size", short_bytes(known)),
     }
+}
+
+/// The sum of the sizes that are known, which servers say: more than can be counted is more than any disk holds.
+pub(super) fn known_bytes(sizes: impl Iterator<Item = Option<u64>>) -> u64 {
+    sizes.flatten().fold(0, u64::saturating_add)
 }
 
 /// `a, b, c and 4 more`.
@@ -140,6 +136,7 @@ mod tests {
         assert_eq!(total(&[need(Some(1500)), need(Some(500))]), "2.0 kB");
         assert_eq!(total(&[need(Some(1500)), need(None)]), "1.5 kB and 1 of unknown size");
         assert_eq!(total(&[need(None)]), "of unknown size");
+        assert_eq!(known_bytes([Some(u64::MAX), None, Some(7)].into_iter()), u64::MAX);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 use super::absent::{AbsentModel, memory_of_forms, placed};
 use super::forecast::{AskedForecast, Forecast, PlannedModel};
-use super::need::{Need, NeedKind};
-use super::needs::Needs;
+use super::need::{Need, NeedKind, known_bytes};
+use super::needs::{Needs, pull_command};
 use super::subject::{Subject, budget, matmul};
-use super::variants::{self, Asked, Preparer, Speaker};
+use super::variants::{self, Asked, Preparer, Speaker, Variant, leave_out};
 use super::{Options, RunError, World, find_suites};
 use crate::config::ModelConfig;
 use crate::forms::TokenizerSource;
+use crate::hub::zoo_home;
 use crate::kernels::Precision;
+use crate::records::MissingData;
 use crate::report::numbers::duration;
 
 /// The precisions whose time is forecast.
@@ -25,136 +27,176 @@ const SMALL_DATA: u64 = 256 << 20;
 /// Wrong usage, and files that cannot be used.
 pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
     let suites = find_suites(&options.places.include_path, &options.suite)?;
-    let asked = variants::asked(&suites, options)?;
+    let mut asked = variants::asked(&suites, options)?;
     let needs = Needs::find(&asked, options, world)?;
-    let data: Vec<&Need> = needs.all.iter().filter(|need| need.kind == NeedKind::Data).collect();
-    let mut why_not = needs.without_data();
-    if why_not.is_none() && !data.is_empty() {
-        let bytes = data.iter().try_fold(0u64, |sum, need| sum.checked_add(need.bytes?));
-        why_not = match bytes.filter(|bytes| *bytes <= SMALL_DATA && !world.hub.offline) {
-            Some(_) => needs.fetch_data(world).err().map(|error| error.to_string()),
-            None => Some(format!("the data is not here (zoo pull {}{})", suites_named(options), world.flags)),
-        };
-    }
+    let data = small_data(&needs, options, world)?;
+    let why_not = match data {
+        Ok(left) => leave_out(&mut asked, &left).map(|()| None)?,
+        Err(why_not) => Some(why_not),
+    };
     let mut preparer = Preparer::new(options);
-    let mut forecasts = Vec::with_capacity(options.models.len());
-    for name in &options.models {
-        let absent = needs.absent.iter().find(|model| model.asked == *name);
-        let forecast = match absent {
-            Some(model) => {
-                of_absent(model, &needs, &asked, options, world, &mut preparer, why_not.as_deref())?
-            }
-            None => of_subject(name, &needs, &asked, options, world, &mut preparer, why_not.as_deref())?,
+    let mut planner = Planner { asked: &asked, options, preparer: &mut preparer, precisions: &PRECISIONS };
+    let forecast = |name: &String| {
+        let model = match needs.absent.iter().find(|model| model.asked == *name) {
+            Some(model) => Model::Absent(model),
+            None => Model::Here(Box::new(Subject::open((world.find)(name)?, options)?)),
         };
-        forecasts.push(forecast);
+        let asked = match &why_not {
+            Some(why) => Err(why.clone()),
+            None => planner.asked_of(&model)?,
+        };
+        forecast_of(&model, &needs, options, asked)
+    };
+    options.models.iter().map(forecast).collect()
+}
+
+/// Sees to the data that the tasks of a plan are prepared from, and gives the tasks that are left out because theirs cannot be
+/// had; else why not all of it is here.
+fn small_data(
+    needs: &Needs,
+    options: &Options,
+    world: &World<'_>,
+) -> Result<Result<Vec<MissingData>, String>, RunError> {
+    let skip = options.places.skip_missing_data;
+    let left = match needs.without_data(skip) {
+        Ok(left) => left,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let data: Vec<&Need> = needs.all.iter().filter(|need| need.kind == NeedKind::Data).collect();
+    if data.is_empty() {
+        return Ok(Ok(left));
     }
-    Ok(forecasts)
+    let mut obstacles = data.iter().filter_map(|need| need.obstacle.clone());
+    if let (false, Some(obstacle)) = (skip, obstacles.next()) {
+        return Ok(Err(obstacle));
+    }
+    let hub = (world.hub)()?;
+    let is_small = data.iter().all(|need| need.bytes.is_some() || need.obstacle.is_some())
+        && known_bytes(data.iter().map(|need| need.bytes)) <= SMALL_DATA;
+    if hub.offline || !is_small {
+        return Ok(Err(format!("the data is not here ({})", pull_command(&[], &options.suite, world))));
+    }
+    Ok(match needs.fetch_data(skip, hub, world) {
+        Ok(more) => Ok([left, more].concat()),
+        Err(RunError::During { doing, source }) => Err(format!("{doing}: {source}")),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
-fn suites_named(options: &Options) -> String {
-    options.suite.iter().map(|suite| format!("suite:{suite}")).collect::<Vec<_>>().join(" ")
+/// A model of a plan.
+enum Model<'a> {
+    Here(Box<Subject>),
+    Absent(&'a AbsentModel),
 }
 
-/// Of a model that is here.
-fn of_subject(
-    name: &str,
-    needs: &Needs,
-    asked: &[Asked],
-    options: &Options,
-    world: &World<'_>,
-    preparer: &mut Preparer<'_>,
-    why_not: Option<&str>,
-) -> Result<Forecast, RunError> {
-    let subject = Subject::open((world.find)(name)?, options)?;
-    let config = &subject.checkpoint.config;
-    let asked = match why_not {
-        Some(why) => Err(why.to_owned()),
-        None => {
-            let subjects = std::slice::from_ref(&subject);
-            let variants = variants::variants(subjects, asked, options, preparer)?.remove(0);
-            let outline = PlannedModel {
-                name: &subject.name,
-                config,
-                footprint: &subject.footprint,
-                memory_budget: subject.memory_budget,
-                placement: &subject.placement,
-                limits: subject.limits,
-                tokenizer: subject.tokenizer()?,
-                matmul: subject.matmul,
-                precision: subject.precision,
-            };
-            Ok(AskedForecast::new(&outline, &variants, options, Some(&world.hub.home), &PRECISIONS)?)
+impl Model<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Here(subject) => &subject.name,
+            Self::Absent(model) => &model.card.id,
         }
-    };
-    let data = needs.all.iter().filter(|need| need.kind == NeedKind::Data);
-    forecast_of(subject.name.clone(), data.cloned().collect(), Some(config), options, asked)
-}
+    }
 
-/// Of a model that is not here.
-fn of_absent(
-    model: &AbsentModel,
-    needs: &Needs,
-    asked: &[Asked],
-    options: &Options,
-    world: &World<'_>,
-    preparer: &mut Preparer<'_>,
-    why_not: Option<&str>,
-) -> Result<Forecast, RunError> {
-    let asked = match why_not {
-        Some(why) => Err(why.to_owned()),
-        None => match asked_of_absent(model, asked, options, world, preparer, &PRECISIONS)? {
-            Some(asked) => Ok(asked),
-            None => Err(model.why_not_asked()),
-        },
-    };
-    let own = needs.all.iter().filter(|need| need.kind == NeedKind::Data || model.needs.contains(need));
-    forecast_of(model.card.id.clone(), own.cloned().collect(), model.config.as_ref(), options, asked)
+    /// Shape and constants, where they are known.
+    fn config(&self) -> Option<&ModelConfig> {
+        match self {
+            Self::Here(subject) => Some(&subject.checkpoint.config),
+            Self::Absent(model) => model.config.as_ref(),
+        }
+    }
+
+    /// What is missing of the model itself.
+    fn needs(&self) -> &[Need] {
+        match self {
+            Self::Here(_) => &[],
+            Self::Absent(model) => &model.needs,
+        }
+    }
 }
 
 fn forecast_of(
-    model: String,
-    needs: Vec<Need>,
-    config: Option<&ModelConfig>,
+    model: &Model<'_>,
+    needs: &Needs,
     options: &Options,
     asked: Result<AskedForecast, String>,
 ) -> Result<Forecast, RunError> {
     let computing = &options.computing;
     let matmul = matmul(computing)?;
-    let forms =
-        config.map(|config| memory_of_forms(config, matmul.as_ref())).transpose()?.unwrap_or_default();
-    let budget = Some(budget(computing)).filter(|budget| *budget < u64::MAX / 2);
-    Ok(Forecast { model, needs, forms, budget, asked })
+    let forms = model.config().map(|config| memory_of_forms(config, matmul.as_ref()));
+    let own = needs.all.iter().filter(|need| need.kind == NeedKind::Data || model.needs().contains(need));
+    Ok(Forecast {
+        model: model.name().to_owned(),
+        needs: own.cloned().collect(),
+        forms: forms.transpose()?.unwrap_or_default(),
+        budget: Some(budget(computing)).filter(|budget| *budget < u64::MAX / 2),
+        asked,
+    })
 }
 
-/// What a model that is not here would be asked; `None` without its tokenizer or its shape.
-fn asked_of_absent(
-    model: &AbsentModel,
-    asked: &[Asked],
-    options: &Options,
-    world: &World<'_>,
-    preparer: &mut Preparer<'_>,
-    precisions: &[Precision],
-) -> Result<Option<AskedForecast>, RunError> {
-    let (Some(config), Some(folder)) = (&model.config, &model.tokenizer) else { return Ok(None) };
-    let source = TokenizerSource::Folder(folder.clone());
-    let tokenizer = source.read()?;
-    let matmul = matmul(&options.computing)?;
-    let footprint = model.footprint(matmul.as_ref()).expect("its shape is known")?;
-    let (placement, limits) = placed(config, &footprint, &options.computing)?;
-    let speaker = Speaker { name: &model.card.id, card: Some(&model.card), tokenizer: (&source, folder) };
-    let variants = speaker.variants(Some(&tokenizer), asked, options, preparer)?;
-    let outline = PlannedModel {
-        name: &model.card.id,
-        config,
-        footprint: &footprint,
-        memory_budget: budget(&options.computing),
-        placement: &placement,
-        limits,
-        tokenizer: &tokenizer,
-        matmul: matmul.name(),
-        precision: options.computing.precision,
-    };
-    AskedForecast::new(&outline, &variants, options, Some(&world.hub.home), precisions).map(Some)
+/// Puts questions to models as a run would, without their weights.
+struct Planner<'a, 'p> {
+    asked: &'a [Asked],
+    options: &'a Options,
+    preparer: &'a mut Preparer<'p>,
+    /// Whose times are wanted beside that of the run's own.
+    precisions: &'a [Precision],
+}
+
+impl Planner<'_, '_> {
+    /// What a model would be asked, or why nobody can say.
+    fn asked_of(&mut self, model: &Model<'_>) -> Result<Result<AskedForecast, String>, RunError> {
+        match model {
+            Model::Here(subject) => self.asked_of_subject(subject).map(Ok),
+            Model::Absent(model) => Ok(self.asked_of_absent(model)?.ok_or_else(|| model.why_not_asked())),
+        }
+    }
+
+    fn asked_of_subject(&mut self, subject: &Subject) -> Result<AskedForecast, RunError> {
+        let subjects = std::slice::from_ref(subject);
+        let variants = variants::variants(subjects, self.asked, self.options, self.preparer)?.remove(0);
+        let model = PlannedModel {
+            name: &subject.name,
+            config: &subject.checkpoint.config,
+            footprint: &subject.footprint,
+            memory_budget: subject.memory_budget,
+            placement: &subject.placement,
+            limits: subject.limits,
+            tokenizer: subject.tokenizer()?,
+            matmul: subject.matmul,
+            precision: subject.precision,
+        };
+        self.put(&model, &variants)
+    }
+
+    /// `None` without the tokenizer or the shape of the model.
+    fn asked_of_absent(&mut self, model: &AbsentModel) -> Result<Option<AskedForecast>, RunError> {
+        let (Some(config), Some(folder)) = (&model.config, &model.tokenizer) else { return Ok(None) };
+        let computing = &self.options.computing;
+        let source = TokenizerSource::Folder(folder.clone());
+        let tokenizer = source.read()?;
+        let matmul = matmul(computing)?;
+        let footprint = model.footprint(matmul.as_ref()).expect("its shape is known")?;
+        let (placement, limits) = placed(config, &footprint, computing)?;
+        let speaker = Speaker { name: &model.card.id, card: Some(&model.card), tokenizer: (&source, folder) };
+        let variants = speaker.variants(Some(&tokenizer), self.asked, self.options, self.preparer)?;
+        let model = PlannedModel {
+            name: &model.card.id,
+            config,
+            footprint: &footprint,
+            memory_budget: budget(computing),
+            placement: &placement,
+            limits,
+            tokenizer: &tokenizer,
+            matmul: matmul.name(),
+            precision: computing.precision,
+        };
+        self.put(&model, &variants).map(Some)
+    }
+
+    fn put(&self, model: &PlannedModel<'_>, variants: &[Variant]) -> Result<AskedForecast, RunError> {
+        let home = zoo_home().ok();
+        AskedForecast::new(model, variants, self.options, home.as_deref(), self.precisions)
+    }
 }
 
 /// What the run will take, said before weights are fetched; nothing where it is not known.
@@ -168,8 +210,9 @@ pub fn say_before_weights(
     world: &World<'_>,
     preparer: &mut Preparer<'_>,
 ) -> Result<(), RunError> {
+    let mut planner = Planner { asked, options, preparer, precisions: &[] };
     for model in &needs.absent {
-        let Some(found) = asked_of_absent(model, asked, options, world, preparer, &[])? else { continue };
+        let Some(found) = planner.asked_of_absent(model)? else { continue };
         let times = found.times.iter().map(|time| {
             format!(", about {} in {} arithmetic on this machine", duration(time.seconds), time.precision)
         });

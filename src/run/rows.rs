@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::need::WithoutData;
 use crate::base::digest::sha256;
 use crate::evaluate::{TaskMetric, TaskResult, group_values, other_averages};
 use crate::metrics::Aggregate;
-use crate::records::SuiteRecord;
+use crate::records::{MissingData, SuiteRecord};
 use crate::registry::Published;
 use crate::report::{Row, TaskKind};
 use crate::tasks::{Group, GroupMetric, Suite, Task};
@@ -31,7 +30,7 @@ pub struct ModelIdentity {
 pub fn suite_rows(
     suite: &Suite,
     results: &[TaskResult],
-    left: &[WithoutData],
+    left: &[MissingData],
     tasks: &[SuiteRecord],
     model: &ModelIdentity,
 ) -> Vec<Row> {
@@ -100,7 +99,7 @@ pub fn place_rows(suite: &Suite, tasks: &[SuiteRecord], rows: &mut [Row]) {
 struct Walk<'a> {
     suite: &'a str,
     results: &'a [TaskResult],
-    left: &'a [WithoutData],
+    left: &'a [MissingData],
     model: &'a ModelIdentity,
 }
 

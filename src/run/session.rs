@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::against::{self, Compared, compared_table};
 use super::error::During;
 use super::folder::{self, RunFolder};
-use super::need::{WithoutData, listed};
+use super::need::listed;
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
@@ -21,7 +21,7 @@ use crate::engine::TokenCounts;
 use crate::evaluate::{
     Answers, EvaluateError, Overlong, SanityFinding, TaskResult, grade, ordered, unparsed,
 };
-use crate::records::{ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, file_name};
+use crate::records::{MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, file_name};
 use crate::report::Row;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 use crate::tasks::{PreparedTask, Suite};
@@ -38,7 +38,6 @@ pub struct Session<'a> {
     rows: Vec<Row>,
     models: Vec<Outcome>,
     compared: Vec<Compared>,
-    left: Vec<WithoutData>,
     record: RunRecord,
 }
 
@@ -68,14 +67,13 @@ impl<'a> Session<'a> {
             rows: Vec::new(),
             models: Vec::new(),
             compared: Vec::new(),
-            left: Vec::new(),
             record,
         }
     }
 
     /// Tasks that are left out because their data is missing: said now, below every table, and in the run's description.
-    pub fn leave_out(&mut self, left: Vec<WithoutData>) {
-        self.left = left;
+    pub fn leave_out(&mut self, left: Vec<MissingData>) {
+        self.record.missing_data = left;
         let lines = self.missing_data();
         lines.iter().for_each(|line| tracing::warn!("{line}"));
         self.record.findings.extend(lines);
@@ -84,7 +82,7 @@ impl<'a> Session<'a> {
     /// Which tasks are missing, and why, a line for each reason.
     fn missing_data(&self) -> Vec<String> {
         let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
-        for WithoutData { task, why } in &self.left {
+        for MissingData { task, why } in &self.record.missing_data {
             match lines.iter_mut().find(|(known, _)| known == why) {
                 Some((_, tasks)) => tasks.push(task.clone()),
                 None => lines.push((why, vec![task.clone()])),
@@ -157,12 +155,16 @@ impl<'a> Session<'a> {
         effort: Option<Effort>,
     ) {
         let protocol = &variant.protocol;
-        // Two models of one name get numbers, so that neither's files are lost.
-        let taken =
-            |name: &String| self.record.models.iter().any(|m| &m.name == name && m.protocol == protocol.name);
+        // Two models whose files would have one name get numbers, so that neither's are lost.
+        let folder_of = |name: &String| self.record.samples_folder(name, &protocol.name);
+        let taken = |name: &String| {
+            let own = file_name(&folder_of(name));
+            self.models.iter().any(|model| file_name(&model.folder) == own)
+        };
         let numbers = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
         let mut names = numbers.map(|number| format!("{}{number}{}", about.name, variant.suffix));
         let name = names.find(|name| !taken(name)).expect("there is always one more number");
+        let folder = folder_of(&name);
         let identity = ModelIdentity {
             name: name.clone(),
             weights_sha256: about.weights_sha256,
@@ -172,7 +174,7 @@ impl<'a> Session<'a> {
         };
         let records: Vec<SuiteRecord> = tasks.iter().map(files::suite_record).collect();
         for suite in self.suites {
-            self.rows.extend(suite_rows(suite, &tasks, &self.left, &records, &identity));
+            self.rows.extend(suite_rows(suite, &tasks, &self.record.missing_data, &records, &identity));
         }
         let mut record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
         if let (Some(record), Some(effort)) = (&mut record, effort) {
@@ -183,23 +185,26 @@ impl<'a> Session<'a> {
             record.requests = effort.requests;
         }
         self.record.models.extend(record.clone());
-        if self.record.tasks.is_empty() {
-            self.record.tasks = records;
-        } else {
-            // The tasks are those of the first variant; another protocol has other metrics.
-            for known in &mut self.record.tasks {
-                let own = records.iter().find(|own| own.task == known.task);
-                let more =
-                    own.into_iter().flat_map(|own| &own.shares).filter(|key| !known.shares.contains(key));
-                let more: Vec<String> = more.cloned().collect();
-                known.shares.extend(more);
+        for own in records {
+            // Another protocol may have other tasks, and other metrics of the same.
+            match self.record.tasks.iter_mut().find(|known| known.task == own.task) {
+                Some(known) => {
+                    let more: Vec<String> =
+                        own.shares.into_iter().filter(|key| !known.shares.contains(key)).collect();
+                    known.shares.extend(more);
+                }
+                None => self.record.tasks.push(own),
             }
         }
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
         let asked = record.zip(about.special_tokens);
-        let folder = self.record.samples_folder(&identity.name, &identity.protocol);
         let outcome = Outcome { identity, folder, tasks, findings, asked };
-        self.record.findings.extend(outcome.left_out());
+        // What is graded again says it already.
+        for line in outcome.left_out() {
+            if !self.record.findings.contains(&line) {
+                self.record.findings.push(line);
+            }
+        }
         self.models.push(outcome);
     }
 
@@ -288,6 +293,7 @@ pub fn new_record(options: &Options, started: Timestamp) -> Result<RunRecord, Ru
         flags: options.flags.clone(),
         models: Vec::new(),
         tasks: Vec::new(),
+        missing_data: Vec::new(),
         graded: Vec::new(),
     })
 }

@@ -151,9 +151,20 @@ impl Today {
     }
 }
 
-/// The records of a run's models, the first one of each model's ways of being asked.
-pub fn by_model(record: &RunRecord) -> impl Iterator<Item = &ModelRecord> {
-    record.models.chunk_by(|a, b| a.path == b.path).map(|variants| &variants[0])
+/// The records of a run's models, the first one of each model's ways of being asked. A model that was named twice is two.
+pub fn by_model(record: &RunRecord) -> Vec<&ModelRecord> {
+    let mut models: Vec<&ModelRecord> = Vec::new();
+    let mut ways = Vec::new();
+    for model in &record.models {
+        // No model is asked twice in one way.
+        let way = (&model.protocol, &model.chat);
+        if models.last().is_none_or(|last| last.path != model.path) || ways.contains(&way) {
+            models.push(model);
+            ways.clear();
+        }
+        ways.push(way);
+    }
+    models
 }
 
 /// What the description of a run says of its settings.
@@ -180,7 +191,7 @@ fn of_record(record: &RunRecord) -> RunSettings {
         zoo: record.zoo.clone(),
         cpu: record.cpu.clone(),
         options: record.options.clone(),
-        models: by_model(record).map(model).collect(),
+        models: by_model(record).into_iter().map(model).collect(),
         tasks: tasks.collect(),
     }
 }
@@ -275,4 +286,33 @@ fn tasks(
         unknown.push(format!("the data of {first}{more} are not here any more"));
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_named_twice_is_two() {
+        let record = |path: &str, chat: &str| -> ModelRecord {
+            let text = format!(
+                "{{name: m, path: {path}, weights_sha256: a, tokenizer_sha256: b, parameters: 1, max_length: 2, adds_bos: true, \
+                 protocol: p, chat: {chat}, precision: exact, matmul: native, seconds: {{}}, \
+                 tokens: {{asked: 0, distinct: 0, computed: 0}}}}"
+            );
+            serde_yaml::from_str(&text).unwrap()
+        };
+        let plain = |path: &str| record(path, "null");
+        let chat = |path: &str| record(path, "{template: t, fewshot_as_multiturn: true}");
+        let run = "{zoo: '1', started: s, seconds: 1, protocol: p, fewshot_seed: 1, overlong: left, cpu: c, threads: 1, \
+                   suites: [], models: [], tasks: []}";
+        let mut run: RunRecord = serde_yaml::from_str(run).unwrap();
+        let mut paths = |models: Vec<ModelRecord>| -> Vec<String> {
+            run.models = models;
+            by_model(&run).into_iter().map(|model| model.path.clone()).collect()
+        };
+        assert_eq!(paths(vec![plain("a"), chat("a"), plain("b"), chat("b")]), ["a", "b"]);
+        assert_eq!(paths(vec![plain("a"), plain("a"), plain("b")]), ["a", "a", "b"]);
+        assert_eq!(paths(vec![plain("a"), chat("a"), plain("a"), chat("a")]), ["a", "a"]);
+    }
 }

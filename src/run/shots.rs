@@ -3,12 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::Options;
+use super::subject::Subject;
 use crate::registry::Card;
 use crate::tasks::Suite;
 
+/// Says of each model with a card what [`remarks`] has to say.
+pub fn warn(subjects: &[Subject], suites: &[Suite], options: &Options) {
+    for card in subjects.iter().filter_map(|subject| subject.card.as_ref()) {
+        remarks(card, suites, options).iter().for_each(|line| tracing::warn!("{line}"));
+    }
+}
+
 /// A line for each suite whose published scores were all measured with another number of examples than it is asked with;
 /// none if the user chose the number.
-pub fn remarks(card: &Card, suites: &[Suite], options: &Options) -> Vec<String> {
+fn remarks(card: &Card, suites: &[Suite], options: &Options) -> Vec<String> {
     let mut lines = Vec::new();
     if options.num_fewshot.is_none() {
         suites.iter().for_each(|suite| collect(card, suite, &mut lines));

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::chat::{self, Templates};
-use super::need::WithoutData;
 use super::subject::Subject;
 use super::{Options, RunError};
 use crate::evaluate::{EvaluateError, check_metrics};
 use crate::forms::TokenizerSource;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
+use crate::records::MissingData;
 use crate::registry::Card;
 use crate::tasks::protocol::{Protocol, ScoredTokens, find_protocol};
 use crate::tasks::{Chat, DataStore, OutputType, PrepareOptions, PreparedTask, Suite, Task, prepare};
@@ -89,10 +89,19 @@ pub struct Asked {
     pub tasks: Vec<Task>,
 }
 
-impl Asked {
-    /// Leaves out what has no data.
-    pub fn leave_out(&mut self, left: &[WithoutData]) {
-        self.tasks.retain(|task| left.iter().all(|out| out.task != task.name));
+/// Leaves out what has no data.
+///
+/// # Errors
+/// Nothing is left.
+pub fn leave_out(asked: &mut [Asked], left: &[MissingData]) -> Result<(), RunError> {
+    for Asked { tasks, .. } in &mut *asked {
+        tasks.retain(|task| left.iter().all(|out| out.task != task.name));
+    }
+    match left.first() {
+        Some(MissingData { why, .. }) if asked.iter().all(|asked| asked.tasks.is_empty()) => {
+            Err(RunError::room(format!("--skip-missing-data: the data of every task is missing: {why}")))
+        }
+        _ => Ok(()),
     }
 }
 

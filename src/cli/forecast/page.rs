@@ -91,13 +91,8 @@ fn write_asked(
         Residence::Disk => "on the disk, read once for every forward pass",
     };
     writeln!(out, "  {:<22} {layers}", "layers")?;
-    if let Some(bytes) = asked.bytes_read(&forecast.forms) {
-        writeln!(
-            out,
-            "  {:<22} {:>14}  (in all passes, stored in 16 bits)",
-            "read from the disk",
-            amount(bytes.into())
-        )?;
+    if let Some(bytes) = asked.bytes_read() {
+        writeln!(out, "  {:<22} {:>14}  (in all passes)", "read from the disk", amount(bytes.into()))?;
     }
     if let Some(budget) = forecast.budget {
         let verdict = fits(needed.total(), forecast.budget);

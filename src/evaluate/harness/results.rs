@@ -64,6 +64,12 @@ pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts<'_>) -> 
     if let Value::Object(rest) = provenance(facts) {
         file.extend(rest);
     }
+    // The harness has no such key, and what makes tables of its files passes it by.
+    let missing = facts.run.missing_data.iter();
+    let missing: Map<String, Value> = missing.map(|own| (own.task.clone(), own.why.clone().into())).collect();
+    if !missing.is_empty() {
+        file.insert("missing_data".into(), missing.into());
+    }
     Value::Object(file)
 }
 

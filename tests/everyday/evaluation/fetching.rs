@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
 
 use crate::support::hub::{Answer, Files, Request, Server};
+use crate::support::interrupted::{signal, wait_until};
+use crate::support::place::assert_says;
 use crate::support::tiny::{stderr, stdout, write_tiny_model};
 
 const CARD: &str = "id: tiny\nname: Tiny\naliases: [small]\nfamily: llama\nlicense: MIT\n\
@@ -15,13 +18,13 @@ const README: &str = "---\nlicense: cc-by-4.0\nconfigs:\n- config_name: birds\n 
     birds/test.jsonl\n- config_name: fish\n  data_files:\n  - split: test\n    path: fish/test.jsonl\n---\n";
 
 /// A cache with a card, a folder with two tasks in a group and one of another data set, and what a hub has of all that.
-struct Place {
+struct Cache {
     folder: tempfile::TempDir,
     model: Files,
     rows: Files,
 }
 
-impl Place {
+impl Cache {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -97,7 +100,7 @@ fn fetched(server: &Server) -> Vec<String> {
 
 #[test]
 fn an_empty_cache_becomes_a_table_and_nothing_is_fetched_twice() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     let output = place.eval(&server.url, "animals", "run", &[]);
     let (out, err) = (stdout(&output), stderr(&output));
@@ -134,7 +137,7 @@ fn an_empty_cache_becomes_a_table_and_nothing_is_fetched_twice() {
 
 #[test]
 fn without_a_network_one_command_is_said_that_fetches_all() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     for (flag, variable) in [("--offline", "0"), ("--quiet", "1")] {
         let mut command =
@@ -159,7 +162,7 @@ fn without_a_network_one_command_is_said_that_fetches_all() {
 
 #[test]
 fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_table() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     let output = place.eval(&server.url, "animals,all", "run", &[]);
     let err = stderr(&output);
@@ -180,15 +183,31 @@ fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_tab
         assert!(!line("animals").contains("DATA"), "{text}");
     }
     // No plausible number: the group has no value although one of its tasks has one.
-    let results = fs::read_to_string(place.path("run/results.csv")).unwrap();
+    let results_csv = fs::read_to_string(place.path("run/results.csv")).unwrap();
     let value = |suite: &str, task: &str| {
-        let line = results.lines().find(|line| line.starts_with(&format!("tiny,{suite},{task},"))).unwrap();
+        let line =
+            results_csv.lines().find(|line| line.starts_with(&format!("tiny,{suite},{task},"))).unwrap();
         line.split(',').nth(6).unwrap().to_owned()
     };
     assert_eq!([value("all", "all"), value("all", "ants")], ["", ""]);
     assert!(
         value("all", "birds").parse::<f64>().is_ok() && value("animals", "animals").parse::<f64>().is_ok()
     );
+    // The reference harness's form says so apart from what its readers make tables of.
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path("run/results.json")).unwrap()).unwrap();
+    let why = results["missing_data"]["ants"].as_str().unwrap();
+    assert!(why.contains("org/ants") && results["missing_data"].as_object().unwrap().len() == 1, "{why}");
+    for part in ["results", "versions", "n-shot", "n-samples", "configs", "higher_is_better"] {
+        assert!(results[part].get("birds").is_some() && results[part].get("ants").is_none(), "{part}");
+    }
+    assert!(results["groups"].get("animals").is_some() && results["groups"].get("all").is_none());
+    assert_eq!(results["group_subtasks"]["all"], serde_json::json!(["birds"]));
+    // Graded again, it has the same gaps.
+    let output = place.zoo(&server.url, &["score", "run", "--out", "graded"]);
+    assert!(output.status.success() && stderr(&output).contains("MISSING DATA: ants"), "{}", stderr(&output));
+    let graded = fs::read_to_string(place.path("graded/results.csv")).unwrap();
+    assert_eq!(graded, results_csv);
     // The finished run is read back with its gaps.
     let output = place.eval(&server.url, "animals,all", "run", &["--skip-missing-data", "--resume"]);
     assert!(output.status.success() && stdout(&output).contains("NO DATA"), "{}", stderr(&output));
@@ -199,7 +218,7 @@ fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_tab
 
 #[test]
 fn what_would_not_run_is_refused_before_weights_come() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     let no_weights =
         || fetched(&server).iter().all(|file| !file.ends_with(".safetensors") && !file.ends_with(".jsonl"));
@@ -248,7 +267,7 @@ fn what_would_not_run_is_refused_before_weights_come() {
 
 #[test]
 fn a_plan_needs_no_weights() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     let output = place.zoo(&server.url, &["plan", "small", "--suite", "animals"]);
     let (out, err) = (stdout(&output), stderr(&output));
@@ -292,7 +311,7 @@ fn a_plan_needs_no_weights() {
 
 #[test]
 fn a_plan_says_what_it_cannot_know() {
-    let place = Place::new();
+    let place = Cache::new();
     let server = Server::start(place.hub());
     let output = place.zoo(&server.url, &["plan", "small", "vicuna-13b", "--suite", "animals", "--offline"]);
     let out = stdout(&output);
@@ -311,17 +330,21 @@ fn a_plan_says_what_it_cannot_know() {
     assert!((12.5..14.5).contains(&amount("memory as q8_0")), "{vicuna}");
 }
 
+#[cfg(unix)]
 #[test]
-fn an_interrupted_fetch_keeps_what_came() {
-    let place = Place::new();
+fn an_interrupted_fetch_says_what_is_kept_and_goes_on_there() {
+    let place = Cache::new();
     let hub = place.hub();
     let count = AtomicUsize::new(0);
+    let (silence, end_of_silence) = channel::<()>();
+    let end_of_silence = Mutex::new(end_of_silence);
     let server = Server::start(move |request| {
         let mut answer = hub(request);
         if request.path.ends_with("model.safetensors") {
             match count.fetch_add(1, Ordering::SeqCst) {
                 0 => answer.cut = Some(1000),
-                1 => std::thread::sleep(Duration::from_secs(20)),
+                // Until the test lets go.
+                1 => drop(end_of_silence.lock().unwrap().recv()),
                 _ => {}
             }
         }
@@ -329,7 +352,7 @@ fn an_interrupted_fetch_keeps_what_came() {
     });
     let args = ["eval", "small", "--suite", "animals", "--out", "run"];
     let mut command = place.command(&server.url, &args);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let part = |folder: &Path| {
         let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         files.into_iter().find(|path| {
@@ -338,16 +361,52 @@ fn an_interrupted_fetch_keeps_what_came() {
         })
     };
     let folder = place.path("home/models/hub/org/tiny/main");
-    let begun = Instant::now();
-    while part(&folder).and_then(|path| fs::metadata(path).ok()).map(|file| file.len()) != Some(1000) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to the weights");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let interrupted = Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
-    assert!(interrupted.success() && !child.wait().unwrap().success());
-    assert_eq!(fs::metadata(part(&folder).unwrap()).unwrap().len(), 1000);
-    let output = place.eval(&server.url, "animals", "run", &["--resume"]);
+    let came = || part(&folder).and_then(|path| fs::metadata(path).ok()).map(|file| file.len());
+    assert!(wait_until(&mut child, || came() == Some(1000)), "it never came to the weights");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(came(), Some(1000));
+    let home = place.path("home").display().to_string();
+    let kept = format!(
+        "interrupted: nothing is scored yet; what was fetched and built until now is kept in {home}, "
+    );
+    assert_says(&output, 130, &[&kept, "what broke off goes on where it was\ngo on with:\n"]);
+    // No run has begun that could be resumed.
+    let said = stderr(&output);
+    let again = said.lines().skip_while(|line| *line != "go on with:").nth(1).unwrap().trim();
+    assert!(
+        again.contains("eval small") && again.contains("--out run") && !again.contains("--resume"),
+        "{again}"
+    );
+    assert!(!place.path("run").exists());
+    drop(silence);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(again).current_dir(place.folder.path()).env_clear();
+    shell.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(server.seen("model.safetensors").last().unwrap().header("range"), Some("bytes=1000-"));
     assert_eq!(server.seen("birds/test.jsonl").len(), 1);
+    assert!(place.path("run/results.csv").exists());
+}
+
+#[test]
+fn a_plan_leaves_out_what_a_run_would() {
+    let place = Cache::new();
+    let server = Server::start(place.hub());
+    let plan = |more: &[&str]| {
+        place.zoo(
+            &server.url,
+            &[&["plan", "small", "--suite", "birds,ants", "--format", "json"], more].concat(),
+        )
+    };
+    let output = plan(&[]);
+    assert!(output.status.success() && !stdout(&output).contains("distinct"), "{}", stdout(&output));
+    let output = place
+        .zoo(&server.url, &["eval", "small", "--suite", "birds,ants", "--dry-run", "--skip-missing-data"]);
+    let out = stdout(&output);
+    assert!(output.status.success() && out.contains("birds") && out.contains("tokens distinct"), "{out}");
+    let output =
+        place.zoo(&server.url, &["eval", "small", "--suite", "ants", "--dry-run", "--skip-missing-data"]);
+    assert!(!output.status.success() && stderr(&output).contains("every task"), "{}", stderr(&output));
 }

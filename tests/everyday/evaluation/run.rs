@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use crate::support::place::{Place, assert_says};
 use crate::support::tiny::{stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 use serde_json::Value;
 
@@ -150,6 +152,21 @@ fn two_models_stand_side_by_side() {
 }
 
 #[test]
+fn models_whose_files_would_have_one_name_get_numbers() {
+    let place = Place::new(&["--suite", "basics_reading", "--limit", "2"]);
+    for name in ["my model", "my_model"] {
+        write_tiny_model(&place.path(name));
+    }
+    let models = ["my model", "my_model"].map(|name| place.text(name));
+    place.run("run", &models.each_ref().map(String::as_str));
+    for folder in ["samples/tiny", "samples/my_model", "samples/my_model-2"] {
+        assert!(place.path("run").join(folder).join("basics_reading.jsonl").exists(), "{folder}");
+    }
+    let results = place.read("run/results.csv");
+    assert!(results.contains("\nmy model,") && results.contains("\nmy_model-2,"), "{results}");
+}
+
+#[test]
 fn a_prompt_longer_than_the_context_loses_its_beginning_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let output = eval(folder.path(), &["--max-length", "100"]);
@@ -227,4 +244,38 @@ fn whole_texts_are_scored_and_written_answers_left_out_of_a_group() {
     let reported = lines[0]["metrics"]["byte_perplexity,none"].as_f64().unwrap();
     assert!((reported / byte_perplexity - 1.0).abs() < 1e-9, "{reported} {byte_perplexity}");
     assert_eq!(lines[0]["metrics"]["byte_perplexity_stderr,none"], Value::Null);
+}
+
+#[test]
+fn what_is_here_needs_neither_a_hub_nor_a_cache() {
+    let place = Place::new(&["--suite", "mine"]);
+    let task = "task: mine\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n\
+                output_type: multiple_choice\ndoc_to_text: \"{{q}}\"\ndoc_to_choice: [\"yes\", \"no\"]\ndoc_to_target: a\n\
+                metric_list: [{metric: acc}]\n";
+    place.task("mine.yaml", task);
+    place.task("rows.jsonl", "{\"q\": \"Is it?\", \"a\": 0}\n");
+    fs::write(place.path("file"), "").unwrap();
+    let nowhere = place.path("file").join("home");
+    let run = |out: &str, vars: &[(&str, &str)], more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+        command.args(place.args(out, more)).arg("--include-path").arg(place.path("tasks"));
+        command.env_clear().envs(vars.iter().copied()).output().unwrap()
+    };
+    // No home at all, one that is not to be written to, and settings of a hub that nobody asks.
+    let (home, address) = (nowhere.to_str().unwrap(), ("HF_ENDPOINT", "no address"));
+    for (number, vars) in [&[address][..], &[("ZOO_HOME", home), address], &[("HF_TOKEN", "no token\u{7}")]]
+        .into_iter()
+        .enumerate()
+    {
+        let out = format!("run-{number}");
+        assert_says(&run(&out, vars, &[]), 0, &["results: "]);
+        assert!(place.path(&out).join("results.csv").exists());
+        assert_says(&run("none", vars, &["--dry-run"]), 0, &[]);
+    }
+    // What is missing needs them, and says so.
+    let output = run("none", &[address], &["--suite", "arc_easy"]);
+    assert!(!output.status.success() && stderr(&output).contains("ZOO_HOME"), "{}", stderr(&output));
+    let output = run("none", &[("ZOO_HOME", home), address], &["--suite", "arc_easy"]);
+    assert!(!output.status.success() && stderr(&output).contains("HF_ENDPOINT"), "{}", stderr(&output));
+    assert!(!place.path("none").exists());
 }

@@ -5,85 +5,53 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::support::interrupted::files;
-use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
+use crate::support::place::{Place, assert_says};
+use crate::support::tiny::{stderr, stdout, write_tiny_model};
 use serde_json::{Value, json};
-
-/// A folder with task files and data of its own.
-struct OwnTasks(tempfile::TempDir);
 
 const DATA: &str = "dataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\nnum_fewshot: 0\n";
 
-impl OwnTasks {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.path("tasks")).unwrap();
-        place.task("rows.jsonl", &(row("1 + 1", "2", 1) + &row("2 + 2", "4", 0) + &row("3 + 3", "6", 1)));
-        place.task("choose.yaml", &format!(
-            "task: choose\noutput_type: multiple_choice\n{DATA}doc_to_text: \"{{{{q}}}} =\"\ndoc_to_choice: [\"four\", \"2\"]\n\
-             doc_to_target: gold\nmetric_list: [{{metric: acc}}, {{metric: acc_norm}}, {{metric: acc_mutual_info}}]\n"
-        ));
-        place.task("page.yaml", &format!(
-            "task: page\noutput_type: loglikelihood_rolling\n{DATA}doc_to_text: \"\"\ndoc_to_target: \"{{{{q}}}} is {{{{a}}}}.\"\n"
-        ));
-        place.task("write.yaml", &format!(
-            "task: write\noutput_type: generate_until\n{DATA}doc_to_text: \"{{{{q}}}} =\"\ndoc_to_target: \"{{{{a}}}}\"\n\
-             generation_kwargs: {{until: [\".\"]}}\nmetric_list: [{{metric: exact_match}}]\n\
-             filter_list: [{{name: digits, filter: [{{function: regex, regex_pattern: \"(\\\\d+)\"}}, {{function: take_first}}]}}]\n"
-        ));
-        place
-    }
+/// A place with task files and data of its own, and flags for its runs.
+fn own_tasks_with(flags: &[&str]) -> Place {
+    let place = Place::without_model(flags);
+    place.task("rows.jsonl", row("1 + 1", "2", 1) + &row("2 + 2", "4", 0) + &row("3 + 3", "6", 1));
+    place.task("choose.yaml", format!(
+        "task: choose\noutput_type: multiple_choice\n{DATA}doc_to_text: \"{{{{q}}}} =\"\ndoc_to_choice: [\"four\", \"2\"]\n\
+         doc_to_target: gold\nmetric_list: [{{metric: acc}}, {{metric: acc_norm}}, {{metric: acc_mutual_info}}]\n"
+    ));
+    place.task("page.yaml", format!(
+        "task: page\noutput_type: loglikelihood_rolling\n{DATA}doc_to_text: \"\"\ndoc_to_target: \"{{{{q}}}} is {{{{a}}}}.\"\n"
+    ));
+    place.task("write.yaml", format!(
+        "task: write\noutput_type: generate_until\n{DATA}doc_to_text: \"{{{{q}}}} =\"\ndoc_to_target: \"{{{{a}}}}\"\n\
+         generation_kwargs: {{until: [\".\"]}}\nmetric_list: [{{metric: exact_match}}]\n\
+         filter_list: [{{name: digits, filter: [{{function: regex, regex_pattern: \"(\\\\d+)\"}}, {{function: take_first}}]}}]\n"
+    ));
+    place
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+fn own_tasks() -> Place {
+    own_tasks_with(&["--limit", "5"])
+}
 
-    fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
+/// A finished run of the tiny model, which is gone afterwards.
+fn finished(place: &Place, suite: &str, extra: &[&str]) {
+    write_tiny_model(&place.path("tiny"));
+    place.run("run", &[&["--suite", suite], extra].concat());
+    fs::remove_dir_all(place.path("tiny")).unwrap();
+    fs::remove_dir_all(place.path("run/ledger")).unwrap();
+}
 
-    fn task(&self, name: &str, text: &str) {
-        fs::write(self.path("tasks").join(name), text).unwrap();
-    }
-
-    fn zoo(&self, args: &[&str]) -> Output {
-        let tasks = self.text("tasks");
-        zoo(&[args, &["--include-path", &tasks]].concat())
-    }
-
-    /// A finished run of the tiny model, which is gone afterwards.
-    fn run(&self, suite: &str) {
-        self.run_with(suite, &[]);
-    }
-
-    fn run_with(&self, suite: &str, extra: &[&str]) {
-        write_tiny_model(&self.path("tiny"));
-        let (model, run) = (self.text("tiny"), self.text("run"));
-        let args = ["eval", &model, "--suite", suite, "--limit", "5", "--out", &run];
-        let output = self.zoo(&[&args, extra].concat());
-        assert!(output.status.success(), "{}", stderr(&output));
-        fs::remove_dir_all(self.path("tiny")).unwrap();
-        fs::remove_dir_all(self.path("run/ledger")).unwrap();
-    }
-
-    /// Grades lines of answers to the task `write`.
-    fn answers(&self, lines: &[Value], extra: &[&str]) -> Output {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        fs::write(self.path("answers.jsonl"), text).unwrap();
-        let file = self.text("answers.jsonl");
-        self.zoo(&[&["score", "--answers", &file, "--suite", "write"], extra].concat())
-    }
+/// Grades lines of answers to the task `write`.
+fn answers(place: &Place, lines: &[Value], extra: &[&str]) -> Output {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(place.path("answers.jsonl"), text).unwrap();
+    let file = place.text("answers.jsonl");
+    place.zoo(&[&["score", "--answers", &file, "--suite", "write"], extra].concat())
 }
 
 fn row(question: &str, answer: &str, gold: usize) -> String {
     format!("{}\n", json!({"q": question, "a": answer, "gold": gold}))
-}
-
-fn assert_says(output: &Output, code: i32, words: &[&str]) {
-    let text = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
-    }
 }
 
 fn value(run: &Path, task: &str, metric: &str) -> f64 {
@@ -95,8 +63,8 @@ fn value(run: &Path, task: &str, metric: &str) -> f64 {
 
 #[test]
 fn a_run_is_graded_again_to_the_same_bytes_without_its_model() {
-    let place = OwnTasks::new();
-    place.run("basics,choose,page");
+    let place = own_tasks();
+    finished(&place, "basics,choose,page", &[]);
     let (run, again) = (place.text("run"), place.text("again"));
     let output = place.zoo(&["score", &run, "--out", &again]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -113,24 +81,24 @@ fn a_run_is_graded_again_to_the_same_bytes_without_its_model() {
 
 #[test]
 fn other_right_answers_make_other_grades_and_other_prompts_are_refused() {
-    let place = OwnTasks::new();
-    place.run("choose");
+    let place = own_tasks();
+    finished(&place, "choose", &[]);
     let (run, again) = (place.text("run"), place.text("again"));
     let before = value(&place.path("run"), "choose", "acc");
-    place.task("rows.jsonl", &(row("1 + 1", "2", 0) + &row("2 + 2", "4", 1) + &row("3 + 3", "6", 0)));
+    place.task("rows.jsonl", row("1 + 1", "2", 0) + &row("2 + 2", "4", 1) + &row("3 + 3", "6", 0));
     let output = place.zoo(&["score", &run, "--out", &again]);
     assert_says(&output, 0, &["the data are not those of the run"]);
     let after = value(&place.path("again"), "choose", "acc");
     assert!((before + after - 1.0).abs() < 1e-12, "{before} {after}");
-    place.task("rows.jsonl", &(row("1 + 1", "2", 1) + &row("5 + 5", "4", 0) + &row("3 + 3", "6", 1)));
+    place.task("rows.jsonl", row("1 + 1", "2", 1) + &row("5 + 5", "4", 0) + &row("3 + 3", "6", 1));
     let output = place.zoo(&["score", &run]);
     assert_says(&output, 1, &["choose.jsonl", "document 1", "not the one that was answered"]);
 }
 
 #[test]
 fn samples_that_do_not_fit_are_named() {
-    let place = OwnTasks::new();
-    place.run("choose");
+    let place = own_tasks();
+    finished(&place, "choose", &[]);
     let (run, samples) = (place.text("run"), place.path("run/samples/tiny/choose.jsonl"));
     let text = fs::read_to_string(&samples).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -163,11 +131,11 @@ fn samples_that_do_not_fit_are_named() {
 
 #[test]
 fn a_run_by_a_protocol_of_ones_own_is_graded_again_as_long_as_its_file_says_the_same() {
-    let place = OwnTasks::new();
+    let place = own_tasks();
     let (file, own) = (place.path("mine.yaml"), place.text("mine.yaml"));
     let text = "protocol: mine\ndescription: d\nsource: s\nmarks: none\nmetrics: [acc]\n";
     fs::write(&file, text).unwrap();
-    place.run_with("choose,page", &["--protocol", "llama.cpp", "--protocol", &own]);
+    finished(&place, "choose,page", &["--protocol", "llama.cpp", "--protocol", &own]);
     let (run, again) = (place.text("run"), place.text("again"));
     let output = place.zoo(&["score", &run, "--out", &again]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -183,21 +151,39 @@ fn a_run_by_a_protocol_of_ones_own_is_graded_again_as_long_as_its_file_says_the_
 
 #[test]
 fn a_protocol_that_does_not_apply_any_more_is_no_reason_to_leave_a_task_out() {
-    let place = OwnTasks::new();
+    let place = own_tasks();
     let own = place.text("mine.yaml");
     let text = "protocol: mine\ndescription: d\nsource: s\nexcept: [csv]\n";
     fs::write(&own, text).unwrap();
-    place.run_with("choose,page", &["--protocol", &own]);
+    finished(&place, "choose,page", &["--protocol", &own]);
     let task = fs::read_to_string(place.path("tasks/choose.yaml")).unwrap();
-    place.task("choose.yaml", &task.replace("dataset_path: json", "dataset_path: csv"));
+    place.task("choose.yaml", task.replace("dataset_path: json", "dataset_path: csv"));
     let output = place.zoo(&["score", &place.text("run")]);
     assert_says(&output, 1, &["choose.jsonl", "protocol mine", "no rule for csv"]);
 }
 
 #[test]
+fn tasks_of_a_later_protocol_are_described_like_those_of_the_first() {
+    // llama.cpp ranks choices and asks for no pages.
+    let flags = ["--limit", "2", "--suite", "choose,page", "--protocol", "llama.cpp,lm-eval-0.4.13"];
+    let place = own_tasks_with(&flags);
+    write_tiny_model(&place.path("tiny"));
+    let first = stdout(&place.run("run", &[]));
+    assert!(first.lines().any(|line| line.contains("page") && line.contains("2 of 3")), "{first}");
+    assert_eq!(stdout(&place.run("run", &["--resume"])), first);
+    let output = place.zoo(&["score", &place.text("run"), "--out", &place.text("again")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(files(&place.path("again")), files(&place.path("run")));
+    // What the first protocol did not ask is missed where the second one asked it.
+    let samples = place.path("run/samples/tiny-lm-eval-0.4.13/page.jsonl");
+    fs::remove_file(&samples).unwrap();
+    assert_says(&place.zoo(&["score", &place.text("run")]), 1, &["page.jsonl", "cannot read the samples"]);
+}
+
+#[test]
 fn documents_without_a_line_are_counted() {
-    let place = OwnTasks::new();
-    place.run_with("choose", &["--protocol", "lm-eval-0.4.13", "--protocol", "llama.cpp"]);
+    let place = own_tasks();
+    finished(&place, "choose", &["--protocol", "lm-eval-0.4.13", "--protocol", "llama.cpp"]);
     let (run, samples) = (place.text("run"), place.path("run/samples"));
     let mut folders: Vec<PathBuf> =
         fs::read_dir(&samples).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -218,14 +204,14 @@ fn documents_without_a_line_are_counted() {
 
 #[test]
 fn written_answers_are_cut_filtered_and_graded() {
-    let place = OwnTasks::new();
+    let place = own_tasks();
     let lines = [
         json!({"doc_id": 0, "text": "It is 2. Or 7."}),
         json!({"doc_id": 1, "text": "5"}),
         json!({"doc_id": 2, "text": "six"}),
     ];
     let graded = place.text("graded");
-    let output = place.answers(&lines, &["--out", &graded, "--model", "somebody"]);
+    let output = answers(&place, &lines, &["--out", &graded, "--model", "somebody"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!((value(&place.path("graded"), "write", "exact_match") - 1.0 / 3.0).abs() < 1e-12);
     let samples = fs::read_to_string(place.path("graded/samples/somebody/write.jsonl")).unwrap();
@@ -241,7 +227,7 @@ fn written_answers_are_cut_filtered_and_graded() {
     assert_eq!(again.stdout, results, "{}", stderr(&again));
     // Only filtered: no metric, and the same answers.
     let (filtered, out) = (place.path("filtered"), place.text("filtered"));
-    let output = place.answers(&lines, &["--predict-only", "--out", &out]);
+    let output = answers(&place, &lines, &["--predict-only", "--out", &out]);
     assert!(
         stderr(&output).contains("3 answers were cut and filtered, and nothing was graded"),
         "{}",
@@ -253,7 +239,7 @@ fn written_answers_are_cut_filtered_and_graded() {
 
 #[test]
 fn the_reference_harness_s_own_files_are_read() {
-    let place = OwnTasks::new();
+    let place = own_tasks();
     let hash = |text: &str| zoo::base::digest::sha256(text);
     let line = |doc: usize, prompt: &str, text: &str, filter: &str| {
         json!({"doc_id": doc, "doc": {}, "target": "2", "resps": [[text]], "filtered_resps": ["x"], "filter": filter,
@@ -265,7 +251,7 @@ fn the_reference_harness_s_own_files_are_read() {
         line(1, "2 + 2 =", "4", "digits"),
         line(2, "3 + 3 =", "5", "digits"),
     ];
-    let output = place.answers(&lines, &["--format", "csv"]);
+    let output = answers(&place, &lines, &["--format", "csv"]);
     assert!(
         stdout(&output).contains(",exact_match,digits,0.666666"),
         "{}{}",
@@ -273,38 +259,42 @@ fn the_reference_harness_s_own_files_are_read() {
         stderr(&output)
     );
     lines[2] = line(1, "2+2=", "4", "digits");
-    assert_says(&place.answers(&lines, &[]), 1, &["line 3", "document 1", "another prompt", "--num-fewshot"]);
+    assert_says(
+        &answers(&place, &lines, &[]),
+        1,
+        &["line 3", "document 1", "another prompt", "--num-fewshot"],
+    );
 }
 
 #[test]
 fn answers_that_are_missing_or_too_many_are_said() {
-    let place = OwnTasks::new();
+    let place = own_tasks();
     let answer = |doc: usize, text: &str| json!({"doc_id": doc, "text": text});
     let lines = [answer(2, "6"), answer(0, "3")];
-    let output = place.answers(&lines, &[]);
+    let output = answers(&place, &lines, &[]);
     assert_says(&output, 1, &["answers to 2 of 3 documents", "document 1", "--limit", "--skip-missing"]);
-    let output = place.answers(&lines, &["--skip-missing", "--format", "csv"]);
+    let output = answers(&place, &lines, &["--skip-missing", "--format", "csv"]);
     assert_says(&output, 0, &["1 of 3 documents have no answer"]);
     assert!(stdout(&output).contains("exact_match,digits,0.5,0.5,2,"), "{}", stdout(&output));
     let part = place.text("part");
-    let output = place.answers(&lines, &["--skip-missing", "--out", &part]);
+    let output = answers(&place, &lines, &["--skip-missing", "--out", &part]);
     assert!(output.status.success(), "{}", stderr(&output));
     let again = place.zoo(&["score", &part, "--format", "csv"]);
     assert!(stdout(&again).contains("exact_match,digits,0.5,0.5,2,"), "{}", stderr(&again));
-    let output = place.answers(&lines[1..], &["--limit", "1"]);
+    let output = answers(&place, &lines[1..], &["--limit", "1"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_says(
-        &place.answers(&lines, &["--limit", "1"]),
+        &answers(&place, &lines, &["--limit", "1"]),
         0,
         &["1 answers are to documents beyond the limit"],
     );
-    let output = place.answers(&[answer(3, "6")], &[]);
+    let output = answers(&place, &[answer(3, "6")], &[]);
     assert_says(&output, 1, &["line 1", "3 documents", "none of the number 3"]);
-    let output = place.answers(&[answer(1, "4"), answer(1, "5")], &[]);
+    let output = answers(&place, &[answer(1, "4"), answer(1, "5")], &[]);
     assert_says(&output, 1, &["line 2", "another answer than in line 1"]);
     let other = json!({"task": "choose", "doc_id": 0, "text": "2"});
-    assert_says(&place.answers(&[other], &[]), 2, &["an answer to task choose", "write"]);
-    assert_says(&place.answers(&[], &[]), 1, &["answers to 0 of 3 documents"]);
+    assert_says(&answers(&place, &[other], &[]), 2, &["an answer to task choose", "write"]);
+    assert_says(&answers(&place, &[], &[]), 1, &["answers to 0 of 3 documents"]);
     let file = place.text("answers.jsonl");
     let output = place.zoo(&["score", "--answers", &file, "--suite", "choose"]);
     assert_says(&output, 2, &["choose", "generate_until", "zoo eval"]);
