@@ -26,17 +26,12 @@ impl<S: TensorSource> Cast<S> {
             return Err(WeightsError::NotNarrowable { dtype });
         }
         let cast = |info: &TensorInfo| TensorInfo {
-            dtype: if is_float(info.dtype) { dtype } else { info.dtype },
+            dtype: if info.dtype.is_integer() { info.dtype } else { dtype },
             ..info.clone()
         };
         let infos = inner.tensors().iter().map(cast).collect();
         Ok(Self { inner, infos })
     }
-}
-
-/// Whether values of this type are numbers of a weight rather than counts or flags.
-fn is_float(dtype: Dtype) -> bool {
-    dtype.block_size() > 1 || matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
 }
 
 impl<S: TensorSource> TensorSource for Cast<S> {

@@ -4,6 +4,7 @@
 //! Meta's shards or a folder of BigScience's under other names and with the rows of queries and keys in another order
 //! ([`Renamed`]). Nothing is computed before a tensor is asked for.
 
+mod bare_names;
 mod bloom_names;
 mod cast;
 mod error;
@@ -30,4 +31,4 @@ pub use open::{Opened, TokenizerSource, open};
 pub use renamed::Renamed;
 pub(crate) use tied::{about_other_head, has_other_head};
 pub use unread::refuse_unread;
-pub(crate) use unread::{advice_about, unread};
+pub(crate) use unread::{OF_INTEGERS, advice_about, of_integers, unread};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::bare_names::with_prefix;
 use super::bloom_names::with_bloom_names;
 use super::model::{MAX_SIDECAR, Stated};
 use super::tied::with_embedding;
@@ -120,7 +121,7 @@ fn open_hf(path: &Path, folder: &Path) -> Result<Opened, FormError> {
         Ok(ModelConfig::Bloom(config)) => config.tie_word_embeddings,
         _ => true,
     };
-    let tensors = with_bloom_names(tensors, is_tied)?;
+    let tensors = with_prefix(with_bloom_names(tensors, is_tied)?);
     Ok(Opened {
         path: path.to_owned(),
         tensors: with_embedding(tensors, path, || Some(hf::read(&config).ok()?.shape())),

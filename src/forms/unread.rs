@@ -3,7 +3,8 @@
 //! A bias that the configuration is silent about, a norm of queries, a layer too many: a network that leaves one of them
 //! out runs and gives plausible, wrong numbers. So everything that is neither a weight of the configuration's network nor a
 //! known buffer ([`is_buffer`]) is an error, by this one rule, wherever a model is opened to be run, rebuilt, written or
-//! verified. `transformers` itself only says it in a log.
+//! verified. `transformers` itself only says it in a log. Whole numbers are no weights either: they are the quants of a matrix
+//! whose scales were lost on the way.
 
 use std::collections::HashSet;
 
@@ -41,20 +42,35 @@ pub fn advice_about(name: &str, shape: &Shape) -> &'static str {
      be wrong"
 }
 
-/// Refuses a model with a tensor that nothing reads; `config` says in the error where its shape comes from.
+/// The first weight that is made of whole numbers.
+pub fn of_integers<'a>(tensors: &'a dyn TensorSource) -> Option<&'a TensorInfo> {
+    tensors.tensors().iter().find(|info| info.dtype.is_integer() && !is_buffer(info))
+}
+
+/// What to do about weights of whole numbers.
+pub const OF_INTEGERS: &str = "a tool quantised them and their scales are not here, so results would be wrong: fetch the model \
+                               in a float type, or as GGUF";
+
+/// Refuses a model with a tensor that nothing reads, or with weights of whole numbers; `config` says in the error where its
+/// shape comes from.
 ///
 /// # Errors
-/// A fault of kind `ShapeMismatch` that names the first of them.
+/// A fault of kind `ShapeMismatch` or `Unsupported` that names the first of them.
 pub fn refuse_unread(tensors: &dyn TensorSource, shape: &Shape, config: &str) -> Result<(), Box<Fault>> {
+    let file = || tensors.files().first().cloned().unwrap_or_else(|| "weights".into());
+    if let Some(info) = of_integers(tensors) {
+        let found = format!("whole numbers ({})", info.dtype);
+        return Err(Fault::new(&file(), FaultKind::Unsupported, "weights, such as F16", found)
+            .tensor(&info.name)
+            .advice(OF_INTEGERS));
+    }
     let unread = unread(tensors, shape);
     let Some(first) = unread.first() else { return Ok(()) };
-    let files = tensors.files();
-    let file = files.first().cloned().unwrap_or_else(|| "weights".into());
     let more = unread.len() - 1;
     let more = if more > 0 { format!(", and {more} more like it") } else { String::new() };
     let found = format!("a tensor of shape {:?} that no part of the network reads{more}", first.shape);
     let expected = format!("only tensors that {config} speaks of");
-    Err(Fault::new(&file, FaultKind::ShapeMismatch, expected, found)
+    Err(Fault::new(&file(), FaultKind::ShapeMismatch, expected, found)
         .tensor(&first.name)
         .advice(advice_about(&first.name, shape)))
 }
@@ -86,6 +102,17 @@ mod tests {
             let text = refuse_unread(&tiny().with(name, &[HIDDEN], vec![0.5; HIDDEN]), &shape, "config.json");
             let text = text.unwrap_err().to_string();
             assert!(text.contains(name) && text.contains("config.json") && text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn weights_of_whole_numbers_are_refused() {
+        for dtype in [Dtype::I8, Dtype::U8, Dtype::Bool, Dtype::I32] {
+            let name = "model.layers.1.mlp.up_proj.weight";
+            let bytes = vec![0; dtype.bytes_for(6 * HIDDEN).unwrap()];
+            let source = tiny().without(name).with_bytes(name, dtype, &[6, HIDDEN], bytes);
+            let text = refuse_unread(&source, &shape(), "config.json").unwrap_err().to_string();
+            assert!(text.contains(name) && text.contains(dtype.name()) && text.contains("scales"), "{text}");
         }
     }
 

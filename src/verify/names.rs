@@ -6,7 +6,7 @@ use super::finding::and_more;
 use super::{Check, Finding};
 use crate::base::fault::FaultKind;
 use crate::config::ModelConfig;
-use crate::forms::{advice_about, unread};
+use crate::forms::{OF_INTEGERS, advice_about, of_integers, unread};
 use crate::weights::{TensorInfo, TensorSource, is_buffer};
 
 /// Names shown of a list.
@@ -98,13 +98,12 @@ fn buffers(source: &dyn TensorSource) -> Option<Finding> {
 
 /// Types that no weights are of.
 fn types(source: &dyn TensorSource) -> Option<Finding> {
-    let wrong = |info: &&TensorInfo| !info.dtype.is_widenable() && !is_buffer(info);
-    let first = source.tensors().iter().find(wrong)?;
+    let first = of_integers(source)?;
     Some(
         Finding::failure(Check::Tensors, "unsupported", first.dtype.name())
             .at(format!("tensor {:?}", first.name))
             .expected("a type of weights, such as F16")
-            .advice("fetch the model in another form"),
+            .advice(OF_INTEGERS),
     )
 }
 

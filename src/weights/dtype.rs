@@ -145,6 +145,22 @@ impl Dtype {
         Err(WeightsError::WidenLength { dtype: self, elements, expected, found })
     }
 
+    /// Whether values are whole numbers: counts, flags, or the quants of a matrix whose scales are elsewhere.
+    pub const fn is_integer(self) -> bool {
+        matches!(
+            self,
+            Dtype::I64
+                | Dtype::I32
+                | Dtype::I16
+                | Dtype::I8
+                | Dtype::U64
+                | Dtype::U32
+                | Dtype::U16
+                | Dtype::U8
+                | Dtype::Bool
+        )
+    }
+
     /// Whether [`Dtype::widen`] accepts the type.
     pub const fn is_widenable(self) -> bool {
         !matches!(self, Dtype::I64 | Dtype::I32 | Dtype::U64 | Dtype::U32)

@@ -46,11 +46,6 @@ pub(super) fn plan(
             let advice = "write this model as safetensors, or remove the tensor if it is left over";
             return Err(Refusal::new(place(), "a tensor of a dense LLaMA", found, advice));
         };
-        if !info.dtype.is_widenable() {
-            let expected = "floating-point values";
-            let found = info.dtype.to_string();
-            return Err(Refusal::new(place(), expected, found, "convert the model with its own tools first"));
-        }
         let fits = |heads: usize| {
             has_heads(&info.shape, heads) && info.shape.first() == Some(&(heads * config.head_dim))
         };

@@ -136,6 +136,24 @@ fn a_tied_model_may_be_saved_as_its_output_matrix_alone() {
 }
 
 #[test]
+fn a_model_may_be_saved_without_its_head() {
+    let folder = with(|all| {
+        let bare = |name: String| name.trim_start_matches("model.").to_owned();
+        *all = std::mem::take(all).into_iter().map(|(name, t)| (bare(name), t)).collect();
+    });
+    let (passes, report) = verified(folder.path());
+    assert!(passes, "{report}");
+    let out = folder.path().join("out");
+    let (code, _, said) = run("convert", folder.path(), &["--out", out.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(tensors(&out.join("model.safetensors")), tensors(&tiny().path().join("model.safetensors")));
+    // Of a model with a head of its own that head is missing.
+    set_config(folder.path(), json!({"tie_word_embeddings": false}));
+    let (passes, report) = verified(folder.path());
+    assert!(!passes && report.contains("lm_head.weight"), "{report}");
+}
+
+#[test]
 fn of_a_tied_model_the_embedding_counts_whatever_the_output_matrix_is() {
     let folder = with(|all| {
         let other = all[EMBEDDING].1.iter().map(|x| 0.5 - x).collect();
