@@ -2,22 +2,14 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 use super::Global;
 
-/// No clock on notes that a person reads as they appear.
-struct NoTime;
-
-impl FormatTime for NoTime {
-    fn format_time(&self, _: &mut Writer<'_>) -> std::fmt::Result {
-        Ok(())
-    }
-}
-
-/// Warnings by default, more with `-v`, only errors with `--quiet`; `ZOO_LOG` has the last word.
+/// Warnings by default, more with `-v`, only errors with `--quiet`; `ZOO_LOG` has the last word (`debug`,
+/// `zoo::engine=trace,warn`).
 pub fn init(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -26,14 +18,11 @@ pub fn init(global: &Global) {
         (false, 2) => "zoo=debug,info",
         (false, _) => "zoo=trace,debug",
     };
-    let filter = EnvFilter::try_from_env("ZOO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let own = std::env::var("ZOO_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = own.unwrap_or_else(|| level.parse().expect("each of these is a filter"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    // No clock on notes that a person reads as they appear.
+    let notes = fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false).without_time();
     // A second call (tests) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .with_timer(NoTime)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(notes).try_init();
 }

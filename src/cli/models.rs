@@ -1,7 +1,7 @@
 //! Finding the model that a command line names: what `list`, `show`, `pull` and `eval` share.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -55,7 +55,9 @@ pub(crate) fn find_or_make<'r>(registry: &'r Registry, name: &str) -> anyhow::Re
 /// A remark on stderr, unless `--quiet`.
 pub(crate) fn note(global: &Global, text: &str) {
     if !global.quiet && !text.is_empty() {
-        eprintln!("{text}");
+        // A bar may stand in the line.
+        let clear = if io::stderr().is_terminal() { "\u{1b}[K" } else { "" };
+        eprintln!("{clear}{text}");
     }
 }
 

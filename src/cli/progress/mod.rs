@@ -1,8 +1,8 @@
 //! How far long work is, on stderr: a bar on a terminal, else a line now and then.
 
-mod bar;
 mod reporter;
 mod state;
+mod terminal;
 mod text;
 
 use std::io::IsTerminal;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use indicatif::HumanBytes;
-
 use super::state::State;
 use crate::base::progress::{Turn, Unit};
+use crate::report::numbers::{duration, short_bytes, spaced};
 
 /// Columns of a bar, at most and at least.
 const BAR: usize = 24;
@@ -13,7 +12,7 @@ const LEAST_BAR: usize = 6;
 /// Columns that a name keeps before anything else but the share is left out.
 const NAME: usize = 32;
 
-/// `model 1 of 2 tiny, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 4 min left, acc 0.31 so far`.
+/// `model 1 of 2 tiny, mmlu_anatomy: 34 % of 1.2 M tokens, 2300 tokens/s, 4 min left, acc 0.31 so far`.
 pub fn line(state: &State, now: Duration) -> String {
     let turn = |Turn { name, number, of }: &Turn| match *of {
         1 => name.clone(),
@@ -24,7 +23,7 @@ pub fn line(state: &State, now: Duration) -> String {
         _ => some_done(state).map(|done| amount(done, state.unit)),
     };
     let rate = state.per_second(now).map(|rate| amount(rate as u64, state.unit) + "/s");
-    let left = state.seconds_left(now).map(|seconds| time(seconds) + " left");
+    let left = state.seconds_left(now).map(|seconds| duration(seconds) + " left");
     let running = state.running.as_ref().map(|r| format!("{} {:.2} so far", r.metric, r.value));
     let numbers: Vec<String> = [done, rate, left, running].into_iter().flatten().collect();
     let place = place(state, turn).join(", ");
@@ -39,7 +38,7 @@ pub fn bar(state: &State, now: Duration, width: usize) -> String {
     };
     let name = place(state, turn).join(" ");
     let share = state.share().map(percent).or_else(|| some_done(state).map(|done| short(done, state.unit)));
-    let left = state.seconds_left(now).map(|seconds| time(seconds) + " left");
+    let left = state.seconds_left(now).map(|seconds| duration(seconds) + " left");
     let running = state.running.as_ref().map(|r| format!("{} {:.2}", r.metric, r.value));
     let rate = state.per_second(now).map(|rate| short(rate as u64, state.unit) + "/s");
     let mut numbers = share.unwrap_or_default();
@@ -96,7 +95,7 @@ fn percent(share: f64) -> String {
 
 fn amount(count: u64, unit: Unit) -> String {
     match unit {
-        Unit::Bytes | Unit::Transfer => HumanBytes(count).to_string(),
+        Unit::Bytes | Unit::Transfer => short_bytes(count),
         Unit::Tokens => count_of(count) + " tokens",
         Unit::Items => count_of(count),
     }
@@ -104,27 +103,17 @@ fn amount(count: u64, unit: Unit) -> String {
 
 fn short(count: u64, unit: Unit) -> String {
     match unit {
-        Unit::Bytes | Unit::Transfer => HumanBytes(count).to_string(),
+        Unit::Bytes | Unit::Transfer => short_bytes(count),
         Unit::Tokens | Unit::Items => count_of(count),
     }
 }
 
-/// `2,300`, and from a million on `1.2 M`.
+/// `2300`, `12 345`, and from a million on `1.2 M`.
 fn count_of(count: u64) -> String {
     match count as f64 {
         n if n >= 999_950_000.0 => format!("{:.1} G", n / 1e9),
         n if n >= 999_950.0 => format!("{:.1} M", n / 1e6),
-        _ => indicatif::HumanCount(count).to_string(),
-    }
-}
-
-/// Seconds as people say them.
-fn time(seconds: f64) -> String {
-    match seconds.round() {
-        s if s < 100.0 => format!("{s:.0} s"),
-        s if s < 100.0 * 60.0 => format!("{:.0} min", s / 60.0),
-        s if s < 48.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
-        s => format!("{:.1} days", s / 86_400.0),
+        _ => spaced(count),
     }
 }
 
@@ -151,21 +140,18 @@ mod tests {
 
     #[test]
     fn a_line_says_all() {
-        let expected = "model 1 of 2 smollm2-135m, mmlu_anatomy: 34 % of 1.2 M tokens, 2,300 tokens/s, 6 min left, acc \
+        let expected = "model 1 of 2 smollm2-135m, mmlu_anatomy: 34 % of 1.2 M tokens, 2300 tokens/s, 6 min left, acc \
                         0.31 so far";
         assert_eq!(line(&scoring(2), NOW), expected);
         let one = State { running: None, item: String::new(), ..scoring(1) };
-        assert_eq!(
-            line(&one, NOW),
-            "smollm2-135m, scoring: 34 % of 1.2 M tokens, 2,300 tokens/s, 6 min left"
-        );
+        assert_eq!(line(&one, NOW), "smollm2-135m, scoring: 34 % of 1.2 M tokens, 2300 tokens/s, 6 min left");
         let bytes = State {
             work: "model.safetensors".to_owned(),
             done: 3 << 30,
             unit: Unit::Bytes,
             ..State::default()
         };
-        assert_eq!(line(&bytes, Duration::from_secs(30)), "model.safetensors: 3.00 GiB, 102.40 MiB/s");
+        assert_eq!(line(&bytes, Duration::from_secs(30)), "model.safetensors: 3.2 GB, 107.4 MB/s");
         let reading = State { work: "reading smollm2-135m".to_owned(), ..scoring(2) };
         let reading = State { item: String::new(), running: None, total: None, done: 0, ..reading };
         assert_eq!(line(&reading, NOW), "reading smollm2-135m");
@@ -189,16 +175,14 @@ mod tests {
         }
         let at = |width| bar(&scoring(2), NOW, width);
         assert_eq!(at(59), "1/2 smollm2-135m mmlu_anatomy 34 %  6 min left  acc 0.31");
-        assert_eq!(at(79), "1/2 smollm2-135m mmlu_anatomy ━━━━───────── 34 %  6 min left  acc 0.31  2,300/s");
+        assert_eq!(at(79), "1/2 smollm2-135m mmlu_anatomy ━━━━────────── 34 %  6 min left  acc 0.31  2300/s");
         assert_eq!(at(24), "1/2 smollm2-135m m… 34 %");
     }
 
     #[test]
-    fn counts_and_times() {
+    fn counts_and_shares() {
         let counts = [7, 99_999, 999_949, 999_950, 1_250_000, 3_000_000_000].map(count_of);
-        assert_eq!(counts, ["7", "99,999", "999,949", "1.0 M", "1.2 M", "3.0 G"]);
-        let times = [0.2, 99.4, 99.6, 5990.0, 6100.0, 200_000.0].map(time);
-        assert_eq!(times, ["0 s", "99 s", "2 min", "100 min", "1.7 h", "2.3 days"]);
+        assert_eq!(counts, ["7", "99 999", "999 949", "1.0 M", "1.2 M", "3.0 G"]);
         assert_eq!(percent(0.9999), "99 %");
     }
 }
