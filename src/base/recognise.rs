@@ -80,7 +80,14 @@ pub fn stand_in_for_weights(bytes: &[u8]) -> Option<StandIn> {
     let start = bytes.get(..HEAD).unwrap_or(bytes);
     let is_text = |bytes: &[u8]| {
         let plain = |c: char| !c.is_control() || c.is_ascii_whitespace();
-        std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(plain))
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text.chars().all(plain),
+            // The head may end in the middle of a letter.
+            Err(cut) if cut.error_len().is_none() => {
+                String::from_utf8_lossy(&bytes[..cut.valid_up_to()]).chars().all(plain)
+            }
+            Err(_) => false,
+        }
     };
     if known.is_some() || start.len() < MARK || !is_text(start) {
         return known;
@@ -190,6 +197,9 @@ mod tests {
             let found = stand_in_for_weights(text.as_bytes()).unwrap().found;
             assert!(found.starts_with("a text, "), "{found}");
         }
+        // Letters of three bytes, the last of which the head cuts.
+        let page = "无权访问该文件，请先登录".repeat(20);
+        assert!(stand_in_for_weights(page.as_bytes()).unwrap().found.starts_with("a text, \"无权访问"));
         assert_eq!(stand_in_for_weights(b"\x08\0\0\0\0\0\0\0{}"), None);
         assert_eq!(stand_in_for_weights(b"GGUF\x03\0\0\0"), None);
         assert_eq!(stand_in_for_weights(b"GGUF"), None, "a file that was cut");
