@@ -4,15 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::build::{Given, PartState, built, nothing_to_build, part_states};
 use super::{Global, bar, models};
-use crate::config::{ModelConfig, hf};
-use crate::hub::{HubConfig, Outlook, cached_model, outlook, small_files};
+use crate::config::hf;
+use crate::hub::{HubConfig, HubError, Missing, Outlook, cached_model, outlook, small_files, stated_license};
 use crate::registry::{Card, Registry, ReleaseKind, Rule};
-use crate::run::{AbsentModel, Need};
+use crate::run::{AbsentModel, Need, stored_in_gguf};
 use crate::weights::{Dtype, is_gguf};
-
-/// Bytes for each parameter up to which a GGUF file counts as one of 4 and of 8 bits.
-const FOUR_BITS: f64 = 0.75;
-const EIGHT_BITS: f64 = 1.25;
 
 /// What is not here of the model that the registry or the hub calls `name`; `None` for one that is here.
 pub fn look(
@@ -67,14 +63,43 @@ fn of_card(
         model.tokenizer = Some(folder).filter(|folder| has_tokenizer(folder));
     }
     let missing = found.map(|outlook| outlook.missing);
+    if let Ok(Missing { license: Some(license), .. }) = &missing {
+        model.card.license.clone_from(license);
+    }
     if let Ok(missing) = &missing
         && let (true, Some(bytes), Some(config)) =
             (is_gguf(Path::new(&missing.name)), missing.bytes, &model.config)
     {
-        model.stored = gguf_type(bytes, config);
+        model.stored = stored_in_gguf(bytes, config);
     }
     model.needs.push(Need::of_model(&card.id, "weights", &card.license, missing));
     Ok(Some(model))
+}
+
+/// A card that was made of a repository's name, with what the repository's own small files tell: those that are here, else as
+/// the hub has them.
+///
+/// # Errors
+/// A hub that does not have the repository, or does not give it to this user.
+pub fn described(card: Card, config: &HubConfig, global: &Global) -> anyhow::Result<Card> {
+    let folder = match small_files(&card, config) {
+        Some(folder) => Some(folder),
+        None => match outlook(&card, config, &bar(global)) {
+            Ok(found) => found.small,
+            Err(error @ HubError::Offline { .. }) => {
+                models::note(global, &format!("what the hub has of it is not known: {error}"));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let Some(folder) = folder else { return Ok(card) };
+    let path = folder.join("config.json");
+    let network = path.is_file().then(|| hf::read(&path)).transpose();
+    if let Err(error) = &network {
+        models::note(global, &format!("its shape is not known: {error}"));
+    }
+    Ok(card.described(network.ok().flatten().as_ref(), stated_license(&folder)))
 }
 
 /// What is not here of the parts that a model is built of; it is then absent even if all of them are here.
@@ -115,29 +140,19 @@ fn of_parts(
 /// What the card tells.
 fn outline(card: &Card, registry: &Registry) -> anyhow::Result<AbsentModel> {
     let record = registry.architecture_of(card);
-    let is_wide = matches!(card.release.dtype.as_deref(), Some("fp32" | "f32" | "float32"));
     Ok(AbsentModel {
         asked: card.id.clone(),
         card: card.clone(),
         needs: Vec::new(),
         config: record.map(|record| record.config()).transpose()?,
         tokenizer: None,
-        stored: if is_wide { Dtype::F32 } else { Dtype::F16 },
+        stored: if card.release.is_f32() { Dtype::F32 } else { Dtype::F16 },
         is_built: false,
     })
 }
 
 fn has_tokenizer(folder: &Path) -> bool {
     ["tokenizer.json", "tokenizer.model"].iter().any(|name| folder.join(name).is_file())
-}
-
-/// The type of most weights of a GGUF file of so many bytes.
-fn gguf_type(bytes: u64, config: &ModelConfig) -> Dtype {
-    match bytes as f64 / config.parameters().max(1) as f64 {
-        each if each <= FOUR_BITS => Dtype::Q4_0,
-        each if each <= EIGHT_BITS => Dtype::Q8_0,
-        _ => Dtype::F16,
-    }
 }
 
 /// The paths of everything that a card's model is made of, fetched; what the user has to bring is said.
@@ -178,18 +193,4 @@ fn fetch(card: &Card, config: &HubConfig, global: &Global) -> anyhow::Result<Pat
         models::note(global, &format!("{} is here already", card.id));
     }
     Ok(crate::hub::fetch_model(card, config, &bar(global))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantised_files_are_told_by_their_size() {
-        let config = ModelConfig::from(crate::config::LlamaConfig::SMOLLM2_135M);
-        let parameters = config.parameters();
-        assert_eq!(gguf_type(98_362_432, &config), Dtype::Q4_0);
-        assert_eq!(gguf_type(parameters * 34 / 32, &config), Dtype::Q8_0);
-        assert_eq!(gguf_type(parameters * 2, &config), Dtype::F16);
-    }
 }

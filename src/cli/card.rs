@@ -1,6 +1,6 @@
 //! `zoo card`: writes a first card for a model, and checks cards before they go into a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -28,7 +28,8 @@ enum Verb {
 /// Write a first card for a model on the disk, from its configuration.
 ///
 /// What the files do not tell, prompt and recipe above all, can be added by hand. The licence is that of the folder's
-/// own README.md, if that states one.
+/// own README.md, if that states one. The tokenizer is named where its files or its tokens prove which of the registry's
+/// it is (zoo/tokenizers).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -78,13 +79,22 @@ fn write_new(new: &New, global: &Global) -> anyhow::Result<()> {
     }
     let registry = models::registry(global)?;
     let base = base.as_deref().map(|name| models::find(&registry, name)).transpose()?;
-    let opened = forms::open(model)?;
+    let place = hub::snapshot(model)?.unwrap_or_else(|| model.clone());
+    let opened = forms::open(&place)?;
     let config = opened.config()?;
-    let path = model.canonicalize().with_context(|| format!("cannot read {}", model.display()))?;
-    let license = hub::stated_license(&path);
-    let name = name_of(&path);
-    let draft = Draft { name: &name, path: &path, config: &config, base, license: license.as_deref() };
-    models::deliver(&draft.yaml()?, out.as_deref())
+    let path = place.canonicalize().with_context(|| format!("cannot read {}", place.display()))?;
+    let path = path.to_str().with_context(|| format!("{}: expected a path that is text", path.display()))?;
+    let tokenizer = match opened.tokenizer.read() {
+        Ok(tokenizer) => registry.tokenizer_like(&tokenizer, opened.tokenizer.folder()),
+        Err(error) => {
+            models::note(global, &format!("the card names no tokenizer: {error}"));
+            None
+        }
+    };
+    let license = hub::stated_license(Path::new(path));
+    let name = name_of(&place);
+    let draft = Draft { name: &name, path, config: &config, tokenizer, base, license: license.as_deref() };
+    models::deliver(&draft.yaml(&registry)?, out.as_deref())
 }
 
 fn check(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::defaults::Default as FlagDefault;
+use super::defaults::FlagDefault;
 use super::size::ByteSize;
 use crate::base::yaml;
 use crate::hub::{self, zoo_home};

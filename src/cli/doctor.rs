@@ -6,6 +6,9 @@ use crate::base::machine::{Memory, cpu_name, free_bytes};
 use crate::hub::{HubConfig, cached_model, zoo_home};
 use crate::registry::Registry;
 use crate::report::numbers::{short_bytes, short_count};
+use crate::report::table::NO_BOUND;
+use crate::report::terminal_width;
+use crate::report::words::beside;
 
 /// What the environment may say.
 const VARIABLES: [&str; 10] = [
@@ -20,6 +23,9 @@ const VARIABLES: [&str; 10] = [
     "RAYON_NUM_THREADS",
     "XDG_CACHE_HOME",
 ];
+
+/// Columns before what is said.
+const VALUE: usize = 16;
 
 /// Report what this machine can do.
 #[derive(Debug, clap::Args)]
@@ -41,7 +47,13 @@ pub fn run(_args: &Args, global: &Global) -> anyhow::Result<()> {
     facts.push(("LAPACK", words));
     facts.extend(cache(&models::registry(global)?));
     facts.extend(settings()?);
-    let text: String = facts.iter().map(|(name, value)| format!("{name:<14}  {value}\n")).collect();
+    let width = terminal_width();
+    // A line for each fact where programs look for one.
+    let line = |name: &str, value: &str| match width {
+        NO_BOUND => format!("{name:<VALUE$}{value}\n"),
+        width => beside(name, value, VALUE, width),
+    };
+    let text: String = facts.iter().map(|(name, value)| line(name, value)).collect();
     models::deliver(&text, None)?;
     lapack.map(|_| ()).map_err(|wrong| anyhow::anyhow!("LAPACK gives wrong numbers: {wrong}"))
 }

@@ -20,6 +20,7 @@ pub(crate) mod exit;
 mod extract_lora;
 mod family;
 mod filter;
+mod flags;
 mod forecast;
 mod format;
 mod list;

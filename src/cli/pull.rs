@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::exit::Usage;
+use super::flags::TaskFolders;
 use super::{Global, absent, bar, models};
 use crate::hub::{HubConfig, cached_dataset, fetch_dataset};
 use crate::registry::{Card, Registry};
@@ -24,23 +25,23 @@ Examples:
 The paths of what was fetched go to stdout. An interrupted transfer is resumed by the next call.
 HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are respected; ZOO_HOME is the cache folder.")]
 pub struct Args {
-    /// Registry ids or aliases, and names of suites, tasks or tags; model: or suite: before a name says which it is
+    /// Registry ids or aliases, org/name[@revision] of the hub, and names of suites, tasks or tags; model: or suite: before a
+    /// name says which it is
     #[arg(required = true, value_name = "NAME")]
     what: Vec<String>,
-    /// A folder of your own suites, read beside the built-in ones
-    #[arg(long, value_name = "DIR")]
-    include_path: Vec<PathBuf>,
+    #[command(flatten)]
+    tasks: TaskFolders,
 }
 
 /// What a name means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thing<'a> {
-    Model(&'a str),
-    Suite(&'a str),
+    Model(Box<Card>),
+    /// The name, and what its tasks need.
+    Suite(&'a str, Vec<HubData>),
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let (registry, index) = (models::registry(global)?, Index::load(&args.include_path)?);
+    let (registry, index) = (models::registry(global)?, Index::load(&args.tasks.include_path)?);
     // All names are understood before the first thing is fetched.
     let things = args.what.iter().map(|name| thing(name, &registry, &index));
     let things: Vec<Thing<'_>> = things.collect::<Result<_, _>>()?;
@@ -48,15 +49,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let mut failures = Vec::new();
     // One thing that fails does not keep the others back; data comes first.
-    let suites = things.iter().filter(|thing| matches!(thing, Thing::Suite(_)));
-    let models = things.iter().filter(|thing| matches!(thing, Thing::Model(_)));
-    for thing in suites.chain(models) {
+    let (suites, models): (Vec<Thing<'_>>, _) =
+        things.into_iter().partition(|thing| matches!(thing, Thing::Suite(..)));
+    for thing in suites.into_iter().chain(models) {
         let paths = match thing {
-            Thing::Suite(name) => suite(name, &index, &config, global)?,
-            Thing::Model(name) => {
-                let card = models::find_or_make(&registry, name)?;
-                vec![absent::fetch_all(&card, &registry, &config, global)]
-            }
+            Thing::Suite(name, needed) => fetch_data(name, &needed, &config, global),
+            Thing::Model(card) => vec![absent::fetch_all(&card, &registry, &config, global)],
         };
         for paths in paths {
             match paths {
@@ -75,17 +73,18 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 
 /// What the user means by a name: a model or a suite, and not both.
 fn thing<'a>(name: &'a str, registry: &Registry, index: &Index) -> anyhow::Result<Thing<'a>> {
-    if let Some(suite) = name.strip_prefix("suite:") {
-        return Ok(Thing::Suite(suite));
+    if let Some(name) = name.strip_prefix("suite:") {
+        return suite(name, index);
     }
-    if let Some(model) = name.strip_prefix("model:") {
-        return Ok(Thing::Model(model));
+    if let Some(name) = name.strip_prefix("model:") {
+        return model(name, registry);
     }
-    // A suite that cannot be read is one too: its error is said when it is fetched.
+    let is_model = registry.card(name).is_some() || Card::of_hub(name).is_some();
+    // A suite that cannot be read is one too, and its error is said.
     let is_suite = !matches!(index.choose(&[name.to_owned()]), Err(TaskError::UnknownSuite { .. }));
-    match (registry.card(name).is_some() || Card::of_hub(name).is_some(), is_suite) {
-        (true, false) => Ok(Thing::Model(name)),
-        (false, true) => Ok(Thing::Suite(name)),
+    match (is_model, is_suite) {
+        (true, false) => model(name, registry),
+        (false, true) => suite(name, index),
         (true, true) => {
             let advice = "say which: zoo pull model:";
             bail!(Usage(format!("{name} is a model and a suite; {advice}{name} or zoo pull suite:{name}")))
@@ -97,19 +96,27 @@ fn thing<'a>(name: &'a str, registry: &Registry, index: &Index) -> anyhow::Resul
     }
 }
 
-/// Fetches the data of every task of a suite, each data set by itself.
-fn suite(
-    name: &str,
-    index: &Index,
-    config: &HubConfig,
-    global: &Global,
-) -> anyhow::Result<Vec<anyhow::Result<Vec<PathBuf>>>> {
+fn model<'a>(name: &str, registry: &Registry) -> anyhow::Result<Thing<'a>> {
+    Ok(Thing::Model(Box::new(models::find_or_make(registry, name)?.into_owned())))
+}
+
+/// A suite, and what its tasks need.
+fn suite<'a>(name: &'a str, index: &Index) -> anyhow::Result<Thing<'a>> {
     let suites = index.choose(&[name.to_owned()]).map_err(|error| match error {
         unknown @ TaskError::UnknownSuite { .. } => Usage(unknown.to_string()).into(),
         other => anyhow::Error::from(other),
     })?;
     let tasks: Vec<_> = suites.iter().flat_map(|suite| suite.tasks()).collect();
-    let needed = hub_data(tasks.iter().map(AsRef::as_ref));
+    Ok(Thing::Suite(name, hub_data(tasks.iter().map(AsRef::as_ref))))
+}
+
+/// Fetches what the tasks of a suite need, each data set by itself.
+fn fetch_data(
+    name: &str,
+    needed: &[HubData],
+    config: &HubConfig,
+    global: &Global,
+) -> Vec<anyhow::Result<Vec<PathBuf>>> {
     if needed.is_empty() {
         models::note(global, &format!("{name} needs no data from a hub"));
     }
@@ -121,7 +128,7 @@ fn suite(
         }
         Ok(vec![fetch_dataset(&data.repo, &configs, config, &progress)?])
     };
-    Ok(needed.iter().map(fetch).collect())
+    needed.iter().map(fetch).collect()
 }
 
 #[cfg(test)]
@@ -131,11 +138,17 @@ mod tests {
     #[test]
     fn a_name_is_a_model_or_a_suite() {
         let (registry, index) = (Registry::load(None).unwrap(), Index::load(&[]).unwrap());
-        let of = |name| thing(name, &registry, &index).map_err(|error| error.to_string());
-        assert_eq!(of("vicuna-13b"), Ok(Thing::Model("vicuna-13b")));
-        assert_eq!(of("mmlu"), Ok(Thing::Suite("mmlu")));
-        assert_eq!(of("suite:mmlu"), Ok(Thing::Suite("mmlu")));
-        assert_eq!(of("model:mmlu"), Ok(Thing::Model("mmlu")));
+        let of = |name: &str| match thing(name, &registry, &index) {
+            Ok(Thing::Model(card)) => Ok(format!("model {}", card.id)),
+            Ok(Thing::Suite(name, needed)) => Ok(format!("suite {name}, {}", needed[0].repo)),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(of("vicuna-13b").unwrap(), "model vicuna-13b-v1.5");
+        assert_eq!(of("Org/Name@v2").unwrap(), "model org--name");
+        assert_eq!(of("mmlu").unwrap(), "suite mmlu, cais/mmlu");
+        assert_eq!(of("suite:mmlu").unwrap(), "suite mmlu, cais/mmlu");
+        // Before anything of other names is fetched.
+        assert!(of("model:mmlu").is_err() && of("suite:vicuna-13b").is_err());
         let neither = of("mmmlu-13b").unwrap_err();
         assert!(neither.contains("no suite is called so") && neither.contains("mmmlu-13b"), "{neither}");
     }

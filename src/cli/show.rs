@@ -4,12 +4,13 @@
 mod page;
 mod prompt;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::format::formats;
-use super::{Global, models};
+use super::{Global, absent, models};
 use crate::forms::{self, TokenizerSource};
 use crate::hub::{HubConfig, cached_model, cached_source};
 use crate::registry::{Card, Registry, Source};
@@ -24,9 +25,10 @@ use page::Page;
 Examples:
   zoo show vicuna-13b
   zoo show llama2-7b-chat --tokenizer ~/models/llama-2-7b-chat
-  zoo show smollm2 --format json")]
+  zoo show smollm2 --format json
+  zoo show org/name@v1.0")]
 pub struct Args {
-    /// A registry id or alias
+    /// A registry id or alias, or org/name[@revision] of the hub: the card that is made of what the repository says
     model: String,
     /// How to print
     #[arg(long, default_value = "text", value_parser = formats([
@@ -42,14 +44,18 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
-    let card = models::find(&registry, &args.model)?;
+    let config = HubConfig::from_env();
+    if let Err(error) = &config {
+        models::note(global, &format!("whether the model is here is not known: {error}"));
+    }
+    let config = config.ok();
+    let card = match (models::find_or_make(&registry, &args.model)?, &config) {
+        (Cow::Owned(made), Some(config)) => Cow::Owned(absent::described(made, config, global)?),
+        (card, _) => card,
+    };
+    let card = card.as_ref();
     let text = match args.format {
         Format::Text => {
-            let config = HubConfig::from_env();
-            if let Err(error) = &config {
-                models::note(global, &format!("whether the model is here is not known: {error}"));
-            }
-            let config = config.ok();
             let place = |source: &Source| {
                 let location = cached_source(card, source, config.as_ref()?)?;
                 Some(location.display().to_string())

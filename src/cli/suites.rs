@@ -3,18 +3,18 @@
 mod protocols;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::flags::Folders;
 use super::format::formats;
 use super::{Global, models};
-use crate::registry::{Card, Published, Registry};
 use crate::report::numbers::digits;
 use crate::report::table::{Cell, data, number, people, text};
 use crate::report::{Format, Table, terminal_width};
-use crate::tasks::{DataStore, DatasetRef, Index, KnownDataset, Suite, Task, known_dataset};
+use crate::tasks::data::hub_data;
+use crate::tasks::{DataStore, DatasetRef, Index, KnownDataset, Suite, Task, download_bytes, known_dataset};
 
 /// List the suites.
 #[derive(Debug, clap::Args)]
@@ -41,12 +41,8 @@ pub struct Args {
     /// List the protocols instead: whose rules suites can be asked and scored by, and what each changes
     #[arg(long, conflicts_with_all = ["filter", "all", "include_path", "data_dir"])]
     protocols: bool,
-    /// A folder of your own task files, read beside the built-in ones
-    #[arg(long, value_name = "DIR")]
-    include_path: Vec<PathBuf>,
-    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    folders: Folders,
 }
 
 /// One line of the list.
@@ -64,6 +60,8 @@ struct ListedSuite {
     dataset: String,
     /// Where the data is: `yes`, `no`, `built in`, or how many tasks of how many have it.
     local: String,
+    /// Bytes of all files of its data, where they are known.
+    fetch_bytes: Option<u64>,
     /// Of its data; `unknown` if that is a user's own.
     licenses: String,
     /// Of its questions, the same.
@@ -76,12 +74,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if args.protocols {
         return protocols::print(args.format);
     }
-    let index = Index::load(&args.include_path)?;
-    let data = DataStore::from_env(args.data_dir.as_deref());
+    let index = Index::load(&args.folders.tasks.include_path)?;
+    let data = DataStore::from_env(args.folders.data_dir.as_deref());
     let (mut lines, problems) = lines(&index, &data, args.all, args.filter.as_deref());
     let registry = models::registry(global)?;
     for line in &mut lines {
-        line.published = best_published(&registry, &line.suite);
+        let best = registry.best_published(&line.suite);
+        line.published = best.map(|(score, card)| (score.value, card.id.clone()));
     }
     for problem in index.problems().iter().map(ToString::to_string).chain(problems) {
         models::note(global, &problem);
@@ -178,9 +177,20 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
         metrics: each(|task| task.config.metrics().into_iter().map(|metric| metric.name).collect()),
         dataset: each(|task| task.config.dataset_path.iter().cloned().collect()),
         local: local(&tasks, data),
+        fetch_bytes: download_bytes(&hub_data(tasks.iter().map(AsRef::as_ref))),
         licenses: of_data(&|known| vec![known.license.replace(' ', "-")]),
         languages: of_data(&|known| known.languages.clone()),
         published: None,
+    }
+}
+
+/// What would be fetched, in MB, where that is known.
+fn to_fetch(line: &ListedSuite) -> Cell {
+    let cell = Cell::from(line.fetch_bytes);
+    match line.fetch_bytes {
+        Some(bytes) if line.local == "no" => cell.shown(format!("{:.1}", bytes as f64 / 1e6)),
+        Some(_) => cell.shown("0"),
+        None => cell.or_dash(),
     }
 }
 
@@ -190,19 +200,6 @@ fn short_licenses(words: &str) -> String {
         0 | 1 => words.to_owned(),
         several => format!("{several} licences"),
     }
-}
-
-/// Whether a score is of one answer to each question: the best of a hundred compares with nothing else.
-fn is_of_one_answer(score: &Published) -> bool {
-    score.metric.strip_prefix("pass@").is_none_or(|answers| answers == "1")
-}
-
-fn best_published(registry: &Registry, suite: &str) -> Option<(f64, String)> {
-    let of_card = |card: &Card| {
-        let scores = card.published.iter().filter(|score| score.suite == suite && is_of_one_answer(score));
-        scores.map(|score| score.value).max_by(f64::total_cmp).map(|value| (value, card.id.clone()))
-    };
-    registry.cards().iter().filter_map(of_card).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 /// Where the evaluated split of every task is.
@@ -242,6 +239,7 @@ fn table(lines: &[ListedSuite]) -> Table<&ListedSuite> {
         .column(text("metrics").spare(4), |line| few(&line.metrics))
         .column(text("dataset").titled("data").spare(6), |line| few(&line.dataset))
         .column(text("local").titled("here"), |line| &line.local)
+        .column(number("fetch_bytes").titled("MB").spare(3), to_fetch)
         .column(text("license").titled("licence").spare(1), |line| {
             Cell::from(&line.licenses).short(short_licenses(&line.licenses))
         })
@@ -266,10 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_score_is_of_one_answer() {
-        let registry = Registry::load(None).unwrap();
-        assert_eq!(best_published(&registry, "humaneval"), Some((0.299, "llama-2-70b".to_owned())));
-        assert_eq!(best_published(&registry, "no such suite"), None);
+    fn many_licences_are_counted() {
         assert_eq!((short_licenses("MIT"), short_licenses("MIT X")), ("MIT".into(), "2 licences".into()));
     }
 

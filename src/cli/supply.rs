@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::build::{Given, given_for};
 use super::exit::{Usage, run_error};
+use super::flags::{ModelFlags, TaskFolders};
 use super::{Global, absent, bar, models, source};
 use crate::base::shell::quoted;
 use crate::base::stop::Stop;
@@ -17,15 +18,9 @@ use crate::run::{AbsentModel, LocatedModel, RunError, World};
 /// Where models come from.
 pub struct Supply<'a> {
     /// All models of the command line.
-    pub models: &'a [String],
-    /// `--weights`.
-    pub weights: Option<&'a PathBuf>,
-    /// `--from`.
-    pub from: &'a [Given],
-    /// `--include-path`.
-    pub include_path: &'a [PathBuf],
-    /// `--offline`.
-    pub offline: bool,
+    pub models: &'a ModelFlags,
+    /// Where its task files are.
+    pub tasks: &'a TaskFolders,
     /// Whether the work is to end early.
     pub stop: &'a Stop,
     /// Flags of every verb.
@@ -63,15 +58,15 @@ impl Supply<'_> {
             return Ok(hub);
         }
         let mut hub = HubConfig::from_env()?;
-        hub.offline |= self.offline;
+        hub.offline |= self.models.offline;
         Ok(known.get_or_init(|| hub))
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.weights.is_some() && self.models.len() > 1 {
+        if self.models.weights.is_some() && self.models.models.len() > 1 {
             bail!(Usage("--weights goes with a single model".to_owned()));
         }
-        if !self.from.is_empty() {
+        if !self.models.from.is_empty() {
             self.refuse_unused_parts(&models::registry(self.global)?)?;
         }
         Ok(())
@@ -79,7 +74,7 @@ impl Supply<'_> {
 
     /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
     fn find(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<LocatedModel> {
-        source::find_with(name, self.global, |card, registry| match self.weights {
+        source::find_with(name, self.global, |card, registry| match &self.models.weights {
             Some(path) => Ok(path.clone()),
             None => source::locate(card, registry, &self.given(card, registry)?, self.hub(hub)?, self.global),
         })
@@ -87,7 +82,7 @@ impl Supply<'_> {
 
     /// What of `name` is not on this machine.
     fn look(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<Option<AbsentModel>> {
-        if self.weights.is_some() || source::existing_path(name)?.is_some() {
+        if self.models.weights.is_some() || source::existing_path(name)?.is_some() {
             return Ok(None);
         }
         absent::look(name, |card, registry| self.given(card, registry), self.hub(hub)?, self.global)
@@ -95,17 +90,19 @@ impl Supply<'_> {
 
     /// The parts that are meant for one of the models. A stray part is refused by name where it can only be meant for this one.
     fn given(&self, card: &Card, registry: &Registry) -> anyhow::Result<Vec<Given>> {
-        if self.models.len() > 1 { given_for(card, registry, self.from) } else { Ok(self.from.to_vec()) }
+        let ModelFlags { models, from, .. } = self.models;
+        if models.len() > 1 { given_for(card, registry, from) } else { Ok(from.clone()) }
     }
 
     /// Refuses a `--from` that is part of none of the models.
     fn refuse_unused_parts(&self, registry: &Registry) -> anyhow::Result<()> {
-        let cards: Vec<&Card> = self.models.iter().filter_map(|name| registry.find(name).ok()).collect();
+        let ModelFlags { models, from, .. } = self.models;
+        let cards: Vec<&Card> = models.iter().filter_map(|name| registry.find(name).ok()).collect();
         let used: Vec<Vec<Given>> =
-            cards.iter().map(|card| given_for(card, registry, self.from)).collect::<Result<_, _>>()?;
-        match self.from.iter().find(|given| !used.iter().any(|used| used.contains(given))) {
+            cards.iter().map(|card| given_for(card, registry, from)).collect::<Result<_, _>>()?;
+        match from.iter().find(|given| !used.iter().any(|used| used.contains(given))) {
             Some(Given { name, .. }) => {
-                let models = self.models.join(", ");
+                let models = models.join(", ");
                 bail!(Usage(format!("--from {name}=…: nothing that {models} is built from is called {name}")))
             }
             None => Ok(()),
@@ -116,6 +113,6 @@ impl Supply<'_> {
     fn flags(&self) -> String {
         let flag = |name: &str, path: &PathBuf| format!(" {name} {}", quoted(&path.display().to_string()));
         let zoo_dir = self.global.zoo_dir.iter().map(|path| flag("--zoo-dir", path));
-        zoo_dir.chain(self.include_path.iter().map(|path| flag("--include-path", path))).collect()
+        zoo_dir.chain(self.tasks.include_path.iter().map(|path| flag("--include-path", path))).collect()
     }
 }

@@ -237,6 +237,14 @@ impl Opened {
 }
 
 impl TokenizerSource {
+    /// The folder with its files; `None` for one that is in a GGUF file.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            TokenizerSource::Folder(folder) | TokenizerSource::Meta(folder) => Some(folder),
+            TokenizerSource::Gguf(_) => None,
+        }
+    }
+
     /// Reads it.
     ///
     /// # Errors

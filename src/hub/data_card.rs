@@ -153,25 +153,31 @@ fn patterns<'v>(folder: &str, value: &'v Value) -> Result<Vec<String>, Wrong<'v>
     several.iter().map(below).collect()
 }
 
-/// The licence, a word or a list of words. Nothing depends on it, so what cannot be read is none.
+/// The licence, a word or a list of words; that of the authors' own by its name. Nothing depends on it, so what cannot be
+/// read is none.
 fn license(matter: &str) -> Option<String> {
-    let (_, block) = top_level_block(matter, "license")?;
+    let words = words_of(matter, "license")?;
+    let words = if words == "other" { words_of(matter, "license_name").unwrap_or(words) } else { words };
+    Some(names::printable(&words, LICENSE)).filter(|text| !text.is_empty())
+}
+
+/// The word or the list of words of a key.
+fn words_of(matter: &str, key: &str) -> Option<String> {
+    let (_, block) = top_level_block(matter, key)?;
     let value: Value = yaml::parse(CARD_FILE, block).ok()?;
-    let words: Vec<&str> = match value.get("license")? {
-        Value::String(one) => vec![one],
-        Value::Sequence(several) => several.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    Some(names::printable(&words.join(", "), LICENSE)).filter(|text| !text.is_empty())
+    match value.get(key)? {
+        Value::String(one) => Some(one.clone()),
+        Value::Sequence(several) => {
+            Some(several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+        }
+        _ => None,
+    }
 }
 
 /// The licence that the card in the folder of a model or a data set states; `None` where there is no card or no licence.
 pub fn stated_license(folder: &Path) -> Option<String> {
     let bytes = yaml::read_bytes(&folder.join(CARD_FILE), MAX_CARD).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let (_, block) = top_level_block(front_matter(&text)?, "license")?;
-    let value: Value = serde_yaml::from_str(block).ok()?;
-    value.get("license")?.as_str().map(str::to_owned)
+    license(front_matter(&String::from_utf8_lossy(&bytes))?)
 }
 
 /// The text from the first line on to the line that ends the front matter.
@@ -240,6 +246,8 @@ mod tests {
         assert_eq!(stated_license(folder.path()), None);
         std::fs::write(folder.path().join(CARD_FILE), CARD).unwrap();
         assert_eq!(stated_license(folder.path()).as_deref(), Some("mit"));
+        std::fs::write(folder.path().join(CARD_FILE), "---\nlicense: [mit, other]\n---\n").unwrap();
+        assert_eq!(stated_license(folder.path()).as_deref(), Some("mit, other"));
         std::fs::write(folder.path().join(CARD_FILE), "# license: mit\n").unwrap();
         assert_eq!(stated_license(folder.path()), None);
     }
@@ -260,6 +268,8 @@ mod tests {
         assert_eq!(DatasetCard::parse("README.md", CARD).unwrap().license.as_deref(), Some("mit"));
         assert_eq!(license("license: [cc-by-4.0, other]").as_deref(), Some("cc-by-4.0, other"));
         assert_eq!(license("license:\n- mit\nconfigs: []").as_deref(), Some("mit"));
+        assert_eq!(license("license: other\nlicense_name: llama2").as_deref(), Some("llama2"));
+        assert_eq!(license("license: other").as_deref(), Some("other"));
         for none in ["license: {a: b}", "license: [", "language: en", "license: 7"] {
             assert_eq!(license(none), None, "{none}");
         }

@@ -30,7 +30,7 @@ pub enum HubError {
         source: std::io::Error,
     },
     /// Not cached, and the network must not be used.
-    #[error("{what} is not in the cache, and --offline or HF_HUB_OFFLINE forbids the network")]
+    #[error("{what} is not in the cache, and --offline, HF_HUB_OFFLINE or config.yaml forbids the network")]
     Offline { what: String },
     /// The other side was not reached, or the connection broke too often.
     #[error(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::cache::{self, Manifest};
+use super::data_card::{CARD_FILE, MAX_CARD, stated_license};
 use super::download::Filling;
 use super::http::Http;
 use super::listing::{RemoteFile, Repo, RepoKind};
@@ -45,7 +46,7 @@ pub fn fetch_model(card: &Card, config: &HubConfig, progress: &dyn Progress) -> 
             Source::Path(path) => on_disk(card, path),
             _ if config.offline => Err(HubError::Offline { what: format!("model {}", card.id) }),
             Source::Pip(pip) => pip::fetch(pip, config, progress),
-            Source::Hub(hub) => fetch_hub(hub, config, progress),
+            Source::Hub(hub) => fetch_hub(card, hub, config, progress),
         };
         match result {
             Ok(path) => {
@@ -82,9 +83,14 @@ fn hub_set(hub: &HubSource) -> String {
     hub.files.join(", ")
 }
 
-fn fetch_hub(hub: &HubSource, config: &HubConfig, progress: &dyn Progress) -> Result<PathBuf, HubError> {
+fn fetch_hub(
+    card: &Card,
+    hub: &HubSource,
+    config: &HubConfig,
+    progress: &dyn Progress,
+) -> Result<PathBuf, HubError> {
     let folder = hub_folder(hub, config);
-    listed(hub, config, progress, |filling, chosen| {
+    listed(card, hub, config, progress, |filling, chosen| {
         filling.fetch_set(&hub_set(hub), chosen)?;
         let paths: Vec<String> = chosen.iter().map(|file| file.path.clone()).collect();
         Ok(location(&folder, &paths))
@@ -118,7 +124,7 @@ pub fn outlook(card: &Card, config: &HubConfig, progress: &dyn Progress) -> Resu
                 missing.name.clone_from(&pip.member);
                 Ok(Outlook { missing, small: None })
             }
-            Source::Hub(hub) => outlook_of_hub(hub, config, progress),
+            Source::Hub(hub) => outlook_of_hub(card, hub, config, progress),
         };
         match result {
             Ok(outlook) => return Ok(outlook),
@@ -128,14 +134,21 @@ pub fn outlook(card: &Card, config: &HubConfig, progress: &dyn Progress) -> Resu
     Err(failed(card, failures))
 }
 
-fn outlook_of_hub(hub: &HubSource, config: &HubConfig, progress: &dyn Progress) -> Result<Outlook, HubError> {
-    listed(hub, config, progress, |filling, chosen| {
+fn outlook_of_hub(
+    card: &Card,
+    hub: &HubSource,
+    config: &HubConfig,
+    progress: &dyn Progress,
+) -> Result<Outlook, HubError> {
+    let folder = hub_folder(hub, config);
+    listed(card, hub, config, progress, |filling, chosen| {
         let mut missing = Missing::nothing(Source::Hub(hub.clone()).to_string());
+        missing.license = Some(&folder).filter(|_| card.is_made()).and_then(|folder| stated_license(folder));
         let mut small = None;
         for file in chosen {
             if file.size <= MAX_SMALL && select::is_small(&file.path) {
                 filling.fetch(file)?;
-                small = Some(hub_folder(hub, config));
+                small = Some(folder.clone());
             } else {
                 filling.count(file, &mut missing);
             }
@@ -158,8 +171,10 @@ pub fn small_files(card: &Card, config: &HubConfig) -> Option<PathBuf> {
     })
 }
 
-/// Does some work on the folder of a model, which this process alone fills, with the files that are the model.
+/// Does some work on the folder of a model, which this process alone fills, with the files that are the model. Where nobody
+/// wrote the model's card, its README is there, which has the licence.
 fn listed<T>(
+    card: &Card,
     hub: &HubSource,
     config: &HubConfig,
     progress: &dyn Progress,
@@ -185,6 +200,10 @@ fn listed<T>(
     manifest.commit = Some(commit.clone());
     let mut filling =
         Filling { http: &http, repo: &repo, commit: &commit, folder: &folder, manifest, progress };
+    let readme = files.iter().find(|file| file.path == CARD_FILE && file.size <= MAX_CARD);
+    if let Some(readme) = readme.filter(|_| card.is_made()) {
+        filling.fetch(readme)?;
+    }
     work(&mut filling, &chosen)
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::{ConfigError, ModelConfig, hf};
+use crate::config::{ConfigError, ModelConfig, RopeScaling, hf};
 
 /// Shape and constants of a network.
 #[serde_with::skip_serializing_none]
@@ -70,6 +70,60 @@ pub struct ArchitectureRecord {
 }
 
 impl ArchitectureRecord {
+    /// The record of a network with this configuration.
+    pub fn of_config(config: &ModelConfig) -> Self {
+        let shared = Self {
+            name: String::new(),
+            model_type: ModelType::Llama,
+            hidden_size: config.hidden_size() as u64,
+            intermediate_size: 0,
+            num_hidden_layers: config.num_hidden_layers() as u64,
+            num_attention_heads: 0,
+            num_key_value_heads: None,
+            head_dim: None,
+            vocab_size: config.vocab_size() as u64,
+            max_context: config.max_position_embeddings() as u64,
+            max_position_embeddings: None,
+            rms_norm_eps: None,
+            layer_norm_epsilon: None,
+            rope_theta: None,
+            rope_scaling: None,
+            tie_word_embeddings: false,
+            attention_bias: false,
+            mlp_bias: false,
+            parameters: Some(config.parameters()),
+            remote_code: false,
+            notes: Vec::new(),
+            doubts: Vec::new(),
+            src: None,
+        };
+        match config {
+            ModelConfig::Llama(config) => Self {
+                intermediate_size: config.intermediate_size as u64,
+                num_attention_heads: config.num_attention_heads as u64,
+                num_key_value_heads: Some(config.num_key_value_heads as u64),
+                head_dim: Some(config.head_dim as u64),
+                rms_norm_eps: Some(config.rms_norm_eps),
+                rope_theta: Some(config.rope_theta),
+                rope_scaling: scaling(config.rope_scaling),
+                tie_word_embeddings: config.tie_word_embeddings,
+                attention_bias: config.attention_bias,
+                mlp_bias: config.mlp_bias,
+                ..shared
+            },
+            ModelConfig::Bloom(config) => Self {
+                model_type: ModelType::Bloom,
+                intermediate_size: config.intermediate_size() as u64,
+                num_attention_heads: config.num_attention_heads as u64,
+                layer_norm_epsilon: Some(config.layer_norm_epsilon),
+                tie_word_embeddings: config.tie_word_embeddings,
+                attention_bias: true,
+                mlp_bias: true,
+                ..shared
+            },
+        }
+    }
+
     /// Number of key and value heads.
     pub fn kv_heads(&self) -> u64 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
@@ -152,6 +206,23 @@ pub enum RopeScalingKind {
     Yarn,
     /// LLaMA 3.1's ramp between kept and divided frequencies.
     Llama3,
+}
+
+fn scaling(scaling: RopeScaling) -> Option<RopeScalingRecord> {
+    let record = |kind, factor, original: Option<f64>| RopeScalingRecord {
+        kind,
+        factor,
+        original_max_position_embeddings: original.map(|tokens| tokens as u64),
+        finetuned: None,
+    };
+    match scaling {
+        RopeScaling::None => None,
+        RopeScaling::Linear { factor } => Some(record(RopeScalingKind::Linear, factor, None)),
+        RopeScaling::Dynamic { factor } => Some(record(RopeScalingKind::Dynamic, factor, None)),
+        RopeScaling::Llama3 { factor, original_max_position_embeddings: original, .. } => {
+            Some(record(RopeScalingKind::Llama3, factor, Some(original)))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,10 @@ use serde_yaml::Mapping;
 use super::checker::{is_repo, is_word};
 use super::recipe::Recipe;
 use super::{ArchitectureRecord, HubSource, Published, Reference, Release, ReleaseKind, Rule, Source};
+use crate::config::ModelConfig;
+
+/// The family of models of which only the repository's name is known.
+const HUB_FAMILY: &str = "hub";
 
 /// One model of the zoo.
 #[serde_with::skip_serializing_none]
@@ -99,11 +103,28 @@ impl Card {
         let id = repo.to_lowercase().replace('/', "--");
         let name = repo.rsplit('/').next().expect("a text has a last part");
         let yaml = format!(
-            "{{id: {id:?}, name: {name:?}, family: hub, license: {:?}, release: {{kind: full}}, \
+            "{{id: {id:?}, name: {name:?}, family: {HUB_FAMILY}, license: {:?}, release: {{kind: full}}, \
              sources: [{{hub: {{repo: {repo:?}, revision: {revision:?}}}}}]}}",
             format!("see the page of {repo} on the hub")
         );
         Some(serde_yaml::from_str(&yaml).expect("names of repositories are plain text"))
+    }
+
+    /// Whether it was made of a repository's name, and nobody wrote it.
+    pub fn is_made(&self) -> bool {
+        self.origin.file.is_empty() && self.family == HUB_FAMILY
+    }
+
+    /// The card with what the repository's own files tell: the network, and the licence.
+    pub fn described(self, config: Option<&ModelConfig>, license: Option<String>) -> Card {
+        let network = config.map(ArchitectureRecord::of_config);
+        Card {
+            parameters: self.parameters.or_else(|| network.as_ref()?.parameters),
+            context: self.context.or_else(|| network.as_ref().map(|network| network.max_context)),
+            architecture: self.architecture.or_else(|| Some(Reference::Inline(Box::new(network?)))),
+            license: license.unwrap_or(self.license),
+            ..self
+        }
     }
 
     /// All names by which it is found or thought of: its id, its other names, and its family.
@@ -223,6 +244,7 @@ pub struct CardOrigin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LlamaConfig;
 
     #[test]
     fn a_repository_of_the_hub_has_a_card() {
@@ -236,7 +258,12 @@ mod tests {
         assert_eq!(source("o/n@refs/pr/3"), wanted("o/n", "refs/pr/3"));
         let card = Card::of_hub("Org/My-Model").unwrap();
         assert_eq!((card.id.as_str(), card.name.as_str()), ("org--my-model", "My-Model"));
-        assert!(card.is_available() && card.to_bring().is_none());
+        assert!(card.is_available() && card.to_bring().is_none() && card.is_made());
+        let config = LlamaConfig::SMOLLM2_135M.into();
+        let told = card.clone().described(Some(&config), Some("mit".to_owned()));
+        assert_eq!((told.parameters, told.context), (Some(config.parameters()), Some(8192)));
+        assert_eq!(told.license, "mit");
+        assert!(card.described(None, None).license.contains("the page of Org/My-Model"));
         for text in ["llama", "./models/x", "a/b/c", "../x", "/etc", "o/n@", "o/..", "~/m", "o/n@../x"] {
             assert!(Card::of_hub(text).is_none(), "{text}");
         }

@@ -25,8 +25,25 @@ impl Registry {
         if !is_whole || tags.contains(&Tag::Gptq.as_str()) {
             return None;
         }
-        let is_wide = matches!(card.release.dtype.as_deref(), Some("fp32" | "f32" | "float32"));
-        Some(card.parameters? * if is_wide { 4 } else { 2 })
+        card.parameters?.checked_mul(if card.release.is_f32() { 4 } else { 2 })
+    }
+
+    /// The highest score that was published for a suite, and the model that has it. Of several answers to each question none
+    /// compares with one, and an error or a perplexity is no score.
+    pub fn best_published(&self, suite: &str) -> Option<(&Published, &Card)> {
+        let scores =
+            self.cards().iter().flat_map(|card| card.published.iter().map(move |score| (score, card)));
+        let comparable =
+            scores.filter(|(score, _)| score.suite == suite && score.is_of_one_answer_and_a_gain());
+        comparable.max_by(|(a, _), (b, _)| a.value.total_cmp(&b.value))
+    }
+}
+
+impl Published {
+    fn is_of_one_answer_and_a_gain(&self) -> bool {
+        const LOSSES: [&str; 5] = ["perplexity", "ppl", "bits_per_byte", "brier_score", "loss"];
+        self.metric.strip_prefix("pass@").is_none_or(|answers| answers == "1")
+            && !LOSSES.iter().any(|loss| self.metric.contains(loss))
     }
 }
 
@@ -72,5 +89,19 @@ mod tests {
         assert_eq!(best("chatllama"), None);
         // Others compare with few models, whatever their values.
         assert_eq!(best("vicuna-13b-v1.5-16k"), None);
+    }
+
+    #[test]
+    fn the_best_model_of_a_suite_gives_one_answer() {
+        let registry = Registry::load(None).unwrap();
+        let best =
+            |suite| registry.best_published(suite).map(|(score, card)| (score.value, card.id.as_str()));
+        assert_eq!(best("humaneval"), Some((0.299, "llama-2-70b")));
+        assert_eq!(best("no such suite"), None);
+        // The highest perplexity is not the best.
+        assert!(
+            registry.cards().iter().any(|card| card.published.iter().any(|s| s.suite == "perplexity_4k"))
+        );
+        assert_eq!(best("perplexity_4k"), None);
     }
 }

@@ -18,6 +18,7 @@ mod lookup;
 mod parts;
 mod published;
 pub mod recipe;
+mod recognise;
 mod records;
 mod reference;
 mod release;
@@ -38,4 +39,4 @@ pub use release::{
     FileDigest, Key, Lora, Release, ReleaseDigests, ReleaseKind, Rule, VocabularyChange, VocabularyRule,
 };
 pub use source::{HubSource, PipSource, Source};
-pub use tokenizer::{TokenizerKind, TokenizerRecord};
+pub use tokenizer::{TokenizerDifference, TokenizerKind, TokenizerRecord};

@@ -66,6 +66,13 @@ pub enum ReleaseKind {
     Unreleased,
 }
 
+impl Release {
+    /// Whether its weights are stated to have 32 bits.
+    pub fn is_f32(&self) -> bool {
+        matches!(self.dtype.as_deref(), Some("fp32" | "f32" | "float32"))
+    }
+}
+
 impl ReleaseKind {
     /// For sentences.
     pub(super) fn phrase(self) -> &'static str {

@@ -2,10 +2,14 @@
 //! from another before a model is loaded with the wrong one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::ReleaseDigests;
+use crate::base::digest::sha256_of_file;
+use crate::base::progress::Silent;
+use crate::tokenizer::Tokenizer;
 
 /// Sizes, special tokens and digests of a tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +75,54 @@ impl TokenizerRecord {
     pub fn rows(&self) -> u64 {
         self.embedding_rows.unwrap_or(self.vocab_size)
     }
+
+    /// In what a tokenizer is not what the record says: its size, its special tokens, the pieces that the record names.
+    pub fn differences(&self, tokenizer: &Tokenizer) -> Vec<TokenizerDifference> {
+        let mut differences = Vec::new();
+        let mut differ =
+            |what, expected, found| differences.push(TokenizerDifference { what, expected, found });
+        let tokens = tokenizer.vocab_size() as u64;
+        // Padded token lists, as GGUF files need them, have as many entries as the embedding has rows.
+        if tokens != self.vocab_size && tokens != self.rows() {
+            differ("size".to_owned(), format!("{} tokens", self.vocab_size), tokens.to_string());
+        }
+        let word = |id: Option<u32>| id.map_or("none".to_owned(), |id| id.to_string());
+        for (token, expected, found) in [
+            ("unk", self.unk, tokenizer.unk()),
+            ("bos", self.bos, tokenizer.bos()),
+            ("eos", self.eos, tokenizer.eos()),
+        ] {
+            if expected.is_some() && expected != found {
+                differ(token.to_owned(), format!("id {}", word(expected)), word(found));
+            }
+        }
+        for (text, id) in self.added.iter().chain(&self.landmarks) {
+            let found = tokenizer.token_text(*id);
+            if found.as_deref() != Some(text) {
+                let found = found.map_or("no token".to_owned(), |found| format!("{found:?}"));
+                differ(format!("id {id}"), format!("{text:?}"), found);
+            }
+        }
+        differences
+    }
+
+    /// Whether a file in this folder is one of the tokenizer's own, by its digest.
+    pub(super) fn has_file_in(&self, folder: &Path) -> bool {
+        let files = self.digests.iter().flat_map(|digests| &digests.files);
+        let mut own = files.filter_map(|(name, digest)| Some((folder.join(name), digest.sha256.as_ref()?)));
+        own.any(|(path, sha256)| sha256_of_file(&path, &Silent).is_ok_and(|found| found == *sha256))
+    }
+}
+
+/// Something in which a tokenizer is not what a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerDifference {
+    /// What: `size`, `bos`, `id 32000`.
+    pub what: String,
+    /// As the record has it.
+    pub expected: String,
+    /// As the tokenizer has it.
+    pub found: String,
 }
 
 /// Kinds of tokenizers.

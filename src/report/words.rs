@@ -37,9 +37,13 @@ const VALUE: usize = 24;
 
 /// `name  value`, with the further lines of a long value below its first one.
 pub fn fact(name: &str, value: &str, width: usize) -> String {
-    let wrapped = paragraph(value, VALUE, width.max(VALUE + 16));
-    let first = format!("  {name:<width$}", width = VALUE - 2);
-    format!("{first}{}", wrapped.get(VALUE..).unwrap_or("\n"))
+    beside(&format!("  {name}"), value, VALUE, width)
+}
+
+/// The same with the value from another column on.
+pub fn beside(name: &str, value: &str, column: usize, width: usize) -> String {
+    let wrapped = paragraph(value, column, width.max(column + 16));
+    format!("{name:<column$}{}", wrapped.get(column..).unwrap_or("\n"))
 }
 
 #[cfg(test)]

@@ -91,6 +91,19 @@ fn tensors(config: &ModelConfig, dtype: Dtype) -> Vec<TensorInfo> {
     config.shape().tensors().map(info).collect()
 }
 
+/// Bytes for each parameter up to which a GGUF file counts as one of 4 and of 8 bits.
+const FOUR_BITS: f64 = 0.75;
+const EIGHT_BITS: f64 = 1.25;
+
+/// The type of most weights of a GGUF file of so many bytes, or one of about that size.
+pub fn stored_in_gguf(bytes: u64, config: &ModelConfig) -> Dtype {
+    match bytes as f64 / config.parameters().max(1) as f64 {
+        each if each <= FOUR_BITS => Dtype::Q4_0,
+        each if each <= EIGHT_BITS => Dtype::Q8_0,
+        _ => Dtype::F16,
+    }
+}
+
 /// A form of the weights, and the memory that a run in it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormMemory {
@@ -172,6 +185,15 @@ mod tests {
         assert!(streamed.weights.abs_diff(ends + 2 * 634_000_000 + ends / 2) < 4 << 20, "{streamed:?}");
         assert!(half.total > half.weights && half.total < half.weights + 2 * GIB, "{half:?}");
         assert!(streamed.total < 3 * GIB, "{streamed:?}");
+    }
+
+    #[test]
+    fn quantised_files_are_told_by_their_size() {
+        let config = ModelConfig::from(LlamaConfig::SMOLLM2_135M);
+        let parameters = config.parameters();
+        assert_eq!(stored_in_gguf(98_362_432, &config), Dtype::Q4_0);
+        assert_eq!(stored_in_gguf(parameters * 34 / 32, &config), Dtype::Q8_0);
+        assert_eq!(stored_in_gguf(parameters * 2, &config), Dtype::F16);
     }
 
     #[test]

@@ -49,12 +49,12 @@ use settings::settings;
 use subjects::{open_all, open_present, refuse_overlong};
 use variants::Preparer;
 
-pub use absent::AbsentModel;
+pub use absent::{AbsentModel, stored_in_gguf};
 pub use again::score_run;
 pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
 pub use error::{RunError, Stopped};
-pub use forecast::{AskedForecast, Forecast, TaskForecast};
+pub use forecast::{AskedForecast, Forecast, TaskForecast, TimeForecast};
 pub use need::{Need, needs_table};
 pub use options::{Computing, Options, Places, Repeated};
 pub use plan::forecast;

@@ -5,6 +5,7 @@ use crate::report::Table;
 use crate::report::numbers::short_bytes;
 use crate::report::table::{Cell, number, text};
 use crate::tasks::data::HubData;
+use crate::tasks::{download_bytes, known_dataset};
 
 /// What something is that is not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +61,8 @@ impl Need {
             kind: NeedKind::Data,
             name: data.repo.clone(),
             what,
-            bytes: None,
-            licence: None,
+            bytes: download_bytes(std::slice::from_ref(data)),
+            licence: known_dataset(&data.repo).map(|known| known.license.clone()),
             from: format!("hub data set {}", data.repo),
             obstacle: None,
         }
@@ -71,13 +72,36 @@ impl Need {
     pub(super) fn with(self, found: Result<Missing, HubError>) -> Self {
         match found {
             Ok(Missing { bytes, license, from, .. }) => {
-                Self { bytes, licence: license.or(self.licence), from, ..self }
+                let licence = match (license, self.licence) {
+                    (Some(said), Some(known)) => Some(said_beside(said, &known, self.kind)),
+                    (said, known) => said.or(known),
+                };
+                Self { bytes, licence, from, ..self }
             }
             // Without a network there is nothing wrong with the thing itself.
             Err(HubError::Offline { .. }) => self,
             Err(error) => Self { obstacle: Some(error.to_string()), ..self },
         }
     }
+}
+
+impl Need {
+    /// `cais/mmlu (mit)`.
+    pub(super) fn with_licence(&self) -> String {
+        let licence = self.licence.as_ref().map_or_else(String::new, |licence| format!(" ({licence})"));
+        format!("{}{licence}", self.name)
+    }
+}
+
+/// The licence that the place itself names. Of data it is said where its authors state another one.
+fn said_beside(said: String, known: &str, kind: NeedKind) -> String {
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    };
+    if kind == NeedKind::Model || plain(&said) == plain(known) {
+        return said;
+    }
+    format!("{said} (its authors: {known})")
 }
 
 /// One line for each; what cannot be fetched says why.
@@ -148,6 +172,31 @@ mod tests {
         assert_eq!(Need::of_model("m", "weights", "MIT", offline).obstacle, None);
         let table = needs_table(&[refused]).text(100);
         assert!(table.contains("unknown") && table.contains("MIT"), "{table}");
+    }
+
+    #[test]
+    fn what_is_known_of_data_is_said_before_anyone_is_asked_and_the_hub_has_the_last_word() {
+        let of = |repo: &str, config: &str| {
+            let configs = vec![Some(config.to_owned())];
+            Need::of_data(&HubData { repo: repo.to_owned(), configs, tasks: Vec::new() })
+        };
+        let offline = || Err(HubError::Offline { what: "data".to_owned() });
+        let need = of("openai/gsm8k", "main").with(offline());
+        assert_eq!((need.bytes, need.licence.as_deref()), (Some(2_725_633), Some("MIT")));
+        let need = of("somebody/else", "main").with(offline());
+        assert_eq!((need.bytes, need.licence), (None, None));
+        let said = |license: Option<&str>| {
+            let license = license.map(str::to_owned);
+            let found = Missing { bytes: Some(7), license, ..Missing::default() };
+            let need = of("allenai/winogrande", "winogrande_xl").with(Ok(found));
+            (need.bytes, need.licence.unwrap())
+        };
+        assert_eq!(said(Some("cc-by-4.0")), (Some(7), "cc-by-4.0".to_owned()));
+        assert_eq!(said(None), (Some(7), "CC-BY-4.0".to_owned()));
+        assert_eq!(said(Some("apache-2.0")).1, "apache-2.0 (its authors: CC-BY-4.0)");
+        // The card of a model says what it is; another word of the hub is not beside it.
+        let found = Missing { license: Some("other".to_owned()), ..Missing::default() };
+        assert_eq!(Need::of_model("m", "weights", "MIT", Ok(found)).licence.as_deref(), Some("other"));
     }
 
     #[test]

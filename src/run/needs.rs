@@ -132,6 +132,15 @@ impl Needs {
         Err(RunError::room(format!("{}{more}", first.why)))
     }
 
+    /// In a line: what of the data is fetched to count its tokens.
+    pub fn said_of_data(&self, hub: &HubConfig) -> String {
+        let (data, _) = self.all.split_at(self.data.len());
+        let fetched: Vec<Need> = data.iter().filter(|need| need.obstacle.is_none()).cloned().collect();
+        let names: Vec<String> = fetched.iter().map(Need::with_licence).collect();
+        let (size, home) = (total(&fetched), hub.home.display());
+        format!("fetching data to count its tokens, {size} into {home}: {}", names.join(", "))
+    }
+
     /// Fetches the data. Gives the tasks whose data cannot be had, if these may be left out.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ fn small_data(
     if hub.offline || !is_small {
         return Ok(Err(format!("the data is not here ({})", pull_command(&[], &options.suite, world))));
     }
+    (world.say)(&needs.said_of_data(hub));
     Ok(match needs.fetch_data(skip, hub, world) {
         Ok(more) => Ok([left, more].concat()),
         Err(RunError::During { doing, source }) => Err(format!("{doing}: {source}")),

@@ -35,7 +35,7 @@ pub use chat::{Chat, ChatSegments};
 pub use data::{DataStore, DatasetRef};
 pub use error::TaskError;
 pub use index::Index;
-pub use known::{KnownDataset, known_dataset};
+pub use known::{KnownDataset, download_bytes, known_dataset};
 pub use prepare::{Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare};
 pub use request::TextRequest;
 pub use schema::{Generation, GroupMetric, MetricSpec, OutputType, TaskConfig};

@@ -8,7 +8,7 @@ use super::files::{FileSum, unreadable};
 use super::{Check, Finding};
 use crate::config::ConfigError;
 use crate::config::hf::read_map;
-use crate::registry::TokenizerRecord;
+use crate::registry::{TokenizerDifference, TokenizerRecord};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::TensorSource;
 
@@ -168,33 +168,13 @@ impl Vocabulary<'_> {
 
     /// Size, special tokens, landmarks and digests of the record.
     fn against(&self, record: &TokenizerRecord, tokenizer: &Tokenizer) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut differ = |what: String, expected: String, found: String| {
-            findings.push(
-                Finding::failure(Check::Vocabulary, "shape mismatch", found)
-                    .at(what)
-                    .expected(format!("{expected}, as tokenizer record {} says", record.name))
-                    .advice("this is another tokenizer: take the one that was released with these weights"),
-            );
+        let finding = |TokenizerDifference { what, expected, found }: TokenizerDifference| {
+            Finding::failure(Check::Vocabulary, "shape mismatch", found)
+                .at(format!("tokenizer: {what}"))
+                .expected(format!("{expected}, as tokenizer record {} says", record.name))
+                .advice("this is another tokenizer: take the one that was released with these weights")
         };
-        let tokens = tokenizer.vocab_size() as u64;
-        // Padded token lists, as GGUF files need them, have as many entries as the embedding has rows.
-        if tokens != record.vocab_size && tokens != record.rows() {
-            differ("tokenizer: size".into(), format!("{} tokens", record.vocab_size), format!("{tokens}"));
-        }
-        let of_record = [record.unk, record.bos, record.eos];
-        for ((token, found), expected) in special_ids(tokenizer).into_iter().zip(of_record) {
-            if expected.is_some() && expected != found {
-                differ(format!("tokenizer: {token}"), format!("id {}", id(expected)), id(found));
-            }
-        }
-        for (text, expected) in record.added.iter().chain(&record.landmarks) {
-            let found = tokenizer.token_text(*expected);
-            if found.as_deref() != Some(text) {
-                let found = found.map_or("no token".to_owned(), |found| format!("{found:?}"));
-                differ(format!("tokenizer: id {expected}"), format!("{text:?}"), found);
-            }
-        }
+        let mut findings: Vec<Finding> = record.differences(tokenizer).into_iter().map(finding).collect();
         let files = self.folder.into_iter().flat_map(|folder| {
             let digests = record.digests.iter().flat_map(|digests| &digests.files);
             digests.map(move |(name, digest)| (folder.join(name), digest))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::eval::at_least_one;
+use crate::cli::flags::{Threads, at_least_one};
 use crate::cli::format::formats;
 use crate::kernels::Precision;
 use crate::report::Format;
@@ -56,9 +56,8 @@ pub struct Args {
     /// How many single-token passes to time; 0 for none
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub decode: usize,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub threads: Threads,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
         (Format::Table, "Aligned columns"),

@@ -10,7 +10,6 @@ use anyhow::{Context, bail};
 
 pub use args::Args;
 
-use super::eval::set_threads;
 use super::exit::Usage;
 use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
@@ -27,7 +26,7 @@ use crate::report::{Format, terminal_width};
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // What is wrong with the other table is said before anything is measured.
     let other = args.vs.as_deref().map(read_other).transpose()?;
-    set_threads(args.threads)?;
+    args.threads.apply()?;
     let subject = subject(args, global)?;
     let progress = bar(global);
     let peaks = during(&progress, "measuring the machine", Some(MEASUREMENTS), Unit::Items, || {

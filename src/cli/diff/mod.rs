@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::builder::TypedValueParser;
-use regex::Regex;
 
 use super::exit::Usage;
 use super::format::{formats, one_of};
 use super::{Global, bar, models, source};
+use crate::base::glob::Glob;
 use crate::compare::spectrum::{AVAILABLE, SpectrumMethod, SpectrumOptions, without_lapack};
 use crate::compare::{Comparison, compare};
 use crate::report::{Format, terminal_width};
@@ -60,7 +60,7 @@ pub struct Args {
     /// Compute only norms and distances, no singular values; as fast as the files can be read
     #[arg(long, conflicts_with_all = ["spectrum", "rank", "method"])]
     fast: bool,
-    /// Only tensors whose name matches; * stands for any text
+    /// Only tensors whose name matches; * stands for any text, [0-3] for one character, {q,k} for a choice
     #[arg(long, value_name = "GLOB")]
     tensors: Option<String>,
     /// Write all singular values that were found to this CSV file
@@ -122,8 +122,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let refusal = without_lapack();
         bail!("{refusal}; or compare without singular values: --fast");
     }
-    let pattern = args.tensors.as_deref().map(glob).transpose()?;
-    let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(name));
+    let pattern = args.tensors.as_deref().map(Glob::new).transpose();
+    let pattern = pattern.map_err(|error| Usage(format!("--tensors: {error}")))?;
+    let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.fits(name));
     let (a, b) = (source::find(&args.a, global)?, source::find(&args.b, global)?);
     let spectrum = (!args.fast).then_some(SpectrumOptions { method: args.method, rank: args.rank });
     let (from, to) = (source::tensors(&a)?, source::tensors(&b)?);
@@ -179,13 +180,6 @@ fn check(found: &Comparison, args: &Args) -> anyhow::Result<()> {
         first(&found.only_in_a),
         first(&found.only_in_b)
     )
-}
-
-/// A pattern with `*` and `?` for whole names.
-fn glob(pattern: &str) -> anyhow::Result<Regex> {
-    let escaped = regex::escape(pattern).replace(r"\*", ".*").replace(r"\?", ".");
-    let made = Regex::new(&format!("^(?s:{escaped})$"));
-    made.map_err(|error| Usage(format!("--tensors {pattern}: {error}")).into())
 }
 
 #[cfg(test)]

@@ -9,13 +9,17 @@ use crate::compare::{
     Comparison, TensorChange, TensorGroup, TensorKind, all, by_kind, by_layer, by_layer_and_kind,
 };
 use crate::report::numbers::{digits, percent, short_count};
-use crate::report::table::{Cell, number, text};
+use crate::report::table::{Cell, NO_BOUND, number, text};
+use crate::report::words::paragraph;
 use crate::report::{Format, Table};
 use crate::weights::TensorInfo;
 
 /// All of it, as Markdown or on a terminal of `width` columns of text.
 pub(super) fn page(report: &Report<'_>, top: usize, format: Format, width: usize) -> String {
     let mut out = headline(report);
+    if format != Format::Md && width != NO_BOUND {
+        out = out.lines().map(|line| paragraph(line, 0, width)).collect();
+    }
     if report.found.is_identical() {
         return out;
     }
@@ -28,7 +32,8 @@ pub(super) fn page(report: &Report<'_>, top: usize, format: Format, width: usize
     let (title, table) = most_changed(report, top);
     add(title, format.draw(&table, width));
     let title = "Relative change by layer and kind (= is equal)".to_owned();
-    add(title, format.draw(&layers(report), width));
+    let parts = layers_in_parts(report, if format == Format::Md { NO_BOUND } else { width });
+    add(title, parts.iter().map(|part| format.draw(part, width)).collect::<Vec<_>>().join("\n"));
     if report.spectra {
         let groups = by_kind(&report.found.changes, report.rank);
         add("By kind".to_owned(), format.draw(&kinds(report, &groups), width));
@@ -177,8 +182,32 @@ fn effective(change: &TensorChange) -> Cell {
     Cell::from(words).or_dash()
 }
 
+/// The table of layers and kinds, cut into parts that are no wider than this; the last one has the column of all kinds.
+fn layers_in_parts(report: &Report<'_>, width: usize) -> Vec<Table<Option<Option<u32>>>> {
+    let present = by_kind(&report.found.changes, report.rank);
+    let kinds: Vec<TensorKind> =
+        TensorKind::ALL.into_iter().filter(|kind| present.contains_key(kind)).collect();
+    let fits = |part: &Table<_>| {
+        let text = part.text(NO_BOUND);
+        text.lines().all(|line| line.chars().count() <= width)
+    };
+    let mut parts = Vec::new();
+    let mut rest = kinds.as_slice();
+    loop {
+        let last = layers(report, rest, true);
+        if rest.is_empty() || fits(&last) {
+            parts.push(last);
+            return parts;
+        }
+        let most = (1..=rest.len()).rev().find(|&kinds| fits(&layers(report, &rest[..kinds], false)));
+        let (part, behind) = rest.split_at(most.unwrap_or(1));
+        parts.push(layers(report, part, false));
+        rest = behind;
+    }
+}
+
 /// Relative changes, one row to a layer and one column to a kind; `None` is the row of all layers.
-fn layers(report: &Report<'_>) -> Table<Option<Option<u32>>> {
+fn layers(report: &Report<'_>, kinds: &[TensorKind], with_all_kinds: bool) -> Table<Option<Option<u32>>> {
     let changes = &report.found.changes;
     let cells = by_layer_and_kind(changes, report.rank);
     let (layers, columns) = (by_layer(changes, report.rank), by_kind(changes, report.rank));
@@ -192,11 +221,14 @@ fn layers(report: &Report<'_>) -> Table<Option<Option<u32>>> {
             Some(None) => "none".to_owned(),
             None => "all".to_owned(),
         });
-    for kind in TensorKind::ALL.into_iter().filter(|kind| columns.contains_key(kind)) {
+    for &kind in kinds {
         table = table.column(number(kind.as_str()), |row| match row {
             Some(layer) => cells.get(&(layer, kind)).map(change),
             None => columns.get(&kind).map(change),
         });
+    }
+    if !with_all_kinds {
+        return table;
     }
     table.column(number("all"), |row| change(row.map_or(&whole, |layer| &layers[&layer])))
 }

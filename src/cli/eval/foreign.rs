@@ -166,7 +166,7 @@ mod tests {
                     --apply-chat-template --fewshot-as-multiturn --system-instruction s --include-path tasks";
         let (theirs, ours) = (parsed(theirs).unwrap(), parsed(ours).unwrap());
         assert_eq!(format!("{theirs:?}"), format!("{ours:?}"));
-        assert_eq!(theirs.limit, Some(Limit::Fraction(0.1)));
+        assert_eq!(theirs.asked.limit, Some(Limit::Fraction(0.1)));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use super::Args;
-use crate::cli::defaults::Default as FlagDefault;
+use crate::cli::build::Given;
+use crate::cli::defaults::FlagDefault;
+use crate::cli::flags::{ComputingFlags, Folders, ModelFlags, TaskFolders};
 use crate::kernels::Precision;
 use crate::records::RecordedOptions;
 use crate::run::{read_repeated, repeated_flags};
@@ -31,19 +33,22 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
         let path = Path::new(name);
         if path.exists() { whole(path) } else { Ok(name.clone()) }
     };
-    let part = |given: &crate::cli::build::Given| Ok(format!("{}={}", given.name, whole(&given.path)?));
+    let part = |given: &Given| Ok(format!("{}={}", given.name, whole(&given.path)?));
+    let ModelFlags { models, weights, from, .. } = &args.models;
+    let Folders { data_dir, tasks: TaskFolders { include_path } } = &args.asked.folders;
+    let ComputingFlags { max_length, batch_tokens, precision, matmul, .. } = &args.computing;
     let flags = Flags {
-        models: args.models.iter().map(model).collect::<anyhow::Result<_>>()?,
-        weights: args.weights.as_deref().map(whole).transpose()?,
-        from: args.from.iter().map(part).collect::<anyhow::Result<_>>()?,
-        data_dir: args.data_dir.as_deref().map(whole).transpose()?,
-        include_path: args.include_path.iter().map(|path| whole(path)).collect::<anyhow::Result<_>>()?,
+        models: models.iter().map(model).collect::<anyhow::Result<_>>()?,
+        weights: weights.as_deref().map(whole).transpose()?,
+        from: from.iter().map(part).collect::<anyhow::Result<_>>()?,
+        data_dir: data_dir.as_deref().map(whole).transpose()?,
+        include_path: include_path.iter().map(|path| whole(path)).collect::<anyhow::Result<_>>()?,
         allow_difference: args.allow_difference,
-        max_length: args.max_length,
-        batch_tokens: args.batch_tokens,
-        precision: args.precision,
+        max_length: *max_length,
+        batch_tokens: *batch_tokens,
+        precision: *precision,
         against: args.against,
-        matmul: args.matmul.clone(),
+        matmul: matmul.clone(),
         log_samples: args.log_samples,
         skip_missing_data: args.skip_missing_data,
     };

@@ -7,7 +7,8 @@ use crate::model::Residence;
 use crate::report::Table;
 use crate::report::numbers::{duration, short_bytes};
 use crate::report::table::{number, text};
-use crate::run::{AskedForecast, Forecast, TaskForecast, needs_table};
+use crate::report::words::paragraph;
+use crate::run::{AskedForecast, Forecast, TaskForecast, TimeForecast, needs_table};
 
 /// The page of one model.
 pub fn page(forecast: &Forecast, width: usize) -> String {
@@ -33,7 +34,7 @@ fn write_page(forecast: &Forecast, width: usize, out: &mut String) -> std::fmt::
         write!(out, "\nnot on this machine ({sum}):\n{}", needs_table(&forecast.needs).text(width))?;
         for need in &forecast.needs {
             if let Some(obstacle) = &need.obstacle {
-                writeln!(out, "{}: {obstacle}", need.name)?;
+                out.push_str(&paragraph(&format!("{}: {obstacle}", need.name), 0, width));
             }
         }
         writeln!(out)?;
@@ -50,7 +51,8 @@ fn write_page(forecast: &Forecast, width: usize, out: &mut String) -> std::fmt::
             if let Some(budget) = forecast.budget {
                 writeln!(out, "  {:<22} {:>14}", "may be used", amount(budget.into()))?;
             }
-            writeln!(out, "  tokens and time are not known: {why}\n")
+            out.push_str(&paragraph(&format!("tokens and time are not known: {why}"), 2, width));
+            writeln!(out)
         }
     }
 }
@@ -88,31 +90,41 @@ fn write_asked(
     }
     let layers = match asked.residence {
         Residence::Memory => "in memory",
-        Residence::Disk => "on the disk, read once for every forward pass",
+        Residence::Disk => "on the disk, read once a pass",
     };
     writeln!(out, "  {:<22} {layers}", "layers")?;
     if let Some(bytes) = asked.bytes_read() {
-        writeln!(out, "  {:<22} {:>14}  (in all passes)", "read from the disk", amount(bytes.into()))?;
+        writeln!(out, "  {:<22} {:>14}", "read in all passes", amount(bytes.into()))?;
     }
     if let Some(budget) = forecast.budget {
         let verdict = fits(needed.total(), forecast.budget);
         writeln!(out, "  {:<22} {:>14}  ({verdict})", "may be used", amount(budget.into()))?;
     }
     for time in &asked.times {
-        writeln!(
-            out,
-            "  {:<22} {:>14}  (a forecast from {:.1} GFLOP/s, {})",
-            format!("time in {}, about", time.precision),
-            duration(time.seconds),
-            time.known.speed.linear / 1e9,
-            time.known.source
-        )?;
+        let label = format!("time in {}, about", time.precision);
+        writeln!(out, "  {label:<22} {:>14}", duration(time.seconds))?;
     }
+    out.push_str(&paragraph(&speeds(&asked.times), 2, width));
     writeln!(out, "\n{}", table(&asked.tasks).text(width))?;
     for line in &asked.findings {
-        writeln!(out, "{line}")?;
+        out.push_str(&paragraph(line, 0, width));
     }
     Ok(())
+}
+
+/// What the times follow from, each source said once; nothing without times.
+fn speeds(times: &[TimeForecast]) -> String {
+    let mut sources: Vec<(&str, Vec<String>)> = Vec::new();
+    for TimeForecast { precision, known, .. } in times {
+        let speed = format!("{precision} {:.1}", known.speed.linear / 1e9);
+        match sources.iter_mut().find(|(source, _)| *source == known.source) {
+            Some((_, speeds)) => speeds.push(speed),
+            None => sources.push((&known.source, vec![speed])),
+        }
+    }
+    let said = |(source, speeds): (&str, Vec<String>)| format!("{} ({source})", speeds.join(", "));
+    let said: Vec<String> = sources.into_iter().map(said).collect();
+    if said.is_empty() { String::new() } else { format!("a forecast from GFLOP/s: {}", said.join("; ")) }
 }
 
 /// The tasks, each by itself; shares of the time add up to 1.
@@ -120,8 +132,8 @@ fn table(lines: &[TaskForecast]) -> Table<&TaskForecast> {
     Table::of(lines)
         .column(text("task").wraps(), |line| &line.task)
         .column(number("documents"), |line| line.documents)
-        .column(number("requests"), |line| line.requests)
-        .column(number("asked"), |line| line.tokens.asked)
+        .column(number("requests").spare(2), |line| line.requests)
+        .column(number("asked").spare(1), |line| line.tokens.asked)
         .column(number("distinct"), |line| line.tokens.distinct)
         .column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::eval::{Shown, parse_limit, print};
-use super::{Global, models};
+use super::Global;
+use super::eval::{Shown, print};
+use super::flags::AskedFlags;
 use crate::run::{Options, Places, WrittenAnswers, score_answers, score_run};
-use crate::tasks::Limit;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,13 @@ prompt_hash). Texts are cut at the task's stops; texts that were cut already sta
 /// Of a RUN, its samples are graded by the task files and data as they are now; log-probabilities are taken from the
 /// samples, so that neither weights nor tokenizer are needed. Prompts that have changed since are refused.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    mut_arg("num_fewshot", |arg| arg.requires("answers")),
+    mut_arg("limit", |arg| arg.requires("answers")),
+    mut_arg("system_instruction", |arg| arg.requires("answers")),
+    mut_arg("fewshot_seed", |arg| arg.requires("answers"))
+)]
 pub struct Args {
     /// The folder of a finished run
     #[arg(value_name = "RUN", required_unless_present = "answers", conflicts_with = "answers")]
@@ -33,39 +39,20 @@ pub struct Args {
     /// A file of written answers; may be given several times
     #[arg(long, value_name = "FILE", requires = "suite")]
     pub answers: Vec<PathBuf>,
-    /// Suites, groups or single tasks, separated by commas [default: those of the run]
-    #[arg(short, long, value_delimiter = ',', visible_alias = "tasks", value_name = "SUITE")]
-    pub suite: Vec<String>,
     /// Name of the model that wrote the answers [default: what the file says]
     #[arg(long, value_name = "NAME", requires = "answers")]
     pub model: Option<String>,
-    /// Few-shot examples that stood before each question [default: what the task file says]
-    #[arg(short = 'f', long, value_name = "N", requires = "answers")]
-    pub num_fewshot: Option<usize>,
-    /// Only the first N documents of each task, or a fraction below 1 of them
-    #[arg(short = 'L', long, value_name = "N", value_parser = parse_limit, requires = "answers")]
-    pub limit: Option<Limit>,
-    /// Text that went before every prompt
-    #[arg(long, value_name = "TEXT", requires = "answers")]
-    pub system_instruction: Option<String>,
-    /// Seed of the few-shot sampler
-    #[arg(long, default_value_t = 1234, value_name = "N", requires = "answers")]
-    pub fewshot_seed: u32,
+    #[command(flatten)]
+    pub asked: AskedFlags,
     /// Grade only the documents that have an answer, and report how many have none
     #[arg(long, requires = "answers")]
     pub skip_missing: bool,
     /// Only cut and filter the answers, for programs, which zoo does not run
-    #[arg(long, requires = "answers")]
+    #[arg(long, alias = "predict_only", requires = "answers")]
     pub predict_only: bool,
     /// Write the files of a run to this folder; a run that is already there is moved aside
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, alias = "output_path", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// A folder with task files of your own; may be given several times
-    #[arg(long, value_name = "DIR")]
-    pub include_path: Vec<PathBuf>,
     #[command(flatten)]
     pub shown: Shown,
 }
@@ -73,21 +60,8 @@ pub struct Args {
 impl Args {
     /// How the prompts were made that were answered, and where things are.
     fn options(&self, global: &Global) -> Options {
-        Options {
-            suite: self.suite.clone(),
-            num_fewshot: self.num_fewshot,
-            limit: self.limit,
-            fewshot_seed: self.fewshot_seed,
-            system_instruction: self.system_instruction.clone(),
-            places: Places {
-                out: self.out.clone(),
-                data_dir: self.data_dir.clone(),
-                include_path: self.include_path.clone(),
-                own_cards: models::own_folder(global),
-                ..Places::default()
-            },
-            ..Options::default()
-        }
+        let options = self.asked.options(global);
+        Options { places: Places { out: self.out.clone(), ..options.places }, ..options }
     }
 }
 
@@ -106,4 +80,40 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     };
     print(&finished, args.shown, global)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Score {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(line: &str) -> Result<Args, String> {
+        Ok(Score::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?.args)
+    }
+
+    #[test]
+    fn spellings_of_the_reference_harness_mean_the_same() {
+        let theirs = "score --answers a --tasks t --num_fewshot 3 --limit 10% --output_path out --system_instruction s \
+                      --include_path i --predict_only";
+        let ours = "score --answers a --suite t --num-fewshot 3 --limit 0.1 --out out --system-instruction s \
+                    --include-path i --predict-only";
+        assert_eq!(format!("{:?}", parsed(theirs).unwrap()), format!("{:?}", parsed(ours).unwrap()));
+    }
+
+    #[test]
+    fn how_prompts_were_made_is_known_of_a_run() {
+        for flag in ["--num-fewshot 3", "--limit 5", "--system-instruction s", "--fewshot-seed 1"] {
+            assert!(parsed(&format!("score run {flag}")).unwrap_err().contains("--answers"), "{flag}");
+            assert!(parsed(&format!("score --answers a --suite t {flag}")).is_ok(), "{flag}");
+        }
+        assert!(parsed("score --answers a").unwrap_err().contains("--suite"));
+        assert_eq!(parsed("score run").unwrap().asked.fewshot_seed, 1234);
+    }
 }

@@ -4,4 +4,5 @@ mod bench;
 mod formats;
 mod help;
 mod models;
+mod naming;
 mod widths;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::hub::{Files, Server};
 use crate::support::terminal;
 use crate::support::tiny::{command, stderr, stdout, write_tiny_model};
 
@@ -29,7 +30,7 @@ fn line<'a>(folder: &'a Path, words: &'a [&'a str]) -> impl Fn() -> Command + 'a
 }
 
 /// What is on stdout without a terminal, then what is on the screen of each width; `same` makes one of what differs from
-/// call to call. Nothing is wider than its screen but words that are longer, nothing is coloured, and stderr is silent.
+/// call to call. Nothing is coloured, and stderr is silent.
 fn walk(line: impl Fn() -> Command, same: impl Fn(&str) -> String) -> String {
     let output = line().arg("--quiet").output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""), "{}", stdout(&output));
@@ -48,6 +49,21 @@ fn walk(line: impl Fn() -> Command, same: impl Fn(&str) -> String) -> String {
         all += &format!("=== {columns} columns ===\n{screen}");
     }
     all
+}
+
+/// The same, of lines none of which is wider than its screen, but for words that are.
+fn walk_that_fits(line: impl Fn() -> Command, same: impl Fn(&str) -> String) -> String {
+    for columns in WIDTHS {
+        let mut command = line();
+        command.arg("--quiet");
+        let screen = terminal::run(command, columns).screen;
+        for line in screen.lines().filter(|line| line.chars().count() > usize::from(columns)) {
+            // The last word of what hangs behind a name, or the only one of its line.
+            let room = line.trim_start().rsplit("  ").next().unwrap();
+            assert!(!room.trim().contains(' '), "{columns} columns: {line}");
+        }
+    }
+    walk(line, same)
 }
 
 fn as_it_is(text: &str) -> String {
@@ -117,11 +133,21 @@ fn files() {
     };
     let verb = |words: &[&str]| walk(line(folder.path(), words), one_name);
     insta::assert_snapshot!("verify", verb(&["verify", "base"]));
-    insta::assert_snapshot!("diff", verb(&["diff", "base", "tuned", "--fast", "--top", "3"]));
+    let diff = verb(&["diff", "base", "tuned", "--fast", "--top", "3"]);
+    assert_fits(&diff);
+    insta::assert_snapshot!("diff", diff);
     insta::assert_snapshot!(
         "extract_lora",
         verb(&["extract-lora", "base", "tuned", "--rank", "2", "--out", "OUT"])
     );
+    let build = ["build", "--rule", "peft_lora", "--from", "base=base", "--from", "adapter=out-1"];
+    let build = [&build[..], &["--out", "built-OUT"]].concat();
+    // The last bits of an adapter are those of this machine's LAPACK.
+    let no_digest = |text: &str| -> String {
+        let line = |line: &str| line.split_once("_sha256 ").map_or(line, |(name, _)| name).to_owned() + "\n";
+        one_name(text).lines().map(line).collect()
+    };
+    insta::assert_snapshot!("build", walk(line(folder.path(), &build), no_digest));
     insta::assert_snapshot!(
         "convert",
         verb(&["convert", "base", "--to", "gguf", "--dtype", "f16", "--out", "OUT.gguf"])
@@ -146,14 +172,60 @@ fn a_run_and_its_grading() {
     assert_eq!(scored, all, "the same table");
 }
 
+/// Times are those of this machine, and waves, which are cut by time: what is said of them, not how much.
+#[test]
+fn a_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_model(&folder.path().join("tiny"));
+    let home = folder.path().join("home");
+    let plan = ["plan", "tiny", "--suite", "basics", "--limit", "4", "--memory", "1GiB"];
+    let own = line(folder.path(), &plan);
+    let line = || {
+        let mut command = own();
+        command.env("ZOO_HOME", &home);
+        command
+    };
+    let labels = |text: &str| -> String {
+        let (amounts, rest) = text.split_once("  a forecast from GFLOP/s: ").expect("times have a reason");
+        let (reason, tasks) = rest.split_once("\n\n").expect("tasks come last");
+        assert!(reason.contains("exact ") && reason.contains("measured just now"), "{reason}");
+        let name = |line: &str| line.trim_start().split("  ").next().unwrap().trim_end().to_owned() + "\n";
+        // A share of the time ends the line of a task.
+        let task =
+            |line: &str| line.rsplit_once("   ").map_or(line, |(line, _)| line).trim_end().to_owned() + "\n";
+        amounts.lines().map(name).chain(["\n".to_owned()]).chain(tasks.lines().map(task)).collect()
+    };
+    insta::assert_snapshot!("plan", walk_that_fits(line, labels));
+}
+
+/// The places of what was fetched, whole in any width: they are copied.
+#[test]
+fn a_pull() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("zoo")).unwrap();
+    let card = "id: own\nname: Own\nfamily: own\nlicense: MIT\nrelease: {kind: full}\nsources: [{hub: {repo: o/n}}]\n";
+    fs::write(home.path().join("zoo/own.yaml"), card).unwrap();
+    let files = Files::model("o/n", &[("config.json", b"{}"), ("model.safetensors", b"weights")]);
+    let server = Server::start(move |request| files.answer(request));
+    let own = line(home.path(), &["pull", "own"]);
+    let line = || {
+        let mut command = own();
+        command.env("ZOO_HOME", home.path()).env("HF_ENDPOINT", &server.url).env("HF_HUB_OFFLINE", "0");
+        command
+    };
+    let place = home.path().display().to_string();
+    insta::assert_snapshot!("pull", walk(line, |text| text.replace(&place, "HOME")));
+}
+
 /// Digits are those of this machine: what is said, not how much.
 #[test]
 fn this_machine() {
     let words = |text: &str| -> String {
-        let heads = text.lines().map(|line| line.split("  ").next().unwrap_or_default().to_owned() + "\n");
-        heads.collect()
+        // What hangs below a name is more of the same.
+        let heads = text.lines().map(|line| line.split("  ").next().unwrap_or_default());
+        heads.filter(|head| !head.is_empty()).map(|head| format!("{head}\n")).collect()
     };
-    insta::assert_snapshot!("doctor", walk(line(Path::new("."), &["doctor"]), words));
+    insta::assert_snapshot!("doctor", walk_that_fits(line(Path::new("."), &["doctor"]), words));
     let titles = |text: &str| -> String {
         text.lines()
             .filter(|line| line.contains("what "))

@@ -1,0 +1,106 @@
+//! Which questions there are, whoever answers them, and where their files lie.
+
+use std::path::PathBuf;
+
+use crate::cli::{Global, models};
+use crate::run::{Options, Places};
+use crate::tasks::Limit;
+
+/// Which questions there are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AskedFlags {
+    /// Suites, groups or single tasks (zoo suites), separated by commas
+    #[arg(short, long, value_delimiter = ',', visible_alias = "tasks", value_name = "SUITE")]
+    pub suite: Vec<String>,
+    /// Few-shot examples before each question [default: what the task file says]
+    #[arg(short = 'f', long, alias = "num_fewshot", value_name = "N")]
+    pub num_fewshot: Option<usize>,
+    /// Only the first N documents of each task, or a part of them: 0.1, 10%
+    #[arg(short = 'L', long, value_name = "N", value_parser = parse_limit)]
+    pub limit: Option<Limit>,
+    /// Text to put before every prompt; with a chat template, the system message
+    #[arg(long, alias = "system_instruction", value_name = "TEXT")]
+    pub system_instruction: Option<String>,
+    /// Seed of the few-shot sampler
+    #[arg(long, alias = "fewshot_seed", default_value_t = 1234, value_name = "N")]
+    pub fewshot_seed: u32,
+    #[command(flatten)]
+    pub folders: Folders,
+}
+
+/// Where task files and data sets are.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Folders {
+    /// A folder of data sets in the hub's layout, read in place [default: $ZOO_HOME, see zoo pull]
+    #[arg(long, alias = "data_dir", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub tasks: TaskFolders,
+}
+
+/// Where task files are.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TaskFolders {
+    /// A folder with task files of your own; may be given several times
+    #[arg(long, alias = "include_path", value_name = "DIR")]
+    pub include_path: Vec<PathBuf>,
+}
+
+impl AskedFlags {
+    /// The options of a run that asks this.
+    pub fn options(&self, global: &Global) -> Options {
+        Options {
+            suite: self.suite.clone(),
+            num_fewshot: self.num_fewshot,
+            limit: self.limit,
+            system_instruction: self.system_instruction.clone(),
+            fewshot_seed: self.fewshot_seed,
+            places: Places {
+                data_dir: self.folders.data_dir.clone(),
+                include_path: self.folders.tasks.include_path.clone(),
+                own_cards: models::own_folder(global),
+                ..Places::default()
+            },
+            ..Options::default()
+        }
+    }
+}
+
+/// Reads `100`, `0.1` or `10%`.
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    let expected = "expected a whole number of documents (100), or a part of them below 1 (0.1, 10%)";
+    let (number, is_percentage) = text.strip_suffix('%').map_or((text, false), |number| (number, true));
+    match (number.trim().parse::<f64>(), is_percentage) {
+        (Ok(per_cent), true) if per_cent > 0.0 && per_cent < 100.0 => Ok(Limit::Fraction(per_cent / 100.0)),
+        (Ok(fraction), false) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),
+        // Programs write whole numbers as 100.0.
+        (Ok(count), false) if count >= 1.0 && count.fract() == 0.0 && count <= MOST_DOCUMENTS => {
+            Ok(Limit::Count(count as usize))
+        }
+        _ => Err(expected.to_owned()),
+    }
+}
+
+/// Up to here every whole number is an `f64`.
+const MOST_DOCUMENTS: f64 = (1_u64 << 53) as f64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_or_a_part() {
+        for (text, limit) in [
+            ("100", Limit::Count(100)),
+            ("100.0", Limit::Count(100)),
+            ("1", Limit::Count(1)),
+            ("0.1", Limit::Fraction(0.1)),
+            ("7%", Limit::Fraction(0.07)),
+        ] {
+            assert_eq!(parse_limit(text), Ok(limit), "{text}");
+        }
+        for text in ["0", "-1", "1.5", "0%", "100%", "150%", "ten", "", "%", "inf", "NaN", "1e300"] {
+            assert!(parse_limit(text).unwrap_err().contains("10%"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Flags that several verbs have, each said once: groups that clap flattens into the flags of a verb, and the readers of
+//! their values. A verb says by `mut_arg` which of them it requires.
+
+mod asked;
+mod computing;
+mod models;
+mod variants;
+
+pub use asked::{AskedFlags, Folders, TaskFolders};
+pub use computing::{ComputingFlags, Threads, at_least_one, precisions};
+pub use models::ModelFlags;
+pub use variants::VariantFlags;
