@@ -287,6 +287,10 @@ fn a_plan_needs_no_weights() {
         assert!(out.contains(&format!("time in {precision}, about")), "{out}");
     }
     assert!(fetched(&server).iter().all(|file| !file.ends_with(".safetensors")), "{:?}", fetched(&server));
+    // Said in a line before the first file of it comes.
+    let line = err.find("fetching data to count its tokens, ").expect(&err);
+    assert!(err[line..].lines().next().unwrap().ends_with(": org/rows (cc-by-4.0)"), "{err}");
+    assert!(line < err.find("fetching test.jsonl").unwrap(), "{err}");
     // The same numbers as with the weights, line by line, and for programs.
     let json = |args: &[&str]| -> Vec<(String, serde_json::Value)> {
         let output = place.zoo(&server.url, args);
