@@ -43,7 +43,7 @@ pub fn advice_about(name: &str, shape: &Shape) -> &'static str {
 }
 
 /// The first weight that is made of whole numbers.
-pub fn of_integers<'a>(tensors: &'a dyn TensorSource) -> Option<&'a TensorInfo> {
+pub fn of_integers(tensors: &dyn TensorSource) -> Option<&TensorInfo> {
     tensors.tensors().iter().find(|info| info.dtype.is_integer() && !is_buffer(info))
 }
 

@@ -17,7 +17,7 @@ use super::role::{Role, role};
 use super::targets::is_or_ends;
 use crate::base::fault::Refusal;
 use crate::base::recognise::dangling_fault;
-use crate::forms::{FormError, Sidecar, SidecarContent};
+use crate::forms::{FormError, OF_INTEGERS, Sidecar, SidecarContent, of_integers};
 use crate::rebuild::delta::{EMBEDDING, OUTPUT};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{self, TensorInfo, TensorSource, WeightsError};
@@ -106,6 +106,11 @@ impl Adapter {
         let notes = config.notes.clone();
         let tensors = weights::open(&file)?;
         weights::refuse_placeholders(tensors.as_ref(), &file)?;
+        if let Some(info) = of_integers(tensors.as_ref()) {
+            let place = format!("{}: {}", file.display(), info.name);
+            let found = format!("whole numbers ({})", info.dtype);
+            return Err(Refusal::new(place, "weights, such as F32", found, OF_INTEGERS).into());
+        }
         if let Some(weights::Wrapped { found, advice }) = weights::wrapper(tensors.as_ref(), true) {
             let place = file.display().to_string();
             return Err(Refusal::new(place, "an adapter's names, as PEFT writes them", found, advice).into());
@@ -314,13 +319,14 @@ impl Adapter {
             let found = format!("{count} that are NaN or infinite");
             return Err(Refusal::new(place, "finite values", found, advice).into());
         }
-        for pair in self.pairs.values() {
-            if tensors.tensor(&pair.b)?.to_f32()?.iter().any(|x| *x != 0.0) {
+        for (module, pair) in &self.pairs {
+            let is_scaled = self.config.scale_of(module) != 0.0;
+            if is_scaled && tensors.tensor(&pair.b)?.to_f32()?.iter().any(|x| *x != 0.0) {
                 return Ok(());
             }
         }
         self.notes.push(format!(
-            "{}: all lora_B are zero: an adapter that was not trained; merging it changes no projection",
+            "{}: all lora_B are zero, or lora_alpha is: an adapter that was not trained; merging it changes no projection",
             file.display()
         ));
         Ok(())

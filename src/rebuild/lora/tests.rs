@@ -337,6 +337,18 @@ fn incomplete_and_foreign_adapters_are_refused() {
 }
 
 #[test]
+fn matrices_of_whole_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    draft().write(folder.path());
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    let quants = StView::new(StDtype::I8, vec![2, HIDDEN], &[1; 2 * HIDDEN]).unwrap();
+    let file = safetensors::serialize([(name, quants)], None).unwrap();
+    fs::write(folder.path().join("adapter_model.safetensors"), file).unwrap();
+    let text = Adapter::open(folder.path()).err().unwrap().to_string();
+    assert!(text.contains(name) && text.contains("I8") && text.contains("scales"), "{text}");
+}
+
+#[test]
 fn saved_modules_must_fit() {
     let uneven = |mut draft: Draft, name: &str, rows: usize, columns: usize| {
         draft.put(&format!("base_model.model.{name}"), &[rows, columns], vec![0.0; rows * columns]);
@@ -371,6 +383,8 @@ fn layers_can_be_left_out_on_purpose_and_notes_are_given() {
     }
     let notes = merged(&zero, Rule::PeftLora).unwrap().1.join("");
     assert!(notes.contains("all lora_B are zero"), "{notes}");
+    let notes = merged(&draft().set("lora_alpha", json!(0)), Rule::PeftLora).unwrap().1.join("");
+    assert!(notes.contains("or lora_alpha is"), "{notes}");
     let unlisted = draft().saving(ROWS, 0.5).set("modules_to_save", json!(null));
     let notes = merged(&unlisted, Rule::PeftLora).unwrap().1.join("");
     assert!(notes.contains("it replaces the base's"), "{notes}");
