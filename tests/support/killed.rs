@@ -50,7 +50,7 @@ pub fn kill_and_restart(folder: &Path, kills: usize, writing: impl Fn(&Path) -> 
     };
     finish(&folder.join("whole"));
     let expected = content(&folder.join("whole"));
-    let tensors = zoo::weights::open(&folder.join("whole")).unwrap().tensors().len();
+    let tensors = zoo::weights::open(folder.join("whole")).unwrap().tensors().len();
     let (mut resumed, mut seed) = (0, u64::from(std::process::id()));
     eprintln!("the whole work has {tensors} tensors; seed {seed}");
     for number in 0..kills {

@@ -126,12 +126,23 @@ fn about(StandIn { found, advice, .. }: StandIn, expected: &str) -> String {
     format!("expected {expected}, found {found}; {advice}")
 }
 
-/// The content of a file, which its ending says is packed or not.
+/// How packed files begin that are unpacked here, and those that are not.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const OTHER_PACKED: [(&[u8], &str); 3] =
+    [(b"BZh", "bzip2"), (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"), (b"PK\x03\x04", "zip")];
+
+/// The content of a file. Its first bytes say whether it is packed, whatever its name is, as in `datasets`.
 fn unpack(name: &str, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let reader: Box<dyn Read> = if name.ends_with(".gz") {
+    if let Some((_, how)) = OTHER_PACKED.iter().find(|(mark, _)| bytes.starts_with(mark)) {
+        return Err(std::io::Error::other(format!("it is packed by {how}; unpack it, or pack it by gzip or zstd")));
+    }
+    let reader: Box<dyn Read> = if bytes.starts_with(GZIP) {
         Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()))
-    } else if name.ends_with(".zst") {
+    } else if bytes.starts_with(ZSTD) {
         Box::new(zstd::Decoder::new(bytes.as_slice())?)
+    } else if unpacked(name) != name {
+        return Err(std::io::Error::other("it has a mark neither of gzip nor of zstd"));
     } else {
         return Ok(bytes);
     };
