@@ -135,7 +135,9 @@ const OTHER_PACKED: [(&[u8], &str); 3] =
 /// The content of a file. Its first bytes say whether it is packed, whatever its name is, as in `datasets`.
 fn unpack(name: &str, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
     if let Some((_, how)) = OTHER_PACKED.iter().find(|(mark, _)| bytes.starts_with(mark)) {
-        return Err(std::io::Error::other(format!("it is packed by {how}; unpack it, or pack it by gzip or zstd")));
+        return Err(std::io::Error::other(format!(
+            "it is packed by {how}; unpack it, or pack it by gzip or zstd"
+        )));
     }
     let reader: Box<dyn Read> = if bytes.starts_with(GZIP) {
         Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice()))

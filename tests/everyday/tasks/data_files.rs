@@ -92,7 +92,8 @@ fn packed_files_are_unpacked() {
     assert!(damaged.contains("a.jsonl.gz") && damaged.contains("cannot be unpacked"), "{damaged}");
     // The bytes decide, not the name.
     assert_eq!(prompts(hub, &[("hub/o/n/test.jsonl", &gzip(&row("g")))]).unwrap(), ["g"]);
-    for (bytes, how) in [(b"BZh91AY".as_slice(), "bzip2"), (b"\xfd7zXZ\0\0", "xz"), (b"PK\x03\x04..", "zip")] {
+    for (bytes, how) in [(b"BZh91AY".as_slice(), "bzip2"), (b"\xfd7zXZ\0\0", "xz"), (b"PK\x03\x04..", "zip")]
+    {
         let said = prompts(hub, &[("hub/o/n/test.jsonl", bytes)]).unwrap_err().to_string();
         assert!(said.contains("test.jsonl") && said.contains(&format!("packed by {how}")), "{said}");
     }
