@@ -32,7 +32,7 @@ pub(super) fn with_embedding(
         Ok::<_, std::convert::Infallible>(Some(NewName { name, heads: None }))
     });
     let note = format!(
-        "{}: no {embedding}: the configuration ties it to {head}, which is there and serves as both, as in transformers",
+        "{}: no {embedding}: the configuration ties it to {head}, which is there and serves as both, as transformers 5 reads it",
         path.display()
     );
     Box::new(renamed.warning(note))
