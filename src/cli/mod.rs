@@ -119,7 +119,9 @@ fn command_line() -> anyhow::Result<Cli> {
     if let Some(own) = config::Config::load()? {
         own.take_effect();
         command = defaults::apply(command, &own.defaults(), None);
-        command = defaults::apply(command, &own.defaults_of_eval(), Some("eval"));
+        for verb in ["eval", "plan"] {
+            command = defaults::apply(command, &own.defaults_of_scores(), Some(verb));
+        }
     }
     let matches = command.clone().get_matches();
     let repeated = eval::repeated_run(&matches)?;

@@ -126,8 +126,10 @@ fn the_user_s_own_settings_are_defaults_of_every_verb() {
     );
     assert!(said.contains(", offline") && said.contains("ZOO_HOME="), "{said}");
     // Flags win, and help says what holds without them.
-    let help = stdout(&zoo(&["eval", "--help"]));
-    assert!(help.contains("[default: int8]") && !help.contains("[default: exact]"), "{help}");
+    for verb in ["eval", "plan"] {
+        let help = stdout(&zoo(&[verb, "--help"]));
+        assert!(help.contains("[default: int8]") && !help.contains("[default: exact]"), "{help}");
+    }
     let model = home.path().join("tiny");
     write_tiny_model(&model);
     let precision = |name: &str, more: &[&str]| {
