@@ -1,6 +1,7 @@
 //! Something that a run needs and that is not on this machine.
 
 use crate::hub::{HubError, Missing};
+use crate::records::MissingData;
 use crate::report::Table;
 use crate::report::numbers::short_bytes;
 use crate::report::table::{Cell, number, text};
@@ -136,6 +137,22 @@ pub(super) fn total(needs: &[Need]) -> String {
 /// The sum of the sizes that are known, which servers say: more than can be counted is more than any disk holds.
 pub(super) fn known_bytes(sizes: impl Iterator<Item = Option<u64>>) -> u64 {
     sizes.flatten().fold(0, u64::saturating_add)
+}
+
+/// Which tasks are left out because their data is missing, and why, a line for each reason.
+pub fn lines_about(left: &[MissingData]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for MissingData { task, why } in left {
+        match reasons.iter_mut().find(|(known, _)| known == why) {
+            Some((_, tasks)) => tasks.push(task.clone()),
+            None => reasons.push((why, vec![task.clone()])),
+        }
+    }
+    let line = |(why, tasks): (&str, Vec<String>)| {
+        let tasks = listed(&tasks);
+        format!("MISSING DATA: {tasks} left out, and groups that hold such tasks have no value: {why}")
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// `a, b, c and 4 more`.

@@ -2,7 +2,7 @@
 
 use super::absent::{AbsentModel, memory_of_forms, placed};
 use super::forecast::{AskedForecast, Forecast, PlannedModel};
-use super::need::{Need, NeedKind, known_bytes};
+use super::need::{Need, NeedKind, known_bytes, lines_about};
 use super::needs::{Needs, pull_command};
 use super::subject::{Subject, budget, matmul};
 use super::variants::{self, Asked, Preparer, Speaker, Variant, leave_out};
@@ -31,7 +31,11 @@ pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, R
     let needs = Needs::find(&asked, options, world)?;
     let data = small_data(&needs, options, world)?;
     let why_not = match data {
-        Ok(left) => leave_out(&mut asked, &left).map(|()| None)?,
+        Ok(left) => {
+            leave_out(&mut asked, &left)?;
+            lines_about(&left).iter().for_each(|line| tracing::warn!("{line}"));
+            None
+        }
         Err(why_not) => Some(why_not),
     };
     let mut preparer = Preparer::new(options);

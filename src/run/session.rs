@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::against::{self, Compared, compared_table};
 use super::error::During;
 use super::folder::{self, RunFolder};
-use super::need::listed;
+use super::need::lines_about;
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
@@ -74,27 +74,9 @@ impl<'a> Session<'a> {
     /// Tasks that are left out because their data is missing: said now, below every table, and in the run's description.
     pub fn leave_out(&mut self, left: Vec<MissingData>) {
         self.record.missing_data = left;
-        let lines = self.missing_data();
+        let lines = lines_about(&self.record.missing_data);
         lines.iter().for_each(|line| tracing::warn!("{line}"));
         self.record.findings.extend(lines);
-    }
-
-    /// Which tasks are missing, and why, a line for each reason.
-    fn missing_data(&self) -> Vec<String> {
-        let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
-        for MissingData { task, why } in &self.record.missing_data {
-            match lines.iter_mut().find(|(known, _)| known == why) {
-                Some((_, tasks)) => tasks.push(task.clone()),
-                None => lines.push((why, vec![task.clone()])),
-            }
-        }
-        let line = |(why, tasks): (&str, Vec<String>)| {
-            format!(
-                "MISSING DATA: {} left out, and groups that hold such tasks have no value: {why}",
-                listed(&tasks)
-            )
-        };
-        lines.into_iter().map(line).collect()
     }
 
     /// The folder that was asked for, or one named after model, suite and time.
@@ -241,7 +223,7 @@ impl<'a> Session<'a> {
     /// What is to be known of the documents, in few lines and an empty one.
     fn checks(&self) -> String {
         let lines = self.models.iter().flat_map(|model| model.left_out().into_iter().chain(model.notes()));
-        let lines = self.missing_data().into_iter().chain(lines).map(|line| line + "\n");
+        let lines = lines_about(&self.record.missing_data).into_iter().chain(lines).map(|line| line + "\n");
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { lines + "\n" }
     }

@@ -62,9 +62,6 @@ pub struct Args {
     pub asked: AskedFlags,
     #[command(flatten, next_help_heading = "Questions")]
     pub variants: VariantFlags,
-    /// Go on without the tasks whose data cannot be had; every table says which, and groups over them have no value
-    #[arg(long, help_heading = "Questions")]
-    pub skip_missing_data: bool,
     #[command(flatten, next_help_heading = "Models")]
     pub models: ModelFlags,
     /// Score weights even if they look like a difference from a base rather than a model
@@ -91,7 +88,6 @@ impl Args {
                 out: self.out.clone(),
                 resume: self.resume,
                 reuse: self.reuse.clone(),
-                skip_missing_data: self.skip_missing_data,
                 log_samples: self.log_samples,
                 ..options.places
             },

@@ -50,7 +50,7 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
         against: args.against,
         matmul: matmul.clone(),
         log_samples: args.log_samples,
-        skip_missing_data: args.skip_missing_data,
+        skip_missing_data: args.variants.skip_missing_data,
     };
     let mut recorded: RecordedOptions = serde_yaml::from_value(serde_yaml::to_value(flags)?)?;
     // What was not asked for needs no line.

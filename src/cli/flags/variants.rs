@@ -4,7 +4,7 @@ use clap::builder::TypedValueParser;
 
 use crate::cli::format::one_of;
 use crate::evaluate::Overlong;
-use crate::run::Options;
+use crate::run::{Options, Places};
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 
 /// By whose rules and in which form models are asked.
@@ -45,6 +45,9 @@ pub struct VariantFlags {
     /// What to do with documents that do not fit into the context
     #[arg(long, default_value = "left", value_name = "HOW", value_parser = policies())]
     pub overlong: Overlong,
+    /// Go on without the tasks whose data cannot be had; every table says which, and groups over them have no value
+    #[arg(long)]
+    pub skip_missing_data: bool,
 }
 
 impl VariantFlags {
@@ -56,6 +59,7 @@ impl VariantFlags {
             apply_chat_template: self.apply_chat_template.clone(),
             fewshot_as_multiturn: self.fewshot_as_multiturn,
             overlong: self.overlong,
+            places: Places { skip_missing_data: self.skip_missing_data, ..options.places },
             ..options
         }
     }

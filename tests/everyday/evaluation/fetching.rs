@@ -398,19 +398,16 @@ fn an_interrupted_fetch_says_what_is_kept_and_goes_on_there() {
 fn a_plan_leaves_out_what_a_run_would() {
     let place = Cache::new();
     let server = Server::start(place.hub());
-    let plan = |more: &[&str]| {
-        place.zoo(
-            &server.url,
-            &[&["plan", "small", "--suite", "birds,ants", "--format", "json"], more].concat(),
-        )
+    let plan = |suite: &str, more: &[&str]| {
+        place.zoo(&server.url, &[&["plan", "small", "--suite", suite], more].concat())
     };
-    let output = plan(&[]);
-    assert!(output.status.success() && !stdout(&output).contains("distinct"), "{}", stdout(&output));
-    let output = place
-        .zoo(&server.url, &["eval", "small", "--suite", "birds,ants", "--dry-run", "--skip-missing-data"]);
+    let output = plan("birds,ants", &[]);
     let out = stdout(&output);
-    assert!(output.status.success() && out.contains("birds") && out.contains("tokens distinct"), "{out}");
-    let output =
-        place.zoo(&server.url, &["eval", "small", "--suite", "ants", "--dry-run", "--skip-missing-data"]);
-    assert!(!output.status.success() && stderr(&output).contains("every task"), "{}", stderr(&output));
+    assert!(output.status.success() && out.contains("org/ants") && !out.contains("tokens distinct"), "{out}");
+    let skip = ["--skip-missing-data"];
+    let output = plan("birds,ants", &skip);
+    assert_says(&output, 0, &["MISSING DATA: ants left out"]);
+    let out = stdout(&output);
+    assert!(out.contains("birds") && out.contains("tokens distinct"), "{out}");
+    assert_says(&plan("ants", &skip), 1, &["the data of every task is missing"]);
 }
