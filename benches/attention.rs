@@ -36,7 +36,7 @@ fn waves(criterion: &mut Criterion) {
         let (mut q, k, v) = (values(576), values(192), values(192));
         group.throughput(Throughput::Elements(tokens as u64));
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| attention(HEADS, black_box(&wave), q.view_mut(), k.view(), v.view()));
+            bencher.iter(|| attention(HEADS, black_box(&wave), None, q.view_mut(), k.view(), v.view()));
         });
     }
 }

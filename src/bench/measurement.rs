@@ -11,6 +11,8 @@ use crate::report::table::{Cell, number, text};
 const COLUMNS: usize = 10;
 /// One sequence through the whole network; the name of its lines.
 pub(super) const PREFILL: &str = "prefill";
+/// One more token for several sequences; the name of its lines, whose tokens are the sequences.
+pub(super) const DECODE: &str = "decode";
 /// Operations and bytes are printed in billions.
 const GIGA: f64 = 1e9;
 
@@ -226,7 +228,7 @@ mod tests {
             Measurement::of_tokens((PREFILL, "bf16"), 2, 512, goes(1200.0), 1000.0),
             Measurement::of_tokens((PREFILL, "bf16"), 2, 2048, goes(1680.0), 1000.0),
             Measurement::of_tokens((PREFILL, "exact"), 2, 2048, goes(800.0), 1000.0),
-            Measurement::of_tokens(("decode without attention", "bf16"), 2, 1, goes(90.0), 50.0),
+            Measurement::of_tokens(("decode", "bf16"), 2, 1, goes(90.0), 50.0),
         ];
         let exceeded = raise_peaks(&mut own);
         assert_eq!(exceeded, [Exceeded { precision: "bf16".into(), factor: 1.68 }]);

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, s};
+use ndarray::s;
 
 use super::goes::seconds;
-use super::measurement::PREFILL;
+use super::measurement::{DECODE, PREFILL};
 use super::{BenchError, Goes, Measurement, Peaks};
 use crate::config::ModelConfig;
-use crate::engine::{Limits, Plan, PlannedWave, ScoreRequest, Speed, Work, work};
-use crate::kernels::{Precision, Store, multiply};
-use crate::model::{Kept, Network, unwatched};
+use crate::engine::{Limits, Plan, PlannedWave, ScoreRequest, Speed, Work, work, work_of_writing};
+use crate::kernels::Precision;
+use crate::model::{BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, unwatched};
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
+/// Tokens before the one that is decoded.
+pub const DECODE_CONTEXT: usize = 256;
 /// From one token of a sequence to the next: no two are the same before the vocabulary is used up.
 const STRIDE: usize = 7919;
 
@@ -48,36 +50,48 @@ pub fn operations(config: &ModelConfig, tokens: usize) -> Result<f64, BenchError
     Ok(linear + attention)
 }
 
-/// One token through all products of the model, the output matrix included, `goes` times and at least once; there is no attention in it.
+/// One more token for each of so many `sequences`, each after [`DECODE_CONTEXT`] others, `goes` times and at least once: all
+/// layers, attention and logits.
 ///
-/// What it could be at most is how often the weights can be read from memory.
+/// What it could be at most is how often weights, keys and values can be read from memory, or how fast products are if that is
+/// less.
 pub fn decode(
     model: &Network,
+    config: &ModelConfig,
     precision: Precision,
+    sequences: usize,
     goes: usize,
     peaks: &Peaks,
 ) -> Result<Measurement, BenchError> {
-    let (mut bytes, mut input, mut output) = (0usize, 0, 0);
-    model.for_each_linear(|linear| {
-        bytes += linear.weight.bytes();
-        input = linear.weight.columns().max(input);
-        output = linear.weight.rows().max(output);
-    })?;
-    let x = Array2::from_shape_fn((1, input), |(_, i)| (i * 31 % 64) as f32 / 64.0 - 0.5);
-    let mut y = Array2::zeros((1, output));
+    let mut bytes = 0;
+    model.for_each_linear(|linear| bytes += linear.weight.bytes())?;
+    let mut cache = KvCache::new(&model.shape);
+    let length = DECODE_CONTEXT + 1;
+    let tables: Vec<BlockTable> =
+        (0..sequences).map(|_| cache.branch(&BlockTable::default(), 0, length)).collect();
+    let mut wave = Wave::default();
+    for row in 0..sequences {
+        wave.tokens.push((row * STRIDE % config.vocab_size()) as u32);
+        let segment =
+            WaveSegment { rows: row..row + 1, start: DECODE_CONTEXT, parent: None, rope_length: length };
+        wave.segments.push(segment);
+    }
+    let mut keep: Vec<_> = (0..).zip(&tables).map(|(row, table)| (row, table.slot(DECODE_CONTEXT))).collect();
+    keep.sort_by_key(|&(_, slot)| slot);
+    let places = CacheUse { given: Vec::new(), keep, tables: tables.iter().collect() };
     let seconds = seconds(goes, || {
-        model.for_each_linear(|linear| {
-            let weight = linear.weight.as_ref();
-            let x = x.slice(s![.., ..weight.columns()]);
-            multiply(weight, x, y.slice_mut(s![.., ..weight.rows()]), Store::Overwrite);
-        })?;
-        std::hint::black_box(&y);
+        let hidden = model.forward_with(&mut cache, &places, &wave, Kept::All, &mut unwatched)?;
+        std::hint::black_box(model.logits(hidden.view()));
         Ok::<(), BenchError>(())
     })?;
-    let most = peaks.memory.max / bytes as f64;
-    let what = ("decode without attention", precision.name());
-    let rates = Goes::rates(1.0, &seconds);
-    Ok(Measurement::of_tokens(what, peaks.threads, 1, rates, most))
+    let shape = config.shape();
+    let of_a_token = 2 * shape.keys() * shape.num_hidden_layers * size_of::<f32>();
+    let read = (bytes + sequences * length * of_a_token) as f64 / peaks.memory.max;
+    let work = work_of_writing(sequences as u64, length as u64, config);
+    let least = least_seconds(work, precision, peaks).max(read);
+    let rates = Goes::rates(sequences as f64, &seconds);
+    let what = (DECODE, precision.name());
+    Ok(Measurement::of_tokens(what, peaks.threads, sequences, rates, sequences as f64 / least))
 }
 
 /// The one wave of a sequence of which the last row is read.
@@ -156,7 +170,7 @@ mod tests {
         for precision in Precision::ALL {
             let model = subject.load(precision, 5).unwrap();
             let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap();
-            let decode = decode(&model, precision, 3, &peaks()).unwrap();
+            let decode = decode(&model, &tiny().into(), precision, 3, 3, &peaks()).unwrap();
             for line in [prefill, decode] {
                 assert!(line.value > 0.0 && line.value.is_finite(), "{line:?}");
                 assert!(line.min <= line.value && line.value <= line.max, "{line:?}");

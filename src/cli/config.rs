@@ -78,14 +78,14 @@ impl Config {
         defaults
     }
 
-    /// The precision of scores and of plans for them; `zoo bench` measures all of them, whatever is set here.
-    pub fn defaults_of_scores(&self) -> Vec<FlagDefault> {
+    /// The precision of scores, of plans for them, and of texts; `zoo bench` measures all of them, whatever is set here.
+    pub fn precision(&self) -> Vec<FlagDefault> {
         self.precision.map(|precision| FlagDefault::one("precision", precision.name())).into_iter().collect()
     }
 
     /// Where it was read, and what it sets: `threads 4, memory 8GiB`.
     pub fn describe(&self) -> String {
-        let all = self.defaults().into_iter().chain(self.defaults_of_scores());
+        let all = self.defaults().into_iter().chain(self.precision());
         let words = all.map(|FlagDefault { flag, values }| {
             let values: Vec<_> = values.iter().map(|value| value.to_string_lossy()).collect();
             format!("{} {}", flag.replace('_', "-"), values.join(" "))

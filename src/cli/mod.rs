@@ -23,6 +23,7 @@ mod filter;
 mod flags;
 mod forecast;
 mod format;
+mod generate;
 mod list;
 mod log;
 pub(crate) mod models;
@@ -88,6 +89,7 @@ enum Verb {
     Eval(Box<eval::Args>),
     Plan(Box<plan::Args>),
     Score(score::Args),
+    Generate(Box<generate::Args>),
     List(list::Args),
     Show(show::Args),
     Tree(tree::Args),
@@ -119,8 +121,8 @@ fn command_line() -> anyhow::Result<Cli> {
     if let Some(own) = config::Config::load()? {
         own.take_effect();
         command = defaults::apply(command, &own.defaults(), None);
-        for verb in ["eval", "plan"] {
-            command = defaults::apply(command, &own.defaults_of_scores(), Some(verb));
+        for verb in ["eval", "plan", "generate"] {
+            command = defaults::apply(command, &own.precision(), Some(verb));
         }
     }
     let matches = command.clone().get_matches();
@@ -138,6 +140,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
+        Verb::Generate(args) => generate::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),
         Verb::Show(args) => show::run(args, &cli.global),
         Verb::Tree(args) => tree::run(args, &cli.global),

@@ -1,6 +1,6 @@
 //! `zoo plan`: what a run would fetch, hold and take, before anything large is fetched.
 
-use super::flags::{AskedFlags, ComputingFlags, ModelFlags, VariantFlags};
+use super::flags::{AskedFlags, ComputingFlags, ModelFlags, VariantFlags, WritingFlags};
 use super::format::formats;
 use super::supply::Supply;
 use super::{Global, forecast};
@@ -36,6 +36,8 @@ pub struct Args {
     asked: AskedFlags,
     #[command(flatten, next_help_heading = "Questions")]
     variants: VariantFlags,
+    #[command(flatten, next_help_heading = "Questions")]
+    writing: WritingFlags,
     #[command(flatten, next_help_heading = "Models")]
     models: ModelFlags,
     #[command(flatten, next_help_heading = "Computation")]
@@ -48,7 +50,7 @@ impl Args {
         Options {
             models: self.models.models.clone(),
             computing: self.computing.computing(),
-            ..self.variants.in_options(self.asked.options(global))
+            ..self.writing.in_options(self.variants.in_options(self.asked.options(global)))
         }
     }
 }
@@ -56,8 +58,13 @@ impl Args {
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     args.computing.threads.apply()?;
     let options = args.options(global);
-    let supply =
-        Supply { models: &args.models, tasks: &args.asked.folders.tasks, stop: &Stop::default(), global };
+    let supply = Supply {
+        models: &args.models.models,
+        sources: &args.models.sources,
+        tasks: &args.asked.folders.tasks,
+        stop: &Stop::default(),
+        global,
+    };
     forecast::print(&supply.with(|world| run::forecast(&options, world))?, args.format)
 }
 

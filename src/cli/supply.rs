@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::build::{Given, given_for};
 use super::exit::{Usage, run_error};
-use super::flags::{ModelFlags, TaskFolders};
+use super::flags::{ModelSources, TaskFolders};
 use super::{Global, absent, bar, models, source};
 use crate::base::shell::quoted;
 use crate::base::stop::Stop;
@@ -18,7 +18,9 @@ use crate::run::{AbsentModel, LocatedModel, RunError, World};
 /// Where models come from.
 pub struct Supply<'a> {
     /// All models of the command line.
-    pub models: &'a ModelFlags,
+    pub models: &'a [String],
+    /// Where they come from.
+    pub sources: &'a ModelSources,
     /// Where its task files are.
     pub tasks: &'a TaskFolders,
     /// Whether the work is to end early.
@@ -58,15 +60,15 @@ impl Supply<'_> {
             return Ok(hub);
         }
         let mut hub = HubConfig::from_env()?;
-        hub.offline |= self.models.offline;
+        hub.offline |= self.sources.offline;
         Ok(known.get_or_init(|| hub))
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        if self.models.weights.is_some() && self.models.models.len() > 1 {
+        if self.sources.weights.is_some() && self.models.len() > 1 {
             bail!(Usage("--weights goes with a single model".to_owned()));
         }
-        if !self.models.from.is_empty() {
+        if !self.sources.from.is_empty() {
             self.refuse_unused_parts(&models::registry(self.global)?)?;
         }
         Ok(())
@@ -74,7 +76,7 @@ impl Supply<'_> {
 
     /// Resolves `name`: an existing path, or a model of the registry, which is fetched or built if need be.
     fn find(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<LocatedModel> {
-        source::find_with(name, self.global, |card, registry| match &self.models.weights {
+        source::find_with(name, self.global, |card, registry| match &self.sources.weights {
             Some(path) => Ok(path.clone()),
             None => source::locate(card, registry, &self.given(card, registry)?, self.hub(hub)?, self.global),
         })
@@ -82,7 +84,7 @@ impl Supply<'_> {
 
     /// What of `name` is not on this machine.
     fn look(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<Option<AbsentModel>> {
-        if self.models.weights.is_some() || source::existing_path(name)?.is_some() {
+        if self.sources.weights.is_some() || source::existing_path(name)?.is_some() {
             return Ok(None);
         }
         absent::look(name, |card, registry| self.given(card, registry), self.hub(hub)?, self.global)
@@ -90,13 +92,13 @@ impl Supply<'_> {
 
     /// The parts that are meant for one of the models. A stray part is refused by name where it can only be meant for this one.
     fn given(&self, card: &Card, registry: &Registry) -> anyhow::Result<Vec<Given>> {
-        let ModelFlags { models, from, .. } = self.models;
+        let (models, ModelSources { from, .. }) = (self.models, self.sources);
         if models.len() > 1 { given_for(card, registry, from) } else { Ok(from.clone()) }
     }
 
     /// Refuses a `--from` that is part of none of the models.
     fn refuse_unused_parts(&self, registry: &Registry) -> anyhow::Result<()> {
-        let ModelFlags { models, from, .. } = self.models;
+        let (models, ModelSources { from, .. }) = (self.models, self.sources);
         let cards: Vec<&Card> = models.iter().filter_map(|name| registry.find(name).ok()).collect();
         let used: Vec<Vec<Given>> =
             cards.iter().map(|card| given_for(card, registry, from)).collect::<Result<_, _>>()?;

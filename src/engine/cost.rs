@@ -50,6 +50,12 @@ pub struct Work {
 }
 
 impl Work {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { linear: self.linear + other.linear, attention: self.attention + other.attention }
+    }
+
     /// Seconds at these speeds in operations a second.
     pub fn seconds(self, speed: Speed) -> f64 {
         self.linear / speed.linear.max(1.0) + self.attention / speed.attention.max(1.0)
@@ -123,6 +129,18 @@ pub fn work(waves: &[PlannedWave], config: &ModelConfig) -> Work {
         linear: 2.0 * (computed(waves) as f64 * layers * shape.block_weights() as f64 + rows as f64 * output),
         // Each query meets each key it sees, and each value.
         attention: 4.0 * seen * layers * shape.queries() as f64,
+    }
+}
+
+/// The arithmetic of writing so many tokens, each after `before` others.
+pub fn work_of_writing(tokens: u64, before: u64, config: &ModelConfig) -> Work {
+    let shape = config.shape();
+    let layers = shape.num_hidden_layers as f64;
+    let output = shape.vocab_size as f64 * shape.hidden_size as f64;
+    let tokens = tokens as f64;
+    Work {
+        linear: 2.0 * tokens * (layers * shape.block_weights() as f64 + output),
+        attention: 4.0 * tokens * before as f64 * layers * shape.queries() as f64,
     }
 }
 

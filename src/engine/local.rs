@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::pace::{Pacing, Took};
 use super::plan::Limits;
+use super::prefix::KeptPrefix;
 use super::score::score_targets;
 use super::watch::begin;
 use super::waves::Waves;
 use super::{EngineError, Plan, PlannedWave, Score, ScoreJournal, ScoreRequest, Scored, Watch};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{Kept, Network, Prefix};
+use crate::model::{Kept, Network};
 
 /// A [`Network`] and how it is run.
 pub struct LocalModel {
-    model: Network,
-    limits: Limits,
+    pub(super) model: Network,
+    pub(super) limits: Limits,
     pacing: Pacing,
 }
 
@@ -29,7 +30,7 @@ impl LocalModel {
     fn run(
         &self,
         planned: &PlannedWave,
-        prefix: &mut Prefix,
+        prefix: &mut KeptPrefix,
         scores: &mut [Score],
         watch: &mut dyn Watch,
         progress: &dyn Progress,
@@ -39,7 +40,7 @@ impl LocalModel {
         let rows = planned.scored_rows();
         let mut steps = Steps::new(planned.fresh, self.model.layers.len(), watch, progress);
         let kept = Kept::Rows(&rows);
-        let hidden = self.model.forward_after(prefix, &planned.wave, kept, &mut |time| steps.layer(time))?;
+        let hidden = prefix.forward(&self.model, &planned.wave, kept, &mut |time| steps.layer(time))?;
         let waited = steps.waited;
         score_targets(&self.model, hidden.view(), &planned.targets, scores)?;
         Ok(took(planned, begun, waited))
@@ -66,7 +67,7 @@ impl LocalModel {
         }
         let plan = Plan::new(requests, self.limits)?;
         let mut waves = Waves::new(plan, self.pacing, |request| known[request].is_some());
-        let mut prefix = Prefix::default();
+        let mut prefix = KeptPrefix::new(&self.model);
         let mut scores = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
         progress::during(progress, "scoring", Some(waves.left()), Unit::Tokens, || {
             while let Some(wave) = waves.next() {

@@ -3,12 +3,15 @@
 mod calibrate;
 mod cost;
 mod encode;
+mod generate;
 mod journal;
 mod local;
 mod pace;
 mod paired;
 mod placement;
 mod plan;
+mod prefix;
+mod sampling;
 mod score;
 mod watch;
 mod waves;
@@ -20,14 +23,16 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrate::calibrate;
 pub(crate) use calibrate::rates;
-pub use cost::{MemoryPlan, Speed, Work, memory, work};
+pub use cost::{MemoryPlan, Speed, Work, memory, work, work_of_writing};
 pub use encode::{EncodedPair, PairEncoder};
+pub use generate::{End, GenerateRequest, Listen, Token, blocks_needed, together};
 pub use journal::{JournalError, NoJournal, ScoreJournal, recall};
 pub use local::LocalModel;
 pub use pace::{Pace, Pacing, Took};
 pub use paired::{Divergence, Journals, Paired, score_twice};
 pub use placement::{Placement, TooLarge, amount};
 pub use plan::{Limits, Plan, PlannedWave, Target};
+pub use sampling::{Sampler, Sampling, SamplingError};
 pub use watch::{Unwatched, Watch};
 pub use waves::foreseen;
 pub use windows::windows;
@@ -79,6 +84,18 @@ pub struct TokenCounts {
     pub computed: u64,
 }
 
+impl TokenCounts {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            distinct: self.distinct + other.distinct,
+            computed: self.computed + other.computed,
+        }
+    }
+}
+
 /// Scores in the order of the requests, and their cost.
 #[derive(Debug, Clone)]
 pub struct Scored {
@@ -125,6 +142,32 @@ pub enum EngineError {
         /// Rows of the embedding.
         vocab_size: usize,
     },
+    /// A prompt that leaves no place for what is to be written.
+    #[error(
+        "the prompt has {prompt} tokens and {most} more are to be written; the model has {max_length} positions; write fewer, \
+         shorten the prompt, or allow more positions with --max-length where the model has them"
+    )]
+    NoPlaceToWrite {
+        request: usize,
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens to write, at least one.
+        most: usize,
+        /// Positions of the model.
+        max_length: usize,
+    },
+    /// Keys and values of one sequence take more than there is.
+    #[error(
+        "keys and values of the longest sequence take {needed} blocks of {} positions, and there is memory for {available}; \
+         write fewer tokens, take a shorter prompt, raise --memory, or leave layers on the disk (--layers disk)",
+        crate::model::BLOCK
+    )]
+    CacheTooSmall {
+        /// Blocks.
+        needed: usize,
+        /// Blocks.
+        available: usize,
+    },
     /// The model's output is no number.
     #[error(
         "the logits are not finite; the weights are damaged or not a model by themselves (a delta, perhaps)"
@@ -142,6 +185,21 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The same error of the request that `rename` makes of its own.
+    #[must_use]
+    pub fn of_request(mut self, rename: impl FnOnce(usize) -> usize) -> Self {
+        match &mut self {
+            Self::EmptyContinuation { request }
+            | Self::EmptyContext { request }
+            | Self::ContinuationTooLong { request, .. }
+            | Self::UnknownToken { request, .. }
+            | Self::NoPlaceToWrite { request, .. }
+            | Self::NotFinite { request } => *request = rename(*request),
+            Self::CacheTooSmall { .. } | Self::Model { .. } | Self::Journal(_) | Self::Stopped => {}
+        }
+        self
+    }
+
     /// The request that it is about, by index; `None` if it is about none.
     pub fn request(&self) -> Option<usize> {
         match *self {
@@ -149,8 +207,9 @@ impl EngineError {
             | Self::EmptyContext { request }
             | Self::ContinuationTooLong { request, .. }
             | Self::UnknownToken { request, .. }
+            | Self::NoPlaceToWrite { request, .. }
             | Self::NotFinite { request } => Some(request),
-            Self::Model { .. } | Self::Journal(_) | Self::Stopped => None,
+            Self::CacheTooSmall { .. } | Self::Model { .. } | Self::Journal(_) | Self::Stopped => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::local::{Steps, took};
 use super::pace::Pacing;
+use super::prefix::KeptPrefix;
 use super::score::score_targets;
 use super::watch::begin;
 use super::waves::Waves;
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::base::digest::{Digest as _, Sha256};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{Kept, Network, Prefix};
+use crate::model::{Kept, Network};
 
 /// Rows whose logits of both networks are held at a time.
 const ROWS: usize = 64;
@@ -133,7 +134,7 @@ pub fn score_twice(
     }
     let mut waves = Waves::new(plan, pacing, |request| known[request].is_some());
     let blank = vec![Score { logprob: 0.0, is_greedy: true }; requests.len()];
-    let mut prefixes = [Prefix::default(), Prefix::default()];
+    let mut prefixes = [KeptPrefix::new(reference), KeptPrefix::new(candidate)];
     let (mut scores, mut others) = (blank.clone(), blank);
     progress::during(progress, "scoring twice", Some(waves.left()), Unit::Tokens, || {
         while let Some(wave) = waves.next() {
@@ -141,11 +142,10 @@ pub fn score_twice(
             begin(watch, &wave)?;
             let rows = wave.scored_rows();
             let mut waited = Duration::ZERO;
-            let mut forward = |network: &Network, prefix: &mut Prefix, share: u64| {
+            let mut forward = |network: &Network, prefix: &mut KeptPrefix, share: u64| {
                 let mut steps = Steps::new(share, network.layers.len(), watch, progress);
                 let kept = Kept::Rows(&rows);
-                let hidden =
-                    network.forward_after(prefix, &wave.wave, kept, &mut |time| steps.layer(time))?;
+                let hidden = prefix.forward(network, &wave.wave, kept, &mut |time| steps.layer(time))?;
                 waited += steps.waited;
                 Ok::<_, EngineError>(hidden)
             };

@@ -103,6 +103,20 @@ impl Limits {
             length_dependent_beyond: config.length_dependent_beyond(),
         }
     }
+
+    /// Sequences share prefixes only with those of the same group: the length itself where positions depend on it.
+    pub fn group(&self, length: usize) -> usize {
+        if self.length_dependent_beyond.is_some_and(|limit| length > limit) { length } else { 0 }
+    }
+}
+
+/// An input that may be in the next wave.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Tokens that it has in common with the input before it.
+    pub shared: usize,
+    /// The requests that read from it.
+    pub requests: Vec<usize>,
 }
 
 impl<'r> Plan<'r> {
@@ -122,8 +136,7 @@ impl<'r> Plan<'r> {
             match known.get(&tokens) {
                 Some(&at) => inputs[at].readers.push(reader),
                 None => {
-                    let beyond = limits.length_dependent_beyond.is_some_and(|limit| tokens.len() > limit);
-                    let group = if beyond { tokens.len() } else { 0 };
+                    let group = limits.group(tokens.len());
                     known.insert(tokens.clone(), inputs.len());
                     inputs.push(Input { tokens, readers: vec![reader], group, fresh: 0 });
                 }
@@ -164,7 +177,20 @@ impl<'r> Plan<'r> {
     /// computed and did not keep, and never with more than the plan's limit, unless a single input has more. `None` when all
     /// inputs were handed out.
     pub fn next_wave(&mut self, tokens: usize) -> Option<PlannedWave> {
-        let first = self.inputs.get(self.next)?;
+        self.next_wave_of(tokens, &mut |_| true)
+    }
+
+    /// The same of inputs that `admit` lets in, in their order. `None` also if that is not even the first.
+    pub fn next_wave_of(
+        &mut self,
+        tokens: usize,
+        admit: &mut dyn FnMut(Candidate) -> bool,
+    ) -> Option<PlannedWave> {
+        let mut admits = |input: &Input| {
+            let requests = input.readers.iter().map(|&(request, _)| request).collect();
+            admit(Candidate { shared: input.tokens.len() - input.fresh, requests })
+        };
+        let first = self.inputs.get(self.next).filter(|first| admits(first))?;
         let mut size = first.tokens.len();
         let repeated = size - first.fresh - self.kept;
         let computed = tokens.max(SHARING * repeated).min(self.wave_tokens);
@@ -172,6 +198,7 @@ impl<'r> Plan<'r> {
         let mut end = self.next + 1;
         while let Some(input) = self.inputs.get(end)
             && size + input.fresh <= most
+            && admits(input)
         {
             size += input.fresh;
             end += 1;
@@ -184,6 +211,11 @@ impl<'r> Plan<'r> {
         self.next = end;
         self.tokens.computed += planned.computed as u64;
         Some(planned)
+    }
+
+    /// Whether all inputs were handed out.
+    pub fn is_done(&self) -> bool {
+        self.next == self.inputs.len()
     }
 
     /// All waves that are left, as large as they may be.
@@ -242,7 +274,7 @@ fn shared(a: &Input, b: &Input) -> usize {
     common(&a.tokens, &b.tokens)
 }
 
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 

@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::{EngineError, Score, Target};
 use crate::kernels::{LogitSummary, summarize};
-use crate::model::Network;
+use crate::model::{LOGIT_COLUMNS, Network};
 
 /// Rows whose blocks are remembered at a time.
 pub(super) const LOGIT_ROWS: usize = 2048;
@@ -73,13 +73,21 @@ pub(super) fn score_targets(
 
 /// What of a row of logits is needed to score any token of it.
 #[derive(Debug, Clone, Copy)]
-struct Total {
-    log_sum_exp: f64,
+pub(super) struct Total {
+    pub log_sum_exp: f64,
     /// The first of the highest.
-    argmax: usize,
+    pub argmax: usize,
 }
 
 impl Total {
+    /// Of a whole row of logits, with the bits that its blocks have.
+    pub fn of_row(logits: &[f32]) -> Self {
+        let blocks = logits.chunks(LOGIT_COLUMNS).enumerate();
+        let block =
+            |(i, logits)| Block { row: 0, first_token: i * LOGIT_COLUMNS, summary: summarize(logits) };
+        Self::of(&blocks.map(block).collect::<Vec<_>>())
+    }
+
     /// Of the blocks of one row, in order.
     fn of(blocks: &[Block]) -> Self {
         let mut total = Total { log_sum_exp: f64::NEG_INFINITY, argmax: 0 };

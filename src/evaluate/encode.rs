@@ -40,7 +40,8 @@ pub struct EncodedTask {
 }
 
 impl EncodedTask {
-    /// Encodes the documents of `task`, whose continuations are to be scored, for a model with `max_length` positions.
+    /// Encodes the documents of `task` for a model with `max_length` positions. Where answers are written, continuations are
+    /// empty.
     ///
     /// # Errors
     /// Texts that cannot be encoded, and choices that the task's protocol cannot compare.
@@ -68,6 +69,9 @@ impl EncodedTask {
             return encode_whole(encoder, tokenizer, doc, max_length).map_err(refuse);
         }
         let template = task.chat.as_ref().and_then(|chat| chat.format.template());
+        if task.task.config.output_type == OutputType::GenerateUntil {
+            return encode_prompt(encoder, template, tokenizer, doc).map_err(refuse);
+        }
         let mut encoded =
             encode_doc(encoder, template.map(|template| (template, tokenizer)), doc).map_err(refuse)?;
         let pairs = recut(encoded.requests, task.rules.scored, max_length);
@@ -97,6 +101,29 @@ fn encode_whole(
         let pair = |request| EncodedPair { request, n_context_tokens: 0, cut: 0 };
         requests.extend(windows(&tokens, tokenizer.prefix_token(), max_length).into_iter().map(pair));
     }
+    Ok(EncodedDoc { requests, unconditional: Vec::new() })
+}
+
+/// A prompt that is to be gone on from: as it is, with white space at its end. An empty one is the prefix token.
+fn encode_prompt(
+    encoder: PairEncoder<'_>,
+    template: Option<&PromptTemplate>,
+    tokenizer: &Tokenizer,
+    doc: &PreparedDoc,
+) -> Result<EncodedDoc, PromptError> {
+    let encode = |request: &TextRequest| {
+        let mut tokens = match (template, &request.segments) {
+            (Some(template), Some(segments)) => template.encode(&segments.context, tokenizer)?,
+            _ => encoder.encode_text(&request.context)?,
+        };
+        if tokens.is_empty() {
+            tokens.extend(tokenizer.prefix_token());
+        }
+        let n_context_tokens = tokens.len();
+        let request = ScoreRequest { context: tokens.into(), continuation: Vec::new() };
+        Ok(EncodedPair { request, n_context_tokens, cut: 0 })
+    };
+    let requests = doc.requests.iter().map(encode).collect::<Result<_, PromptError>>()?;
     Ok(EncodedDoc { requests, unconditional: Vec::new() })
 }
 

@@ -20,16 +20,16 @@ pub enum EvaluateError {
     /// A function or a filter of the task file that cannot be used.
     #[error(transparent)]
     Task(#[from] Box<TaskError>),
-    /// Tasks that ask the model to write.
+    /// Texts, where log-likelihoods are to be compared.
     #[error(
-        "{tasks}: the model is asked to write answers (generate_until), and generating comes with a later version; \
-         suites of the types multiple_choice, loglikelihood and loglikelihood_rolling work today, see `zoo suites`"
+        "--against {against} compares log-likelihoods, and answers to task {task} are written (generate_until); leave the task \
+         out, or --against"
     )]
-    Generates { tasks: String },
+    ComparesTexts { task: String, against: String },
     /// A metric that runs the programs that a model wrote.
     #[error(
-        "task {task}: metric {metric:?} runs programs that the model wrote, which comes with a later version; the programs \
-         themselves can be put together and looked at"
+        "task {task}: metric {metric:?} runs programs that the model wrote, which this version does not; --predict-only writes \
+         the programs and puts them together, and grades nothing"
     )]
     RunsPrograms { task: String, metric: String },
 }

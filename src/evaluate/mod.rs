@@ -1,6 +1,7 @@
 //! Prepared tasks → what a model is asked → answers → graded documents and the results of tasks.
 //!
-//! The waist is [`Answers`]. Before it, [`Questions`] puts texts into the tokens of a model, and says what its scores answer;
+//! The waist is [`Answers`]. Before it, [`Questions`] and [`WrittenQuestions`] put texts into the tokens of a model, and say what
+//! its scores or its texts answer;
 //! [`recorded`] reads answers back from lines of samples. After it, [`grade`] knows neither tokens nor models; results of tasks
 //! become those of groups ([`group_values`]). Flags and files are not known here.
 
@@ -19,6 +20,7 @@ mod scored;
 mod segments;
 mod submission;
 mod tally;
+mod writing;
 
 use std::sync::Arc;
 
@@ -38,6 +40,7 @@ pub use recorded::{continuations_sha256, recorded};
 pub use sanity::{Cut, SanityCheck, SanityFinding, ordered, summary, unparsed};
 pub use submission::{SubmissionFile, submissions};
 pub use tally::Tally;
+pub use writing::{ToWrite, WrittenQuestions};
 
 pub use crate::tasks::filters::NO_FILTER;
 

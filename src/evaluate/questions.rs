@@ -1,4 +1,4 @@
-//! Tasks in the tokens of one model: what it is asked, and what its scores say.
+//! Tasks whose continuations are scored, in the tokens of one model: what it is asked, and what its scores say.
 
 use std::sync::Arc;
 
@@ -32,34 +32,44 @@ pub struct AskedTask {
     pub findings: Vec<SanityFinding>,
 }
 
+impl AskedTask {
+    /// Encodes a task for a model with `max_length` positions, and does with documents that do not fit what `overlong` says.
+    pub(super) fn new(
+        tokenizer: &Tokenizer,
+        task: &Arc<PreparedTask>,
+        max_length: usize,
+        overlong: Overlong,
+    ) -> Result<Self, EvaluateError> {
+        let left_out = match metrics(&task.task) {
+            Ok((_, left_out)) => left_out,
+            // Texts can be written that cannot be graded here.
+            Err(_) if task.generation.is_some() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for LeftOut { metric, reason } in left_out {
+            tracing::warn!("{}: metric {metric} will be left out: {reason}", task.task.name);
+        }
+        let mut task = Arc::clone(task);
+        let mut encoded = EncodedTask::new(tokenizer, &task, max_length)?;
+        let fitted = fit(tokenizer, &mut task, &mut encoded, max_length, overlong)?;
+        let seen = inspect(tokenizer, &task, &encoded, max_length)?;
+        Ok(Self { task, encoded, findings: fitted.into_iter().chain(seen).collect() })
+    }
+}
+
 impl Questions {
-    /// Encodes `tasks` for a model with `max_length` positions, and does with documents that do not fit what `overlong` says.
+    /// Encodes `tasks`, whose continuations are scored, for a model with `max_length` positions, and does with documents that do not fit what `overlong` says.
     ///
     /// # Errors
-    /// Metrics that cannot be computed, tasks whose answers are written, texts that cannot be encoded, and what [`Overlong`]
-    /// refuses.
+    /// Metrics that cannot be computed, texts that cannot be encoded, and what [`Overlong`] refuses.
     pub fn new(
         tokenizer: &Tokenizer,
         tasks: &[Arc<PreparedTask>],
         max_length: usize,
         overlong: Overlong,
     ) -> Result<Self, EvaluateError> {
-        for task in tasks {
-            if task.task.config.output_type == OutputType::GenerateUntil {
-                return Err(EvaluateError::Generates { tasks: task.task.name.clone() });
-            }
-            for LeftOut { metric, reason } in metrics(&task.task)?.1 {
-                tracing::warn!("{}: metric {metric} will be left out: {reason}", task.task.name);
-            }
-        }
-        let ask = |task: &Arc<PreparedTask>| {
-            let mut task = Arc::clone(task);
-            let mut encoded = EncodedTask::new(tokenizer, &task, max_length)?;
-            let fitted = fit(tokenizer, &mut task, &mut encoded, max_length, overlong)?;
-            let seen = inspect(tokenizer, &task, &encoded, max_length)?;
-            Ok(AskedTask { task, encoded, findings: fitted.into_iter().chain(seen).collect() })
-        };
-        Ok(Self { tasks: tasks.iter().map(ask).collect::<Result<_, EvaluateError>>()?, max_length })
+        let ask = |task| AskedTask::new(tokenizer, task, max_length, overlong);
+        Ok(Self { tasks: tasks.iter().map(ask).collect::<Result<_, _>>()?, max_length })
     }
 
     /// All requests, task by task.

@@ -212,6 +212,7 @@ pub(super) fn inspect(
     max_length: usize,
 ) -> Result<Vec<SanityFinding>, EvaluateError> {
     let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
+    let written = task.task.config.output_type == OutputType::GenerateUntil;
     let look = Look { tokenizer, whole, max_length };
     let pairs = || task.docs.iter().zip(&encoded.docs);
     let among = |check: SanityCheck, is: &dyn Fn(&PreparedDoc, &EncodedDoc) -> bool| {
@@ -234,16 +235,17 @@ pub(super) fn inspect(
         repeated,
         among(SanityCheck::DoubleBos, &|_, tokens| look.has_double_bos(tokens)),
         among(SanityCheck::MissingBos, &|_, tokens| look.lacks_bos(tokens)),
-        among(SanityCheck::EmptyChoice, &|doc, _| doc.choices.iter().any(String::is_empty)),
+        among(SanityCheck::EmptyChoice, &|doc, _| !written && doc.choices.iter().any(String::is_empty)),
         among(SanityCheck::EmptyContinuation, &|_, tokens| {
-            tokens.requests.iter().any(|pair| pair.request.continuation.is_empty())
+            !written && tokens.requests.iter().any(|pair| pair.request.continuation.is_empty())
         }),
         among(SanityCheck::EqualText, &|doc, _| has_equal(&texts(doc))),
         among(SanityCheck::EqualTokens, &|doc, tokens| {
             !whole && !has_equal(&texts(doc)) && has_equal(&token_lists(tokens))
         }),
         among(SanityCheck::LongPrompt, &|_, tokens| {
-            !whole && tokens.requests.iter().any(|pair| pair.n_context_tokens > max_length)
+            // What is written needs place of its own: such prompts are among those that were cut.
+            !whole && !written && tokens.requests.iter().any(|pair| pair.n_context_tokens > max_length)
         }),
         truncated,
     ];

@@ -11,6 +11,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
+use super::cache::{BLOCK, BlockTable, CachedLayer};
 use super::{Wave, positions, rows};
 use crate::kernels::{
     MatrixLayout, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small,
@@ -18,7 +19,7 @@ use crate::kernels::{
 };
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
-const KEYS: usize = 64;
+const KEYS: usize = BLOCK;
 /// Rows in one piece of work, about: queries times the heads that are stacked. Keys are gathered once for all of them.
 const ROWS: usize = 384;
 
@@ -54,6 +55,15 @@ impl Heads<'_> {
     }
 }
 
+/// Keys and values of a layer that a wave finds in a cache.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    /// For each segment the table of everything that it sees, itself included.
+    pub tables: &'a [&'a BlockTable],
+    /// Where the tables' blocks are.
+    pub layer: CachedLayer<'a>,
+}
+
 /// Consecutive queries of one segment.
 #[derive(Debug, Clone)]
 struct Run {
@@ -71,8 +81,18 @@ struct Unit {
 }
 
 /// Replaces queries `[tokens, heads * head_dim]` by attention outputs of that shape, for keys and values
-/// `[tokens, kv_heads * head_dim]`; rotary positions are already in them. Queries of rows that are given stay as they are.
-pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2<f32>, v: ArrayView2<f32>) {
+/// `[tokens, kv_heads * head_dim]`; rotary positions are already in them. Queries of rows that are given stay as they are. With a
+/// past, keys and values are those of the cache.
+pub fn attention(
+    heads: Heads,
+    wave: &Wave,
+    past: Option<Past<'_>>,
+    q: ArrayViewMut2<f32>,
+    k: ArrayView2<f32>,
+    v: ArrayView2<f32>,
+) {
+    let tables = past.map_or(wave.segments.len(), |past| past.tables.len());
+    assert_eq!(tables, wave.segments.len(), "a table for every segment");
     let runs = runs(wave, heads.piece());
     let units = units(wave, &runs, heads.piece());
     let group = heads.group() * heads.head_dim;
@@ -103,7 +123,7 @@ pub fn attention(heads: Heads, wave: &Wave, q: ArrayViewMut2<f32>, k: ArrayView2
     }
     work.into_par_iter().for_each(|(unit, head, pieces)| {
         SCRATCH.with_borrow_mut(|scratch| {
-            UnitHead { heads, wave, runs: &runs, k, v, head, unit }.compute(pieces, scratch);
+            UnitHead { heads, wave, past, runs: &runs, k, v, head, unit }.compute(pieces, scratch);
         });
     });
 }
@@ -185,6 +205,7 @@ thread_local! {
 struct UnitHead<'a> {
     heads: Heads<'a>,
     wave: &'a Wave,
+    past: Option<Past<'a>>,
     runs: &'a [Run],
     k: ArrayView2<'a, f32>,
     v: ArrayView2<'a, f32>,
@@ -216,8 +237,7 @@ impl UnitHead<'_> {
         scratch.state.resize(rows, RunningSoftmax::default());
 
         for block in 0..self.unit.shared_blocks {
-            self.gather(&self.runs[self.unit.runs[0]], block, scratch);
-            self.take(block, 0..rows, None, scratch);
+            self.take_block(&self.runs[self.unit.runs[0]], block, 0..rows, None, scratch);
         }
         let mut first = 0;
         for (run, piece) in &pieces {
@@ -225,11 +245,10 @@ impl UnitHead<'_> {
             first = own.end;
             let run = &self.runs[*run];
             for block in self.unit.shared_blocks..(run.start + run.rows.len()).div_ceil(KEYS) {
-                self.gather(run, block, scratch);
                 // Queries before the block see nothing of it.
                 let seeing = run.start.max(block * KEYS);
                 let first = own.start + (seeing - run.start) * group;
-                self.take(block, first..own.end, Some(seeing), scratch);
+                self.take_block(run, block, first..own.end, Some(seeing), scratch);
             }
         }
         let mut stacked = scratch.out.chunks_exact(padded).zip(&scratch.state);
@@ -240,6 +259,30 @@ impl UnitHead<'_> {
                     let inverse = 1.0 / state.sum;
                     head.iter_mut().zip(out).for_each(|(o, x)| *o = x * inverse);
                 }
+            }
+        }
+    }
+
+    /// Takes a block of keys and values that `run` sees into the stacked rows `rows`, as [`take`](Self::take) says.
+    fn take_block(
+        &self,
+        run: &Run,
+        block: usize,
+        rows: Range<usize>,
+        start: Option<usize>,
+        scratch: &mut Scratch,
+    ) {
+        match self.past {
+            Some(Past { tables, layer }) => {
+                let there = tables[run.segment].block(block);
+                let cached = [layer.keys(there, self.head), layer.values(there, self.head)];
+                self.take(block, cached, rows, start, scratch);
+            }
+            None => {
+                self.gather(run, block, scratch);
+                let (keys, values) = (std::mem::take(&mut scratch.keys), std::mem::take(&mut scratch.values));
+                self.take(block, [&keys, &values], rows, start, scratch);
+                (scratch.keys, scratch.values) = (keys, values);
             }
         }
     }
@@ -272,19 +315,26 @@ impl UnitHead<'_> {
             }
             next = if segment.start > block * KEYS { segment.parent } else { None };
         }
-        if self.heads.in_pairs() {
-            pair_rows(&scratch.keys, KEYS, &mut scratch.pairs.keys);
-            pair_rows(&scratch.values, padded, &mut scratch.pairs.values);
-        }
     }
 
-    /// Takes the gathered block into the stacked rows `rows`. `start` is the position of their first query; without one
-    /// they see the whole block.
-    fn take(&self, block: usize, rows: Range<usize>, start: Option<usize>, scratch: &mut Scratch) {
+    /// Takes these keys, turned over, and values into the stacked rows `rows`. `start` is the position of their first query;
+    /// without one they see the whole block.
+    fn take(
+        &self,
+        block: usize,
+        [keys, values]: [&[f32]; 2],
+        rows: Range<usize>,
+        start: Option<usize>,
+        scratch: &mut Scratch,
+    ) {
         let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
         let padded = width.next_multiple_of(column_step());
         let in_pairs = self.heads.in_pairs();
-        let Scratch { q, keys, values, scores, out, state, seen, pairs } = scratch;
+        let Scratch { q, scores, out, state, seen, pairs, .. } = scratch;
+        if in_pairs {
+            pair_rows(keys, KEYS, &mut pairs.keys);
+            pair_rows(values, padded, &mut pairs.values);
+        }
         scores.resize(scores.len().max(count * KEYS), 0.0);
         let scores = &mut scores[..count * KEYS];
         let out = &mut out[rows.start * padded..rows.end * padded];
@@ -298,7 +348,7 @@ impl UnitHead<'_> {
         } else {
             let q = &q[rows.start * width..rows.end * width];
             let (q, keys) =
-                ((q, MatrixLayout::packed(count, width)), (&**keys, MatrixLayout::packed(width, KEYS)));
+                ((q, MatrixLayout::packed(count, width)), (keys, MatrixLayout::packed(width, KEYS)));
             multiply_small(q, keys, (scores, of_scores), false);
         }
         let position = |row: usize| start.map(|start| start + row / group);

@@ -4,6 +4,7 @@
 
 pub mod attention;
 mod bloom;
+mod cache;
 mod error;
 mod footprint;
 mod layers;
@@ -14,19 +15,18 @@ mod network;
 mod norm;
 mod open;
 mod positions;
-mod prefix;
 mod reader;
 mod rows;
 mod wave;
 
+pub use cache::{BLOCK, BlockTable, CacheUse, KvCache, Slot, blocks_of};
 pub use error::ModelError;
 pub use footprint::Footprint;
 pub use layers::{Layers, ReadLayer, Residence};
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
-pub use network::{Layer, Network, unwatched};
+pub use network::{LOGIT_COLUMNS, Layer, Network, unwatched};
 pub use norm::Norm;
 pub use open::Checkpoint;
 pub use positions::Positions;
-pub use prefix::Prefix;
 pub use wave::{Kept, Wave, WaveSegment};

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
-use super::attention::{Heads, attention};
+use super::attention::{Heads, Past, attention};
 use super::positions::Rotation;
 use super::reader::Reader;
 use super::rows::for_rows;
-use super::{Kept, Layers, Linear, Mlp, ModelError, Norm, Positions, Prefix, Residence, Wave};
+use super::{CacheUse, Kept, KvCache, Layers, Linear, Mlp, ModelError, Norm, Positions, Residence, Wave};
 use crate::config::{ModelConfig, Shape};
 use crate::kernels::{MatMul, Precision, StoredMatrix, VisitBlocks, for_blocks};
 use crate::weights::TensorSource;
@@ -21,7 +21,7 @@ use crate::weights::TensorSource;
 /// Tokens of one chunk: enough for all threads, few enough that what a layer makes of them is still near when it is read.
 pub(super) const CHUNK_TOKENS: usize = 768;
 /// Columns of logits in one block, whatever the number of threads: sums over a vocabulary are made of these.
-const LOGIT_COLUMNS: usize = 512;
+pub const LOGIT_COLUMNS: usize = 512;
 
 /// A network that can run.
 pub struct Network {
@@ -124,24 +124,28 @@ impl Network {
         kept: Kept<'_>,
         after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
-        self.forward_after(&mut Prefix::default(), wave, kept, after_layer)
+        self.forward_with(&mut KvCache::default(), &CacheUse::default(), wave, kept, after_layer)
     }
 
-    /// The same after another wave, which left the keys and values of rows that are given; those that are to be kept take their
-    /// place.
+    /// The same with a cache: keys and values of what came before are taken from there, and those of rows that are to be kept
+    /// are left there.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); what is kept is of no use then.
+    /// As [`forward`](Self::forward); what was to be kept is of no use then.
     ///
     /// # Panics
-    /// If rows that are given are wanted: of them there are no hidden states.
-    pub fn forward_after(
+    /// If `places` are not those of this wave: a slot for every given row, what is kept in the order of slots, and a table for
+    /// every segment or for none; and if rows that are given are wanted: of them there are no hidden states.
+    pub fn forward_with(
         &self,
-        prefix: &mut Prefix,
+        cache: &mut KvCache,
+        places: &CacheUse<'_>,
         wave: &Wave,
         kept: Kept<'_>,
         after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
     ) -> Result<Array2<f32>, ModelError> {
+        assert_eq!(places.given.len(), wave.given, "a slot for every given row");
+        assert!(places.keep.is_sorted_by_key(|&(_, slot)| slot), "what is kept is sorted by slot");
         let is_computed = |row: usize| row >= wave.given;
         assert!(kept.first().is_none_or(is_computed), "rows that are wanted are computed");
         let mut x = self.embed(wave); // [tokens, hidden]
@@ -150,9 +154,12 @@ impl Network {
         let mut left = self.layers.len();
         self.layers.for_each(|layer, waited| {
             let number = self.layers.len() - left;
-            prefix.give(number, wave.given, [buffers.k.view_mut(), buffers.v.view_mut()]);
-            self.attend(layer, wave, rotation.as_ref(), &mut buffers, &mut x);
-            prefix.keep(number, &wave.keep, [buffers.k.view(), buffers.v.view()]);
+            cache.give(number, &places.given, [buffers.k.view_mut(), buffers.v.view_mut()]);
+            self.project(layer, wave.given, rotation.as_ref(), &mut buffers, &mut x);
+            cache.keep(number, &places.keep, [buffers.k.view(), buffers.v.view()]);
+            let past = (!places.tables.is_empty())
+                .then(|| Past { tables: &places.tables, layer: cache.layer(number) });
+            attention(self.heads(), wave, past, buffers.q.view_mut(), buffers.k.view(), buffers.v.view());
             left -= 1;
             let mut first = wave.given;
             if left == 0 {
@@ -178,16 +185,16 @@ impl Network {
         }
     }
 
-    /// `q = attention(rotate(q(norm(x))), rotate(k(norm(x))), v(norm(x)))`
-    fn attend(
+    /// `rotate(q(norm(x)))`, `rotate(k(norm(x)))` and `v(norm(x))`, from row `first` on
+    fn project(
         &self,
         layer: &Layer,
-        wave: &Wave,
+        first: usize,
         rotation: Option<&Rotation>,
         b: &mut Buffers,
         x: &mut Array2<f32>,
     ) {
-        for rows in chunks(wave.given..x.nrows()) {
+        for rows in chunks(first..x.nrows()) {
             let mut x = x.slice_mut(s![rows.clone(), ..]);
             let mut normed = b.normed.slice_mut(s![..rows.len(), ..]);
             layer.input_norm.apply(x.view(), normed.view_mut());
@@ -201,7 +208,6 @@ impl Network {
             }
             self.keep_for_residual(normed.view(), x.view_mut());
         }
-        attention(self.heads(), wave, b.q.view_mut(), b.k.view(), b.v.view());
     }
 
     /// `x += o(q)`, from row `first` on

@@ -6,9 +6,10 @@
 use super::chat_template::{ChatTemplate, Jinja};
 use super::conversation::{End, Message, PromptSegment, text};
 use super::error::PromptError;
+use super::stop::StopRules;
 use super::template::{PromptTemplate, TemplateKind};
 use crate::base::digest::sha256;
-use crate::tokenizer::SpecialNames;
+use crate::tokenizer::{SpecialNames, TextStream, Tokenizer};
 
 /// How conversations are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,42 @@ impl ChatFormat {
         }
     }
 
+    /// When an answer ends, beside the ids at which the model stops.
+    pub fn stops(&self) -> StopRules {
+        self.template().map_or_else(StopRules::default, |template| template.stop.clone())
+    }
+
+    /// The ids of a conversation that it wrote: a card's segments as its template says, and the text of a checkpoint's template as
+    /// the reference harness encodes prompts.
+    ///
+    /// # Errors
+    /// As [`PromptTemplate::encode`].
+    pub fn encode(&self, written: &WrittenChat, tokenizer: &Tokenizer) -> Result<Vec<u32>, PromptError> {
+        match (&self.template, &written.segments) {
+            (TemplateSource::Card(template), Some(segments)) => template.encode(segments, tokenizer),
+            _ => Ok(tokenizer.encode_for_model(&written.text)?),
+        }
+    }
+
+    /// What a model writes before an answer that is no part of it: the space of `ASSISTANT: Hello`, where a conversation that
+    /// asks for an answer ends in `ASSISTANT:`, or the one that the vocabulary puts before every text. Nothing where the
+    /// template has no form for answers, or another one for those that are not there yet.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write) and [`encode`](Self::encode).
+    pub fn lead(&self, messages: &[Message], tokenizer: &Tokenizer) -> Result<String, PromptError> {
+        const ANSWER: &str = "answer";
+        let asked = self.encode(&self.write(messages, End::Answer)?, tokenizer)?;
+        let answered = [messages, &[Message::assistant(ANSWER)]].concat();
+        let Ok(answered) = self.write(&answered, End::Open) else { return Ok(String::new()) };
+        let answered = self.encode(&answered, tokenizer)?;
+        let mut stream = TextStream::after(tokenizer, &asked)?;
+        for &id in answered.strip_prefix(&asked[..]).unwrap_or_default() {
+            stream.push(id)?;
+        }
+        Ok(stream.text().strip_suffix(ANSWER).unwrap_or_default().to_owned())
+    }
+
     /// Writes a conversation.
     ///
     /// Errors: a conversation that the template has no form for, a template that fails.
@@ -93,6 +130,8 @@ impl ChatFormat {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::prompts::load;
 
@@ -113,5 +152,63 @@ mod tests {
         assert!(written.text.ends_with("USER: a ASSISTANT: b</s>USER: c ASSISTANT:"), "{}", written.text);
         assert!(written.segments.is_some() && card.has_turns() && own != card && card == card.clone());
         assert!(!ChatFormat::of_card(&templates["alpaca"]).has_turns());
+    }
+
+    /// Letters as tokens, a space before every text, as in LLaMA's vocabulary.
+    fn tokenizer() -> Tokenizer {
+        let pieces = ["<unk>", "<s>", "</s>", "▁"].map(str::to_owned).into_iter();
+        let letters = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
+        let letters = letters.chain(('a'..='z').chain('A'..='Z').map(String::from));
+        let vocab: serde_json::Map<_, _> =
+            pieces.chain(letters).zip(0u32..).map(|(piece, id)| (piece, json!(id))).collect();
+        let special = |id: u32, content: &str| {
+            json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false,
+                   "rstrip": false, "normalized": false})
+        };
+        let replace =
+            |from: &str, to: &str| json!({"type": "Replace", "pattern": {"String": from}, "content": to});
+        let json = json!({
+            "version": "1.0", "truncation": null, "padding": null, "pre_tokenizer": null, "post_processor": null,
+            "added_tokens": [special(0, "<unk>"), special(1, "<s>"), special(2, "</s>")],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")]},
+            "decoder": {"type": "Sequence", "decoders": [
+                replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+            "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true, "vocab": vocab,
+                      "merges": []},
+        });
+        let settings = json!({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"});
+        let read = |name: &str| {
+            let file = match name {
+                "tokenizer.json" => Some(&json),
+                "tokenizer_config.json" => Some(&settings),
+                _ => None,
+            };
+            Ok(file.map(|file| file.to_string().into_bytes()))
+        };
+        Tokenizer::from_files(std::path::Path::new("a-model"), &read).unwrap()
+    }
+
+    #[test]
+    fn what_a_model_writes_before_an_answer_is_known() {
+        let (templates, tokenizer) = (load(None).unwrap(), tokenizer());
+        let lead = |format: &ChatFormat| format.lead(&[Message::user("a")], &tokenizer).unwrap();
+        // A space of the template, one of the vocabulary where the answer is encoded by itself, and none.
+        for (name, expected) in
+            [("vicuna-v1.1", " "), ("llama-2-chat", " "), ("belle-train-v2", " "), ("alpaca", "")]
+        {
+            assert_eq!(lead(&ChatFormat::of_card(&templates[name])), expected, "{name}");
+        }
+        let jinja = |source: &str| {
+            let template = ChatTemplate { name: "default".into(), source: source.into() };
+            lead(&ChatFormat::of_checkpoint(&template, tokenizer.special_names()))
+        };
+        let llama2 = "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]\
+                      {% else %} {{ m.content }} </s>{% endif %}{% endfor %}";
+        assert_eq!(jinja(llama2), " ");
+        let chatml = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+                      {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+        assert_eq!(jinja(chatml), "");
     }
 }

@@ -20,6 +20,7 @@ mod render;
 mod sample;
 mod stop;
 mod template;
+mod writing;
 
 pub use chat::{ChatFormat, WrittenChat};
 pub use conversation::{End, Message, PromptSegment, Role, Special, text};
@@ -28,8 +29,9 @@ pub use error::PromptError;
 pub use load::{PromptTemplates, embedded_names, find, load, parse};
 pub use pattern::{Pattern, PatternPiece};
 pub use sample::{RenderedSample, sample};
-pub use stop::{StopRegex, StopRules};
+pub use stop::{StopRegex, StopRules, cut};
 pub use template::{
     BosRule, EmptySystem, EncodeMode, Golden, InputWhen, NamedText, PromptTemplate, Sampling, TemplateKind,
     TemplateLayout,
 };
+pub use writing::Writing;

@@ -12,7 +12,7 @@ mod settings;
 mod time;
 
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
-pub use ledger::{Identity, Ledger, LedgerError};
+pub use ledger::{Identity, Ledger, LedgerError, WriteRequest, WrittenText};
 pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord,
     file_name,

@@ -62,6 +62,18 @@ pub struct RequestRecord {
     pub reused: usize,
 }
 
+impl RequestRecord {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            asked: self.asked + other.asked,
+            resumed: self.resumed + other.resumed,
+            reused: self.reused + other.reused,
+        }
+    }
+}
+
 /// What a model's `zoo.lock.yaml` says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuiltRecord {

@@ -64,7 +64,7 @@ impl<'a> Templates<'a> {
                 "none" => None,
                 name => {
                     let format =
-                        self.find(name).during(|| format!("--apply-chat-template, {}", self.name))?;
+                        self.named(name).during(|| format!("--apply-chat-template, {}", self.name))?;
                     // A template of one turn has no form for examples as turns.
                     let multiturn = options.fewshot_as_multiturn.unwrap_or(format.has_turns());
                     Some(Chat { format: Arc::new(format), multiturn })
@@ -77,15 +77,32 @@ impl<'a> Templates<'a> {
         Ok(chats)
     }
 
-    fn find(&self, name: &str) -> Result<ChatFormat, RunError> {
-        let of_checkpoint = |template| ChatFormat::of_checkpoint(template, &self.specials);
-        let by_default = self.own.default_template().map(of_checkpoint);
-        let of_card = || -> Result<Option<ChatFormat>, RunError> {
-            let Some(named) = self.card else { return Ok(None) };
-            let templates = prompt_templates(self.own_cards)?;
-            let template = prompts::find(&templates, named)?;
-            Ok((template.kind != TemplateKind::Completion).then(|| ChatFormat::of_card(template)))
-        };
+    /// The template of the card, else the checkpoint's own; `None` if there is neither.
+    ///
+    /// # Errors
+    /// A template of the card that is not there.
+    pub fn own(&self) -> Result<Option<ChatFormat>, RunError> {
+        Ok(self.of_card()?.or_else(|| self.by_default()))
+    }
+
+    /// The template of the card, unless texts are what it writes.
+    fn of_card(&self) -> Result<Option<ChatFormat>, RunError> {
+        let Some(named) = self.card else { return Ok(None) };
+        let templates = prompt_templates(self.own_cards)?;
+        let template = prompts::find(&templates, named)?;
+        Ok((template.kind != TemplateKind::Completion).then(|| ChatFormat::of_card(template)))
+    }
+
+    /// The checkpoint's template for plain chats.
+    fn by_default(&self) -> Option<ChatFormat> {
+        self.own.default_template().map(|template| ChatFormat::of_checkpoint(template, &self.specials))
+    }
+
+    /// The template that a flag names: `card`, `checkpoint`, `default`, one of the checkpoint, or one of `zoo/prompts`.
+    ///
+    /// # Errors
+    /// A template that is not there, with those that are.
+    pub fn named(&self, name: &str) -> Result<ChatFormat, RunError> {
         let known: Vec<&str> = self.own.templates.iter().map(|template| template.name.as_str()).collect();
         let brings = match known[..] {
             [] => "the checkpoint brings no chat template".to_owned(),
@@ -98,17 +115,14 @@ impl<'a> Templates<'a> {
             RunError::Usage(format!("expected {what}, found none: {card}, and {brings}; {advice}"))
         };
         match name {
-            "card" => of_card()?.ok_or_else(|| missing("a prompt template of the card")),
-            "checkpoint" => {
-                by_default.ok_or_else(|| missing("one chat template of the checkpoint, or a default one"))
-            }
-            "default" => match of_card()? {
-                Some(format) => Ok(format),
-                None => by_default.ok_or_else(|| missing("a chat template")),
-            },
+            "card" => self.of_card()?.ok_or_else(|| missing("a prompt template of the card")),
+            "checkpoint" => self
+                .by_default()
+                .ok_or_else(|| missing("one chat template of the checkpoint, or a default one")),
+            "default" => self.own()?.ok_or_else(|| missing("a chat template")),
             name => {
                 if let Some(template) = self.own.templates.iter().find(|template| template.name == name) {
-                    return Ok(of_checkpoint(template));
+                    return Ok(ChatFormat::of_checkpoint(template, &self.specials));
                 }
                 let templates = prompt_templates(self.own_cards)?;
                 let template = prompts::find(&templates, name).map_err(|error| {

@@ -72,6 +72,7 @@ macro_rules! from_rooms {
 
 from_rooms!(
     crate::base::yaml::FileError,
+    crate::engine::EngineError,
     crate::engine::TooLarge,
     crate::evaluate::EvaluateError,
     crate::forms::FormError,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::absent::FormMemory;
 use super::error::During;
+use super::local::{all_questions, cache_blocks};
 use super::need::Need;
 use super::speeds::{KnownSpeed, speed};
 use super::subject::pacing;
@@ -11,12 +12,12 @@ use super::variants::Variant;
 use super::{Options, RunError};
 use crate::config::ModelConfig;
 use crate::engine::{
-    Limits, MemoryPlan, Pacing, Placement, Plan, PlannedWave, Speed, TokenCounts, Work, foreseen, memory,
-    work,
+    EngineError, Limits, MemoryPlan, Pacing, Placement, Plan, PlannedWave, ScoreRequest, Speed, TokenCounts,
+    Work, blocks_needed, foreseen, memory, together, work, work_of_writing,
 };
-use crate::evaluate::{AskedTask, Questions, ordered, summary};
+use crate::evaluate::{AskedTask, WrittenQuestions, ordered, summary};
 use crate::kernels::Precision;
-use crate::model::{Footprint, Residence};
+use crate::model::{Footprint, KvCache, Residence};
 use crate::tokenizer::Tokenizer;
 
 /// What a run of one model would fetch, hold, compute and take.
@@ -47,6 +48,8 @@ pub struct AskedForecast {
     pub waves: usize,
     /// What they need.
     pub memory: MemoryPlan,
+    /// What writing needs beside it; `None` where nothing is written.
+    pub writing: Option<WritingForecast>,
     /// Where layers would be.
     pub residence: Residence,
     /// What a forward pass reads if they are on the disk.
@@ -55,6 +58,17 @@ pub struct AskedForecast {
     pub times: Vec<TimeForecast>,
     /// What is to be known of the documents, in lines.
     pub findings: Vec<String>,
+}
+
+/// What writing takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WritingForecast {
+    /// Answers.
+    pub answers: usize,
+    /// Sequences that are written together, at least.
+    pub sequences: usize,
+    /// Bytes of their keys and values, at most.
+    pub bytes: u64,
 }
 
 /// How long a run takes in one precision.
@@ -77,8 +91,10 @@ pub struct TaskForecast {
     pub documents: usize,
     /// Requests.
     pub requests: usize,
-    /// Tokens each by itself, and with shared prefixes once.
+    /// Tokens each by itself, and with shared prefixes once; without those that are written.
     pub tokens: TokenCounts,
+    /// Tokens that are written, at most.
+    pub written: u64,
     /// What part of the time it takes; all parts add up to 1.
     pub share: f64,
 }
@@ -119,10 +135,15 @@ impl AskedForecast {
         precisions: &[Precision],
     ) -> Result<Self, RunError> {
         let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
-        let questions = Questions::new(model.tokenizer, &tasks, model.limits.max_length, options.overlong)
+        let (questions, to_write) = all_questions(model.tokenizer, &tasks, model.limits.max_length, options)
             .during(|| format!("model {}", model.name))?;
-        let requests = questions.requests();
-        let plan = Plan::new(&requests, model.limits).map_err(|error| questions.refused(error))?;
+        let mut requests = questions.requests();
+        let scored = requests.len();
+        requests.extend(to_write.tasks.iter().flat_map(|asked| to_write.as_scored(asked)));
+        let plan = Plan::new(&requests, model.limits).map_err(|error| match error.request() {
+            Some(request) if request >= scored => to_write.refused(error.of_request(|at| at - scored)),
+            _ => questions.refused(error),
+        })?;
         let tokens = plan.tokens;
         let mut wanted = vec![model.precision];
         wanted.extend(precisions.iter().filter(|precision| **precision != model.precision));
@@ -144,14 +165,19 @@ impl AskedForecast {
             }
             None => foreseen(plan, Pacing::AsPlanned, |_| 0.0),
         };
-        let whole = work(&waves, model.config);
+        let writing = |asked: &AskedTask| {
+            let written = WrittenQuestions::most_tokens(asked);
+            let longest = asked.encoded.docs.iter().flat_map(|doc| &doc.requests);
+            let longest = longest.map(|pair| pair.request.context.len() as u64).max().unwrap_or(0);
+            work_of_writing(written, longest.min(model.limits.max_length as u64), model.config)
+        };
+        let whole = to_write.tasks.iter().map(writing).fold(work(&waves, model.config), Work::and);
         let time = |(precision, known): (Precision, KnownSpeed)| TimeForecast {
             precision,
             seconds: whole.seconds(known.speed),
             known,
         };
-        let line = |asked: &AskedTask| {
-            let own: Vec<_> = asked.encoded.requests().cloned().collect();
+        let line = |asked: &AskedTask, own: Vec<ScoreRequest>| {
             let plan = Plan::new(&own, model.limits).expect("the plan of all tasks holds these requests");
             let tokens = plan.tokens;
             let waves = plan.waves();
@@ -160,21 +186,53 @@ impl AskedForecast {
                 documents: asked.task.docs.len(),
                 requests: own.len(),
                 tokens: with(tokens, &waves),
+                written: 0,
                 share: 0.0,
             };
             (line, work(&waves, model.config))
         };
-        let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = questions.tasks.iter().map(line).unzip();
+        let scored = |asked: &AskedTask| line(asked, asked.encoded.requests().cloned().collect());
+        let written = |asked: &AskedTask| {
+            let (line, work) = line(asked, to_write.as_scored(asked));
+            (TaskForecast { written: WrittenQuestions::most_tokens(asked), ..line }, work.and(writing(asked)))
+        };
+        let (mut of_scores, mut of_texts) = (questions.tasks.iter(), to_write.tasks.iter());
+        let mut all = Vec::with_capacity(tasks.len());
+        for task in &tasks {
+            let own = if task.generation.is_some() { of_texts.next() } else { of_scores.next() };
+            all.push(own.expect("every task is asked"));
+        }
+        let of = |asked: &&AskedTask| match asked.task.generation {
+            Some(_) => written(asked),
+            None => scored(asked),
+        };
+        let (mut lines, works): (Vec<TaskForecast>, Vec<Work>) = all.iter().map(of).unzip();
         for (line, share) in lines.iter_mut().zip(shares(&works, own_speed)) {
             line.share = share;
         }
-        let mut all = questions.tasks.iter();
+        let mut all = all.into_iter();
         let findings = variants.iter().flat_map(|variant| {
             let own = all.by_ref().take(variant.tasks.len());
             ordered(own.flat_map(|task| task.findings.iter().cloned()))
         });
         let findings = summary(&findings.collect::<Vec<_>>());
+        let stop = std::sync::Arc::from([]);
+        let answers: Vec<_> = to_write.to_write().iter().map(|one| one.request(&stop)).collect();
+        let blocks = cache_blocks(model.memory_budget, model.placement, model.config);
+        blocks_needed(&answers, model.limits)
+            .and_then(|needed| match needed <= blocks {
+                true => Ok(()),
+                false => Err(EngineError::CacheTooSmall { needed, available: blocks }),
+            })
+            .map_err(|error| to_write.refused(error))?;
+        let (sequences, taken) = together(&answers, blocks);
+        let writing = (!answers.is_empty()).then(|| WritingForecast {
+            answers: answers.len(),
+            sequences,
+            bytes: taken as u64 * KvCache::block_bytes(&model.config.shape()),
+        });
         Ok(Self {
+            writing,
             tasks: lines,
             requests: requests.len(),
             tokens: with(tokens, &waves),

@@ -1,6 +1,7 @@
 //! A model on this machine as a respondent: texts to tokens, what the ledger knows, the rest by the weights.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,18 +11,22 @@ use super::follow::Follower;
 use super::respondent::{About, Against, Answered, Effort, Respondent};
 use super::subject::Subject;
 use super::variants::Variant;
+use super::write::Texts;
 use super::{Options, RunError, files, harness};
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
+use crate::config::ModelConfig;
 use crate::engine::{
-    EngineError, Journals, LocalModel, Paired, ScoreJournal, ScoreRequest, TokenCounts, recall, score_twice,
+    EngineError, Journals, LocalModel, Paired, Placement, ScoreJournal, ScoreRequest, TokenCounts, recall,
+    score_twice,
 };
-use crate::evaluate::Questions;
+use crate::evaluate::{AnsweredTask, EvaluateError, Questions, WrittenQuestions};
 use crate::kernels::Precision;
-use crate::model::Network;
-use crate::records::{Identity, Ledger, ModelRecord, RequestRecord};
+use crate::model::{KvCache, Network};
+use crate::records::{Identity, Ledger, LedgerError, ModelRecord, RequestRecord};
 use crate::tasks::PreparedTask;
 use crate::tasks::protocol::AddSpecialTokens;
+use crate::tokenizer::Tokenizer;
 
 /// A model on this machine, and the run that it answers in.
 pub struct Local<'a> {
@@ -40,23 +45,60 @@ pub struct Local<'a> {
 }
 
 impl Subject {
-    /// Puts tasks into the model's tokens.
+    /// Puts tasks into the model's tokens: those whose continuations are scored, and those whose answers are written.
     ///
     /// # Errors
-    /// Texts that cannot be encoded, and documents that do not fit where that is not to happen.
-    pub fn questions(&self, tasks: &[Arc<PreparedTask>], options: &Options) -> Result<Questions, RunError> {
-        let max_length = self.limits.max_length;
-        Questions::new(self.tokenizer()?, tasks, max_length, options.overlong)
+    /// Texts that cannot be encoded, documents that do not fit where that is not to happen, answers that leave no place for a
+    /// prompt, and answers that are to be compared with those of another arithmetic although they are written.
+    pub fn all_questions(
+        &self,
+        tasks: &[Arc<PreparedTask>],
+        options: &Options,
+    ) -> Result<(Questions, WrittenQuestions), RunError> {
+        all_questions(self.tokenizer()?, tasks, self.limits.max_length, options)
             .during(|| format!("model {}", self.name))
     }
+
+    /// Blocks of keys and values for which there is memory beside the model and its waves.
+    pub(super) fn cache_blocks(&self) -> usize {
+        cache_blocks(self.memory_budget, &self.placement, &self.checkpoint.config)
+    }
+}
+
+/// Blocks of keys and values for which there is memory beside a model that was placed, and its waves.
+pub fn cache_blocks(memory_budget: u64, placement: &Placement, config: &ModelConfig) -> usize {
+    let room = memory_budget.checked_sub(placement.total).expect("a placement fits its budget");
+    usize::try_from(room / KvCache::block_bytes(&config.shape())).unwrap_or(usize::MAX)
+}
+
+/// The same for any model of this tokenizer and so many positions.
+pub fn all_questions(
+    tokenizer: &Tokenizer,
+    tasks: &[Arc<PreparedTask>],
+    max_length: usize,
+    options: &Options,
+) -> Result<(Questions, WrittenQuestions), EvaluateError> {
+    let is_written = |task: &Arc<PreparedTask>| task.generation.is_some();
+    let (to_write, to_score): (Vec<_>, Vec<_>) = tasks.iter().cloned().partition(is_written);
+    if let (Some(against), Some(task)) = (options.computing.against, to_write.first()) {
+        return Err(EvaluateError::ComparesTexts {
+            task: task.task.name.clone(),
+            against: against.to_string(),
+        });
+    }
+    let scored = Questions::new(tokenizer, &to_score, max_length, options.overlong)?;
+    Ok((scored, WrittenQuestions::new(tokenizer, &to_write, max_length, options.overlong)?))
 }
 
 /// Digests of positions are short, and none of them is ever cut.
 const POSITION_TOKENS: usize = 8;
 
 impl Local<'_> {
-    /// The model's ledger, with what the runs `--reuse` know of `requests`, and how many of them they answered.
-    fn ledger(&mut self, requests: &[ScoreRequest]) -> Result<(Ledger, usize), RunError> {
+    /// The model's ledger, with what `reuse` takes over from each of the runs of `--reuse`, and how many answers that were.
+    fn ledger(
+        &mut self,
+        mut reuse: impl FnMut(&mut Ledger, &Path) -> Result<usize, LedgerError>,
+    ) -> Result<(Ledger, usize), RunError> {
         let Self { subject, options, .. } = *self;
         let mut ledger = self.open(subject.identity()?, subject.limits.max_length)?;
         let mut reused = 0;
@@ -67,7 +109,7 @@ impl Local<'_> {
             return Ok((ledger, reused));
         }
         for run in &options.places.reuse {
-            reused += ledger.reuse(&self.place.place_of(run), requests)?;
+            reused += reuse(&mut ledger, &self.place.place_of(run))?;
         }
         self.warn(&mut ledger);
         Ok((ledger, reused))
@@ -90,27 +132,24 @@ impl Local<'_> {
 
     /// What a run that was stopped keeps.
     fn stopped(&self, requests: &[ScoreRequest], ledger: &Ledger) -> RunError {
+        let kept = requests.iter().filter(|request| ledger.known(request).is_some()).count();
+        self.stopped_after(kept, requests.len(), ledger)
+    }
+
+    fn stopped_after(&self, kept: usize, asked: usize, ledger: &Ledger) -> RunError {
         RunError::Stopped(Box::new(Stopped {
             turn: self.turn.clone(),
-            kept: requests.iter().filter(|request| ledger.known(request).is_some()).count(),
-            asked: requests.len(),
+            kept,
+            asked,
             ledger: ledger.path().to_owned(),
             folder: self.place.path.clone(),
         }))
     }
 
-    /// The model's weights for products of a precision.
-    fn network(
-        &self,
-        precision: Precision,
-        requests: &[ScoreRequest],
-        ledger: &Ledger,
-    ) -> Result<Network, RunError> {
+    /// The model's weights for products of a precision; `kept` is said if somebody asks for the end meanwhile.
+    fn network(&self, precision: Precision, kept: &dyn Fn() -> RunError) -> Result<Network, RunError> {
         let network = self.subject.network(precision, self.progress, self.stop);
-        network.map_err(|error| match self.stop.is_requested() {
-            true => self.stopped(requests, ledger),
-            false => error,
-        })
+        network.map_err(|error| if self.stop.is_requested() { kept() } else { error })
     }
 
     /// What an error of the engine means for the run.
@@ -145,8 +184,9 @@ impl Local<'_> {
         let both = format!("{} against {against}", identity.precision);
         let mut reference = self.open(other, subject.limits.max_length)?;
         let mut positions = self.open(Identity { precision: both, ..identity }, POSITION_TOKENS)?;
-        let candidate = self.network(subject.precision, requests, ledger)?;
-        let other = self.network(against, requests, ledger)?;
+        let kept = || self.stopped(requests, ledger);
+        let candidate = self.network(subject.precision, &kept)?;
+        let other = self.network(against, &kept)?;
         let mut journals =
             Journals { candidate: &mut *ledger, reference: &mut reference, positions: &mut positions };
         let mut follower = Follower::new(questions, progress, self.stop);
@@ -157,54 +197,141 @@ impl Local<'_> {
     }
 }
 
-impl Respondent for Local<'_> {
-    fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
+/// A model's weights, loaded when something is to be computed, and for how long that took.
+#[derive(Default)]
+struct Loaded {
+    model: Option<LocalModel>,
+    took: Duration,
+}
+
+/// Answers to what was asked, and what they took.
+#[derive(Default)]
+struct Counted {
+    tasks: Vec<AnsweredTask>,
+    tokens: TokenCounts,
+    requests: RequestRecord,
+    against: Option<Against>,
+}
+
+impl Local<'_> {
+    /// The model for what has to be computed.
+    fn model<'l>(
+        &self,
+        loaded: &'l mut Loaded,
+        kept: &dyn Fn() -> RunError,
+    ) -> Result<&'l LocalModel, RunError> {
+        if loaded.model.is_none() {
+            let begun = Instant::now();
+            let subject = self.subject;
+            let network = self.network(subject.precision, kept)?;
+            loaded.model = Some(LocalModel::new(network, subject.limits, subject.pacing()));
+            loaded.took = begun.elapsed();
+        }
+        Ok(loaded.model.as_ref().expect("it was just loaded"))
+    }
+
+    /// Scores continuations.
+    fn score(&mut self, questions: Questions, loaded: &mut Loaded) -> Result<Counted, RunError> {
+        let tasks = questions.tasks.len();
+        if tasks == 0 {
+            return Ok(Counted::default());
+        }
         let subject = self.subject;
         let progress = self.progress;
-        progress.turn(&self.turn);
-        let limits = subject.limits;
-        let questions = subject.questions(tasks, self.options)?;
         let requests = questions.requests();
-        tracing::info!("{}: {} requests of {} tasks", subject.name, requests.len(), tasks.len());
-        subject.explain();
-        let (mut ledger, reused) = self.ledger(&requests)?;
-        let stop = self.stop;
-        let _heeding = stop.heed();
-        let begun = Instant::now();
-        let mut loading = Duration::ZERO;
+        tracing::info!("{}: {} requests of {tasks} tasks", subject.name, requests.len());
+        let (mut ledger, reused) = self.ledger(|ledger, run| ledger.reuse(run, &requests))?;
         let (scored, other) = if let Some(against) = self.options.computing.against {
             let paired = self.answer_twice(against, &questions, &requests, &mut ledger)?;
             let Paired { candidate, reference, divergence } = paired;
             (candidate, Some((against, reference, divergence)))
-        } else if let Some(known) = recall(&requests, limits, &ledger)
+        } else if let Some(known) = recall(&requests, subject.limits, &ledger)
             .map_err(|error| self.refused(error, &questions, &requests, &ledger))?
         {
             (known, None)
         } else {
-            let network = self.network(subject.precision, &requests, &ledger)?;
-            let model = LocalModel::new(network, limits, subject.pacing());
-            loading = begun.elapsed();
+            let model = self.model(loaded, &|| self.stopped(&requests, &ledger))?;
             let mut follower = Follower::new(&questions, progress, self.stop);
             let scored = model.score(&requests, &mut ledger, &mut follower, progress);
             ledger.sync()?;
             (scored.map_err(|error| self.refused(error, &questions, &requests, &ledger))?, None)
         };
         ledger.sync()?;
-        let resumed =
-            scored.known.checked_sub(reused).expect("what was taken over was known before the work");
-        let effort = Effort {
-            tokens: scored.tokens,
-            requests: RequestRecord { asked: requests.len(), resumed, reused },
-            loading,
-            scoring: begun.elapsed() - loading,
-        };
         let against = other.map(|(against, reference, divergence)| Against {
             model: subject.name.clone(),
             precisions: [subject.precision, against],
             answers: questions.answers(&reference),
             divergence,
         });
-        Ok(Answered { tasks: questions.answered(&scored.scores), effort: Some(effort), against })
+        let resumed =
+            scored.known.checked_sub(reused).expect("what was taken over was known before the work");
+        let requests = RequestRecord { asked: requests.len(), resumed, reused };
+        Ok(Counted { tasks: questions.answered(&scored.scores), tokens: scored.tokens, requests, against })
+    }
+
+    /// Writes answers.
+    fn write(&mut self, questions: WrittenQuestions, loaded: &mut Loaded) -> Result<Counted, RunError> {
+        let tasks = questions.tasks.len();
+        if tasks == 0 {
+            return Ok(Counted::default());
+        }
+        let subject = self.subject;
+        let tokenizer = subject.tokenizer()?;
+        let texts = Texts::new(&questions, tokenizer);
+        let asked = texts.records().len();
+        tracing::info!("{}: {asked} answers to {tasks} tasks are to be written", subject.name);
+        let (mut ledger, reused) = self.ledger(|ledger, run| ledger.reuse_texts(run, texts.records()))?;
+        let missing = texts.missing(&ledger);
+        let mut tokens = TokenCounts { asked: texts.prompt_tokens(), ..TokenCounts::default() };
+        if !missing.is_empty() {
+            let kept =
+                |ledger: &Ledger| self.stopped_after(asked - texts.missing(ledger).len(), asked, ledger);
+            let model = self.model(loaded, &|| kept(&ledger))?;
+            let how = (model, subject.cache_blocks());
+            let counts = texts.write(&missing, how, tokenizer, &mut ledger, (self.progress, self.stop));
+            ledger.sync()?;
+            tokens = counts.map_err(|error| match error {
+                EngineError::Stopped => kept(&ledger),
+                error => questions.refused(error).into(),
+            })?;
+        }
+        ledger.sync()?;
+        let known = asked - missing.len();
+        let requests = RequestRecord {
+            asked,
+            resumed: known.checked_sub(reused).expect("what was taken over is known"),
+            reused,
+        };
+        let written = texts.known(&ledger);
+        drop(texts);
+        Ok(Counted { tasks: questions.answered(&written), tokens, requests, against: None })
+    }
+}
+
+impl Respondent for Local<'_> {
+    fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
+        self.progress.turn(&self.turn);
+        self.subject.explain();
+        let is_written = |task: &&Arc<PreparedTask>| task.generation.is_some();
+        // All questions are tokens before the first one is answered.
+        let (to_score, to_write) = self.subject.all_questions(tasks, self.options)?;
+        let stop = self.stop;
+        let _heeding = stop.heed();
+        let begun = Instant::now();
+        let mut loaded = Loaded::default();
+        let scored = self.score(to_score, &mut loaded)?;
+        let written = self.write(to_write, &mut loaded)?;
+        let loading = loaded.took;
+        let effort = Effort {
+            tokens: scored.tokens.and(written.tokens),
+            requests: scored.requests.and(written.requests),
+            loading,
+            scoring: begun.elapsed() - loading,
+        };
+        let (mut of_scores, mut of_texts) = (scored.tasks.into_iter(), written.tasks.into_iter());
+        let own = |task| if is_written(&task) { of_texts.next() } else { of_scores.next() };
+        let tasks = tasks.iter().map(own).map(|task| task.expect("every task was answered")).collect();
+        Ok(Answered { tasks, effort: Some(effort), against: scored.against })
     }
 
     fn about(&self, variant: &Variant) -> Result<About, RunError> {

@@ -14,6 +14,7 @@ mod files;
 mod folder;
 mod follow;
 mod forecast;
+mod generate;
 mod harness;
 mod local;
 mod need;
@@ -32,12 +33,13 @@ mod subject;
 mod subjects;
 mod submission;
 mod variants;
+mod write;
 
 use std::path::PathBuf;
 
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
-use crate::evaluate::grade;
+use crate::evaluate::{filter, grade};
 use crate::hub::{HubConfig, HubError};
 use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
@@ -55,6 +57,9 @@ pub use against::compared_table;
 pub use answers::{WrittenAnswers, score_answers};
 pub use error::{RunError, Stopped};
 pub use forecast::{AskedForecast, Forecast, TaskForecast, TimeForecast};
+#[cfg(test)]
+pub use generate::Ending;
+pub use generate::{Answer, Audience, GenerateOptions, Generated, Wording, generate, read_prompts};
 pub use need::{Need, needs_table};
 pub use options::{Computing, Options, Places, Repeated};
 pub use plan::forecast;
@@ -120,7 +125,7 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         let turn = Turn { name: subject.name.clone(), number: at + 1, of: subjects.len() };
         let (progress, stop) = (world.progress, world.stop);
         let mut local = Local { subject, options, place: &mut place, turn, progress, stop };
-        session.ask(&mut local, variants, grade)?;
+        session.ask(&mut local, variants, if options.predict_only { filter } else { grade })?;
     }
     session.finish(Some(place), None)
 }

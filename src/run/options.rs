@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::RunError;
 use crate::evaluate::Overlong;
@@ -37,6 +38,12 @@ pub struct Options {
     pub fewshot_seed: u32,
     /// What happens to documents that do not fit.
     pub overlong: Overlong,
+    /// How answers are written, over what the task files say under `generation_kwargs`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub gen_kwargs: Map<String, Value>,
+    /// Whether written answers are cut and filtered alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub predict_only: bool,
     /// Models, by whatever names the caller can find.
     #[serde(skip)]
     pub models: Vec<String>,

@@ -77,8 +77,12 @@ pub fn repeated_flags(record: &RunRecord) -> Result<Vec<(String, Vec<String>)>, 
 
 /// The values of a flag: none of a null, several of a list.
 fn typed(name: &str, value: &serde_yaml::Value) -> Result<Vec<String>, RunError> {
-    use serde_yaml::Value::{Bool, Null, Number, Sequence, String};
+    use serde_yaml::Value::{Bool, Mapping, Null, Number, Sequence, String};
     match value {
+        Mapping(_) => {
+            let text = serde_json::to_string(value);
+            Ok(vec![text.map_err(|error| RunError::room(format!("{name}: {error}")))?])
+        }
         Null => Ok(Vec::new()),
         Bool(value) => Ok(vec![value.to_string()]),
         Number(value) => Ok(vec![value.to_string()]),
@@ -105,7 +109,9 @@ mod tests {
         let typed: Vec<_> = options.iter().map(|(name, value)| typed(name, value).unwrap()).collect();
         let empty: [&str; 0] = [];
         assert_eq!(typed, [&["true"][..], &["0.5"], &empty, &empty, &["a", "b"]]);
-        let map = serde_yaml::from_str("{a: 1}").unwrap();
-        assert!(super::typed("suite", &map).unwrap_err().to_string().contains("suite"));
+        let map = serde_yaml::from_str("{a: 1, b: [x]}").unwrap();
+        assert_eq!(super::typed("gen_kwargs", &map).unwrap(), [r#"{"a":1,"b":["x"]}"#]);
+        let tagged = serde_yaml::from_str("!a 1").unwrap();
+        assert!(super::typed("suite", &tagged).unwrap_err().to_string().contains("suite"));
     }
 }

@@ -241,7 +241,7 @@ impl<'a> Session<'a> {
                 line += &format!(" ({fewer:.1} × fewer) in {seconds:.1} s, {speed:.0} a second");
             }
             if resumed > 0 {
-                line += &format!("; {resumed} of {requests} requests were scored before the interruption");
+                line += &format!("; {resumed} of {requests} requests were answered before the interruption");
             }
             if reused > 0 {
                 line += &format!("; {reused} of {requests} requests were taken over from other runs");

@@ -50,7 +50,7 @@ pub fn refuse_overlong(
     }
     for (subject, variants) in subjects.iter().zip(variants) {
         let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).map(Arc::clone).collect();
-        subject.questions(&tasks, options)?;
+        subject.all_questions(&tasks, options)?;
     }
     Ok(())
 }

@@ -112,7 +112,7 @@ pub fn leave_out(asked: &mut [Asked], left: &[MissingData]) -> Result<(), RunErr
 pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<Asked>, RunError> {
     chat::check(options)?;
     let protocols = protocols(options)?;
-    let tasks = scored_tasks(suites)?;
+    let tasks = distinct(suites);
     protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
 }
 
@@ -204,27 +204,6 @@ pub fn by_answer(suites: &[Suite]) -> (Vec<Arc<Task>>, Vec<Arc<Task>>) {
     distinct(suites).into_iter().partition(|task| task.config.output_type == OutputType::GenerateUntil)
 }
 
-/// The tasks that can be run: those whose answers are written are left out, and it is said.
-fn scored_tasks(suites: &[Suite]) -> Result<Vec<Arc<Task>>, RunError> {
-    let (written, scored) = by_answer(suites);
-    if written.is_empty() {
-        return Ok(scored);
-    }
-    let names: Vec<&str> = written.iter().map(|task| task.name.as_str()).collect();
-    let names = match names[..] {
-        [first, _, _, _, ..] => format!("{first} and {} more", names.len() - 1),
-        _ => names.join(", "),
-    };
-    if scored.is_empty() {
-        return Err(EvaluateError::Generates { tasks: names }.into());
-    }
-    tracing::warn!(
-        "{names}: left out, since writing answers (generate_until) comes with a later version; groups that hold such \
-         tasks get no number of their own"
-    );
-    Ok(scored)
-}
-
 /// The protocols that are asked for, each once.
 fn protocols(options: &Options) -> Result<Vec<Protocol>, RunError> {
     let mut protocols: Vec<Protocol> = Vec::new();
@@ -259,6 +238,15 @@ fn known_metric(metric: &str) -> Result<(), String> {
     Err(format!("expected some of {}, found {metric:?}", MULTIPLE_CHOICE_METRICS.join(", ")))
 }
 
+/// A task that is written to as `--gen-kwargs` says.
+fn with_gen_kwargs(mut task: Task, options: &Options) -> Task {
+    if task.config.output_type == OutputType::GenerateUntil && !options.gen_kwargs.is_empty() {
+        let own = task.config.generation_kwargs.get_or_insert_default();
+        own.extend(options.gen_kwargs.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    task
+}
+
 /// The tasks under a protocol. Those that it is not for and those without a metric that can be computed are left out, and
 /// it is said; an error if none is left.
 fn applied(protocol: Protocol, tasks: &[Arc<Task>], options: &Options) -> Result<Asked, RunError> {
@@ -268,8 +256,8 @@ fn applied(protocol: Protocol, tasks: &[Arc<Task>], options: &Options) -> Result
     for task in tasks {
         match protocol.apply(task, &options.metrics) {
             Ok(task) => match check_metrics(&task) {
-                Ok(()) => left.push(task),
-                Err(error) => without_metric.push(error),
+                Err(error) if !options.predict_only => without_metric.push(error),
+                _ => left.push(with_gen_kwargs(task, options)),
             },
             Err(reason) => out.push((&task.name, reason)),
         }

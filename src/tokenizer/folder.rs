@@ -74,7 +74,8 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
     let ids =
         special_ids(&place, settings, None, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
     let added = if settings.class().adds_specials() { Some(added(&place, settings, ids)?) } else { None };
-    Tokenizer::new(Engine::Library(Box::new(engine)), ids, added, settings.names.clone(), sha256(bytes))
+    let engine = Engine::Library(Box::new(engine));
+    Ok(Tokenizer::new(engine, ids, added, settings.names.clone(), sha256(bytes))?.ending_at(&settings.ends))
 }
 
 /// A SentencePiece model with what the settings around it add.
@@ -133,13 +134,9 @@ fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenize
     let place = file.display().to_string();
     let SettledModel { vocabulary, rules, ids, tokens, added } = SettledModel::new(&place, bytes, settings)?;
     let engine = SentencePiece::new(vocabulary, SpecialTokens::new(&place, tokens)?, rules);
-    Tokenizer::new(
-        Engine::SentencePiece(Box::new(engine)),
-        ids,
-        Some(added),
-        settings.names.clone(),
-        sha256(bytes),
-    )
+    let engine = Engine::SentencePiece(Box::new(engine));
+    let tokenizer = Tokenizer::new(engine, ids, Some(added), settings.names.clone(), sha256(bytes))?;
+    Ok(tokenizer.ending_at(&settings.ends))
 }
 
 /// An added token is either a new id after the pieces or the piece of that id.

@@ -13,6 +13,7 @@ use tokenizers::tokenizer::{Model as _, Normalizer as _, PreTokenizer as _};
 use tokenizers::{NormalizedString, OffsetType, PreTokenizedString};
 
 use super::TokenizerError;
+use super::clean_up::cleaned;
 use super::library_parts::{self, objects};
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
@@ -24,6 +25,7 @@ pub(super) struct Library {
     inner: tokenizers::Tokenizer,
     /// Apply the old clean-up of spaces before punctuation when decoding.
     clean_up: bool,
+    decodes_in_pieces: bool,
     vocab_size: usize,
     /// The ids that the file's post-processor puts around a text.
     around: Vec<u64>,
@@ -35,13 +37,14 @@ impl Library {
         check(place, &json)?;
         library_parts::check(place, &json)?;
         let around = library_parts::ids_around(&json);
+        let decodes_in_pieces = library_parts::decodes_in_pieces(json.get("decoder"));
         json["truncation"] = Value::Null;
         json["padding"] = Value::Null;
         let inner: tokenizers::Tokenizer =
             serde_json::from_value(json).map_err(|error| TokenizerError::library(place, error))?;
         let last = inner.get_vocab(true).into_values().max();
         let vocab_size = last.map_or(0, |id| id as usize + 1);
-        Ok(Library { place: place.to_owned(), inner, clean_up, vocab_size, around })
+        Ok(Library { place: place.to_owned(), inner, clean_up, decodes_in_pieces, vocab_size, around })
     }
 
     /// Makes sure that each text is a token with its id (any id if `None`) and is found in text as a whole.
@@ -141,34 +144,36 @@ impl Library {
         run().map_err(|error| self.error(&error))
     }
 
+    /// Whether decoding gives something for an id.
+    pub fn is_shown(&self, id: u32, skip_specials: bool) -> bool {
+        let added = self.inner.get_added_vocabulary();
+        self.inner.id_to_token(id).is_some_and(|token| !(skip_specials && added.is_special_token(&token)))
+    }
+
+    /// Whether a text is cleaned up after decoding.
+    pub fn cleans_up(&self) -> bool {
+        self.clean_up
+    }
+
+    /// Whether what a token adds to the text depends on the last token before it alone, but for bytes of one character.
+    pub fn decodes_in_pieces(&self) -> bool {
+        self.decodes_in_pieces
+    }
+
     /// The text of the ids. Ids without a token give nothing.
     pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
-        let added = self.inner.get_added_vocabulary();
-        let is_shown = |token: String| !(skip_specials && added.is_special_token(&token));
+        let text = self.decode_as_it_is(ids, skip_specials)?;
+        Ok(if self.clean_up { cleaned(&text) } else { text })
+    }
+
+    /// The same without a clean-up.
+    pub fn decode_as_it_is(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
         // Some decoders do not survive an empty list.
-        if !ids.iter().any(|&id| self.inner.id_to_token(id).is_some_and(is_shown)) {
+        if !ids.iter().any(|&id| self.is_shown(id, skip_specials)) {
             return Ok(String::new());
         }
-        let text = self.inner.decode(ids, skip_specials).map_err(|error| self.error(&error))?;
-        Ok(if self.clean_up { clean_up_spaces(&text) } else { text })
+        self.inner.decode(ids, skip_specials).map_err(|error| self.error(&error))
     }
-}
-
-/// Removes the space before punctuation and English contractions (`clean_up_tokenization_spaces` of old configs).
-fn clean_up_spaces(text: &str) -> String {
-    const PAIRS: [(&str, &str); 10] = [
-        (" .", "."),
-        (" ?", "?"),
-        (" !", "!"),
-        (" ,", ","),
-        (" ' ", "'"),
-        (" n't", "n't"),
-        (" 'm", "'m"),
-        (" 's", "'s"),
-        (" 've", "'ve"),
-        (" 're", "'re"),
-    ];
-    PAIRS.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// Refuses content that the library would not survive, or that would not give the same ids twice.

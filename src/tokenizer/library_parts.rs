@@ -3,7 +3,7 @@
 //! The library takes these parts and then ends the program, or asks for any amount of memory, when a text is encoded or
 //! decoded; most were found by fuzzing. Tokenizers of this family have no use for them.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::TokenizerError;
 
@@ -92,6 +92,32 @@ pub(super) fn ids_around(json: &Value) -> Vec<u64> {
     ids
 }
 
+/// Whether a decoder is one of those of this family, which take tokens one by one, or fuse them at the end: what a token adds
+/// to the text then depends on nothing but the token before it, and on bytes that are one character together.
+pub(super) fn decodes_in_pieces(decoder: Option<&Value>) -> bool {
+    let decoder = decoder.unwrap_or(&Value::Null);
+    let parts = match decoder.get("decoders").and_then(Value::as_array) {
+        Some(parts) => parts.iter().collect(),
+        None if decoder.is_null() => Vec::new(),
+        None => vec![decoder],
+    };
+    let (mut is_fused, mut strips) = (false, 0);
+    parts.into_iter().all(|part| {
+        let is = |key: &str, value: Value| part.get(key) == Some(&value);
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        let fits = match kind {
+            "Replace" => is("pattern", json!({"String": "▁"})) && is("content", json!(" ")) && !is_fused,
+            "ByteFallback" | "ByteLevel" | "Metaspace" => !is_fused,
+            "Fuse" => true,
+            "Strip" => is("content", json!(" ")) && (is("start", json!(0)) || is("start", json!(1))),
+            _ => false,
+        };
+        strips += usize::from(kind == "Strip");
+        is_fused |= matches!(kind, "Fuse" | "ByteLevel");
+        fits && strips < 2
+    })
+}
+
 /// The objects of a part at any depth.
 pub(super) fn objects(part: Option<&Value>) -> Vec<&Map<String, Value>> {
     let (mut objects, mut pending) = (Vec::new(), part.into_iter().collect::<Vec<&Value>>());
@@ -110,8 +136,6 @@ pub(super) fn objects(part: Option<&Value>) -> Vec<&Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::super::library::Library;
     use super::super::library::tests::small_json;
     use super::*;

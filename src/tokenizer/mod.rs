@@ -8,6 +8,7 @@
 
 mod byte_level;
 mod class;
+mod clean_up;
 mod error;
 mod folder;
 mod from_gguf;
@@ -23,6 +24,7 @@ mod names;
 mod sentencepiece;
 mod settings;
 mod specials;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod to_gguf;
@@ -39,6 +41,7 @@ pub use merge_models::{AppendedScore, ModelFile, merge_models};
 pub use names::SpecialNames;
 use sentencepiece::SentencePiece;
 pub use settings::ReadFile;
+pub use stream::TextStream;
 pub use to_gguf::gguf_vocabulary;
 
 use crate::weights::gguf::Metadata;
@@ -62,6 +65,8 @@ pub struct Tokenizer {
     adds_bos: bool,
     prefix_text: Option<String>,
     names: SpecialNames,
+    /// At which a model stops writing, the EOS first.
+    ends: Vec<u32>,
     sha256: String,
 }
 
@@ -124,8 +129,9 @@ impl Tokenizer {
         names: SpecialNames,
         sha256: String,
     ) -> Result<Tokenizer, TokenizerError> {
+        let ends = ids.eos.into_iter().collect();
         let mut tokenizer =
-            Tokenizer { engine, ids, added, adds_bos: false, prefix_text: None, names, sha256 };
+            Tokenizer { engine, ids, added, adds_bos: false, prefix_text: None, names, ends, sha256 };
         let mut names = std::mem::take(&mut tokenizer.names);
         names.complete(ids, |id| tokenizer.token_text(id));
         tokenizer.names = names;
@@ -133,6 +139,21 @@ impl Tokenizer {
         tokenizer.adds_bos = first.is_some() && first == ids.bos;
         tokenizer.prefix_text = tokenizer.prefix_token().map(|id| tokenizer.decode(&[id])).transpose()?;
         Ok(tokenizer)
+    }
+
+    /// The same, whose model also stops writing at these ids.
+    fn ending_at(mut self, ends: &[u32]) -> Tokenizer {
+        for id in ends {
+            if !self.ends.contains(id) {
+                self.ends.push(*id);
+            }
+        }
+        self
+    }
+
+    /// The ids at which a model stops writing: the EOS, and those of `generation_config.json` or else of `config.json`.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
     /// The ids of `text`. Special tokens that are spelled in the text become their ids, as fast tokenizers do; with a
@@ -190,6 +211,14 @@ impl Tokenizer {
     /// Errors: as [`Tokenizer::decode`].
     pub fn decode_without_specials(&self, ids: &[u32]) -> Result<String, TokenizerError> {
         self.decode_with(ids, true)
+    }
+
+    /// Whether [`decode_without_specials`](Self::decode_without_specials) gives something for an id.
+    fn is_shown(&self, id: u32) -> bool {
+        match &self.engine {
+            Engine::Library(library) => library.is_shown(id, true),
+            Engine::SentencePiece(model) => model.is_shown(id, true),
+        }
     }
 
     fn decode_with(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {

@@ -100,17 +100,20 @@ impl SentencePiece {
         prepared
     }
 
+    /// Whether decoding gives something for an id.
+    pub fn is_shown(&self, id: u32, skip_specials: bool) -> bool {
+        let special = self.specials.get(id).is_some_and(|token| token.special);
+        self.token_text(id).is_some() && !(skip_specials && special)
+    }
+
     /// The text of the ids. Byte pieces in a row are one UTF-8 text, or one U+FFFD each if they are not UTF-8; one
     /// leading space, the dummy prefix, is dropped. Ids without a token give nothing.
     pub fn decode(&self, ids: &[u32], skip_specials: bool) -> String {
         let mut text = String::new();
         let mut bytes = Vec::new();
-        for &id in ids {
-            if skip_specials && self.specials.get(id).is_some_and(|token| token.special) {
-                continue;
-            }
+        for &id in ids.iter().filter(|&&id| self.is_shown(id, skip_specials)) {
             let is_byte = self.vocabulary.piece(id).is_some_and(|piece| piece.kind == PieceKind::Byte);
-            let Some(token) = self.token_text(id) else { continue };
+            let token = self.token_text(id).expect("what is shown is a token");
             if let Some(byte) = is_byte.then(|| parse_byte(token)).flatten() {
                 bytes.push(byte);
                 continue;

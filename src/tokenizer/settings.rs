@@ -71,6 +71,8 @@ pub(super) struct Settings {
     pub additional: Vec<String>,
     /// All special tokens that are named.
     pub names: SpecialNames,
+    /// The ids at which the model stops writing: `eos_token_id` of `generation_config.json`, else of `config.json`.
+    pub ends: Vec<u32>,
 }
 
 impl Settings {
@@ -155,6 +157,12 @@ impl Settings {
         let text = |key: &str| config.value.get(key).and_then(Value::as_str).map(str::to_owned);
         self.model_type = self.model_type.take().or_else(|| text("model_type"));
         self.tokenizer_class = self.tokenizer_class.take().or_else(|| text("tokenizer_class"));
+        let key = "eos_token_id";
+        if let Some(value) = config.value.get(key).filter(|value| !value.is_null()) {
+            let each = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            let id = |value: &Value| config.checked_id(key, value.as_u64(), &value.to_string());
+            self.ends = each.iter().map(id).collect::<Result<_, _>>()?;
+        }
         for (key, named) in [
             ("bos_token_id", &mut self.bos),
             ("eos_token_id", &mut self.eos),

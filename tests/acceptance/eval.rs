@@ -1,4 +1,5 @@
-//! `zoo eval` against the reference harness: every reference run that is not generated must come out equal: prompt hashes, token ids, log-likelihoods, metrics and standard errors.
+//! `zoo eval` against the reference harness: every reference run must come out equal: prompt hashes, token ids, log-likelihoods,
+//! texts, metrics and standard errors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,12 +25,10 @@ fn zoo(args: &[&str]) -> std::process::Output {
 struct Reference {
     file: PathBuf,
     task: String,
-    num_fewshot: String,
-    documents: String,
 }
 
-/// Reference runs of `model` by (shots, documents), so that one `zoo eval` serves several.
-fn references(shared: &Path, model: &str) -> BTreeMap<(String, String), Vec<Reference>> {
+/// Reference runs of `model` by flags, so that one `zoo eval` serves several.
+fn references(shared: &Path, model: &str) -> BTreeMap<Vec<String>, Vec<Reference>> {
     let suites = zoo(&["suites", "--all", "--format", "csv"]);
     assert!(suites.status.success());
     let suites = String::from_utf8(suites.stdout).unwrap();
@@ -44,9 +43,6 @@ fn references(shared: &Path, model: &str) -> BTreeMap<(String, String), Vec<Refe
         let text = std::fs::read_to_string(&file).unwrap();
         let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         let task = header["task"].as_str().unwrap().to_owned();
-        if header["output_type"] == "generate_until" {
-            continue;
-        }
         assert!(known.contains(&task.as_str()), "{task} is not among the suites");
         let listed = header["doc_ids"].as_array().map(|ids| ids.iter().filter_map(Value::as_u64).collect());
         let listed: Option<Vec<u64>> = listed;
@@ -55,10 +51,13 @@ fn references(shared: &Path, model: &str) -> BTreeMap<(String, String), Vec<Refe
             None => header["doc_ids"].as_str().is_some_and(|ids| ids.starts_with("first") || ids == "all"),
         };
         assert!(first, "{}: documents {} are not the first ones", file.display(), header["doc_ids"]);
-        let num_fewshot = header["num_fewshot"].to_string();
-        let documents = header["n"].to_string();
-        let key = (num_fewshot.clone(), documents.clone());
-        runs.entry(key).or_default().push(Reference { file, task, num_fewshot, documents });
+        let mut flags = ["--num-fewshot".to_owned(), header["num_fewshot"].to_string()].to_vec();
+        flags.extend(["--limit".to_owned(), header["n"].to_string()]);
+        if let Some(given) = header["gen_kwargs_override"].as_str() {
+            flags.extend(["--gen-kwargs".to_owned(), given.to_owned()]);
+        }
+        flags.extend((header["predict_only"] == true).then(|| "--predict-only".to_owned()));
+        runs.entry(flags).or_default().push(Reference { file, task });
     }
     runs
 }
@@ -67,28 +66,18 @@ fn references(shared: &Path, model: &str) -> BTreeMap<(String, String), Vec<Refe
 fn compare(shared: &Path, model: &str, weights: &str, one_in: usize) -> usize {
     let data = shared.join("hub");
     let mut compared = 0;
-    for references in references(shared, model).into_values() {
+    for (flags, references) in references(shared, model) {
         let mut references = references;
         references.sort_by(|a, b| a.file.cmp(&b.file));
         let references: Vec<Reference> = references.into_iter().step_by(one_in).collect();
         let out = tempfile::tempdir().unwrap();
         let run = out.path().join("run");
         let tasks: Vec<&str> = references.iter().map(|r| r.task.as_str()).collect();
-        let output = zoo(&[
-            "eval",
-            weights,
-            "--quiet",
-            "--suite",
-            &tasks.join(","),
-            "--num-fewshot",
-            &references[0].num_fewshot,
-            "--limit",
-            &references[0].documents,
-            "--data-dir",
-            data.to_str().unwrap(),
-            "--out",
-            run.to_str().unwrap(),
-        ]);
+        let suites = tasks.join(",");
+        let own = ["eval", weights, "--quiet", "--suite", &suites];
+        let place = ["--data-dir", data.to_str().unwrap(), "--out", run.to_str().unwrap()];
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let output = zoo(&[&own[..], &place, &flags].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let samples = std::fs::read_dir(run.join("samples")).unwrap().next().unwrap().unwrap().path();
         for reference in references {

@@ -10,8 +10,8 @@ use crate::report::Format;
 /// Measure this machine's peak speeds, and how close a model comes to them.
 ///
 /// Peaks are loops that do nothing but multiply and add, or read memory. Prefill is one sequence through the whole
-/// model with the logits of its last row; decode is one token through all its products, the output matrix included,
-/// without attention. Beside each speed stands what it would be at the machine's peak.
+/// model with the logits of its last row; decode is one more token for each of some sequences, each after 256 others, as
+/// answers are written. Beside each speed stands what it would be at the machine's peak.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -53,9 +53,18 @@ pub struct Args {
         value_parser = at_least_one
     )]
     pub tokens: Vec<usize>,
-    /// How many single-token passes to time; 0 for none
+    /// How many passes of decoding to time; 0 for none
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub decode: usize,
+    /// How many sequences are decoded together, separated by commas
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,8,32",
+        value_name = "N",
+        value_parser = at_least_one
+    )]
+    pub sequences: Vec<usize>,
     #[command(flatten)]
     pub threads: Threads,
     /// How to print

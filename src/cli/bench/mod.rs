@@ -119,10 +119,10 @@ fn speeds(
             prefill(&model, &subject.config, precision, tokens, peaks)
         })?);
     }
-    if args.decode > 0 {
-        let what = step("single tokens");
+    for &sequences in args.sequences.iter().filter(|_| args.decode > 0) {
+        let what = step(&format!("decoding {sequences} sequences"));
         measured.push(during(progress, &what, None, Unit::Items, || {
-            decode(&model, precision, args.decode, peaks)
+            decode(&model, &subject.config, precision, sequences, args.decode, peaks)
         })?);
     }
     Ok(measured)

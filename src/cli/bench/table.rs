@@ -36,7 +36,8 @@ fn title(subject: &BenchModel, random: bool, peaks: &Peaks) -> String {
 fn notes(lines: &[Measurement], cut: bool, precisions: &[Precision]) -> Vec<String> {
     let mut notes = vec![
         "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
-         of decode all weights read at the speed of memory."
+         of decode all weights, keys and values read at the speed of memory, or its operations if they take longer. Tokens of \
+         decode are the sequences that get one each."
             .to_owned(),
     ];
     if precisions.iter().any(|&precision| precision != Precision::Exact) {
@@ -115,7 +116,7 @@ mod tests {
         vec![
             Measurement::of_disk(goes(1.5e9)),
             Measurement::of_tokens(("prefill", "exact"), 8, 512, goes(1234.5), 2000.0),
-            Measurement::of_tokens(("decode without attention", "int8"), 8, 1, goes(61.25), 50.0),
+            Measurement::of_tokens(("decode", "int8"), 8, 1, goes(61.25), 50.0),
         ]
     }
 

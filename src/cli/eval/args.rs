@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Shown;
 use super::foreign::Foreign;
 use crate::cli::Global;
-use crate::cli::flags::{AskedFlags, ComputingFlags, ModelFlags, VariantFlags, precisions};
+use crate::cli::flags::{AskedFlags, ComputingFlags, ModelFlags, VariantFlags, WritingFlags, precisions};
 use crate::kernels::Precision;
 use crate::run::{Computing, Options, Places};
 
@@ -62,6 +62,8 @@ pub struct Args {
     pub asked: AskedFlags,
     #[command(flatten, next_help_heading = "Questions")]
     pub variants: VariantFlags,
+    #[command(flatten, next_help_heading = "Questions")]
+    pub writing: WritingFlags,
     #[command(flatten, next_help_heading = "Models")]
     pub models: ModelFlags,
     /// Score weights even if they look like a difference from a base rather than a model
@@ -82,6 +84,7 @@ impl Args {
     /// What the run is asked to do.
     pub fn options(&self, global: &Global) -> Options {
         let options = self.variants.in_options(self.asked.options(global));
+        let options = self.writing.in_options(options);
         Options {
             models: self.models.models.clone(),
             places: Places {

@@ -9,7 +9,7 @@ use clap::error::{Error, ErrorKind};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
 /// Flags with a letter, if the harness has one, other flags of the same kind, and what to write instead of them.
-const FLAGS: [(&str, Option<char>, &[&str], &str); 19] = [
+const FLAGS: [(&str, Option<char>, &[&str], &str); 17] = [
     (
         "model",
         None,
@@ -33,12 +33,6 @@ const FLAGS: [(&str, Option<char>, &[&str], &str); 19] = [
     ("device", None, &[], "leave it out: models run on the processor; --threads N says on how many cores"),
     ("seed", None, &[], "write --fewshot-seed N: nothing but the examples is drawn at random"),
     (
-        "gen_kwargs",
-        None,
-        &["gen-kwargs"],
-        "leave it out: how answers are written is said by the task file, under generation_kwargs",
-    ),
-    (
         "use_cache",
         None,
         &["use-cache"],
@@ -60,12 +54,6 @@ const FLAGS: [(&str, Option<char>, &[&str], &str); 19] = [
     ),
     ("show_config", None, &["show-config"], "leave it out: run.yaml in the run's folder has it"),
     ("check_integrity", None, &["check-integrity"], "leave it out: files are always checked"),
-    (
-        "predict_only",
-        None,
-        &["predict-only"],
-        "it goes with written answers: zoo score --answers FILE --predict-only",
-    ),
     (
         "trust_remote_code",
         None,

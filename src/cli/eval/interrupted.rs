@@ -16,16 +16,23 @@ use crate::hub::zoo_home;
 use crate::records::ledger::LEDGER_FOLDER;
 use crate::run::{RunError, Stopped};
 
-/// The first signal asks for the end; a second one, and any while nobody looks for it, ends the program at once.
-pub fn listen(stop: &Stop, args: &Args) -> anyhow::Result<()> {
+/// Listens for a run; see [`listen`].
+pub fn listen_for(stop: &Stop, args: &Args) -> anyhow::Result<()> {
+    let typed = Typed::of(args);
+    listen(stop, move |begun| at_once(begun, &typed).to_string())
+}
+
+/// The first signal asks for the end; a second one, and any while nobody looks for it, ends the program at once with what `say`
+/// makes of the folder that keeps what was done.
+pub fn listen(stop: &Stop, say: impl Fn(Option<&Path>) -> String + Send + 'static) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen to signals")?;
-    let (stop, typed) = (stop.clone(), Typed::of(args));
+    let stop = stop.clone();
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if !stop.request() {
                 // A bar may stand in the line.
                 let clear = if std::io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
-                eprintln!("{clear}{}", at_once(stop.kept_in(), &typed));
+                eprintln!("{clear}{}", say(stop.kept_in()));
                 // Nothing is torn down below the threads that are at work.
                 low_level::exit(INTERRUPTED.into());
             }

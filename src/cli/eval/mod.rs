@@ -12,6 +12,7 @@ use crate::base::stop::Stop;
 use crate::run::{self, Options, read_repeated};
 
 pub use args::Args;
+pub(super) use interrupted::listen;
 pub(super) use print::{Shown, print};
 pub(super) use repeat::repeated_run;
 
@@ -23,11 +24,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         ..args.options(global)
     };
     let stop = Stop::default();
-    let supply = Supply { models: &args.models, tasks: &args.asked.folders.tasks, stop: &stop, global };
+    let supply = Supply {
+        models: &args.models.models,
+        sources: &args.models.sources,
+        tasks: &args.asked.folders.tasks,
+        stop: &stop,
+        global,
+    };
     if args.dry_run {
         return forecast::print(&supply.with(|world| run::forecast(&options, world))?, args.shown.format);
     }
-    interrupted::listen(&stop, args)?;
+    interrupted::listen_for(&stop, args)?;
     let finished = supply.with(|world| Ok(run::evaluate(&options, world)))?;
     print(&finished.map_err(|error| interrupted::explained(error, args))?, args.shown, global)
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Args;
 use crate::cli::build::Given;
 use crate::cli::defaults::FlagDefault;
-use crate::cli::flags::{ComputingFlags, Folders, ModelFlags, TaskFolders};
+use crate::cli::flags::{ComputingFlags, Folders, ModelFlags, ModelSources, TaskFolders};
 use crate::kernels::Precision;
 use crate::records::RecordedOptions;
 use crate::run::{read_repeated, repeated_flags};
@@ -34,7 +34,7 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
         if path.exists() { whole(path) } else { Ok(name.clone()) }
     };
     let part = |given: &Given| Ok(format!("{}={}", given.name, whole(&given.path)?));
-    let ModelFlags { models, weights, from, .. } = &args.models;
+    let ModelFlags { models, sources: ModelSources { weights, from, .. } } = &args.models;
     let Folders { data_dir, tasks: TaskFolders { include_path } } = &args.asked.folders;
     let ComputingFlags { max_length, batch_tokens, precision, matmul, .. } = &args.computing;
     let flags = Flags {
@@ -112,7 +112,9 @@ mod tests {
             "dry_run",
             "offline",
         ];
-        let options = Options::default().recorded().unwrap();
+        // Some are recorded only where they are set.
+        let gen_kwargs = serde_json::from_str(r#"{"until": "."}"#).unwrap();
+        let options = Options { gen_kwargs, predict_only: true, ..Options::default() }.recorded().unwrap();
         let flags: RecordedOptions =
             serde_yaml::from_value(serde_yaml::to_value(Flags::default()).unwrap()).unwrap();
         let command = Cli::command();

@@ -5,8 +5,10 @@ mod asked;
 mod computing;
 mod models;
 mod variants;
+mod writing;
 
 pub use asked::{AskedFlags, Folders, TaskFolders};
 pub use computing::{ComputingFlags, Threads, at_least_one, precisions};
-pub use models::ModelFlags;
+pub use models::{ModelFlags, ModelSources};
 pub use variants::VariantFlags;
+pub use writing::WritingFlags;

@@ -11,6 +11,13 @@ pub struct ModelFlags {
     /// or .gguf files
     #[arg(value_name = "MODEL", help_heading = None::<&'static str>)]
     pub models: Vec<String>,
+    #[command(flatten)]
+    pub sources: ModelSources,
+}
+
+/// Where models come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ModelSources {
     /// Weights to use for a registry name instead of its published sources
     #[arg(long, value_name = "PATH")]
     pub weights: Option<PathBuf>,

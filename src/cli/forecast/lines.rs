@@ -57,6 +57,7 @@ fn lines_of(forecast: &Forecast) -> Vec<PlanLine> {
         ("asked", asked.tokens.asked, "tokens"),
         ("distinct", asked.tokens.distinct, "tokens"),
         ("to compute", asked.tokens.computed, "tokens"),
+        ("to write at most", asked.tasks.iter().map(|task| task.written).sum(), "tokens"),
         ("forward passes", asked.waves as u64, "passes"),
     ] {
         lines.push(line("tokens", name, Some(value as f64), unit, String::new()));

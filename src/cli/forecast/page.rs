@@ -100,6 +100,16 @@ fn write_asked(
         let verdict = fits(needed.total(), forecast.budget);
         writeln!(out, "  {:<22} {:>14}  ({verdict})", "may be used", amount(budget.into()))?;
     }
+    if let Some(writing) = &asked.writing {
+        writeln!(
+            out,
+            "  {:<22} {:>14}  ({} answers, at least {} together)",
+            "to write: keys, values",
+            amount(writing.bytes.into()),
+            writing.answers,
+            writing.sequences
+        )?;
+    }
     for time in &asked.times {
         let label = format!("time in {}, about", time.precision);
         writeln!(out, "  {label:<22} {:>14}", duration(time.seconds))?;
@@ -129,13 +139,17 @@ fn speeds(times: &[TimeForecast]) -> String {
 
 /// The tasks, each by itself; shares of the time add up to 1.
 fn table(lines: &[TaskForecast]) -> Table<&TaskForecast> {
-    Table::of(lines)
+    let table = Table::of(lines)
         .column(text("task").wraps(), |line| &line.task)
         .column(number("documents"), |line| line.documents)
         .column(number("requests").spare(2), |line| line.requests)
         .column(number("asked").spare(1), |line| line.tokens.asked)
-        .column(number("distinct"), |line| line.tokens.distinct)
-        .column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
+        .column(number("distinct"), |line| line.tokens.distinct);
+    let table = match lines.iter().any(|line| line.written > 0) {
+        true => table.column(number("written, at most"), |line| line.written),
+        false => table,
+    };
+    table.column(number("time"), |line| format!("{:.1} %", 100.0 * line.share))
 }
 
 #[cfg(test)]
@@ -146,8 +160,18 @@ mod tests {
     #[test]
     fn tasks_stand_in_lines() {
         let tokens = TokenCounts { asked: 4000, distinct: 900, computed: 900 };
-        let line = TaskForecast { task: "a".to_owned(), documents: 10, requests: 40, tokens, share: 0.75 };
-        let table = table(&[line]).text(100);
-        assert!(table.contains("75.0 %") && table.contains("4000") && table.contains("900"), "{table}");
+        let line = TaskForecast {
+            task: "a".to_owned(),
+            documents: 10,
+            requests: 40,
+            tokens,
+            written: 0,
+            share: 0.75,
+        };
+        let page = table(std::slice::from_ref(&line)).text(100);
+        assert!(page.contains("75.0 %") && page.contains("4000") && page.contains("900"), "{page}");
+        assert!(!page.contains("written"), "{page}");
+        let page = table(&[TaskForecast { written: 2560, ..line }]).text(100);
+        assert!(page.contains("written, at most") && page.contains("2560"), "{page}");
     }
 }

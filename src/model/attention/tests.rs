@@ -72,14 +72,14 @@ fn a_forest_of_segments_attends_along_its_paths() {
     let (q, k, v) = (values(rows, 24, 1), values(rows, 8, 5), values(rows, 8, 9));
     for heads in [GROUPED, SLOPED] {
         let mut out = q.clone();
-        attention(heads, &wave, out.view_mut(), k.view(), v.view());
+        attention(heads, &wave, None, out.view_mut(), k.view(), v.view());
         let expected = by_definition(heads, &wave, &q, &k, &v);
         let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
         assert!(worst < ATTENTION_TOLERANCE, "{heads:?}: {worst}");
 
         let rounded = Heads { rounded: true, ..heads };
         let mut out = q.clone();
-        attention(rounded, &wave, out.view_mut(), k.view(), v.view());
+        attention(rounded, &wave, None, out.view_mut(), k.view(), v.view());
         let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
         assert!(worst < ROUNDED_TOLERANCE, "{heads:?}: {worst}");
         assert_eq!(worst > ATTENTION_TOLERANCE, multiplies_pairs(), "{heads:?}: {worst}");
@@ -99,7 +99,7 @@ fn the_cut_into_segments_does_not_change_a_bit() {
     let rows: Vec<usize> = (0..77).chain(87..147).chain(150..213).collect();
     let run = |heads, wave: &Wave, [q, k, v]: [&Array2<f32>; 3]| {
         let mut out = q.clone();
-        attention(heads, wave, out.view_mut(), k.view(), v.view());
+        attention(heads, wave, None, out.view_mut(), k.view(), v.view());
         out
     };
     let all = [values(213, 24, 2), values(213, 8, 3), values(213, 8, 4)];

@@ -1,25 +1,28 @@
-//! What a ledger's bytes hold: the scores that are certain, and what had to be left out.
+//! What a ledger's bytes hold: the answers that are certain, and what had to be left out.
 
-use std::collections::hash_map::Entry;
+use std::collections::hash_map;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::WrittenText;
 use super::identity::{Identity, Key, Seed};
-use super::line::{LedgerHeader, read_header, read_score};
+use super::line::{Entry, LedgerHeader, read_entry, read_header};
 use crate::engine::Score;
 
-/// A ledger's scores, and what is wrong with it.
+/// A ledger's answers, and what is wrong with it.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Contents {
     /// The scores that can be used.
     pub scores: HashMap<Key, Score>,
+    /// The texts that can be used.
+    pub texts: HashMap<Key, WrittenText>,
     /// Whether the first line could not be read.
     pub damaged_header: bool,
     /// Numbers of the lines, from 1, that are not what was written.
     pub damaged: Vec<usize>,
     /// Bytes of a last line that was cut.
     pub cut: usize,
-    /// Requests with two scores that differ; neither is used.
+    /// Requests with two answers that differ; neither is used.
     pub contradictions: usize,
     /// Bytes up to the end of the last whole line.
     pub whole: usize,
@@ -52,21 +55,20 @@ impl Contents {
         }
         let mut contradictory = HashSet::new();
         for (line, number) in lines.zip(2..) {
-            let Some((key, score)) = read_score(seed, line) else {
+            let Some((key, entry)) = read_entry(seed, line) else {
                 contents.damaged.push(number);
                 continue;
             };
-            match contents.scores.entry(key) {
-                Entry::Vacant(free) => {
-                    free.insert(score);
-                }
-                Entry::Occupied(known) if same_bits(*known.get(), score) => {}
-                Entry::Occupied(_) => {
-                    contradictory.insert(key);
-                }
+            let agrees = match entry {
+                Entry::Score(score) => agrees(&mut contents.scores, key, score, same_bits),
+                Entry::Text(text) => agrees(&mut contents.texts, key, text, WrittenText::eq),
+            };
+            if !agrees {
+                contradictory.insert(key);
             }
         }
         contents.scores.retain(|key, _| !contradictory.contains(key));
+        contents.texts.retain(|key, _| !contradictory.contains(key));
         contents.contradictions = contradictory.len();
         Ok(contents)
     }
@@ -89,7 +91,7 @@ impl Contents {
             }),
             (*contradictions > 0).then(|| {
                 format!(
-                    "{contradictions} requests have two scores that differ; neither is used, and they are computed again"
+                    "{contradictions} requests have two answers that differ; neither is used, and they are computed again"
                 )
             }),
         ];
@@ -97,7 +99,18 @@ impl Contents {
     }
 }
 
-fn same_bits(a: Score, b: Score) -> bool {
+/// Takes an answer in, unless there is one; says whether that is the same.
+fn agrees<T>(known: &mut HashMap<Key, T>, key: Key, answer: T, same: impl Fn(&T, &T) -> bool) -> bool {
+    match known.entry(key) {
+        hash_map::Entry::Vacant(free) => {
+            free.insert(answer);
+            true
+        }
+        hash_map::Entry::Occupied(known) => same(known.get(), &answer),
+    }
+}
+
+fn same_bits(a: &Score, b: &Score) -> bool {
     a.logprob.to_bits() == b.logprob.to_bits() && a.is_greedy == b.is_greedy
 }
 
@@ -146,7 +159,7 @@ mod tests {
         let contents = read((text + &again(-7.0)).as_bytes());
         assert_eq!((contents.scores.len(), contents.contradictions), (2, 1));
         assert!(!contents.scores.contains_key(&keys[1]));
-        assert!(contents.notes(Path::new("ledger"))[0].contains("two scores"));
+        assert!(contents.notes(Path::new("ledger"))[0].contains("two answers"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WriteRequest;
 use crate::base::digest::{Digest, Sha256, hex};
 use crate::base::journal::checksum;
 use crate::engine::ScoreRequest;
@@ -78,6 +79,18 @@ impl Seed {
         for token in tokens.skip(request.truncated(max_length)) {
             hasher.update(token.to_le_bytes());
         }
+        *hasher.finalize().first_chunk().expect("SHA-256 has 32 bytes")
+    }
+
+    /// The key of a text that is to be written.
+    pub fn key_of_text(&self, request: &WriteRequest) -> Key {
+        let mut hasher = Sha256::new();
+        hasher.update(self.0);
+        // No score is of so many tokens.
+        hasher.update(u64::MAX.to_le_bytes());
+        hasher.update((request.prompt.len() as u64).to_le_bytes());
+        request.prompt.iter().for_each(|token| hasher.update(token.to_le_bytes()));
+        hasher.update(&request.settings);
         *hasher.finalize().first_chunk().expect("SHA-256 has 32 bytes")
     }
 

@@ -3,10 +3,12 @@
 //! ```text
 //! zoo-ledger 1 <tab> {"weights_sha256":"…",…} <tab> checksum
 //! key <tab> logprob <tab> greedy or other <tab> tokens scored <tab> checksum
+//! key <tab> "text" <tab> written <tab> tokens written <tab> checksum
 //! ```
 //!
-//! A log-probability has the shortest decimal digits that give its bits back.
+//! A log-probability has the shortest decimal digits that give its bits back; a text is a string of JSON.
 
+use super::WrittenText;
 use super::identity::{Identity, Key, Seed};
 use crate::base::digest::hex;
 use crate::base::journal::checksum;
@@ -14,6 +16,8 @@ use crate::engine::Score;
 
 /// How the first line begins; the number is the version of the format.
 const MAGIC: &str = "zoo-ledger ";
+/// What the line of a text says in place of a score's `greedy`.
+const WRITTEN: &str = "written";
 /// The version that is written and read here.
 pub(super) const VERSION: u32 = 1;
 
@@ -64,23 +68,43 @@ pub(super) fn score_line(seed: &Seed, key: &Key, score: Score, tokens: usize) ->
     format!("{text}\t{check}\n")
 }
 
-/// The score of a line without its end; `None` if it is damaged, or of another identity.
-pub(super) fn read_score(seed: &Seed, line: &[u8]) -> Option<(Key, Score)> {
+/// The line of a text, with its end.
+pub(super) fn text_line(seed: &Seed, key: &Key, written: &WrittenText) -> serde_json::Result<String> {
+    let text = serde_json::to_string(&written.text)?;
+    let text = format!("{}\t{text}\t{WRITTEN}\t{}", hex(key), written.tokens);
+    let check = seed.check(&text);
+    Ok(format!("{text}\t{check}\n"))
+}
+
+/// An answer of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Entry {
+    Score(Score),
+    Text(WrittenText),
+}
+
+/// The answer of a line without its end; `None` if it is damaged, or of another identity.
+pub(super) fn read_entry(seed: &Seed, line: &[u8]) -> Option<(Key, Entry)> {
     let (text, check) = std::str::from_utf8(line).ok()?.rsplit_once('\t')?;
     if seed.check(text) != check {
         return None;
     }
     let mut fields = text.split('\t');
-    let (key, logprob, greedy, tokens) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let logprob = logprob.parse().ok().filter(|logprob: &f64| logprob.is_finite())?;
-    let is_greedy = match greedy {
-        "greedy" => true,
-        "other" => false,
-        _ => return None,
-    };
-    tokens.parse::<usize>().ok()?;
+    let (key, answer, kind, tokens) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let tokens = tokens.parse::<usize>().ok()?;
     fields.next().is_none().then_some(())?;
-    Some((read_key(key)?, Score { logprob, is_greedy }))
+    let entry = if kind == WRITTEN {
+        Entry::Text(WrittenText { text: serde_json::from_str(answer).ok()?, tokens })
+    } else {
+        let logprob = answer.parse().ok().filter(|logprob: &f64| logprob.is_finite())?;
+        let is_greedy = match kind {
+            "greedy" => true,
+            "other" => false,
+            _ => return None,
+        };
+        Entry::Score(Score { logprob, is_greedy })
+    };
+    Some((read_key(key)?, entry))
 }
 
 fn read_key(text: &str) -> Option<Key> {
@@ -118,9 +142,21 @@ mod tests {
         ) {
             let seed = identity("a").seed();
             let line = score_line(&seed, &key, Score { logprob, is_greedy }, tokens);
-            let (found, score) = read_score(&seed, line.trim_end().as_bytes()).unwrap();
+            let (found, entry) = read_entry(&seed, line.trim_end().as_bytes()).unwrap();
+            let Entry::Score(score) = entry else { panic!("{entry:?}") };
             prop_assert_eq!((found, score.logprob.to_bits(), score.is_greedy), (key, logprob.to_bits(), is_greedy));
-            prop_assert!(read_score(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
+            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
+        }
+
+        #[test]
+        fn texts_come_back(text: String, tokens: usize, key: [u8; 16]) {
+            let seed = identity("a").seed();
+            let written = WrittenText { text: format!("{text}\t\n\r\"\u{2028}"), tokens };
+            let line = text_line(&seed, &key, &written).unwrap();
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            let found = read_entry(&seed, line.strip_suffix('\n').unwrap().as_bytes());
+            prop_assert_eq!(found, Some((key, Entry::Text(written))));
+            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
         }
 
         #[test]
@@ -130,13 +166,13 @@ mod tests {
             let mut bytes = line.trim_end().as_bytes().to_vec();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert!(read_score(&seed, &bytes).is_none());
+            prop_assert!(read_entry(&seed, &bytes).is_none());
         }
 
         #[test]
         fn any_bytes_can_be_read(bytes: Vec<u8>) {
             prop_assert_eq!(read_header(&bytes), LedgerHeader::Damaged);
-            prop_assert!(read_score(&identity("a").seed(), &bytes).is_none());
+            prop_assert!(read_entry(&identity("a").seed(), &bytes).is_none());
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The ledger: every scored request of a run, appended as it is done.
+//! The ledger: every answered request of a run, scored or written, appended as it is done.
 //!
 //! `ledger/<model>-<digest>.txt` in a run's folder, one file per model. A run that is killed goes on from it, and
 //! another run may take answers over from it. Nothing in it is taken on trust: every line has a checksum that
-//! also covers whose scores these are ([`Identity`]), so a line that was cut, changed or written for another
+//! also covers whose answers these are ([`Identity`]), so a line that was cut, changed or written for another
 //! model is left out, said, and its request computed again.
 
 mod contents;
@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use contents::{Contents, Refused};
@@ -30,6 +31,24 @@ pub const LEDGER_FOLDER: &str = "ledger";
 /// How much work a loss of power may cost. A killed program loses nothing that was recorded.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
+/// What a model is asked to write, and how it does: everything besides the model that its text depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteRequest {
+    /// The tokens that are there.
+    pub prompt: Arc<[u32]>,
+    /// Everything else, as one text: stops, length, sampling, which of several answers to the prompt it is.
+    pub settings: String,
+}
+
+/// What a model wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenText {
+    /// The text up to where the model stopped, before anything is cut.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+}
+
 /// The ledger of one model, open for reading and appending.
 #[derive(Debug)]
 pub struct Ledger {
@@ -37,6 +56,7 @@ pub struct Ledger {
     seed: Seed,
     max_length: usize,
     scores: HashMap<Key, Score>,
+    texts: HashMap<Key, WrittenText>,
     notes: Vec<String>,
     file: LineFile,
 }
@@ -60,7 +80,8 @@ impl Ledger {
             Contents::read(&bytes, &identity, &seed).map_err(|refused| refusal(&path, &identity, refused))?;
         let notes = contents.notes(&path);
         let file = LineFile::after(&path, contents.whole as u64, SYNC_EVERY);
-        Ok(Self { identity, seed, max_length, scores: contents.scores, notes, file })
+        let Contents { scores, texts, .. } = contents;
+        Ok(Self { identity, seed, max_length, scores, texts, notes, file })
     }
 
     /// Takes over the scores that the ledgers of another run hold of this model, for `requests`; returns how many
@@ -73,27 +94,7 @@ impl Ledger {
         run: &Path,
         requests: impl IntoIterator<Item = &'r ScoreRequest>,
     ) -> Result<usize, LedgerError> {
-        let folder = run.join(LEDGER_FOLDER);
-        let fail = |source| LedgerError::Read { path: folder.clone(), source };
-        let entries: Vec<_> = fs::read_dir(&folder).and_then(Iterator::collect).map_err(fail)?;
-        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-        paths.sort();
-        let (mut others, mut scores) = (Vec::new(), HashMap::new());
-        for path in paths {
-            let bytes = fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
-            match Contents::read(&bytes, &self.identity, &self.seed) {
-                Ok(contents) => {
-                    self.notes.extend(contents.notes(&path));
-                    scores.extend(contents.scores);
-                }
-                Err(refused) => others.push(refusal(&path, &self.identity, refused).to_string()),
-            }
-        }
-        if scores.is_empty() {
-            // Why nothing fits is worth knowing; of a run of several models one is expected to fit.
-            self.notes.extend(others);
-        }
+        let scores = self.of_run(run)?.scores;
         let known = |request: &'r ScoreRequest| {
             let key = self.key(request);
             let score = scores.get(&key).filter(|_| !self.scores.contains_key(&key))?;
@@ -102,6 +103,72 @@ impl Ledger {
         let answers: Vec<(&ScoreRequest, Score)> = requests.into_iter().filter_map(known).collect();
         self.record(&answers).map_err(LedgerError::Append)?;
         Ok(answers.len())
+    }
+
+    /// The same of texts.
+    ///
+    /// # Errors
+    /// As [`reuse`](Self::reuse).
+    pub fn reuse_texts<'r>(
+        &mut self,
+        run: &Path,
+        requests: impl IntoIterator<Item = &'r WriteRequest>,
+    ) -> Result<usize, LedgerError> {
+        let mut texts = self.of_run(run)?.texts;
+        let mut answered = 0;
+        for request in requests {
+            let key = self.seed.key_of_text(request);
+            if let Some(text) = texts.remove(&key).filter(|_| !self.texts.contains_key(&key)) {
+                self.record_text(request, text).map_err(LedgerError::Append)?;
+                answered += 1;
+            }
+        }
+        Ok(answered)
+    }
+
+    /// What the ledgers of another run hold of this model.
+    fn of_run(&mut self, run: &Path) -> Result<Contents, LedgerError> {
+        let folder = run.join(LEDGER_FOLDER);
+        let fail = |source| LedgerError::Read { path: folder.clone(), source };
+        let entries: Vec<_> = fs::read_dir(&folder).and_then(Iterator::collect).map_err(fail)?;
+        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+        paths.sort();
+        let (mut others, mut all) = (Vec::new(), Contents::default());
+        for path in paths {
+            let bytes = fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
+            match Contents::read(&bytes, &self.identity, &self.seed) {
+                Ok(contents) => {
+                    self.notes.extend(contents.notes(&path));
+                    all.scores.extend(contents.scores);
+                    all.texts.extend(contents.texts);
+                }
+                Err(refused) => others.push(refusal(&path, &self.identity, refused).to_string()),
+            }
+        }
+        if all.scores.is_empty() && all.texts.is_empty() {
+            // Why nothing fits is worth knowing; of a run of several models one is expected to fit.
+            self.notes.extend(others);
+        }
+        Ok(all)
+    }
+
+    /// The text that answers a request, if it is known.
+    pub fn known_text(&self, request: &WriteRequest) -> Option<&WrittenText> {
+        self.texts.get(&self.seed.key_of_text(request))
+    }
+
+    /// Keeps the text that answers a request.
+    ///
+    /// # Errors
+    /// A file that cannot be appended to; nothing is kept then.
+    pub fn record_text(&mut self, request: &WriteRequest, text: WrittenText) -> Result<(), JournalError> {
+        let key = self.seed.key_of_text(request);
+        let line = line::text_line(&self.seed, &key, &text).map_err(io::Error::other);
+        let kept = line.and_then(|line| self.append(&line));
+        kept.map_err(|error| self.cannot_append(&error))?;
+        self.texts.insert(key, text);
+        Ok(())
     }
 
     /// What was left out so far and why, one sentence each; said once.
@@ -134,10 +201,10 @@ impl Ledger {
 
     fn cannot_append(&self, error: &io::Error) -> JournalError {
         JournalError(format!(
-            "{}: cannot add scores: {error}; the {} that are in it stay valid: free some space, or see to it that the \
+            "{}: cannot add answers: {error}; the {} that are in it stay valid: free some space, or see to it that the \
              folder can be written to, and give the same command with --resume to go on from there",
             self.file.path().display(),
-            self.scores.len()
+            self.scores.len() + self.texts.len()
         ))
     }
 }

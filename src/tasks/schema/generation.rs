@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::task::TaskConfig;
+use crate::prompts::cut;
 
 /// How many tokens are written where a task does not say.
 pub const DEFAULT_MAX_GEN_TOKS: usize = 256;
@@ -76,7 +77,7 @@ impl Generation {
 
     /// The answer without what follows the first stop: each stop in turn cuts what the ones before left.
     pub fn cut<'t>(&self, text: &'t str) -> &'t str {
-        self.until.iter().fold(text, |text, stop| text.split(stop.as_str()).next().unwrap_or(text))
+        cut(text, &self.until).unwrap_or(text)
     }
 }
 

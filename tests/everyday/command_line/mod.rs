@@ -2,6 +2,7 @@
 
 mod bench;
 mod formats;
+mod generate;
 mod help;
 mod models;
 mod naming;

@@ -176,7 +176,7 @@ fn a_run_with_and_without_a_chat_template_is_compared_by_both() {
         fs::write(place.path("tiny/chat_template.jinja"), CHAT).unwrap();
     }
     // What had no end goes on to the same bytes.
-    assert_says(&resume(&place, &both), 0, &["were scored before the interruption"]);
+    assert_says(&resume(&place, &both), 0, &["were answered before the interruption"]);
     assert_eq!(files(&place.path("run")), expected);
 }
 

@@ -14,3 +14,4 @@ mod run;
 mod score;
 mod stopped;
 mod submission;
+mod writing;

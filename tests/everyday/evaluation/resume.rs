@@ -35,7 +35,7 @@ fn a_run_that_is_killed_again_and_again_ends_in_the_same_files() {
     }
     let output = place.eval("run", &["--resume"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("were scored before the interruption"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("were answered before the interruption"), "{}", stderr(&output));
     assert_eq!(files(&place.path("run")), expected);
     assert!(place.requests("run", "resumed") > 0);
     // One line for every score: nothing was computed twice.
@@ -231,7 +231,7 @@ fn a_full_disk_stops_the_run_and_loses_no_score() {
         args.join(" ")
     );
     let output = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
-    assert_says(&output, 1, &["ledger", "cannot add scores", "stay valid", "free some space", "--resume"]);
+    assert_says(&output, 1, &["ledger", "cannot add answers", "stay valid", "free some space", "--resume"]);
     assert!(!place.path("run/results.csv").exists());
     let kept = lines(&place.ledger("run"));
     assert!(kept > 10, "{kept}");

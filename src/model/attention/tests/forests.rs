@@ -56,7 +56,7 @@ proptest! {
         let (k, v) = (numbers(seed + 1, rows, keys * head_dim), numbers(seed + 2, rows, keys * head_dim));
         let run = |heads, wave: &Wave, [q, k, v]: [&Array2<f32>; 3]| {
             let mut out = q.clone();
-            attention(heads, wave, out.view_mut(), k.view(), v.view());
+            attention(heads, wave, None, out.view_mut(), k.view(), v.view());
             out
         };
         let expected = by_definition(heads, &wave, &q, &k, &v);

@@ -1,0 +1,115 @@
+//! The flags of `zoo generate`.
+
+use std::path::PathBuf;
+
+use super::sampling::Drawing;
+use crate::cli::flags::{ComputingFlags, ModelSources, at_least_one};
+use crate::cli::format::formats;
+use crate::cli::{Global, models};
+use crate::report::Format;
+use crate::run::{Computing, GenerateOptions, RunError, Wording};
+
+const EXAMPLES: &str = "\
+Examples:
+  zoo generate smollm2-135m 'What is the capital of France?'
+  zoo generate smollm2-135m --system 'You answer in one word.' 'What is the capital of France?'
+  zoo generate smollm2-135m --raw 'The capital of France is' --max-tokens 12 --stop .
+  zoo generate vicuna-7b-v1.5 'Tell me a story.' --temperature 0.8 --top-p 0.95 --seed 7
+  zoo generate ./my-model --prompts questions.txt --out answers.jsonl
+  zoo generate ./model.gguf --template vicuna-v1.1 --prompts - --format json --logprobs < prompts.jsonl";
+
+/// Write a model's answers to prompts
+///
+/// A prompt is put to the model in the template of its card, else in the checkpoint's own, else as it is. The answer is written
+/// to stdout while it comes, and ends where the model ends it, at a stop of the template or at --stop. The most probable tokens are
+/// taken unless --temperature, --top-k, --top-p or --min-p says otherwise. Several prompts are answered together, each with the same
+/// tokens as by itself. Ctrl-C ends with what was written until then.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A model: a name of the registry (zoo list), a folder in Hugging Face's layout, or a .gguf file
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// What the model is to answer, or to go on with where there is no template
+    #[arg(value_name = "PROMPT", required_unless_present = "prompts", conflicts_with = "prompts")]
+    pub prompt: Option<String>,
+    /// A file with a prompt in each line, or with an object in each line whose `prompt` is one; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
+    /// The template that writes the prompts: card, checkpoint, a template of the checkpoint, or one of zoo/prompts [default: the
+    /// card's, else the checkpoint's, else none]
+    #[arg(long, value_name = "NAME", conflicts_with = "raw")]
+    pub template: Option<String>,
+    /// Put prompts to the model as they are
+    #[arg(long)]
+    pub raw: bool,
+    /// The system message
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub system: Option<String>,
+    /// Tokens of an answer, at most
+    #[arg(short = 'n', long, default_value_t = 256, value_name = "N", value_parser = at_least_one)]
+    pub max_tokens: usize,
+    /// A text that ends the answer and is not part of it; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = some_text)]
+    pub stop: Vec<String>,
+    #[command(flatten)]
+    pub drawing: Drawing,
+    /// What stdout gets
+    #[arg(long, default_value = "text", value_name = "FORM", value_parser = formats([
+        (Format::Text, "The answers"),
+        (Format::Json, "An object a line for each prompt: answer, why it ended, tokens, seconds"),
+    ]))]
+    pub format: Format,
+    /// Write the objects of --format json to this file, and nothing to stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also say the natural logarithm of each token's probability, in the objects of --format json or --out
+    #[arg(long)]
+    pub logprobs: bool,
+    #[command(flatten, next_help_heading = "Model")]
+    pub sources: ModelSources,
+    /// Run weights even if they look like a difference from a base rather than a model
+    #[arg(long, help_heading = "Model")]
+    pub allow_difference: bool,
+    #[command(flatten, next_help_heading = "Computation")]
+    pub machine: ComputingFlags,
+}
+
+impl Args {
+    /// What the model is to write.
+    ///
+    /// # Errors
+    /// Values of sampling that cannot be, and flags that do not go together.
+    pub fn options(&self, prompts: Vec<String>, global: &Global) -> Result<GenerateOptions, RunError> {
+        if self.logprobs && !self.writes_objects() {
+            let text =
+                "--logprobs: the text of an answer has no place for them; add --format json or --out FILE";
+            return Err(RunError::Usage(text.to_owned()));
+        }
+        Ok(GenerateOptions {
+            model: self.model.clone(),
+            prompts,
+            wording: match &self.template {
+                Some(name) => Wording::Template(name.clone()),
+                None if self.raw => Wording::Raw,
+                None => Wording::Own,
+            },
+            system: self.system.clone(),
+            max_tokens: self.max_tokens,
+            sampling: self.drawing.sampling()?,
+            stops: self.stop.clone(),
+            logprobs: self.logprobs,
+            computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },
+            own_cards: models::own_folder(global),
+        })
+    }
+
+    /// Whether answers are written as objects.
+    pub fn writes_objects(&self) -> bool {
+        self.out.is_some() || self.format == Format::Json
+    }
+}
+
+fn some_text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected a text".to_owned()) } else { Ok(text.to_owned()) }
+}

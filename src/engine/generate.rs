@@ -1,0 +1,367 @@
+//! Token requests → new tokens: prompts through the prefix tree, then one step at a time for many sequences together.
+//!
+//! Prompts are waves of a [`Plan`], so what they begin with in common is computed once and stored once. Every step after that is
+//! one forward pass of a row for each live sequence; those that are done leave, and prompts that wait take their place as soon
+//! as their blocks fit (continuous batching, Yu et al. 2022, Orca). A row's bits depend on its own path alone, so a sequence is
+//! the same by itself, among others, and whatever waited for what.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView1, Axis};
+use rayon::prelude::*;
+
+use super::plan::{Candidate, Limits, common};
+use super::sampling::{Sampler, Sampling};
+use super::score::Total;
+use super::{EngineError, LocalModel, Plan, PlannedWave, ScoreRequest, TokenCounts};
+use crate::base::progress::{self, Progress, Unit};
+use crate::model::{BLOCK, BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, blocks_of};
+
+/// Rows whose logits are held at a time.
+const LOGIT_ROWS: usize = 64;
+/// Sequences that are written together, at most: products with more rows are no faster by the row.
+const SEQUENCES: usize = 64;
+/// Prompts are put in when this part of the places is free, so that they share passes.
+const FREE_PART: usize = 8;
+
+/// "What comes after `prompt`?", in tokens.
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    /// What is there, at least one token.
+    pub prompt: Arc<[u32]>,
+    /// New tokens, at most.
+    pub most: usize,
+    /// Ids that end the text and do not belong to it.
+    pub stop: Arc<[u32]>,
+    /// How tokens are drawn; `None` takes the most probable one, the first among equals.
+    pub sampling: Option<Sampling>,
+    /// Which of the generators of that sampling is its own.
+    pub stream: u64,
+}
+
+/// A token that was written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Natural logarithm of its probability, before any rule of sampling.
+    pub logprob: f64,
+}
+
+/// Why a text ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By this id.
+    Stop(u32),
+    /// It is as long as it may be.
+    Length,
+    /// Whoever listens wanted no more.
+    Broken,
+}
+
+/// Who is told what is written.
+pub trait Listen {
+    /// The next token of a request; says whether it goes on.
+    fn token(&mut self, request: usize, token: Token) -> ControlFlow<()>;
+
+    /// A request's text is complete.
+    ///
+    /// # Errors
+    /// What cannot be kept; the work ends with it.
+    fn ended(&mut self, request: usize, end: End) -> Result<(), EngineError>;
+
+    /// Whether the work is to end before all texts are there; asked after every layer.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+}
+
+impl LocalModel {
+    /// Writes on from all prompts, with at most `blocks` blocks of keys and values; see [`blocks_needed`] for the least.
+    ///
+    /// # Errors
+    /// Requests that cannot be answered, weights that cannot be read, what `listen` cannot keep, and work that it stops.
+    pub fn generate(
+        &self,
+        requests: &[GenerateRequest],
+        blocks: usize,
+        listen: &mut dyn Listen,
+        progress: &dyn Progress,
+    ) -> Result<TokenCounts, EngineError> {
+        let limits = self.limits;
+        let room = blocks_needed(requests, limits)?;
+        if room > blocks {
+            return Err(EngineError::CacheTooSmall { needed: room, available: blocks });
+        }
+        // The last token of a prompt says what comes next: as if the first id were scored after it.
+        let ask = |request: &GenerateRequest| ScoreRequest {
+            context: Arc::clone(&request.prompt),
+            continuation: vec![0],
+        };
+        let asked: Vec<ScoreRequest> = requests.iter().map(ask).collect();
+        let mut plan = Plan::new(&asked, limits)?.keeping(usize::MAX);
+        let mut batch = Batch::new(&self.model, requests, limits, blocks);
+        progress::during(progress, "writing", Some(requests.len() as u64), Unit::Items, || {
+            let mut told = 0;
+            while !plan.is_done() || !batch.live.is_empty() {
+                if listen.is_stopped() {
+                    return Err(EngineError::Stopped);
+                }
+                let wave = if batch.has_places() { batch.admit(&mut plan) } else { None };
+                match wave {
+                    Some(wave) => batch.begin(&wave, listen)?,
+                    None => batch.step(listen)?,
+                }
+                progress.advance(batch.ended - told);
+                told = batch.ended;
+            }
+            Ok(())
+        })?;
+        let TokenCounts { asked, distinct, computed } = plan.tokens;
+        let written = batch.written;
+        Ok(TokenCounts {
+            asked: asked + written,
+            distinct: distinct + written,
+            computed: computed + batch.stepped,
+        })
+    }
+}
+
+/// The least number of blocks with which these requests can be answered: those of the longest sequence, or of all that go on
+/// from one prompt, beside a prompt that others may go on from.
+///
+/// # Errors
+/// Requests that do not fit the model's positions.
+pub fn blocks_needed(requests: &[GenerateRequest], limits: Limits) -> Result<usize, EngineError> {
+    let longest = requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0);
+    // Copies of a prompt are put in together.
+    let mut needed: HashMap<&[u32], usize> = HashMap::new();
+    for (index, GenerateRequest { prompt, most, .. }) in requests.iter().enumerate() {
+        let length = prompt.len().checked_add(*most).filter(|&length| length <= limits.max_length);
+        let Some(length) = length.filter(|_| *most > 0) else {
+            let (prompt, most, max_length) = (prompt.len(), *most, limits.max_length);
+            return Err(EngineError::NoPlaceToWrite { request: index, prompt, most, max_length });
+        };
+        *needed.entry(prompt).or_default() += blocks_of(length);
+    }
+    Ok(needed.into_values().max().unwrap_or(0) + blocks_of(longest))
+}
+
+/// How many sequences are written together at least, and the blocks that they take at most, where so many `blocks` may be taken.
+pub fn together(requests: &[GenerateRequest], blocks: usize) -> (usize, usize) {
+    let longest = requests.iter().map(|request| blocks_of(request.prompt.len() + request.most)).max();
+    let longest = longest.unwrap_or(0).max(1);
+    let sequences = (blocks / longest).min(SEQUENCES).min(requests.len());
+    (sequences, sequences * longest)
+}
+
+/// A sequence that is being written.
+struct Live {
+    request: usize,
+    table: BlockTable,
+    /// Its last token, which no pass has seen yet.
+    last: u32,
+    written: usize,
+    /// Draws tokens, and remembers those that are there.
+    sampler: Option<(Sampler, Vec<u32>)>,
+}
+
+/// The sequences under way, and the keys and values of all of them.
+struct Batch<'a> {
+    model: &'a Network,
+    requests: &'a [GenerateRequest],
+    limits: Limits,
+    /// Blocks, at most.
+    blocks: usize,
+    cache: KvCache,
+    live: Vec<Live>,
+    /// The last prompt of the last wave, with which the next one begins.
+    held: (BlockTable, Arc<[u32]>),
+    ended: u64,
+    written: u64,
+    /// Rows of steps.
+    stepped: u64,
+}
+
+impl<'a> Batch<'a> {
+    fn new(model: &'a Network, requests: &'a [GenerateRequest], limits: Limits, blocks: usize) -> Self {
+        let (cache, held) = (KvCache::new(&model.shape), (BlockTable::default(), Arc::from([])));
+        Self {
+            model,
+            requests,
+            limits,
+            blocks,
+            cache,
+            live: Vec::new(),
+            held,
+            ended: 0,
+            written: 0,
+            stepped: 0,
+        }
+    }
+
+    fn has_places(&self) -> bool {
+        self.live.is_empty() || self.live.len() + SEQUENCES / FREE_PART <= SEQUENCES
+    }
+
+    /// Blocks that a request takes once it is as long as it may be.
+    fn blocks_at_most(&self, request: usize) -> usize {
+        let GenerateRequest { prompt, most, .. } = &self.requests[request];
+        blocks_of(prompt.len() + most)
+    }
+
+    /// The next prompts that fit beside what is live, however long all of it becomes.
+    fn admit(&self, plan: &mut Plan<'_>) -> Option<PlannedWave> {
+        let growth = |live: &Live| self.blocks_at_most(live.request) - live.table.blocks();
+        let mut taken = self.cache.taken() + self.live.iter().map(growth).sum::<usize>();
+        let mut sequences = self.live.len();
+        plan.next_wave_of(self.limits.wave_tokens, &mut |Candidate { shared, requests }| {
+            let own = |&request: &usize| self.blocks_at_most(request) - shared / BLOCK;
+            let more: usize = requests.iter().map(own).sum();
+            let fits = taken + more <= self.blocks && sequences + requests.len() <= SEQUENCES;
+            // What is alone fits, as was asked at the beginning; copies of one prompt may be more than there are places.
+            let first = sequences == 0;
+            (taken, sequences) = (taken + more, sequences + requests.len());
+            fits || first
+        })
+    }
+
+    /// Computes prompts and writes their first tokens.
+    fn begin(&mut self, planned: &PlannedWave, listen: &mut dyn Listen) -> Result<(), EngineError> {
+        let wave = &planned.wave;
+        let given = (0..wave.given).map(|position| self.held.0.slot(position)).collect();
+        let mut keep = Vec::new();
+        let first = self.live.len();
+        for target in &planned.targets {
+            let request = &self.requests[target.request];
+            let (before, tokens) = match self.live[first..].last() {
+                Some(live) => (&live.table, &self.requests[live.request].prompt),
+                None => (&self.held.0, &self.held.1),
+            };
+            let shared = match self.limits.group(tokens.len()) == self.limits.group(request.prompt.len()) {
+                true => common(tokens, &request.prompt),
+                false => 0,
+            };
+            let table = self.cache.branch(before, shared, request.prompt.len());
+            let ends = wave.segments.partition_point(|segment| segment.rows.start <= target.row) - 1;
+            let rows: Vec<usize> = wave.path(ends).into_iter().flatten().collect();
+            assert_eq!(rows.len(), table.len(), "a row for every token of a prompt");
+            keep.extend((table.first_own()..table.len()).map(|at| (rows[at], table.slot(at))));
+            self.live.push(Live {
+                request: target.request,
+                table,
+                last: 0,
+                written: 0,
+                sampler: request
+                    .sampling
+                    .as_ref()
+                    .map(|sampling| (Sampler::new(sampling, request.stream), request.prompt.to_vec())),
+            });
+        }
+        keep.sort_by_key(|&(_, slot)| slot);
+        let rows = planned.scored_rows();
+        let places = CacheUse { given, keep, tables: Vec::new() };
+        let hidden =
+            self.model.forward_with(&mut self.cache, &places, wave, Kept::Rows(&rows), &mut |_| {
+                if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+        let last = self.live.last().expect("a wave has a prompt");
+        let held = (self.cache.alias(&last.table), Arc::clone(&self.requests[last.request].prompt));
+        self.cache.release(std::mem::replace(&mut self.held, held).0);
+        let row_of = |target: &super::Target| rows.binary_search(&target.row).expect("a scored row");
+        let of: Vec<usize> = planned.targets.iter().map(row_of).collect();
+        self.write(first, &hidden, &of, listen)
+    }
+
+    /// One more token for every live sequence.
+    fn step(&mut self, listen: &mut dyn Listen) -> Result<(), EngineError> {
+        let mut wave = Wave::default();
+        let mut keep = Vec::with_capacity(self.live.len());
+        for (row, live) in self.live.iter_mut().enumerate() {
+            let start = live.table.len();
+            wave.tokens.push(live.last);
+            wave.segments.push(WaveSegment {
+                rows: row..row + 1,
+                start,
+                parent: None,
+                rope_length: start + 1,
+            });
+            self.cache.extend(&mut live.table, start + 1);
+            keep.push((row, live.table.slot(start)));
+        }
+        keep.sort_by_key(|&(_, slot)| slot);
+        let tables = self.live.iter().map(|live| &live.table).collect();
+        let places = CacheUse { given: Vec::new(), keep, tables };
+        let hidden = self.model.forward_with(&mut self.cache, &places, &wave, Kept::All, &mut |_| {
+            if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        self.stepped += wave.tokens.len() as u64;
+        let of: Vec<usize> = (0..self.live.len()).collect();
+        self.write(0, &hidden, &of, listen)
+    }
+
+    /// Writes the next token of the live sequences from `first` on, whose hidden states are the rows `of` of `hidden`, and lets
+    /// those leave that are done.
+    fn write(
+        &mut self,
+        first: usize,
+        hidden: &Array2<f32>,
+        of: &[usize],
+        listen: &mut dyn Listen,
+    ) -> Result<(), EngineError> {
+        let mut tokens = Vec::with_capacity(of.len());
+        for (chunk, of) in self.live[first..].chunks_mut(LOGIT_ROWS).zip(of.chunks(LOGIT_ROWS)) {
+            let logits = self.model.logits(hidden.select(Axis(0), of).view());
+            let work: Vec<_> = chunk.iter_mut().zip(logits.axis_iter(Axis(0))).collect();
+            tokens.par_extend(work.into_par_iter().map(|(live, logits)| pick(live, logits)));
+        }
+        let mut goes_on = vec![true; self.live.len()];
+        for (at, token) in (first..).zip(tokens) {
+            let live = &mut self.live[at];
+            let GenerateRequest { most, stop, .. } = &self.requests[live.request];
+            let token = token.ok_or(EngineError::NotFinite { request: live.request })?;
+            let end = if stop.contains(&token.id) {
+                Some(End::Stop(token.id))
+            } else {
+                self.written += 1;
+                live.last = token.id;
+                live.written += 1;
+                match listen.token(live.request, token) {
+                    ControlFlow::Break(()) => Some(End::Broken),
+                    ControlFlow::Continue(()) => (live.written == *most).then_some(End::Length),
+                }
+            };
+            if let Some(end) = end {
+                listen.ended(live.request, end)?;
+                self.ended += 1;
+                goes_on[at] = false;
+            }
+        }
+        let mut goes_on = goes_on.into_iter();
+        for done in self.live.extract_if(.., |_| !goes_on.next().expect("a word for each")) {
+            self.cache.release(done.table);
+        }
+        Ok(())
+    }
+}
+
+/// The next token of a sequence; `None` if its logits are no numbers.
+fn pick(live: &mut Live, logits: ArrayView1<f32>) -> Option<Token> {
+    let logits = logits.to_slice().expect("logits of a row are neighbours");
+    let total = Total::of_row(logits);
+    let id = match &mut live.sampler {
+        None => total.argmax as u32,
+        Some((sampler, before)) => {
+            let id = sampler.pick(logits, before);
+            before.push(id);
+            id
+        }
+    };
+    let logprob = f64::from(logits[id as usize]) - total.log_sum_exp;
+    logprob.is_finite().then_some(Token { id, logprob })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Answers of a model to prompts: as conversations in its own template, or as texts that it goes on with.
+//!
+//! With a template an answer is what a model says in its turn: without the space that templates or vocabularies put before it
+//! ([`ChatFormat::lead`](crate::prompts::ChatFormat::lead)). A raw prompt and its answer are one text: nothing between them is
+//! lost or added.
+
+mod answer;
+mod asked;
+mod prompts;
+mod scribe;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use answer::{Answer, Audience, Ending};
+pub use prompts::read_prompts;
+
+use super::subject::Subject;
+use super::{Computing, Options, Places, RunError, World};
+use crate::base::progress::{Progress, Silent};
+use crate::engine::{EngineError, LocalModel, Sampling, blocks_needed};
+use asked::Asked;
+use scribe::Scribe;
+
+/// What a model is to write.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    /// The model, by whatever name the caller can find.
+    pub model: String,
+    /// What it is asked, at least one prompt.
+    pub prompts: Vec<String>,
+    /// How it is asked.
+    pub wording: Wording,
+    /// The system message.
+    pub system: Option<String>,
+    /// Tokens of an answer, at most.
+    pub max_tokens: usize,
+    /// How tokens are drawn; `None` for the most probable ones.
+    pub sampling: Option<Sampling>,
+    /// Texts that end an answer, beside those of the template.
+    pub stops: Vec<String>,
+    /// Whether answers say the log-probability of each token.
+    pub logprobs: bool,
+    /// How numbers are computed.
+    pub computing: Computing,
+    /// The user's own model cards and prompt templates.
+    pub own_cards: Option<PathBuf>,
+}
+
+/// How prompts are put to a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wording {
+    /// By its card's template, else by the checkpoint's own, else as they are.
+    Own,
+    /// By the template of this name, as `--apply-chat-template` has them.
+    Template(String),
+    /// As they are.
+    Raw,
+}
+
+/// What was written, in numbers.
+#[derive(Debug, Clone)]
+pub struct Generated {
+    /// The model's name.
+    pub model: String,
+    /// Answers that are complete.
+    pub complete: usize,
+    /// Tokens of all prompts.
+    pub prompt_tokens: usize,
+    /// Tokens of all answers.
+    pub tokens: usize,
+    /// Time that writing took, prompts included, once the weights were there.
+    pub took: Duration,
+    /// Whether somebody asked for the end before all was written.
+    pub is_stopped: bool,
+}
+
+/// Has a model answer; `audience` hears each answer while it is written, and what there is of it if the work is stopped.
+///
+/// # Errors
+/// A model that cannot be found or run, prompts that it has no form or no place for, and whatever stops the work.
+pub fn generate(
+    options: &GenerateOptions,
+    world: &World<'_>,
+    audience: &mut dyn Audience,
+) -> Result<Generated, RunError> {
+    let own_cards = options.own_cards.clone();
+    let places = Places { own_cards, ..Places::default() };
+    let own = Options { computing: options.computing.clone(), places, ..Options::default() };
+    let subject = Subject::open((world.find)(&options.model)?, &own)?;
+    subject.explain();
+    let asked = Asked::new(&subject, options, &own)?;
+    let requests = asked.requests(options, subject.limits.max_length)?;
+    let blocks = subject.cache_blocks();
+    // Before the weights are read.
+    let needed = blocks_needed(&requests, subject.limits).map_err(refused)?;
+    if needed > blocks {
+        return Err(refused(EngineError::CacheTooSmall { needed, available: blocks }));
+    }
+    let progress: &dyn Progress = if audience.is_live() { &Silent } else { world.progress };
+    let tokenizer = subject.tokenizer()?;
+    let _heeding = world.stop.heed();
+    let network = match subject.network(options.computing.precision, world.progress, world.stop) {
+        Err(_) if world.stop.is_requested() => None,
+        network => Some(network?),
+    };
+    let begun = Instant::now();
+    let mut scribe = Scribe::new(&asked, tokenizer, options, begun, (world.stop, audience))?;
+    let done = match network {
+        Some(network) => LocalModel::new(network, subject.limits, subject.pacing()).generate(
+            &requests,
+            blocks,
+            &mut scribe,
+            progress,
+        ),
+        None => Err(EngineError::Stopped),
+    };
+    let is_stopped = match done {
+        Ok(_) => false,
+        Err(EngineError::Stopped) => true,
+        Err(error) => return Err(refused(error)),
+    };
+    let (complete, tokens) = scribe.finish()?;
+    Ok(Generated {
+        model: subject.name.clone(),
+        complete,
+        prompt_tokens: requests.iter().map(|request| request.prompt.len()).sum(),
+        tokens,
+        took: begun.elapsed(),
+        is_stopped,
+    })
+}
+
+/// What the engine refused, with the prompt that it is about.
+fn refused(error: EngineError) -> RunError {
+    match error.request() {
+        Some(request) => RunError::room(format!("prompt {}: {error}", request + 1)),
+        None => RunError::Room(error.into()),
+    }
+}

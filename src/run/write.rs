@@ -1,0 +1,99 @@
+//! What a model writes for the tasks of a run: from the ledger what it knows, the rest by the weights, kept as it is done.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::base::progress::Progress;
+use crate::base::stop::Stop;
+use crate::engine::{End, EngineError, GenerateRequest, Listen, LocalModel, Token, TokenCounts};
+use crate::evaluate::{ToWrite, WrittenQuestions};
+use crate::prompts::Writing;
+use crate::records::{Ledger, WriteRequest, WrittenText};
+use crate::tokenizer::Tokenizer;
+
+/// Everything that a model is to write, and what of it is known.
+pub struct Texts<'q> {
+    asked: Vec<ToWrite<'q>>,
+    records: Vec<WriteRequest>,
+    stop: Arc<[u32]>,
+}
+
+impl<'q> Texts<'q> {
+    /// Of these questions, for a model of this tokenizer.
+    pub fn new(questions: &'q WrittenQuestions, tokenizer: &Tokenizer) -> Self {
+        let stop: Arc<[u32]> = tokenizer.ends().into();
+        let asked = questions.to_write();
+        let records = asked.iter().map(|to_write| to_write.record(&stop)).collect();
+        Self { asked, records, stop }
+    }
+
+    /// How the ledger knows them.
+    pub fn records(&self) -> &[WriteRequest] {
+        &self.records
+    }
+
+    /// Tokens of all prompts.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.asked.iter().map(|to_write| to_write.prompt.len() as u64).sum()
+    }
+
+    /// Those that the ledger does not know.
+    pub fn missing(&self, ledger: &Ledger) -> Vec<usize> {
+        (0..self.records.len()).filter(|&at| ledger.known_text(&self.records[at]).is_none()).collect()
+    }
+
+    /// All texts, which the ledger knows.
+    pub fn known(&self, ledger: &Ledger) -> Vec<String> {
+        let text = |record| ledger.known_text(record).expect("a text that was written").text.clone();
+        self.records.iter().map(text).collect()
+    }
+
+    /// Has `model` write those that are `missing`, in at most `blocks` blocks of keys and values, into the ledger.
+    ///
+    /// # Errors
+    /// As [`LocalModel::generate`].
+    pub fn write(
+        &self,
+        missing: &[usize],
+        (model, blocks): (&LocalModel, usize),
+        tokenizer: &Tokenizer,
+        ledger: &mut Ledger,
+        (progress, stop): (&dyn Progress, &Stop),
+    ) -> Result<TokenCounts, EngineError> {
+        let requests: Vec<GenerateRequest> =
+            missing.iter().map(|&at| self.asked[at].request(&self.stop)).collect();
+        let writings =
+            missing.iter().map(|&at| Some(Writing::new(tokenizer, &self.asked[at].generation.until)));
+        let mut writer = Writer { texts: self, missing, writings: writings.collect(), ledger, stop };
+        let counts = model.generate(&requests, blocks, &mut writer, progress);
+        counts.map_err(|error| error.of_request(|request| missing[request]))
+    }
+}
+
+/// Puts tokens together to texts, and texts into the ledger.
+struct Writer<'w, 'q> {
+    texts: &'w Texts<'q>,
+    missing: &'w [usize],
+    /// Those that are under way.
+    writings: Vec<Option<Writing<'w>>>,
+    ledger: &'w mut Ledger,
+    stop: &'w Stop,
+}
+
+impl Listen for Writer<'_, '_> {
+    fn token(&mut self, request: usize, token: Token) -> ControlFlow<()> {
+        self.writings[request].as_mut().expect("it has not ended").push(token.id)
+    }
+
+    fn ended(&mut self, request: usize, _: End) -> Result<(), EngineError> {
+        let writing = self.writings[request].take().expect("it ends once");
+        let (text, tokens) =
+            writing.finish().map_err(|error| EngineError::Model { reason: error.to_string() })?;
+        let record = &self.texts.records[self.missing[request]];
+        Ok(self.ledger.record_text(record, WrittenText { text, tokens })?)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_requested()
+    }
+}
