@@ -15,7 +15,7 @@ use crate::model::{BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegme
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
 /// Tokens before the one that is decoded.
-pub const DECODE_CONTEXT: usize = 256;
+const DECODE_CONTEXT: usize = 256;
 /// From one token of a sequence to the next: no two are the same before the vocabulary is used up.
 const STRIDE: usize = 7919;
 
@@ -50,7 +50,7 @@ pub fn operations(config: &ModelConfig, tokens: usize) -> Result<f64, BenchError
     Ok(linear + attention)
 }
 
-/// One more token for each of so many `sequences`, each after [`DECODE_CONTEXT`] others, `goes` times and at least once: all
+/// One more token for each of so many `sequences`, each after 256 others, `goes` times and at least once: all
 /// layers, attention and logits.
 ///
 /// What it could be at most is how often weights, keys and values can be read from memory, or how fast products are if that is

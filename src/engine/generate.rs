@@ -79,7 +79,7 @@ pub trait Listen {
 }
 
 impl LocalModel {
-    /// Writes on from all prompts, with at most `blocks` blocks of keys and values; see [`blocks_needed`] for the least.
+    /// Writes on from all prompts, with at most `blocks` blocks of keys and values; see [`check_room`].
     ///
     /// # Errors
     /// Requests that cannot be answered, weights that cannot be read, what `listen` cannot keep, and work that it stops.
@@ -91,10 +91,7 @@ impl LocalModel {
         progress: &dyn Progress,
     ) -> Result<TokenCounts, EngineError> {
         let limits = self.limits;
-        let room = blocks_needed(requests, limits)?;
-        if room > blocks {
-            return Err(EngineError::CacheTooSmall { needed: room, available: blocks });
-        }
+        check_room(requests, limits, blocks)?;
         // The last token of a prompt says what comes next: as if the first id were scored after it.
         let ask = |request: &GenerateRequest| ScoreRequest {
             context: Arc::clone(&request.prompt),
@@ -129,12 +126,24 @@ impl LocalModel {
     }
 }
 
+/// Whether requests can be answered in so many `blocks` of keys and values, which is known before weights are read.
+///
+/// # Errors
+/// Requests that do not fit the model's positions or those blocks.
+pub fn check_room(requests: &[GenerateRequest], limits: Limits, blocks: usize) -> Result<(), EngineError> {
+    let needed = blocks_needed(requests, limits)?;
+    if needed > blocks {
+        return Err(EngineError::CacheTooSmall { needed, available: blocks });
+    }
+    Ok(())
+}
+
 /// The least number of blocks with which these requests can be answered: those of the longest sequence, or of all that go on
 /// from one prompt, beside a prompt that others may go on from.
 ///
 /// # Errors
 /// Requests that do not fit the model's positions.
-pub fn blocks_needed(requests: &[GenerateRequest], limits: Limits) -> Result<usize, EngineError> {
+fn blocks_needed(requests: &[GenerateRequest], limits: Limits) -> Result<usize, EngineError> {
     let longest = requests.iter().map(|request| request.prompt.len()).max().unwrap_or(0);
     // Copies of a prompt are put in together.
     let mut needed: HashMap<&[u32], usize> = HashMap::new();

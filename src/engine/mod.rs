@@ -25,7 +25,7 @@ pub use calibrate::calibrate;
 pub(crate) use calibrate::rates;
 pub use cost::{MemoryPlan, Speed, Work, memory, work, work_of_writing};
 pub use encode::{EncodedPair, PairEncoder};
-pub use generate::{End, GenerateRequest, Listen, Token, blocks_needed, together};
+pub use generate::{End, GenerateRequest, Listen, Token, check_room, together};
 pub use journal::{JournalError, NoJournal, ScoreJournal, recall};
 pub use local::LocalModel;
 pub use pace::{Pace, Pacing, Took};

@@ -12,8 +12,8 @@ use super::variants::Variant;
 use super::{Options, RunError};
 use crate::config::ModelConfig;
 use crate::engine::{
-    EngineError, Limits, MemoryPlan, Pacing, Placement, Plan, PlannedWave, ScoreRequest, Speed, TokenCounts,
-    Work, blocks_needed, foreseen, memory, together, work, work_of_writing,
+    Limits, MemoryPlan, Pacing, Placement, Plan, PlannedWave, ScoreRequest, Speed, TokenCounts, Work,
+    check_room, foreseen, memory, together, work, work_of_writing,
 };
 use crate::evaluate::{AskedTask, WrittenQuestions, ordered, summary};
 use crate::kernels::Precision;
@@ -219,12 +219,7 @@ impl AskedForecast {
         let stop = std::sync::Arc::from([]);
         let answers: Vec<_> = to_write.to_write().iter().map(|one| one.request(&stop)).collect();
         let blocks = cache_blocks(model.memory_budget, model.placement, model.config);
-        blocks_needed(&answers, model.limits)
-            .and_then(|needed| match needed <= blocks {
-                true => Ok(()),
-                false => Err(EngineError::CacheTooSmall { needed, available: blocks }),
-            })
-            .map_err(|error| to_write.refused(error))?;
+        check_room(&answers, model.limits, blocks).map_err(|error| to_write.refused(error))?;
         let (sequences, taken) = together(&answers, blocks);
         let writing = (!answers.is_empty()).then(|| WritingForecast {
             answers: answers.len(),

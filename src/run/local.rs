@@ -286,14 +286,19 @@ impl Local<'_> {
         if !missing.is_empty() {
             let kept =
                 |ledger: &Ledger| self.stopped_after(asked - texts.missing(ledger).len(), asked, ledger);
-            let model = self.model(loaded, &|| kept(&ledger))?;
-            let how = (model, subject.cache_blocks());
-            let counts = texts.write(&missing, how, tokenizer, &mut ledger, (self.progress, self.stop));
-            ledger.sync()?;
-            tokens = counts.map_err(|error| match error {
-                EngineError::Stopped => kept(&ledger),
+            let refused = |error, ledger: &Ledger| match error {
+                EngineError::Stopped => kept(ledger),
                 error => questions.refused(error).into(),
-            })?;
+            };
+            let blocks = subject.cache_blocks();
+            let requests = texts.requests(&missing, blocks, subject.limits);
+            let requests = requests.map_err(|error| refused(error, &ledger))?;
+            let model = self.model(loaded, &|| kept(&ledger))?;
+            let asked = (&missing[..], &requests[..]);
+            let how = (self.progress, self.stop);
+            let counts = texts.write(asked, (model, blocks), tokenizer, &mut ledger, how);
+            ledger.sync()?;
+            tokens = counts.map_err(|error| refused(error, &ledger))?;
         }
         ledger.sync()?;
         let known = asked - missing.len();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::base::progress::Progress;
 use crate::base::stop::Stop;
-use crate::engine::{End, EngineError, GenerateRequest, Listen, LocalModel, Token, TokenCounts};
+use crate::engine::{
+    End, EngineError, GenerateRequest, Limits, Listen, LocalModel, Token, TokenCounts, check_room,
+};
 use crate::evaluate::{ToWrite, WrittenQuestions};
 use crate::prompts::Writing;
 use crate::records::{Ledger, WriteRequest, WrittenText};
@@ -48,24 +50,39 @@ impl<'q> Texts<'q> {
         self.records.iter().map(text).collect()
     }
 
+    /// What the engine is asked for those that are `missing`.
+    ///
+    /// # Errors
+    /// Keys and values that do not fit into `blocks` blocks, which is known before weights are read.
+    pub fn requests(
+        &self,
+        missing: &[usize],
+        blocks: usize,
+        limits: Limits,
+    ) -> Result<Vec<GenerateRequest>, EngineError> {
+        let requests: Vec<GenerateRequest> =
+            missing.iter().map(|&at| self.asked[at].request(&self.stop)).collect();
+        check_room(&requests, limits, blocks)
+            .map_err(|error| error.of_request(|request| missing[request]))?;
+        Ok(requests)
+    }
+
     /// Has `model` write those that are `missing`, in at most `blocks` blocks of keys and values, into the ledger.
     ///
     /// # Errors
     /// As [`LocalModel::generate`].
     pub fn write(
         &self,
-        missing: &[usize],
+        (missing, requests): (&[usize], &[GenerateRequest]),
         (model, blocks): (&LocalModel, usize),
         tokenizer: &Tokenizer,
         ledger: &mut Ledger,
         (progress, stop): (&dyn Progress, &Stop),
     ) -> Result<TokenCounts, EngineError> {
-        let requests: Vec<GenerateRequest> =
-            missing.iter().map(|&at| self.asked[at].request(&self.stop)).collect();
         let writings =
             missing.iter().map(|&at| Some(Writing::new(tokenizer, &self.asked[at].generation.until)));
         let mut writer = Writer { texts: self, missing, writings: writings.collect(), ledger, stop };
-        let counts = model.generate(&requests, blocks, &mut writer, progress);
+        let counts = model.generate(requests, blocks, &mut writer, progress);
         counts.map_err(|error| error.of_request(|request| missing[request]))
     }
 }

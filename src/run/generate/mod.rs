@@ -18,7 +18,7 @@ pub use prompts::read_prompts;
 use super::subject::Subject;
 use super::{Computing, Options, Places, RunError, World};
 use crate::base::progress::{Progress, Silent};
-use crate::engine::{EngineError, LocalModel, Sampling, blocks_needed};
+use crate::engine::{EngineError, LocalModel, Sampling, check_room};
 use asked::Asked;
 use scribe::Scribe;
 
@@ -93,10 +93,7 @@ pub fn generate(
     let requests = asked.requests(options, subject.limits.max_length)?;
     let blocks = subject.cache_blocks();
     // Before the weights are read.
-    let needed = blocks_needed(&requests, subject.limits).map_err(refused)?;
-    if needed > blocks {
-        return Err(refused(EngineError::CacheTooSmall { needed, available: blocks }));
-    }
+    check_room(&requests, subject.limits, blocks).map_err(refused)?;
     let progress: &dyn Progress = if audience.is_live() { &Silent } else { world.progress };
     let tokenizer = subject.tokenizer()?;
     let _heeding = world.stop.heed();
