@@ -4,8 +4,10 @@
 //! Rebuilt models are run straight from their parts; no file is written in between.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::support::reference::checkpoint;
 use crate::support::shared::kit;
@@ -13,7 +15,10 @@ use ndarray::{ArrayView1, Axis};
 use serde_json::{Value, json};
 use zoo::base::progress::Silent;
 use zoo::config;
-use zoo::engine::{Limits, LocalModel, NoJournal, Pacing, ScoreRequest, Unwatched};
+use zoo::engine::{
+    End, EngineError, GenerateRequest, Limits, Listen, LocalModel, NoJournal, Pacing, ScoreRequest, Token,
+    Unwatched,
+};
 use zoo::forms::{HfModel, TokenizerSource};
 use zoo::kernels::{self, Precision};
 use zoo::model::{Checkpoint, Kept, Network, Residence, Wave, unwatched};
@@ -31,8 +36,25 @@ const COARSE: (&str, &str, &str) = ("lora-zh-llama-r16", "blas", "1.5e-4");
 const GREEDY: usize = 16;
 /// No text is longer.
 const LONGEST: usize = 1024;
+/// Blocks of keys and values: more than a text takes.
+const BLOCKS: usize = 64;
 /// Distinct tokens of a wave.
 const WAVE: usize = 16_384;
+
+/// The tokens of one text.
+struct Written(Vec<u32>);
+
+impl Listen for Written {
+    fn token(&mut self, _: usize, token: Token) -> ControlFlow<()> {
+        self.0.push(token.id);
+        ControlFlow::Continue(())
+    }
+
+    fn ended(&mut self, _: usize, end: End) -> Result<(), EngineError> {
+        assert_eq!(end, End::Length);
+        Ok(())
+    }
+}
 
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -89,14 +111,21 @@ fn evaluate(checkpoint: &Checkpoint, expected: &Value, matmul: &str) -> Value {
             .zip(scores)
             .map(|(ids, score)| json!({"ids": ids, "loglikelihood": score.logprob, "is_greedy": score.is_greedy}))
             .collect();
+        // By one pass over everything for each token, and as texts are written.
         let mut greedy = ids.clone();
         for _ in 0..GREEDY {
             let last = logits(&network, &greedy).pop().unwrap();
             greedy.push(first_of_the_highest(&last));
         }
+        let mut written = Written(Vec::new());
+        let stop = Arc::from([]);
+        let request =
+            GenerateRequest { prompt: ids.clone().into(), most: GREEDY, stop, sampling: None, stream: 0 };
+        scorer.generate(&[request], BLOCKS, &mut written, &Silent).unwrap();
+        assert_eq!(written.0, greedy[ids.len()..], "{matmul}");
         json!({
             "name": prompt["name"], "ids": ids, "last_logits": rows.last().unwrap(), "next_token_logprobs": next,
-            "continuations": continuations, "greedy16": greedy[ids.len()..],
+            "continuations": continuations, "greedy16": written.0,
         })
     };
     json!({"prompts": expected["prompts"].as_array().unwrap().iter().map(prompt).collect::<Vec<_>>()})
