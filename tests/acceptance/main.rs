@@ -20,6 +20,7 @@ mod registry;
 mod resume;
 #[path = "../support/mod.rs"]
 mod support;
+mod text_stream;
 mod tokenizer;
 mod torch;
 mod verify;
