@@ -272,10 +272,9 @@ impl<'a> Batch<'a> {
         keep.sort_by_key(|&(_, slot)| slot);
         let rows = planned.scored_rows();
         let places = CacheUse { given, keep, tables: Vec::new() };
+        let kept = Kept::Rows(&rows);
         let hidden =
-            self.model.forward_with(&mut self.cache, &places, wave, Kept::Rows(&rows), &mut |_| {
-                if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
+            self.model.forward_with(&mut self.cache, &places, wave, kept, &mut |_| goes_on(listen))?;
         let last = self.live.last().expect("a wave has a prompt");
         let held = (self.cache.alias(&last.table), Arc::clone(&self.requests[last.request].prompt));
         self.cache.release(std::mem::replace(&mut self.held, held).0);
@@ -303,9 +302,9 @@ impl<'a> Batch<'a> {
         keep.sort_by_key(|&(_, slot)| slot);
         let tables = self.live.iter().map(|live| &live.table).collect();
         let places = CacheUse { given: Vec::new(), keep, tables };
-        let hidden = self.model.forward_with(&mut self.cache, &places, &wave, Kept::All, &mut |_| {
-            if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        let kept = Kept::All;
+        let hidden =
+            self.model.forward_with(&mut self.cache, &places, &wave, kept, &mut |_| goes_on(listen))?;
         self.stepped += wave.tokens.len() as u64;
         let of: Vec<usize> = (0..self.live.len()).collect();
         self.write(0, &hidden, &of, listen)
@@ -354,6 +353,11 @@ impl<'a> Batch<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a pass goes on after a layer.
+fn goes_on(listen: &dyn Listen) -> ControlFlow<()> {
+    if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// The next token of a sequence; `None` if its logits are no numbers.

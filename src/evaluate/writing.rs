@@ -158,7 +158,8 @@ fn positions(task: &PreparedTask, max_length: usize) -> Result<usize, EvaluateEr
     let most = generation.max_gen_toks;
     sampling(generation)
         .map_err(|reason| EvaluateError::of_task(task, format!("generation_kwargs.{reason}")))?;
-    max_length.checked_sub(most + 1).filter(|left| *left > 0).ok_or_else(|| {
+    let left = most.checked_add(1).and_then(|taken| max_length.checked_sub(taken));
+    left.filter(|left| *left > 0).ok_or_else(|| {
         let reason = format!(
             "its answers have up to {most} tokens, and the model has {max_length} positions, which leaves no place for a prompt; \
              allow fewer (--gen-kwargs max_gen_toks={}), or more positions with --max-length where the model has them",

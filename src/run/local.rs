@@ -65,13 +65,7 @@ impl Subject {
     }
 }
 
-/// Blocks of keys and values for which there is memory beside a model that was placed, and its waves.
-pub fn cache_blocks(memory_budget: u64, placement: &Placement, config: &ModelConfig) -> usize {
-    let room = memory_budget.checked_sub(placement.total).expect("a placement fits its budget");
-    usize::try_from(room / KvCache::block_bytes(&config.shape())).unwrap_or(usize::MAX)
-}
-
-/// The same for any model of this tokenizer and so many positions.
+/// Puts tasks into the tokens of any model of this tokenizer and so many positions; see [`Subject::all_questions`].
 pub fn all_questions(
     tokenizer: &Tokenizer,
     tasks: &[Arc<PreparedTask>],
@@ -88,6 +82,12 @@ pub fn all_questions(
     }
     let scored = Questions::new(tokenizer, &to_score, max_length, options.overlong)?;
     Ok((scored, WrittenQuestions::new(tokenizer, &to_write, max_length, options.overlong)?))
+}
+
+/// Blocks of keys and values for which there is memory beside a model that was placed, and its waves.
+pub fn cache_blocks(memory_budget: u64, placement: &Placement, config: &ModelConfig) -> usize {
+    let room = memory_budget.checked_sub(placement.total).expect("a placement fits its budget");
+    usize::try_from(room / KvCache::block_bytes(&config.shape())).unwrap_or(usize::MAX)
 }
 
 /// Digests of positions are short, and none of them is ever cut.
@@ -281,11 +281,11 @@ impl Local<'_> {
         let asked = texts.records().len();
         tracing::info!("{}: {asked} answers to {tasks} tasks are to be written", subject.name);
         let (mut ledger, reused) = self.ledger(|ledger, run| ledger.reuse_texts(run, texts.records()))?;
+        let known = texts.count_known(&ledger);
         let missing = texts.missing(&ledger);
         let mut tokens = TokenCounts { asked: texts.prompt_tokens(), ..TokenCounts::default() };
         if !missing.is_empty() {
-            let kept =
-                |ledger: &Ledger| self.stopped_after(asked - texts.missing(ledger).len(), asked, ledger);
+            let kept = |ledger: &Ledger| self.stopped_after(texts.count_known(ledger), asked, ledger);
             let refused = |error, ledger: &Ledger| match error {
                 EngineError::Stopped => kept(ledger),
                 error => questions.refused(error).into(),
@@ -294,14 +294,13 @@ impl Local<'_> {
             let requests = texts.requests(&missing, blocks, subject.limits);
             let requests = requests.map_err(|error| refused(error, &ledger))?;
             let model = self.model(loaded, &|| kept(&ledger))?;
-            let asked = (&missing[..], &requests[..]);
+            let missing = (&missing[..], &requests[..]);
             let how = (self.progress, self.stop);
-            let counts = texts.write(asked, (model, blocks), tokenizer, &mut ledger, how);
+            let counts = texts.write(missing, (model, blocks), tokenizer, &mut ledger, how);
             ledger.sync()?;
             tokens = counts.map_err(|error| refused(error, &ledger))?;
         }
         ledger.sync()?;
-        let known = asked - missing.len();
         let requests = RequestRecord {
             asked,
             resumed: known.checked_sub(reused).expect("what was taken over is known"),

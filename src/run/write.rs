@@ -1,5 +1,6 @@
 //! What a model writes for the tasks of a run: from the ledger what it knows, the rest by the weights, kept as it is done.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -39,9 +40,16 @@ impl<'q> Texts<'q> {
         self.asked.iter().map(|to_write| to_write.prompt.len() as u64).sum()
     }
 
-    /// Those that the ledger does not know.
+    /// How many of them the ledger knows.
+    pub fn count_known(&self, ledger: &Ledger) -> usize {
+        self.records.iter().filter(|record| ledger.known_text(record).is_some()).count()
+    }
+
+    /// Those that the ledger does not know; of equal ones the first, whose text answers them all.
     pub fn missing(&self, ledger: &Ledger) -> Vec<usize> {
-        (0..self.records.len()).filter(|&at| ledger.known_text(&self.records[at]).is_none()).collect()
+        let mut seen = HashSet::new();
+        let mut is_missing = |record| ledger.known_text(record).is_none() && seen.insert(record);
+        (0..self.records.len()).filter(|&at| is_missing(&self.records[at])).collect()
     }
 
     /// All texts, which the ledger knows.

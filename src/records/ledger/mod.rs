@@ -32,7 +32,7 @@ pub const LEDGER_FOLDER: &str = "ledger";
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
 /// What a model is asked to write, and how it does: everything besides the model that its text depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WriteRequest {
     /// The tokens that are there.
     pub prompt: Arc<[u32]>,

@@ -189,6 +189,21 @@ fn a_run_that_is_killed_keeps_what_was_written() {
 }
 
 #[test]
+fn equal_prompts_are_written_to_once() {
+    let place = Place::new();
+    let task = fs::read_to_string(place.path("tasks/write.yaml")).unwrap();
+    let task = task.replace("task: write", "task: same").replace("{{q}}?", "Say it again");
+    fs::write(place.path("tasks/same.yaml"), task.replace("num_fewshot: 3", "num_fewshot: 0")).unwrap();
+    place.done("same", "run", &[]);
+    let samples = place.samples("run", "same");
+    assert_eq!(samples.len(), DOCUMENTS);
+    let expected = plainly(&place.path("tiny"), "Say it again");
+    assert!(samples.iter().all(|sample| sample["text"] == expected.as_str()), "{expected:?}: {samples:?}");
+    let ledger = fs::read_dir(place.path("run/ledger")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_to_string(ledger).unwrap().lines().count(), 2, "whose texts they are, and one");
+}
+
+#[test]
 fn settings_that_are_not_followed_and_answers_without_place_are_refused() {
     let place = Place::new();
     place.task("beams", ", num_beams: 4", "");
@@ -200,6 +215,11 @@ fn settings_that_are_not_followed_and_answers_without_place_are_refused() {
             "write",
             &["--max-length", "41"],
             &["task write", "up to 40 tokens", "41 positions", "--gen-kwargs"],
+        ),
+        (
+            "write",
+            &["--gen-kwargs", "max_gen_toks=18446744073709551615"],
+            &["task write", "up to 18446744073709551615 tokens"],
         ),
         (
             "write",
