@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
 
+use crate::support::interrupted::wait_until;
 use crate::support::tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 use zoo::base::progress::Silent;
 use zoo::store::Lock;
@@ -32,6 +32,12 @@ fn content(path: &Path) -> BTreeMap<String, Vec<u8>> {
     }
     let entries = fs::read_dir(path).unwrap().flatten();
     entries.map(|e| (e.file_name().into_string().unwrap(), fs::read(e.path()).unwrap())).collect()
+}
+
+/// Bytes of all models below a folder; files come and go while it is looked at. A journal and a lock are no models.
+fn bytes_below(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder.join("model")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len() as usize)).sum()
 }
 
 fn remove(path: &Path) {
@@ -254,29 +260,29 @@ fn other_forms_are_complete_or_absent_after_a_signal() {
     for (name, flags) in [("m.gguf", &[][..]), ("m", &["--to", "meta", "--shards", "2"])] {
         let out = folder.path().join(name);
         let args = [&["convert", from, "--out", out.to_str().unwrap()], flags].concat();
-        let began = Instant::now();
         assert!(zoo(&args).status.success());
-        let time = began.elapsed();
         let expected = content(&out);
+        let whole: usize = expected.values().map(Vec::len).sum();
+        let left = folder.path().join(format!(".{name}.zoo-partial"));
         for (number, signal) in (0..12).zip(["KILL", "INT"].into_iter().cycle()) {
             remove(&out);
             let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(time.mul_f64(f64::from(number) / 12.0));
+            wait_until(&mut child, || left.exists() && bytes_below(&left) >= whole * number / 12);
             // The process may have ended by itself.
             let kill = format!("kill -s {signal} {}", child.id());
             assert!(Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().is_ok());
             let finished = child.wait().unwrap().success();
-            if finished {
-                assert!(out.exists());
-            } else if !out.exists() {
+            // Between giving the name and cleaning up, a process leaves an empty place of work, and no more.
+            if out.exists() {
+                assert_eq!(bytes_below(&left), 0, "{signal} {number}");
+            } else {
+                assert!(!finished, "{signal} {number}");
                 let output = zoo(&args);
                 assert!(output.status.success(), "{}", stderr(&output));
+                assert!(!left.exists(), "{signal} {number}");
             }
             assert!(content(&out) == expected, "{signal} {number}");
         }
-        // A process that ended between giving the name and cleaning up may leave an empty place of work, and no more.
-        let left = folder.path().join(format!(".{name}.zoo-partial"));
-        assert!(!left.join("model.gguf").exists() && !left.join("model").exists(), "{:?}", names(&left));
         let _ = fs::remove_dir_all(left);
         remove(&out);
     }
