@@ -30,6 +30,7 @@ pub mod records;
 pub mod registry;
 pub mod report;
 mod run;
+pub mod sandbox;
 pub mod store;
 pub mod tasks;
 pub mod tokenizer;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::sandbox;
+
 mod absent;
 mod bench;
 pub(crate) mod build;
@@ -112,6 +114,9 @@ enum Verb {
 /// Parses the command line, runs the verb and turns its end into an exit code:
 /// 0 done (a closed pipe included), 1 failed, 2 wrong usage, 130 stopped by a signal.
 pub fn main() -> ExitCode {
+    if let Some(code) = sandbox::helper(std::env::args_os()) {
+        return code;
+    }
     exit::code(command_line().and_then(|cli| run(&cli)))
 }
 

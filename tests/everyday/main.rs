@@ -2,6 +2,7 @@
 //! capability, a file one part of it.
 
 mod command_line;
+mod containment;
 mod evaluation;
 mod forms;
 mod fuzz_corpus;

@@ -13,7 +13,7 @@ use graph::Graph;
 use source::{Source, rust_files};
 
 /// The rooms from the ground up. A room names only those before it.
-const ROOMS: [&str; 26] = [
+const ROOMS: [&str; 27] = [
     "base",
     "python",
     "weights",
@@ -31,6 +31,7 @@ const ROOMS: [&str; 26] = [
     "model",
     "engine",
     "metrics",
+    "sandbox",
     "tasks",
     "records",
     "evaluate",
