@@ -15,9 +15,10 @@ use rayon::prelude::*;
 use super::plan::{Candidate, Limits, common};
 use super::sampling::{Sampler, Sampling};
 use super::score::Total;
+use super::sequence::KeptSequence;
 use super::{EngineError, LocalModel, Plan, PlannedWave, ScoreRequest, TokenCounts};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{BLOCK, BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, blocks_of};
+use crate::model::{BLOCK, BlockTable, CacheUse, Kept, Network, Wave, WaveSegment, blocks_of};
 
 /// Rows whose logits are held at a time.
 const LOGIT_ROWS: usize = 64;
@@ -90,6 +91,34 @@ impl LocalModel {
         listen: &mut dyn Listen,
         progress: &dyn Progress,
     ) -> Result<TokenCounts, EngineError> {
+        self.write_after(&mut KeptSequence::new(&self.model.shape), requests, blocks, listen, progress)
+    }
+
+    /// Writes on from one prompt. What it has in common with the sequence that `kept` has is not computed again, and `kept` then
+    /// has the prompt and what was written after it, as far as it was computed, also where the work was stopped. The bits are
+    /// those of [`generate`](Self::generate).
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn go_on(
+        &self,
+        kept: &mut KeptSequence,
+        request: &GenerateRequest,
+        blocks: usize,
+        listen: &mut dyn Listen,
+    ) -> Result<TokenCounts, EngineError> {
+        kept.keep_for(&request.prompt, self.limits);
+        self.write_after(kept, std::slice::from_ref(request), blocks, listen, &progress::Silent)
+    }
+
+    fn write_after(
+        &self,
+        kept: &mut KeptSequence,
+        requests: &[GenerateRequest],
+        blocks: usize,
+        listen: &mut dyn Listen,
+        progress: &dyn Progress,
+    ) -> Result<TokenCounts, EngineError> {
         let limits = self.limits;
         check_room(requests, limits, blocks)?;
         // The last token of a prompt says what comes next: as if the first id were scored after it.
@@ -98,9 +127,9 @@ impl LocalModel {
             continuation: vec![0],
         };
         let asked: Vec<ScoreRequest> = requests.iter().map(ask).collect();
-        let mut plan = Plan::new(&asked, limits)?.keeping(usize::MAX);
-        let mut batch = Batch::new(&self.model, requests, limits, blocks);
-        progress::during(progress, "writing", Some(requests.len() as u64), Unit::Items, || {
+        let mut plan = Plan::new(&asked, limits)?.keeping(usize::MAX).after(&kept.tokens);
+        let mut batch = Batch::new(&self.model, requests, limits, blocks, kept);
+        let done = progress::during(progress, "writing", Some(requests.len() as u64), Unit::Items, || {
             let mut told = 0;
             while !plan.is_done() || !batch.live.is_empty() {
                 if listen.is_stopped() {
@@ -115,7 +144,9 @@ impl LocalModel {
                 told = batch.ended;
             }
             Ok(())
-        })?;
+        });
+        batch.leave();
+        done?;
         let TokenCounts { asked, distinct, computed } = plan.tokens;
         let written = batch.written;
         Ok(TokenCounts {
@@ -170,11 +201,12 @@ pub fn together(requests: &[GenerateRequest], blocks: usize) -> (usize, usize) {
 struct Live {
     request: usize,
     table: BlockTable,
-    /// Its last token, which no pass has seen yet.
-    last: u32,
-    written: usize,
-    /// Draws tokens, and remembers those that are there.
-    sampler: Option<(Sampler, Vec<u32>)>,
+    /// Its prompt, and what was written after it. No pass has seen the last token yet.
+    tokens: Vec<u32>,
+    /// Tokens whose keys and values are there.
+    seen: usize,
+    /// Draws tokens.
+    sampler: Option<Sampler>,
 }
 
 /// The sequences under way, and the keys and values of all of them.
@@ -184,10 +216,9 @@ struct Batch<'a> {
     limits: Limits,
     /// Blocks, at most.
     blocks: usize,
-    cache: KvCache,
     live: Vec<Live>,
-    /// The last prompt of the last wave, with which the next one begins.
-    held: (BlockTable, Arc<[u32]>),
+    /// The last prompt of the last wave, with which the next one begins, and the cache of all sequences.
+    held: &'a mut KeptSequence,
     ended: u64,
     written: u64,
     /// Rows of steps.
@@ -195,20 +226,30 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(model: &'a Network, requests: &'a [GenerateRequest], limits: Limits, blocks: usize) -> Self {
-        let (cache, held) = (KvCache::new(&model.shape), (BlockTable::default(), Arc::from([])));
-        Self {
-            model,
-            requests,
-            limits,
-            blocks,
-            cache,
-            live: Vec::new(),
-            held,
-            ended: 0,
-            written: 0,
-            stepped: 0,
+    fn new(
+        model: &'a Network,
+        requests: &'a [GenerateRequest],
+        limits: Limits,
+        blocks: usize,
+        held: &'a mut KeptSequence,
+    ) -> Self {
+        Self { model, requests, limits, blocks, live: Vec::new(), held, ended: 0, written: 0, stepped: 0 }
+    }
+
+    /// Ends the work on what is live.
+    fn leave(&mut self) {
+        for live in std::mem::take(&mut self.live) {
+            self.done(live);
         }
+    }
+
+    /// A sequence has come to its end. If it was the only one, it is held.
+    fn done(&mut self, live: Live) {
+        if self.requests.len() > 1 || live.seen == 0 {
+            return self.held.cache.release(live.table);
+        }
+        let prompt = self.requests[live.request].prompt.len();
+        self.held.put_written(live.table, &live.tokens[..live.seen], prompt, self.limits);
     }
 
     fn has_places(&self) -> bool {
@@ -224,7 +265,7 @@ impl<'a> Batch<'a> {
     /// The next prompts that fit beside what is live, however long all of it becomes.
     fn admit(&self, plan: &mut Plan<'_>) -> Option<PlannedWave> {
         let growth = |live: &Live| self.blocks_at_most(live.request) - live.table.blocks();
-        let mut taken = self.cache.taken() + self.live.iter().map(growth).sum::<usize>();
+        let mut taken = self.held.cache.taken() + self.live.iter().map(growth).sum::<usize>();
         let mut sequences = self.live.len();
         plan.next_wave_of(self.limits.wave_tokens, &mut |Candidate { shared, requests }| {
             let own = |&request: &usize| self.blocks_at_most(request) - shared / BLOCK;
@@ -240,20 +281,20 @@ impl<'a> Batch<'a> {
     /// Computes prompts and writes their first tokens.
     fn begin(&mut self, planned: &PlannedWave, listen: &mut dyn Listen) -> Result<(), EngineError> {
         let wave = &planned.wave;
-        let given = (0..wave.given).map(|position| self.held.0.slot(position)).collect();
+        let given = (0..wave.given).map(|position| self.held.table.slot(position)).collect();
         let mut keep = Vec::new();
         let first = self.live.len();
         for target in &planned.targets {
             let request = &self.requests[target.request];
             let (before, tokens) = match self.live[first..].last() {
                 Some(live) => (&live.table, &self.requests[live.request].prompt),
-                None => (&self.held.0, &self.held.1),
+                None => (&self.held.table, &self.held.tokens),
             };
             let shared = match self.limits.group(tokens.len()) == self.limits.group(request.prompt.len()) {
                 true => common(tokens, &request.prompt),
                 false => 0,
             };
-            let table = self.cache.branch(before, shared, request.prompt.len());
+            let table = self.held.cache.branch(before, shared, request.prompt.len());
             let ends = wave.segments.partition_point(|segment| segment.rows.start <= target.row) - 1;
             let rows: Vec<usize> = wave.path(ends).into_iter().flatten().collect();
             assert_eq!(rows.len(), table.len(), "a row for every token of a prompt");
@@ -261,12 +302,9 @@ impl<'a> Batch<'a> {
             self.live.push(Live {
                 request: target.request,
                 table,
-                last: 0,
-                written: 0,
-                sampler: request
-                    .sampling
-                    .as_ref()
-                    .map(|sampling| (Sampler::new(sampling, request.stream), request.prompt.to_vec())),
+                tokens: request.prompt.to_vec(),
+                seen: 0,
+                sampler: request.sampling.as_ref().map(|sampling| Sampler::new(sampling, request.stream)),
             });
         }
         keep.sort_by_key(|&(_, slot)| slot);
@@ -274,10 +312,13 @@ impl<'a> Batch<'a> {
         let places = CacheUse { given, keep, tables: Vec::new() };
         let kept = Kept::Rows(&rows);
         let hidden =
-            self.model.forward_with(&mut self.cache, &places, wave, kept, &mut |_| goes_on(listen))?;
+            self.model.forward_with(&mut self.held.cache, &places, wave, kept, &mut |_| goes_on(listen))?;
+        for live in &mut self.live[first..] {
+            live.seen = live.tokens.len();
+        }
         let last = self.live.last().expect("a wave has a prompt");
-        let held = (self.cache.alias(&last.table), Arc::clone(&self.requests[last.request].prompt));
-        self.cache.release(std::mem::replace(&mut self.held, held).0);
+        let table = self.held.cache.alias(&last.table);
+        self.held.put(table, Arc::clone(&self.requests[last.request].prompt));
         let row_of = |target: &super::Target| rows.binary_search(&target.row).expect("a scored row");
         let of: Vec<usize> = planned.targets.iter().map(row_of).collect();
         self.write(first, &hidden, &of, listen)
@@ -288,15 +329,15 @@ impl<'a> Batch<'a> {
         let mut wave = Wave::default();
         let mut keep = Vec::with_capacity(self.live.len());
         for (row, live) in self.live.iter_mut().enumerate() {
-            let start = live.table.len();
-            wave.tokens.push(live.last);
+            let start = live.seen;
+            wave.tokens.push(live.tokens[start]);
             wave.segments.push(WaveSegment {
                 rows: row..row + 1,
                 start,
                 parent: None,
                 rope_length: start + 1,
             });
-            self.cache.extend(&mut live.table, start + 1);
+            self.held.cache.extend(&mut live.table, start + 1);
             keep.push((row, live.table.slot(start)));
         }
         keep.sort_by_key(|&(_, slot)| slot);
@@ -304,7 +345,8 @@ impl<'a> Batch<'a> {
         let places = CacheUse { given: Vec::new(), keep, tables };
         let kept = Kept::All;
         let hidden =
-            self.model.forward_with(&mut self.cache, &places, &wave, kept, &mut |_| goes_on(listen))?;
+            self.model.forward_with(&mut self.held.cache, &places, &wave, kept, &mut |_| goes_on(listen))?;
+        self.live.iter_mut().for_each(|live| live.seen += 1);
         self.stepped += wave.tokens.len() as u64;
         let of: Vec<usize> = (0..self.live.len()).collect();
         self.write(0, &hidden, &of, listen)
@@ -328,17 +370,18 @@ impl<'a> Batch<'a> {
         let mut goes_on = vec![true; self.live.len()];
         for (at, token) in (first..).zip(tokens) {
             let live = &mut self.live[at];
-            let GenerateRequest { most, stop, .. } = &self.requests[live.request];
+            let GenerateRequest { prompt, most, stop, .. } = &self.requests[live.request];
             let token = token.ok_or(EngineError::NotFinite { request: live.request })?;
             let end = if stop.contains(&token.id) {
                 Some(End::Stop(token.id))
             } else {
                 self.written += 1;
-                live.last = token.id;
-                live.written += 1;
+                live.tokens.push(token.id);
                 match listen.token(live.request, token) {
                     ControlFlow::Break(()) => Some(End::Broken),
-                    ControlFlow::Continue(()) => (live.written == *most).then_some(End::Length),
+                    ControlFlow::Continue(()) => {
+                        (live.tokens.len() == prompt.len() + most).then_some(End::Length)
+                    }
                 }
             };
             if let Some(end) = end {
@@ -348,9 +391,9 @@ impl<'a> Batch<'a> {
             }
         }
         let mut goes_on = goes_on.into_iter();
-        for done in self.live.extract_if(.., |_| !goes_on.next().expect("a word for each")) {
-            self.cache.release(done.table);
-        }
+        let done: Vec<Live> =
+            self.live.extract_if(.., |_| !goes_on.next().expect("a word for each")).collect();
+        done.into_iter().for_each(|live| self.done(live));
         Ok(())
     }
 }
@@ -366,11 +409,7 @@ fn pick(live: &mut Live, logits: ArrayView1<f32>) -> Option<Token> {
     let total = Total::of_row(logits);
     let id = match &mut live.sampler {
         None => total.argmax as u32,
-        Some((sampler, before)) => {
-            let id = sampler.pick(logits, before);
-            before.push(id);
-            id
-        }
+        Some(sampler) => sampler.pick(logits, &live.tokens),
     };
     let logprob = f64::from(logits[id as usize]) - total.log_sum_exp;
     logprob.is_finite().then_some(Token { id, logprob })

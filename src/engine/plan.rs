@@ -156,6 +156,19 @@ impl<'r> Plan<'r> {
         Self { kept_tokens, ..self }
     }
 
+    /// A plan whose first wave begins with what the first input has in common with `held`, a sequence whose keys and values are
+    /// kept already. Its positions must not depend on its length.
+    #[must_use]
+    pub fn after(mut self, held: &[u32]) -> Self {
+        assert_eq!(self.next, 0, "no wave was handed out yet");
+        if let Some(first) = self.inputs.first_mut().filter(|first| first.group == 0) {
+            self.kept = common(held, &first.tokens).min(self.kept_tokens);
+            first.fresh -= self.kept;
+            self.tokens.distinct -= self.kept as u64;
+        }
+        self
+    }
+
     /// Leaves out what is answered already; what is asked counts it still.
     #[must_use]
     pub fn without(mut self, answered: impl Fn(usize) -> bool) -> Self {

@@ -217,3 +217,100 @@ fn what_is_drawn_depends_on_seed_and_stream_alone() {
     assert!(distinct.len() > 60, "{}", distinct.len());
     assert_eq!(texts[requests[3].stream as usize], together[3]);
 }
+
+/// A conversation: what was said before, what the model wrote, and something new, again and again.
+#[test]
+fn what_goes_on_from_a_kept_sequence_has_the_bits_of_a_new_one() {
+    for case in CASES {
+        let model = model(case, Precision::Exact, Residence::Memory, 400);
+        let mut kept = KeptSequence::new(&model.model.shape);
+        let mut prompt: Vec<u32> = Vec::new();
+        for turn in 0..6 {
+            prompt.extend((0..[5, 20, 1, 64, 3, 17][turn]).map(|at| (at * 7 + turn) as u32 % 29 + 3));
+            let (most, stop) = ([7, 60, 2, 9, 1, 30][turn], Arc::from([]));
+            let request =
+                GenerateRequest { prompt: prompt.as_slice().into(), most, stop, sampling: None, stream: 0 };
+            let mut told = Told::of(1);
+            let known = common(kept.tokens(), &prompt);
+            let counts = model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
+            let (text, _) = &told.texts[0];
+            assert_eq!(*text, plainly(&model, &request), "{case}, turn {turn}");
+            let written: Vec<u32> = text.iter().map(|token| token.id).collect();
+            prompt.extend(&written);
+            // Everything but the last token, which no pass has seen.
+            let seen = &prompt[..prompt.len() - 1];
+            if case.ends_with("dynamic") {
+                assert!(kept.tokens().len() <= 64 && seen.starts_with(kept.tokens()), "turn {turn}");
+            } else {
+                assert_eq!(kept.tokens(), seen);
+                assert_eq!(counts.asked - counts.distinct, known as u64);
+                assert_eq!(counts.computed, (seen.len() - known) as u64, "{case}, turn {turn}: only what is new");
+            }
+        }
+        // Something else after a part of it: blocks that are not shared are given back.
+        prompt.truncate(100);
+        prompt.extend([4, 4, 4]);
+        let request =
+            GenerateRequest { prompt: prompt.into(), most: 5, stop: Arc::from([]), sampling: None, stream: 0 };
+        let mut told = Told::of(1);
+        model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
+        assert_eq!(told.texts[0].0, plainly(&model, &request), "{case}");
+        assert_eq!(kept.cache.taken(), kept.table.blocks(), "{case}: no block is taken by nobody");
+        kept.forget();
+        assert_eq!((kept.cache.taken(), kept.tokens().len()), (0, 0));
+    }
+}
+
+/// Stops the work when it is asked for the so-many-th time.
+struct Impatient {
+    told: Told,
+    asked: std::cell::Cell<usize>,
+}
+
+impl Listen for Impatient {
+    fn token(&mut self, request: usize, token: Token) -> ControlFlow<()> {
+        self.told.token(request, token)
+    }
+
+    fn ended(&mut self, request: usize, end: End) -> Result<(), EngineError> {
+        self.told.ended(request, end)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.asked.set(self.asked.get().saturating_sub(1));
+        self.asked.get() == 0
+    }
+}
+
+#[test]
+fn a_sequence_that_was_stopped_anywhere_is_gone_on_from() {
+    let model = model("llama/gqa-tied", Precision::Exact, Residence::Memory, 400);
+    let request = |prompt: Vec<u32>, most| {
+        let (prompt, stop) = (prompt.into(), Arc::from([]));
+        GenerateRequest { prompt, most, stop, sampling: None, stream: 0 }
+    };
+    let first = request((0..70).map(|at| at % 29 + 3).collect(), 6);
+    let whole = plainly(&model, &request(first.prompt.to_vec(), 40));
+    let mut lengths = std::collections::BTreeSet::new();
+    for patience in 1..40 {
+        let mut kept = KeptSequence::new(&model.model.shape);
+        model.go_on(&mut kept, &first, 10_000, &mut Told::of(1)).unwrap();
+        let mut prompt = first.prompt.to_vec();
+        prompt.extend(whole[..6].iter().map(|token| token.id));
+        let told = Told::of(1);
+        let mut impatient = Impatient { told, asked: std::cell::Cell::new(patience) };
+        let stopped = model.go_on(&mut kept, &request(prompt.clone(), 34), 10_000, &mut impatient);
+        assert_eq!(stopped, Err(EngineError::Stopped));
+        let said: Vec<u32> = impatient.told.texts[0].0.iter().map(|token| token.id).collect();
+        prompt.extend(&said);
+        assert!(prompt.starts_with(kept.tokens()), "after {patience} questions");
+        lengths.insert(kept.tokens().len());
+        let mut told = Told::of(1);
+        model.go_on(&mut kept, &request(prompt, 34 - said.len()), 10_000, &mut told).unwrap();
+        let rest: Vec<u32> = told.texts[0].0.iter().map(|token| token.id).collect();
+        let expected: Vec<u32> = whole[6..].iter().map(|token| token.id).collect();
+        assert_eq!([said, rest].concat(), expected, "after {patience} questions");
+        assert_eq!(kept.cache.taken(), kept.table.blocks());
+    }
+    assert!(lengths.len() > 5, "{lengths:?}");
+}
