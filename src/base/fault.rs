@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::printable::printable;
+
 /// The class of a [`Fault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
@@ -198,16 +200,10 @@ fn ending(f: &mut fmt::Formatter<'_>, expected: &str, found: &str, advice: &str)
 /// Most characters of a part of a message.
 const MAX_SHOWN: usize = 600;
 
-/// A part of a message as it may be shown: text of a file can be in it, so control characters, which a terminal would
-/// obey, are escaped, and what is too long is cut.
+/// A part of a message as it may be shown: text of a file can be in it, so what a terminal would obey is spelled, and what is
+/// too long is cut.
 pub(crate) fn shown(text: impl Into<String>) -> String {
-    let mut text = text.into();
-    let obeyed = |c: char| c.is_control() && c != '\n';
-    if text.contains(obeyed) {
-        let escape = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
-        text = text.chars().take(MAX_SHOWN + 1).map(escape).collect();
-    }
-    shortened(text, MAX_SHOWN)
+    shortened(printable(&text.into(), MAX_SHOWN).replace('\t', "\\t"), MAX_SHOWN)
 }
 
 /// A text of at most so many characters, with a sign where it was cut.

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 
 use super::exit::Usage;
-use super::{Global, models};
+use super::{Global, models, screen};
 use crate::registry::{Card, Draft, Registry};
 use crate::report::numbers::short_count;
 use crate::run::name_of;
@@ -104,7 +104,7 @@ fn check(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {
         Err(faults) => {
             for fault in &faults {
                 let cause = std::error::Error::source(fault);
-                eprintln!("{fault}{}", cause.map_or_else(String::new, |cause| format!(": {cause}")));
+                screen::say(&format!("{fault}{}", cause.map_or_else(String::new, |cause| format!(": {cause}"))));
             }
             bail!("{} in {}", count(faults.len(), "fault"), count(files.len(), "file"));
         }

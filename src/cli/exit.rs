@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use super::screen;
 use crate::run::RunError;
 
 /// A mistake in what the user asked for, not in the work: exit code 2.
@@ -27,11 +28,16 @@ pub fn code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
-        eprintln!("{interrupted}");
+        screen::say(&interrupted.to_string());
         return ExitCode::from(INTERRUPTED);
     }
-    eprintln!("error: {}", text(&error));
+    say(&error);
     if is_usage(&error) { ExitCode::from(2) } else { ExitCode::from(1) }
+}
+
+/// Prints an error with all its causes on stderr.
+pub fn say(error: &anyhow::Error) {
+    screen::say(&format!("error: {}", text(error)));
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

@@ -11,6 +11,7 @@ mod absent;
 mod bench;
 pub(crate) mod build;
 mod card;
+mod chat;
 mod completions;
 mod config;
 mod convert;
@@ -34,6 +35,7 @@ mod progress;
 mod pull;
 mod recipe;
 pub(crate) mod score;
+mod screen;
 mod show;
 mod size;
 pub(crate) mod source;
@@ -92,6 +94,7 @@ enum Verb {
     Plan(Box<plan::Args>),
     Score(score::Args),
     Generate(Box<generate::Args>),
+    Chat(Box<chat::Args>),
     List(list::Args),
     Show(show::Args),
     Tree(tree::Args),
@@ -126,17 +129,22 @@ fn command_line() -> anyhow::Result<Cli> {
     if let Some(own) = config::Config::load()? {
         own.take_effect();
         command = defaults::apply(command, &own.defaults(), None);
-        for verb in ["eval", "plan", "generate"] {
+        for verb in ["eval", "plan", "generate", "chat"] {
             command = defaults::apply(command, &own.precision(), Some(verb));
         }
     }
-    let matches = command.clone().get_matches();
+    let matches = read(command.clone());
     let repeated = eval::repeated_run(&matches)?;
     let matches = match repeated {
-        Some(run) => defaults::apply(command, &run, Some("eval")).get_matches(),
+        Some(run) => read(defaults::apply(command, &run, Some("eval"))),
         None => matches,
     };
-    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| screen::leave(&error)))
+}
+
+/// The words of the command line.
+fn read(command: clap::Command) -> clap::ArgMatches {
+    command.try_get_matches().unwrap_or_else(|error| screen::leave(&error))
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
@@ -146,6 +154,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
         Verb::Generate(args) => generate::run(args, &cli.global),
+        Verb::Chat(args) => chat::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),
         Verb::Show(args) => show::run(args, &cli.global),
         Verb::Tree(args) => tree::run(args, &cli.global),

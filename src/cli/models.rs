@@ -1,13 +1,12 @@
 //! Finding the model that a command line names: what `list`, `show`, `pull` and `eval` share.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Global;
 use super::exit::Usage;
+use super::{Global, screen};
 use crate::hub::zoo_home;
 use crate::prompts::{self, PromptTemplates};
 use crate::registry::{Card, Registry};
@@ -33,10 +32,7 @@ pub(crate) fn deliver(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
     if let Some(path) = file {
         return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
     }
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    Ok(screen::print(text)?)
 }
 
 /// The card of a name; an unknown one is wrong usage, with the nearest names.
@@ -55,9 +51,7 @@ pub(crate) fn find_or_make<'r>(registry: &'r Registry, name: &str) -> anyhow::Re
 /// A remark on stderr, unless `--quiet`.
 pub(crate) fn note(global: &Global, text: &str) {
     if !global.quiet && !text.is_empty() {
-        // A bar may stand in the line.
-        let clear = if io::stderr().is_terminal() { "\u{1b}[K" } else { "" };
-        eprintln!("{clear}{text}");
+        screen::say(text);
     }
 }
 

@@ -1,13 +1,12 @@
 //! `zoo pull`: fetches models and the data of suites, so that later verbs need no network.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
 
 use super::exit::Usage;
 use super::flags::TaskFolders;
-use super::{Global, absent, bar, models};
+use super::{Global, absent, bar, models, screen};
 use crate::hub::{HubConfig, cached_dataset, fetch_dataset};
 use crate::registry::{Card, Registry};
 use crate::tasks::data::{HubData, hub_data};
@@ -46,7 +45,6 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let things = args.what.iter().map(|name| thing(name, &registry, &index));
     let things: Vec<Thing<'_>> = things.collect::<Result<_, _>>()?;
     let config = HubConfig::from_env()?;
-    let mut out = io::stdout().lock();
     let mut failures = Vec::new();
     // One thing that fails does not keep the others back; data comes first.
     let (suites, models): (Vec<Thing<'_>>, _) =
@@ -58,11 +56,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         };
         for paths in paths {
             match paths {
-                Ok(paths) => paths.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?,
+                Ok(paths) => paths.iter().try_for_each(|path| screen::print(&format!("{}\n", path.display())))?,
                 Err(error) => failures.push(error),
             }
         }
-        out.flush()?;
     }
     if failures.len() > 1 {
         let lines: String = failures.iter().map(|error| format!("\n  {error:#}")).collect();

@@ -1,6 +1,5 @@
 //! Ctrl-C and SIGTERM: the work ends at a place where nothing is torn, and the command that goes on is said.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use super::Args;
 use crate::base::shell::quoted;
 use crate::base::stop::Stop;
 use crate::cli::exit::{INTERRUPTED, Interrupted};
+use crate::cli::screen;
 use crate::hub::zoo_home;
 use crate::records::ledger::LEDGER_FOLDER;
 use crate::run::{RunError, Stopped};
@@ -30,9 +30,7 @@ pub fn listen(stop: &Stop, say: impl Fn(Option<&Path>) -> String + Send + 'stati
     std::thread::spawn(move || {
         for _ in signals.forever() {
             if !stop.request() {
-                // A bar may stand in the line.
-                let clear = if std::io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
-                eprintln!("{clear}{}", say(stop.kept_in()));
+                screen::say(&say(stop.kept_in()));
                 // Nothing is torn down below the threads that are at work.
                 low_level::exit(INTERRUPTED.into());
             }

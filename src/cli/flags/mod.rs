@@ -1,14 +1,18 @@
 //! Flags that several verbs have, each said once: groups that clap flattens into the flags of a verb, and the readers of
 //! their values. A verb says by `mut_arg` which of them it requires.
 
+mod answering;
 mod asked;
 mod computing;
+mod drawing;
 mod models;
 mod variants;
 mod writing;
 
+pub use answering::AnsweringFlags;
 pub use asked::{AskedFlags, Folders, TaskFolders};
 pub use computing::{ComputingFlags, Threads, at_least_one, precisions};
+pub use drawing::Drawing;
 pub use models::{ModelFlags, ModelSources};
 pub use variants::VariantFlags;
 pub use writing::WritingFlags;

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::sampling::Drawing;
-use crate::cli::flags::{ComputingFlags, ModelSources, at_least_one};
+use crate::cli::flags::{AnsweringFlags, ComputingFlags, ModelSources, at_least_one};
 use crate::cli::format::formats;
 use crate::cli::{Global, models};
 use crate::report::Format;
@@ -36,24 +35,14 @@ pub struct Args {
     /// A file with a prompt in each line, or with an object in each line whose `prompt` is one; - for standard input
     #[arg(long, value_name = "FILE")]
     pub prompts: Option<PathBuf>,
-    /// The template that writes the prompts: card, checkpoint, a template of the checkpoint, or one of zoo/prompts [default: the
-    /// card's, else the checkpoint's, else none]
-    #[arg(long, value_name = "NAME", conflicts_with = "raw")]
-    pub template: Option<String>,
     /// Put prompts to the model as they are
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["template", "system"])]
     pub raw: bool,
-    /// The system message
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
-    pub system: Option<String>,
+    #[command(flatten)]
+    pub answering: AnsweringFlags,
     /// Tokens of an answer, at most
     #[arg(short = 'n', long, default_value_t = 256, value_name = "N", value_parser = at_least_one)]
     pub max_tokens: usize,
-    /// A text that ends the answer and is not part of it; may be given several times
-    #[arg(long, value_name = "TEXT", value_parser = some_text)]
-    pub stop: Vec<String>,
-    #[command(flatten)]
-    pub drawing: Drawing,
     /// What stdout gets
     #[arg(long, default_value = "text", value_name = "FORM", value_parser = formats([
         (Format::Text, "The answers"),
@@ -89,15 +78,11 @@ impl Args {
         Ok(GenerateOptions {
             model: self.model.clone(),
             prompts,
-            wording: match &self.template {
-                Some(name) => Wording::Template(name.clone()),
-                None if self.raw => Wording::Raw,
-                None => Wording::Own,
-            },
-            system: self.system.clone(),
+            wording: if self.raw { Wording::Raw } else { self.answering.wording() },
+            system: self.answering.system.clone(),
             max_tokens: self.max_tokens,
-            sampling: self.drawing.sampling()?,
-            stops: self.stop.clone(),
+            sampling: self.answering.drawing.sampling()?,
+            stops: self.answering.stop.clone(),
             logprobs: self.logprobs,
             computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },
             own_cards: models::own_folder(global),
@@ -108,8 +93,4 @@ impl Args {
     pub fn writes_objects(&self) -> bool {
         self.out.is_some() || self.format == Format::Json
     }
-}
-
-fn some_text(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("expected a text".to_owned()) } else { Ok(text.to_owned()) }
 }

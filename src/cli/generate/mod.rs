@@ -2,7 +2,6 @@
 
 mod args;
 mod print;
-mod sampling;
 
 use std::io::Read as _;
 use std::path::Path;

@@ -1,12 +1,14 @@
 //! Answers on their way out: text while it comes, or an object a line. What leaves is in the order of the prompts, whichever
 //! answer is done first.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::base::atomic::AtomicFile;
+use crate::base::printable::{WHOLE, printable};
 use crate::run::{Answer, Audience};
 
 /// Characters of a prompt in the line above its answer.
@@ -27,16 +29,19 @@ pub trait Printed {
 /// Where writing goes on until it fails.
 struct Out<W> {
     to: W,
+    /// Whether it is a terminal, which would obey some of what a model writes.
+    is_terminal: bool,
     fault: Option<io::Error>,
 }
 
 impl<W: Write> Out<W> {
-    fn new(to: W) -> Self {
-        Self { to, fault: None }
+    fn new(to: W, is_terminal: bool) -> Self {
+        Self { to, is_terminal, fault: None }
     }
 
     fn write(&mut self, text: &str) -> ControlFlow<()> {
         if self.fault.is_none() {
+            let text = if self.is_terminal { printable(text, WHOLE) } else { Cow::Borrowed(text) };
             self.fault = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush()).err();
         }
         if self.fault.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -62,19 +67,19 @@ pub struct Texts<W> {
 impl Texts<io::Stdout> {
     /// The answers to these prompts, on stdout.
     pub fn new(prompts: &[String]) -> Self {
-        Self::to(io::stdout(), prompts)
+        Self::to(Out::new(io::stdout(), io::stdout().is_terminal()), prompts)
     }
 }
 
 impl<W: Write> Texts<W> {
-    fn to(to: W, prompts: &[String]) -> Self {
+    fn to(out: Out<W>, prompts: &[String]) -> Self {
         let heading = |(number, prompt): (usize, &String)| match prompts.len() {
             1 => String::new(),
             all => format!("[{number}/{all}] {}\n", first_line(prompt)),
         };
         let headings = (1..).zip(prompts).map(heading).collect();
         let later = BTreeMap::from([(0, Default::default())]);
-        Self { out: Out::new(to), headings, current: 0, later, is_open: false }
+        Self { out, headings, current: 0, later, is_open: false }
     }
 
     /// Writes what came of the current answer, and goes on to the next if it is complete.
@@ -157,7 +162,7 @@ impl Keep for AtomicFile {
 impl Objects<io::Stdout> {
     /// On stdout.
     pub fn to_stdout() -> Self {
-        Self::to(io::stdout())
+        Self::to(Out::new(io::stdout(), io::stdout().is_terminal()))
     }
 }
 
@@ -167,13 +172,13 @@ impl Objects<AtomicFile> {
     /// # Errors
     /// A file that cannot be made.
     pub fn to_file(file: &Path) -> io::Result<Self> {
-        AtomicFile::create(file).map(Self::to)
+        AtomicFile::create(file).map(|file| Self::to(Out::new(file, false)))
     }
 }
 
 impl<W: Keep> Objects<W> {
-    fn to(to: W) -> Self {
-        Self { out: Out::new(to), next: 0, later: BTreeMap::new() }
+    fn to(out: Out<W>) -> Self {
+        Self { out, next: 0, later: BTreeMap::new() }
     }
 }
 
@@ -262,7 +267,7 @@ mod tests {
     fn texts(prompts: &[&str], work: impl FnOnce(&mut dyn Audience)) -> String {
         let mut written = Vec::new();
         let prompts: Vec<String> = prompts.iter().map(|prompt| (*prompt).to_owned()).collect();
-        let mut texts = Box::new(Texts::to(Place(&mut written, usize::MAX), &prompts));
+        let mut texts = Box::new(Texts::to(Out::new(Place(&mut written, usize::MAX), false), &prompts));
         work(texts.audience());
         texts.finish(true).unwrap();
         String::from_utf8(written).unwrap()
@@ -282,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_obeys_no_model() {
+        let mut written = Vec::new();
+        let prompts = ["\u{1b}c".to_owned(), "two".to_owned()];
+        let out = Out::new(Place(&mut written, usize::MAX), true);
+        let mut texts = Box::new(Texts::to(out, &prompts));
+        let _ = (texts.audience().text(0, "a\u{1b}"), texts.audience().text(0, "[2J\tb"));
+        texts.finish(true).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), "[1/2] \\u{1b}c\na\\u{1b}[2J\tb\n");
+    }
+
+    #[test]
     fn what_came_before_an_interruption_is_shown() {
         let shown = texts(&["one", "two", "three"], |audience| {
             let _ = (audience.text(2, "3"), audience.text(0, "1"), audience.ended(0, &answer("1")));
@@ -295,7 +311,7 @@ mod tests {
     #[test]
     fn objects_are_in_the_order_of_the_prompts() {
         let mut written = Vec::new();
-        let mut objects = Box::new(Objects::to(Place(&mut written, usize::MAX)));
+        let mut objects = Box::new(Objects::to(Out::new(Place(&mut written, usize::MAX), false)));
         for (prompt, text) in [(1, "b"), (0, "a"), (3, "d")] {
             assert!(objects.audience().ended(prompt, &answer(text)).is_continue());
         }
@@ -312,11 +328,11 @@ mod tests {
     #[test]
     fn who_leaves_ends_the_work_and_is_told_why() {
         let mut written = Vec::new();
-        let mut objects = Box::new(Objects::to(Place(&mut written, 9)));
+        let mut objects = Box::new(Objects::to(Out::new(Place(&mut written, 9), false)));
         assert!(objects.audience().ended(0, &answer("a")).is_break());
         assert_eq!(objects.finish(true).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         let mut written = Vec::new();
-        let mut texts = Box::new(Texts::to(Place(&mut written, 1), &["p".to_owned()]));
+        let mut texts = Box::new(Texts::to(Out::new(Place(&mut written, 1), false), &["p".to_owned()]));
         assert!(texts.audience().text(0, "a").is_continue() && texts.audience().text(0, "b").is_break());
         assert_eq!(texts.finish(true).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::state::State;
 use super::{Form, terminal, text};
+use crate::base::printable::{WHOLE, in_one_line};
 use crate::base::progress::{Progress, Running, Turn, Unit};
 use crate::report::numbers::short_bytes;
 
@@ -133,7 +134,7 @@ impl Reporter {
         self.screen.state().begin(work, total, unit, now);
         if self.screen.form == Form::Lines && unit == Unit::Transfer {
             let size = total.map_or_else(String::new, |bytes| format!(" ({})", short_bytes(bytes)));
-            self.screen.write(&format!("fetching {work}{size}\n"));
+            self.screen.write(&format!("fetching {}{size}\n", in_one_line(work, WHOLE)));
         }
         self.screen.tell("begin", now);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::state::State;
+use crate::base::printable::{WHOLE, in_one_line};
 use crate::base::progress::{Turn, Unit};
 use crate::report::numbers::{duration, short_bytes, spaced};
 
@@ -67,7 +68,7 @@ pub fn bar(state: &State, now: Duration, width: usize) -> String {
 fn place(state: &State, turn: impl Fn(&Turn) -> String) -> Vec<String> {
     let under_way = under_way(state).to_owned();
     let turn = state.turn.as_ref().filter(|turn| !under_way.contains(&turn.name)).map(turn);
-    turn.into_iter().chain([under_way]).collect()
+    turn.into_iter().chain([under_way]).map(|name| in_one_line(&name, WHOLE).into_owned()).collect()
 }
 
 /// What is done, where something is.

@@ -19,11 +19,15 @@ pub use files::{ChatTemplate, ChatTemplates};
 
 use super::conversation::{End, Message};
 use super::error::PromptError;
+use crate::base::printable::in_one_line;
 use crate::python::jinja::{Program, Template};
 use crate::tokenizer::SpecialNames;
 
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 const MAX_TEMPLATE: usize = 1 << 20;
+
+/// Characters of what a template says when it refuses a conversation.
+const MAX_WORDS: usize = 600;
 
 /// A chat template in Jinja, with the spellings of the special tokens that it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +117,8 @@ fn described(error: &Error) -> PromptError {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
-    PromptError::ChatTemplate { line: error.line(), message }
+    // These are the words of whoever wrote the template.
+    PromptError::ChatTemplate { line: error.line(), message: in_one_line(&message, MAX_WORDS).into_owned() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::cell::Value;
 use super::heading::Room;
 use super::{Cell, Column};
+use crate::base::printable::{WHOLE, printable};
 
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 /// The width of what is no terminal: a row of a table is a line there, however long.
@@ -46,7 +47,11 @@ impl<'c> Drawn<'c> {
     /// What is no terminal has a line for each row.
     fn new(column: &'c Column, width: usize) -> Self {
         let heading = &column.heading;
-        let on_one_line = |text: String| if width == NO_BOUND { text.replace('\n', " ") } else { text };
+        let on_one_line = |text: String| match width {
+            NO_BOUND => text.replace('\n', " "),
+            // A terminal shows all of it, in as many columns as are counted.
+            _ => printable(&text, WHOLE).into_owned(),
+        };
         let title = heading.short_title.as_ref().unwrap_or(&heading.title).clone();
         let cells = column.cells.iter().map(|cell| on_one_line(cell.short_text())).collect();
         Self { column, title: on_one_line(title), cells }

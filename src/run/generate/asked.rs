@@ -12,7 +12,7 @@ use crate::run::{Options, RunError};
 use crate::tokenizer::{TextStream, Tokenizer, TokenizerError};
 
 /// What a model is asked.
-pub(super) struct Asked {
+pub(in crate::run) struct Asked {
     pub prompts: Vec<AskedPrompt>,
     /// When answers end by their text.
     pub stops: StopRules,
@@ -22,7 +22,7 @@ pub(super) struct Asked {
 
 /// One prompt.
 #[derive(Debug)]
-pub(super) struct AskedPrompt {
+pub(in crate::run) struct AskedPrompt {
     /// Its tokens, those of the template included.
     pub ids: Arc<[u32]>,
     /// What the model writes before its answer.
@@ -30,6 +30,27 @@ pub(super) struct AskedPrompt {
 }
 
 impl AskedPrompt {
+    /// A text that the model goes on with.
+    ///
+    /// # Errors
+    /// A text that cannot be encoded.
+    pub fn of_text(text: &str, tokenizer: &Tokenizer) -> Result<Self, RunError> {
+        Ok(Self { ids: tokenizer.encode_for_model(text)?.into(), lead: String::new() })
+    }
+
+    /// A conversation that the model answers.
+    ///
+    /// # Errors
+    /// A conversation that the template has no form for, and one that cannot be encoded.
+    pub fn of_messages(
+        messages: &[Message],
+        format: &ChatFormat,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, RunError> {
+        let ids = format.encode(&format.write(messages, End::Answer)?, tokenizer)?.into();
+        Ok(Self { ids, lead: format.lead(messages, tokenizer)? })
+    }
+
     /// The text of an answer to it.
     pub fn stream<'t>(&self, tokenizer: &'t Tokenizer) -> Result<TextStream<'t>, TokenizerError> {
         TextStream::after(tokenizer, &self.ids)
@@ -43,35 +64,24 @@ impl Asked {
     /// Templates that are not there, prompts that have no form in them, texts that cannot be encoded.
     pub fn new(subject: &Subject, options: &GenerateOptions, own: &Options) -> Result<Self, RunError> {
         let tokenizer = subject.tokenizer()?;
-        let format = format(subject, options, own)?;
+        let format = format(subject, &options.wording, own)?;
         match &format {
             Some(format) => tracing::info!("{}: prompts by the template {}", subject.name, format.name()),
             None => tracing::info!("{}: prompts as they are", subject.name),
         }
         if let (None, Some(_)) = (&format, &options.system) {
-            return Err(RunError::Usage(format!(
-                "--system: {} has no template with a place for a system message; put the text before the prompt, or name a \
-                 template with --template",
-                subject.name
-            )));
+            return Err(no_system(&subject.name));
         }
         let system = options.system.iter().map(Message::system);
         let one = |prompt: &String| -> Result<AskedPrompt, RunError> {
-            let Some(format) = &format else {
-                return Ok(AskedPrompt {
-                    ids: tokenizer.encode_for_model(prompt)?.into(),
-                    lead: String::new(),
-                });
-            };
+            let Some(format) = &format else { return AskedPrompt::of_text(prompt, tokenizer) };
             let messages: Vec<Message> = system.clone().chain([Message::user(prompt)]).collect();
-            let ids = format.encode(&format.write(&messages, End::Answer)?, tokenizer)?.into();
-            Ok(AskedPrompt { ids, lead: format.lead(&messages, tokenizer)? })
+            AskedPrompt::of_messages(&messages, format, tokenizer)
         };
         let numbered = options.prompts.iter().enumerate();
         let prompts = numbered.map(|(index, prompt)| one(prompt).during(|| format!("prompt {}", index + 1)));
         let prompts = prompts.collect::<Result<_, _>>()?;
-        let mut stops = format.map_or_else(StopRules::default, |format| format.stops());
-        stops.strings.extend(options.stops.iter().cloned());
+        let stops = stops(format.as_ref(), &options.stops);
         Ok(Self { prompts, stops, ends: tokenizer.ends().into() })
     }
 
@@ -109,19 +119,34 @@ impl Asked {
     }
 }
 
+/// A system message without a place.
+pub(in crate::run) fn no_system(model: &str) -> RunError {
+    RunError::Usage(format!(
+        "--system: {model} has no template with a place for a system message; put the text before the prompt, or name a \
+         template with --template"
+    ))
+}
+
+/// When answers end by their text: the rules of the template, and these texts.
+pub(in crate::run) fn stops(format: Option<&ChatFormat>, more: &[String]) -> StopRules {
+    let mut stops = format.map_or_else(StopRules::default, ChatFormat::stops);
+    stops.strings.extend(more.iter().cloned());
+    stops
+}
+
 /// The template that writes the prompts; `None` for prompts as they are.
-fn format(
+pub(in crate::run) fn format(
     subject: &Subject,
-    options: &GenerateOptions,
+    wording: &Wording,
     own: &Options,
 ) -> Result<Option<ChatFormat>, RunError> {
-    if options.wording == Wording::Raw {
+    if *wording == Wording::Raw {
         return Ok(None);
     }
     let source = (&subject.checkpoint.tokenizer, subject.checkpoint.path.as_path());
     let card = subject.card.as_ref().and_then(|card| card.prompt.as_deref());
     let templates = Templates::new(&subject.name, source, subject.tokenizer()?, card, own)?;
-    match &options.wording {
+    match wording {
         Wording::Template(name) => {
             templates.named(name).during(|| format!("--template, {}", subject.name)).map(Some)
         }

@@ -5,9 +5,9 @@
 //! lost or added.
 
 mod answer;
-mod asked;
+pub(super) mod asked;
 mod prompts;
-mod scribe;
+pub(super) mod scribe;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -102,7 +102,13 @@ pub fn generate(
         network => Some(network?),
     };
     let begun = Instant::now();
-    let mut scribe = Scribe::new(&asked, tokenizer, options, begun, (world.stop, audience))?;
+    let mut scribe = Scribe::new(
+        &asked,
+        tokenizer,
+        (&options.prompts, options.logprobs),
+        begun,
+        (world.stop, audience),
+    )?;
     let done = match network {
         Some(network) => LocalModel::new(network, subject.limits, subject.pacing()).generate(
             &requests,

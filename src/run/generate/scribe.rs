@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::asked::Asked;
-use super::{Answer, Audience, Ending, GenerateOptions};
+use super::{Answer, Audience, Ending};
 use crate::base::stop::Stop;
 use crate::engine::{End, EngineError, Listen, Token};
 use crate::prompts::Writing;
@@ -12,8 +12,9 @@ use crate::run::RunError;
 use crate::tokenizer::Tokenizer;
 
 /// All answers under way.
-pub(super) struct Scribe<'s> {
-    options: &'s GenerateOptions,
+pub(in crate::run) struct Scribe<'s> {
+    texts: &'s [String],
+    logprobs: bool,
     answers: Vec<Draft<'s>>,
     begun: Instant,
     stop: &'s Stop,
@@ -33,14 +34,14 @@ struct Draft<'s> {
 }
 
 impl<'s> Scribe<'s> {
-    /// Nothing is written yet. Times count from `begun`.
+    /// Nothing is written yet. `texts` are what was asked, in words; times count from `begun`.
     ///
     /// # Errors
     /// Prompts that cannot be decoded.
     pub fn new(
         asked: &Asked,
         tokenizer: &'s Tokenizer,
-        options: &'s GenerateOptions,
+        (texts, logprobs): (&'s [String], bool),
         begun: Instant,
         (stop, audience): (&'s Stop, &'s mut dyn Audience),
     ) -> Result<Self, RunError> {
@@ -50,7 +51,7 @@ impl<'s> Scribe<'s> {
             Ok(Draft { writing: Some(writing), prompt_tokens, tokens: Vec::new(), logprobs: Vec::new() })
         });
         let answers = answers.collect::<Result<_, RunError>>()?;
-        Ok(Self { options, answers, begun, stop, audience, is_alone: false, complete: 0 })
+        Ok(Self { texts, logprobs, answers, begun, stop, audience, is_alone: false, complete: 0 })
     }
 
     /// Tells what there is of answers that did not come to their end, and says how many did, and how many tokens all have.
@@ -76,14 +77,14 @@ impl<'s> Scribe<'s> {
         let rest = writing.news().to_owned();
         let end = if writing.is_stopped() { Ending::Stop } else { ending };
         let answer = Answer {
-            prompt: self.options.prompts[request].clone(),
+            prompt: self.texts[request].clone(),
             text: writing.answer().to_owned(),
             end,
             n_prompt_tokens: draft.prompt_tokens,
             n_tokens: draft.tokens.len(),
             seconds: self.begun.elapsed().as_secs_f64(),
             tokens: draft.tokens.clone(),
-            logprobs: self.options.logprobs.then(|| draft.logprobs.clone()),
+            logprobs: self.logprobs.then(|| draft.logprobs.clone()),
         };
         // What could not be decoded is no answer.
         writing.finish().map_err(|error| EngineError::Model { reason: error.to_string() })?;

@@ -3,11 +3,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::Wording;
 use super::super::asked::AskedPrompt;
 use super::*;
 use crate::prompts::StopRules;
-use crate::run::Computing;
 
 /// a=0 b=1 space=2 ###=3 `# `=4, and an end of text.
 fn tokenizer() -> Tokenizer {
@@ -63,20 +61,9 @@ fn heard(hearer: &mut Hearer, logprobs: bool, work: &[(usize, Result<u32, End>)]
         stops: StopRules { strings: vec!["###".to_owned()], ..StopRules::default() },
         ends: Arc::from([5]),
     };
-    let options = GenerateOptions {
-        model: "m".to_owned(),
-        prompts: ["one", "two", "three"].map(str::to_owned).to_vec(),
-        wording: Wording::Own,
-        system: None,
-        max_tokens: 9,
-        sampling: None,
-        stops: Vec::new(),
-        logprobs,
-        computing: Computing::default(),
-        own_cards: None,
-    };
+    let texts = ["one", "two", "three"].map(str::to_owned);
     let stop = Stop::default();
-    let mut scribe = Scribe::new(&asked, &tokenizer, &options, Instant::now(), (&stop, hearer)).unwrap();
+    let mut scribe = Scribe::new(&asked, &tokenizer, (&texts, logprobs), Instant::now(), (&stop, hearer)).unwrap();
     for &(request, event) in work {
         if scribe.is_stopped() {
             break;

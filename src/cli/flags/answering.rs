@@ -1,0 +1,32 @@
+//! How a model is asked for an answer, and how it writes it.
+
+use super::Drawing;
+use crate::run::Wording;
+
+/// How a model is asked for an answer, and how it writes it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AnsweringFlags {
+    /// The template that writes prompts: card, checkpoint, a template of the checkpoint, or one of zoo/prompts [default: the
+    /// card's, else the checkpoint's, else none]
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// The system message
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// A text that ends the answer and is not part of it; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = some_text)]
+    pub stop: Vec<String>,
+    #[command(flatten)]
+    pub drawing: Drawing,
+}
+
+impl AnsweringFlags {
+    /// By which template prompts are put to a model.
+    pub fn wording(&self) -> Wording {
+        self.template.clone().map_or(Wording::Own, Wording::Template)
+    }
+}
+
+fn some_text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected a text".to_owned()) } else { Ok(text.to_owned()) }
+}
