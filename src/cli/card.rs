@@ -104,7 +104,10 @@ fn check(files: &[PathBuf], global: &Global) -> anyhow::Result<()> {
         Err(faults) => {
             for fault in &faults {
                 let cause = std::error::Error::source(fault);
-                screen::say(&format!("{fault}{}", cause.map_or_else(String::new, |cause| format!(": {cause}"))));
+                screen::say(&format!(
+                    "{fault}{}",
+                    cause.map_or_else(String::new, |cause| format!(": {cause}"))
+                ));
             }
             bail!("{} in {}", count(faults.len(), "fault"), count(files.len(), "file"));
         }

@@ -24,7 +24,8 @@ pub fn init(global: &Global) {
     };
     let own = std::env::var("ZOO_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = own.unwrap_or_else(|| level.parse().expect("each of these is a filter"));
-    let in_colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let in_colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let notes = layer().with_writer(std::io::stderr).event_format(Notes { in_colour });
     // A second call (tests) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(filter).with(notes).try_init();
@@ -40,7 +41,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut words = String::new();
         context.field_format().format_fields(Writer::new(&mut words), event)?;
         let words = screen::shown(&words, &std::io::stderr());

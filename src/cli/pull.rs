@@ -56,7 +56,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         };
         for paths in paths {
             match paths {
-                Ok(paths) => paths.iter().try_for_each(|path| screen::print(&format!("{}\n", path.display())))?,
+                Ok(paths) => {
+                    paths.iter().try_for_each(|path| screen::print(&format!("{}\n", path.display())))?
+                }
                 Err(error) => failures.push(error),
             }
         }

@@ -32,7 +32,8 @@ pub fn say(line: &str) {
 /// Ends the program as clap does where it cannot read the command line, or was asked for help.
 pub fn leave(error: &clap::Error) -> ! {
     // It repeats what was typed, and styles what it says: where one could be taken for the other there is no style.
-    let is_harmless = |word: std::ffi::OsString| matches!(printable(&word.to_string_lossy(), WHOLE), Cow::Borrowed(_));
+    let is_harmless =
+        |word: std::ffi::OsString| matches!(printable(&word.to_string_lossy(), WHOLE), Cow::Borrowed(_));
     if std::env::args_os().all(is_harmless) {
         error.exit();
     }

@@ -79,7 +79,8 @@ impl Seat {
         }
         let again = || screen.try_clone().unwrap();
         ruled.env("TERM", "xterm").env("NO_COLOR", "1");
-        let child = ruled.stdin(again()).stdout(again()).stderr(again()).spawn().expect("setsid of util-linux");
+        let child =
+            ruled.stdin(again()).stdout(again()).stderr(again()).spawn().expect("setsid of util-linux");
         drop((ruled, screen));
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut source, to) = (keys.try_clone().unwrap(), Arc::clone(&shown));

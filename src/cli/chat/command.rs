@@ -37,7 +37,8 @@ const WORDS: [(&str, &str, &str); 7] = [
 ];
 
 /// Other words for the same.
-const OTHERS: [(&str, &str); 4] = [("/bye", "/exit"), ("/quit", "/exit"), ("/clear", "/reset"), ("/?", "/help")];
+const OTHERS: [(&str, &str); 4] =
+    [("/bye", "/exit"), ("/quit", "/exit"), ("/clear", "/reset"), ("/?", "/help")];
 
 /// How short a word may be for another to be like it, from 0 to 1.
 const LIKENESS: f64 = 0.7;
@@ -72,7 +73,9 @@ impl Command {
             "/exit" => alone(Self::Exit),
             _ => {
                 let near = nearest_words(&nearest(word, words(), LIKENESS));
-                Err(format!("{word} is not known{near}; /help lists what is, and //… is a message that begins with /"))
+                Err(format!(
+                    "{word} is not known{near}; /help lists what is, and //… is a message that begins with /"
+                ))
             }
         }
     }
@@ -85,7 +88,8 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 
 /// The list of words.
 pub fn help() -> String {
-    let line = |(word, takes, does): &(&str, &str, &str)| format!("  {:<16}{does}\n", format!("{word} {takes}"));
+    let line =
+        |(word, takes, does): &(&str, &str, &str)| format!("  {:<16}{does}\n", format!("{word} {takes}"));
     let words: String = WORDS.iter().map(line).collect();
     format!(
         "{words}  Ctrl-C          stop an answer\n  Ctrl-D          end the program\n\

@@ -52,7 +52,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         session.attention.wait();
         match input.next()? {
             Typed::Text(text) => {
-                let done = Command::read(&text).map_err(|words| Usage(words).into()).and_then(|c| session.obey(c));
+                let done =
+                    Command::read(&text).map_err(|words| Usage(words).into()).and_then(|c| session.obey(c));
                 match done {
                     Ok(ControlFlow::Break(())) => return Ok(()),
                     Ok(ControlFlow::Continue(())) => {}
@@ -157,10 +158,14 @@ impl Session<'_> {
 /// What is said below an answer, if anything.
 fn end(name: &str, turn: Option<&ChatTurn>, says_speed: bool) -> Option<String> {
     let Some(turn) = turn else {
-        return Some(format!("{name}: stopped before it said anything; the message is as if it had not been asked"));
+        return Some(format!(
+            "{name}: stopped before it said anything; the message is as if it had not been asked"
+        ));
     };
     let why = match turn.end {
-        Ending::Interrupted => Some("stopped; what was said until then is part of the conversation".to_owned()),
+        Ending::Interrupted => {
+            Some("stopped; what was said until then is part of the conversation".to_owned())
+        }
         Ending::Length => Some(format!("ended after {} tokens, and not by the model", turn.tokens)),
         Ending::Eos | Ending::Stop => None,
     };

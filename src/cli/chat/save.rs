@@ -19,10 +19,13 @@ pub fn save(chat: &Chat, file: &Path, replaces: bool) -> anyhow::Result<String> 
     }
     let is_there = file.symlink_metadata().is_ok();
     if is_there && !replaces {
-        bail!(Usage(format!("/save {name}: there is such a file already; /save! {name} writes in its place")));
+        bail!(Usage(format!(
+            "/save {name}: there is such a file already; /save! {name} writes in its place"
+        )));
     }
     let text = chat.transcript()?.for_file(file);
-    write_atomically(file, text.as_bytes()).with_context(|| format!("the conversation cannot be saved in {name}"))?;
+    write_atomically(file, text.as_bytes())
+        .with_context(|| format!("the conversation cannot be saved in {name}"))?;
     let how = if is_there { "saved in place of what was in" } else { "saved in" };
     Ok(format!("{how} {name}"))
 }

@@ -244,14 +244,23 @@ fn what_goes_on_from_a_kept_sequence_has_the_bits_of_a_new_one() {
             } else {
                 assert_eq!(kept.tokens(), seen);
                 assert_eq!(counts.asked - counts.distinct, known as u64);
-                assert_eq!(counts.computed, (seen.len() - known) as u64, "{case}, turn {turn}: only what is new");
+                assert_eq!(
+                    counts.computed,
+                    (seen.len() - known) as u64,
+                    "{case}, turn {turn}: only what is new"
+                );
             }
         }
         // Something else after a part of it: blocks that are not shared are given back.
         prompt.truncate(100);
         prompt.extend([4, 4, 4]);
-        let request =
-            GenerateRequest { prompt: prompt.into(), most: 5, stop: Arc::from([]), sampling: None, stream: 0 };
+        let request = GenerateRequest {
+            prompt: prompt.into(),
+            most: 5,
+            stop: Arc::from([]),
+            sampling: None,
+            stream: 0,
+        };
         let mut told = Told::of(1);
         model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
         assert_eq!(told.texts[0].0, plainly(&model, &request), "{case}");

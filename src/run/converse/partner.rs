@@ -84,7 +84,10 @@ impl Partner {
     /// In a line: how it is spoken with.
     pub fn introduction(&self) -> String {
         let form = match &self.format {
-            None => "no chat template, so it goes on with the text of all that is said (--template names one)".to_owned(),
+            None => {
+                "no chat template, so it goes on with the text of all that is said (--template names one)"
+                    .to_owned()
+            }
             Some(format) if format.has_turns() => format!("template {}", format.name()),
             Some(format) => format!(
                 "template {}, which has no form for more than one turn: each message is put by itself",

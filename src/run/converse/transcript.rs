@@ -198,9 +198,15 @@ mod tests {
         let one = Part { sampling, ..part("a", &[(1, "yes\n\u{1b}[2J")]) };
         let transcript = Transcript::new(vec![one, part("b", &[])]);
         let saved: Value = serde_json::from_str(&transcript.for_file(Path::new("x.json"))).unwrap();
-        assert_eq!((&saved["form"], &saved["zoo"]), (&json!("zoo chat 1"), &json!(env!("CARGO_PKG_VERSION"))));
+        assert_eq!(
+            (&saved["form"], &saved["zoo"]),
+            (&json!("zoo chat 1"), &json!(env!("CARGO_PKG_VERSION")))
+        );
         let a = &saved["conversations"][0];
-        assert_eq!((&a["model"], &a["weights_sha256"], &a["arithmetic"]), (&json!("a"), &json!("ab"), &json!(3)));
+        assert_eq!(
+            (&a["model"], &a["weights_sha256"], &a["arithmetic"]),
+            (&json!("a"), &json!("ab"), &json!(3))
+        );
         assert_eq!((&a["sampling"]["temperature"], &a["sampling"]["seed"]), (&json!(0.5), &json!(7)));
         assert_eq!(a["messages"][0], json!({"role": "system", "content": "Be brief."}));
         assert_eq!(a["messages"][1], json!({"role": "user", "content": "question 1"}));
@@ -218,7 +224,10 @@ mod tests {
         let transcript =
             Transcript::new(vec![part("a", &[(1, "yes"), (2, "no ")]), part("b", &[(2, "perhaps")])]);
         let text = transcript.for_file(Path::new("x.MD"));
-        assert!(text.starts_with("# Conversation with a, b\n\n* a: weights `ab`, template card: x, exact"), "{text}");
+        assert!(
+            text.starts_with("# Conversation with a, b\n\n* a: weights `ab`, template card: x, exact"),
+            "{text}"
+        );
         let said = "\n## System\n\nBe brief.\n\n## 1. User\n\nquestion 1\n\n### a\n\nyes\n\n## 2. User\n\nquestion 2\n\n### a\n\nno\
                     \n\n### b\n\nperhaps\n";
         assert!(text.ends_with(said), "{text}");

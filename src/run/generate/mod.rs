@@ -102,13 +102,8 @@ pub fn generate(
         network => Some(network?),
     };
     let begun = Instant::now();
-    let mut scribe = Scribe::new(
-        &asked,
-        tokenizer,
-        (&options.prompts, options.logprobs),
-        begun,
-        (world.stop, audience),
-    )?;
+    let mut scribe =
+        Scribe::new(&asked, tokenizer, (&options.prompts, options.logprobs), begun, (world.stop, audience))?;
     let done = match network {
         Some(network) => LocalModel::new(network, subject.limits, subject.pacing()).generate(
             &requests,

@@ -217,7 +217,10 @@ fn messages_of_several_lines_and_a_history_of_them() {
     say(&mut seat, "/save talk.json");
     let saved = place.saved("talk.json");
     let messages = &saved["conversations"][0]["messages"];
-    assert_eq!((&messages[0]["content"], &messages[2]["content"]), (&json!("one\ntwo"), &json!("three\nfour")));
+    assert_eq!(
+        (&messages[0]["content"], &messages[2]["content"]),
+        (&json!("one\ntwo"), &json!("three\nfour"))
+    );
     // What the arrow up brings back is asked again, also by the next program.
     seat.press("/reset\r");
     seat.wait_for("forgotten");
@@ -261,7 +264,10 @@ fn two_models_answer_one_after_the_other() {
         assert_eq!(two, place.generated(&path, &prompt(&["Hi", one, "And you?"]), &["-n", "9"]));
     }
     let page = fs::read_to_string(place.path("both.md")).unwrap();
-    assert!(page.contains("\n## 2. User\n\nAnd you?\n\n### tiny\n") && page.contains("\n### bloom\n"), "{page}");
+    assert!(
+        page.contains("\n## 2. User\n\nAnd you?\n\n### tiny\n") && page.contains("\n### bloom\n"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -332,7 +338,10 @@ fn templates_that_know_less_are_followed_and_that_is_said() {
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
     assert!(stderr(&output).contains("--system: tiny has no template"), "{}", stderr(&output));
     // A template that does not write it.
-    place.set_template("tiny", "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+    place.set_template(
+        "tiny",
+        "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}",
+    );
     let output = place.pipe(&["./tiny", "--system", "Be brief."], "Hi\n");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("its template leaves system messages out"), "{}", stderr(&output));
@@ -342,13 +351,18 @@ fn templates_that_know_less_are_followed_and_that_is_said() {
 fn a_terminal_obeys_nobody_but_the_program() {
     let place = Place::new();
     let hostile = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}x\rerror";
-    let is_foreign = |shown: &str| ["\u{1b}]0", "\u{7}", "\u{9b}", "\u{202e}", "\rerror"].iter().any(|s| shown.contains(s));
+    let is_foreign = |shown: &str| {
+        ["\u{1b}]0", "\u{7}", "\u{9b}", "\u{202e}", "\rerror"].iter().any(|s| shown.contains(s))
+    };
     // What a template says when it refuses, a name of a model, and what is typed.
     let refuses = format!("{{{{ raise_exception({}) }}}}", json!(format!("{hostile}\nerror: forged")));
     place.set_template("tiny", &refuses);
     let mut seat = place.seat(&["./tiny"]);
     let shown = say(&mut seat, "Hi");
-    assert!(!is_foreign(&shown) && shown.contains(r"\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}x\rerror\nerror: forged"), "{shown:?}");
+    assert!(
+        !is_foreign(&shown) && shown.contains(r"\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}x\rerror\nerror: forged"),
+        "{shown:?}"
+    );
     seat.press("\u{4}");
     assert_eq!(seat.leave().1, 0);
     for args in [vec!["chat", hostile], vec!["show", hostile], vec!["eval", "./tiny", "--suite", hostile]] {

@@ -63,7 +63,8 @@ fn heard(hearer: &mut Hearer, logprobs: bool, work: &[(usize, Result<u32, End>)]
     };
     let texts = ["one", "two", "three"].map(str::to_owned);
     let stop = Stop::default();
-    let mut scribe = Scribe::new(&asked, &tokenizer, (&texts, logprobs), Instant::now(), (&stop, hearer)).unwrap();
+    let mut scribe =
+        Scribe::new(&asked, &tokenizer, (&texts, logprobs), Instant::now(), (&stop, hearer)).unwrap();
     for &(request, event) in work {
         if scribe.is_stopped() {
             break;
