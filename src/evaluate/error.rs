@@ -26,10 +26,10 @@ pub enum EvaluateError {
          out, or --against"
     )]
     ComparesTexts { task: String, against: String },
-    /// A metric that runs the programs that a model wrote.
+    /// A metric that runs the programs that a model wrote, and nobody has allowed it.
     #[error(
-        "task {task}: metric {metric:?} runs programs that the model wrote, which this version does not; --predict-only writes \
-         the programs and puts them together, and grades nothing"
+        "task {task}: metric {metric:?} runs programs that the model wrote; --allow-code runs them in a sandbox, --predict-only \
+         writes the programs and puts them together, and grades nothing"
     )]
     RunsPrograms { task: String, metric: String },
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::metric::{Metric, Seen, metrics};
+use super::programs::{Verdicts, programs_of, runs_programs};
 use super::{Answers, EvaluateError, LeftOut, NO_FILTER, TaskMetric, TaskResult};
 use crate::base::digest::sha256;
 use crate::metrics::{Aggregation, DocValue, Gold};
 use crate::records::{Choice, SampleLine};
+use crate::sandbox::Verdict;
 use crate::tasks::native::{self, Values};
 use crate::tasks::pipeline::Pipeline;
 use crate::tasks::schema::Field;
@@ -24,23 +26,37 @@ const WHOLE_TARGET_CHARS: usize = 300;
 /// Tasks without documents, tasks none of whose metrics can be computed or whose metrics have to run programs, written
 /// answers that are missing, and documents that a filter or a function cannot use.
 pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, EvaluateError> {
+    grade_programs(task, answers, &Verdicts::default())
+}
+
+/// The same where the [`programs`] of the task were judged.
+///
+/// # Errors
+/// As [`grade`], and a program without a verdict.
+pub fn grade_programs(
+    task: &Arc<PreparedTask>,
+    answers: &Answers,
+    verdicts: &Verdicts,
+) -> Result<TaskResult, EvaluateError> {
     if task.docs.is_empty() {
         let reason = "there are no documents to score; check --limit and the data".to_owned();
         return Err(EvaluateError::of_task(task, reason));
     }
     let filtered = filtered(task, answers)?;
     let (metrics, mut left_out) = metrics(&task.task)?;
+    let judged = judged(task, &filtered, verdicts)?;
     let mut lines = vec![BTreeMap::new(); task.docs.len()];
     let mut values = Vec::new();
     for (filter, seen) in by_filter(answers, &filtered) {
         let by_function = graded_by_function(task, &seen)?;
         for metric in &metrics {
             let name = &metric.spec.name;
-            let graded = documents(task, metric, by_function.as_deref(), &seen).and_then(|documents| {
-                let value = metric.aggregation.of_documents(&documents);
-                let value = value.map_err(|reason| LeftOut::of_aggregation(&metric.spec, &reason))?;
-                Ok((documents, value))
-            });
+            let graded =
+                documents(task, metric, by_function.as_deref(), &seen, verdicts).and_then(|documents| {
+                    let value = metric.aggregation.of_documents(&documents);
+                    let value = value.map_err(|reason| LeftOut::of_aggregation(&metric.spec, &reason))?;
+                    Ok((documents, value))
+                });
             let (documents, value) = match graded {
                 Ok(graded) => graded,
                 Err(LeftOut { metric, reason }) => {
@@ -66,8 +82,56 @@ pub fn grade(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult, 
     }
     match left_out.first() {
         Some(first) if values.is_empty() => Err(first.error(&task.task)),
-        _ => Ok(TaskResult { left_out, ..result(task, answers, &filtered, values, lines) }),
+        _ => {
+            let mut result = TaskResult { left_out, ..result(task, answers, &filtered, values, lines) };
+            for (line, own) in result.samples.iter_mut().zip(judged) {
+                line.programs = own;
+            }
+            Ok(result)
+        }
     }
+}
+
+/// All programs whose verdicts the metrics of a task need, in its order, each as often as it was written.
+///
+/// # Errors
+/// As [`grade`].
+pub fn programs(task: &PreparedTask, answers: &Answers) -> Result<Vec<String>, EvaluateError> {
+    if runs_programs(&task.task)?.is_none() {
+        return Ok(Vec::new());
+    }
+    metrics(&task.task)?;
+    let mut all = Vec::new();
+    for (filter, values) in filtered(task, answers)? {
+        for (doc, value) in task.docs.iter().zip(&values) {
+            let own = programs_of(doc, value);
+            all.extend(
+                own.map_err(|reason| EvaluateError::of(task, doc, format!("filter {filter}: {reason}")))?,
+            );
+        }
+    }
+    Ok(all)
+}
+
+/// Of each document the verdicts on its programs, by filter; of none where no metric runs programs.
+fn judged(
+    task: &PreparedTask,
+    filtered: &Filtered,
+    verdicts: &Verdicts,
+) -> Result<Vec<BTreeMap<String, Vec<Verdict>>>, EvaluateError> {
+    let Some(metric) = runs_programs(&task.task)? else { return Ok(Vec::new()) };
+    let of_doc = |(at, doc): (usize, &PreparedDoc)| {
+        let of_filter = |(filter, values): &(String, Vec<Value>)| {
+            let programs =
+                programs_of(doc, &values[at]).map_err(|reason| EvaluateError::of(task, doc, reason))?;
+            let verdict = |program: &String| verdicts.of(program).cloned();
+            let own: Option<Vec<Verdict>> = programs.iter().map(verdict).collect();
+            let (task, metric) = (task.task.name.clone(), metric.clone());
+            Ok((filter.clone(), own.ok_or(EvaluateError::RunsPrograms { task, metric })?))
+        };
+        filtered.iter().map(of_filter).collect()
+    };
+    task.docs.iter().enumerate().map(of_doc).collect()
 }
 
 /// The values of all documents by one metric.
@@ -76,6 +140,7 @@ fn documents(
     metric: &Metric,
     by_function: Option<&[Values]>,
     seen: &[Seen<'_>],
+    verdicts: &Verdicts,
 ) -> Result<Vec<DocValue>, LeftOut> {
     let name = &metric.spec.name;
     let Some(given) = by_function else {
@@ -84,7 +149,7 @@ fn documents(
                 let reason = format!("document {}: {reason}", doc.doc_id);
                 LeftOut { metric: name.clone(), reason }
             };
-            metric.of(task, doc, *seen).map_err(fail)
+            metric.of(task, doc, *seen, verdicts).map_err(fail)
         };
         return task.docs.iter().zip(seen).map(one).collect();
     };
@@ -106,9 +171,9 @@ pub fn filter(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult,
 }
 
 /// Written answers after every filter of a task: by filter, one value per document. None of what was scored.
-type Filtered = Vec<(String, Vec<Value>)>;
+pub(super) type Filtered = Vec<(String, Vec<Value>)>;
 
-fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, EvaluateError> {
+pub(super) fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, EvaluateError> {
     let answers = match answers {
         Answers::Written(answers) => answers,
         Answers::Scored(documents) => {
@@ -221,6 +286,7 @@ fn result(
                 target(&doc.gold)
             },
             metrics,
+            programs: BTreeMap::new(),
         }
     };
     let samples = task.docs.iter().zip(per_document).enumerate().map(line).collect();

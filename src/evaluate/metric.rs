@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
+use super::programs::{Verdicts, programs_of, runs_programs};
 use super::{Choices, EvaluateError, LeftOut};
 use crate::metrics::{
     Aggregation, ChoiceDocument, DocValue, ExactMatch, Gold, MULTIPLE_CHOICE_METRICS, WRITTEN_METRICS,
-    multiple_choice,
+    multiple_choice, pass_at_k,
 };
 use crate::python::print as python;
 use crate::python::text::count_split_by_space;
 use crate::records::Choice;
-use crate::tasks::native::{self, NativeFunction};
+use crate::tasks::native::{self, NativeFunction, PassAt};
 use crate::tasks::protocol::ScoredTokens;
 use crate::tasks::{MetricSpec, OutputType, PreparedDoc, PreparedTask, Task};
 
@@ -51,18 +52,23 @@ enum Kind {
     Pairs,
     /// What `process_results` gives under this name; known only afterwards.
     OfFunction,
+    /// How likely one of so many programs passes.
+    PassAt(usize),
 }
 
 /// The metrics of a task, and those that cannot be computed: the one place that says which there are.
 ///
 /// # Errors
-/// A task none of whose metrics can be computed, and one whose metrics have to run programs.
+/// A task none of whose metrics can be computed.
 pub(super) fn metrics(task: &Task) -> Result<(Vec<Metric>, Vec<LeftOut>), EvaluateError> {
     let (mut metrics, mut left_out) = (Vec::new(), Vec::new());
     for spec in task.config.metrics() {
         match Kind::of(task, &spec)? {
-            Known::As(kind) => match Aggregation::by_name(&spec.aggregation) {
-                Some(aggregation) => metrics.push(Metric { spec, aggregation, kind }),
+            Known::As(kinds) => match Aggregation::by_name(&spec.aggregation) {
+                Some(aggregation) => metrics.extend(kinds.into_iter().map(|(name, kind)| {
+                    let spec = MetricSpec { name, ..spec.clone() };
+                    Metric { spec, aggregation, kind }
+                })),
                 None => {
                     let known = Aggregation::names().collect::<Vec<_>>().join(", ");
                     left_out
@@ -79,12 +85,16 @@ pub(super) fn metrics(task: &Task) -> Result<(Vec<Metric>, Vec<LeftOut>), Evalua
     }
 }
 
-/// Whether any metric of a task can be computed, before anything is asked.
+/// Whether any metric of a task can be computed, before anything is asked. Those that run programs can if that is allowed.
 ///
 /// # Errors
 /// Why none can.
-pub fn check_metrics(task: &Task) -> Result<(), EvaluateError> {
-    metrics(task).map(|_| ())
+pub fn check_metrics(task: &Task, allow_code: bool) -> Result<(), EvaluateError> {
+    metrics(task)?;
+    match runs_programs(task)?.filter(|_| !allow_code) {
+        Some(metric) => Err(EvaluateError::RunsPrograms { task: task.name.clone(), metric }),
+        None => Ok(()),
+    }
 }
 
 impl LeftOut {
@@ -110,7 +120,8 @@ impl LeftOut {
 
 /// Whether there is such a metric.
 enum Known {
-    As(Kind),
+    /// These metrics, by their names.
+    As(Vec<(String, Kind)>),
     /// It is asked for and measures nothing.
     AsNothing,
     /// Why not.
@@ -130,15 +141,22 @@ pub(super) fn known(kind: OutputType) -> &'static [&'static str] {
 impl Kind {
     fn of(task: &Task, spec: &MetricSpec) -> Result<Known, EvaluateError> {
         let config = &task.config;
+        let as_named = |kind| Ok(Known::As(vec![(spec.name.clone(), kind)]));
         if config.output_type == OutputType::GenerateUntil
             && let Some(function) = &spec.function
-            && let NativeFunction::RunsPrograms = native::find(function).map_err(Box::new)?
+            && let NativeFunction::RunsPrograms(pass_at) = native::find(function).map_err(Box::new)?
         {
-            let (task, metric) = (task.name.clone(), spec.name.clone());
-            return Err(EvaluateError::RunsPrograms { task, metric });
+            return match pass_at {
+                PassAt::One => as_named(Self::PassAt(1)),
+                PassAt::Listed => {
+                    let listed = listed(&spec.kwargs).map_err(|message| task.wrong("metric_list", message));
+                    let named = |k| (format!("pass@{k}"), Self::PassAt(k));
+                    Ok(Known::As(listed.map_err(Box::new)?.into_iter().map(named).collect()))
+                }
+            };
         }
         if config.process_results.is_some() {
-            return Ok(Known::As(Self::OfFunction));
+            return as_named(Self::OfFunction);
         }
         let known = known(config.output_type);
         if spec.function.is_none() && spec.name == BYPASS {
@@ -147,15 +165,33 @@ impl Kind {
         if spec.function.is_some() || !known.contains(&spec.name.as_str()) {
             return Ok(Known::Not(LeftOut::unknown(task, &spec.name, known).reason));
         }
-        Ok(Known::As(match (config.output_type, spec.name.as_str()) {
+        as_named(match (config.output_type, spec.name.as_str()) {
             (OutputType::GenerateUntil, "exact_match") => {
                 let fail = |message: String| task.wrong("metric_list", message);
                 Self::ExactMatch(Box::new(ExactMatch::new(&spec.kwargs).map_err(fail).map_err(Box::new)?))
             }
             (OutputType::GenerateUntil, _) => Self::Pairs,
             _ => Self::Scores,
-        }))
+        })
     }
+}
+
+/// The numbers of the argument `k`: one, or a list.
+fn listed(kwargs: &serde_json::Map<String, Value>) -> Result<Vec<usize>, String> {
+    if let Some(other) = kwargs.keys().find(|key| *key != "k") {
+        return Err(format!("{other}: the metric has no such argument; it has k"));
+    }
+    let numbers = match kwargs.get("k") {
+        Some(Value::Array(numbers)) => &numbers[..],
+        Some(number) => std::slice::from_ref(number),
+        None => &[],
+    };
+    let number = |value: &Value| value.as_u64().filter(|k| *k > 0).and_then(|k| usize::try_from(k).ok());
+    let numbers: Option<Vec<usize>> = numbers.iter().map(number).collect();
+    numbers.filter(|numbers| !numbers.is_empty()).ok_or_else(|| {
+        let found = kwargs.get("k").map_or_else(|| "nothing".to_owned(), Value::to_string);
+        format!("k: expected a number of programs, or a list of them, found {found}")
+    })
 }
 
 impl Metric {
@@ -163,8 +199,26 @@ impl Metric {
     ///
     /// # Errors
     /// What the task lacks for the metric, and an answer that it cannot judge, in words.
-    pub fn of(&self, task: &PreparedTask, doc: &PreparedDoc, seen: Seen<'_>) -> Result<DocValue, String> {
+    pub fn of(
+        &self,
+        task: &PreparedTask,
+        doc: &PreparedDoc,
+        seen: Seen<'_>,
+        verdicts: &Verdicts,
+    ) -> Result<DocValue, String> {
         match (&self.kind, seen) {
+            (Kind::PassAt(k), Seen::Answer(answer)) => {
+                let programs = programs_of(doc, answer)?;
+                let passed =
+                    |program: &&String| verdicts.of(program).expect("every program was judged").is_passed();
+                let (n, c) = (programs.len(), programs.iter().filter(passed).count());
+                let value = pass_at_k(n, c, *k).ok_or_else(|| {
+                    format!(
+                        "it needs {k} answers to each prompt, and there are {n} (repeats in the task file)"
+                    )
+                });
+                value.map(DocValue::Number)
+            }
             (Kind::Scores, Seen::Choices(answered)) => of_choices(&self.spec.name, task, doc, answered),
             (Kind::ExactMatch(metric), Seen::Answer(answer)) => {
                 let golds = right_answers(&doc.gold)?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::metric::{Metric, Seen, metrics};
-use super::{AskedTask, Questions};
+use super::{AskedTask, Questions, Verdicts};
 use crate::base::progress::Running;
 use crate::engine::Score;
 use crate::metrics::{Aggregation, DocValue};
@@ -76,7 +76,8 @@ impl<'q> Tally<'q> {
         let mut scores = self.scores[first..first + requests].iter().flatten().copied();
         let choices = self.questions.choices(task, &encoded.docs[place], &mut scores);
         // What a metric cannot judge the grader will say.
-        if let Ok(DocValue::Number(value)) = metric.of(task, &task.docs[place], Seen::Choices(&choices))
+        if let Ok(DocValue::Number(value)) =
+            metric.of(task, &task.docs[place], Seen::Choices(&choices), &Verdicts::default())
             && !value.is_nan()
         {
             mean.sum += value;

@@ -10,6 +10,7 @@ mod classes;
 mod document;
 mod group;
 mod paired;
+mod pass_at_k;
 mod proportion;
 mod written;
 
@@ -24,5 +25,6 @@ pub use choice::{ChoiceDocument, MULTIPLE_CHOICE_METRICS, multiple_choice};
 pub use classes::{Classes, NO_CLASS};
 pub use document::{DocValue, Gold, first_highest};
 pub use group::combine;
+pub use pass_at_k::pass_at_k;
 pub use proportion::wilson;
 pub use written::{ExactMatch, WRITTEN_METRICS};

@@ -10,13 +10,15 @@ mod run;
 mod sample;
 mod settings;
 mod time;
+mod verdicts;
 
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
 pub use ledger::{Identity, Ledger, LedgerError, WriteRequest, WrittenText};
 pub use run::{
-    BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord,
-    file_name,
+    BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, ProgramsRecord, RequestRecord,
+    RunRecord, SuiteRecord, VerdictCounts, file_name,
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;
+pub use verdicts::VerdictLedger;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::RecordedOptions;
 use crate::engine::TokenCounts;
+use crate::sandbox::{Counts, Interpreter, Limits};
 
 /// One model of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,6 +165,9 @@ pub struct RunRecord {
     /// What was graded again, or graded without having been asked here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub graded: Vec<GradedRecord>,
+    /// What ran the programs that models wrote, and what became of them (`--allow-code`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programs: Option<ProgramsRecord>,
 }
 
 /// A task that was left out because its data is missing.
@@ -173,6 +177,30 @@ pub struct MissingData {
     pub task: String,
     /// Why its data is missing.
     pub why: String,
+}
+
+/// What decided the verdicts of a run besides its programs, and how many of each there were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProgramsRecord {
+    /// What ran the programs.
+    pub interpreter: Interpreter,
+    /// What each might use.
+    pub limits: Limits,
+    /// What became of them.
+    #[serde(default)]
+    pub verdicts: Vec<VerdictCounts>,
+}
+
+/// What became of the programs of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    /// Who wrote them.
+    pub model: String,
+    /// The name of the task.
+    pub task: String,
+    /// How many of each verdict.
+    #[serde(flatten)]
+    pub counts: Counts,
 }
 
 /// Answers that were there before.

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::base::atomic::AtomicFile;
+use crate::sandbox::Verdict;
 
 /// The first line of a samples file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +89,9 @@ pub struct SampleLine {
     pub target: serde_json::Value,
     /// By `metric,filter`.
     pub metrics: BTreeMap<String, f64>,
+    /// What became of the programs, by filter, in the order of the answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, Vec<Verdict>>,
 }
 
 fn is_zero(n: &usize) -> bool {

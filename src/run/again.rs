@@ -7,13 +7,16 @@ use std::sync::Arc;
 use super::complete::read_record;
 use super::error::During;
 use super::folder;
+use super::judge::Judge;
 use super::respondent::{About, Answered, Respondent};
-use super::session::{Finished, Session};
+use super::session::{Finished, Grading, Session};
 use super::settings::definition;
 use super::variants::{Preparer, Variant, distinct};
 use super::{Options, RunError, chat, find_suites};
+use crate::base::progress::Progress;
+use crate::base::stop::Stop;
 use crate::base::yaml;
-use crate::evaluate::{AnsweredTask, check_metrics, continuations_sha256, grade, recorded};
+use crate::evaluate::{AnsweredTask, check_metrics, continuations_sha256, recorded};
 use crate::records::{GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
@@ -24,7 +27,7 @@ use crate::tasks::{PreparedTask, Suite, Task};
 ///
 /// # Errors
 /// A folder without a finished run, prompts that are not the same any more, and what the grading itself refuses.
-pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError> {
+pub fn score_run(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
     let names = if options.suite.is_empty() { &record.suites } else { &options.suite };
     let suites = find_suites(&options.places.include_path, names)?;
@@ -86,17 +89,21 @@ pub fn score_run(folder: &Path, options: &Options) -> Result<Finished, RunError>
     let of_suites = distinct(&suites);
     let mut missing_data = record.missing_data.clone();
     missing_data.retain(|own| of_suites.iter().any(|task| task.name == own.task));
+    let judged = record.programs.clone();
     let now = RunRecord {
         suites: names.clone(),
         models: Vec::new(),
         tasks: Vec::new(),
         missing_data,
         graded,
+        programs: None,
         ..record
     };
     let mut session = Session::new(&then, &suites, now, Timestamp::now());
+    let stop = Stop::default();
+    let mut judge = Judge::new(&options.code, progress, &stop).of_run(folder, judged)?;
     for (mut samples, variant) in answered {
-        session.ask(&mut samples, std::slice::from_ref(&variant), grade)?;
+        session.ask(&mut samples, std::slice::from_ref(&variant), Grading::Full(&mut judge))?;
     }
     session.finish(None, Some(format!("graded again from {}\n", folder.display())))
 }
@@ -147,7 +154,9 @@ fn tasks_of(
             continue;
         }
         match protocol.apply(&task, &options.metrics) {
-            Ok(task) if file.exists() || check_metrics(&task).is_ok() => tasks.push(task),
+            Ok(task) if file.exists() || check_metrics(&task, record.programs.is_some()).is_ok() => {
+                tasks.push(task)
+            }
             Err(reason) if file.exists() => {
                 let (file, name) = (file.display(), &protocol.name);
                 return Err(RunError::room(format!(

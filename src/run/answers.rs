@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::judge::Judge;
 use super::respondent::{About, Answered, Respondent};
-use super::session::{Finished, Session, new_record};
+use super::session::{Finished, Grading, Session, new_record};
 use super::variants::{Preparer, Variant, by_answer};
 use super::{Options, RunError, find_suites};
 use crate::base::digest::sha256;
-use crate::evaluate::{AnsweredTask, Answers, filter, grade};
+use crate::base::progress::Progress;
+use crate::base::stop::Stop;
+use crate::evaluate::{AnsweredTask, Answers, check_metrics};
 use crate::records::{Answer, AnswerFile, GradedRecord, RunRecord, Timestamp, read_answers};
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, find_protocol};
 use crate::tasks::{PreparedDoc, PreparedTask, Suite, Task};
@@ -31,7 +34,11 @@ pub struct WrittenAnswers {
 ///
 /// # Errors
 /// Files that cannot be read, answers that are missing or of other prompts, and what the grading itself refuses.
-pub fn score_answers(written: &WrittenAnswers, options: &Options) -> Result<Finished, RunError> {
+pub fn score_answers(
+    written: &WrittenAnswers,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Finished, RunError> {
     let files: Vec<AnswerFile> =
         written.files.iter().map(|path| read_answers(path)).collect::<Result<_, _>>()?;
     let suites = find_suites(&options.places.include_path, &options.suite)?;
@@ -52,9 +59,15 @@ pub fn score_answers(written: &WrittenAnswers, options: &Options) -> Result<Fini
     let started = Timestamp::now();
     let record = RunRecord { graded, ..new_record(options, started)? };
     let mut session = Session::new(options, &suites, record, started);
-    let grader = if written.predict_only { filter } else { grade };
+    let stop = Stop::default();
+    let mut judge = Judge::new(&options.code, progress, &stop);
+    if !written.predict_only {
+        tasks.iter().try_for_each(|task| check_metrics(task, options.code.allow))?;
+        judge.prepare(&tasks)?;
+    }
+    let grading = if written.predict_only { Grading::Filter } else { Grading::Full(&mut judge) };
     let mut writer = Writer { name, files, skip_missing: written.skip_missing, documents: 0 };
-    session.ask(&mut writer, &[variant], grader)?;
+    session.ask(&mut writer, &[variant], grading)?;
     let (documents, name) = (writer.documents, writer.name);
     let note = if written.predict_only {
         format!("{documents} answers were cut and filtered, and nothing was graded (--predict-only)\n")

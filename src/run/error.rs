@@ -81,6 +81,7 @@ from_rooms!(
     crate::prompts::PromptError,
     crate::records::AnswersError,
     crate::records::LedgerError,
+    crate::sandbox::SandboxError,
     crate::tasks::TaskError,
     crate::tokenizer::TokenizerError,
     crate::weights::WeightsError,

@@ -17,6 +17,7 @@ mod follow;
 mod forecast;
 mod generate;
 mod harness;
+mod judge;
 mod local;
 mod need;
 mod needs;
@@ -40,14 +41,14 @@ use std::path::PathBuf;
 
 use crate::base::progress::{Progress, Turn};
 use crate::base::stop::Stop;
-use crate::evaluate::{filter, grade};
 use crate::hub::{HubConfig, HubError};
 use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
 use folder::{RunFolder, State, state};
+use judge::Judge;
 use local::Local;
 use needs::Needs;
-use session::{Session, new_record};
+use session::{Grading, Session, new_record};
 use settings::settings;
 use subjects::{open_all, open_present, refuse_overlong};
 use variants::Preparer;
@@ -60,6 +61,7 @@ pub use converse::{Chat, ChatOptions, Hearer, Turn as ChatTurn};
 pub use error::{RunError, Stopped};
 pub use forecast::{AskedForecast, Forecast, TaskForecast, TimeForecast};
 pub use generate::{Answer, Audience, Ending, GenerateOptions, Generated, Wording, generate, read_prompts};
+pub use judge::Code;
 pub use need::{Need, needs_table};
 pub use options::{Computing, Options, Places, Repeated};
 pub use plan::forecast;
@@ -105,6 +107,11 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
     let mut preparer = Preparer::new(options);
 
     let mut asked = variants::asked(&suites, options)?;
+    let judge = Judge::new(&options.code, world.progress, world.stop);
+    let mut judge = judge.keeping_in(&folder, &options.places.reuse);
+    if !options.predict_only {
+        judge.prepare(asked.iter().flat_map(|asked| &asked.tasks))?;
+    }
     let needs = Needs::find(&asked, options, world)?;
     let present = open_present(&needs, options, world)?;
     let left = needs.meet(options, world)?;
@@ -125,7 +132,8 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         let turn = Turn { name: subject.name.clone(), number: at + 1, of: subjects.len() };
         let (progress, stop) = (world.progress, world.stop);
         let mut local = Local { subject, options, place: &mut place, turn, progress, stop };
-        session.ask(&mut local, variants, if options.predict_only { filter } else { grade })?;
+        let grading = if options.predict_only { Grading::Filter } else { Grading::Full(&mut judge) };
+        session.ask(&mut local, variants, grading)?;
     }
     session.finish(Some(place), None)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::RunError;
+use super::judge::Code;
 use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
@@ -53,6 +54,9 @@ pub struct Options {
     /// How numbers are computed.
     #[serde(skip)]
     pub computing: Computing,
+    /// Whether generated programs may be run. Nothing but a command line allows it: no run that is repeated does.
+    #[serde(skip)]
+    pub code: Code,
     /// What else is recorded for a repetition: flags by name, with their values as they are typed.
     #[serde(skip)]
     pub flags: records::RecordedOptions,

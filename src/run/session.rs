@@ -1,7 +1,6 @@
 //! A run under way: collected while respondents answer, graded and written in one way, whoever they are.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 use super::against::{self, Compared, compared_table};
 use super::error::During;
 use super::folder::{self, RunFolder};
+use super::judge::Judge;
 use super::need::lines_about;
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
@@ -19,15 +19,23 @@ use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
-    Answers, EvaluateError, Overlong, SanityFinding, TaskResult, grade, ordered, unparsed,
+    AnsweredTask, Overlong, SanityFinding, TaskResult, filter, grade, grade_programs, ordered, unparsed,
 };
-use crate::records::{MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, file_name};
+use crate::records::{
+    MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, VerdictCounts, file_name,
+};
 use crate::report::Row;
+use crate::sandbox::Counts;
+use crate::tasks::Suite;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
-use crate::tasks::{PreparedTask, Suite};
 
-/// What makes a result of answers: [`grade`], or [`filter`](crate::evaluate::filter) alone.
-pub type Grader = fn(&Arc<PreparedTask>, &Answers) -> Result<TaskResult, EvaluateError>;
+/// What makes results of answers.
+pub enum Grading<'j, 'a> {
+    /// They are cut and filtered alone.
+    Filter,
+    /// All of it, with somebody who judges programs.
+    Full(&'j mut Judge<'a>),
+}
 
 /// A run under way.
 pub struct Session<'a> {
@@ -99,12 +107,25 @@ impl<'a> Session<'a> {
         &mut self,
         who: &mut dyn Respondent,
         variants: &[Variant],
-        grader: Grader,
+        grading: Grading<'_, '_>,
     ) -> Result<(), RunError> {
         let tasks: Vec<_> = variants.iter().flat_map(|variant| &variant.tasks).cloned().collect();
         let Answered { tasks: answered, mut effort, against } = who.answer(&tasks)?;
         assert_eq!(answered.len(), tasks.len(), "whoever is asked answers every task");
-        let results = answered.par_iter().map(|own| grader(&own.task, &own.answers));
+        let verdicts = match grading {
+            Grading::Filter => None,
+            Grading::Full(judge) => {
+                let verdicts = judge.judge(&answered)?;
+                if self.record.programs.is_none() {
+                    self.record.programs = judge.conditions().cloned();
+                }
+                Some(verdicts)
+            }
+        };
+        let results = answered.par_iter().map(|AnsweredTask { task, answers, .. }| match &verdicts {
+            None => filter(task, answers),
+            Some(verdicts) => grade_programs(task, answers, verdicts),
+        });
         let results: Vec<TaskResult> = results.collect::<Result<_, _>>()?;
         if let Some(against) = against {
             let others =
@@ -178,6 +199,16 @@ impl<'a> Session<'a> {
                 None => self.record.tasks.push(own),
             }
         }
+        if let Some(programs) = &mut self.record.programs {
+            for task in &tasks {
+                let own = task.samples.iter().flat_map(|line| line.programs.values().flatten());
+                let counts = Counts::of(own);
+                if counts.all() > 0 {
+                    let (model, task) = (name.clone(), task.name().to_owned());
+                    programs.verdicts.push(VerdictCounts { model, task, counts });
+                }
+            }
+        }
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
         let asked = record.zip(about.special_tokens);
         let outcome = Outcome { identity, folder, tasks, findings, asked };
@@ -223,7 +254,12 @@ impl<'a> Session<'a> {
     /// What is to be known of the documents, in few lines and an empty one.
     fn checks(&self) -> String {
         let lines = self.models.iter().flat_map(|model| model.left_out().into_iter().chain(model.notes()));
-        let lines = lines_about(&self.record.missing_data).into_iter().chain(lines).map(|line| line + "\n");
+        let programs = self.record.programs.iter().flat_map(|programs| &programs.verdicts);
+        let programs = programs.map(|VerdictCounts { model, task, counts }| {
+            format!("{model}: {task}: {} programs: {counts}", counts.all())
+        });
+        let lines = lines_about(&self.record.missing_data).into_iter().chain(lines).chain(programs);
+        let lines = lines.map(|line| line + "\n");
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { lines + "\n" }
     }
@@ -277,5 +313,6 @@ pub fn new_record(options: &Options, started: Timestamp) -> Result<RunRecord, Ru
         tasks: Vec::new(),
         missing_data: Vec::new(),
         graded: Vec::new(),
+        programs: None,
     })
 }

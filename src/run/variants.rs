@@ -255,7 +255,7 @@ fn applied(protocol: Protocol, tasks: &[Arc<Task>], options: &Options) -> Result
     let mut without_metric: Vec<EvaluateError> = Vec::new();
     for task in tasks {
         match protocol.apply(task, &options.metrics) {
-            Ok(task) => match check_metrics(&task) {
+            Ok(task) => match check_metrics(&task, options.code.allow) {
                 Err(error) if !options.predict_only => without_metric.push(error),
                 _ => left.push(with_gen_kwargs(task, options)),
             },

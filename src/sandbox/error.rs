@@ -40,13 +40,11 @@ impl SandboxError {
     pub(super) fn unavailable(reason: String) -> Self {
         let advice = if cfg!(not(target_os = "linux")) {
             "; use Linux, or write the programs with --predict-only and grade them there (zoo score RUN --allow-code)"
-        } else if reason.contains("namespaces") {
+        } else {
             ". User namespaces have to be allowed: on Ubuntu sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, on Debian \
              sysctl -w kernel.unprivileged_userns_clone=1, everywhere sysctl -w user.max_user_namespaces=10000; in a container, \
              start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or run zoo as root of the machine. \
              --predict-only writes the programs, and zoo score RUN --allow-code grades them elsewhere"
-        } else {
-            ". --predict-only writes the programs, and zoo score RUN --allow-code grades them elsewhere"
         };
         Self::Unavailable { reason, advice: advice.to_owned() }
     }

@@ -44,7 +44,7 @@ impl Interpreter {
             None => on_path("python3").ok_or(SandboxError::NoInterpreter)?,
         };
         let fail = |reason: String| SandboxError::Interpreter { path: path.clone(), reason };
-        let asked = Command::new(&path).args(["-s", "-B", "-c", QUESTION]).stdin(Stdio::null()).output();
+        let asked = Command::new(&path).args(["-I", "-B", "-c", QUESTION]).stdin(Stdio::null()).output();
         let output = asked.map_err(|error| fail(format!("cannot be run: {error}")))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let lines: Vec<&str> = said.lines().collect();

@@ -52,6 +52,9 @@ pub use verdict::{Counts, Exceeded, Verdict};
 
 use wire::{HELPER, INSIDE, Reply};
 
+/// This program as a helper, also where its file was replaced since it was started.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Does the work of a helper process, if these are a helper's arguments. To be called before anything starts a thread: a
 /// process of several threads cannot enter a user namespace.
 pub fn helper(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {

@@ -41,7 +41,7 @@ impl Sandbox {
         stop: &Stop,
     ) -> Result<Self, SandboxError> {
         let sandbox = Self { helper: helper.to_owned(), interpreter, limits };
-        proof::prove(&sandbox, stop)?;
+        proof::prove(&|program| sandbox.run(program, stop))?;
         Ok(sandbox)
     }
 

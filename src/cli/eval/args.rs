@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use super::Shown;
 use super::foreign::Foreign;
 use crate::cli::Global;
-use crate::cli::flags::{AskedFlags, ComputingFlags, ModelFlags, VariantFlags, WritingFlags, precisions};
+use crate::cli::flags::{
+    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, VariantFlags, WritingFlags, precisions,
+};
 use crate::kernels::Precision;
 use crate::run::{Computing, Options, Places};
 
@@ -64,6 +66,8 @@ pub struct Args {
     pub variants: VariantFlags,
     #[command(flatten, next_help_heading = "Questions")]
     pub writing: WritingFlags,
+    #[command(flatten, next_help_heading = "Questions")]
+    pub code: CodeFlags,
     #[command(flatten, next_help_heading = "Models")]
     pub models: ModelFlags,
     /// Score weights even if they look like a difference from a base rather than a model
@@ -87,6 +91,7 @@ impl Args {
         let options = self.writing.in_options(options);
         Options {
             models: self.models.models.clone(),
+            code: self.code.code(),
             places: Places {
                 out: self.out.clone(),
                 resume: self.resume,

@@ -9,7 +9,7 @@ use clap::error::{Error, ErrorKind};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
 /// Flags with a letter, if the harness has one, other flags of the same kind, and what to write instead of them.
-const FLAGS: [(&str, Option<char>, &[&str], &str); 17] = [
+const FLAGS: [(&str, Option<char>, &[&str], &str); 16] = [
     (
         "model",
         None,
@@ -59,12 +59,6 @@ const FLAGS: [(&str, Option<char>, &[&str], &str); 17] = [
         None,
         &["trust-remote-code"],
         "leave it out: code of models and data sets is never run",
-    ),
-    (
-        "confirm_run_unsafe_code",
-        None,
-        &["confirm-run-unsafe-code"],
-        "leave it out: programs that models write are not run",
     ),
     ("metadata", None, &[], "write it into the task file, under metadata"),
     ("verbosity", None, &[], "write -v (what is done), -vv (why) or --quiet"),

@@ -3,6 +3,7 @@
 
 mod answering;
 mod asked;
+mod code;
 mod computing;
 mod drawing;
 mod models;
@@ -11,6 +12,7 @@ mod writing;
 
 pub use answering::AnsweringFlags;
 pub use asked::{AskedFlags, Folders, TaskFolders};
+pub use code::CodeFlags;
 pub use computing::{ComputingFlags, Threads, at_least_one, precisions};
 pub use drawing::Drawing;
 pub use models::{ModelFlags, ModelSources};

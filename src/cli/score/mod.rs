@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Global;
 use super::eval::{Shown, print};
-use super::flags::AskedFlags;
+use super::flags::{AskedFlags, CodeFlags};
+use super::{Global, bar};
 use crate::run::{Options, Places, WrittenAnswers, score_answers, score_run};
 
 const EXAMPLES: &str = "\
@@ -47,9 +47,11 @@ pub struct Args {
     /// Grade only the documents that have an answer, and report how many have none
     #[arg(long, requires = "answers")]
     pub skip_missing: bool,
-    /// Only cut and filter the answers, for programs, which zoo does not run
+    /// Only cut and filter the answers
     #[arg(long, alias = "predict_only", requires = "answers")]
     pub predict_only: bool,
+    #[command(flatten)]
+    pub code: CodeFlags,
     /// Write the files of a run to this folder; a run that is already there is moved aside
     #[arg(short, long, alias = "output_path", value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -61,14 +63,16 @@ impl Args {
     /// How the prompts were made that were answered, and where things are.
     fn options(&self, global: &Global) -> Options {
         let options = self.asked.options(global);
-        Options { places: Places { out: self.out.clone(), ..options.places }, ..options }
+        let code = self.code.code();
+        Options { places: Places { out: self.out.clone(), ..options.places }, code, ..options }
     }
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let options = args.options(global);
+    let progress = bar(global);
     let finished = match &args.run {
-        Some(folder) => score_run(folder, &options)?,
+        Some(folder) => score_run(folder, &options, &progress)?,
         None => {
             let written = WrittenAnswers {
                 files: args.answers.clone(),
@@ -76,7 +80,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
                 skip_missing: args.skip_missing,
                 predict_only: args.predict_only,
             };
-            score_answers(&written, &options)?
+            score_answers(&written, &options, &progress)?
         }
     };
     print(&finished, args.shown, global)

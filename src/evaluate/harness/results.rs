@@ -161,8 +161,15 @@ impl Book {
         let version = task.config.version().cloned().unwrap_or_else(|| "Yaml".into());
         self.versions.insert(name.clone(), version);
         self.shots.insert(name.clone(), result.asked.num_fewshot.into());
-        let higher = task.config.metrics().into_iter().map(|spec| (spec.name, spec.higher_is_better.into()));
-        self.higher.insert(name.clone(), Value::Object(higher.collect()));
+        let specs = task.config.metrics();
+        let higher = specs.iter().map(|spec| (spec.name.clone(), spec.higher_is_better.into()));
+        let mut higher: Map<String, Value> = higher.collect();
+        // A function that gives several metrics lends them its direction.
+        if let [spec] = &specs[..] {
+            let given = result.metrics.iter().map(|own| (own.metric.clone(), spec.higher_is_better.into()));
+            higher.extend(given);
+        }
+        self.higher.insert(name.clone(), Value::Object(higher));
         let counts = json!({"original": result.asked.total_docs, "effective": result.samples.len()});
         self.samples.insert(name, counts);
     }

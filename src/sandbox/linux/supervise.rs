@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, read};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, setsid, wait};
 
 use super::watch::Processes;
 use super::{Doing, privileges, root, syscalls};
@@ -41,6 +41,8 @@ pub fn supervise() -> Result<(), String> {
     // Seen from outside, where it is a number of its own.
     let number = std::fs::read_link("/proc/self").doing("/proc/self")?;
     let number: u32 = number.to_string_lossy().parse().doing("/proc/self")?;
+    // A program can signal the processes of its group, wherever they are: the first helper is not to be one of them.
+    setsid().doing("setsid")?;
     let processes = Processes::new()?;
     root::enter_root(&job, &|| processes.read("self/mountinfo"))?;
     rustix::system::sethostname(b"sandbox").doing("sethostname")?;

@@ -2,7 +2,7 @@
 //!
 //! A suite of ours writes `!function hellaswag.process_docs`. A copy of the reference harness's folder
 //! writes `!function utils.process_docs` in `hellaswag/hellaswag.yaml`; it is found as
-//! `hellaswag/utils.process_docs`. `zoo` never runs Python.
+//! `hellaswag/utils.process_docs`. `zoo` never runs the Python of task files.
 
 mod agieval;
 mod agieval_math;
@@ -72,8 +72,17 @@ pub enum NativeFunction {
     AnswerResults(AnswerResultsFn),
     /// A step of `filter_list`.
     Filter(FilterFn),
-    /// A metric that runs the programs a model wrote; known, and not done yet.
-    RunsPrograms,
+    /// A metric that runs the programs that a model wrote.
+    RunsPrograms(PassAt),
+}
+
+/// The shares of programs that a metric estimates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassAt {
+    /// Of this many, under the name of the function.
+    One,
+    /// Of each number in its argument `k`, under the names `pass@k`.
+    Listed,
 }
 
 impl NativeFunction {
@@ -85,7 +94,7 @@ impl NativeFunction {
             Self::ScoreResults(_) => "grades log-likelihoods, for process_results",
             Self::AnswerResults(_) => "grades written answers, for process_results",
             Self::Filter(_) => "is a step of a filter_list",
-            Self::RunsPrograms => "runs programs, for metric_list",
+            Self::RunsPrograms(_) => "runs programs, for metric_list",
         }
     }
 }

@@ -1,8 +1,7 @@
 //! HumanEval and MBPP: programs put together from prompt and answer.
 //!
 //! Behaviour of lm-evaluation-harness 0.4.13, tasks `humaneval` (Chen et al. 2021, arXiv:2107.03374) and `mbpp`
-//! (Austin et al. 2021, arXiv:2108.07732). What is put together here has to be run to be graded; `zoo` runs no
-//! programs yet.
+//! (Austin et al. 2021, arXiv:2108.07732). What is put together here is run by `sandbox`.
 
 use std::sync::LazyLock;
 

@@ -2,8 +2,8 @@
 
 use super::NativeFunction::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
 use super::{
-    NativeFunction, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples, minerva_math,
-    programs, race, truthfulqa, wikitext, winogrande,
+    NativeFunction, PassAt, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples,
+    minerva_math, programs, race, truthfulqa, wikitext, winogrande,
 };
 
 /// Name of the suite here, where the harness has its functions, and each function by its name.
@@ -58,11 +58,11 @@ functions! {
     humaneval ["humaneval/utils"] {
         build_predictions: Filter(programs::build_predictions),
         build_predictions_instruct: Filter(programs::build_predictions_instruct),
-        pass_at_k: RunsPrograms
+        pass_at_k: RunsPrograms(PassAt::Listed)
     }
     mbpp ["mbpp/utils"] {
         list_fewshot_samples: Samples(programs::mbpp_samples),
         build_predictions: Filter(programs::extract_code),
-        pass_at_1: RunsPrograms
+        pass_at_1: RunsPrograms(PassAt::One)
     }
 }

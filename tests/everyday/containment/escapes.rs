@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-use super::{USUAL, check, passed, timed};
+use super::{USUAL, check, failed, passed, timed};
 
 /// `denied(action)`: the action fails as the system has it.
 const DENIED: &str = "\
@@ -141,7 +141,9 @@ fn other_processes_are_out_of_reach() {
          denied(posix.setgid, 0)\n\
          denied(posix.setgroups, [0])",
     );
-    // Everybody at once, and then on.
+    // Its own group of processes, in which nobody outside is, and everybody at once.
+    check(&[("import posix\nposix.kill(0, 9)\nwhile True: pass", failed)]);
+    check(&[("import posix, signal\nsignal.signal(15, signal.SIG_IGN)\nposix.kill(0, 15)", passed)]);
     check(&[(
         "import posix, time\nif posix.fork() == 0: time.sleep(100)\nposix.kill(-1, 15)\nposix.wait()",
         passed,

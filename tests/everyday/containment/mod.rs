@@ -3,6 +3,7 @@
 
 mod escapes;
 mod exhaustion;
+mod tasks;
 mod verdicts;
 
 use std::path::Path;
