@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::metric::{Metric, Seen, metrics};
 use super::programs::{Verdicts, programs_of, runs_programs};
-use super::{Answers, EvaluateError, LeftOut, NO_FILTER, TaskMetric, TaskResult};
+use super::{Answers, EXTRACTED, EvaluateError, LeftOut, NO_FILTER, TaskMetric, TaskResult};
 use crate::base::digest::sha256;
 use crate::metrics::{Aggregation, DocValue, Gold};
 use crate::records::{Choice, SampleLine};
 use crate::sandbox::Verdict;
 use crate::tasks::native::{self, Values};
-use crate::tasks::pipeline::Pipeline;
+use crate::tasks::pipeline::{Outcome, Pipeline};
 use crate::tasks::schema::Field;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 
@@ -104,7 +104,7 @@ pub fn programs(task: &PreparedTask, answers: &Answers) -> Result<Vec<String>, E
     let mut all = Vec::new();
     for (filter, values) in filtered(task, answers)? {
         for (doc, value) in task.docs.iter().zip(&values) {
-            let own = programs_of(doc, value);
+            let own = programs_of(doc, &value.answer);
             all.extend(
                 own.map_err(|reason| EvaluateError::of(task, doc, format!("filter {filter}: {reason}")))?,
             );
@@ -121,9 +121,9 @@ fn judged(
 ) -> Result<Vec<BTreeMap<String, Vec<Verdict>>>, EvaluateError> {
     let Some(metric) = runs_programs(&task.task)? else { return Ok(Vec::new()) };
     let of_doc = |(at, doc): (usize, &PreparedDoc)| {
-        let of_filter = |(filter, values): &(String, Vec<Value>)| {
+        let of_filter = |(filter, values): &(String, Vec<Outcome>)| {
             let programs =
-                programs_of(doc, &values[at]).map_err(|reason| EvaluateError::of(task, doc, reason))?;
+                programs_of(doc, &values[at].answer).map_err(|reason| EvaluateError::of(task, doc, reason))?;
             let verdict = |program: &String| verdicts.of(program).cloned();
             let own: Option<Vec<Verdict>> = programs.iter().map(verdict).collect();
             let (task, metric) = (task.task.name.clone(), metric.clone());
@@ -170,8 +170,9 @@ pub fn filter(task: &Arc<PreparedTask>, answers: &Answers) -> Result<TaskResult,
     Ok(result(task, answers, &filtered, Vec::new(), vec![BTreeMap::new(); task.docs.len()]))
 }
 
-/// Written answers after every filter of a task: by filter, one value per document. None of what was scored.
-pub(super) type Filtered = Vec<(String, Vec<Value>)>;
+/// Written answers after every filter of a task: by filter, one value per document, and in which part of its answers something
+/// was found where a filter looks for something. None of what was scored.
+pub(super) type Filtered = Vec<(String, Vec<Outcome>)>;
 
 pub(super) fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtered, EvaluateError> {
     let answers = match answers {
@@ -188,8 +189,10 @@ pub(super) fn filtered(task: &PreparedTask, answers: &Answers) -> Result<Filtere
     if answers.len() != task.docs.len() {
         return Err(other_answers(task, repeats, &format!("answers to {}", answers.len())));
     }
-    if let Some((doc, few)) = task.docs.iter().zip(answers).find(|(_, own)| own.len() < repeats) {
-        return Err(other_answers(task, repeats, &format!("{} to document {}", few.len(), doc.doc_id)));
+    let too_few = |(doc, own): &(&PreparedDoc, &Vec<String>)| own.len() < task.answers_to(doc);
+    if let Some((doc, few)) = task.docs.iter().zip(answers).find(too_few) {
+        let found = format!("{} to document {}", few.len(), doc.doc_id);
+        return Err(other_answers(task, task.answers_to(doc), &found));
     }
     let pipelines = Pipeline::of(&task.task).map_err(Box::new)?;
     let apply = |pipeline: &Pipeline| {
@@ -216,7 +219,7 @@ fn by_filter<'a>(answers: &'a Answers, filtered: &'a Filtered) -> Vec<(&'a str, 
     match answers {
         Answers::Scored(documents) => vec![(NO_FILTER, documents.iter().map(Seen::Choices).collect())],
         Answers::Written(_) => {
-            let seen = |values: &'a Vec<Value>| values.iter().map(Seen::Answer).collect();
+            let seen = |values: &'a Vec<Outcome>| values.iter().map(|one| Seen::Answer(&one.answer)).collect();
             filtered.iter().map(|(filter, values)| (filter.as_str(), seen(values))).collect()
         }
     }
@@ -262,9 +265,9 @@ fn result(
     let whole = task.task.config.output_type == OutputType::LoglikelihoodRolling;
     let line = |(at, (doc, metrics)): (usize, (&PreparedDoc, BTreeMap<String, f64>))| {
         let Contexts { first, own } = prompts.of(doc);
-        let (choices, unconditional, text) = match answers {
-            Answers::Scored(documents) => (&*documents[at].choices, &*documents[at].unconditional, None),
-            Answers::Written(texts) => (&[][..], &[][..], texts[at].first().cloned()),
+        let (choices, unconditional, texts) = match answers {
+            Answers::Scored(documents) => (&*documents[at].choices, &*documents[at].unconditional, &[][..]),
+            Answers::Written(texts) => (&[][..], &[][..], &*texts[at]),
         };
         let n_prompt_tokens = choices.first().and_then(|choice| choice.n_ctx_tokens);
         let choices: Vec<Choice> =
@@ -278,8 +281,9 @@ fn result(
             truncated: choices.iter().any(|choice| choice.truncated > 0),
             choices,
             unconditional: unconditional.iter().map(|choice| choice_line(choice, None)).collect(),
-            text,
-            filtered: filtered.iter().map(|(name, values)| (name.clone(), values[at].clone())).collect(),
+            text: texts.first().cloned(),
+            turns: texts.iter().skip(1).take(doc.later_turns().len()).cloned().collect(),
+            filtered: filtered.iter().map(|(name, values)| (name.clone(), values[at].answer.clone())).collect(),
             target: if whole {
                 doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect::<String>().into()
             } else {
@@ -290,7 +294,17 @@ fn result(
         }
     };
     let samples = task.docs.iter().zip(per_document).enumerate().map(line).collect();
-    TaskResult { asked: Arc::clone(task), metrics, left_out: Vec::new(), samples }
+    let extracted = filtered.iter().filter_map(|(filter, values)| extracted(filter, values)).collect();
+    TaskResult { asked: Arc::clone(task), metrics, extracted, left_out: Vec::new(), samples }
+}
+
+/// In how many answers a filter found something, if it looks for something.
+fn extracted(filter: &str, values: &[Outcome]) -> Option<TaskMetric> {
+    let documents = values.iter().map(|one| one.extracted.map(DocValue::Number)).collect::<Option<Vec<_>>>();
+    let documents = documents.filter(|documents| !documents.is_empty())?;
+    let aggregation = Aggregation::Mean;
+    let value = aggregation.of_documents(&documents).expect("numbers have a mean");
+    Some(TaskMetric { metric: EXTRACTED.to_owned(), filter: filter.to_owned(), aggregation, value, documents })
 }
 
 /// A choice as a line of samples shows it; `context` is the digest of its own context, where contexts differ.

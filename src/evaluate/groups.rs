@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::TaskResult;
+use super::{EXTRACTED, TaskResult};
 use crate::metrics::{Aggregate, combine};
 use crate::tasks::{GroupMetric, Suite, Task};
 
@@ -48,6 +48,19 @@ pub fn group_values<'r>(
 
 fn of_members(members: &[&TaskResult], metric: &str, filter: &str) -> Vec<Aggregate> {
     members.iter().filter_map(|member| member.metric(metric, filter)).collect()
+}
+
+/// In which part of the answers to a group's tasks each filter that all of them have found something, every document counted
+/// the same.
+pub fn group_extracted(members: &[&TaskResult]) -> Vec<GroupValue> {
+    let Some((first, others)) = members.split_first() else { return Vec::new() };
+    let filters = first.extracted.iter().map(|own| own.filter.as_str());
+    let all_have = |filter: &&str| others.iter().all(|other| other.metric(EXTRACTED, filter).is_some());
+    let value = |filter: &str| {
+        let value = combine(&of_members(members, EXTRACTED, filter), true)?;
+        Some((EXTRACTED.to_owned(), filter.to_owned(), value))
+    };
+    filters.filter(all_have).filter_map(value).collect()
 }
 
 /// For every value of a group the average that its file does not ask for: `acc_macro`, each task counted once,

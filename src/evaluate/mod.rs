@@ -11,6 +11,7 @@ mod error;
 mod grade;
 mod groups;
 pub mod harness;
+mod judged;
 mod metric;
 mod overlong;
 mod programs;
@@ -33,7 +34,8 @@ pub use answers::{AnsweredTask, Answers, Choices};
 pub use encode::{EncodedDoc, EncodedTask};
 pub use error::EvaluateError;
 pub use grade::{filter, grade, grade_programs, programs};
-pub use groups::{GroupValue, group_values, other_averages};
+pub use groups::{GroupValue, group_extracted, group_values, other_averages};
+pub use judged::{JudgedFile, judged_files};
 pub use metric::check_metrics;
 pub use overlong::Overlong;
 pub use programs::{Verdicts, runs_programs};
@@ -46,6 +48,9 @@ pub use writing::{ToWrite, WrittenQuestions};
 
 pub use crate::tasks::filters::NO_FILTER;
 
+/// What rows and files call the part of the answers in which a filter found something.
+pub const EXTRACTED: &str = "extracted";
+
 /// One task, graded.
 #[derive(Debug, Clone)]
 pub struct TaskResult {
@@ -53,6 +58,9 @@ pub struct TaskResult {
     pub asked: Arc<PreparedTask>,
     /// Each metric over all documents, filter by filter, in the task file's order.
     pub metrics: Vec<TaskMetric>,
+    /// In which part of the answers each filter that looks for something found it; beside the metrics, since the reference harness
+    /// does not count it.
+    pub extracted: Vec<TaskMetric>,
     /// The metrics that could not be computed.
     pub left_out: Vec<LeftOut>,
     /// One line per document.
@@ -103,8 +111,8 @@ impl TaskResult {
         &self.asked.task.name
     }
 
-    /// The value of a metric after a filter.
+    /// The value of a metric after a filter; [`EXTRACTED`] is one.
     pub fn metric(&self, name: &str, filter: &str) -> Option<Aggregate> {
-        self.metrics.iter().find(|m| m.metric == name && m.filter == filter).map(|m| m.value)
+        self.metrics.iter().chain(&self.extracted).find(|m| m.metric == name && m.filter == filter).map(|m| m.value)
     }
 }

@@ -35,7 +35,8 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
         checked.map_err(|reason| EvaluateError::of(&task, doc, reason))?;
     }
     let answers = if written {
-        Answers::Written(lines.iter().map(|line| line.text.iter().cloned().collect()).collect())
+        let texts = |line: &SampleLine| line.text.iter().chain(&line.turns).cloned().collect();
+        Answers::Written(lines.iter().map(texts).collect())
     } else {
         Answers::Scored(lines.iter().map(choices).collect())
     };

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{EncodedDoc, EncodedTask, EvaluateError, TaskResult};
 use crate::base::names::name_of;
+use crate::metrics::DocValue;
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -18,8 +19,6 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 const NAMED: usize = 5;
 /// How many tasks have a line each for one check.
 const MOST_TASKS: usize = 3;
-/// What a filter leaves of an answer in which it finds nothing.
-const INVALID: &str = "[invalid]";
 
 /// What was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -252,11 +251,13 @@ pub(super) fn inspect(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The written answers in which a filter of the task found nothing.
+/// The documents with an answer in which a filter of the task found nothing.
 pub fn unparsed(result: &TaskResult) -> Option<SanityFinding> {
-    let lost = |value: &serde_json::Value| value == INVALID;
-    let lines = result.samples.iter().filter(|line| line.filtered.values().any(lost));
-    let ids = lines.map(|line| line.doc_id).collect();
+    let lost = |at: usize| {
+        result.extracted.iter().any(|filter| !matches!(filter.documents[at], DocValue::Number(1.0)))
+    };
+    let lines = result.samples.iter().enumerate().filter(|(at, _)| lost(*at));
+    let ids = lines.map(|(_, line)| line.doc_id).collect();
     SanityFinding::new(result.name(), SanityCheck::Unparsed, result.samples.len(), ids)
 }
 

@@ -9,7 +9,7 @@ use super::questions::AskedTask;
 use super::{AnsweredTask, Answers, EvaluateError};
 use crate::engine::{EngineError, GenerateRequest, Sampling, ScoreRequest};
 use crate::records::WriteRequest;
-use crate::tasks::{Generation, PreparedTask};
+use crate::tasks::{Generation, PreparedDoc, PreparedTask};
 use crate::tokenizer::Tokenizer;
 
 /// The most probable tokens among which one is drawn, where a task does not say.
@@ -26,8 +26,10 @@ pub struct WrittenQuestions {
 /// One answer that is to be written.
 #[derive(Debug, Clone)]
 pub struct ToWrite<'q> {
-    /// How it is written.
+    /// How it is written,
     pub generation: &'q Generation,
+    /// and how warm, which documents may have for themselves.
+    temperature: f64,
     /// Its tokens, as many of the last ones as leave place for the answer.
     pub prompt: Arc<[u32]>,
     /// Which of the answers to its prompt it is, from 0.
@@ -43,19 +45,23 @@ impl ToWrite<'_> {
             prompt: Arc::clone(&self.prompt),
             most: self.generation.max_gen_toks,
             stop: Arc::clone(stop),
-            sampling: sampling(self.generation).expect("what is asked was checked"),
+            sampling: self.sampling(),
             stream: self.number,
         }
     }
 
     /// What the ledger knows it by.
     pub fn record(&self, stop: &Arc<[u32]>) -> WriteRequest {
-        let Generation { until, max_gen_toks, temperature, other, .. } = self.generation;
+        let Generation { until, max_gen_toks, other, .. } = self.generation;
         let settings = json!({
-            "until": until, "max_gen_toks": max_gen_toks, "temperature": temperature, "other": other,
-            "stop": stop[..], "number": sampling(self.generation).ok().flatten().map(|_| self.number),
+            "until": until, "max_gen_toks": max_gen_toks, "temperature": self.temperature, "other": other,
+            "stop": stop[..], "number": self.sampling().map(|_| self.number),
         });
         WriteRequest { prompt: Arc::clone(&self.prompt), settings: settings.to_string() }
+    }
+
+    fn sampling(&self) -> Option<Sampling> {
+        sampling(self.generation, self.temperature).expect("what is asked was checked")
     }
 }
 
@@ -73,6 +79,7 @@ impl WrittenQuestions {
         overlong: Overlong,
     ) -> Result<Self, EvaluateError> {
         let ask = |task: &Arc<PreparedTask>| {
+            task.check_turns().map_err(|reason| EvaluateError::of_task(task, reason))?;
             AskedTask::new(tokenizer, task, positions(task, max_length)?, overlong)
         };
         Ok(Self { tasks: tasks.iter().map(ask).collect::<Result<_, _>>()?, max_length })
@@ -93,10 +100,12 @@ impl WrittenQuestions {
                 Some(cut @ 1..) => context[cut..].into(),
                 _ => Arc::clone(context),
             };
-            let first = prepared.doc_id as u64 * generation.repeats as u64;
+            // Another turn draws from another stream.
+            let first = ((asked.task.turn as u64) << 32) + prepared.doc_id as u64 * generation.repeats as u64;
+            let temperature = temperature(generation, prepared);
             let one = move |repeat| {
                 let prompt = Arc::clone(&prompt);
-                ToWrite { generation, prompt, repeat, number: first + repeat as u64 }
+                ToWrite { generation, temperature, prompt, repeat, number: first + repeat as u64 }
             };
             (0..generation.repeats).map(one)
         })
@@ -110,8 +119,8 @@ impl WrittenQuestions {
 
     /// Tokens that are written to a task, at most.
     pub fn most_tokens(asked: &AskedTask) -> u64 {
-        let Generation { repeats, max_gen_toks, .. } = *generation(&asked.task);
-        let tokens = asked.task.docs.len().checked_mul(repeats).and_then(|n| n.checked_mul(max_gen_toks));
+        let answers: usize = asked.task.docs.iter().map(|doc| asked.task.answers_to(doc)).sum();
+        let tokens = answers.checked_mul(generation(&asked.task).max_gen_toks);
         tokens.expect("documents that are in memory, and answers that fit a model") as u64
     }
 
@@ -151,12 +160,18 @@ fn generation(task: &PreparedTask) -> &Generation {
     task.generation.as_ref().expect("a task whose answers are written says how")
 }
 
+/// The temperature of the answers to a document: its own, unless the task or whoever asks says one for all.
+fn temperature(generation: &Generation, doc: &PreparedDoc) -> f64 {
+    let own = doc.conversation.as_ref().and_then(|conversation| conversation.temperature);
+    own.filter(|_| !generation.says_temperature).unwrap_or(generation.temperature)
+}
+
 /// Positions of a request of which nothing is cut: those that an answer leaves, and none after the last token, which is put
 /// into the model here while it is not where continuations are scored.
 fn positions(task: &PreparedTask, max_length: usize) -> Result<usize, EvaluateError> {
     let generation = generation(task);
     let most = generation.max_gen_toks;
-    sampling(generation)
+    sampling(generation, generation.temperature)
         .map_err(|reason| EvaluateError::of_task(task, format!("generation_kwargs.{reason}")))?;
     let left = most.checked_add(1).and_then(|taken| max_length.checked_sub(taken));
     left.filter(|left| *left > 0).ok_or_else(|| {
@@ -170,9 +185,9 @@ fn positions(task: &PreparedTask, max_length: usize) -> Result<usize, EvaluateEr
 }
 
 /// How tokens are drawn; `None` where the most probable one is taken. Without `top_k` it is 50, as in transformers.
-fn sampling(generation: &Generation) -> Result<Option<Sampling>, String> {
-    let Generation { temperature, other, .. } = generation;
-    let mut sampling = Sampling { temperature: *temperature, top_k: TOP_K, ..Sampling::default() };
+fn sampling(generation: &Generation, temperature: f64) -> Result<Option<Sampling>, String> {
+    let other = &generation.other;
+    let mut sampling = Sampling { temperature, top_k: TOP_K, ..Sampling::default() };
     for (key, value) in other.iter().filter(|(_, value)| !value.is_null()) {
         let expected = |what: &str| format!("{key}: expected {what}, found {value}");
         let number = || value.as_f64().ok_or_else(|| expected("a number"));

@@ -82,6 +82,9 @@ pub struct SampleLine {
     /// What the model wrote; of several answers the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// In a conversation what the model wrote after that, turn by turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<String>,
     /// The answer after each filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filtered: BTreeMap<String, serde_json::Value>,

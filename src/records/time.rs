@@ -14,6 +14,11 @@ impl Timestamp {
         Self(SystemTime::now().into())
     }
 
+    /// What [`rfc3339`](Self::rfc3339) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|moment| Self(moment.to_utc()))
+    }
+
     /// `2024-02-29T23:59:58Z`.
     pub fn rfc3339(self) -> String {
         self.0.format("%FT%TZ").to_string()
@@ -47,6 +52,8 @@ mod tests {
     fn days_become_dates() {
         assert_eq!(at(0).rfc3339(), "1970-01-01T00:00:00Z");
         assert_eq!(at(1_709_251_198).rfc3339(), "2024-02-29T23:59:58Z");
+        assert_eq!(Timestamp::parse("1970-01-01T00:00:07Z"), Some(at(7)));
+        assert_eq!(Timestamp::parse("yesterday"), None);
         assert_eq!(at(951_868_800).rfc3339(), "2000-03-01T00:00:00Z");
         assert_eq!(at(1_709_251_198).compact(), "20240229-235958");
         assert_eq!(at(1_709_251_198).file_date(), "2024-02-29T23-59-58");

@@ -11,7 +11,7 @@ use crate::model::Checkpoint;
 use crate::prompts::chat_template::ChatTemplates;
 use crate::prompts::{self, ChatFormat, PromptTemplates, TemplateKind};
 use crate::records::{ChatRecord, ModelRecord};
-use crate::tasks::Chat;
+use crate::tasks::{Chat, Task};
 use crate::tokenizer::{SpecialNames, Tokenizer};
 
 /// The chat templates that a model can be asked with.
@@ -77,6 +77,28 @@ impl<'a> Templates<'a> {
         Ok(chats)
     }
 
+    /// The ways in which the model is asked; see [`Wanted`].
+    ///
+    /// # Errors
+    /// As [`chats`](Self::chats).
+    pub fn wanted(&self, wanted: Wanted, options: &Options) -> Result<Vec<Option<Chat>>, RunError> {
+        match wanted {
+            Wanted::None => Ok(vec![None]),
+            Wanted::Named => self.chats(options),
+            Wanted::Own => {
+                let own = self.own()?;
+                if own.is_none() {
+                    tracing::warn!(
+                        "{}: neither its card nor the checkpoint has a chat template, so instructions are asked as they are, \
+                         without one; --apply-chat-template=NAME takes one of zoo/prompts",
+                        self.name
+                    );
+                }
+                Ok(vec![own.map(|format| Chat { multiturn: format.has_turns(), format: Arc::new(format) })])
+            }
+        }
+    }
+
     /// The template of the card, else the checkpoint's own; `None` if there is neither.
     ///
     /// # Errors
@@ -132,6 +154,39 @@ impl<'a> Templates<'a> {
                 })?;
                 Ok(ChatFormat::of_card(template))
             }
+        }
+    }
+}
+
+/// What is said of chat templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Prompts as base models read them.
+    None,
+    /// The templates that `--apply-chat-template` names.
+    Named,
+    /// The model's own: nothing is said, and only instructions are asked, which are conversations.
+    Own,
+}
+
+impl Wanted {
+    /// What holds for all tasks of a run.
+    ///
+    /// # Errors
+    /// Instructions and other tasks where nothing is said of templates: they are not asked alike.
+    pub fn of<'t>(tasks: impl Iterator<Item = &'t Task>, options: &Options) -> Result<Self, RunError> {
+        if !options.apply_chat_template.is_empty() {
+            return Ok(Self::Named);
+        }
+        let (judged, others): (Vec<&Task>, Vec<&Task>) = tasks.partition(|task| task.config.judged.is_some());
+        match (judged.first(), others.first()) {
+            (None, _) => Ok(Self::None),
+            (Some(_), None) => Ok(Self::Own),
+            (Some(judged), Some(other)) => Err(RunError::Usage(format!(
+                "{} is asked by the model's chat template, and {} without one; run them apart, or say for both: \
+                 --apply-chat-template, --apply-chat-template=none",
+                judged.name, other.name
+            ))),
         }
     }
 }

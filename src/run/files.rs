@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RunError;
+use super::judged;
 use super::folder::RUN_FILE;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
@@ -50,7 +51,8 @@ fn list(lines: &[String]) -> String {
 
 /// What is to be known of the documents, to be unfolded where it is long; what is missing from the table stands before it.
 fn folded_notes(models: &[Outcome]) -> String {
-    let left_out: Vec<String> = models.iter().flat_map(Outcome::left_out).collect();
+    let left_out: Vec<String> =
+        judged::notes(models).into_iter().chain(models.iter().flat_map(Outcome::left_out)).collect();
     let notes: Vec<String> = models.iter().flat_map(Outcome::notes).collect();
     let (left_out, listed) = (list(&left_out), list(&notes));
     if notes.len() <= FEW_NOTES {
@@ -108,6 +110,7 @@ fn sanity(models: &[Outcome]) -> Table<(&Outcome, &SanityFinding)> {
 
 /// What a run says of a task.
 pub fn suite_record(result: &TaskResult) -> SuiteRecord {
+    let shares = result.metrics.iter().chain(&result.extracted);
     SuiteRecord {
         task: result.name().to_owned(),
         version: result.asked.task.config.version().map(|v| v.to_string().trim_matches('"').to_owned()),
@@ -115,7 +118,7 @@ pub fn suite_record(result: &TaskResult) -> SuiteRecord {
         documents: result.samples.len(),
         of: result.asked.total_docs,
         data_sha256: result.asked.data_sha256.clone(),
-        shares: result.metrics.iter().filter(|metric| metric.is_share()).map(TaskMetric::key).collect(),
+        shares: shares.filter(|metric| metric.is_share()).map(TaskMetric::key).collect(),
     }
 }
 

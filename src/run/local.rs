@@ -312,6 +312,34 @@ impl Local<'_> {
     }
 }
 
+impl Local<'_> {
+    /// Goes on with conversations, turn by turn: all that can be asked after the answers until now is written together.
+    fn converse(&mut self, mut written: Counted, loaded: &mut Loaded) -> Result<Counted, RunError> {
+        let subject = self.subject;
+        let (max_length, overlong) = (subject.limits.max_length, self.options.overlong);
+        loop {
+            let next = written.tasks.iter().map(AnsweredTask::next_turn).collect::<Result<Vec<_>, _>>()?;
+            let (places, asked): (Vec<usize>, Vec<Arc<PreparedTask>>) = next
+                .into_iter()
+                .enumerate()
+                .filter_map(|(place, task)| Some((place, Arc::new(task?))))
+                .unzip();
+            let Some(first) = asked.first() else { return Ok(written) };
+            let turn = first.turn + 1;
+            let questions = WrittenQuestions::new(subject.tokenizer()?, &asked, max_length, overlong);
+            let questions = questions.during(|| {
+                format!("model {}: turn {turn} of conversations; the answers before it are kept", subject.name)
+            })?;
+            let Counted { tasks, tokens, requests, .. } = self.write(questions, loaded)?;
+            written.tokens = written.tokens.and(tokens);
+            written.requests = written.requests.and(requests);
+            for ((place, asked), answered) in places.into_iter().zip(asked).zip(tasks) {
+                written.tasks[place].go_on(&asked, answered);
+            }
+        }
+    }
+}
+
 impl Respondent for Local<'_> {
     fn answer(&mut self, tasks: &[Arc<PreparedTask>]) -> Result<Answered, RunError> {
         self.progress.turn(&self.turn);
@@ -325,6 +353,7 @@ impl Respondent for Local<'_> {
         let mut loaded = Loaded::default();
         let scored = self.score(to_score, &mut loaded)?;
         let written = self.write(to_write, &mut loaded)?;
+        let written = self.converse(written, &mut loaded)?;
         let loading = loaded.took;
         let effort = Effort {
             tokens: scored.tokens.and(written.tokens),

@@ -18,6 +18,7 @@ mod forecast;
 mod generate;
 mod harness;
 mod judge;
+mod judged;
 mod local;
 mod need;
 mod needs;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::base::digest::sha256;
-use crate::evaluate::{TaskMetric, TaskResult, group_values, other_averages};
+use crate::evaluate::{
+    EXTRACTED, TaskMetric, TaskResult, group_extracted, group_values, other_averages,
+};
 use crate::metrics::Aggregate;
 use crate::records::{MissingData, SuiteRecord};
 use crate::registry::Published;
@@ -72,6 +74,9 @@ fn add_facts(suite: &Suite, tasks: &[SuiteRecord], rows: &mut [Row]) {
 /// The metric of the tasks that a value of their group is of, if each document counts the same in it: then the group's value
 /// is that of one large task.
 fn metric_by_size<'m>(group: &Group, metric: &'m str) -> Option<&'m str> {
+    if metric == EXTRACTED {
+        return Some(metric);
+    }
     let own =
         group.aggregates.iter().find(|aggregate| aggregate.metric == metric).or(group.aggregates.first());
     match (metric.strip_suffix("_micro"), own) {
@@ -157,12 +162,13 @@ impl Walk<'_> {
     }
 
     fn of_task(&self, name: &str) -> Option<Numbers> {
-        let TaskResult { asked, metrics, .. } = self.results.iter().find(|result| result.name() == name)?;
+        let TaskResult { asked, metrics, extracted, .. } = self.results.iter().find(|result| result.name() == name)?;
         let value = |one: &TaskMetric| (one.metric.clone(), one.filter.clone(), Some(one.value));
         Some(Numbers {
             num_fewshot: Some(asked.num_fewshot),
             data_sha256: asked.data_sha256.clone(),
-            values: metrics.iter().map(value).collect(),
+            // Beside scores: where nothing is graded there is no row for it either.
+            values: metrics.iter().chain(extracted.iter().filter(|_| !metrics.is_empty())).map(value).collect(),
         })
     }
 
@@ -172,6 +178,9 @@ impl Walk<'_> {
             group.aggregates.iter().cloned().chain(self.more_aggregates(group)).collect();
         let (members, mut values) = group_values(node, &aggregates, self.results)?;
         values.extend(other_averages(&aggregates, &members, &values));
+        if !values.is_empty() {
+            values.extend(group_extracted(&members));
+        }
         let values =
             values.into_iter().map(|(metric, filter, value)| (metric, filter, Some(value))).collect();
         let shots = members.first().map(|member| member.asked.num_fewshot);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RunError;
-use super::chat::Templates;
+use super::chat::{Templates, Wanted};
 use super::error::During;
 use super::options::{Computing, Options};
 use super::subject::{self, Subject};
@@ -127,13 +127,15 @@ impl Today {
         let then = then.unwrap_or_else(|| of_record(record));
         let mut now = RunSettings { options: options.recorded()?, ..then.clone() };
         let paths = by_model(record);
+        let all = variants::distinct(suites);
+        let wanted = Wanted::of(all.iter().map(AsRef::as_ref), options)?;
         for ((model, asked), recorded) in now.models.iter_mut().zip(&options.models).zip(paths) {
             let paths = [Path::new(asked), Path::new(&recorded.path)];
             let Some(path) = paths.into_iter().find(|path| path.exists()) else {
                 unknown.push(format!("the model {} is not here any more", model.name));
                 continue;
             };
-            let look = || model_settings(path, model, recorded, options);
+            let look = || model_settings(path, model, recorded, (options, wanted));
             *model = look().during(|| format!("cannot compare the model {}", model.name))?;
         }
         now.tasks = tasks(options, suites, &then, &mut unknown)?;
@@ -217,19 +219,20 @@ fn model_settings(
     path: &Path,
     then: &ModelSettings,
     recorded: &ModelRecord,
-    options: &Options,
+    (options, wanted): (&Options, Wanted),
 ) -> Result<ModelSettings, RunError> {
     let Computing { max_length, matmul, .. } = &options.computing;
     let checkpoint = Checkpoint::open(path)?;
     let tokenizer = subject::tokenizer(&checkpoint)?;
     let mut chats = Vec::new();
-    if !options.apply_chat_template.is_empty() {
+    if wanted != Wanted::None {
         let registry = Registry::load(options.places.own_cards.as_deref());
         let registry = registry.during(|| "the model cards cannot be loaded".to_owned())?;
         let card = recorded.card.as_ref().and_then(|id| registry.find(id).ok());
         let card = card.and_then(|card| card.prompt.as_deref());
         let source = (&checkpoint.tokenizer, checkpoint.path.as_path());
-        chats = Templates::new(&then.name, source, &tokenizer, card, options)?.chats(options)?;
+        let own = Templates::new(&then.name, source, &tokenizer, card, options)?;
+        chats = own.wanted(wanted, options)?;
     }
     // What the last bits of OpenBLAS depend on is the finished run's own affair.
     let matmul = matmul.as_deref().unwrap_or("native");

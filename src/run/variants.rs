@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::chat::{self, Templates};
+use super::chat::{self, Templates, Wanted};
 use super::subject::Subject;
 use super::{Options, RunError};
 use crate::evaluate::{EvaluateError, check_metrics};
@@ -113,6 +113,7 @@ pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<Asked>, RunError
     chat::check(options)?;
     let protocols = protocols(options)?;
     let tasks = distinct(suites);
+    Wanted::of(tasks.iter().map(AsRef::as_ref), options)?;
     protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
 }
 
@@ -126,6 +127,7 @@ pub fn variants(
     options: &Options,
     preparer: &mut Preparer<'_>,
 ) -> Result<Vec<Vec<Variant>>, RunError> {
+    let wanted = wanted(asked, options)?;
     let mut of_subject = |subject: &Subject| {
         let speaker = Speaker {
             name: &subject.name,
@@ -133,7 +135,7 @@ pub fn variants(
             tokenizer: (&subject.checkpoint.tokenizer, &subject.checkpoint.path),
         };
         // Without templates the tokenizer is not read yet.
-        let needed = !options.apply_chat_template.is_empty();
+        let needed = wanted != Wanted::None;
         let tokenizer = needed.then(|| subject.tokenizer()).transpose()?;
         speaker.variants(tokenizer, asked, options, preparer)
     };
@@ -162,21 +164,31 @@ impl Speaker<'_> {
         options: &Options,
         preparer: &mut Preparer<'_>,
     ) -> Result<Vec<Variant>, RunError> {
-        let chats = match tokenizer.filter(|_| !options.apply_chat_template.is_empty()) {
+        let wanted = wanted(asked, options)?;
+        let chats = match tokenizer.filter(|_| wanted != Wanted::None) {
             None => vec![None],
             Some(tokenizer) => {
                 let card = self.card.and_then(|card| card.prompt.as_deref());
-                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?.chats(options)?
+                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?.wanted(wanted, options)?
             }
+        };
+        let suffix = |chat: Option<&Chat>| match wanted {
+            Wanted::Named => suffix(chat, &chats),
+            Wanted::None | Wanted::Own => String::new(),
         };
         let mut own = Vec::with_capacity(chats.len() * asked.len());
         for chat in &chats {
             for Asked { protocol, tasks } in asked {
-                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref(), &chats))?);
+                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref()))?);
             }
         }
         Ok(own)
     }
+}
+
+/// What holds of chat templates for everything that is asked.
+pub fn wanted(asked: &[Asked], options: &Options) -> Result<Wanted, RunError> {
+    Wanted::of(asked.iter().flat_map(|asked| &asked.tasks), options)
 }
 
 /// ` (chat)`, with the template's name where there are several.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chat::{Chat, Context};
+use super::conversation::{Conversation, conversation};
 use super::error::TaskError;
 use super::fields::{Doc, FieldPart, Maker, Wrong};
 use super::gold::{gold, written};
@@ -49,6 +50,8 @@ pub(super) struct Built {
     /// Whether the chat template refused the system text.
     pub without_system: bool,
     pub target_text: String,
+    /// Of an instruction whose answer is judged elsewhere.
+    pub conversation: Option<Arc<Conversation>>,
 }
 
 impl Built {
@@ -62,6 +65,7 @@ impl Built {
             in_range: true,
             without_system: false,
             target_text,
+            conversation: None,
         }
     }
 }
@@ -201,13 +205,19 @@ impl<'a> Builder<'a> {
         let target_text = target.shown();
         if self.task.config.output_type == OutputType::GenerateUntil {
             let gold = written(target, choices.as_deref(), self.multiple_target)?;
-            let context = context(&question_text(text)?, delimiter)?;
-            let segments = self.chat.and_then(|chat| chat.asked(&context));
-            let text = Arc::clone(&context.text);
-            let request = TextRequest { context: text, continuation: String::new(), segments };
+            let question = question_text(text)?;
+            let (context, conversation) = match &self.task.config.judged {
+                None => (context(&question, delimiter)?, None),
+                Some(judged) => {
+                    let (context, own) = conversation(judged, self.chat, doc.columns, &question, &before)
+                        .map_err(|message| ("metadata.judged", message))?;
+                    (context, Some(Arc::new(own)))
+                }
+            };
             return Ok(Built {
                 without_system: context.without_system,
-                ..Built::of_one(request, gold, target_text)
+                conversation,
+                ..Built::of_one(TextRequest::to_answer(&context), gold, target_text)
             });
         }
         if self.task.config.output_type == OutputType::Loglikelihood {
@@ -261,7 +271,16 @@ impl<'a> Builder<'a> {
             Vec::new()
         };
         let (gold, in_range) = gold(&answer, &choices)?;
-        Ok(Built { requests, unconditional, choices, gold, in_range, without_system, target_text })
+        Ok(Built {
+            requests,
+            unconditional,
+            choices,
+            gold,
+            in_range,
+            without_system,
+            target_text,
+            conversation: None,
+        })
     }
 
     /// What is scored after a context.

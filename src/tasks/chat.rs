@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// As segments, of a card's template.
     segments: Option<Arc<[PromptSegment]>>,
     /// The messages it was made from.
-    messages: Vec<Message>,
+    pub messages: Vec<Message>,
     /// Whether the template refused the system text, so that it is missing.
     pub without_system: bool,
 }
@@ -51,6 +51,12 @@ impl Context {
     pub fn of_text(text: String) -> Self {
         Self { text: text.into(), segments: None, messages: Vec::new(), without_system: false }
     }
+
+    /// The segments of a prompt that the model is to answer.
+    pub fn asked(&self) -> Option<ChatSegments> {
+        let context = Arc::clone(self.segments.as_ref()?);
+        Some(ChatSegments { context, joined: false, answer: Vec::new() })
+    }
 }
 
 impl Chat {
@@ -59,7 +65,14 @@ impl Chat {
     /// # Errors
     /// What the template says, in words.
     pub(super) fn context(&self, messages: &[Delimited]) -> Result<Context, String> {
-        let mut messages = if self.multiturn { turns(messages) } else { one_turn(messages) };
+        self.written(if self.multiturn { turns(messages) } else { one_turn(messages) })
+    }
+
+    /// Writes a conversation whose turns are turns, whatever is done with examples.
+    ///
+    /// # Errors
+    /// What the template says, in words.
+    pub(super) fn written(&self, mut messages: Vec<Message>) -> Result<Context, String> {
         let end = match messages.last() {
             Some(last) if last.role == Role::Assistant => End::Open,
             _ => End::Answer,
@@ -100,10 +113,9 @@ impl Chat {
         Ok((prompts::text(&answer), Some(ChatSegments { context: Arc::clone(segments), joined, answer })))
     }
 
-    /// The segments of a prompt that the model is to answer.
-    pub(super) fn asked(&self, context: &Context) -> Option<ChatSegments> {
-        let segments = context.segments.as_ref()?;
-        Some(ChatSegments { context: Arc::clone(segments), joined: false, answer: Vec::new() })
+    /// Whether the input of an instruction has a place of its own.
+    pub(super) fn takes_input(&self) -> bool {
+        self.format.template().is_some_and(|template| template.layout.user_with_input.is_some())
     }
 }
 
@@ -179,7 +191,7 @@ mod tests {
         assert_eq!(segments.context.last(), Some(&PromptSegment::Text("USER: 1+2? ASSISTANT:".into())));
         let begun = chat.context(&messages(Some("It is"))).unwrap();
         assert_eq!(chat.answered(&begun, " 3").unwrap().0, " 3");
-        assert_eq!(chat.asked(&begun).unwrap().answer, []);
+        assert_eq!(begun.asked().unwrap().answer, []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 pub type Document = Map<String, Value>;
 
 /// A column with a text.
-pub(super) fn text<'d>(document: &'d Document, column: &str) -> Result<&'d str, String> {
+pub(in crate::tasks) fn text<'d>(document: &'d Document, column: &str) -> Result<&'d str, String> {
     match document.get(column) {
         Some(Value::String(text)) => Ok(text),
         Some(_) => Err(format!("column {column:?} is no text")),

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::data::HubData;
 use super::embedded;
 use crate::base::yaml;
 
@@ -24,6 +23,9 @@ pub struct KnownDataset {
     pub src: String,
     /// Languages of its questions as ISO 639-1 codes.
     pub languages: Vec<String>,
+    /// Where its files are to be taken from, of one that is on no hub: whoever wants it brings it.
+    #[serde(default)]
+    pub bring: Option<String>,
     /// Bytes of the files of configurations, as far as they are known.
     #[serde(default)]
     pub download: BTreeMap<String, u64>,
@@ -45,20 +47,12 @@ pub fn known_dataset(name: &str) -> Option<&'static KnownDataset> {
     known.iter().find(|known| known.dataset == name)
 }
 
-/// The bytes of all files of these data sets; `None` where one is not known.
-pub fn download_bytes(data: &[HubData]) -> Option<u64> {
-    let of_config = |repo: &str, config: Option<&str>| known_dataset(repo)?.download.get(config?).copied();
-    let all = data.iter().flat_map(|data| data.config_names().into_iter().map(|config| (&data.repo, config)));
-    all.map(|(repo, config)| of_config(repo, config)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
     use crate::tasks::Index;
-    use crate::tasks::data::hub_data;
 
     #[test]
     fn every_data_set_of_the_suites_is_known_and_no_other() {
@@ -78,20 +72,5 @@ mod tests {
             yaml::parse::<File>(FILE, text).unwrap().datasets.into_iter().map(|d| d.dataset).collect();
         assert_eq!(all, used.into_iter().collect::<Vec<_>>(), "in order, each once");
         assert_eq!(known_dataset("somebody/else"), None);
-    }
-
-    #[test]
-    fn bytes_are_known_of_all_or_of_none() {
-        let index = Index::load(&[]).unwrap();
-        let bytes = |suites: &[&str]| {
-            let suites: Vec<_> = suites.iter().map(|name| index.resolve(name).unwrap()).collect();
-            let tasks: Vec<_> = suites.iter().flat_map(|suite| suite.tasks()).collect();
-            download_bytes(&hub_data(tasks.iter().map(AsRef::as_ref)))
-        };
-        assert_eq!(bytes(&["gsm8k"]), Some(2_725_633));
-        // Two tasks of the same data.
-        assert_eq!(bytes(&["gsm8k", "gsm8k_cot", "arc_challenge"]), Some(2_725_633 + 449_460));
-        assert_eq!(bytes(&["arc_challenge", "arc_easy"]), None);
-        assert_eq!(bytes(&["basics"]), Some(0), "nothing is to be fetched");
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod chat;
 mod choose;
+mod conversation;
 pub mod data;
 pub mod document;
 pub mod embedded;
@@ -30,13 +31,15 @@ mod build;
 mod discover;
 mod gold;
 mod splits;
+mod turns;
 
 pub use chat::{Chat, ChatSegments};
-pub use data::{DataStore, DatasetRef};
+pub use conversation::Conversation;
+pub use data::{DataStore, DatasetRef, download_bytes};
 pub use error::TaskError;
 pub use index::Index;
-pub use known::{KnownDataset, download_bytes, known_dataset};
+pub use known::{KnownDataset, known_dataset};
 pub use prepare::{Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare};
 pub use request::TextRequest;
-pub use schema::{Generation, GroupMetric, MetricSpec, OutputType, TaskConfig};
+pub use schema::{AnswerForm, Generation, GroupMetric, Judged, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

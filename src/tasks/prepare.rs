@@ -7,9 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::build::{Builder, Built};
 use super::chat::Chat;
+use super::conversation::Conversation;
 use super::data::{DataStore, data_sha256};
 use super::document::Document;
 use super::error::TaskError;
@@ -89,6 +91,8 @@ pub struct PreparedDoc {
     pub meets_itself: bool,
     /// Examples that were left out because the prompt was too long.
     pub dropped_examples: usize,
+    /// What the user goes on with, of an instruction whose answer is judged elsewhere.
+    pub conversation: Option<Arc<Conversation>>,
 }
 
 /// A task with all its requests.
@@ -112,6 +116,8 @@ pub struct PreparedTask {
     pub rules: Rules,
     /// What the user should know: answers out of range, documents that may see themselves.
     pub warnings: Vec<String>,
+    /// Which answer of each document is to be written, from 0; those before it stand in the prompts.
+    pub turn: usize,
 }
 
 /// Reads the data of a task and builds its requests.
@@ -121,7 +127,7 @@ pub struct PreparedTask {
 /// document number and field.
 pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Result<PreparedTask, TaskError> {
     runnable(task)?;
-    let generation = generation(task)?;
+    let generation = generation(task, options.chat.as_ref())?;
     let strategy = strategy(task)?;
     let mut splits = Splits::new(task, data);
     let evaluated = splits.evaluated()?;
@@ -169,8 +175,16 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         }
         let before = plain(&messages);
         let built = builder.requests(&doc, messages).map_err(at)?;
-        let Built { requests, unconditional, choices, gold, in_range, without_system: refused, target_text } =
-            built;
+        let Built {
+            requests,
+            unconditional,
+            choices,
+            gold,
+            in_range,
+            without_system: refused,
+            target_text,
+            conversation,
+        } = built;
         if refused {
             without_system.push(doc_id);
         }
@@ -192,6 +206,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
             parts,
             meets_itself,
             dropped_examples: 0,
+            conversation,
         });
     }
     warn(&mut warnings, task, &out_of_range, "an answer that is none of the choices; they count as wrong");
@@ -212,6 +227,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         chat,
         rules: options.rules,
         warnings,
+        turn: 0,
     })
 }
 
@@ -253,32 +269,64 @@ fn repeated_ids<'d>(documents: impl Iterator<Item = &'d Document>) -> Vec<usize>
     ids.filter(|(_, id)| !seen.insert(id.to_string())).map(|(at, _)| at).collect()
 }
 
-/// Sees to it that every document of a task with a submission has a name of its own, before anything is computed.
+/// Sees to it that every document of a task whose answers are handed on has a name of its own, before anything is computed.
 fn named<'d>(task: &Task, documents: impl Iterator<Item = &'d Document>) -> Result<(), TaskError> {
-    let Some(place) = &task.config.submission else { return Ok(()) };
-    let kind = task.config.output_type;
-    if kind != OutputType::MultipleChoice {
-        let message = format!("expected the output_type multiple_choice, found {}", kind.name());
-        return Err(task.wrong("metadata.submission", message));
+    let config = &task.config;
+    let (key, kind) = match (&config.submission, &config.judged) {
+        (Some(_), _) => ("metadata.submission", OutputType::MultipleChoice),
+        (None, Some(_)) => ("metadata.judged", OutputType::GenerateUntil),
+        (None, None) => return Ok(()),
+    };
+    let found = config.output_type;
+    if found != kind {
+        let message = format!("expected the output_type {}, found {}", kind.name(), found.name());
+        return Err(task.wrong(key, message));
+    }
+    if config.judged.is_some() {
+        check_judged(config).map_err(|message| task.wrong(key, message))?;
     }
     let mut seen = HashSet::new();
     for (doc_id, document) in documents.enumerate() {
-        let refused = |message| task.wrong_document("evaluated", doc_id, "metadata.submission", message);
-        let name = place.name_of(doc_id, document).map_err(refused)?;
+        let refused = |message| task.wrong_document("evaluated", doc_id, key, message);
+        let name = match (&config.submission, &config.judged) {
+            (Some(place), _) => place.name_of(doc_id, document).map(Value::from),
+            (None, Some(judged)) => judged.id_of(doc_id, document),
+            (None, None) => unreachable!("it was one of both above"),
+        };
+        let name = name.map_err(refused)?.to_string();
         if !seen.insert(name.clone()) {
-            return Err(refused(format!("expected documents of different names, found a second {name:?}")));
+            return Err(refused(format!("expected documents of different names, found a second {name}")));
         }
     }
     Ok(())
 }
 
-/// How the model is to write, if it is.
-fn generation(task: &Task) -> Result<Option<Generation>, TaskError> {
+/// What a task of instructions cannot have.
+fn check_judged(config: &TaskConfig) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("an instruction is asked {what}"));
+    match config {
+        TaskConfig { num_fewshot, .. } if *num_fewshot != Some(0) => {
+            wrong("without examples; write num_fewshot: 0")
+        }
+        TaskConfig { repeats: 2.., .. } => wrong("once; take out repeats"),
+        TaskConfig { gen_prefix: Some(_), .. } => wrong("without a gen_prefix; take it out"),
+        _ => Ok(()),
+    }
+}
+
+/// How the model is to write, if it is. The stops of a template end the answers to instructions, which are conversations; the
+/// reference harness knows no such stops.
+fn generation(task: &Task, chat: Option<&Chat>) -> Result<Option<Generation>, TaskError> {
     if task.config.output_type != OutputType::GenerateUntil {
         return Ok(None);
     }
     Pipeline::of(task)?;
-    Generation::of(&task.config).map(Some).map_err(|(key, message)| task.wrong(key, message))
+    let mut generation =
+        Generation::of(&task.config).map_err(|(key, message)| task.wrong(key, message))?;
+    if let (Some(_), Some(chat)) = (&task.config.judged, chat) {
+        generation.until.extend(chat.format.stops().strings);
+    }
+    Ok(Some(generation))
 }
 
 fn warn(warnings: &mut Vec<String>, task: &Task, docs: &[usize], what: &str) {

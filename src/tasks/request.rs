@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chat::ChatSegments;
+use super::chat::{ChatSegments, Context};
 
 /// One request: how likely is `continuation` after `context`?
 ///
@@ -16,4 +16,12 @@ pub struct TextRequest {
     pub continuation: String,
     /// Both in segments, where a card's template wrote them; they then decide the tokens.
     pub segments: Option<ChatSegments>,
+}
+
+impl TextRequest {
+    /// A prompt that the model is to answer.
+    pub(super) fn to_answer(context: &Context) -> Self {
+        let text = Arc::clone(&context.text);
+        Self { context: text, continuation: String::new(), segments: context.asked() }
+    }
 }

@@ -70,7 +70,18 @@ pub fn results(suites: &[Suite], tasks: &[TaskResult], facts: &RunFacts<'_>) -> 
     if !missing.is_empty() {
         file.insert("missing_data".into(), missing.into());
     }
+    let extraction: Map<String, Value> = tasks.iter().filter_map(extraction).collect();
+    if !extraction.is_empty() {
+        file.insert("extraction".into(), extraction.into());
+    }
     Value::Object(file)
+}
+
+/// By filter, in which part of the answers to a task something was found; the harness does not say it.
+fn extraction(result: &TaskResult) -> Option<(String, Value)> {
+    let filters = result.extracted.iter().map(|own| (own.filter.clone(), own.value.value.into()));
+    let filters: Map<String, Value> = filters.collect();
+    (!filters.is_empty()).then(|| (result.name().to_owned(), filters.into()))
 }
 
 fn provenance(facts: &RunFacts<'_>) -> Value {

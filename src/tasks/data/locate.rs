@@ -10,6 +10,7 @@ use crate::hub::{DatasetCard, is_partial_dataset};
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
 use crate::tasks::folder::files_below;
+use crate::tasks::known::known_dataset;
 use crate::tasks::schema::Location;
 
 /// The kinds of files that can be read, in order of preference.
@@ -234,7 +235,13 @@ pub(super) fn locate(
         return Ok(located);
     }
     searched.push("the data sets built into zoo: not among them".into());
-    let advice = if local {
+    let brought = known_dataset(dataset.path).and_then(|known| known.bring.as_deref());
+    let advice = if let Some(from) = brought {
+        format!(
+            "zoo does not fetch this one: take {from}, and name with --data-dir the folder that holds {}",
+            dataset.path
+        )
+    } else if local {
         "put the data into this folder, as <config>/<split>.parquet (or jsonl, json, csv, tsv)".to_owned()
     } else {
         format!(

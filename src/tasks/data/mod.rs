@@ -13,7 +13,7 @@ mod read;
 mod table;
 
 pub use locate::{DataFile, LocatedSplit};
-pub use needed::{HubData, hub_data};
+pub use needed::{HubData, download_bytes, hub_data};
 pub use read::{DataDigest, SplitData, data_sha256};
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 use super::{DataStore, DatasetRef};
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
+use crate::tasks::known::known_dataset;
 use crate::tasks::splits::splits_read;
 use crate::tasks::suite::Task;
 
@@ -40,9 +41,18 @@ pub fn hub_data<'t>(tasks: impl IntoIterator<Item = &'t Task>) -> Vec<HubData> {
 
 /// Whether a `dataset_path` can be fetched from a hub.
 fn is_of_hub(path: &str) -> bool {
-    let own = ["json", "csv", "parquet"].contains(&path) || path.starts_with(['.', '/']);
+    let own = ["json", "csv", "parquet"].contains(&path)
+        || path.starts_with(['.', '/'])
+        || known_dataset(path).is_some_and(|known| known.bring.is_some());
     let folder = format!("data/{path}/");
     !own && !embedded::files().iter().any(|(file, _)| file.starts_with(&folder))
+}
+
+/// The bytes of all files of these data sets; `None` where one is not known.
+pub fn download_bytes(data: &[HubData]) -> Option<u64> {
+    let of_config = |repo: &str, config: Option<&str>| known_dataset(repo)?.download.get(config?).copied();
+    let all = data.iter().flat_map(|data| data.config_names().into_iter().map(|config| (&data.repo, config)));
+    all.map(|(repo, config)| of_config(repo, config)).sum()
 }
 
 impl HubData {
@@ -96,6 +106,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_user_brings_is_not_fetched() {
+        assert_eq!(needed("mt-bench"), []);
+        let index = Index::load(&[]).unwrap();
+        let task = index.resolve("mt-bench").unwrap().tasks().remove(0);
+        let missing = DataStore::new(None, None).missing(&task, None).unwrap().unwrap().to_string();
+        assert!(missing.contains("--data-dir") && missing.contains("FastChat"), "{missing}");
+        assert!(!missing.contains("zoo pull"), "{missing}");
+    }
+
+    #[test]
     fn what_is_not_here_is_found_without_reading() {
         let index = Index::load(&[]).unwrap();
         let store = DataStore::new(None, None);
@@ -112,5 +132,20 @@ mod tests {
         assert!(store.missing(&task("mmlu_anatomy"), None).unwrap().is_none());
         let missing = store.missing(&task("mmlu_anatomy"), Some(5)).unwrap().unwrap().to_string();
         assert!(missing.contains("\"dev\"") || missing.contains("dev"), "{missing}");
+    }
+
+    #[test]
+    fn bytes_are_known_of_all_or_of_none() {
+        let index = Index::load(&[]).unwrap();
+        let bytes = |suites: &[&str]| {
+            let suites: Vec<_> = suites.iter().map(|name| index.resolve(name).unwrap()).collect();
+            let tasks: Vec<_> = suites.iter().flat_map(|suite| suite.tasks()).collect();
+            download_bytes(&hub_data(tasks.iter().map(AsRef::as_ref)))
+        };
+        assert_eq!(bytes(&["gsm8k"]), Some(2_725_633));
+        // Two tasks of the same data.
+        assert_eq!(bytes(&["gsm8k", "gsm8k_cot", "arc_challenge"]), Some(2_725_633 + 449_460));
+        assert_eq!(bytes(&["arc_challenge", "arc_easy"]), None);
+        assert_eq!(bytes(&["basics"]), Some(0), "nothing is to be fetched");
     }
 }

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::args::FilterArgs;
-use super::{Filter, each};
+use super::{Extract, Filter, find_in_each};
 use crate::python::place;
 use crate::python::regex::{Found, PyRegex, escape};
 use crate::python::text as python;
@@ -67,9 +67,9 @@ impl Select {
         Ok(Self { group_select: args.integer("group_select")?.unwrap_or(0), fallback })
     }
 
-    /// What was found, or the fallback.
-    pub(crate) fn or_fallback(&self, found: Option<String>) -> Value {
-        found.map_or_else(|| self.fallback.clone(), Value::String)
+    /// What stands where nothing was found.
+    pub(crate) fn fallback(&self) -> Value {
+        self.fallback.clone()
     }
 
     /// The chosen match, stripped; negative numbers count from the last one.
@@ -90,7 +90,9 @@ pub(super) fn regex(mut args: FilterArgs) -> Result<Filter, String> {
     let regex = pattern(&mut args)?;
     let select = Select::read(&mut args)?;
     args.done()?;
-    Ok(each(move |_, answer| Ok(select.or_fallback(select.find(&regex, answer)?))))
+    Ok(find_in_each(select.fallback(), move |_, answer| {
+        Ok(select.find(&regex, answer)?.map(Value::String))
+    }))
 }
 
 /// Where the texts of the choices stand in a document.
@@ -103,7 +105,8 @@ pub(crate) fn multi_choice(mut args: FilterArgs, choices: ChoicesOf) -> Result<F
     let select = Select::read(&mut args)?;
     let ignores = Ignores::read(&mut args)?;
     args.done()?;
-    Ok(Box::new(move |document, answers| {
+    let fallback = select.fallback();
+    let find: Extract = Box::new(move |document, answers| {
         let mut patterns = Vec::new();
         let mut letters = Vec::new();
         let mut by_text = HashMap::new();
@@ -124,8 +127,7 @@ pub(crate) fn multi_choice(mut args: FilterArgs, choices: ChoicesOf) -> Result<F
         let named = |found: Option<String>, names: &HashMap<String, String>| {
             found.map(|text| names.get(&text).cloned().unwrap_or(text)).filter(|text| !text.is_empty())
         };
-        let one = |answer: &Value| {
-            let answer = answer.as_str().unwrap_or("");
+        let one = |&answer: &&str| {
             let mut found = select.find(&regex, answer)?.filter(|text| !text.is_empty());
             if found.is_none() {
                 found = named(select.find(&texts, &ignores.apply(answer)?)?, &by_text);
@@ -133,10 +135,11 @@ pub(crate) fn multi_choice(mut args: FilterArgs, choices: ChoicesOf) -> Result<F
             if found.is_none() {
                 found = named(select.find(&after_colon, answer)?, &by_letter);
             }
-            Ok(select.or_fallback(found))
+            Ok(found.map(Value::String))
         };
         answers.iter().map(one).collect()
-    }))
+    });
+    Ok(Filter::Extract { find, fallback })
 }
 
 /// The column `choices`.

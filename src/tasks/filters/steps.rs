@@ -14,18 +14,18 @@ pub(super) fn take_first_k(mut args: FilterArgs) -> Result<Filter, String> {
     let k = args.integer("k")?.and_then(|k| usize::try_from(k).ok()).filter(|k| *k > 0);
     let k = k.ok_or("k: expected a whole number above 0")?;
     args.done()?;
-    Ok(Box::new(move |_, mut answers| {
+    Ok(Filter::Change(Box::new(move |_, mut answers| {
         if answers.len() < k {
             return Err(format!("take_first_k needs {k} answers, found {}; raise `repeats`", answers.len()));
         }
         answers.truncate(k);
         Ok(answers)
-    }))
+    })))
 }
 
 /// `majority_vote`: the answer that comes most often, the first among equals.
 pub(super) fn majority_vote() -> Filter {
-    Box::new(|_, answers| {
+    Filter::Change(Box::new(|_, answers| {
         let mut counts: Vec<(Value, usize)> = Vec::new();
         for answer in answers {
             match counts.iter_mut().find(|(known, _)| *known == answer) {
@@ -36,7 +36,7 @@ pub(super) fn majority_vote() -> Filter {
         let best = counts.iter().map(|(_, count)| *count).max();
         let winner = counts.into_iter().find(|(_, count)| Some(*count) == best);
         Ok(winner.map(|(answer, _)| answer).into_iter().collect())
-    })
+    }))
 }
 
 /// `map`: each answer by a table, or the default, which is nothing (`null`) where none is named.

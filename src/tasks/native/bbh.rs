@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Document, FilterResult, number_words, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{self, FilterArgs, Ignores, Select, each};
+use crate::tasks::filters::{self, FilterArgs, Ignores, Select, find_in_each};
 
 /// A choice of a question: what follows its letter, up to the end of the line or the next bracket.
 static CHOICE: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"\([A-Z]\)([^\n^(]*)"));
@@ -45,13 +45,13 @@ pub fn number_parse(mut args: FilterArgs) -> FilterResult {
     let select = Select::read(&mut args)?;
     Ignores::read(&mut args)?;
     args.done()?;
-    Ok(each(move |_, answer| {
+    Ok(find_in_each(select.fallback(), move |_, answer| {
         let mut found = select.find(&regex, answer)?.filter(|text| !text.is_empty());
         if found.is_none() {
             let spelled = select.find(&NUMBER_WORDS, &answer.to_lowercase())?;
             found = spelled.and_then(|words| number_words::read(&words)).map(|number| number.to_string());
         }
-        Ok(select.or_fallback(found))
+        Ok(found.map(Value::String))
     }))
 }
 
@@ -64,24 +64,24 @@ pub fn map_regex(mut args: FilterArgs) -> FilterResult {
     let select = Select::read(&mut args)?;
     let ignores = Ignores::read(&mut args)?;
     args.done()?;
-    Ok(each(move |_, answer| {
+    Ok(find_in_each(select.fallback(), move |_, answer| {
         let found = select.find(&any, &ignores.apply(answer)?)?;
         if let Some(found) = found.filter(|text| !text.is_empty()) {
             let found = ignores.apply(&found)?;
             for (regex, value) in &values {
                 if select.find(regex, &found)?.is_some_and(|text| !text.is_empty()) {
-                    return Ok(value.clone());
+                    return Ok(Some(value.clone()));
                 }
             }
         }
-        Ok(select.or_fallback(None))
+        Ok(None)
     }))
 }
 
 /// The words of the list in the question, in the order of their last places in the answer.
 pub fn word_sort(args: FilterArgs) -> FilterResult {
     args.done()?;
-    Ok(each(|document, answer| {
+    Ok(find_in_each("".into(), |document, answer| {
         let question = text(document, "input")?;
         let list = question.split("List:").nth(1).ok_or("the column \"input\" has no \"List:\"")?;
         let words: Vec<String> = list.split_whitespace().map(|word| format!(r"\b{word}\b")).collect();
@@ -92,7 +92,7 @@ pub fn word_sort(args: FilterArgs) -> FilterResult {
             order.retain(|known| *known != word);
             order.push(word);
         }
-        Ok(order.join(" ").into())
+        Ok((!order.is_empty()).then(|| order.join(" ").into()))
     }))
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn run(build: fn(FilterArgs) -> FilterResult, kwargs: Value, input: &str, answer: &str) -> Value {
         let filter = build(FilterArgs::new(kwargs.as_object().unwrap())).unwrap();
         let document = json!({"input": input});
-        filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
+        filter.apply(document.as_object().unwrap(), vec![answer.into()]).unwrap().answers.remove(0)
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let sorted = run(word_sort, json!({}), question, "therefrom, a, syndrome: syndrome a therefrom");
         assert_eq!(sorted, "syndrome a therefrom");
         let filter = word_sort(FilterArgs::new(&serde_json::Map::new())).unwrap();
-        let said = filter(json!({"input": "none"}).as_object().unwrap(), vec!["a".into()]).unwrap_err();
+        let said = filter.apply(json!({"input": "none"}).as_object().unwrap(), vec!["a".into()]).unwrap_err();
         assert!(said.contains("List:"));
     }
 }

@@ -15,6 +15,7 @@ mod minerva_math;
 mod number_words;
 mod programs;
 mod race;
+mod self_instruct;
 mod table;
 mod truthfulqa;
 mod wikitext;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Document, FilterResult, text};
 use crate::python::regex::{Found, PyRegex};
-use crate::tasks::filters::{FilterArgs, each};
+use crate::tasks::filters::{FilterArgs, each, find_in_each};
 
 static BLOCK: LazyLock<PyRegex> = LazyLock::new(|| PyRegex::ours(r"(?s)```(?:\w+)?\n?(.*?)\n?```"));
 
@@ -37,13 +37,13 @@ pub fn extract_code(args: FilterArgs) -> FilterResult {
     let first = |text: &str| -> Result<Option<String>, String> {
         Ok(BLOCK.find_all(text)?.into_iter().next().and_then(Found::first_text))
     };
-    Ok(each(move |_, answer| {
+    // Without a block of code the program is empty.
+    Ok(find_in_each("".into(), move |_, answer| {
         let found = match first(&format!("```{answer}"))? {
             Some(found) => Some(found),
             None => first(&answer.replace("```python", "```"))?,
         };
-        // Without a block of code the program is empty.
-        Ok(found.unwrap_or_default().into())
+        Ok(found.map(Into::into))
     }))
 }
 
@@ -96,7 +96,7 @@ mod tests {
     fn run(build: fn(FilterArgs) -> FilterResult, answer: &str) -> Value {
         let document = json!({"prompt": "def f():\n"});
         let filter = build(FilterArgs::new(&serde_json::Map::new())).unwrap();
-        filter(document.as_object().unwrap(), vec![answer.into()]).unwrap().remove(0)
+        filter.apply(document.as_object().unwrap(), vec![answer.into()]).unwrap().answers.remove(0)
     }
 
     #[test]

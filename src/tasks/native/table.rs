@@ -3,7 +3,7 @@
 use super::NativeFunction::{AnswerResults, Documents, Field, Filter, RunsPrograms, Samples, ScoreResults};
 use super::{
     NativeFunction, PassAt, agieval, agieval_math, bbh, hellaswag, hendrycks_math, minerva_examples,
-    minerva_math, programs, race, truthfulqa, wikitext, winogrande,
+    minerva_math, programs, race, self_instruct, truthfulqa, wikitext, winogrande,
 };
 
 /// Name of the suite here, where the harness has its functions, and each function by its name.
@@ -35,6 +35,7 @@ functions! {
         process_results_mcqa: ScoreResults(agieval::process_results_mcqa),
         process_results: AnswerResults(agieval_math::process_results)
     }
+    self_instruct ["self_instruct/utils"] { process_docs: Documents(self_instruct::process_docs) }
     wikitext ["wikitext/preprocess_wikitext"] {
         wikitext_detokenizer: Field(wikitext::wikitext_detokenizer),
         process_results: ScoreResults(wikitext::process_results)

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
-use crate::tasks::filters::{self, Filter, FilterArgs, NO_FILTER};
+use crate::tasks::filters::{self, Filter, FilterArgs, Filtered, NO_FILTER};
 use crate::tasks::native;
 use crate::tasks::suite::Task;
 
@@ -65,24 +65,43 @@ impl Pipeline {
         Ok(pipelines)
     }
 
-    /// The answers to one prompt after all steps: one answer, or a list if nothing takes the first.
+    /// The answers to one prompt after all steps.
     ///
     /// # Errors
     /// What a step finds wrong, in words.
-    pub fn apply(&self, document: &Document, answers: &[String]) -> Result<Value, String> {
+    pub fn apply(&self, document: &Document, answers: &[String]) -> Result<Outcome, String> {
         let mut now = Value::Array(answers.iter().map(|text| text.as_str().into()).collect());
+        let mut extracted: Option<f64> = None;
         for step in &self.steps {
             let answers = listed(now)?;
             now = match step {
-                Step::Filter(filter) => Value::Array(filter(document, answers)?),
+                Step::Filter(filter) => {
+                    let before = answers.len();
+                    let Filtered { answers, found } = filter.apply(document, answers)?;
+                    if let Some(found) = found {
+                        let share = if before == 0 { 0.0 } else { found as f64 / before as f64 };
+                        extracted = Some(extracted.map_or(share, |least| least.min(share)));
+                    }
+                    Value::Array(answers)
+                }
                 Step::TakeFirst => {
                     let first = answers.into_iter().next();
                     first.ok_or_else(|| "there is no answer to take the first of".to_owned())?
                 }
             };
         }
-        Ok(now)
+        Ok(Outcome { answer: now, extracted })
     }
+}
+
+/// What a pipeline makes of the answers to one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// One answer, or a list if nothing takes the first.
+    pub answer: Value,
+    /// In which part of the answers something was found, from 0 to 1, if a step looks for something; of several such steps by
+    /// the one that finds least.
+    pub extracted: Option<f64>,
 }
 
 /// The answers that a step sees; of a single one that is left its characters.

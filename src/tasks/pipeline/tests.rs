@@ -21,7 +21,7 @@ fn run(steps: &str, document: Value, answers: &[&str]) -> Value {
     let task = task(&format!("[{{name: x, filter: [{steps}]}}]"));
     let answers: Vec<String> = answers.iter().map(|a| (*a).to_owned()).collect();
     let pipelines = Pipeline::of(&task).unwrap();
-    pipelines[0].apply(document.as_object().unwrap(), &answers).unwrap()
+    pipelines[0].apply(document.as_object().unwrap(), &answers).unwrap().answer
 }
 
 #[test]
@@ -30,7 +30,8 @@ fn the_first_answer_is_taken_where_nothing_is_said() {
     task.config.filter_list = None;
     let pipelines = Pipeline::of(&task).unwrap();
     assert_eq!(pipelines[0].name, "none");
-    assert_eq!(pipelines[0].apply(&Document::new(), &["a".into(), "b".into()]).unwrap(), "a");
+    let outcome = pipelines[0].apply(&Document::new(), &["a".into(), "b".into()]).unwrap();
+    assert_eq!(outcome, Outcome { answer: "a".into(), extracted: None });
 }
 
 #[test]
@@ -43,6 +44,26 @@ fn regex_picks_one_match() {
     assert_eq!(one(&format!("{{{flexible}, group_select: 1}}")), "16");
     assert_eq!(one("{function: regex}"), "[invalid]");
     assert_eq!(one("{function: regex, fallback: none}"), "none");
+}
+
+#[test]
+fn it_is_known_in_how_many_answers_something_was_found() {
+    let extracted = |steps: &str, answers: &[&str]| {
+        let task = task(&format!("[{{name: x, filter: [{steps}]}}]"));
+        let answers: Vec<String> = answers.iter().map(|a| (*a).to_owned()).collect();
+        Pipeline::of(&task).unwrap()[0].apply(&Document::new(), &answers).unwrap().extracted
+    };
+    let number = "{function: regex, regex_pattern: '[0-9]+'}";
+    let first = "{function: take_first}";
+    assert_eq!(extracted(&format!("{number}, {first}"), &["so 5", "none"]), Some(0.5));
+    // What is found counts, whatever stands where nothing is.
+    let zero = "{function: regex, regex_pattern: '[0-9]+', fallback: '0'}";
+    assert_eq!(extracted(&format!("{zero}, {first}"), &["0"]), Some(1.0));
+    assert_eq!(extracted(&format!("{zero}, {first}"), &["none"]), Some(0.0));
+    // What a later step finds in the fallback is nothing that the model said.
+    let word = "{function: regex, regex_pattern: '[a-z]+'}";
+    assert_eq!(extracted(&format!("{number}, {word}, {first}"), &["none"]), Some(0.0));
+    assert_eq!(extracted(&format!("{{function: lowercase}}, {first}"), &["A"]), None);
 }
 
 #[test]

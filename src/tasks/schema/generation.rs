@@ -21,6 +21,8 @@ pub struct Generation {
     pub max_gen_toks: usize,
     /// The temperature; 0 means that the most probable token is taken.
     pub temperature: f64,
+    /// Whether that was said, rather than left at 0.
+    pub says_temperature: bool,
     /// How many answers are written to each prompt.
     pub repeats: usize,
     /// Everything else that the task says, such as `top_p`.
@@ -59,6 +61,8 @@ impl Generation {
                 Some(number.ok_or_else(|| fail("temperature", "a number from 0", &value))?)
             }
         };
+        let says_temperature =
+            temperature.is_some() || other.get("do_sample").is_some_and(|value| !value.is_null());
         let temperature = match other.remove("do_sample") {
             Some(Value::Bool(false)) => 0.0,
             // Sampling without a temperature is sampling at 1.
@@ -70,6 +74,7 @@ impl Generation {
             until: until.into_iter().filter(|stop| !stop.is_empty()).collect(),
             max_gen_toks: max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
             temperature,
+            says_temperature,
             repeats: config.repeats.max(1),
             other,
         })
@@ -110,6 +115,9 @@ mod tests {
         assert_eq!(temperature(json!({"do_sample": false, "temperature": 0.7})), 0.0);
         assert_eq!(temperature(json!({"do_sample": true})), 1.0);
         assert_eq!(temperature(json!({"temperature": 0.7})), 0.7);
+        let says = |kwargs| settings(kwargs).unwrap().says_temperature;
+        assert!(says(json!({"do_sample": false})) && says(json!({"temperature": 0})));
+        assert!(!says(json!({"do_sample": null, "max_gen_toks": 3})) && !says(Value::Null));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::fewshot::FewshotConfig;
 use super::field::{Field, OutputType};
+use super::judged::Judged;
 use super::keys::{FromSlot, keys};
 use super::metric::{FilterConfig, MetricConfig, MetricSpec};
 use super::source::Fields;
@@ -93,6 +94,8 @@ keys! {
     also {
         /// `metadata.submission`: the file for answers whose right ones are not public.
         submission: Option<Submission>,
+        /// `metadata.judged`: instructions whose answers are judged elsewhere.
+        judged: Option<Judged>,
     }
 }
 
@@ -117,6 +120,7 @@ impl TaskConfig {
             }
             if key == "metadata" {
                 config.submission = Submission::read(&slot)?;
+                config.judged = Judged::read(&slot)?;
             }
         }
         Ok(config)

@@ -6,6 +6,7 @@ mod errors;
 mod fetching;
 mod harness_files;
 mod invariance;
+mod judged;
 mod numbers;
 mod overlong;
 mod repeat;
