@@ -108,9 +108,11 @@ impl SettledModel {
         let mut tokens = whole_tokens(&vocabulary, ids);
         for (&id, token) in &settings.added {
             check_added(place, &vocabulary, id, token)?;
-            let special =
-                token.special || tokens.get(&id).is_some_and(|known| known.special) || ids.contains(id);
-            tokens.insert(id, AddedToken { special, ..token.clone() });
+            let known = tokens.get(&id);
+            let special = token.special || known.is_some_and(|known| known.special) || ids.contains(id);
+            // A piece that is taken out of text as it is stays one, whatever is said of normalised text.
+            let normalized = if known.is_some() { Some(false) } else { token.normalized };
+            tokens.insert(id, AddedToken { special, normalized, ..token.clone() });
         }
         for text in &settings.additional {
             let new = tokens.keys().next_back().map_or(0, |&id| id + 1).max(vocabulary.len() as u32);
@@ -133,7 +135,8 @@ impl SettledModel {
 fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
     let place = file.display().to_string();
     let SettledModel { vocabulary, rules, ids, tokens, added } = SettledModel::new(&place, bytes, settings)?;
-    let engine = SentencePiece::new(vocabulary, SpecialTokens::new(&place, tokens)?, rules);
+    let tokens = SpecialTokens::new(&place, tokens, |text| rules.normalized(text))?;
+    let engine = SentencePiece::new(vocabulary, tokens, rules);
     let engine = Engine::SentencePiece(Box::new(engine));
     let tokenizer = Tokenizer::new(engine, ids, Some(added), settings.names.clone(), sha256(bytes))?;
     Ok(tokenizer.ending_at(&settings.ends))

@@ -180,8 +180,10 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let byte_fallback = pieces.iter().any(|piece| piece.kind == PieceKind::Byte);
     let (ids, (bos, eos)) = sentencepiece_specials(meta)?;
     let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
-    let specials = SpecialTokens::new(PLACE, whole_tokens(&vocabulary, ids))?;
-    let engine = SentencePiece::new(vocabulary, specials, text_rules(meta)?);
+    let rules = text_rules(meta)?;
+    let tokens = whole_tokens(&vocabulary, ids);
+    let specials = SpecialTokens::new(PLACE, tokens, |text| rules.normalized(text))?;
+    let engine = SentencePiece::new(vocabulary, specials, rules);
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
     describe_special_tokens(ids, (bos, eos), &mut description);
@@ -215,7 +217,8 @@ pub(super) fn whole_tokens(vocabulary: &Vocabulary, ids: SpecialIds) -> BTreeMap
     let mut tokens = BTreeMap::new();
     for (id, piece) in vocabulary.pieces().iter().enumerate() {
         if matches!(piece.kind, PieceKind::Control | PieceKind::UserDefined) {
-            tokens.insert(id as u32, AddedToken::new(piece.text.clone(), piece.kind == PieceKind::Control));
+            let token = AddedToken::new(piece.text.clone(), piece.kind == PieceKind::Control);
+            tokens.insert(id as u32, AddedToken { normalized: Some(false), ..token });
         }
     }
     for id in ids.all() {

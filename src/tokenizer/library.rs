@@ -50,25 +50,24 @@ impl Library {
     /// Makes sure that each text is a token with its id (any id if `None`) and is found in text as a whole.
     /// New tokens get the ids after the last one, in the order given.
     pub fn add_tokens(&mut self, tokens: &[(AddedToken, Option<u32>)]) -> Result<(), TokenizerError> {
-        let known = self.inner.get_added_vocabulary();
-        let is_as_stated = |token: &AddedToken| {
-            let id = known.get_vocab().get(&token.text);
-            id.and_then(|id| known.get_added_tokens_decoder().get(id)).is_some_and(|known| {
-                let flags = (known.lstrip, known.rstrip, known.single_word, known.special);
-                !token.is_stated || flags == (token.lstrip, token.rstrip, token.single_word, token.special)
-            })
+        let vocabulary = self.inner.get_added_vocabulary();
+        let known = |token: &AddedToken| {
+            let id = vocabulary.get_vocab().get(&token.text)?;
+            vocabulary.get_added_tokens_decoder().get(id)
         };
-        let new: Vec<tokenizers::AddedToken> = tokens
-            .iter()
-            .filter(|(token, _)| !is_as_stated(token))
-            .map(|(token, _)| {
-                tokenizers::AddedToken::from(token.text.clone(), token.special)
-                    .normalized(false)
-                    .lstrip(token.lstrip)
-                    .rstrip(token.rstrip)
-                    .single_word(token.single_word)
-            })
-            .collect();
+        let new = tokens.iter().filter_map(|(token, _)| {
+            let known = known(token);
+            if known.is_some() && !token.is_stated {
+                return None;
+            }
+            let stated = tokenizers::AddedToken::from(token.text.clone(), token.special)
+                .normalized(is_normalized(token, known))
+                .lstrip(token.lstrip)
+                .rstrip(token.rstrip)
+                .single_word(token.single_word);
+            (known != Some(&stated)).then_some(stated)
+        });
+        let new: Vec<tokenizers::AddedToken> = new.collect();
         if !new.is_empty() {
             self.inner.add_tokens(new).map_err(|error| self.error(&error))?;
         }
@@ -173,6 +172,15 @@ impl Library {
             return Ok(String::new());
         }
         self.inner.decode(ids, skip_specials).map_err(|error| self.error(&error))
+    }
+}
+
+/// Whether a token is looked for in normalised text that the settings state and the vocabulary may know otherwise. With
+/// transformers 4.57 a special one stays as it is there, and any other is there twice: as it is written, if either says so.
+fn is_normalized(token: &AddedToken, known: Option<&tokenizers::AddedToken>) -> bool {
+    match known {
+        Some(known) => known.normalized && (known.special || token.is_normalized()),
+        None => token.is_normalized(),
     }
 }
 
@@ -361,6 +369,30 @@ pub(super) mod tests {
         assert_eq!(library.vocab_size(), 11);
         let message = library.add_tokens(&[(AddedToken::new("<s>", true), Some(5))]).unwrap_err().to_string();
         assert!(message.contains("id 5, as the folder's settings state, found id 0"), "{message}");
+    }
+
+    /// What transformers 4.57 makes of the same two files: a token that both have differently counts as either.
+    #[test]
+    fn settings_say_whether_a_token_is_looked_for_in_normalised_text() {
+        let is_found = |in_file: bool, stated: Option<bool>, special: bool| {
+            let mut json = small_json();
+            json["normalizer"] = json!({"type": "Prepend", "prepend": "Ġ"});
+            json["pre_tokenizer"] = Value::Null;
+            json["added_tokens"].as_array_mut().unwrap().push(json!({"id": 10, "content": "<m>",
+                "single_word": false, "lstrip": false, "rstrip": false, "normalized": in_file, "special": special}));
+            let mut library = Library::new("t.json", json, false).unwrap();
+            let token = AddedToken { normalized: stated, is_stated: true, ..AddedToken::new("<m>", special) };
+            let stated: &[_] = if stated.is_some() { &[(token, Some(10))] } else { &[] };
+            library.add_tokens(stated).unwrap();
+            assert!(library.encode("<m>", false).unwrap().contains(&10), "at the beginning it always is");
+            library.encode("a<m>", false).unwrap().contains(&10)
+        };
+        for special in [true, false] {
+            assert!(!is_found(true, None, special) && !is_found(true, Some(true), special));
+            assert!(is_found(false, None, special) && is_found(false, Some(true), special));
+            assert!(is_found(false, Some(false), special));
+        }
+        assert!(is_found(true, Some(false), false) && !is_found(true, Some(false), true));
     }
 
     fn refused(change: impl Fn(&mut Value)) -> String {

@@ -28,6 +28,36 @@ pub(super) struct TextRules {
     pub remove_extra_whitespaces: bool,
 }
 
+impl TextRules {
+    /// An added token of normalised text as it stands there.
+    pub fn normalized(self, token: &str) -> String {
+        if self.prefix_at_start_only { token.to_owned() } else { self.prepare(token, true) }
+    }
+
+    /// The text as the pieces spell it: spaces as `▁`, a dummy prefix where the rules put one.
+    fn prepare(self, text: &str, at_start: bool) -> String {
+        let mut prepared = String::with_capacity(text.len() + text.len() / 4 + 3);
+        if self.remove_extra_whitespaces {
+            for word in text.split(' ').filter(|word| !word.is_empty()) {
+                if !prepared.is_empty() {
+                    prepared.push(SPACE);
+                }
+                prepared.push_str(word);
+            }
+            prepared.truncate(prepared.trim_end_matches(SPACE).len());
+        } else {
+            prepared.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+        }
+        let prefix = self.add_dummy_prefix
+            && !prepared.is_empty()
+            && (!self.prefix_at_start_only || at_start && !prepared.starts_with(SPACE));
+        if prefix {
+            prepared.insert(0, SPACE);
+        }
+        prepared
+    }
+}
+
 /// A vocabulary with its rules.
 #[derive(Debug)]
 pub(super) struct SentencePiece {
@@ -60,10 +90,32 @@ impl SentencePiece {
         for segment in self.specials.split(text) {
             match segment {
                 Split::Token(id) => ids.push(id),
-                Split::Text(start, part) => self.encode_part(part, start == 0, ids),
+                Split::Text(start, part) => self.encode_between(part, start == 0, ids),
             }
         }
         Ok(())
+    }
+
+    /// Appends the ids of a text between special tokens. Added tokens of normalised text are looked for in it as the fast
+    /// tokenizers do: with a prefix for every text, one of them is found only where it has that prefix too, at the beginning
+    /// or after a space, which belongs to it then.
+    fn encode_between(&self, text: &str, at_start: bool, ids: &mut Vec<u32>) {
+        if self.rules.prefix_at_start_only {
+            for segment in self.specials.split_normalized(text) {
+                match segment {
+                    Split::Token(id) => ids.push(id),
+                    Split::Text(start, part) => self.encode_part(part, at_start && start == 0, ids),
+                }
+            }
+            return;
+        }
+        let prepared = self.rules.prepare(text, at_start);
+        for segment in self.specials.split_normalized(&prepared) {
+            match segment {
+                Split::Token(id) => ids.push(id),
+                Split::Text(_, part) => drop(merge::encode(&self.vocabulary, part, ids)),
+            }
+        }
     }
 
     /// Appends the ids of `text`, all of which is ordinary text.
@@ -74,30 +126,7 @@ impl SentencePiece {
     }
 
     fn encode_part(&self, text: &str, at_start: bool, ids: &mut Vec<u32>) {
-        merge::encode(&self.vocabulary, &self.prepare(text, at_start), ids);
-    }
-
-    /// The text as the pieces spell it: spaces as `▁`, a dummy prefix where the rules put one.
-    fn prepare(&self, text: &str, at_start: bool) -> String {
-        let mut prepared = String::with_capacity(text.len() + text.len() / 4 + 3);
-        if self.rules.remove_extra_whitespaces {
-            for word in text.split(' ').filter(|word| !word.is_empty()) {
-                if !prepared.is_empty() {
-                    prepared.push(SPACE);
-                }
-                prepared.push_str(word);
-            }
-            prepared.truncate(prepared.trim_end_matches(SPACE).len());
-        } else {
-            prepared.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
-        }
-        let prefix = self.rules.add_dummy_prefix
-            && !prepared.is_empty()
-            && (!self.rules.prefix_at_start_only || at_start && !prepared.starts_with(SPACE));
-        if prefix {
-            prepared.insert(0, SPACE);
-        }
-        prepared
+        merge::encode(&self.vocabulary, &self.rules.prepare(text, at_start), ids);
     }
 
     /// Whether decoding gives something for an id.
@@ -176,7 +205,16 @@ mod tests {
         let vocabulary = with_bytes(&[("▁", -5.0), ("a", -5.0), ("b", -5.0), ("▁a", -1.0), ("▁▁", -9.0)]);
         let tokens =
             [(1, "<s>"), (2, "</s>"), (300, "[PAD]")].map(|(id, text)| (id, AddedToken::new(text, true)));
-        SentencePiece::new(vocabulary, SpecialTokens::new("test", tokens.into()).unwrap(), rules)
+        with_tokens(vocabulary, tokens.into(), rules)
+    }
+
+    fn with_tokens(
+        vocabulary: Vocabulary,
+        tokens: std::collections::BTreeMap<u32, AddedToken>,
+        rules: TextRules,
+    ) -> SentencePiece {
+        let tokens = SpecialTokens::new("test", tokens, |text| rules.normalized(text)).unwrap();
+        SentencePiece::new(vocabulary, tokens, rules)
     }
 
     fn ids(tokenizer: &SentencePiece, text: &str) -> Vec<u32> {
@@ -204,6 +242,66 @@ mod tests {
         assert_eq!(ids(&tokenizer, "a</s>a"), [262, 2, 260]);
         assert_eq!(ids(&tokenizer, " a"), [262]);
         assert_eq!(ids(&tokenizer, "<s>a"), [1, 260]);
+    }
+
+    /// What transformers 4.57 makes of the same vocabulary with `<m>` as 264, once looked for as it is, once in normalised text.
+    #[test]
+    fn added_tokens_of_normalised_text_are_found_after_the_others() {
+        let texts = [
+            "<m></s>a", "a<m></s>a", "<m>a", "a <m>a", "</s><m>", "</s> <m> a", "a<m>", "<m><m></s>", "<m> </s>", "a <m>",
+            "  <m>a",
+        ];
+        let of = |normalized: bool, rules: TextRules| {
+            let vocabulary = with_bytes(&[("▁", -5.0), ("a", -5.0), ("b", -5.0), ("▁a", -1.0), ("▁▁", -9.0)]);
+            let token = AddedToken { normalized: Some(normalized), ..AddedToken::new("<m>", false) };
+            let tokens = [(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true)), (264, token)];
+            let tokenizer = with_tokens(vocabulary, tokens.into(), rules);
+            texts.map(|text| ids(&tokenizer, text))
+        };
+        let spelled = [63, 112, 65];
+        let normalized = [
+            vec![264, 2, 262],
+            [&[262], &spelled[..], &[2, 262]].concat(),
+            vec![264, 260],
+            vec![262, 264, 260],
+            vec![2, 264],
+            vec![2, 259, 264, 262],
+            [&[262], &spelled[..]].concat(),
+            [&[264], &spelled[..], &[2]].concat(),
+            vec![264, 259, 2],
+            vec![262, 264],
+            vec![263, 264, 260],
+        ];
+        assert_eq!(of(true, LEGACY), normalized);
+        let literal = [
+            vec![264, 2, 262],
+            vec![262, 264, 2, 262],
+            vec![264, 262],
+            vec![262, 259, 264, 262],
+            vec![2, 264],
+            vec![2, 263, 264, 259, 262],
+            vec![262, 264],
+            vec![264, 264, 2],
+            vec![264, 263, 2],
+            vec![262, 259, 264],
+            vec![263, 259, 264, 262],
+        ];
+        assert_eq!(of(false, LEGACY), literal);
+        let at_start = [
+            vec![264, 2, 260],
+            vec![262, 264, 2, 260],
+            vec![264, 260],
+            vec![262, 259, 264, 260],
+            vec![2, 264],
+            vec![2, 259, 264, 262],
+            vec![262, 264],
+            vec![264, 264, 2],
+            vec![264, 259, 2],
+            vec![262, 259, 264],
+            vec![263, 264, 260],
+        ];
+        let modern = TextRules { prefix_at_start_only: true, ..LEGACY };
+        assert_eq!((of(true, modern), of(false, modern)), (at_start.clone(), at_start));
     }
 
     #[test]

@@ -147,7 +147,9 @@ impl Settings {
         }
         for (text, id) in added.value.as_object().into_iter().flatten() {
             let id = added.checked_id(text, id.as_u64(), &id.to_string())?;
-            self.added.entry(id).or_insert_with(|| AddedToken::new(text.clone(), false));
+            // This file says no more than texts and ids; what is named elsewhere is special.
+            let special = self.names.tokens.values().chain(&self.additional).any(|named| named == text);
+            self.added.entry(id).or_insert_with(|| AddedToken::new(text.clone(), special));
         }
         Ok(())
     }
@@ -238,6 +240,7 @@ impl SettingsFile {
             lstrip: flag("lstrip"),
             rstrip: flag("rstrip"),
             single_word: flag("single_word"),
+            normalized: value.get("normalized").and_then(Value::as_bool),
             is_stated: value.is_object(),
         }))
     }
@@ -380,6 +383,22 @@ mod tests {
             AddedToken { lstrip: true, is_stated: true, ..AddedToken::new("<m>", true) }
         );
         assert_eq!(settings.additional, ["<human>"]);
+    }
+
+    #[test]
+    fn what_is_named_is_special_and_the_rest_is_looked_for_in_normalised_text() {
+        let files = |named: &str| {
+            let config = format!(r#"{{"tokenizer_class": "LlamaTokenizer"{named}}}"#);
+            let settings =
+                read(&[("added_tokens.json", r#"{"<m>": 5}"#), ("tokenizer_config.json", &config)]).unwrap();
+            let token = settings.added[&5].clone();
+            (token.special, token.is_normalized())
+        };
+        assert_eq!(files(""), (false, true));
+        assert_eq!(files(r#", "pad_token": "<m>""#), (true, false));
+        assert_eq!(files(r#", "additional_special_tokens": ["<m>"]"#), (true, false));
+        let stated = r#", "added_tokens_decoder": {"5": {"content": "<m>", "special": true, "normalized": true}}"#;
+        assert_eq!(files(stated), (true, true));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct AddedToken {
     pub rstrip: bool,
     /// Found only between non-word characters.
     pub single_word: bool,
+    /// Whether it is looked for in normalised text, after all others; what is not special is, where nobody says.
+    pub normalized: Option<bool>,
     /// Whether the settings state all of this, so that it holds over what `tokenizer.json` says.
     pub is_stated: bool,
 }
@@ -34,8 +36,14 @@ impl AddedToken {
             lstrip: false,
             rstrip: false,
             single_word: false,
+            normalized: None,
             is_stated: false,
         }
+    }
+
+    /// Whether it is looked for in normalised text.
+    pub fn is_normalized(&self) -> bool {
+        self.normalized.unwrap_or(!self.special)
     }
 }
 
@@ -48,18 +56,31 @@ pub(super) enum Split<'a> {
     Token(u32),
 }
 
-/// Special and added tokens by id, with their matcher.
+/// Special and added tokens by id, with their matchers.
 #[derive(Debug, Default)]
 pub(super) struct SpecialTokens {
     tokens: BTreeMap<u32, AddedToken>,
     literals: Option<Literals>,
+    /// Those that are looked for in normalised text, by their own.
+    normalized: Option<Literals>,
 }
 
 impl SpecialTokens {
-    /// Compiles the tokens. `place` names their file in errors.
-    pub fn new(place: &str, tokens: BTreeMap<u32, AddedToken>) -> Result<SpecialTokens, TokenizerError> {
-        let texts = tokens.iter().map(|(&id, token)| (token.text.clone(), id)).collect();
-        Ok(SpecialTokens { literals: Literals::new(place, texts)?, tokens })
+    /// Compiles the tokens; `normalize` makes of a text what it is when it is encoded. `place` names their file in errors.
+    pub fn new(
+        place: &str,
+        tokens: BTreeMap<u32, AddedToken>,
+        normalize: impl Fn(&str) -> String,
+    ) -> Result<SpecialTokens, TokenizerError> {
+        let (mut literals, mut normalized) = (Vec::new(), Vec::new());
+        for (&id, token) in &tokens {
+            match token.is_normalized() {
+                false => literals.push((token.text.clone(), id)),
+                true => normalized.push((normalize(&token.text), id)),
+            }
+        }
+        let (literals, normalized) = (Literals::new(place, literals)?, Literals::new(place, normalized)?);
+        Ok(SpecialTokens { tokens, literals, normalized })
     }
 
     /// The token with this id.
@@ -72,8 +93,17 @@ impl SpecialTokens {
         self.tokens.last_key_value().map(|(&id, _)| id)
     }
 
-    /// Cuts `text` into tokens and the non-empty texts between them.
+    /// Cuts `text` into tokens and the non-empty texts between them; tokens of normalised text stay in these.
     pub fn split<'a>(&self, text: &'a str) -> Vec<Split<'a>> {
+        self.split_by(self.literals.as_ref(), text)
+    }
+
+    /// Cuts such a text, normalised, into the tokens that are left and the texts between them.
+    pub fn split_normalized<'a>(&self, text: &'a str) -> Vec<Split<'a>> {
+        self.split_by(self.normalized.as_ref(), text)
+    }
+
+    fn split_by<'a>(&self, literals: Option<&Literals>, text: &'a str) -> Vec<Split<'a>> {
         let mut segments = Vec::new();
         let mut done = 0;
         let push_text = |segments: &mut Vec<Split<'a>>, start: usize, end: usize| {
@@ -81,7 +111,7 @@ impl SpecialTokens {
                 segments.push(Split::Text(start, part));
             }
         };
-        for (found, id) in self.literals.iter().flat_map(|literals| literals.find_all(text)) {
+        for (found, id) in literals.iter().flat_map(|literals| literals.find_all(text)) {
             let token = self.tokens.get(&id).expect("the literals are those of the tokens");
             let (before, after) = (&text[..found.start], &text[found.end..]);
             let touches_word =
@@ -110,7 +140,7 @@ mod tests {
     use super::*;
 
     fn tokens(list: &[(u32, AddedToken)]) -> SpecialTokens {
-        SpecialTokens::new("test", list.iter().cloned().collect()).unwrap()
+        SpecialTokens::new("test", list.iter().cloned().collect(), str::to_owned).unwrap()
     }
 
     #[test]
@@ -127,7 +157,8 @@ mod tests {
     #[test]
     fn strips_white_space_and_keeps_whole_words() {
         let strip = AddedToken { lstrip: true, rstrip: true, ..AddedToken::new("<m>", true) };
-        let word = AddedToken { single_word: true, ..AddedToken::new("cat", false) };
+        let word =
+            AddedToken { single_word: true, normalized: Some(false), ..AddedToken::new("cat", false) };
         let set = tokens(&[(7, strip), (8, word)]);
         assert_eq!(
             set.split("a \n<m>  <m> b"),

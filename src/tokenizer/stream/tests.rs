@@ -18,7 +18,7 @@ fn sentencepiece(add_dummy_prefix: bool) -> Tokenizer {
     let vocabulary = with_bytes(&texts.map(|text| (text, -1.0)));
     let tokens = [(1, "<s>", true), (2, "</s>", true), (300, "[PAD]", true), (301, "[A]", false)];
     let tokens = tokens.map(|(id, text, special)| (id, AddedToken::new(text, special)));
-    let specials = SpecialTokens::new("test", tokens.into()).unwrap();
+    let specials = SpecialTokens::new("test", tokens.into(), str::to_owned).unwrap();
     let rules = TextRules { add_dummy_prefix, prefix_at_start_only: false, remove_extra_whitespaces: false };
     of(Engine::SentencePiece(Box::new(SentencePiece::new(vocabulary, specials, rules))))
 }
