@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::form::{Form, Type};
+use super::interrupted::{kept_of, listen_for_again};
 use super::size::ByteSize;
 use super::{Global, bar, models, source};
 use crate::forms::HfModel;
@@ -62,6 +63,8 @@ pub struct Args {
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let form = Form::of(args)?;
+    let out = args.out.clone();
+    listen_for_again(move || kept_of(&out, form == Form::Hf))?;
     let LocatedModel { name, path, .. } = source::find(&args.model, global)?;
     let model = HfModel::open(&path)?;
     if norms_of_a_difference(model.tensors.as_ref())?.is_some() {

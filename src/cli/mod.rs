@@ -27,6 +27,7 @@ mod flags;
 mod forecast;
 mod format;
 mod generate;
+mod interrupted;
 mod list;
 mod log;
 pub(crate) mod models;

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use super::exit::Usage;
 use super::flags::TaskFolders;
+use super::interrupted::{kept_in_cache, listen_for_again};
 use super::{Global, absent, bar, models, screen};
 use crate::hub::{HubConfig, cached_dataset, fetch_dataset};
 use crate::registry::{Card, Registry};
@@ -45,6 +46,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let things = args.what.iter().map(|name| thing(name, &registry, &index));
     let things: Vec<Thing<'_>> = things.collect::<Result<_, _>>()?;
     let config = HubConfig::from_env()?;
+    let kept = kept_in_cache(&config);
+    listen_for_again(move || kept.clone())?;
     let mut failures = Vec::new();
     // One thing that fails does not keep the others back; data comes first.
     let (suites, models): (Vec<Thing<'_>>, _) =

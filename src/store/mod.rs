@@ -41,7 +41,7 @@ pub use self::lock::{LOCK_FILE, Lock, LockedFile, LockedInput};
 pub use self::meta::write_meta_folder;
 pub use self::meta_out::{MetaPlan, MetaReport};
 use self::place::ClaimedTarget;
-pub use self::place::check_target;
+pub use self::place::{check_target, place_of_work};
 pub use self::single::{WrittenFile, write_gguf_file};
 use self::stream::TensorSlot;
 use crate::base::digest::{Sha256, of_reader};

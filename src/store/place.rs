@@ -176,12 +176,16 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 /// The folder for the work beside a target. `what` the target is, for errors.
 fn container(out: &Path, what: &str) -> Result<PathBuf, FormError> {
-    let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name));
-    let Some(name) = name else {
+    place_of_work(out).ok_or_else(|| {
         let found = format!("{:?}", out.display().to_string());
-        return Err(Refusal::new("--out", format!("the name of a new {what}"), found, "add a name").into());
-    };
-    Ok(parent(out).join(format!(".{name}.zoo-partial")))
+        Refusal::new("--out", format!("the name of a new {what}"), found, "add a name").into()
+    })
+}
+
+/// The folder beside a target in which it is made; `None` where it has no name that can be given.
+pub fn place_of_work(out: &Path) -> Option<PathBuf> {
+    let name = out.file_name().and_then(|name| name.to_str()).filter(|name| is_file_name(name))?;
+    Some(parent(out).join(format!(".{name}.zoo-partial")))
 }
 
 pub(super) fn parent(path: &Path) -> &Path {

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 
 use super::exit::Usage;
+use super::interrupted::{kept_in_cache, kept_of, listen_for_again};
 use super::{Global, bar, models};
 use crate::base::progress::Progress;
 use crate::hub::HubConfig;
@@ -71,6 +72,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let config = HubConfig::from_env()?;
             let card = models::find(&registry, name)?;
             let out = args.out.clone().unwrap_or_else(|| built_folder(&config, &card.id));
+            let (fetched, target) = (kept_in_cache(&config), out.clone());
+            listen_for_again(move || format!("{}; {fetched}", kept_of(&target, true)))?;
             let fetch: Option<&dyn Progress> = if args.offline { None } else { Some(&progress) };
             let places = PartSources { config: &config, fetch };
             build_card(card, &registry, &args.from, places, &out, &options, &progress)?
@@ -84,6 +87,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             let known = |known: &Rule| known.as_str() == rule;
             let rule = Rule::ALL.into_iter().find(known).context("expected a rule that is known")?;
             let out = args.out.as_deref().context("expected --out")?;
+            let target = out.to_owned();
+            listen_for_again(move || kept_of(&target, true))?;
             let parts = BuildParts::by_role(rule, &args.from)?;
             make(&parts, None, out, &options, &progress)?
         }

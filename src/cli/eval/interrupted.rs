@@ -2,16 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level;
-
 use super::Args;
 use crate::base::shell::quoted;
 use crate::base::stop::Stop;
-use crate::cli::exit::{INTERRUPTED, Interrupted};
-use crate::cli::screen;
+use crate::cli::exit::Interrupted;
+use crate::cli::interrupted::listen;
 use crate::hub::zoo_home;
 use crate::records::ledger::LEDGER_FOLDER;
 use crate::run::{RunError, Stopped};
@@ -20,23 +15,6 @@ use crate::run::{RunError, Stopped};
 pub fn listen_for(stop: &Stop, args: &Args) -> anyhow::Result<()> {
     let typed = Typed::of(args);
     listen(stop, move |begun| at_once(begun, &typed).to_string())
-}
-
-/// The first signal asks for the end; a second one, and any while nobody looks for it, ends the program at once with what `say`
-/// makes of the folder that keeps what was done.
-pub fn listen(stop: &Stop, say: impl Fn(Option<&Path>) -> String + Send + 'static) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen to signals")?;
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if !stop.request() {
-                screen::say(&say(stop.kept_in()));
-                // Nothing is torn down below the threads that are at work.
-                low_level::exit(INTERRUPTED.into());
-            }
-        }
-    });
-    Ok(())
 }
 
 /// A run that was stopped says what it keeps, and how to go on.

@@ -12,7 +12,6 @@ use crate::base::stop::Stop;
 use crate::run::{self, Options, read_repeated};
 
 pub use args::Args;
-pub(super) use interrupted::listen;
 pub(super) use print::{Shown, print};
 pub(super) use repeat::repeated_run;
 

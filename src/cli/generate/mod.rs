@@ -12,9 +12,9 @@ pub use args::Args;
 use print::{Objects, Printed, Texts};
 
 use super::Global;
-use super::eval::listen;
 use super::exit::{Interrupted, Usage};
 use super::flags::TaskFolders;
+use super::interrupted::listen;
 use super::models;
 use super::supply::Supply;
 use crate::base::stop::Stop;

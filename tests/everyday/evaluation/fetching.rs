@@ -1,11 +1,11 @@
 //! From an empty cache to a table: what a run needs is said, checked and fetched by the run itself, data before weights.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 
 use crate::support::hub::{Answer, Files, Request, Server};
 use crate::support::interrupted::{signal, wait_until};
@@ -81,6 +81,38 @@ impl Cache {
         command.env_clear().env("ZOO_HOME", &home).env("HF_HOME", &home).env("HF_ENDPOINT", url);
         command.current_dir(self.folder.path());
         command
+    }
+
+    /// A hub that breaks off in the weights, and is silent at the next request for them until the sender is dropped.
+    fn stalling(&self) -> (Server, Sender<()>) {
+        let hub = self.hub();
+        let count = AtomicUsize::new(0);
+        let (silence, end_of_silence) = channel::<()>();
+        let end_of_silence = Mutex::new(end_of_silence);
+        let server = Server::start(move |request| {
+            let mut answer = hub(request);
+            if request.path.ends_with("model.safetensors") {
+                match count.fetch_add(1, Ordering::SeqCst) {
+                    0 => answer.cut = Some(1000),
+                    // Until the test lets go.
+                    1 => drop(end_of_silence.lock().unwrap().recv()),
+                    _ => {}
+                }
+            }
+            answer
+        });
+        (server, silence)
+    }
+
+    /// Bytes of the weights that are on the disk and not all of them.
+    fn weights_that_came(&self) -> Option<u64> {
+        let folder = self.path("home/models/hub/org/tiny/main");
+        let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let part = files.find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("model.safetensors.") && name.ends_with(".part") && !name.contains("etag")
+        });
+        Some(fs::metadata(part?).ok()?.len())
     }
 
     fn zoo(&self, url: &str, args: &[&str]) -> Output {
@@ -338,34 +370,11 @@ fn a_plan_says_what_it_cannot_know() {
 #[test]
 fn an_interrupted_fetch_says_what_is_kept_and_goes_on_there() {
     let place = Cache::new();
-    let hub = place.hub();
-    let count = AtomicUsize::new(0);
-    let (silence, end_of_silence) = channel::<()>();
-    let end_of_silence = Mutex::new(end_of_silence);
-    let server = Server::start(move |request| {
-        let mut answer = hub(request);
-        if request.path.ends_with("model.safetensors") {
-            match count.fetch_add(1, Ordering::SeqCst) {
-                0 => answer.cut = Some(1000),
-                // Until the test lets go.
-                1 => drop(end_of_silence.lock().unwrap().recv()),
-                _ => {}
-            }
-        }
-        answer
-    });
+    let (server, silence) = place.stalling();
     let args = ["eval", "small", "--suite", "animals", "--out", "run"];
     let mut command = place.command(&server.url, &args);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let part = |folder: &Path| {
-        let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.into_iter().find(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("model.safetensors.") && name.ends_with(".part") && !name.contains("etag")
-        })
-    };
-    let folder = place.path("home/models/hub/org/tiny/main");
-    let came = || part(&folder).and_then(|path| fs::metadata(path).ok()).map(|file| file.len());
+    let came = || place.weights_that_came();
     assert!(wait_until(&mut child, || came() == Some(1000)), "it never came to the weights");
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
@@ -410,4 +419,22 @@ fn a_plan_leaves_out_what_a_run_would() {
     let out = stdout(&output);
     assert!(out.contains("birds") && out.contains("tokens distinct"), "{out}");
     assert_says(&plan("ants", &skip), 1, &["the data of every task is missing"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_pull_says_what_is_kept_and_goes_on_there() {
+    let place = Cache::new();
+    let (server, silence) = place.stalling();
+    let mut command = place.command(&server.url, &["pull", "small"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(wait_until(&mut child, || place.weights_that_came() == Some(1000)), "it never came to the weights");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    let kept = format!("interrupted: what was fetched until now is kept in {}, ", place.path("home").display());
+    assert_says(&output, 130, &[&kept, "what broke off goes on where it was\ngo on with:\n", " pull small"]);
+    drop(silence);
+    let output = place.zoo(&server.url, &["pull", "small"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(server.seen("model.safetensors").last().unwrap().header("range"), Some("bytes=1000-"));
 }

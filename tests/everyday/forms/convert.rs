@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::support::interrupted::{signal, wait_until};
 use crate::support::killed::{ANY, content, kill_and_restart, write_wide_model};
+use crate::support::place::assert_says;
 use crate::support::tiny::{command, stderr, stdout, write_tiny_model, zoo};
 use zoo::store::{LOCK_FILE, Lock};
 use zoo::weights;
@@ -126,6 +128,33 @@ fn a_killed_call_and_its_restart_write_the_same_files() {
         convert.arg(&from).args(["--dtype", "bf16", "--shard-size", "100MB", "--out"]).arg(out);
         convert
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_call_says_what_is_kept_and_the_command_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = folder.path().join("model");
+    write_wide_model(&from, 24, 500, ANY);
+    let out = folder.path().join("bf16");
+    let place = folder.path().join(".bf16.zoo-partial");
+    let args = ["convert", from.to_str().unwrap(), "--dtype", "bf16", "--out", out.to_str().unwrap()];
+    let caught = (0..10).find_map(|_| {
+        let _ = fs::remove_dir_all(&out);
+        let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until(&mut child, || place.join("journal").exists());
+        signal(&child, "-INT");
+        let output = child.wait_with_output().unwrap();
+        (!output.status.success()).then_some(output)
+    });
+    let output = caught.expect("it was caught at work");
+    let kept = format!("interrupted: the tensors that were written until now are kept in {}\n", place.display());
+    assert_says(&output, 130, &[&kept, "go on with:\n"]);
+    let text = stderr(&output);
+    let again = text.lines().skip_while(|line| *line != "go on with:").nth(1).expect("a command").trim();
+    let output = std::process::Command::new("sh").arg("-c").arg(again).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(out.join(LOCK_FILE).exists() && !place.exists());
 }
 
 #[test]

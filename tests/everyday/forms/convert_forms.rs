@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::interrupted::wait_until;
+use crate::support::place::assert_says;
 use crate::support::tiny::{command, stderr, stdout, write_tiny_bloom, write_tiny_model, zoo};
 use zoo::base::progress::Silent;
 use zoo::store::Lock;
@@ -266,12 +267,18 @@ fn other_forms_are_complete_or_absent_after_a_signal() {
         let left = folder.path().join(format!(".{name}.zoo-partial"));
         for (number, signal) in (0..12).zip(["KILL", "INT"].into_iter().cycle()) {
             remove(&out);
-            let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child = command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             wait_until(&mut child, || left.exists() && bytes_below(&left) >= whole * number / 12);
             // The process may have ended by itself.
             let kill = format!("kill -s {signal} {}", child.id());
             assert!(Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().is_ok());
-            let finished = child.wait().unwrap().success();
+            let output = child.wait_with_output().unwrap();
+            let finished = output.status.success();
+            // Who can say something says what is kept: nothing of this form.
+            if signal == "INT" && !finished {
+                assert_says(&output, 130, &["interrupted: ", "go on with:\n"]);
+                assert!(!stderr(&output).contains("are kept in"), "{}", stderr(&output));
+            }
             // Between giving the name and cleaning up, a process leaves an empty place of work, and no more.
             if out.exists() {
                 assert_eq!(bytes_below(&left), 0, "{signal} {number}");
