@@ -45,6 +45,10 @@ pub fn name_of(path: &Path) -> String {
     {
         return name.to_owned();
     }
+    // In zoo's own after a revision.
+    if let Some(name) = hub::name_in_cache(&full) {
+        return name;
+    }
     let name = if full.is_dir() { full.file_name() } else { full.file_stem() };
     name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }

@@ -77,6 +77,30 @@ fn a_new_card_has_all_that_the_files_prove() {
 }
 
 #[test]
+fn what_the_cache_holds_has_the_name_of_its_repository() {
+    let home = tempfile::tempdir().unwrap();
+    for (revision, name, id) in [("main", "My-Model", "my-model"), ("v2", "My-Model@v2", "my-model-v2")] {
+        let folder = home.path().join("models/hub/org/My-Model").join(revision);
+        write_tiny_model(&folder);
+        let path = format!("models/hub/org/My-Model/{revision}");
+        // A folder that zoo has not filled is called as it is.
+        let output = zoo(home.path(), NOWHERE, &["card", "new", &path]);
+        assert!(stdout(&output).contains(&format!("name: \"{revision}\"\n")), "{}", stdout(&output));
+        fs::write(folder.join(".zoo.json"), "{}").unwrap();
+        let output = zoo(home.path(), NOWHERE, &["card", "new", &path]);
+        let card = stdout(&output);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for line in [format!("id: {id}\n"), format!("name: \"{name}\"\n")] {
+            assert!(card.contains(&line), "{line:?} is not in {card}");
+        }
+    }
+    let path = "models/hub/org/My-Model/main";
+    let args = ["eval", path, "--suite", "basics_yesno", "--limit", "1", "--format", "csv"];
+    let output = zoo(home.path(), NOWHERE, &args);
+    assert!(stdout(&output).contains("\nMy-Model,basics_yesno,"), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn a_repository_of_the_hub_is_shown_as_the_card_that_is_made_of_it() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("tiny");
