@@ -11,12 +11,12 @@ use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
 use crate::records;
-use crate::tasks::{Limit, PrepareOptions};
+use crate::tasks::{DEFAULT_FEWSHOT_SEED, Limit, PrepareOptions};
 
 /// Everything that a run is told. What is serialised stands in its description, and a run goes on only as what it was begun
 /// as: whatever changes the questions that a model is asked belongs there. The model, its numbers and the data are
 /// recorded by digest instead.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Suites, groups or single tasks.
@@ -63,6 +63,31 @@ pub struct Options {
     /// The run that this one repeats.
     #[serde(skip)]
     pub repeats: Option<Repeated>,
+}
+
+impl Default for Options {
+    /// Nothing is asked; what is left out of a command line is as it is there.
+    fn default() -> Self {
+        Self {
+            suite: Vec::new(),
+            num_fewshot: None,
+            limit: None,
+            protocol: Vec::new(),
+            metrics: Vec::new(),
+            apply_chat_template: Vec::new(),
+            fewshot_as_multiturn: None,
+            system_instruction: None,
+            fewshot_seed: DEFAULT_FEWSHOT_SEED,
+            overlong: Overlong::default(),
+            gen_kwargs: Map::new(),
+            predict_only: false,
+            models: Vec::new(),
+            places: Places::default(),
+            computing: Computing::default(),
+            flags: records::RecordedOptions::default(),
+            repeats: None,
+        }
+    }
 }
 
 /// A finished run that another one repeats.
@@ -153,6 +178,16 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_are_drawn_from_one_seed_where_nobody_says_one() {
+        let own = Options::default();
+        assert_eq!(own.fewshot_seed, PrepareOptions::default().fewshot_seed);
+        assert_eq!(own.prepare_options(), PrepareOptions::default());
+        // Descriptions of runs before that key were of the same seed.
+        let recorded = records::RecordedOptions::default();
+        assert_eq!(Options::from_record(&recorded).unwrap().fewshot_seed, DEFAULT_FEWSHOT_SEED);
+    }
 
     #[test]
     fn what_decides_the_questions_is_recorded_and_comes_back() {

@@ -28,6 +28,9 @@ use super::splits::{Pool, Splits, num_fewshot};
 use super::suite::Task;
 use crate::metrics::Gold;
 
+/// The seed of few-shot examples where nobody says one, that of the reference harness.
+pub const DEFAULT_FEWSHOT_SEED: u32 = 1234;
+
 /// How many documents of a task are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -45,7 +48,7 @@ pub struct PrepareOptions {
     pub num_fewshot: Option<usize>,
     /// Evaluate only the first documents.
     pub limit: Option<Limit>,
-    /// The seed of the examples; 1234 in the reference harness.
+    /// The seed of the examples.
     pub fewshot_seed: u32,
     /// A text that stands before everything else.
     pub system_instruction: Option<String>,
@@ -60,7 +63,7 @@ impl Default for PrepareOptions {
         Self {
             num_fewshot: None,
             limit: None,
-            fewshot_seed: 1234,
+            fewshot_seed: DEFAULT_FEWSHOT_SEED,
             system_instruction: None,
             chat: None,
             rules: Rules::default(),

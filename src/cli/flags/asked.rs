@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{Global, models};
 use crate::run::{Options, Places};
-use crate::tasks::Limit;
+use crate::tasks::{DEFAULT_FEWSHOT_SEED, Limit};
 
 /// Which questions there are.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,7 +22,7 @@ pub struct AskedFlags {
     #[arg(long, alias = "system_instruction", value_name = "TEXT")]
     pub system_instruction: Option<String>,
     /// Seed of the few-shot sampler
-    #[arg(long, alias = "fewshot_seed", default_value_t = 1234, value_name = "N")]
+    #[arg(long, alias = "fewshot_seed", default_value_t = DEFAULT_FEWSHOT_SEED, value_name = "N")]
     pub fewshot_seed: u32,
     #[command(flatten)]
     pub folders: Folders,
