@@ -216,8 +216,12 @@ impl Keys<'_> {
         if found.is_empty() || found.len() == projections.len() {
             return Ok(!found.is_empty());
         }
-        let supported = format!("biases on all of {} or on none; {ELSEWHERE}", projections.join(", "));
-        let found = format!("one with biases on {}", found.join(", "));
+        let supported = format!(
+            "biases on all of {} or on none, since the configuration of a LLaMA has one word for all of them (Qwen2's network has \
+             them on q, k and v alone, whatever a file calls it); {ELSEWHERE}, if that is a LLaMA",
+            projections.join(", ")
+        );
+        let found = format!("biases on {} alone", found.join(", "));
         Err(self.unsupported(module, found, &supported))
     }
 }
