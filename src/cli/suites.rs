@@ -168,6 +168,8 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
         let words = known.flat_map(|known| known.map_or_else(|| vec!["unknown".to_owned()], value));
         words.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
     };
+    let local = local(&tasks, data);
+    let bytes = download_bytes(&hub_data(tasks.iter().map(AsRef::as_ref)));
     ListedSuite {
         suite: suite.name().to_owned(),
         kind,
@@ -176,8 +178,9 @@ fn line(kind: &'static str, suite: &Suite, data: &DataStore) -> ListedSuite {
         num_fewshot: each(|task| vec![task.config.num_fewshot.unwrap_or(0).to_string()]),
         metrics: each(|task| task.config.metrics().into_iter().map(|metric| metric.name).collect()),
         dataset: each(|task| task.config.dataset_path.iter().cloned().collect()),
-        local: local(&tasks, data),
-        fetch_bytes: download_bytes(&hub_data(tasks.iter().map(AsRef::as_ref))),
+        // What is not here and not fetched either is brought by whoever wants it.
+        fetch_bytes: bytes.filter(|bytes| *bytes > 0 || local != "no"),
+        local,
         licenses: of_data(&|known| vec![known.license.replace(' ', "-")]),
         languages: of_data(&|known| known.languages.clone()),
         published: None,

@@ -3,6 +3,7 @@
 mod answers;
 mod changed;
 mod errors;
+mod extracted;
 mod fetching;
 mod harness_files;
 mod invariance;

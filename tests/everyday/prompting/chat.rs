@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use zoo::tasks::{DataStore, Index};
 use zoo::tokenizer::Tokenizer;
 
-fn fixtures() -> PathBuf {
+pub(super) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/chat")
 }
 
@@ -53,13 +53,14 @@ fn conversations_are_those_of_the_reference() {
 }
 
 /// Runs the small tasks on a chat model; gives the output and the columns of `results.csv`.
-fn eval(folder: &Path, extra: &[&str]) -> (std::process::Output, Vec<Vec<String>>) {
+pub(super) fn eval(folder: &Path, extra: &[&str]) -> (std::process::Output, Vec<Vec<String>>) {
     let model = folder.join("tiny");
     if !model.exists() {
         write_chat_model(&model, "turns");
     }
     let (run, data, tasks) = (folder.join("run"), fixtures().join("data"), fixtures().join("tasks"));
-    let mut args = vec!["eval", model.to_str().unwrap(), "--num-fewshot", "1"];
+    let shots: &[&str] = if extra.contains(&"--num-fewshot") { &[] } else { &["--num-fewshot", "1"] };
+    let mut args = [&["eval", model.to_str().unwrap()], shots].concat();
     args.extend(["--data-dir", data.to_str().unwrap(), "--include-path", tasks.to_str().unwrap()]);
     args.extend(["--out", run.to_str().unwrap()]);
     args.extend(extra);
