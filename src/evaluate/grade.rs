@@ -219,7 +219,8 @@ fn by_filter<'a>(answers: &'a Answers, filtered: &'a Filtered) -> Vec<(&'a str, 
     match answers {
         Answers::Scored(documents) => vec![(NO_FILTER, documents.iter().map(Seen::Choices).collect())],
         Answers::Written(_) => {
-            let seen = |values: &'a Vec<Outcome>| values.iter().map(|one| Seen::Answer(&one.answer)).collect();
+            let seen =
+                |values: &'a Vec<Outcome>| values.iter().map(|one| Seen::Answer(&one.answer)).collect();
             filtered.iter().map(|(filter, values)| (filter.as_str(), seen(values))).collect()
         }
     }
@@ -283,7 +284,10 @@ fn result(
             unconditional: unconditional.iter().map(|choice| choice_line(choice, None)).collect(),
             text: texts.first().cloned(),
             turns: texts.iter().skip(1).take(doc.later_turns().len()).cloned().collect(),
-            filtered: filtered.iter().map(|(name, values)| (name.clone(), values[at].answer.clone())).collect(),
+            filtered: filtered
+                .iter()
+                .map(|(name, values)| (name.clone(), values[at].answer.clone()))
+                .collect(),
             target: if whole {
                 doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect::<String>().into()
             } else {
@@ -304,7 +308,13 @@ fn extracted(filter: &str, values: &[Outcome]) -> Option<TaskMetric> {
     let documents = documents.filter(|documents| !documents.is_empty())?;
     let aggregation = Aggregation::Mean;
     let value = aggregation.of_documents(&documents).expect("numbers have a mean");
-    Some(TaskMetric { metric: EXTRACTED.to_owned(), filter: filter.to_owned(), aggregation, value, documents })
+    Some(TaskMetric {
+        metric: EXTRACTED.to_owned(),
+        filter: filter.to_owned(),
+        aggregation,
+        value,
+        documents,
+    })
 }
 
 /// A choice as a line of samples shows it; `context` is the digest of its own context, where contexts differ.

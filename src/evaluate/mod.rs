@@ -113,6 +113,10 @@ impl TaskResult {
 
     /// The value of a metric after a filter; [`EXTRACTED`] is one.
     pub fn metric(&self, name: &str, filter: &str) -> Option<Aggregate> {
-        self.metrics.iter().chain(&self.extracted).find(|m| m.metric == name && m.filter == filter).map(|m| m.value)
+        self.metrics
+            .iter()
+            .chain(&self.extracted)
+            .find(|m| m.metric == name && m.filter == filter)
+            .map(|m| m.value)
     }
 }

@@ -134,7 +134,8 @@ impl Drop for Scratch {
 /// What people call the repository in a folder of this cache: its name, with the revision unless that is `main`. `None` for
 /// other folders.
 pub fn name_in_cache(folder: &Path) -> Option<String> {
-    let is_ours = folder.join(LIST).is_file() && folder.ancestors().any(|above| above.ends_with("models/hub"));
+    let is_ours =
+        folder.join(LIST).is_file() && folder.ancestors().any(|above| above.ends_with("models/hub"));
     let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
     let (revision, name) = (name(folder)?, name(folder.parent()?)?);
     is_ours.then(|| if revision == "main" { name } else { format!("{name}@{revision}") })

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RunError;
-use super::judged;
 use super::folder::RUN_FILE;
+use super::judged;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;

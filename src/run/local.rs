@@ -328,7 +328,10 @@ impl Local<'_> {
             let turn = first.turn + 1;
             let questions = WrittenQuestions::new(subject.tokenizer()?, &asked, max_length, overlong);
             let questions = questions.during(|| {
-                format!("model {}: turn {turn} of conversations; the answers before it are kept", subject.name)
+                format!(
+                    "model {}: turn {turn} of conversations; the answers before it are kept",
+                    subject.name
+                )
             })?;
             let Counted { tasks, tokens, requests, .. } = self.write(questions, loaded)?;
             written.tokens = written.tokens.and(tokens);

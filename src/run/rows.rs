@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::digest::sha256;
-use crate::evaluate::{
-    EXTRACTED, TaskMetric, TaskResult, group_extracted, group_values, other_averages,
-};
+use crate::evaluate::{EXTRACTED, TaskMetric, TaskResult, group_extracted, group_values, other_averages};
 use crate::metrics::Aggregate;
 use crate::records::{MissingData, SuiteRecord};
 use crate::registry::Published;
@@ -162,13 +160,18 @@ impl Walk<'_> {
     }
 
     fn of_task(&self, name: &str) -> Option<Numbers> {
-        let TaskResult { asked, metrics, extracted, .. } = self.results.iter().find(|result| result.name() == name)?;
+        let TaskResult { asked, metrics, extracted, .. } =
+            self.results.iter().find(|result| result.name() == name)?;
         let value = |one: &TaskMetric| (one.metric.clone(), one.filter.clone(), Some(one.value));
         Some(Numbers {
             num_fewshot: Some(asked.num_fewshot),
             data_sha256: asked.data_sha256.clone(),
             // Beside scores: where nothing is graded there is no row for it either.
-            values: metrics.iter().chain(extracted.iter().filter(|_| !metrics.is_empty())).map(value).collect(),
+            values: metrics
+                .iter()
+                .chain(extracted.iter().filter(|_| !metrics.is_empty()))
+                .map(value)
+                .collect(),
         })
     }
 

@@ -169,7 +169,8 @@ impl Speaker<'_> {
             None => vec![None],
             Some(tokenizer) => {
                 let card = self.card.and_then(|card| card.prompt.as_deref());
-                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?.wanted(wanted, options)?
+                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?
+                    .wanted(wanted, options)?
             }
         };
         let suffix = |chat: Option<&Chat>| match wanted {

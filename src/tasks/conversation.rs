@@ -43,9 +43,7 @@ pub(super) fn conversation(
         return Ok((context, Conversation { opening: Vec::new(), later, temperature }));
     };
     let user = match parts.filter(|_| chat.takes_input()) {
-        Some((instruction, input)) => {
-            Message { input: Some(input.to_owned()), ..Message::user(instruction) }
-        }
+        Some((instruction, input)) => Message { input: Some(input.to_owned()), ..Message::user(instruction) },
         None => Message::user(question),
     };
     let messages = before.iter().map(|delimited| delimited.message.clone()).chain([user]).collect();

@@ -39,7 +39,9 @@ pub use data::{DataStore, DatasetRef, download_bytes};
 pub use error::TaskError;
 pub use index::Index;
 pub use known::{KnownDataset, known_dataset};
-pub use prepare::{DEFAULT_FEWSHOT_SEED, Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare};
+pub use prepare::{
+    DEFAULT_FEWSHOT_SEED, Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare,
+};
 pub use request::TextRequest;
 pub use schema::{AnswerForm, Generation, GroupMetric, Judged, MetricSpec, OutputType, TaskConfig};
 pub use suite::{Group, Suite, Task};

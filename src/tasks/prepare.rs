@@ -324,8 +324,7 @@ fn generation(task: &Task, chat: Option<&Chat>) -> Result<Option<Generation>, Ta
         return Ok(None);
     }
     Pipeline::of(task)?;
-    let mut generation =
-        Generation::of(&task.config).map_err(|(key, message)| task.wrong(key, message))?;
+    let mut generation = Generation::of(&task.config).map_err(|(key, message)| task.wrong(key, message))?;
     if let (Some(_), Some(chat)) = (&task.config.judged, chat) {
         generation.until.extend(chat.format.stops().strings);
     }

@@ -248,13 +248,23 @@ mod tests {
     #[test]
     fn added_tokens_of_normalised_text_are_found_after_the_others() {
         let texts = [
-            "<m></s>a", "a<m></s>a", "<m>a", "a <m>a", "</s><m>", "</s> <m> a", "a<m>", "<m><m></s>", "<m> </s>", "a <m>",
+            "<m></s>a",
+            "a<m></s>a",
+            "<m>a",
+            "a <m>a",
+            "</s><m>",
+            "</s> <m> a",
+            "a<m>",
+            "<m><m></s>",
+            "<m> </s>",
+            "a <m>",
             "  <m>a",
         ];
         let of = |normalized: bool, rules: TextRules| {
             let vocabulary = with_bytes(&[("▁", -5.0), ("a", -5.0), ("b", -5.0), ("▁a", -1.0), ("▁▁", -9.0)]);
             let token = AddedToken { normalized: Some(normalized), ..AddedToken::new("<m>", false) };
-            let tokens = [(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true)), (264, token)];
+            let tokens =
+                [(1, AddedToken::new("<s>", true)), (2, AddedToken::new("</s>", true)), (264, token)];
             let tokenizer = with_tokens(vocabulary, tokens.into(), rules);
             texts.map(|text| ids(&tokenizer, text))
         };

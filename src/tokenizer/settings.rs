@@ -397,7 +397,8 @@ mod tests {
         assert_eq!(files(""), (false, true));
         assert_eq!(files(r#", "pad_token": "<m>""#), (true, false));
         assert_eq!(files(r#", "additional_special_tokens": ["<m>"]"#), (true, false));
-        let stated = r#", "added_tokens_decoder": {"5": {"content": "<m>", "special": true, "normalized": true}}"#;
+        let stated =
+            r#", "added_tokens_decoder": {"5": {"content": "<m>", "special": true, "normalized": true}}"#;
         assert_eq!(files(stated), (true, true));
     }
 

@@ -157,8 +157,7 @@ mod tests {
     #[test]
     fn strips_white_space_and_keeps_whole_words() {
         let strip = AddedToken { lstrip: true, rstrip: true, ..AddedToken::new("<m>", true) };
-        let word =
-            AddedToken { single_word: true, normalized: Some(false), ..AddedToken::new("cat", false) };
+        let word = AddedToken { single_word: true, normalized: Some(false), ..AddedToken::new("cat", false) };
         let set = tokens(&[(7, strip), (8, word)]);
         assert_eq!(
             set.split("a \n<m>  <m> b"),

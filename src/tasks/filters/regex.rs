@@ -90,9 +90,7 @@ pub(super) fn regex(mut args: FilterArgs) -> Result<Filter, String> {
     let regex = pattern(&mut args)?;
     let select = Select::read(&mut args)?;
     args.done()?;
-    Ok(find_in_each(select.fallback(), move |_, answer| {
-        Ok(select.find(&regex, answer)?.map(Value::String))
-    }))
+    Ok(find_in_each(select.fallback(), move |_, answer| Ok(select.find(&regex, answer)?.map(Value::String))))
 }
 
 /// Where the texts of the choices stand in a document.

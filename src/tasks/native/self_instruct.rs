@@ -34,7 +34,8 @@ mod tests {
     #[test]
     fn an_instance_stands_beside_its_instruction() {
         let document = |instances: Value| {
-            let document = json!({"id": "user_oriented_task_0", "instruction": "Add.", "instances": instances});
+            let document =
+                json!({"id": "user_oriented_task_0", "instruction": "Add.", "instances": instances});
             process_docs(vec![document.as_object().cloned().unwrap()])
         };
         let found = document(json!([{"input": "1 2", "output": "3"}])).unwrap();

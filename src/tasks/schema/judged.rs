@@ -74,8 +74,7 @@ impl Judged {
             }
         }
         let missing = |name: &str| slot.error(format!("expected the keys form and folder, found no {name}"));
-        let (form, folder) =
-            (form.ok_or_else(|| missing("form"))?, folder.ok_or_else(|| missing("folder"))?);
+        let (form, folder) = (form.ok_or_else(|| missing("form"))?, folder.ok_or_else(|| missing("folder"))?);
         let is_plain = |part: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)

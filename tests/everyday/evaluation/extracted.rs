@@ -68,7 +68,10 @@ fn each_filter_has_its_own_rate_of_tasks_and_of_their_group() {
         own.next().unwrap_or_else(|| panic!("{name} is not in {found:?}"))
     };
     // What stands where nothing is found may be right; it is not found all the same.
-    assert_eq!((value("birds exact_match flexible"), value("birds extracted flexible")), ((0.75, 4), (0.5, 4)));
+    assert_eq!(
+        (value("birds exact_match flexible"), value("birds extracted flexible")),
+        ((0.75, 4), (0.5, 4))
+    );
     assert_eq!((value("birds exact_match strict"), value("birds extracted strict")), ((0.25, 4), (0.25, 4)));
     assert_eq!((value("fish extracted strict"), value("fish extracted flexible")), ((0.5, 2), (1.0, 2)));
     // By size: 2 of 6, and 4 of 6.

@@ -428,10 +428,14 @@ fn an_interrupted_pull_says_what_is_kept_and_goes_on_there() {
     let (server, silence) = place.stalling();
     let mut command = place.command(&server.url, &["pull", "small"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    assert!(wait_until(&mut child, || place.weights_that_came() == Some(1000)), "it never came to the weights");
+    assert!(
+        wait_until(&mut child, || place.weights_that_came() == Some(1000)),
+        "it never came to the weights"
+    );
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
-    let kept = format!("interrupted: what was fetched until now is kept in {}, ", place.path("home").display());
+    let kept =
+        format!("interrupted: what was fetched until now is kept in {}, ", place.path("home").display());
     assert_says(&output, 130, &[&kept, "what broke off goes on where it was\ngo on with:\n", " pull small"]);
     drop(silence);
     let output = place.zoo(&server.url, &["pull", "small"]);

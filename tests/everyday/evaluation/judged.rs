@@ -95,7 +95,11 @@ fn the_second_turn_holds_the_first_answer_and_the_file_is_fastchats() {
     let file = place.path("run/judged/mt_bench/model_answer/tiny.jsonl");
     let said = format!("{QUESTIONS} answers and no score; written for judges: {}", file.display());
     assert!(stderr(&output).contains(&said), "{}", stderr(&output));
-    assert!(place.read("run/comparison.md").contains("written for judges: judged/mt_bench/model_answer/tiny.jsonl"));
+    assert!(
+        place
+            .read("run/comparison.md")
+            .contains("written for judges: judged/mt_bench/model_answer/tiny.jsonl")
+    );
     assert_eq!(place.read("run/results.csv").lines().count(), 1, "a head alone");
 
     let (answers, samples) = (lines(&file), samples(&place, "run", "mt-bench"));
@@ -104,7 +108,9 @@ fn the_second_turn_holds_the_first_answer_and_the_file_is_fastchats() {
         let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["question_id", "answer_id", "model_id", "choices", "tstamp"]);
         assert_eq!((&answer["question_id"], &answer["model_id"]), (&json!(81 + number), &json!("tiny")));
-        assert!(answer["tstamp"].as_f64().unwrap() > 1.6e9 && answer["answer_id"].as_str().unwrap().len() == 22);
+        assert!(
+            answer["tstamp"].as_f64().unwrap() > 1.6e9 && answer["answer_id"].as_str().unwrap().len() == 22
+        );
         let spoken: Vec<String> = texts(sample).iter().map(|text| text.trim().to_owned()).collect();
         assert_eq!(answer["choices"], json!([{"index": 0, "turns": spoken}]));
         assert_eq!(spoken.len(), 2);
@@ -118,7 +124,10 @@ fn the_second_turn_holds_the_first_answer_and_the_file_is_fastchats() {
     );
     let prompts = samples.iter().enumerate().map(|(n, sample)| {
         let first = texts(sample)[0].trim().to_owned();
-        format!("{}\n", json!({"q": format!("<user>Say {n}.\n<assistant>{first}\n<user>Again {n}.\n<assistant>")}))
+        format!(
+            "{}\n",
+            json!({"q": format!("<user>Say {n}.\n<assistant>{first}\n<user>Again {n}.\n<assistant>")})
+        )
     });
     fs::write(place.path("tasks/rows.jsonl"), prompts.collect::<String>()).unwrap();
     let tasks = place.text("tasks");
@@ -137,9 +146,8 @@ fn answers_are_drawn_as_warm_as_their_kind_unless_one_asks_otherwise() {
     }
     let [warm, again, greedy] = ["warm", "again", "greedy"].map(|out| samples(&place, out, "mt-bench"));
     assert_eq!(warm, again);
-    let differ = |kind: usize| {
-        (kind..QUESTIONS).step_by(3).filter(|&n| texts(&warm[n]) != texts(&greedy[n])).count()
-    };
+    let differ =
+        |kind: usize| (kind..QUESTIONS).step_by(3).filter(|&n| texts(&warm[n]) != texts(&greedy[n])).count();
     // Mathematics at 0; writing, and what the table does not know, at 0.7.
     assert!(differ(0) > 0 && differ(2) > 0, "{} {}", differ(0), differ(2));
     assert_eq!(differ(1), 0);
@@ -154,10 +162,16 @@ fn an_interrupted_conversation_goes_on_and_is_taken_over_and_graded_again() {
     let without_times = |out: &str| {
         let mut files = files(&place.path(out));
         files.retain(|name, _| !name.starts_with("judged/"));
-        (files, lines(&place.path(out).join("judged/mt_bench/model_answer/tiny.jsonl")).into_iter().map(|mut line| {
-            line["tstamp"] = Value::Null;
-            line
-        }).collect::<Vec<_>>())
+        (
+            files,
+            lines(&place.path(out).join("judged/mt_bench/model_answer/tiny.jsonl"))
+                .into_iter()
+                .map(|mut line| {
+                    line["tstamp"] = Value::Null;
+                    line
+                })
+                .collect::<Vec<_>>(),
+        )
     };
     let (expected, size) = (without_times("whole"), ledger_bytes(&place.path("whole")));
     let mut kills = 0;
@@ -201,10 +215,7 @@ fn other_sets_are_lines_with_the_instruction_beside_the_answer() {
         lines(&place.path("run/judged").join(name)).into_iter().map(show).collect()
     };
     assert_eq!(shown("belle_eval/tiny.jsonl"), [json!([0, "你好吗？", ""]), json!([1, "一加一？", ""])]);
-    let own = [
-        json!(["user_oriented_task_0", "Add.", "1 2"]),
-        json!(["user_oriented_task_1", "Sing.", ""]),
-    ];
+    let own = [json!(["user_oriented_task_0", "Add.", "1 2"]), json!(["user_oriented_task_1", "Sing.", ""])];
     assert_eq!(shown("self_instruct/tiny.jsonl"), own);
     // A template with a place for the input puts it there; others have it below the instruction.
     let digest = |text: &str| zoo::base::digest::sha256(text);
@@ -238,7 +249,9 @@ fn what_cannot_be_asked_is_refused_before_anything_is_written() {
         assert!(!place.path(folder).exists(), "{folder}");
     }
     // Questions that share a name, and turns that are no texts.
-    let question = |id: u64, turns: Value| format!("{}\n", json!({"question_id": id, "category": "math", "turns": turns}));
+    let question = |id: u64, turns: Value| {
+        format!("{}\n", json!({"question_id": id, "category": "math", "turns": turns}))
+    };
     for (text, words) in [
         (question(5, json!(["a"])) + &question(5, json!(["b"])), &["document 1", "a second 5"][..]),
         (question(5, json!(["a", 7])), &["document 0", "metadata.judged", "turns"]),

@@ -148,7 +148,8 @@ fn an_interrupted_call_says_what_is_kept_and_the_command_that_goes_on() {
         (!output.status.success()).then_some(output)
     });
     let output = caught.expect("it was caught at work");
-    let kept = format!("interrupted: the tensors that were written until now are kept in {}\n", place.display());
+    let kept =
+        format!("interrupted: the tensors that were written until now are kept in {}\n", place.display());
     assert_says(&output, 130, &[&kept, "go on with:\n"]);
     let text = stderr(&output);
     let again = text.lines().skip_while(|line| *line != "go on with:").nth(1).expect("a command").trim();

@@ -62,12 +62,14 @@ fn a_checkpoint_s_template_asks_what_the_reference_asks_and_the_model_goes_on_fr
     let reference = fs::read_to_string(fixtures().join("requests.jsonl")).unwrap();
     let reference: Vec<Value> = reference.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut seen = Vec::new();
-    for (multiturn, flag) in [(true, "--fewshot-as-multiturn=true"), (false, "--fewshot-as-multiturn=false")] {
+    for (multiturn, flag) in [(true, "--fewshot-as-multiturn=true"), (false, "--fewshot-as-multiturn=false")]
+    {
         let found = written(folder.path(), &["--apply-chat-template", flag]);
         let is_same = |row: &&Value| {
             let text = |key: &str| row[key].as_str().unwrap_or_default();
             (text("task"), text("template"), text("system")) == ("chat_written", "turns", "")
-                && (row["chat"] == true, row["multiturn"] == multiturn, row["shots"] == 2) == (true, true, true)
+                && (row["chat"] == true, row["multiturn"] == multiturn, row["shots"] == 2)
+                    == (true, true, true)
         };
         let expected: Vec<&Value> = reference.iter().filter(is_same).collect();
         assert_eq!((found.len(), expected.len()), (DOCUMENTS, DOCUMENTS));
