@@ -122,8 +122,8 @@ fn judged(
     let Some(metric) = runs_programs(&task.task)? else { return Ok(Vec::new()) };
     let of_doc = |(at, doc): (usize, &PreparedDoc)| {
         let of_filter = |(filter, values): &(String, Vec<Outcome>)| {
-            let programs =
-                programs_of(doc, &values[at].answer).map_err(|reason| EvaluateError::of(task, doc, reason))?;
+            let programs = programs_of(doc, &values[at].answer)
+                .map_err(|reason| EvaluateError::of(task, doc, reason))?;
             let verdict = |program: &String| verdicts.of(program).cloned();
             let own: Option<Vec<Verdict>> = programs.iter().map(verdict).collect();
             let (task, metric) = (task.task.name.clone(), metric.clone());

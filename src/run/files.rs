@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::RunError;
 use super::folder::RUN_FILE;
-use super::judged;
+use super::instructions;
 use super::outcome::Outcome;
 use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
@@ -52,7 +52,7 @@ fn list(lines: &[String]) -> String {
 /// What is to be known of the documents, to be unfolded where it is long; what is missing from the table stands before it.
 fn folded_notes(models: &[Outcome]) -> String {
     let left_out: Vec<String> =
-        judged::notes(models).into_iter().chain(models.iter().flat_map(Outcome::left_out)).collect();
+        instructions::notes(models).into_iter().chain(models.iter().flat_map(Outcome::left_out)).collect();
     let notes: Vec<String> = models.iter().flat_map(Outcome::notes).collect();
     let (left_out, listed) = (list(&left_out), list(&notes));
     if notes.len() <= FEW_NOTES {

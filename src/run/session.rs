@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rows::{ModelIdentity, suite_rows};
 use super::variants::Variant;
-use super::{Options, RunError, files, harness, judged, submission};
+use super::{Options, RunError, files, harness, instructions, submission};
 use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
             let table = compared_table(&self.compared).csv();
             write_atomically(&folder.join("precision.csv"), table.as_bytes())?;
         }
-        let lines = submission::write(folder, models)? + &judged::write(folder, models, record)?;
+        let lines = submission::write(folder, models)? + &instructions::write(folder, models, record)?;
         harness::write(folder, suites, models, record, *started, self.options)?;
         files::write(folder, &self.rows, models, record)?;
         Ok(lines)
