@@ -86,6 +86,7 @@ impl Default for Options {
             computing: Computing::default(),
             flags: records::RecordedOptions::default(),
             repeats: None,
+            code: Code::default(),
         }
     }
 }
