@@ -26,9 +26,13 @@ pub struct Args {
     pub models: Vec<String>,
     #[command(flatten)]
     pub answering: AnsweringFlags,
-    /// Tokens of an answer, at most [default: as many as the model has positions]
+    /// Tokens of an answer, at most [default: what generation_config.json says, else as many as the model has positions]
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     pub max_tokens: Option<usize>,
+    /// Leave out what a checkpoint's own generation_config.json says: do_sample, temperature, top_k, top_p, min_p,
+    /// repetition_penalty, max_new_tokens
+    #[arg(long)]
+    pub ignore_generation_config: bool,
     /// Say after each answer how many tokens it took, and how fast they came
     #[arg(long)]
     pub speed: bool,
@@ -52,7 +56,8 @@ impl Args {
             wording: self.answering.wording(),
             system: self.answering.system.clone(),
             max_tokens: self.max_tokens,
-            sampling: self.answering.drawing.sampling()?,
+            drawing: self.answering.drawing.drawing()?,
+            hears_checkpoint: !self.ignore_generation_config,
             stops: self.answering.stop.clone(),
             computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },
             own_cards: models::own_folder(global),

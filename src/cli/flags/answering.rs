@@ -1,6 +1,6 @@
 //! How a model is asked for an answer, and how it writes it.
 
-use super::Drawing;
+use super::DrawingFlags;
 use crate::run::Wording;
 
 /// How a model is asked for an answer, and how it writes it.
@@ -17,7 +17,7 @@ pub struct AnsweringFlags {
     #[arg(long, value_name = "TEXT", value_parser = some_text)]
     pub stop: Vec<String>,
     #[command(flatten)]
-    pub drawing: Drawing,
+    pub drawing: DrawingFlags,
 }
 
 impl AnsweringFlags {

@@ -14,7 +14,7 @@ pub use answering::AnsweringFlags;
 pub use asked::{AskedFlags, Folders, TaskFolders};
 pub use code::CodeFlags;
 pub use computing::{ComputingFlags, Threads, at_least_one, precisions};
-pub use drawing::Drawing;
+pub use drawing::DrawingFlags;
 pub use models::{ModelFlags, ModelSources};
 pub use variants::VariantFlags;
 pub use writing::WritingFlags;

@@ -40,9 +40,13 @@ pub struct Args {
     pub raw: bool,
     #[command(flatten)]
     pub answering: AnsweringFlags,
-    /// Tokens of an answer, at most
-    #[arg(short = 'n', long, default_value_t = 256, value_name = "N", value_parser = at_least_one)]
-    pub max_tokens: usize,
+    /// Tokens of an answer, at most [default: 256]
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
+    pub max_tokens: Option<usize>,
+    /// Follow the checkpoint's own generation_config.json where flags say nothing: do_sample, temperature, top_k, top_p, min_p,
+    /// repetition_penalty, max_new_tokens
+    #[arg(long)]
+    pub generation_config: bool,
     /// What stdout gets
     #[arg(long, default_value = "text", value_name = "FORM", value_parser = formats([
         (Format::Text, "The answers"),
@@ -81,7 +85,8 @@ impl Args {
             wording: if self.raw { Wording::Raw } else { self.answering.wording() },
             system: self.answering.system.clone(),
             max_tokens: self.max_tokens,
-            sampling: self.answering.drawing.sampling()?,
+            drawing: self.answering.drawing.drawing()?,
+            hears_checkpoint: self.generation_config,
             stops: self.answering.stop.clone(),
             logprobs: self.logprobs,
             computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },

@@ -58,7 +58,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         ),
     );
     if is_stopped {
-        bail!(Interrupted(format!("{complete} of {asked} answers are complete")));
+        let kept = match &args.out {
+            Some(file) => format!(", and kept in {} with what was begun", file.display()),
+            None => String::new(),
+        };
+        bail!(Interrupted(format!("{complete} of {asked} answers are complete{kept}")));
     }
     Ok(())
 }

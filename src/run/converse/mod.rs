@@ -12,9 +12,8 @@ pub use turn::{Hearer, Turn};
 use super::generate::Wording;
 use super::needs::Needs;
 use super::subject::budget;
-use super::{Computing, Options, Places, RunError, World};
+use super::{Computing, Drawing, Options, Places, RunError, World};
 use crate::base::stop::Stop;
-use crate::engine::Sampling;
 use partner::Partner;
 
 /// With whom to speak, and how.
@@ -28,8 +27,10 @@ pub struct ChatOptions {
     pub system: Option<String>,
     /// Tokens of an answer, at most; `None` for as many as the model has positions.
     pub max_tokens: Option<usize>,
-    /// How tokens are drawn; `None` for the most probable ones.
-    pub sampling: Option<Sampling>,
+    /// How tokens are drawn.
+    pub drawing: Drawing,
+    /// Whether a checkpoint's own `generation_config.json` has a word where these say nothing.
+    pub hears_checkpoint: bool,
     /// Texts that end an answer, beside those of the template.
     pub stops: Vec<String>,
     /// How numbers are computed.

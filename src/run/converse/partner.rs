@@ -10,6 +10,7 @@ use crate::base::stop::Stop;
 use crate::engine::{EngineError, GenerateRequest, KeptSequence, Limits, LocalModel, Sampling, check_room};
 use crate::model::BLOCK;
 use crate::prompts::{ChatFormat, End, Message, StopRules};
+use crate::run::drawing::{Settled, settle};
 use crate::run::generate::asked::{Asked, AskedPrompt, format, no_system, stops};
 use crate::run::generate::scribe::Scribe;
 use crate::run::subject::Subject;
@@ -59,6 +60,8 @@ impl Partner {
         let blocks = subject.cache_blocks();
         // The kept turn and the next one may have little in common.
         let positions = subject.limits.max_length.min(blocks / 2 * BLOCK);
+        let said = (&options.drawing, options.max_tokens);
+        let Settled { sampling, max_tokens } = settle(&subject, said, options.hears_checkpoint, world.say)?;
         let stops = stops(format.as_ref(), &options.stops);
         let ends = subject.tokenizer()?.ends().into();
         let network = subject.network(own.computing.precision, world.progress, world.stop)?;
@@ -71,8 +74,8 @@ impl Partner {
             format,
             stops,
             ends,
-            sampling: options.sampling,
-            max_tokens: options.max_tokens,
+            sampling,
+            max_tokens,
             positions,
             blocks,
             kept,

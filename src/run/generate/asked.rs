@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{GenerateOptions, Wording};
-use crate::engine::GenerateRequest;
+use crate::engine::{GenerateRequest, Sampling};
 use crate::prompts::{ChatFormat, End, Message, StopRules};
 use crate::run::chat::Templates;
 use crate::run::error::During;
@@ -85,13 +85,14 @@ impl Asked {
         Ok(Self { prompts, stops, ends: tokenizer.ends().into() })
     }
 
-    /// What the engine is asked, for a model with `max_length` positions: an answer ends where they do.
+    /// What the engine is asked, for a model with `max_length` positions: an answer ends where they do. Tokens are drawn like this,
+    /// and at most so many.
     ///
     /// # Errors
     /// Prompts without tokens, and those that leave no place for an answer.
     pub fn requests(
         &self,
-        options: &GenerateOptions,
+        (sampling, most): (Option<Sampling>, usize),
         max_length: usize,
     ) -> Result<Vec<GenerateRequest>, RunError> {
         let request = |(index, prompt): (usize, &AskedPrompt)| {
@@ -109,9 +110,9 @@ impl Asked {
             })?;
             Ok(GenerateRequest {
                 prompt: Arc::clone(ids),
-                most: options.max_tokens.min(left),
+                most: most.min(left),
                 stop: Arc::clone(&self.ends),
-                sampling: options.sampling,
+                sampling,
                 stream: index as u64,
             })
         };

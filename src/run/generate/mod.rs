@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 pub use answer::{Answer, Audience, Ending};
 pub use prompts::read_prompts;
 
+use super::drawing::{Settled, settle};
+use super::needs::Needs;
 use super::subject::Subject;
-use super::{Computing, Options, Places, RunError, World};
+use super::{Computing, Drawing, Options, Places, RunError, World};
 use crate::base::progress::{Progress, Silent};
-use crate::engine::{EngineError, LocalModel, Sampling, check_room};
+use crate::engine::{EngineError, LocalModel, check_room};
 use asked::Asked;
 use scribe::Scribe;
 
@@ -33,10 +35,12 @@ pub struct GenerateOptions {
     pub wording: Wording,
     /// The system message.
     pub system: Option<String>,
-    /// Tokens of an answer, at most.
-    pub max_tokens: usize,
-    /// How tokens are drawn; `None` for the most probable ones.
-    pub sampling: Option<Sampling>,
+    /// Tokens of an answer, at most; `None` for [`MAX_TOKENS`].
+    pub max_tokens: Option<usize>,
+    /// How tokens are drawn.
+    pub drawing: Drawing,
+    /// Whether the checkpoint's own `generation_config.json` has a word where these say nothing.
+    pub hears_checkpoint: bool,
     /// Texts that end an answer, beside those of the template.
     pub stops: Vec<String>,
     /// Whether answers say the log-probability of each token.
@@ -46,6 +50,9 @@ pub struct GenerateOptions {
     /// The user's own model cards and prompt templates.
     pub own_cards: Option<PathBuf>,
 }
+
+/// Tokens of an answer where nobody says how many it may have.
+pub const MAX_TOKENS: usize = 256;
 
 /// How prompts are put to a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +93,17 @@ pub fn generate(
 ) -> Result<Generated, RunError> {
     let own_cards = options.own_cards.clone();
     let places = Places { own_cards, ..Places::default() };
-    let own = Options { computing: options.computing.clone(), places, ..Options::default() };
+    let (models, computing) = (vec![options.model.clone()], options.computing.clone());
+    let own = Options { models, computing, places, ..Options::default() };
+    // What is not here is said, and how to get it.
+    Needs::find(&[], &own, world)?.meet(&own, world)?;
     let subject = Subject::open((world.find)(&options.model)?, &own)?;
     subject.explain();
     let asked = Asked::new(&subject, options, &own)?;
-    let requests = asked.requests(options, subject.limits.max_length)?;
+    let said = (&options.drawing, options.max_tokens);
+    let Settled { sampling, max_tokens } = settle(&subject, said, options.hears_checkpoint, world.say)?;
+    let most = max_tokens.unwrap_or(MAX_TOKENS);
+    let requests = asked.requests((sampling, most), subject.limits.max_length)?;
     let blocks = subject.cache_blocks();
     // Before the weights are read.
     check_room(&requests, subject.limits, blocks).map_err(refused)?;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::interrupted::{signal, wait_until};
 use crate::support::tiny::{command, stderr, stdout, write_tiny_model, zoo};
 
 /// A folder with the tiny model, whose every byte is a token.
@@ -240,12 +241,12 @@ fn wrong_usage_is_said() {
     }
 }
 
-/// More than a moment's work: 600 answers of up to 1500 tokens.
-fn long_work(place: &Place, more: &[&str]) -> Command {
+/// More than a moment's work: 600 answers of up to so many tokens.
+fn long_work(place: &Place, tokens: &str, more: &[&str]) -> Command {
     let prompts = (0..600).map(|i| format!("Question {i}\n")).collect::<String>();
     let prompts = place.write("many.txt", &prompts);
     let model = place.path("tiny");
-    let args = ["generate", model.to_str().unwrap(), "--threads", "1", "--prompts", &prompts, "-n", "1500"];
+    let args = ["generate", model.to_str().unwrap(), "--threads", "1", "--prompts", &prompts, "-n", tokens];
     let mut command = command(&[&args[..], more].concat());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -255,7 +256,7 @@ fn long_work(place: &Place, more: &[&str]) -> Command {
 #[test]
 fn an_interruption_ends_with_what_was_written() {
     let place = Place::new();
-    let mut child = long_work(&place, &[]).spawn().unwrap();
+    let mut child = long_work(&place, "1500", &[]).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut begun = [0; 40];
     out.read_exact(&mut begun).unwrap();
@@ -270,10 +271,79 @@ fn an_interruption_ends_with_what_was_written() {
     assert!(begun.starts_with(b"[1/600] Question 0\n") && rest.ends_with(b"\n"));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interruption_keeps_what_was_finished_in_a_file() {
+    let place = Place::new();
+    let out = place.path("answers.jsonl");
+    // Answers of 100 tokens: some are complete while others have not begun.
+    let mut child = long_work(&place, "100", &["--layers", "disk", "--out", out.to_str().unwrap()]).spawn().unwrap();
+    let begun = place.path(&format!(".answers.jsonl.{}.tmp", child.id()));
+    let lines = || std::fs::read(&begun).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+    assert!(wait_until(&mut child, || lines() > 0), "it was done too soon");
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    let answers = parsed(&std::fs::read_to_string(&out).unwrap());
+    let complete = answers.iter().filter(|answer| answer["end"] != "interrupted").count();
+    let words = format!("interrupted: {complete} of 600 answers are complete, and kept in {}", out.display());
+    assert!(error.contains(&words), "{error}");
+    assert!((1..600).contains(&answers.len()), "{} answers", answers.len());
+    assert_eq!(std::fs::read_dir(place.0.path()).unwrap().count(), 3, "model, prompts, answers");
+}
+
+#[test]
+fn what_is_not_here_is_listed_with_the_command_that_fetches_it() {
+    for verb in ["generate", "chat"] {
+        let prompt = if verb == "generate" { vec!["Hi"] } else { vec!["vicuna-7b-v1.5"] };
+        let output = zoo(&[&[verb, "smollm2-135m"][..], &prompt].concat());
+        let error = stderr(&output);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""), "{error}");
+        let others = if verb == "chat" { " vicuna-7b-v1.5" } else { "" };
+        let command = format!("with a network, this fetches all of it: zoo pull smollm2-135m{others}\n");
+        assert!(error.contains("not on this machine, and --offline"), "{error}");
+        assert!(error.contains(&command) && error.contains("Apache-2.0"), "{error}");
+    }
+}
+
+#[test]
+fn a_checkpoint_s_own_rules_are_followed_where_that_is_wanted_and_flags_win() {
+    let place = Place::new();
+    let rules = json!({"do_sample": true, "temperature": 1.5, "top_k": 0, "max_new_tokens": 12, "eos_token_id": 257, "num_beams": 3});
+    place.write("tiny/generation_config.json", &rules.to_string());
+    let tokens = |more: &[&str]| place.object(&[&["Hi"], more].concat())["tokens"].clone();
+    let greedy = tokens(&["-n", "12"]);
+    assert_eq!(tokens(&["-n", "12", "--temperature", "0", "--generation-config"]), greedy);
+    let drawn = tokens(&["-n", "12", "--temperature", "1.5", "--seed", "3"]);
+    assert_eq!(tokens(&["--generation-config", "--seed", "3"]), drawn);
+    assert_ne!(drawn, greedy);
+    let model = place.path("tiny");
+    let said = |verb: &str, more: &[&str]| {
+        let args = [&[verb, model.to_str().unwrap(), "--threads", "1"], more].concat();
+        let output = command(&args).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let line = "tiny: as its generation_config.json says, temperature 1.5, max-tokens 12; flags win over it\n";
+    let heard = said("generate", &["Hi", "--generation-config"]);
+    assert!(heard.contains(line) && heard.contains("generation_config.json: num_beams is not followed here"), "{heard}");
+    assert!(!said("generate", &["Hi"]).contains("generation_config.json"));
+    // A conversation follows it unless that is not wanted.
+    assert!(said("chat", &[]).contains(line));
+    assert!(said("chat", &["-n", "3"]).contains("tiny: as its generation_config.json says, temperature 1.5; flags"));
+    assert!(!said("chat", &["--ignore-generation-config"]).contains("generation_config.json"));
+    place.write("tiny/generation_config.json", r#"{"do_sample": true, "top_p": 7}"#);
+    let output = command(&["chat", model.to_str().unwrap()]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "generation_config.json: top_p: expected a number above 0 and at most 1, found 7";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
 #[test]
 fn a_reader_who_leaves_is_no_error() {
     let place = Place::new();
-    let mut child = long_work(&place, &["--format", "text"]).spawn().unwrap();
+    let mut child = long_work(&place, "1500", &["--format", "text"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let output = child.wait_with_output().unwrap();
