@@ -109,7 +109,9 @@ pub(super) fn settle(
         tracing::warn!("{}: {} is not followed here", file.display(), own.others.join(", "));
     }
     let sampling = drawing.over(&own).map_err(|SamplingError { rule, expected, found }| {
-        RunError::room(Refusal::of_field(&file.display().to_string(), rule, expected, found.to_string()).to_string())
+        RunError::room(
+            Refusal::of_field(&file.display().to_string(), rule, expected, found.to_string()).to_string(),
+        )
     })?;
     let taken = own.taken(drawing, sampling.as_ref(), max_tokens);
     if !taken.is_empty() {
@@ -267,11 +269,19 @@ mod tests {
         );
         let drawn = none.over(&full).unwrap().unwrap();
         // The 50 most probable tokens are what transformers takes where nothing is said.
-        let expected =
-            Sampling { temperature: 0.6, top_k: 50, top_p: 0.9, repetition_penalty: 1.1, ..Sampling::default() };
+        let expected = Sampling {
+            temperature: 0.6,
+            top_k: 50,
+            top_p: 0.9,
+            repetition_penalty: 1.1,
+            ..Sampling::default()
+        };
         assert_eq!((drawn, full.max_tokens, full.others.len()), (expected, Some(70), 0));
         let taken = full.taken(&none, Some(&drawn), None);
-        assert_eq!(taken, ["temperature 0.6", "top-k 50", "top-p 0.9", "repetition-penalty 1.1", "max-tokens 70"]);
+        assert_eq!(
+            taken,
+            ["temperature 0.6", "top-k 50", "top-p 0.9", "repetition-penalty 1.1", "max-tokens 70"]
+        );
 
         let flags = Drawing { temperature: Some(1.5), top_k: Some(0), seed: 4, ..none };
         let drawn = flags.over(&full).unwrap().unwrap();
@@ -296,13 +306,18 @@ mod tests {
 
     #[test]
     fn what_is_not_followed_is_named_and_what_cannot_be_is_refused() {
-        let others = own(r#"{"num_beams": 4, "typical_p": 1.0, "bad_words_ids": [], "suppress_tokens": [3], "min_length": 0}"#);
+        let others = own(
+            r#"{"num_beams": 4, "typical_p": 1.0, "bad_words_ids": [], "suppress_tokens": [3], "min_length": 0}"#,
+        );
         assert_eq!(others.others, ["num_beams", "suppress_tokens"]);
         for (json, words) in [
             ("[]", "g.json: the file: expected an object of JSON"),
             (r#"{"do_sample": 1}"#, "g.json: do_sample: expected true or false, found 1"),
             (r#"{"do_sample": true, "top_p": "x"}"#, "g.json: top_p: expected a number, found \"x\""),
-            (r#"{"do_sample": true, "top_k": -1}"#, "g.json: top_k: expected a whole number from 0, found -1"),
+            (
+                r#"{"do_sample": true, "top_k": -1}"#,
+                "g.json: top_k: expected a whole number from 0, found -1",
+            ),
             (r#"{"max_new_tokens": 0}"#, "g.json: max_new_tokens: expected a whole number from 1"),
         ] {
             let error = Recommended::of("g.json", json.as_bytes()).unwrap_err().to_string();

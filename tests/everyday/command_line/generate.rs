@@ -277,7 +277,8 @@ fn an_interruption_keeps_what_was_finished_in_a_file() {
     let place = Place::new();
     let out = place.path("answers.jsonl");
     // Answers of 100 tokens: some are complete while others have not begun.
-    let mut child = long_work(&place, "100", &["--layers", "disk", "--out", out.to_str().unwrap()]).spawn().unwrap();
+    let mut child =
+        long_work(&place, "100", &["--layers", "disk", "--out", out.to_str().unwrap()]).spawn().unwrap();
     let begun = place.path(&format!(".answers.jsonl.{}.tmp", child.id()));
     let lines = || std::fs::read(&begun).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
     assert!(wait_until(&mut child, || lines() > 0), "it was done too soon");
@@ -325,13 +326,20 @@ fn a_checkpoint_s_own_rules_are_followed_where_that_is_wanted_and_flags_win() {
         assert!(output.status.success(), "{}", stderr(&output));
         stderr(&output)
     };
-    let line = "tiny: as its generation_config.json says, temperature 1.5, max-tokens 12; flags win over it\n";
+    let line =
+        "tiny: as its generation_config.json says, temperature 1.5, max-tokens 12; flags win over it\n";
     let heard = said("generate", &["Hi", "--generation-config"]);
-    assert!(heard.contains(line) && heard.contains("generation_config.json: num_beams is not followed here"), "{heard}");
+    assert!(
+        heard.contains(line) && heard.contains("generation_config.json: num_beams is not followed here"),
+        "{heard}"
+    );
     assert!(!said("generate", &["Hi"]).contains("generation_config.json"));
     // A conversation follows it unless that is not wanted.
     assert!(said("chat", &[]).contains(line));
-    assert!(said("chat", &["-n", "3"]).contains("tiny: as its generation_config.json says, temperature 1.5; flags"));
+    assert!(
+        said("chat", &["-n", "3"])
+            .contains("tiny: as its generation_config.json says, temperature 1.5; flags")
+    );
     assert!(!said("chat", &["--ignore-generation-config"]).contains("generation_config.json"));
     place.write("tiny/generation_config.json", r#"{"do_sample": true, "top_p": 7}"#);
     let output = command(&["chat", model.to_str().unwrap()]).stdin(Stdio::null()).output().unwrap();
