@@ -6,7 +6,7 @@ use super::supply::Supply;
 use super::{Global, forecast};
 use crate::base::stop::Stop;
 use crate::report::Format;
-use crate::run::{self, Options};
+use crate::run::{self, Code, Options};
 
 /// Say what a run would fetch, hold and take
 ///
@@ -50,6 +50,8 @@ impl Args {
         Options {
             models: self.models.models.clone(),
             computing: self.computing.computing(),
+            // Nothing is run, and a run may be allowed to.
+            code: Code { allow: true, python: None },
             ..self.writing.in_options(self.variants.in_options(self.asked.options(global)))
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::RunError;
 use super::error::Stopped;
+use crate::base::machine::Memory;
 use crate::base::progress::{Progress, Turn, Unit, during};
 use crate::base::stop::Stop;
 use crate::evaluate::{AnsweredTask, EvaluateError, Verdicts, programs, runs_programs};
@@ -135,7 +136,7 @@ impl<'a> Judge<'a> {
         Some(verdict).filter(|verdict| verdict.is_decided() || !self.code.allow)
     }
 
-    /// Runs programs, as many at a time as there are threads.
+    /// Runs programs, as many at a time as there are threads and as fit into the free memory if each takes all that it may.
     fn run(&mut self, programs: &[&String]) -> Result<Vec<Verdict>, RunError> {
         let (stop, progress) = (self.stop, self.progress);
         let _heeding = stop.heed();
@@ -163,7 +164,9 @@ impl<'a> Judge<'a> {
                 progress.advance(1);
             }
         };
-        let threads = rayon::current_num_threads().min(programs.len());
+        let fit = Memory::read().map_or(u64::MAX, |memory| memory.available / sandbox.limits().memory);
+        let fit = usize::try_from(fit).unwrap_or(usize::MAX).max(1);
+        let threads = rayon::current_num_threads().min(programs.len()).min(fit);
         during(progress, "running programs", Some(programs.len() as u64), Unit::Items, || {
             std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
         });

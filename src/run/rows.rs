@@ -127,7 +127,7 @@ impl Walk<'_> {
             for (metric, filter, value) in values {
                 let published = published.iter().find(|p| {
                     p.suite == node.name()
-                        && p.metric == metric
+                        && is_same_metric(&p.metric, &metric)
                         && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
                 });
                 rows.push(Row {
@@ -222,5 +222,21 @@ impl Walk<'_> {
             }
         }
         more
+    }
+}
+
+/// Whether a metric that was published is the one that was measured, which has a name of its own in the reference's MBPP.
+fn is_same_metric(published: &str, measured: &str) -> bool {
+    published == measured || (published, measured) == ("pass@1", "pass_at_1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_published_stands_beside_what_was_measured() {
+        assert!(is_same_metric("pass@1", "pass@1") && is_same_metric("pass@1", "pass_at_1"));
+        assert!(!is_same_metric("pass@100", "pass_at_1") && !is_same_metric("acc", "acc_norm"));
     }
 }

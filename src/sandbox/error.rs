@@ -40,6 +40,8 @@ impl SandboxError {
     pub(super) fn unavailable(reason: String) -> Self {
         let advice = if cfg!(not(target_os = "linux")) {
             "; use Linux, or write the programs with --predict-only and grade them there (zoo score RUN --allow-code)"
+        } else if reason.contains("the interpreter") {
+            "; name another one with --python PATH"
         } else {
             ". User namespaces have to be allowed: on Ubuntu sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, on Debian \
              sysctl -w kernel.unprivileged_userns_clone=1, everywhere sysctl -w user.max_user_namespaces=10000; in a container, \

@@ -157,5 +157,5 @@ impl Drop for Helper {
 fn token() -> io::Result<String> {
     let mut bytes = [0; TOKEN / 2];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(hex(&bytes))
+    Ok(hex(bytes))
 }

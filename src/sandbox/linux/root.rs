@@ -25,6 +25,8 @@ const PLACE: &str = "/tmp";
 /// Seen from there after the first change of roots: the machine's own tree, and the new one.
 const OLD: &str = "/old";
 const NEW: &str = "/new";
+/// The program's own folder, in memory.
+const OWN: &str = "/tmp";
 /// Files of `/etc` without which libraries are not found or time is told wrongly.
 const ETC: [&str; 3] = ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"];
 /// Devices that hold nothing.
@@ -44,18 +46,20 @@ pub(super) fn enter_root(job: &Job, mounts: &dyn Fn() -> Result<String, String>)
     pivot_root(".", "old").doing("pivot_root")?;
     chdir("/").doing("/")?;
     in_memory(NEW, 4 * job.limits.program + (1 << 20), 1024)?;
+    // Before anything is shown, since an interpreter may be installed below.
+    let own = under(NEW, Path::new(OWN));
+    fs::create_dir(&own).doing(OWN)?;
+    in_memory(own.to_str().expect("a name of ours"), job.limits.file_bytes, job.limits.files)?;
     for (at, source) in &shown {
         show(at, source)?;
     }
     fs::write(under(NEW, Path::new("/program.py")), &job.program).doing("/program.py")?;
     read_only(&mounts()?)?;
-    let own = under(NEW, Path::new("/tmp"));
-    in_memory(own.to_str().expect("a name of ours"), job.limits.file_bytes, job.limits.files)?;
     chdir(NEW).doing(NEW)?;
     // The old root is put over the new one and taken away with everything below it.
     pivot_root(".", ".").doing("pivot_root")?;
     unmount(".", UnmountFlags::DETACH).doing("the machine's own tree cannot be taken away")?;
-    chdir("/tmp").doing("/tmp")
+    chdir(OWN).doing(OWN)
 }
 
 /// What is at a place of the new root.
@@ -64,13 +68,11 @@ enum Source {
     Machine(PathBuf),
     /// A link to this.
     Link(PathBuf),
-    /// An empty folder.
-    Empty,
 }
 
 /// Places of the new root, each after the folders it is in.
 fn shown(job: &Job) -> Result<Vec<(PathBuf, Source)>, String> {
-    let mut shown = vec![("/dev".into(), Source::Empty), ("/tmp".into(), Source::Empty)];
+    let mut shown = Vec::new();
     for path in SYSTEM.iter().chain(&ETC).map(PathBuf::from) {
         let Ok(about) = path.symlink_metadata() else { continue };
         // `/lib` is a link to `/usr/lib` on most systems; what links of `/etc` lead to lies elsewhere.
@@ -92,7 +94,7 @@ fn shown(job: &Job) -> Result<Vec<(PathBuf, Source)>, String> {
         }
     }
     // Where POSIX's shared memory and semaphores are looked for.
-    shown.push(("/dev/shm".into(), Source::Link("/tmp".into())));
+    shown.push(("/dev/shm".into(), Source::Link(OWN.into())));
     Ok(shown)
 }
 
@@ -102,7 +104,6 @@ fn show(at: &Path, source: &Source) -> Result<(), String> {
     let folder = new.parent().expect("a place is below the root");
     fs::create_dir_all(folder).doing(&name)?;
     match source {
-        Source::Empty => fs::create_dir_all(&new).doing(&name),
         // A folder of an interpreter may have been shown as a part of another one, or be a link in it.
         Source::Link(_) | Source::Machine(_) if new.symlink_metadata().is_ok() => Ok(()),
         Source::Link(to) => symlink(to, &new).doing(&name),
@@ -144,7 +145,7 @@ fn read_only(mounts: &str) -> Result<(), String> {
             ));
         };
         let at = unescaped(at);
-        if !at.starts_with(NEW) {
+        if !at.starts_with(NEW) || at == under(NEW, Path::new(OWN)) {
             continue;
         }
         found += 1;

@@ -96,7 +96,8 @@ impl<'a> Driver<'a> {
             ("PYTHONHASHSEED", "0"),
         ]);
         command.stdin(Stdio::piped()).stdout(to_output.try_clone().doing(doing)?).stderr(to_output);
-        let mut child = command.spawn().doing(doing)?;
+        let path = job.interpreter.path.display();
+        let mut child = command.spawn().doing(&format!("the interpreter {path} cannot be started"))?;
         let mut token = child.stdin.take().expect("it was asked for");
         token.write_all(job.token.as_bytes()).doing("the driver does not listen")?;
         let end = Instant::now() + START;
@@ -230,10 +231,8 @@ impl<'a> Driver<'a> {
         if self.has_begun {
             Reply::Done(Verdict::Failed { error: format!("{ended} before the end of the tests") })
         } else {
-            Reply::Broken(format!(
-                "{}: {ended} before it came to the program",
-                self.job.interpreter.path.display()
-            ))
+            let path = self.job.interpreter.path.display();
+            Reply::Broken(format!("the interpreter {path} {ended} before it came to the program"))
         }
     }
 }

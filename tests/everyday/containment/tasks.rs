@@ -224,6 +224,101 @@ fn a_run_that_is_killed_leaves_no_program_and_goes_on() {
     assert!((value - 2.0 / 7.0).abs() < 1e-12, "{value}");
 }
 
+#[test]
+fn an_interpreter_of_an_environment_of_its_own_is_shown_with_its_packages() {
+    let Some(place) =
+        Place::new(&[&format!("import zoo_test_package\nassert zoo_test_package.x == 1\n{PASSING}")])
+    else {
+        return;
+    };
+    let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(place.path("env")).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        eprintln!("SKIPPED, no environment was made: this Python has no module venv");
+        return;
+    }
+    let python = place.path("env/bin/python3");
+    let interpreter = Interpreter::find(Some(&python)).unwrap();
+    assert_eq!(interpreter.path, python);
+    let packages =
+        fs::read_dir(place.path("env/lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
+    fs::write(packages.join("zoo_test_package.py"), "x = 1").unwrap();
+    done(&place.eval("code", "run", &["--allow-code", "--python", python.to_str().unwrap()]));
+    assert!(place.read("run/results.csv").contains(",pass@1,create_test,1.0,"));
+}
+
+#[test]
+fn ctrl_c_ends_programs_and_says_how_to_go_on() {
+    let Some(place) = Place::new(&[PASSING, FAILING, ENDLESS, ENDLESS, PASSING]) else { return };
+    let [model, out] = ["tiny", "run"].map(|name| place.path(name).display().to_string());
+    let args =
+        place.args(&["eval", &model, "--suite", "code", "--out", &out, "--allow-code", "--threads", "1"]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let running = command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ledger = place.path("run/ledger/programs.jsonl");
+    let patience = Instant::now() + Duration::from_secs(60);
+    while fs::read_to_string(&ledger).map_or(0, |text| text.lines().count()) < 2 {
+        assert!(Instant::now() < patience);
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(500));
+    let helpers = children_of(running.id());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&running), rustix::process::Signal::INT)
+        .unwrap();
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    for word in ["2 of 5", "programs.jsonl", "--resume"] {
+        assert!(stderr(&output).contains(word), "{word}: {}", stderr(&output));
+    }
+    assert!(!helpers.is_empty() && !helpers.iter().any(|pid| is_alive(*pid)), "{helpers:?}");
+    done(&place.eval("code", "run", &["--allow-code", "--resume"]));
+    assert_eq!(place.value("run", "pass@1").0, 0.4);
+}
+
+#[test]
+fn given_programs_of_both_suites_are_graded_and_see_nothing_of_whoever_runs_zoo() {
+    let Some(place) = Place::new(&[PASSING]) else { return };
+    let data = |name: &str, row: Value| {
+        let path = place.path("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("{row}\n")).unwrap();
+    };
+    data(
+        "openai/openai_humaneval/test.jsonl",
+        json!({"prompt": "def add(a, b):\n", "test": "def check(f):\n    assert f(2, 3) == 5", "entry_point": "add"}),
+    );
+    let tests = json!(["assert add(1, 2) == 3", "assert add(0, 0) == 0", "assert add(-1, 1) == 0"]);
+    data(
+        "google-research-datasets/mbpp/full/test.jsonl",
+        json!({"text": "Add.", "code": "x", "test_list": tests}),
+    );
+    // Nothing that was open, and no variable that was set, where zoo was started.
+    let nosy = "import os\nfor fd in range(3, 200):\n    try: os.read(fd, 1)\n    except OSError: continue\n    raise Exception(fd)\n\
+                assert 'ZOO_TEST_SECRET' not in os.environ\ndef add(a, b): return a + b\n[DONE]\nnot a program";
+    let answers = format!(
+        "{}\n{}\n",
+        json!({"doc_id": 0, "task": "humaneval", "text": "    return a + b\n\nprint(undefined)"}),
+        json!({"doc_id": 0, "task": "mbpp", "text": nosy})
+    );
+    fs::write(place.path("answers.jsonl"), answers).unwrap();
+    let [answers, data, out] =
+        ["answers.jsonl", "data", "out"].map(|name| place.path(name).display().to_string());
+    let mut shell = Command::new("sh");
+    shell.args([
+        "-c",
+        "exec 7</etc/passwd; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_zoo"),
+        "score",
+        "--answers",
+        &answers,
+    ]);
+    shell.args(["--suite", "humaneval,mbpp", "--data-dir", &data, "--allow-code", "--out", &out]);
+    let output = shell.env("ZOO_TEST_SECRET", "secret").env("ZOO_HOME", place.path("home")).output().unwrap();
+    done(&output);
+    let table = place.read("out/results.csv");
+    assert!(table.contains(",humaneval,0,pass@1,create_test,1.0,"), "{table}");
+    assert!(table.contains(",mbpp,3,pass_at_1,none,1.0,"), "{table}");
+}
+
 /// Processes that a process started, and those that they started.
 fn children_of(pid: u32) -> Vec<u32> {
     let own = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
