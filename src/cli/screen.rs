@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::base::printable::{WHOLE, printable};
 
+/// Characters of a line for a person, at most: an error may repeat what it was given.
+const LINE: usize = 1 << 16;
+
 /// A text as `stream` may have it.
 pub fn shown<'t>(text: &'t str, stream: &impl IsTerminal) -> Cow<'t, str> {
     if stream.is_terminal() { printable(text, WHOLE) } else { Cow::Borrowed(text) }
@@ -21,12 +24,23 @@ pub fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes to standard output what a terminal is to obey.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_as_it_is(sequence: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(sequence.as_bytes())?;
+    out.flush()
+}
+
 /// Writes a line to standard error. What cannot be said is not.
 pub fn say(line: &str) {
     let mut err = io::stderr().lock();
     // A bar may stand in the line.
     let clear = if err.is_terminal() { "\r\u{1b}[K" } else { "" };
-    let _ = writeln!(err, "{clear}{}", shown(line, &err));
+    let line = if err.is_terminal() { printable(line, LINE) } else { Cow::Borrowed(line) };
+    let _ = writeln!(err, "{clear}{line}");
 }
 
 /// Ends the program as clap does where it cannot read the command line, or was asked for help.

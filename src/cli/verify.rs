@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::exit::Usage;
 use super::format::formats;
 use super::{Global, bar, models};
+use crate::base::printable::{WHOLE, in_one_line};
 use crate::hub::{HubConfig, cached_model};
 use crate::registry::Registry;
 use crate::report::table::text;
@@ -128,21 +129,17 @@ fn title(report: &Report) -> String {
 
 /// Head line, findings, and verdict with advice.
 fn page(report: &Report, format: Format, width: usize) -> String {
-    let title = printable(&title(report));
+    let title = title(report);
+    let title = in_one_line(&title, WHOLE);
     let table = Table::of(&report.findings)
         .column(text("check"), |finding| finding.check.title())
         .column(text("result"), |finding| finding.level.as_str())
-        .column(text("detail").wraps(), |finding| printable(&finding.text()));
+        .column(text("detail").wraps(), |finding| in_one_line(&finding.text(), WHOLE).into_owned());
     let last = format!("{}: {}", report.verdict(), report.next());
     match format {
         Format::Md => format!("**{title}**\n\n{}\n{last}\n", table.markdown()),
         _ => format!("{title}\n{}{last}\n", table.text(width)),
     }
-}
-
-/// Text without the control characters that a file's names could bring to the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

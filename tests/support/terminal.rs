@@ -113,6 +113,11 @@ impl Seat {
         }
     }
 
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: &str) {
+        super::interrupted::signal(&self.child, signal);
+    }
+
     /// Whether the program is still at work.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

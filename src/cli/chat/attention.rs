@@ -71,7 +71,7 @@ fn end(terminal: Option<&Termios>) -> ! {
     if let Some(terminal) = terminal {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, terminal);
         // Pasted text comes as it is again.
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), b"\x1b[?2004l");
+        let _ = screen::print_as_it_is("\u{1b}[?2004l");
     }
     screen::say(&Interrupted("the conversation is at its end".to_owned()).to_string());
     low_level::exit(INTERRUPTED.into());

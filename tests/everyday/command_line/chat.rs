@@ -203,6 +203,17 @@ fn ctrl_c_stops_an_answer_and_not_the_program() {
 }
 
 #[test]
+fn a_signal_that_ends_the_program_leaves_the_terminal_as_it_was() {
+    let place = Place::new();
+    let seat = place.seat(&["./tiny"]);
+    seat.signal("-TERM");
+    let (shown, code) = seat.leave();
+    // Pasted text comes as it is again.
+    assert_eq!(code, 130, "{shown}");
+    assert!(shown.contains("\u{1b}[?2004l") && shown.contains("interrupted: "), "{shown:?}");
+}
+
+#[test]
 fn messages_of_several_lines_and_a_history_of_them() {
     let place = Place::new();
     let mut seat = place.seat(&["./tiny", "-n", "3"]);
@@ -283,6 +294,10 @@ fn in_a_pipe_each_line_is_a_message_and_answers_are_as_they_are() {
     let output = place.pipe(&["./tiny", "-n", "20"], "Hi\n/rest\nHi\n");
     assert_eq!((output.status.code(), stdout(&output)), (Some(2), format!("{one}\n")));
     assert!(stderr(&output).contains("error: /rest is not known"), "{}", stderr(&output));
+    // A system message holds for all that was said.
+    let two = place.answers(&["./tiny", "-n", "20"], "Hi\n/system Be brief.\nHi\n");
+    let prompt = format!("<s><system>Be brief.{}", told(&["Hi", &one, "Hi"]));
+    assert_eq!(two, format!("{one}\n{}\n", place.generated("./tiny", &prompt, &["-n", "20"])));
     // The same seed draws the same, also after a reset.
     let drawn = ["./tiny", "-n", "20", "--temperature", "1.5", "--seed", "4"];
     let twice = place.answers(&drawn, "Hi\n/reset\nHi\n");

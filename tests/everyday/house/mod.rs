@@ -62,7 +62,11 @@ const LINES: usize = 450;
 type Saying = (&'static str, fn(&str) -> bool, &'static [&'static str]);
 
 /// What is said once: a second place is a second opinion on the same thing.
-const ONCE: [Saying; 1] = [("the ending of GGUF files", |word| word == "\"gguf\"", &["weights/open.rs"])];
+const ONCE: [Saying; 2] = [
+    ("the ending of GGUF files", |word| word == "\"gguf\"", &["weights/open.rs"]),
+    // Everything goes through cli/screen.rs, which knows what a terminal may be shown.
+    ("what is printed as it is", |word| matches!(word, "println" | "eprintln"), &[]),
+];
 
 /// Where `unsafe` may stand.
 const UNSAFE: [&str; 2] = ["kernels/", "weights/mapped.rs"];
