@@ -9,7 +9,7 @@ use super::Goes;
 use crate::base::machine::{Memory, last_cache_bytes};
 use crate::base::progress::Progress;
 use crate::engine::rates;
-use crate::kernels::{Isa, Precision, peaks};
+use crate::kernels::{Aligned, Isa, Precision, peaks};
 
 /// How long each peak is measured.
 const TIME: Duration = Duration::from_millis(300);
@@ -59,11 +59,12 @@ impl Peaks {
         let one_thread = goes(|| peaks::multiply_adds(isa, ROUNDS) as f64);
         progress.advance(1);
         let numbers = buffer();
+        let numbers = numbers.as_slice();
         let part = numbers.len().div_ceil(threads).max(1);
         let memory = goes(|| {
             let sum: u64 = numbers.par_chunks(part).map(peaks::sum).reduce(|| 0, u64::wrapping_add);
             black_box(sum);
-            size_of_val(numbers.as_slice()) as f64
+            size_of_val(numbers) as f64
         });
         progress.advance(1);
         Self { isa, threads, multiply_add, one_thread, bf16, integer, memory }
@@ -82,12 +83,12 @@ impl Peaks {
     }
 }
 
-/// Numbers that do not fit into the caches, in memory that every thread has touched.
-fn buffer() -> Vec<u64> {
+/// Numbers that do not fit into the caches, in memory as weights have it, which every thread has touched.
+fn buffer() -> Aligned<u64> {
     let wanted = last_cache_bytes().unwrap_or(0).saturating_mul(CACHES).clamp(*BUFFER.start(), *BUFFER.end());
     let free = Memory::read().map_or(u64::MAX, |memory| memory.available / 4);
-    let mut numbers = vec![0u64; (wanted.min(free) / 8) as usize];
-    numbers.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(1));
+    let mut numbers = Aligned::zeros((wanted.min(free) / 8) as usize);
+    numbers.as_mut_slice().par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(1));
     numbers
 }
 

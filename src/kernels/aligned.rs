@@ -5,6 +5,8 @@
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
+use super::pages::Pages;
+
 /// A cache line of numbers: what vectors are made of begins at a multiple of its size.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -15,19 +17,37 @@ unsafe impl bytemuck::Zeroable for CacheLine {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for CacheLine {}
 
-/// Numbers in memory that begins at a cache line.
-#[derive(Debug, Default)]
+/// Numbers in memory that begins at a cache line; in [large pages](Pages) if they are many.
 pub struct Aligned<T> {
-    lines: Vec<CacheLine>,
+    lines: Lines,
     length: usize,
     of: PhantomData<T>,
+}
+
+/// Where the numbers are.
+enum Lines {
+    Heap(Vec<CacheLine>),
+    Pages(Pages),
+}
+
+/// From so many bytes on, numbers are in large pages.
+const LARGE: usize = 256 << 10;
+
+impl<T> Default for Aligned<T> {
+    fn default() -> Self {
+        Self { lines: Lines::Heap(Vec::new()), length: 0, of: PhantomData }
+    }
 }
 
 impl<T: bytemuck::Pod> Aligned<T> {
     /// `length` zeros.
     pub fn zeros(length: usize) -> Self {
-        let lines = (length * size_of::<T>()).div_ceil(size_of::<CacheLine>());
-        Self { lines: vec![CacheLine([0.0; 16]); lines], length, of: PhantomData }
+        let bytes = length.checked_mul(size_of::<T>()).expect("a size that memory could have");
+        let lines = match bytes {
+            LARGE.. => Lines::Pages(Pages::zeros(bytes)),
+            _ => Lines::Heap(heap(bytes)),
+        };
+        Self { lines, length, of: PhantomData }
     }
 
     /// Makes room for `length` numbers and more, whose values are anything.
@@ -40,19 +60,33 @@ impl<T: bytemuck::Pod> Aligned<T> {
 
     /// All numbers; the first one begins a cache line.
     pub fn as_slice(&self) -> &[T] {
-        &bytemuck::cast_slice::<CacheLine, T>(&self.lines)[..self.length]
+        match &self.lines {
+            Lines::Heap(lines) => &bytemuck::cast_slice(lines)[..self.length],
+            Lines::Pages(pages) => bytemuck::cast_slice(pages.as_slice()),
+        }
     }
 
     /// All numbers; the first one begins a cache line.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut::<CacheLine, T>(&mut self.lines)[..self.length]
+        match &mut self.lines {
+            Lines::Heap(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.length],
+            Lines::Pages(pages) => bytemuck::cast_slice_mut(pages.as_mut_slice()),
+        }
     }
+}
+
+fn heap(bytes: usize) -> Vec<CacheLine> {
+    vec![CacheLine([0.0; 16]); bytes.div_ceil(size_of::<CacheLine>())]
 }
 
 /// Numbers in memory that is kept for the next one when it is dropped: fresh pages of the system cost more than what is
 /// done with activations.
 #[derive(Debug)]
-pub struct Recycled<T: bytemuck::Pod>(Aligned<T>);
+pub struct Recycled<T: bytemuck::Pod> {
+    lines: Vec<CacheLine>,
+    length: usize,
+    of: PhantomData<T>,
+}
 
 /// Memory that waits.
 static FREE: Mutex<Vec<Vec<CacheLine>>> = Mutex::new(Vec::new());
@@ -66,24 +100,24 @@ impl<T: bytemuck::Pod> Recycled<T> {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = free.iter().enumerate().filter(|(_, piece)| piece.len() >= lines);
         let found = fitting.min_by_key(|(_, piece)| piece.len()).map(|(at, _)| at);
-        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| vec![CacheLine([0.0; 16]); lines]);
-        Self(Aligned { lines, length, of: PhantomData })
+        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| heap(length * size_of::<T>()));
+        Self { lines, length, of: PhantomData }
     }
 
     /// All numbers; the first one begins a cache line.
     pub fn as_slice(&self) -> &[T] {
-        self.0.as_slice()
+        &bytemuck::cast_slice(&self.lines)[..self.length]
     }
 
     /// All numbers; the first one begins a cache line.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        self.0.as_mut_slice()
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
     }
 }
 
 impl<T: bytemuck::Pod> Drop for Recycled<T> {
     fn drop(&mut self) {
-        let piece = std::mem::take(&mut self.0.lines);
+        let piece = std::mem::take(&mut self.lines);
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.push(piece);
         // The smallest go first.
@@ -102,9 +136,10 @@ mod tests {
 
     #[test]
     fn numbers_begin_at_a_cache_line() {
-        for length in [0, 1, 17, 1000] {
+        for length in [0, 1, 17, 1000, LARGE / 2 - 1, LARGE / 2, LARGE] {
             let numbers = Aligned::<u16>::zeros(length);
             assert_eq!((numbers.as_slice().as_ptr().align_offset(64), numbers.as_slice().len()), (0, length));
+            assert!(numbers.as_slice().iter().all(|&number| number == 0));
         }
     }
 

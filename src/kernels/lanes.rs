@@ -38,6 +38,21 @@ pub trait Widen: Lanes {
     unsafe fn load_bf16_pairs(from: *const u16) -> [Self; 2];
 }
 
+/// Vectors that small integers are widened into.
+///
+/// # Safety
+/// As that of [`Lanes`]; pointers are valid for [`WIDTH`](Lanes::WIDTH) bytes.
+pub trait Quantised: Widen {
+    /// Signed bytes.
+    unsafe fn load_i8(from: *const u8) -> Self;
+    /// The lower halves of bytes and the upper ones, each a number in 0..16, with `OFFSET` added.
+    unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2];
+    /// `self * factor`, rounded.
+    unsafe fn mul(self, factor: Self) -> Self;
+    /// `self + term`, rounded.
+    unsafe fn add(self, term: Self) -> Self;
+}
+
 /// Plain Rust, for every processor; a product and a sum are rounded each.
 #[derive(Clone, Copy)]
 pub struct Plain([f32; 8]);
@@ -93,6 +108,32 @@ impl Widen for Plain {
     }
 }
 
+impl Quantised for Plain {
+    #[inline(always)]
+    unsafe fn load_i8(from: *const u8) -> Self {
+        // SAFETY: the caller's pointer is valid for eight bytes.
+        let bytes = unsafe { from.cast::<[i8; 8]>().read_unaligned() };
+        Self(bytes.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
+        // SAFETY: the caller's pointer is valid for eight bytes.
+        let bytes = unsafe { from.cast::<[u8; 8]>().read_unaligned() };
+        [0, 4].map(|shift| Self(bytes.map(|byte| (i32::from(byte >> shift & 15) + OFFSET) as f32)))
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, factor: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] * factor.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, term: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] + term.0[lane]))
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 pub use x86::Bf16Pairs;
 
@@ -100,7 +141,7 @@ pub use x86::Bf16Pairs;
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, Widen};
+    use super::{Lanes, Quantised, Widen};
 
     impl Lanes for __m256 {
         const WIDTH: usize = 8;
@@ -203,6 +244,79 @@ mod x86 {
                 let upper = _mm512_and_si512(pairs, _mm512_set1_epi32(!0xffff));
                 [_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), _mm512_castsi512_ps(upper)]
             }
+        }
+    }
+
+    impl Quantised for __m256 {
+        #[inline(always)]
+        unsafe fn load_i8(from: *const u8) -> Self {
+            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for eight bytes.
+            unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
+            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for eight bytes.
+            unsafe {
+                let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
+                let low = _mm256_and_si256(bytes, _mm256_set1_epi32(15));
+                let number = |half| _mm256_cvtepi32_ps(_mm256_add_epi32(half, _mm256_set1_epi32(OFFSET)));
+                [number(low), number(_mm256_srli_epi32(bytes, 4))]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: AVX, by the contract of the trait.
+            unsafe { _mm256_mul_ps(self, factor) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, term: Self) -> Self {
+            // SAFETY: AVX, by the contract of the trait.
+            unsafe { _mm256_add_ps(self, term) }
+        }
+    }
+
+    impl Quantised for __m512 {
+        #[inline(always)]
+        unsafe fn load_i8(from: *const u8) -> Self {
+            // SAFETY: AVX-512F, by the contract of the trait, and the pointer is valid for sixteen bytes.
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
+            const { assert!(OFFSET > -128 && OFFSET < 128, "small integers are exact") };
+            // SAFETY: AVX-512F, by the contract of the trait, and the pointer is valid for sixteen bytes. A permutation reads
+            // the lowest four bits of an index and finds the number there.
+            unsafe {
+                let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
+                let table: [f32; 16] = const {
+                    let mut table = [0.0; 16];
+                    let mut nibble = 0;
+                    while nibble < 16 {
+                        table[nibble] = (nibble as i32 + OFFSET) as f32;
+                        nibble += 1;
+                    }
+                    table
+                };
+                let table = _mm512_loadu_ps(table.as_ptr());
+                let high = _mm512_srli_epi32(bytes, 4);
+                [_mm512_permutexvar_ps(bytes, table), _mm512_permutexvar_ps(high, table)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { _mm512_mul_ps(self, factor) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, term: Self) -> Self {
+            // SAFETY: as above.
+            unsafe { _mm512_add_ps(self, term) }
         }
     }
 

@@ -25,9 +25,11 @@ mod multiply;
 mod native;
 mod order;
 mod output;
+mod pages;
 mod pairs;
 mod panels;
 pub mod peaks;
+mod quants;
 mod rows;
 mod small;
 mod softmax;
@@ -43,6 +45,7 @@ use std::str::FromStr;
 use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
 
+pub use aligned::Aligned;
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
 pub use gemm::gemm;

@@ -14,6 +14,7 @@ use super::isa::Operands;
 use super::multiply::ROWS;
 use super::output::BlockRows;
 use super::panels::Panels;
+use super::quants;
 use super::tile::TileArgs;
 use super::tiled::Tiled;
 use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
@@ -59,7 +60,7 @@ impl MatMul for Native {
         let width = self.isa.panel_width();
         match self.precision {
             Precision::Exact => {
-                Box::new(PackedWeight { isa: self.isa, panels: Panels::exact(matrix, width), rounded: false })
+                Box::new(PackedWeight { isa: self.isa, panels: Panels::exact(matrix, self.isa), rounded: false })
             }
             Precision::Bf16 => {
                 let panels = Panels::bf16(matrix, width, self.isa.has_bf16_products());
@@ -149,6 +150,8 @@ impl Weight for PackedWeight {
         assert!(rows.end <= x_rows && columns.end <= self.panels.rows, "a block of the product");
         assert!(columns.start.is_multiple_of(width), "blocks begin at panels");
         let product = self.isa.panel(self.panels.operands());
+        // Widening pays for more rows than one tile has.
+        let blocks = self.panels.quants().filter(|_| count <= self.isa.tile_rows());
         let mut y = BlockRows::new(&mut y);
         SUMS.with_borrow_mut(|sums| {
             let sums = &mut sums.reserve(count * width)[..count * width];
@@ -166,18 +169,26 @@ impl Weight for PackedWeight {
                     let k = if pairs { part / 2 } else { part };
                     let tiles = count.next_multiple_of(self.isa.tile_rows());
                     assert!(a.len() >= tiles * k * size_of::<f32>(), "a part of the rows");
+                    let mut tile = TileArgs {
+                        rows: count,
+                        k,
+                        a: a.as_ptr().cast(),
+                        a_stride: 0,
+                        b: std::ptr::null(),
+                        b_stride: 0,
+                        c: sums.as_mut_ptr(),
+                        c_stride: width,
+                        resume: from > 0,
+                    };
+                    if let Some((quants, blocks)) = blocks {
+                        tile.b = blocks.stored(first / width, from, part).as_ptr();
+                        // SAFETY: as below, but `b` holds the blocks of `k` columns. Tested against products with widened
+                        // weights, bit for bit.
+                        unsafe { quants::multiply(self.isa, quants, tile) };
+                        continue;
+                    }
                     self.panels.with_part(first / width, from, part, |b| {
-                        let tile = TileArgs {
-                            rows: count,
-                            k,
-                            a: a.as_ptr().cast(),
-                            a_stride: 0,
-                            b: b.as_ptr(),
-                            b_stride: 0,
-                            c: sums.as_mut_ptr(),
-                            c_stride: width,
-                            resume: from > 0,
-                        };
+                        tile.b = b.as_ptr();
                         // SAFETY: `with_isa` and `best` give instruction sets that the processor has. `a` holds whole tiles, as
                         // many as `count` rows take, of `k` numbers or pairs of them, in cache lines; `b` as many rows of `width`
                         // numbers or pairs, the panel width of this instruction set, in the type of `operands`; `sums` is a

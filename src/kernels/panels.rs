@@ -7,11 +7,12 @@
 use half::bf16;
 use rayon::prelude::*;
 
-use super::StoredMatrix;
 use super::aligned::Aligned;
 use super::block_panels::BlockPanels;
 use super::isa::Operands;
+use super::quants::Quants;
 use super::order::{Order, transpose};
+use super::{Isa, StoredMatrix};
 use crate::weights::Dtype;
 
 /// A matrix in panels.
@@ -34,11 +35,12 @@ enum Numbers {
 
 impl Panels {
     /// Packs a matrix exactly: what was stored is what is multiplied with.
-    pub fn exact(matrix: &StoredMatrix<'_>, width: usize) -> Self {
+    pub fn exact(matrix: &StoredMatrix<'_>, isa: Isa) -> Self {
+        let width = isa.panel_width();
         let numbers = match matrix.dtype() {
             Dtype::F16 => Numbers::Halves(Operands::F16, half_panels(matrix, width, Order::Straight)),
             Dtype::BF16 => Numbers::Halves(Operands::Bf16, half_panels(matrix, width, Order::Woven)),
-            dtype if BlockPanels::takes(dtype) => Numbers::Blocks(BlockPanels::new(matrix, width)),
+            dtype if BlockPanels::takes(dtype) => Numbers::Blocks(BlockPanels::new(matrix, isa)),
             _ => Numbers::F32(pack(matrix, width, Order::Straight, |row, out: &mut [f32]| {
                 matrix.widen_row(row, out)
             })),
@@ -86,6 +88,14 @@ impl Panels {
     /// Whether parts are made when they are asked for, so that many rows should be multiplied with each.
     pub fn are_widened(&self) -> bool {
         matches!(self.numbers, Numbers::Blocks(_))
+    }
+
+    /// The blocks themselves, where there are products with them.
+    pub fn quants(&self) -> Option<(Quants, &BlockPanels)> {
+        match &self.numbers {
+            Numbers::Blocks(blocks) => Some((blocks.quants()?, blocks)),
+            _ => None,
+        }
     }
 
     /// How parts are stored.
@@ -165,11 +175,13 @@ mod tests {
     #[test]
     fn every_number_has_its_place_and_the_rest_is_zero() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-            for (rows, columns, width) in [(1, 1, 16), (16, 5, 16), (35, 33, 16), (35, 34, 32), (20, 50, 16)]
-            {
+            let isas = Isa::all().into_iter();
+            let shapes = [(1, 1), (16, 5), (35, 33), (35, 34), (20, 50)];
+            for (isa, (rows, columns)) in isas.flat_map(|isa| shapes.map(|shape| (isa, shape))) {
+                let width = isa.panel_width();
                 let (matrix, values) = matrix(dtype, rows, columns);
                 let all = [
-                    Panels::exact(&matrix, width),
+                    Panels::exact(&matrix, isa),
                     Panels::bf16(&matrix, width, false),
                     Panels::bf16(&matrix, width, true),
                 ];

@@ -103,15 +103,12 @@ fn plain_integer_products(rounds: u64) -> usize {
 on_widest! {
     /// The sum of all numbers, read one after the other: what reading memory takes, and hardly more.
     pub fn sum(numbers: &[u64]) -> u64 {
-        let mut sums = [0u64; 16];
-        let chunks = numbers.chunks_exact(16);
-        let rest = chunks.remainder().iter().fold(0u64, |sum, number| sum.wrapping_add(*number));
-        for chunk in chunks {
-            for (sum, number) in sums.iter_mut().zip(chunk) {
-                *sum = sum.wrapping_add(*number);
-            }
+        let (lines, rest) = numbers.as_chunks::<64>();
+        let mut sums = [0u64; 64];
+        for line in lines {
+            sums = std::array::from_fn(|lane| sums[lane].wrapping_add(line[lane]));
         }
-        sums.iter().fold(rest, |sum, number| sum.wrapping_add(*number))
+        sums.iter().chain(rest).fold(0u64, |sum, number| sum.wrapping_add(*number))
     }
 }
 
@@ -202,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_number_is_summed() {
-        for count in [0, 1, 15, 16, 17, 1000] {
+        for count in [0, 1, 63, 64, 65, 1000] {
             let numbers: Vec<u64> = (0..count).collect();
             assert_eq!(sum(&numbers), count * count.saturating_sub(1) / 2);
         }

@@ -53,6 +53,12 @@ impl Heads<'_> {
     fn piece(&self) -> usize {
         (ROWS / self.group()).next_multiple_of(KEYS)
     }
+
+    /// The same where so many short runs are all there is: every thread is to have work.
+    fn piece_of(&self, runs: usize) -> usize {
+        let units = rayon::current_num_threads().div_ceil(self.keys);
+        self.piece().min(runs.div_ceil(units))
+    }
 }
 
 /// Keys and values of a layer that a wave finds in a cache.
@@ -94,7 +100,10 @@ pub fn attention(
     let tables = past.map_or(wave.segments.len(), |past| past.tables.len());
     assert_eq!(tables, wave.segments.len(), "a table for every segment");
     let runs = runs(wave, heads.piece());
-    let units = units(wave, &runs, heads.piece());
+    let units = match past {
+        None => units(wave, &runs, heads.piece()),
+        Some(Past { tables, .. }) => units_of_tables(tables, &runs, heads.piece_of(runs.len())),
+    };
     let group = heads.group() * heads.head_dim;
     // The queries of every run and key-value head, cut out of the matrix.
     let mut pieces: Vec<Vec<ArrayViewMut2<f32>>> = Vec::with_capacity(runs.len());
@@ -171,6 +180,34 @@ fn units(wave: &Wave, runs: &[Run], piece: usize) -> Vec<Unit> {
                 units.push(Unit { runs: vec![index], shared_blocks: 0 });
             }
         }
+    }
+    units
+}
+
+/// Puts runs together whose tables begin with the same blocks, up to `piece` queries.
+///
+/// Runs are taken in the order of their tables. One joins the unit before it if fewer blocks are taken so: what it has in common
+/// with the unit is taken once for all, but what the unit has in common beyond that once for each.
+fn units_of_tables(tables: &[&BlockTable], runs: &[Run], piece: usize) -> Vec<Unit> {
+    let whole = |run: usize| tables[runs[run].segment].first_blocks(runs[run].start / KEYS);
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by_key(|&run| whole(run));
+    let mut units: Vec<Unit> = Vec::new();
+    let mut queries = 0;
+    for run in order {
+        let own = runs[run].rows.len();
+        if let Some(unit) = units.last_mut() {
+            let [first, next] = [whole(unit.runs[0]), whole(run)].map(|blocks| blocks.iter());
+            let common = first.take(unit.shared_blocks).zip(next).take_while(|(a, b)| a == b).count();
+            if common > unit.runs.len() * (unit.shared_blocks - common) && queries + own <= piece {
+                unit.runs.push(run);
+                unit.shared_blocks = common;
+                queries += own;
+                continue;
+            }
+        }
+        units.push(Unit { runs: vec![run], shared_blocks: whole(run).len() });
+        queries = own;
     }
     units
 }

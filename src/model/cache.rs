@@ -59,6 +59,11 @@ impl BlockTable {
         self.blocks.len()
     }
 
+    /// Its first blocks.
+    pub(super) fn first_blocks(&self, count: usize) -> &[u32] {
+        &self.blocks[..count]
+    }
+
     /// The block of the positions from `index * BLOCK` on.
     pub(super) fn block(&self, index: usize) -> usize {
         self.blocks[index] as usize
