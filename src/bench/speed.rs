@@ -10,7 +10,7 @@ use super::{BenchError, Goes, Measurement, Peaks};
 use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, PlannedWave, ScoreRequest, Speed, Work, work, work_of_writing};
 use crate::kernels::Precision;
-use crate::model::{BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, unwatched};
+use crate::model::{BLOCK, BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, unwatched};
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -65,7 +65,7 @@ pub fn decode(
 ) -> Result<Measurement, BenchError> {
     let mut bytes = 0;
     model.for_each_linear(|linear| bytes += linear.weight.bytes())?;
-    let mut cache = KvCache::new(&model.shape);
+    let mut cache = KvCache::new(&model.shape, model.precision);
     let length = DECODE_CONTEXT + 1;
     let tables: Vec<BlockTable> =
         (0..sequences).map(|_| cache.branch(&BlockTable::default(), 0, length)).collect();
@@ -84,8 +84,7 @@ pub fn decode(
         std::hint::black_box(model.logits(hidden.view()));
         Ok::<(), BenchError>(())
     })?;
-    let shape = config.shape();
-    let of_a_token = 2 * shape.keys() * shape.num_hidden_layers * size_of::<f32>();
+    let of_a_token = KvCache::block_bytes(&model.shape, model.precision) as usize / BLOCK;
     let read = (bytes + sequences * length * of_a_token) as f64 / peaks.memory.max;
     let work = work_of_writing(sequences as u64, length as u64, config);
     let least = least_seconds(work, precision, peaks).max(read);

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ndarray::{Array2, ArrayView1, Axis};
 use rayon::prelude::*;
@@ -63,7 +64,7 @@ pub enum End {
 }
 
 /// Who is told what is written.
-pub trait Listen {
+pub trait Listen: Send {
     /// The next token of a request; says whether it goes on.
     fn token(&mut self, request: usize, token: Token) -> ControlFlow<()>;
 
@@ -312,7 +313,7 @@ impl<'a> Batch<'a> {
         let places = CacheUse { given, keep, tables: Vec::new() };
         let kept = Kept::Rows(&rows);
         let hidden =
-            self.model.forward_with(&mut self.held.cache, &places, wave, kept, &mut |_| goes_on(listen))?;
+            self.model.forward_with(&mut self.held.cache, &places, wave, kept, &mut ask(&mut *listen))?;
         for live in &mut self.live[first..] {
             live.seen = live.tokens.len();
         }
@@ -345,7 +346,7 @@ impl<'a> Batch<'a> {
         let places = CacheUse { given: Vec::new(), keep, tables };
         let kept = Kept::All;
         let hidden =
-            self.model.forward_with(&mut self.held.cache, &places, &wave, kept, &mut |_| goes_on(listen))?;
+            self.model.forward_with(&mut self.held.cache, &places, &wave, kept, &mut ask(&mut *listen))?;
         self.live.iter_mut().for_each(|live| live.seen += 1);
         self.stepped += wave.tokens.len() as u64;
         let of: Vec<usize> = (0..self.live.len()).collect();
@@ -398,9 +399,9 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Whether a pass goes on after a layer.
-fn goes_on(listen: &dyn Listen) -> ControlFlow<()> {
-    if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// Asks whether a pass goes on after a layer.
+fn ask(listen: &mut dyn Listen) -> impl FnMut(Duration) -> ControlFlow<()> + Send {
+    move |_| if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// The next token of a sequence; `None` if its logits are no numbers.

@@ -1,11 +1,8 @@
 //! The prefix that one wave of a plan leaves to the next: its tokens are computed once, however short waves are.
 
-use std::ops::ControlFlow;
-use std::time::Duration;
-
 use ndarray::Array2;
 
-use crate::model::{BlockTable, CacheUse, Kept, KvCache, ModelError, Network, Wave};
+use crate::model::{AfterLayer, BlockTable, CacheUse, Kept, KvCache, ModelError, Network, Wave};
 
 /// Keys and values of the first tokens of the last wave's last sequence.
 pub(super) struct KeptPrefix {
@@ -16,7 +13,7 @@ pub(super) struct KeptPrefix {
 impl KeptPrefix {
     /// Before the first wave of a plan for `network`.
     pub fn new(network: &Network) -> Self {
-        Self { cache: KvCache::new(&network.shape), table: BlockTable::default() }
+        Self { cache: KvCache::new(&network.shape, network.precision), table: BlockTable::default() }
     }
 
     /// [`Network::forward_with`] for the next wave of the plan, which is given what the one before it kept.
@@ -28,7 +25,7 @@ impl KeptPrefix {
         network: &Network,
         wave: &Wave,
         kept: Kept<'_>,
-        after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
+        after_layer: &mut AfterLayer<'_>,
     ) -> Result<Array2<f32>, ModelError> {
         // Given rows are positions 0.. of their sequence; the next prefix may leave it before they end.
         let shared = wave.keep.iter().zip(0..wave.given).take_while(|&(&row, given)| row == given).count();

@@ -6,7 +6,7 @@ use super::{EngineError, PlannedWave, Score};
 use crate::model::ModelError;
 
 /// Someone who follows the work. Every method has a default that does nothing.
-pub trait Watch {
+pub trait Watch: Sync {
     /// Whether the work is to end before all answers are there; asked after every layer.
     fn is_stopped(&self) -> bool {
         false

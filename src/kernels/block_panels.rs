@@ -171,7 +171,8 @@ mod tests {
     }
 
     fn shapes() -> Vec<(usize, usize, Isa)> {
-        let of = |isa| [(1, 256), (35, 512), (20, 256), (33, 768)].map(|(rows, columns)| (rows, columns, isa));
+        let of =
+            |isa| [(1, 256), (35, 512), (20, 256), (33, 768)].map(|(rows, columns)| (rows, columns, isa));
         Isa::all().into_iter().flat_map(of).collect()
     }
 

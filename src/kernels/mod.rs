@@ -12,6 +12,7 @@
 //!   threads collapse inside a rayon region.
 
 mod aligned;
+mod awake;
 #[cfg(feature = "openblas")]
 mod blas;
 mod block_panels;
@@ -46,6 +47,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
 
 pub use aligned::Aligned;
+pub use awake::awake;
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
 pub use gemm::gemm;

@@ -59,9 +59,11 @@ impl MatMul for Native {
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
         let width = self.isa.panel_width();
         match self.precision {
-            Precision::Exact => {
-                Box::new(PackedWeight { isa: self.isa, panels: Panels::exact(matrix, self.isa), rounded: false })
-            }
+            Precision::Exact => Box::new(PackedWeight {
+                isa: self.isa,
+                panels: Panels::exact(matrix, self.isa),
+                rounded: false,
+            }),
             Precision::Bf16 => {
                 let panels = Panels::bf16(matrix, width, self.isa.has_bf16_products());
                 Box::new(PackedWeight { isa: self.isa, panels, rounded: true })

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::block_panels::BlockPanels;
 use super::isa::Operands;
-use super::quants::Quants;
 use super::order::{Order, transpose};
+use super::quants::Quants;
 use super::{Isa, StoredMatrix};
 use crate::weights::Dtype;
 

@@ -35,10 +35,9 @@ impl<T: bytemuck::Pod + Send + Sync> Tiled<T> {
         let padded = rows.next_multiple_of(tile);
         let mut numbers = Recycled::take(padded * columns);
         if padded * columns > 0 {
-            let parts = numbers.as_mut_slice().par_chunks_mut(padded * part).enumerate();
-            parts.for_each(|(index, out)| {
+            let fill_part = |(index, out): (usize, &mut [T])| {
                 let (from, part) = (index * part, out.len() / padded);
-                out.par_chunks_mut(part * tile).enumerate().for_each(|(index, out)| {
+                let fill_tile = |(index, out): (usize, &mut [T])| {
                     let first = index * tile;
                     let places = out.as_chunks_mut::<GROUP>().0;
                     let row = |lane: usize| {
@@ -56,8 +55,19 @@ impl<T: bytemuck::Pod + Send + Sync> Tiled<T> {
                             }
                         }
                     }
-                });
-            });
+                };
+                if rows <= tile {
+                    out.chunks_mut(part * tile).enumerate().for_each(fill_tile);
+                } else {
+                    out.par_chunks_mut(part * tile).enumerate().for_each(fill_tile);
+                }
+            };
+            // One tile is made before other threads could be asked.
+            if rows <= tile {
+                numbers.as_mut_slice().chunks_mut(padded * part).enumerate().for_each(fill_part);
+            } else {
+                numbers.as_mut_slice().par_chunks_mut(padded * part).enumerate().for_each(fill_part);
+            }
         }
         Self { rows, columns, tile, part, numbers }
     }

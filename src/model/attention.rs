@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cache::{BLOCK, BlockTable, CachedLayer};
 use super::{Wave, positions, rows};
 use crate::kernels::{
-    MatrixLayout, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small,
+    MatrixLayout, Precision, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small,
     pair_columns, pair_rows, take_block,
 };
 
@@ -34,8 +34,22 @@ pub struct Heads<'a> {
     pub head_dim: usize,
     /// ALiBi's slope of every query head; `None` where queries and keys know their positions themselves.
     pub slopes: Option<&'a [f32]>,
-    /// Whether what is multiplied may be rounded to bf16: it is where the processor multiplies its pairs in one instruction.
-    pub rounded: bool,
+    /// Below exact, what is multiplied is rounded to bf16 where the processor multiplies its pairs in one instruction.
+    pub precision: Precision,
+}
+
+/// Whether attention multiplies pairs of bf16 numbers.
+pub(super) fn in_pairs(precision: Precision, head_dim: usize) -> bool {
+    precision != Precision::Exact && head_dim.is_multiple_of(2) && multiplies_pairs()
+}
+
+/// The keys, turned over `[head_dim, KEYS]`, and values `[KEYS, head_dim in whole steps of columns]` of a head in a block.
+#[derive(Clone, Copy)]
+pub(super) enum Operands<'a> {
+    /// Numbers of f32.
+    Numbers { keys: &'a [f32], values: &'a [f32] },
+    /// Pairs of rows, rounded to bf16.
+    Pairs { keys: &'a [u32], values: &'a [u32] },
 }
 
 impl Heads<'_> {
@@ -46,7 +60,12 @@ impl Heads<'_> {
 
     /// Whether products are those of pairs of bf16 numbers.
     fn in_pairs(&self) -> bool {
-        self.rounded && self.head_dim.is_multiple_of(2) && multiplies_pairs()
+        in_pairs(self.precision, self.head_dim)
+    }
+
+    /// The width of a head in whole steps of columns.
+    fn padded(&self) -> usize {
+        self.head_dim.next_multiple_of(column_step())
     }
 
     /// Queries in one piece of work, at most.
@@ -256,7 +275,7 @@ impl UnitHead<'_> {
     /// Stacked row `(first + i) * group + h` is query `i` of a run, head `h` of the group.
     fn compute(&self, pieces: Vec<(usize, ArrayViewMut2<f32>)>, scratch: &mut Scratch) {
         let width = self.heads.head_dim;
-        let padded = width.next_multiple_of(column_step());
+        let padded = self.heads.padded();
         let group = self.heads.group();
         let rows = pieces.iter().map(|(_, piece)| piece.nrows()).sum::<usize>() * group;
         scratch.q.clear();
@@ -312,14 +331,24 @@ impl UnitHead<'_> {
         match self.past {
             Some(Past { tables, layer }) => {
                 let there = tables[run.segment].block(block);
-                let cached = [layer.keys(there, self.head), layer.values(there, self.head)];
-                self.take(block, cached, rows, start, scratch);
+                self.take(block, layer.operands(there, self.head), rows, start, scratch);
             }
             None => {
                 self.gather(run, block, scratch);
                 let (keys, values) = (std::mem::take(&mut scratch.keys), std::mem::take(&mut scratch.values));
-                self.take(block, [&keys, &values], rows, start, scratch);
+                let pairs =
+                    (std::mem::take(&mut scratch.pairs.keys), std::mem::take(&mut scratch.pairs.values));
+                let (mut key_pairs, mut value_pairs) = pairs;
+                let operands = if self.heads.in_pairs() {
+                    pair_rows(&keys, KEYS, &mut key_pairs);
+                    pair_rows(&values, self.heads.padded(), &mut value_pairs);
+                    Operands::Pairs { keys: &key_pairs, values: &value_pairs }
+                } else {
+                    Operands::Numbers { keys: &keys, values: &values }
+                };
+                self.take(block, operands, rows, start, scratch);
                 (scratch.keys, scratch.values) = (keys, values);
+                (scratch.pairs.keys, scratch.pairs.values) = (key_pairs, value_pairs);
             }
         }
     }
@@ -327,7 +356,7 @@ impl UnitHead<'_> {
     /// Brings one block of keys, turned over, and values of a run's path into the scratch.
     fn gather(&self, run: &Run, block: usize, scratch: &mut Scratch) {
         let width = self.heads.head_dim;
-        let padded = width.next_multiple_of(column_step());
+        let padded = self.heads.padded();
         let columns = self.head * width..(self.head + 1) * width;
         let end = (run.start + run.rows.len()).min((block + 1) * KEYS);
         scratch.keys.resize(width * KEYS, 0.0);
@@ -359,34 +388,32 @@ impl UnitHead<'_> {
     fn take(
         &self,
         block: usize,
-        [keys, values]: [&[f32]; 2],
+        operands: Operands<'_>,
         rows: Range<usize>,
         start: Option<usize>,
         scratch: &mut Scratch,
     ) {
         let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
-        let padded = width.next_multiple_of(column_step());
-        let in_pairs = self.heads.in_pairs();
+        let padded = self.heads.padded();
         let Scratch { q, scores, out, state, seen, pairs, .. } = scratch;
-        if in_pairs {
-            pair_rows(keys, KEYS, &mut pairs.keys);
-            pair_rows(values, padded, &mut pairs.values);
-        }
         scores.resize(scores.len().max(count * KEYS), 0.0);
         let scores = &mut scores[..count * KEYS];
         let out = &mut out[rows.start * padded..rows.end * padded];
         let of_scores = MatrixLayout::packed(count, KEYS);
-        if in_pairs {
-            let half = width / 2;
-            let q = &pairs.q[rows.start * half..rows.end * half];
-            let (q, keys) =
-                ((q, MatrixLayout::packed(count, half)), (&*pairs.keys, MatrixLayout::packed(half, KEYS)));
-            multiply_pairs(q, keys, (scores, of_scores), false);
-        } else {
-            let q = &q[rows.start * width..rows.end * width];
-            let (q, keys) =
-                ((q, MatrixLayout::packed(count, width)), (keys, MatrixLayout::packed(width, KEYS)));
-            multiply_small(q, keys, (scores, of_scores), false);
+        match operands {
+            Operands::Pairs { keys, .. } => {
+                let half = width / 2;
+                let q = &pairs.q[rows.start * half..rows.end * half];
+                let (q, keys) =
+                    ((q, MatrixLayout::packed(count, half)), (keys, MatrixLayout::packed(half, KEYS)));
+                multiply_pairs(q, keys, (scores, of_scores), false);
+            }
+            Operands::Numbers { keys, .. } => {
+                let q = &q[rows.start * width..rows.end * width];
+                let (q, keys) =
+                    ((q, MatrixLayout::packed(count, width)), (keys, MatrixLayout::packed(width, KEYS)));
+                multiply_small(q, keys, (scores, of_scores), false);
+            }
         }
         let position = |row: usize| start.map(|start| start + row / group);
         seen.clear();
@@ -402,12 +429,15 @@ impl UnitHead<'_> {
         }
         take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
         let out = (out, MatrixLayout::packed(count, padded));
-        if in_pairs {
-            pair_columns(scores, &mut pairs.scores);
-            let scores = (&*pairs.scores, MatrixLayout::packed(count, KEYS / 2));
-            multiply_pairs(scores, (&pairs.values, MatrixLayout::packed(KEYS / 2, padded)), out, true);
-        } else {
-            multiply_small((scores, of_scores), (values, MatrixLayout::packed(KEYS, padded)), out, true);
+        match operands {
+            Operands::Pairs { values, .. } => {
+                pair_columns(scores, &mut pairs.scores);
+                let scores = (&*pairs.scores, MatrixLayout::packed(count, KEYS / 2));
+                multiply_pairs(scores, (values, MatrixLayout::packed(KEYS / 2, padded)), out, true);
+            }
+            Operands::Numbers { values, .. } => {
+                multiply_small((scores, of_scores), (values, MatrixLayout::packed(KEYS, padded)), out, true);
+            }
         }
     }
 

@@ -4,14 +4,17 @@
 //! it on, as in paged attention (Kwon et al. 2023, vLLM). Whole blocks are shared by all sequences that begin alike and freed
 //! when the last one leaves; a block that two sequences fill differently is two. Attention takes keys in the same blocks, so a
 //! block is stored as a product reads it and nothing is gathered: keys of a head turned over `[head_dim, BLOCK]`, values
-//! `[BLOCK, head_dim]`, the latter filled up to whole steps of columns. Rotary positions are already in the keys.
+//! `[BLOCK, head_dim]`, the latter filled up to whole steps of columns; where attention multiplies pairs of bf16 numbers, both
+//! are [stored in pairs](crate::kernels::pair_rows). Rotary positions are already in the keys.
 
+use half::bf16;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
+use super::attention::{Operands, in_pairs};
 use super::rows;
 use crate::config::Shape;
-use crate::kernels::column_step;
+use crate::kernels::{Precision, column_step};
 
 /// Positions of a block. Attention's blocks of keys are the same, and a multiple of every panel's width.
 pub const BLOCK: usize = 64;
@@ -96,8 +99,8 @@ pub struct CacheUse<'t> {
 #[derive(Debug, Default)]
 pub struct KvCache {
     layout: Layout,
-    /// Each `[layer][keys, values][head][…]`.
-    blocks: Vec<Box<[f32]>>,
+    /// Each `[layer][keys, values][head][…]`, numbers of f32 or pairs of bf16.
+    blocks: Vec<Box<[u32]>>,
     /// How many tables have a block.
     readers: Vec<u32>,
     free: Vec<u32>,
@@ -111,15 +114,53 @@ struct Layout {
     head_dim: usize,
     /// `head_dim` in whole steps of columns.
     padded: usize,
+    /// Whether two numbers of a column are one word.
+    in_pairs: bool,
 }
 
 impl Layout {
-    fn keys(self) -> usize {
-        self.head_dim * BLOCK
+    fn of(shape: &Shape, precision: Precision) -> Self {
+        Self {
+            layers: shape.num_hidden_layers,
+            heads: shape.num_key_value_heads,
+            head_dim: shape.head_dim,
+            padded: shape.head_dim.next_multiple_of(column_step()),
+            in_pairs: in_pairs(precision, shape.head_dim),
+        }
     }
 
+    /// Words of the keys of a head.
+    fn keys(self) -> usize {
+        self.head_dim * BLOCK / self.per_word()
+    }
+
+    /// Words of the values of a head.
     fn values(self) -> usize {
-        BLOCK * self.padded
+        BLOCK * self.padded / self.per_word()
+    }
+
+    fn per_word(self) -> usize {
+        if self.in_pairs { 2 } else { 1 }
+    }
+
+    /// Writes the number of a row and a column of a matrix `width` columns wide.
+    fn put(self, words: &mut [u32], width: usize, [row, column]: [usize; 2], number: f32) {
+        if self.in_pairs {
+            let word = &mut words[row / 2 * width + column];
+            let bits = u32::from(bf16::from_f32(number).to_bits());
+            *word = if row.is_multiple_of(2) { *word & !0xffff | bits } else { *word & 0xffff | bits << 16 };
+        } else {
+            words[row * width + column] = number.to_bits();
+        }
+    }
+
+    /// The number that was written there.
+    fn number(self, words: &[u32], width: usize, [row, column]: [usize; 2]) -> f32 {
+        match (self.in_pairs, row.is_multiple_of(2)) {
+            (false, _) => f32::from_bits(words[row * width + column]),
+            (true, true) => f32::from_bits(words[row / 2 * width + column] << 16),
+            (true, false) => f32::from_bits(words[row / 2 * width + column] & !0xffff),
+        }
     }
 
     fn layer(self) -> usize {
@@ -133,21 +174,15 @@ pub fn blocks_of(positions: usize) -> usize {
 }
 
 impl KvCache {
-    /// An empty cache of a network of this shape.
-    pub fn new(shape: &Shape) -> Self {
-        let layout = Layout {
-            layers: shape.num_hidden_layers,
-            heads: shape.num_key_value_heads,
-            head_dim: shape.head_dim,
-            padded: shape.head_dim.next_multiple_of(column_step()),
-        };
-        Self { layout, ..Self::default() }
+    /// An empty cache of a network of this shape, which multiplies in this precision.
+    pub fn new(shape: &Shape, precision: Precision) -> Self {
+        Self { layout: Layout::of(shape, precision), ..Self::default() }
     }
 
-    /// Bytes of a block of a network of this shape.
-    pub fn block_bytes(shape: &Shape) -> u64 {
-        let layout = Self::new(shape).layout;
-        (layout.layers * layout.layer() * size_of::<f32>()) as u64
+    /// Bytes of a block of such a network.
+    pub fn block_bytes(shape: &Shape, precision: Precision) -> u64 {
+        let layout = Layout::of(shape, precision);
+        (layout.layers * layout.layer() * size_of::<u32>()) as u64
     }
 
     /// Blocks that tables have.
@@ -200,13 +235,13 @@ impl KvCache {
         let block = match self.free.pop() {
             Some(block) => {
                 // What no key fills is multiplied with 0, and must be a number; the same one always.
-                self.blocks[block as usize].fill(0.0);
+                self.blocks[block as usize].fill(0);
                 block
             }
             None => {
                 let block = u32::try_from(self.blocks.len()).expect("fewer blocks than memory has bytes");
                 let layout = self.layout;
-                self.blocks.push(vec![0.0; layout.layers * layout.layer()].into_boxed_slice());
+                self.blocks.push(vec![0; layout.layers * layout.layer()].into_boxed_slice());
                 self.readers.push(0);
                 block
             }
@@ -217,18 +252,21 @@ impl KvCache {
 
     /// Puts the keys and values of a layer at these slots into the first rows of those of a wave.
     pub(super) fn give(&self, layer: usize, slots: &[Slot], [mut k, mut v]: [ArrayViewMut2<f32>; 2]) {
-        let width = self.layout.head_dim;
+        let layout = self.layout;
         let cached = self.layer(layer);
         for (row, slot) in slots.iter().enumerate() {
             let (block, lane) = (slot.block as usize, slot.lane as usize);
             let heads = k.row_mut(row).into_slice().expect("numbers of a row are neighbours");
-            for (head, key) in heads.chunks_exact_mut(width).enumerate() {
-                let keys = cached.keys(block, head).chunks_exact(BLOCK);
-                key.iter_mut().zip(keys).for_each(|(number, column)| *number = column[lane]);
+            for (head, key) in heads.chunks_exact_mut(layout.head_dim).enumerate() {
+                let keys = cached.keys(block, head);
+                let numbers = key.iter_mut().enumerate();
+                numbers.for_each(|(at, number)| *number = layout.number(keys, BLOCK, [at, lane]));
             }
             let heads = v.row_mut(row).into_slice().expect("numbers of a row are neighbours");
-            for (head, value) in heads.chunks_exact_mut(width).enumerate() {
-                value.copy_from_slice(&cached.values(block, head)[lane * self.layout.padded..][..width]);
+            for (head, value) in heads.chunks_exact_mut(layout.head_dim).enumerate() {
+                let values = cached.values(block, head);
+                let numbers = value.iter_mut().enumerate();
+                numbers.for_each(|(at, number)| *number = layout.number(values, layout.padded, [lane, at]));
             }
         }
     }
@@ -236,18 +274,20 @@ impl KvCache {
     /// Keeps keys and values of rows of a wave; `keep` is sorted by slot.
     pub(super) fn keep(&mut self, layer: usize, keep: &[(usize, Slot)], [k, v]: [ArrayView2<f32>; 2]) {
         let layout = self.layout;
-        let store = |block: &mut [f32], own: &[(usize, Slot)]| {
+        let store = |block: &mut [u32], own: &[(usize, Slot)]| {
             let block = &mut block[layer * layout.layer()..][..layout.layer()];
             let (keys, values) = block.split_at_mut(layout.heads * layout.keys());
             for &(row, slot) in own {
                 let lane = slot.lane as usize;
                 let own = rows::row(&k, row).chunks_exact(layout.head_dim);
                 for (keys, key) in keys.chunks_exact_mut(layout.keys()).zip(own) {
-                    keys.chunks_exact_mut(BLOCK).zip(key).for_each(|(column, number)| column[lane] = *number);
+                    let numbers = key.iter().enumerate();
+                    numbers.for_each(|(at, number)| layout.put(keys, BLOCK, [at, lane], *number));
                 }
                 let own = rows::row(&v, row).chunks_exact(layout.head_dim);
                 for (values, value) in values.chunks_exact_mut(layout.values()).zip(own) {
-                    values[lane * layout.padded..][..value.len()].copy_from_slice(value);
+                    let numbers = value.iter().enumerate();
+                    numbers.for_each(|(at, number)| layout.put(values, layout.padded, [lane, at], *number));
                 }
             }
         };
@@ -282,15 +322,26 @@ pub struct CachedLayer<'c> {
 }
 
 impl<'c> CachedLayer<'c> {
+    /// Keys and values of a head in a block, as attention takes them.
+    pub(super) fn operands(self, block: usize, head: usize) -> Operands<'c> {
+        let (keys, values) = (self.keys(block, head), self.values(block, head));
+        match self.cache.layout.in_pairs {
+            true => Operands::Pairs { keys, values },
+            false => {
+                Operands::Numbers { keys: bytemuck::cast_slice(keys), values: bytemuck::cast_slice(values) }
+            }
+        }
+    }
+
     /// The keys of a block, turned over: `[head_dim, BLOCK]`.
-    pub(super) fn keys(self, block: usize, head: usize) -> &'c [f32] {
+    fn keys(self, block: usize, head: usize) -> &'c [u32] {
         let layout = self.cache.layout;
         let first = self.layer * layout.layer() + head * layout.keys();
         &self.cache.blocks[block][first..][..layout.keys()]
     }
 
     /// The values of a block: `[BLOCK, head_dim in whole steps of columns]`.
-    pub(super) fn values(self, block: usize, head: usize) -> &'c [f32] {
+    fn values(self, block: usize, head: usize) -> &'c [u32] {
         let layout = self.cache.layout;
         let first = self.layer * layout.layer() + layout.heads * layout.keys() + head * layout.values();
         &self.cache.blocks[block][first..][..layout.values()]

@@ -25,7 +25,7 @@ pub use footprint::Footprint;
 pub use layers::{Layers, ReadLayer, Residence};
 pub use linear::Linear;
 pub use mlp::{Activation, Mlp};
-pub use network::{LOGIT_COLUMNS, Layer, Network, unwatched};
+pub use network::{AfterLayer, LOGIT_COLUMNS, Layer, Network, unwatched};
 pub use norm::Norm;
 pub use open::Checkpoint;
 pub use positions::Positions;

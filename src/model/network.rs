@@ -15,13 +15,16 @@ use super::reader::Reader;
 use super::rows::for_rows;
 use super::{CacheUse, Kept, KvCache, Layers, Linear, Mlp, ModelError, Norm, Positions, Residence, Wave};
 use crate::config::{ModelConfig, Shape};
-use crate::kernels::{MatMul, Precision, StoredMatrix, VisitBlocks, for_blocks};
+use crate::kernels::{MatMul, Precision, StoredMatrix, VisitBlocks, awake, for_blocks};
 use crate::weights::TensorSource;
 
 /// Tokens of one chunk: enough for all threads, few enough that what a layer makes of them is still near when it is read.
 pub(super) const CHUNK_TOKENS: usize = 768;
 /// Columns of logits in one block, whatever the number of threads: sums over a vocabulary are made of these.
 pub const LOGIT_COLUMNS: usize = 512;
+
+/// Is told when a block is done, with the time that was spent on waiting for it, and may break the pass off.
+pub type AfterLayer<'a> = dyn FnMut(Duration) -> ControlFlow<()> + Send + 'a;
 
 /// A network that can run.
 pub struct Network {
@@ -122,7 +125,7 @@ impl Network {
         &self,
         wave: &Wave,
         kept: Kept<'_>,
-        after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
+        after_layer: &mut AfterLayer<'_>,
     ) -> Result<Array2<f32>, ModelError> {
         self.forward_with(&mut KvCache::default(), &CacheUse::default(), wave, kept, after_layer)
     }
@@ -142,12 +145,23 @@ impl Network {
         places: &CacheUse<'_>,
         wave: &Wave,
         kept: Kept<'_>,
-        after_layer: &mut dyn FnMut(Duration) -> ControlFlow<()>,
+        after_layer: &mut AfterLayer<'_>,
     ) -> Result<Array2<f32>, ModelError> {
         assert_eq!(places.given.len(), wave.given, "a slot for every given row");
         assert!(places.keep.is_sorted_by_key(|&(_, slot)| slot), "what is kept is sorted by slot");
         let is_computed = |row: usize| row >= wave.given;
         assert!(kept.first().is_none_or(is_computed), "rows that are wanted are computed");
+        awake(|| self.pass(cache, places, wave, kept, after_layer))
+    }
+
+    fn pass(
+        &self,
+        cache: &mut KvCache,
+        places: &CacheUse<'_>,
+        wave: &Wave,
+        kept: Kept<'_>,
+        after_layer: &mut AfterLayer<'_>,
+    ) -> Result<Array2<f32>, ModelError> {
         let mut x = self.embed(wave); // [tokens, hidden]
         let rotation = self.positions.rotation(wave);
         let mut buffers = Buffers::new(&self.shape, wave.tokens.len());
@@ -242,7 +256,7 @@ impl Network {
             keys: self.shape.num_key_value_heads,
             head_dim: self.shape.head_dim,
             slopes: self.positions.slopes(),
-            rounded: self.precision != Precision::Exact,
+            precision: self.precision,
         }
     }
 
@@ -251,7 +265,7 @@ impl Network {
     /// Ask for few rows at a time: the result is `rows * vocab_size` numbers.
     pub fn logits(&self, hidden: ArrayView2<f32>) -> Array2<f32> {
         let mut logits = Array2::zeros((hidden.nrows(), self.head.weight.rows()));
-        self.head.apply(self.norm.of(hidden).view(), logits.view_mut());
+        awake(|| self.head.apply(self.norm.of(hidden).view(), logits.view_mut()));
         logits
     }
 

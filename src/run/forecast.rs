@@ -218,13 +218,13 @@ impl AskedForecast {
         let findings = summary(&findings.collect::<Vec<_>>());
         let stop = std::sync::Arc::from([]);
         let answers: Vec<_> = to_write.to_write().iter().map(|one| one.request(&stop)).collect();
-        let blocks = cache_blocks(model.memory_budget, model.placement, model.config);
+        let blocks = cache_blocks(model.memory_budget, model.placement, model.config, model.precision);
         check_room(&answers, model.limits, blocks).map_err(|error| to_write.refused(error))?;
         let (sequences, taken) = together(&answers, blocks);
         let writing = (!answers.is_empty()).then(|| WritingForecast {
             answers: answers.len(),
             sequences,
-            bytes: taken as u64 * KvCache::block_bytes(&model.config.shape()),
+            bytes: taken as u64 * KvCache::block_bytes(&model.config.shape(), model.precision),
         });
         Ok(Self {
             writing,

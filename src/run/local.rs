@@ -61,7 +61,7 @@ impl Subject {
 
     /// Blocks of keys and values for which there is memory beside the model and its waves.
     pub(super) fn cache_blocks(&self) -> usize {
-        cache_blocks(self.memory_budget, &self.placement, &self.checkpoint.config)
+        cache_blocks(self.memory_budget, &self.placement, &self.checkpoint.config, self.precision)
     }
 }
 
@@ -85,9 +85,14 @@ pub fn all_questions(
 }
 
 /// Blocks of keys and values for which there is memory beside a model that was placed, and its waves.
-pub fn cache_blocks(memory_budget: u64, placement: &Placement, config: &ModelConfig) -> usize {
+pub fn cache_blocks(
+    memory_budget: u64,
+    placement: &Placement,
+    config: &ModelConfig,
+    precision: Precision,
+) -> usize {
     let room = memory_budget.checked_sub(placement.total).expect("a placement fits its budget");
-    usize::try_from(room / KvCache::block_bytes(&config.shape())).unwrap_or(usize::MAX)
+    usize::try_from(room / KvCache::block_bytes(&config.shape(), precision)).unwrap_or(usize::MAX)
 }
 
 /// Digests of positions are short, and none of them is ever cut.

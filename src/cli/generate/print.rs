@@ -34,7 +34,7 @@ struct Out<W> {
     fault: Option<io::Error>,
 }
 
-impl<W: Write> Out<W> {
+impl<W: Write + Send> Out<W> {
     fn new(to: W, is_terminal: bool) -> Self {
         Self { to, is_terminal, fault: None }
     }
@@ -71,7 +71,7 @@ impl Texts<io::Stdout> {
     }
 }
 
-impl<W: Write> Texts<W> {
+impl<W: Write + Send> Texts<W> {
     fn to(out: Out<W>, prompts: &[String]) -> Self {
         let heading = |(number, prompt): (usize, &String)| match prompts.len() {
             1 => String::new(),
@@ -100,7 +100,7 @@ impl<W: Write> Texts<W> {
     }
 }
 
-impl<W: Write> Audience for Texts<W> {
+impl<W: Write + Send> Audience for Texts<W> {
     fn is_live(&self) -> bool {
         true
     }
@@ -116,7 +116,7 @@ impl<W: Write> Audience for Texts<W> {
     }
 }
 
-impl<W: Write> Printed for Texts<W> {
+impl<W: Write + Send> Printed for Texts<W> {
     fn audience(&mut self) -> &mut dyn Audience {
         self
     }
@@ -176,13 +176,13 @@ impl Objects<AtomicFile> {
     }
 }
 
-impl<W: Keep> Objects<W> {
+impl<W: Keep + Send> Objects<W> {
     fn to(out: Out<W>) -> Self {
         Self { out, next: 0, later: BTreeMap::new() }
     }
 }
 
-impl<W: Keep> Audience for Objects<W> {
+impl<W: Keep + Send> Audience for Objects<W> {
     fn is_live(&self) -> bool {
         false
     }
@@ -202,7 +202,7 @@ impl<W: Keep> Audience for Objects<W> {
     }
 }
 
-impl<W: Keep> Printed for Objects<W> {
+impl<W: Keep + Send> Printed for Objects<W> {
     fn audience(&mut self) -> &mut dyn Audience {
         self
     }

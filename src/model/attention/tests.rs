@@ -7,7 +7,7 @@ mod forests;
 /// f32 sums over at most a few hundred keys against f64.
 const ATTENTION_TOLERANCE: f32 = 2e-6;
 
-const GROUPED: Heads = Heads { queries: 6, keys: 2, head_dim: 4, slopes: None, rounded: false };
+const GROUPED: Heads = Heads { queries: 6, keys: 2, head_dim: 4, slopes: None, precision: Precision::Exact };
 /// Slopes in no order, so that a mixed-up head is seen.
 const SLOPED: Heads = Heads { slopes: Some(&[0.25, 0.0625, 0.5, 0.03125, 1.0, 0.125]), ..GROUPED };
 
@@ -77,7 +77,7 @@ fn a_forest_of_segments_attends_along_its_paths() {
         let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
         assert!(worst < ATTENTION_TOLERANCE, "{heads:?}: {worst}");
 
-        let rounded = Heads { rounded: true, ..heads };
+        let rounded = Heads { precision: Precision::Bf16, ..heads };
         let mut out = q.clone();
         attention(rounded, &wave, None, out.view_mut(), k.view(), v.view());
         let worst = (&out - &expected).fold(0.0f32, |a, b| a.max(b.abs()));
@@ -104,7 +104,7 @@ fn the_cut_into_segments_does_not_change_a_bit() {
     };
     let all = [values(213, 24, 2), values(213, 8, 3), values(213, 8, 4)];
     let own = all.each_ref().map(|x| x.select(Axis(0), &rows));
-    for heads in [GROUPED, SLOPED, Heads { rounded: true, ..GROUPED }] {
+    for heads in [GROUPED, SLOPED, Heads { precision: Precision::Bf16, ..GROUPED }] {
         let cut = run(heads, &cut, all.each_ref()).select(Axis(0), &rows);
         assert_eq!(run(heads, &whole, own.each_ref()), cut);
     }

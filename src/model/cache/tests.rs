@@ -6,9 +6,9 @@ use super::*;
 use crate::kernels;
 use crate::model::{Checkpoint, Kept, Network, Residence, Wave, unwatched};
 
-fn network(case: &str, residence: Residence) -> Network {
+fn network(case: &str, residence: Residence, precision: Precision) -> Network {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(case);
-    Checkpoint::open(&path).unwrap().load(kernels::default(), residence).unwrap()
+    Checkpoint::open(&path).unwrap().load(kernels::by_name("native", precision).unwrap(), residence).unwrap()
 }
 
 /// Slots of a table from its first own position on, for rows that are its positions.
@@ -22,15 +22,17 @@ fn own(table: &BlockTable, rows: &[usize]) -> Vec<(usize, Slot)> {
 #[test]
 fn what_was_kept_gives_the_bits_of_what_is_computed_again() {
     let tokens: Vec<u32> = (0..150).map(|i| i * 7 % 31).collect();
-    for (case, residence) in [
-        ("llama/gqa-tied", Residence::Memory),
-        ("llama/gqa-tied", Residence::Disk),
-        ("llama/bias-wide-heads", Residence::Memory),
-        ("bloom/heads-4", Residence::Memory),
-        ("bloom/residual-after-norm-untied", Residence::Memory),
+    for (case, residence, precision) in [
+        ("llama/gqa-tied", Residence::Memory, Precision::Exact),
+        ("llama/gqa-tied", Residence::Disk, Precision::Exact),
+        ("llama/gqa-tied", Residence::Memory, Precision::Bf16),
+        ("llama/bias-wide-heads", Residence::Memory, Precision::Exact),
+        ("llama/bias-wide-heads", Residence::Memory, Precision::Int8),
+        ("bloom/heads-4", Residence::Memory, Precision::Exact),
+        ("bloom/residual-after-norm-untied", Residence::Memory, Precision::Bf16),
     ] {
-        let network = network(case, residence);
-        let mut cache = KvCache::new(&network.shape);
+        let network = network(case, residence, precision);
+        let mut cache = KvCache::new(&network.shape, network.precision);
         let run = |places: &CacheUse<'_>, cache: &mut KvCache, wave: &Wave, rows: &[usize]| {
             network.forward_with(cache, places, wave, Kept::Rows(rows), &mut unwatched).unwrap()
         };
@@ -53,7 +55,7 @@ fn what_was_kept_gives_the_bits_of_what_is_computed_again() {
         assert_eq!(second.first_own(), 64, "a block that is filled otherwise is another");
         let rows: Vec<usize> = (0..70).chain([133, 134]).collect();
         let places = CacheUse { given, keep: own(&second, &rows), tables: Vec::new() };
-        assert_eq!(run(&places, &mut cache, &wave, &scored), whole, "{case}");
+        assert_eq!(run(&places, &mut cache, &wave, &scored), whole, "{case} {precision}");
         cache.release(first);
 
         // What was kept was partly given and partly computed; now one token comes after it, and sees the cache alone.
@@ -80,7 +82,7 @@ fn what_was_kept_gives_the_bits_of_what_is_computed_again() {
         for (row, token) in [8, 7].into_iter().enumerate() {
             let plain = Wave::sequence(&[&tokens[..70], &[9, 9, token]].concat());
             let plain = network.forward(&plain, Kept::Rows(&[72]), &mut unwatched).unwrap();
-            assert_eq!(found.row(row), plain.row(0), "{case}");
+            assert_eq!(found.row(row), plain.row(0), "{case} {precision}");
         }
         [second, third, fourth].into_iter().for_each(|table| cache.release(table));
         assert_eq!(cache.taken(), 0);
@@ -90,8 +92,8 @@ fn what_was_kept_gives_the_bits_of_what_is_computed_again() {
 #[test]
 #[should_panic(expected = "rows that are wanted are computed")]
 fn hidden_states_of_given_rows_are_not_there() {
-    let network = network("llama/gqa-tied", Residence::Memory);
-    let mut cache = KvCache::new(&network.shape);
+    let network = network("llama/gqa-tied", Residence::Memory, Precision::Exact);
+    let mut cache = KvCache::new(&network.shape, network.precision);
     let table = cache.branch(&BlockTable::default(), 0, 2);
     let wave = Wave { given: 2, ..Wave::sequence(&[1, 2, 3, 4]) };
     let given = vec![table.slot(0), table.slot(1)];
@@ -106,8 +108,8 @@ proptest! {
     fn tables_share_whole_blocks_and_give_all_back(
         steps in prop::collection::vec((any::<prop::sample::Index>(), 0usize..200, 0usize..200, 0u8..4), 1..40),
     ) {
-        let shape = network("llama/gqa-tied", Residence::Memory).shape;
-        let mut cache = KvCache::new(&shape);
+        let shape = network("llama/gqa-tied", Residence::Memory, Precision::Exact).shape;
+        let mut cache = KvCache::new(&shape, Precision::Exact);
         let mut tables = vec![BlockTable::default()];
         for (of, shared, more, what) in steps {
             let of = of.index(tables.len());

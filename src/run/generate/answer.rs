@@ -41,7 +41,7 @@ pub enum Ending {
 }
 
 /// Who hears answers. [`ControlFlow::Break`] ends all of the work.
-pub trait Audience {
+pub trait Audience: Send {
     /// Whether text is shown as it comes, so that nothing else may be shown meanwhile.
     fn is_live(&self) -> bool;
 

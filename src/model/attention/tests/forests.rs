@@ -50,7 +50,7 @@ proptest! {
     ) {
         let queries = keys * group;
         let slopes: Vec<f32> = (0..queries).map(|head| 0.5 / (1 + (head * 5) % queries) as f32).collect();
-        let heads = Heads { queries, keys, head_dim, slopes: sloped.then_some(&slopes[..]), rounded: false };
+        let heads = Heads { queries, keys, head_dim, slopes: sloped.then_some(&slopes[..]), precision: Precision::Exact };
         let rows = wave.tokens.len();
         let q = numbers(seed, rows, queries * head_dim);
         let (k, v) = (numbers(seed + 1, rows, keys * head_dim), numbers(seed + 2, rows, keys * head_dim));
@@ -69,7 +69,7 @@ proptest! {
         let exact = 2.0 * (width + 6.0) * UNIT * score + 2.0 * (longest + 4.0) * UNIT + SOFTMAX_ERROR;
         let rounded = exact + 2.1 * (2.01 * BF16_UNIT * width.sqrt()) + 2.1 * BF16_UNIT;
         for (rounds, bound) in [(false, exact), (true, rounded)] {
-            let heads = Heads { rounded: rounds, ..heads };
+            let heads = Heads { precision: if rounds { Precision::Bf16 } else { Precision::Exact }, ..heads };
             let found = run(heads, &wave, [&q, &k, &v]);
             let worst = (&found - &expected).fold(0.0f32, |worst, difference| {
                 if difference.is_nan() { f32::INFINITY } else { worst.max(difference.abs()) }
