@@ -69,6 +69,13 @@ pub fn decode(
     let length = DECODE_CONTEXT + 1;
     let tables: Vec<BlockTable> =
         (0..sequences).map(|_| cache.branch(&BlockTable::default(), 0, length)).collect();
+    // Each has keys and values of its own, as sequences without a common beginning have.
+    let past: Vec<u32> = (0..DECODE_CONTEXT).map(|at| (at * STRIDE % config.vocab_size()) as u32).collect();
+    let rows = |table| (0..DECODE_CONTEXT).map(move |at| (at, BlockTable::slot(table, at)));
+    let mut keep: Vec<_> = tables.iter().flat_map(rows).collect();
+    keep.sort_by_key(|&(_, slot)| slot);
+    let places = CacheUse { keep, ..CacheUse::default() };
+    model.forward_with(&mut cache, &places, &Wave::sequence(&past), Kept::Rows(&[]), &mut unwatched)?;
     let mut wave = Wave::default();
     for row in 0..sequences {
         wave.tokens.push((row * STRIDE % config.vocab_size()) as u32);

@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
-use super::pages::Pages;
+use super::pages::{PagePool, Pages};
 
 /// A cache line of numbers: what vectors are made of begins at a multiple of its size.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +34,15 @@ enum Lines {
 /// From so many bytes on, numbers are in large pages.
 const LARGE: usize = 256 << 10;
 
+/// Where weights are.
+static WEIGHTS: PagePool = PagePool::new();
+
+impl<T> fmt::Debug for Aligned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Aligned({} numbers)", self.length)
+    }
+}
+
 impl<T> Default for Aligned<T> {
     fn default() -> Self {
         Self { lines: Lines::Heap(Vec::new()), length: 0, of: PhantomData }
@@ -40,11 +50,16 @@ impl<T> Default for Aligned<T> {
 }
 
 impl<T: bytemuck::Pod> Aligned<T> {
-    /// `length` zeros.
+    /// `length` zeros, beside those of weights.
     pub fn zeros(length: usize) -> Self {
+        Self::zeros_of(&WEIGHTS, length)
+    }
+
+    /// `length` zeros, beside others of a pool.
+    pub fn zeros_of(pool: &PagePool, length: usize) -> Self {
         let bytes = length.checked_mul(size_of::<T>()).expect("a size that memory could have");
         let lines = match bytes {
-            LARGE.. => Lines::Pages(Pages::zeros(bytes)),
+            LARGE.. => Lines::Pages(pool.zeros(bytes)),
             _ => Lines::Heap(heap(bytes)),
         };
         Self { lines, length, of: PhantomData }

@@ -25,6 +25,9 @@ pub trait Lanes: Copy {
     unsafe fn splat(number: f32) -> Self;
     /// `self * factor + sum`, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    /// Asks for the cache line at an address that is read soon; it need not be valid.
+    #[inline(always)]
+    fn prefetch(_at: *const u8) {}
 }
 
 /// Vectors that numbers of 16 bits are widened into.
@@ -175,6 +178,12 @@ mod x86 {
             // SAFETY: FMA, by the contract of the trait.
             unsafe { _mm256_fmadd_ps(self, factor, sum) }
         }
+
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: SSE, which every processor of this architecture has; no address is too bad for it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
     }
 
     impl Widen for __m256 {
@@ -226,6 +235,12 @@ mod x86 {
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
             // SAFETY: as above.
             unsafe { _mm512_fmadd_ps(self, factor, sum) }
+        }
+
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: SSE, which every processor of this architecture has; no address is too bad for it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
     }
 
@@ -359,6 +374,11 @@ mod x86 {
                     [self.0, factor.0].map(|bits| std::mem::transmute::<__m512, __m512bh>(bits));
                 Self(_mm512_dpbf16_ps(sum.0, left, right))
             }
+        }
+
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            __m512::prefetch(at);
         }
     }
 }

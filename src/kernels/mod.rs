@@ -55,6 +55,7 @@ pub use int8::Int8Rows;
 pub use isa::Isa;
 pub use multiply::{Product, ROW_UNIT, VisitBlocks, for_blocks, multiply, multiply_all};
 pub use native::Native;
+pub use pages::PagePool;
 pub use pairs::{multiplies_pairs, multiply_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
 pub use small::{MatrixLayout, column_step, multiply_small};

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, handle_alloc_error};
+use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,26 +55,43 @@ unsafe impl Send for Pages {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for Pages {}
 
-/// The mapping that is being given out, and how much of it has been.
-static OPEN: Mutex<Option<(Arc<Region>, usize)>> = Mutex::new(None);
+/// Gives out mappings piece by piece, to things that come and go together: a mapping goes with the last of them.
+#[derive(Default)]
+pub struct PagePool {
+    /// The mapping that is being given out, and how much of it has been.
+    open: Mutex<Option<(Arc<Region>, usize)>>,
+}
 
-impl Pages {
+impl PagePool {
+    /// One that has nothing yet.
+    pub const fn new() -> Self {
+        Self { open: Mutex::new(None) }
+    }
+
     /// So many bytes, zero, from a cache line on.
-    pub(super) fn zeros(bytes: usize) -> Self {
+    pub(super) fn zeros(&self, bytes: usize) -> Pages {
         let whole = bytes.checked_next_multiple_of(LINE).expect("a size that memory could have");
         if whole >= REGION {
-            return Self::at(Arc::new(Region::new(whole)), 0, bytes);
+            return Pages::at(Arc::new(Region::new(whole)), 0, bytes);
         }
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (region, used) = open
             .take()
             .filter(|(_, used)| used + whole <= REGION)
             .unwrap_or_else(|| (Arc::new(Region::new(REGION)), 0));
-        let pages = Self::at(Arc::clone(&region), used, bytes);
+        let pages = Pages::at(Arc::clone(&region), used, bytes);
         *open = Some((region, used + whole));
         pages
     }
+}
 
+impl fmt::Debug for PagePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PagePool")
+    }
+}
+
+impl Pages {
     fn at(region: Arc<Region>, from: usize, bytes: usize) -> Self {
         // SAFETY: the caller gives a place inside the mapping, and each only once.
         let start = unsafe { region.start.add(from) };
@@ -98,10 +116,11 @@ mod tests {
     #[test]
     fn nobody_has_what_another_has() {
         let sizes = [1, 64, 1000, REGION / 2, REGION / 2 + 1, REGION, REGION + 100, 70_000];
-        let mut all: Vec<Pages> = sizes.iter().map(|&bytes| Pages::zeros(bytes)).collect();
+        let pool = PagePool::new();
+        let mut all: Vec<Pages> = sizes.iter().map(|&bytes| pool.zeros(bytes)).collect();
         // Some go while others stay.
         all.remove(3);
-        all.extend([3 << 20, 64].map(Pages::zeros));
+        all.extend([3 << 20, 64].map(|bytes| pool.zeros(bytes)));
         for (number, pages) in all.iter_mut().enumerate() {
             assert_eq!(pages.as_slice().as_ptr().align_offset(LINE), 0);
             assert!(pages.as_slice().iter().all(|&byte| byte == 0));
@@ -114,11 +133,12 @@ mod tests {
 
     #[test]
     fn they_are_there_for_every_thread() {
+        let pool = &PagePool::new();
         std::thread::scope(|scope| {
             for number in 1..=8u8 {
                 scope.spawn(move || {
                     for bytes in [100_000, 5 << 20, 64] {
-                        let mut pages = Pages::zeros(bytes);
+                        let mut pages = pool.zeros(bytes);
                         assert!(pages.as_slice().iter().all(|&byte| byte == 0));
                         pages.as_mut_slice().fill(number);
                         assert!(pages.as_slice().iter().all(|&byte| byte == number));

@@ -10,7 +10,7 @@
 
 use super::Isa;
 use super::lanes::{Plain, Quantised};
-use super::tile::TileArgs;
+use super::tile::{AHEAD, LINE, TileArgs};
 use crate::weights::Dtype;
 
 /// Weights of a block.
@@ -137,6 +137,9 @@ unsafe fn for_columns<V: Quantised, S: Step<V>>(k: usize, mut b: *const u8, mut 
             for heads in heads.iter_mut().take(S::HEADS) {
                 *heads = [V::load_f16(b.cast()), V::load_f16(b.cast::<u16>().add(V::WIDTH))];
                 b = b.wrapping_add(2 * width);
+            }
+            for line in 0..BLOCK / S::COLUMNS * width / LINE {
+                V::prefetch(b.wrapping_add(AHEAD + line * LINE));
             }
             for _ in 0..BLOCK / S::COLUMNS {
                 for column in S::widen(heads, b).into_iter().take(S::COLUMNS) {

@@ -82,6 +82,12 @@ pub struct TileArgs {
     pub resume: bool,
 }
 
+/// How far ahead weights are asked for: what comes before they are read takes as long as they do from memory. Processors ask by
+/// themselves, but not across pages of 4 KiB.
+pub const AHEAD: usize = 4096;
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
+
 /// Computes all rows of one panel.
 ///
 /// # Safety
@@ -112,6 +118,9 @@ unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const
         // Four steps without a test between them, where operands are packed.
         let fours = if PACKED { t.k / 4 } else { 0 };
         for _ in 0..fours {
+            for line in 0..4 * b_step / LINE {
+                V::prefetch(b.wrapping_add(AHEAD + line * LINE));
+            }
             step::<V, N, MR>(&mut sums, a, a_stride, b);
             step::<V, N, MR>(&mut sums, a.add(a_step), a_stride, b.add(b_step));
             step::<V, N, MR>(&mut sums, a.add(2 * a_step), a_stride, b.add(2 * b_step));

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::attention::{Operands, in_pairs};
 use super::rows;
 use crate::config::Shape;
-use crate::kernels::{Precision, column_step};
+use crate::kernels::{Aligned, PagePool, Precision, column_step};
 
 /// Positions of a block. Attention's blocks of keys are the same, and a multiple of every panel's width.
 pub const BLOCK: usize = 64;
@@ -100,7 +100,8 @@ pub struct CacheUse<'t> {
 pub struct KvCache {
     layout: Layout,
     /// Each `[layer][keys, values][head][…]`, numbers of f32 or pairs of bf16.
-    blocks: Vec<Box<[u32]>>,
+    blocks: Vec<Aligned<u32>>,
+    pool: PagePool,
     /// How many tables have a block.
     readers: Vec<u32>,
     free: Vec<u32>,
@@ -235,13 +236,13 @@ impl KvCache {
         let block = match self.free.pop() {
             Some(block) => {
                 // What no key fills is multiplied with 0, and must be a number; the same one always.
-                self.blocks[block as usize].fill(0);
+                self.blocks[block as usize].as_mut_slice().fill(0);
                 block
             }
             None => {
                 let block = u32::try_from(self.blocks.len()).expect("fewer blocks than memory has bytes");
                 let layout = self.layout;
-                self.blocks.push(vec![0; layout.layers * layout.layer()].into_boxed_slice());
+                self.blocks.push(Aligned::zeros_of(&self.pool, layout.layers * layout.layer()));
                 self.readers.push(0);
                 block
             }
@@ -293,7 +294,7 @@ impl KvCache {
         };
         if keep.len() < ROWS_FOR_THREADS {
             for own in keep.chunk_by(|(_, a), (_, b)| a.block == b.block) {
-                store(&mut self.blocks[own[0].1.block as usize], own);
+                store(self.blocks[own[0].1.block as usize].as_mut_slice(), own);
             }
             return;
         }
@@ -301,7 +302,7 @@ impl KvCache {
         let mut work = Vec::new();
         for (number, block) in self.blocks.iter_mut().enumerate() {
             if let Some(own) = own.next_if(|own| own[0].1.block as usize == number) {
-                work.push((block, own));
+                work.push((block.as_mut_slice(), own));
             }
         }
         assert!(own.next().is_none(), "rows go to blocks that are there, in their order");
@@ -337,14 +338,14 @@ impl<'c> CachedLayer<'c> {
     fn keys(self, block: usize, head: usize) -> &'c [u32] {
         let layout = self.cache.layout;
         let first = self.layer * layout.layer() + head * layout.keys();
-        &self.cache.blocks[block][first..][..layout.keys()]
+        &self.cache.blocks[block].as_slice()[first..][..layout.keys()]
     }
 
     /// The values of a block: `[BLOCK, head_dim in whole steps of columns]`.
     fn values(self, block: usize, head: usize) -> &'c [u32] {
         let layout = self.cache.layout;
         let first = self.layer * layout.layer() + layout.heads * layout.keys() + head * layout.values();
-        &self.cache.blocks[block][first..][..layout.values()]
+        &self.cache.blocks[block].as_slice()[first..][..layout.values()]
     }
 }
 

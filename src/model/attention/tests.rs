@@ -1,6 +1,7 @@
 use ndarray::{Array2, Axis};
 
 use super::*;
+use crate::model::KvCache;
 
 mod forests;
 
@@ -107,5 +108,33 @@ fn the_cut_into_segments_does_not_change_a_bit() {
     for heads in [GROUPED, SLOPED, Heads { precision: Precision::Bf16, ..GROUPED }] {
         let cut = run(heads, &cut, all.each_ref()).select(Axis(0), &rows);
         assert_eq!(run(heads, &whole, own.each_ref()), cut);
+    }
+}
+
+#[test]
+fn tables_that_begin_alike_are_taken_together() {
+    let mut cache = KvCache::default();
+    let first = cache.branch(&BlockTable::default(), 0, 5 * KEYS);
+    let alike = cache.branch(&first, 4 * KEYS, 4 * KEYS + 1);
+    let copy = cache.branch(&first, 5 * KEYS, 5 * KEYS + 3);
+    let other = cache.branch(&first, KEYS, 6 * KEYS);
+    let alone = cache.branch(&BlockTable::default(), 0, 9);
+    let tables = [&other, &first, &alone, &copy, &alike];
+    let runs: Vec<Run> = (0..tables.len())
+        .map(|segment| Run { segment, rows: segment..segment + 1, start: tables[segment].len() - 1 })
+        .collect();
+    let of = |piece: usize| {
+        let units = units_of_tables(&tables, &runs, piece);
+        let mut found: Vec<_> = units.into_iter().map(|unit| (unit.runs, unit.shared_blocks)).collect();
+        found.iter_mut().for_each(|(runs, _)| runs.sort());
+        found.sort();
+        found
+    };
+    // What three have in common is worth more than what two of them have beyond it; of the fourth's, one block is not.
+    assert_eq!(of(8), [(vec![0], 5), (vec![1, 3, 4], 4), (vec![2], 0)]);
+    assert_eq!(of(1).len(), 5);
+    assert!(of(2).iter().all(|(runs, _)| runs.len() <= 2));
+    for table in [first, alike, copy, other, alone] {
+        cache.release(table);
     }
 }
