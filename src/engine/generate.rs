@@ -92,7 +92,7 @@ impl LocalModel {
         listen: &mut dyn Listen,
         progress: &dyn Progress,
     ) -> Result<TokenCounts, EngineError> {
-        self.write_after(&mut KeptSequence::new(&self.model.shape), requests, blocks, listen, progress)
+        self.write_after(&mut KeptSequence::new(&self.model), requests, blocks, listen, progress)
     }
 
     /// Writes on from one prompt. What it has in common with the sequence that `kept` has is not computed again, and `kept` then

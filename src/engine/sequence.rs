@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::plan::{Limits, common};
-use crate::config::Shape;
-use crate::model::{BLOCK, BlockTable, KvCache};
+use crate::model::{BLOCK, BlockTable, KvCache, Network};
 
 /// Tokens, and their keys and values in a cache of their own.
 #[derive(Debug)]
@@ -16,9 +15,13 @@ pub struct KeptSequence {
 }
 
 impl KeptSequence {
-    /// Nothing yet, for a network of this shape.
-    pub fn new(shape: &Shape) -> Self {
-        Self { cache: KvCache::new(shape), table: BlockTable::default(), tokens: Arc::from([]) }
+    /// Nothing yet, for this network.
+    pub fn new(network: &Network) -> Self {
+        Self {
+            cache: KvCache::new(&network.shape, network.precision),
+            table: BlockTable::default(),
+            tokens: Arc::from([]),
+        }
     }
 
     /// Tokens whose keys and values are here.

@@ -223,7 +223,7 @@ fn what_is_drawn_depends_on_seed_and_stream_alone() {
 fn what_goes_on_from_a_kept_sequence_has_the_bits_of_a_new_one() {
     for case in CASES {
         let model = model(case, Precision::Exact, Residence::Memory, 400);
-        let mut kept = KeptSequence::new(&model.model.shape);
+        let mut kept = KeptSequence::new(&model.model);
         let mut prompt: Vec<u32> = Vec::new();
         for turn in 0..6 {
             prompt.extend((0..[5, 20, 1, 64, 3, 17][turn]).map(|at| (at * 7 + turn) as u32 % 29 + 3));
@@ -302,7 +302,7 @@ fn a_sequence_that_was_stopped_anywhere_is_gone_on_from() {
     let whole = plainly(&model, &request(first.prompt.to_vec(), 40));
     let mut lengths = std::collections::BTreeSet::new();
     for patience in 1..40 {
-        let mut kept = KeptSequence::new(&model.model.shape);
+        let mut kept = KeptSequence::new(&model.model);
         model.go_on(&mut kept, &first, 10_000, &mut Told::of(1)).unwrap();
         let mut prompt = first.prompt.to_vec();
         prompt.extend(whole[..6].iter().map(|token| token.id));

@@ -65,7 +65,7 @@ impl Partner {
         let stops = stops(format.as_ref(), &options.stops);
         let ends = subject.tokenizer()?.ends().into();
         let network = subject.network(own.computing.precision, world.progress, world.stop)?;
-        let kept = KeptSequence::new(&network.shape);
+        let kept = KeptSequence::new(&network);
         let limits = Limits { max_length: positions, ..subject.limits };
         Ok(Self {
             name: subject.name.clone(),

@@ -7,7 +7,7 @@ use crate::engine::{End, EngineError, Listen, Token};
 use crate::run::generate::{Answer, Audience, Ending};
 
 /// Who hears an answer while it is written.
-pub trait Hearer {
+pub trait Hearer: Send {
     /// The conversation has become too long: so many of its first turns are left out from now on, and this is said before the
     /// answer. `tokens` is what all of it would take, of the model's `positions`.
     fn leaves_out(&mut self, turns: usize, tokens: usize, positions: usize);
