@@ -4,11 +4,12 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array2;
+use zoo::kernels::Precision;
 use zoo::model::Wave;
 use zoo::model::attention::{Heads, attention};
 
 /// SmolLM2-135M's heads.
-const HEADS: Heads = Heads { queries: 9, keys: 3, head_dim: 64, slopes: None, rounded: false };
+const HEADS: Heads = Heads { queries: 9, keys: 3, head_dim: 64, slopes: None, precision: Precision::Exact };
 
 /// A question of `length` tokens `count` times, after a common prefix.
 fn questions(prefix: usize, length: usize, count: usize) -> Wave {
