@@ -1,8 +1,10 @@
 //! Files that are complete or absent.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use super::own;
 
 /// A file under a temporary name; [`commit`](Self::commit) gives it its own. Dropped before that, it is removed.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ impl AtomicFile {
         fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
-        let writer = Some(BufWriter::new(file.map_err(|e| at(&temporary, e))?));
+        let file = own::create(&temporary).map_err(|e| at(&temporary, e))?;
+        let writer = Some(BufWriter::new(file));
         Ok(Self { target: target.to_owned(), temporary, writer })
     }
 
@@ -106,6 +108,8 @@ fn at(path: &Path, error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
 
     #[test]
@@ -116,6 +120,20 @@ mod tests {
         write_atomically(&target, b"two").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"two");
         assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_at_the_temporary_name_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (theirs, target) = (folder.path().join("theirs"), folder.path().join("b.txt"));
+        fs::write(&theirs, "precious").unwrap();
+        let temporary = folder.path().join(format!(".b.txt.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&theirs, &temporary).unwrap();
+        write_atomically(&target, b"new").unwrap();
+        assert_eq!(
+            (fs::read(&theirs).unwrap(), fs::read(&target).unwrap()),
+            (b"precious".to_vec(), b"new".to_vec())
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::digest::{Digest as _, Sha256, hex};
+use super::own;
 
 /// The first 16 hexadecimal digits of the SHA-256 of `parts` one after the other.
 pub fn checksum(parts: &[&[u8]]) -> String {
@@ -56,6 +57,7 @@ impl LineFile {
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let length = self.length;
         let file = self.opened()?;
+        own::check_there(file)?;
         if let Err(error) = file.write_all(lines) {
             // If this fails too, the piece is a torn line, which the next reader knows about.
             let _ = file.set_len(length);
@@ -77,7 +79,7 @@ impl LineFile {
                 if let Some(folder) = self.path.parent() {
                     fs::create_dir_all(folder)?;
                 }
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+                let file = own::open(OpenOptions::new().create(true).append(true), &self.path)?;
                 // A line that was torn would run into the next one.
                 file.set_len(self.length)?;
                 Ok(closed.insert(file))
@@ -109,6 +111,20 @@ mod tests {
         again.append(b"three\n").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\nthree\n");
         assert!(!again.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_removed_is_missed_and_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("journal"), folder.path().join("link"));
+        let mut journal = LineFile::after(&path, 0, Duration::ZERO);
+        journal.append(b"one\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(journal.append(b"two\n").unwrap_err().to_string().contains("was removed"));
+        fs::write(&path, "theirs").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(LineFile::after(&link, 0, Duration::ZERO).append(b"one\n").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod glob;
 pub mod journal;
 pub mod machine;
 pub mod names;
+pub mod own;
 pub mod printable;
 pub mod progress;
 pub mod recognise;

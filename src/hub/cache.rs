@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HubError, names};
 use crate::base::machine::free_bytes;
+use crate::base::own;
 
 const LIST: &str = ".zoo.json";
 const LOCK: &str = ".zoo.lock";
@@ -61,7 +62,7 @@ impl Manifest {
         let text = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
         let part = folder.join(format!("{LIST}.{}", std::process::id()));
         let write = || -> std::io::Result<()> {
-            let mut file = File::create(&part)?;
+            let mut file = own::create(&part)?;
             file.write_all(&text)?;
             file.sync_all()
         };
@@ -85,8 +86,8 @@ pub(super) fn publish(part: &Path, path: &Path) -> Result<(), HubError> {
 pub(super) fn lock(folder: &Path) -> Result<File, HubError> {
     fs::create_dir_all(folder).map_err(HubError::io("create", folder))?;
     let path = folder.join(LOCK);
-    let options = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = options.map_err(HubError::io("create", &path))?;
+    let file = own::open(File::options().create(true).truncate(false).write(true), &path);
+    let file = file.map_err(HubError::io("create", &path))?;
     if file.try_lock().is_err() {
         tracing::info!("waiting for another process that fetches into {}", folder.display());
         file.lock().map_err(HubError::io("lock", &path))?;

@@ -18,6 +18,7 @@ use super::http::{Http, Wanted};
 use super::listing::{RemoteFile, Repo};
 use super::missing::Missing;
 use super::{HubError, names};
+use crate::base::own;
 use crate::base::progress::{self, Progress, Unit};
 
 /// How often a whole file with a wrong digest is fetched anew before it counts as damaged at its source.
@@ -46,8 +47,9 @@ enum Outcome {
 impl PartialFile {
     /// Opens the part and digests what an earlier run has left; without an ETag nothing of it is used.
     fn open(path: PathBuf, label: &str, size: u64) -> Result<Self, HubError> {
-        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = options.map_err(HubError::io("create", &path))?;
+        let mut options = File::options();
+        let file = own::open(options.create(true).truncate(false).read(true).write(true), &path);
+        let file = file.map_err(HubError::io("create", &path))?;
         let etag = fs::read(etag_path(&path)).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
         let length = file.metadata().map_err(HubError::io("read", &path))?.len();
         let label = label.to_owned();
@@ -92,7 +94,8 @@ impl PartialFile {
         // A weak ETag does not promise the same bytes.
         if let Some(etag) = etag.filter(|etag| etag.as_bytes().starts_with(b"\"")) {
             let path = etag_path(&self.path);
-            fs::write(&path, etag.as_bytes()).map_err(HubError::io("write", path))?;
+            let written = own::create(&path).and_then(|mut file| file.write_all(etag.as_bytes()));
+            written.map_err(HubError::io("write", path))?;
             self.etag = Some(etag.clone());
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! against the card's SHA-256, and the wheel is removed.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,6 +15,7 @@ use super::digest::{Mismatch, Promise, StreamDigests};
 use super::error::quoted;
 use super::{HubConfig, HubError, names};
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::own;
 use crate::base::progress::{self, Progress, Unit};
 use crate::base::zip::{self, ZipError};
 use crate::registry::PipSource;
@@ -147,7 +148,7 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
     }
     cache::check_room(path, member.size)?;
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
-    let mut out = File::create(&part).map_err(HubError::io("create", &part))?;
+    let mut out = own::create(&part).map_err(HubError::io("create", &part))?;
     let mut digests = StreamDigests::new(member.size);
     let label = pip.member.rsplit('/').next().unwrap_or(&pip.member);
     let extracted = progress::during(progress, label, Some(member.size), Unit::Bytes, || {

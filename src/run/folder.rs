@@ -1,9 +1,10 @@
 //! The folder of a run under way: begun, gone on with, or moved out of the way.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::RunError;
+use super::claim::Claim;
 use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
 use crate::base::yaml;
@@ -59,8 +60,8 @@ pub struct RunFolder {
 struct Begun {
     /// Where a run that was in the way is now.
     moved_to: Option<PathBuf>,
-    /// Locked as long as this lives.
-    _lock: File,
+    /// Nobody else writes to the folder as long as this lives.
+    _claim: Claim,
 }
 
 impl RunFolder {
@@ -81,33 +82,32 @@ impl RunFolder {
         let Self { path: folder, settings, resume, .. } = self;
         let partial = folder.join(PARTIAL_FILE);
         let mut moved_to = None;
-        match state(folder) {
-            State::Unfinished => {
-                let lock = lock(&partial)?;
-                if *resume {
+        loop {
+            let claim = Claim::of(folder)?;
+            let why = match state(folder) {
+                State::Unfinished if *resume => {
                     check_same(&partial, settings)?;
                     remove_leftovers(folder)?;
-                    return Ok(Begun { moved_to, _lock: lock });
+                    return Ok(Begun { moved_to, _claim: claim });
                 }
                 // A run that was stopped before its first score has nothing worth keeping.
-                if folder.join(LEDGER_FOLDER).exists() {
-                    let why = "an unfinished run was in the way (--resume would go on with it)";
-                    moved_to = Some(move_aside(folder, why)?);
+                State::Unfinished if folder.join(LEDGER_FOLDER).exists() => {
+                    "an unfinished run was in the way (--resume would go on with it)"
                 }
-            }
-            State::Complete => moved_to = Some(move_aside(folder, "an earlier run was in the way")?),
-            State::Free if *resume => {
-                // A run may have been killed while it wrote its very first file.
-                if folder.is_dir() {
-                    remove_leftovers(folder)?;
+                State::Complete => "an earlier run was in the way",
+                State::Unfinished | State::Free => {
+                    if *resume {
+                        // A run may have been killed while it wrote its very first file.
+                        remove_leftovers(folder)?;
+                        tracing::warn!("--resume: there is no run in {} yet; one is begun", folder.display());
+                    }
+                    write_atomically(&partial, serde_yaml::to_string(settings)?.as_bytes())
+                        .during(|| format!("cannot begin the run in {}", folder.display()))?;
+                    return Ok(Begun { moved_to, _claim: claim });
                 }
-                tracing::warn!("--resume: there is no run in {} yet; one is begun", folder.display());
-            }
-            State::Free => {}
+            };
+            moved_to = Some(move_aside(claim, folder, why)?);
         }
-        write_atomically(&partial, serde_yaml::to_string(settings)?.as_bytes())
-            .during(|| format!("cannot begin the run in {}", folder.display()))?;
-        Ok(Begun { moved_to, _lock: lock(&partial)? })
     }
 
     /// `run` itself, or where it was moved to.
@@ -138,39 +138,26 @@ pub fn settings(folder: &Path) -> Result<Option<RunSettings>, RunError> {
     yaml::parse(&name, &text).map(Some).during(|| format!("{name}: expected the settings of a run"))
 }
 
-/// Moves away whatever run is in `folder`.
-pub fn clear(folder: &Path) -> Result<(), RunError> {
-    match state(folder) {
-        State::Free => return Ok(()),
-        State::Unfinished => drop(lock(&folder.join(PARTIAL_FILE))?),
-        State::Complete => {}
+/// Claims `folder` and moves away whatever run is in it.
+pub fn clear(folder: &Path) -> Result<Claim, RunError> {
+    loop {
+        let claim = Claim::of(folder)?;
+        if state(folder) == State::Free {
+            return Ok(claim);
+        }
+        move_aside(claim, folder, "an earlier run was in the way")?;
     }
-    move_aside(folder, "an earlier run was in the way").map(|_| ())
 }
 
 /// A run in the way keeps its files under another name.
-fn move_aside(folder: &Path, why: &str) -> Result<PathBuf, RunError> {
+fn move_aside(claim: Claim, folder: &Path, why: &str) -> Result<PathBuf, RunError> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut targets = (1..).map(|n| folder.with_file_name(format!("{name}.{n}")));
     let target = targets.find(|path| !path.exists()).expect("there is always one more number");
-    fs::rename(folder, &target).during(|| format!("cannot move the earlier run to {}", target.display()))?;
+    let moved = claim.move_to(&target);
+    moved.during(|| format!("cannot move the earlier run to {}", target.display()))?;
     tracing::warn!("{}: {why}; it is now in {}", folder.display(), target.display());
     Ok(target)
-}
-
-/// Refuses a folder that another process is writing to.
-fn lock(partial: &Path) -> Result<File, RunError> {
-    let file = File::open(partial).during(|| format!("cannot open {}", partial.display()))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let run = partial.parent().unwrap_or(partial).display();
-            Err(RunError::Usage(format!(
-                "{run}: another zoo is writing this run; wait for it, or name another --out"
-            )))
-        }
-        // File systems without locks have to do without.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-    }
 }
 
 /// Refuses to go on with a run that was begun as another one.
@@ -200,4 +187,96 @@ fn check_same(partial: &Path, now: &RunSettings) -> Result<(), RunError> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    fn settings() -> RunSettings {
+        let text = "{zoo: '1', cpu: c, options: {}, models: [], tasks: []}";
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn of_those_who_begin_a_run_in_one_new_folder_one_goes_on() {
+        let place = tempfile::tempdir().unwrap();
+        for round in 0..500 {
+            let folder = place.path().join(format!("run-{round}"));
+            let (start, end) = (Barrier::new(3), Barrier::new(3));
+            let begin = || {
+                let mut own = RunFolder::new(folder.clone(), settings(), false);
+                start.wait();
+                let begun = own.begin();
+                // Nobody ends before all have tried.
+                end.wait();
+                begun.map(|()| own)
+            };
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let threads = [(); 3].map(|()| scope.spawn(begin));
+                threads.map(|thread| thread.join().unwrap()).into()
+            });
+            let went_on: Vec<&RunFolder> = all.iter().flatten().collect();
+            assert_eq!(went_on.len(), 1, "round {round}");
+            for refused in all.iter().filter_map(|one| one.as_ref().err()) {
+                assert!(
+                    matches!(refused, RunError::Usage(text) if text.contains("another zoo")),
+                    "{refused}"
+                );
+            }
+            let own = all.into_iter().flatten().next().unwrap();
+            own.close().unwrap();
+            let left: Vec<_> =
+                fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+            assert_eq!(left, [SETTINGS_FILE], "no lock is left");
+        }
+    }
+
+    #[test]
+    fn a_run_in_the_way_is_moved_by_one_of_those_who_want_its_folder() {
+        let place = tempfile::tempdir().unwrap();
+        for round in 0..100 {
+            let folder = place.path().join(format!("run-{round}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(RUN_FILE), "earlier").unwrap();
+            let start = Barrier::new(3);
+            let begin = || {
+                let mut own = RunFolder::new(folder.clone(), settings(), false);
+                start.wait();
+                own.begin().map(|()| own)
+            };
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let threads = [(); 3].map(|()| scope.spawn(begin));
+                threads.map(|thread| thread.join().unwrap()).into()
+            });
+            assert_eq!(all.iter().flatten().count(), 1, "round {round}");
+            let moved = place.path().join(format!("run-{round}.1"));
+            assert_eq!(fs::read_to_string(moved.join(RUN_FILE)).unwrap(), "earlier");
+            assert!(!place.path().join(format!("run-{round}.2")).exists() && !folder.join(RUN_FILE).exists());
+        }
+    }
+
+    #[test]
+    fn links_in_place_of_a_run_s_own_files_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let theirs = place.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        for name in ["samples", LEDGER_FOLDER, ".zoo.lock"] {
+            let folder = place.path().join(format!("run-{name}"));
+            fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink(&theirs, folder.join(name)).unwrap();
+            let mut own = RunFolder::new(folder, settings(), false);
+            let refused = own.begin().unwrap_err();
+            let mut said = refused.to_string();
+            let mut cause = std::error::Error::source(&refused);
+            while let Some(error) = cause {
+                said += &format!(": {error}");
+                cause = error.source();
+            }
+            assert!(said.contains(name) && said.contains("found a link"), "{said}");
+        }
+        assert_eq!(fs::read_dir(theirs).unwrap().count(), 0);
+    }
 }

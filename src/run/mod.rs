@@ -8,6 +8,7 @@ mod again;
 mod against;
 mod answers;
 mod chat;
+mod claim;
 mod complete;
 mod converse;
 mod drawing;

@@ -228,9 +228,8 @@ impl<'a> Session<'a> {
         let mut note = self.checks() + &note.unwrap_or_else(|| self.saved());
         let folder = place.as_ref().map(|place| &place.path).or(self.options.places.out.as_ref()).cloned();
         if let Some(folder) = &folder {
-            if place.is_none() {
-                folder::clear(folder)?;
-            }
+            // Until all files are written.
+            let _claim = place.is_none().then(|| folder::clear(folder)).transpose()?;
             tracing::info!("writing tables and samples to {}", folder.display());
             note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
         }

@@ -82,4 +82,70 @@ mod tests {
         assert!(grade("none", "no number either"));
         assert!(!grade("none", "8"));
     }
+
+    /// Each line is what the Python original gives for an answer and a right one.
+    #[test]
+    fn answers_are_right_where_the_original_says_so() {
+        for (answer, right, expected) in [
+            ("\\boxed{\\frac{1}{2}} and \\boxed{x=0.5}", "$\\frac{1}{2}$", 1),
+            ("\\fbox{3}", "3", 1),
+            ("so \\boxed {7}", "7", 0),
+            ("\\boxed{{1,2}}", "{1,2}", 0),
+            ("the answer is $x=\\sqrt3$", "\\sqrt{3}", 0),
+            ("$2$ or $3$", "3", 0),
+            ("$$4$$", "4", 0),
+            ("y = 12 cm.", "12", 0),
+            ("a=b=0.50", "0.5", 0),
+            ("x = 3\\nNext = 4", "3", 0),
+            ("x = 3\nNext", "3", 0),
+            ("It is 3,000 dollars", "3,000", 1),
+            ("costs \\$5", "5", 0),
+            ("50\\%", "50", 1),
+            ("90^\\circ", "90", 1),
+            ("90^{\\circ}", "90", 1),
+            ("答案是12", "12", 1),
+            ("答案是 1/2。", "\\frac{1}{2}", 1),
+            ("$1/2$", "\\frac{1}{2}", 0),
+            (".5", "0.5", 0),
+            ("\\tfrac12", "\\frac{1}{2}", 0),
+            ("\\left( 1, 2 \\right)", "(1,2)", 1),
+            ("k = 0.5", "\\frac{1}{2}", 0),
+            ("5 \\text{ cm}", "5", 1),
+            ("-3", "-3", 1),
+            ("= -3", "-3", 0),
+            ("3.14x", "3", 1),
+            ("7th", "7", 0),
+            ("7 th", "7", 1),
+            ("", "", 1),
+            ("none", "none", 1),
+            ("\\boxed{}", "", 0),
+            ("$", "1", 0),
+            ("3 $ and 4 $", "4", 0),
+            ("x=", "x=", 1),
+            ("{ -5 }", "-5", 1),
+            ("1 2", "12", 0),
+            ("\\boxed{5", "5", 0),
+            ("the value is 2\\sqrt{3}", "2\\sqrt{3}", 1),
+            ("$2\\sqrt 3$", "2\\sqrt{3}", 0),
+            ("the answer is $x=\\sqrt3$", "$\\sqrt{3}$", 1),
+            ("$1/2$", "$\\frac{1}{2}$", 1),
+            ("k = 0.5", "$\\frac{1}{2}$", 1),
+            ("x = \\tfrac12", "$\\frac{1}{2}$", 1),
+            ("= \\dfrac{3}{4}", "$\\frac{3}{4}$", 1),
+            ("y=5 \\text{ cm}", "$5$", 1),
+            ("= 2\\sqrt3", "$2\\sqrt{3}$", 1),
+            ("= .5", "$0.5$", 1),
+            ("= 90^{\\circ}", "$90$", 1),
+            ("= 1/2", "$1/2$", 1),
+            ("= \\left( 1, 2 \\right)", "$(1,2)$", 1),
+            ("= -3.", "$-3$", 1),
+            ("= \\$5", "$5$", 1),
+            ("= 50\\%", "$50$", 1),
+            ("= a/b", "$\\frac{a}{b}$", 0),
+        ] {
+            let document = json!({"answer": right});
+            let values = process_results(document.as_object().unwrap(), answer).unwrap();
+            assert_eq!(values[0].1, DocValue::Number(f64::from(expected)), "{answer:?} {right:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod changed;
+mod claimed;
 mod errors;
 mod extracted;
 mod fetching;
