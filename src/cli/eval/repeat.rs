@@ -111,6 +111,9 @@ mod tests {
             "all_tasks",
             "dry_run",
             "offline",
+            // Leave to run programs is given by whoever calls, and by no record of a run.
+            "allow_code",
+            "python",
         ];
         // Some are recorded only where they are set.
         let gen_kwargs = serde_json::from_str(r#"{"until": "."}"#).unwrap();
