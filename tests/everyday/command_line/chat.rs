@@ -165,7 +165,7 @@ fn ctrl_c_stops_an_answer_and_not_the_program() {
     seat.press("Tell me a long story\r");
     seat.wait_for("long story");
     // Some of the answer is there before all of it is.
-    seat.wait_for(&*printable(&whole.chars().take(3).collect::<String>(), WHOLE));
+    seat.wait_for(&printable(&whole.chars().take(3).collect::<String>(), WHOLE));
     seat.press("\u{3}");
     let shown = seat.wait_for(">>> ");
     assert!(shown.contains("tiny: stopped; what was said until then is part of the conversation"), "{shown}");
