@@ -43,12 +43,15 @@ fn timed(sandbox: &Sandbox, program: &str) -> Verdict {
     verdict
 }
 
+/// A program, and what may become of it.
+type Expected<'p> = (&'p str, fn(&Verdict) -> bool);
+
 /// What becomes of programs with the usual limits.
-fn check(programs: &[(&str, fn(&Verdict) -> bool)]) {
+fn check(programs: &[Expected<'_>]) {
     check_in(&USUAL, programs);
 }
 
-fn check_in(sandbox: &Option<Sandbox>, programs: &[(&str, fn(&Verdict) -> bool)]) {
+fn check_in(sandbox: &Option<Sandbox>, programs: &[Expected<'_>]) {
     let Some(sandbox) = sandbox else { return };
     for (program, expected) in programs {
         let verdict = timed(sandbox, program);
