@@ -53,13 +53,23 @@ impl KeptSequence {
         self.put(table, tokens[..most].into());
     }
 
-    /// Gives up what a sequence that begins with `prompt` has no use for. Where that is anything, whole blocks stay.
+    /// Tokens of a prompt that are not computed again when it is [gone on from](super::LocalModel::go_on); the last one always is.
+    pub fn known(&self, prompt: &[u32], limits: Limits) -> usize {
+        self.kept_for(prompt, limits).min(prompt.len().saturating_sub(1))
+    }
+
+    /// Gives up what a sequence that begins with `prompt` has no use for.
     pub(super) fn keep_for(&mut self, prompt: &[u32], limits: Limits) {
-        let shared = if limits.group(prompt.len()) == 0 { common(&self.tokens, prompt) } else { 0 };
-        if shared < self.tokens.len() {
-            let whole = shared / BLOCK * BLOCK;
-            let table = self.cache.branch(&self.table, whole, whole);
-            self.put(table, self.tokens[..whole].into());
+        let kept = self.kept_for(prompt, limits);
+        if kept < self.tokens.len() {
+            let table = self.cache.branch(&self.table, kept, kept);
+            self.put(table, self.tokens[..kept].into());
         }
+    }
+
+    /// Tokens that a sequence that begins with `prompt` has in common with this one: all of this one, or whole blocks.
+    fn kept_for(&self, prompt: &[u32], limits: Limits) -> usize {
+        let shared = if limits.group(prompt.len()) == 0 { common(&self.tokens, prompt) } else { 0 };
+        if shared < self.tokens.len() { shared / BLOCK * BLOCK } else { shared }
     }
 }

@@ -2,21 +2,25 @@
 //!
 //! Keys are taken in blocks that are cut at absolute positions, with a running softmax, so that a token's result depends
 //! neither on how its path is cut into segments nor on which other tokens are computed with it. Query heads that share a
-//! key-value head are stacked into one product, and so are short segments with the same parent, over the keys before them.
+//! key-value head are stacked into one product, and so are short segments with the same parent, and steps of
+//! sequences that begin alike, over the keys before them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
-use super::cache::{BLOCK, BlockTable, CachedLayer};
+use super::cache::{BLOCK, BlockTable, CachedLayer, Operands, in_pairs};
 use super::{Wave, positions, rows};
 use crate::kernels::{
-    MatrixLayout, Precision, RunningSoftmax, column_step, multiplies_pairs, multiply_pairs, multiply_small,
-    pair_columns, pair_rows, take_block,
+    MatrixLayout, Precision, RunningSoftmax, column_step, multiply_pairs, multiply_small, pair_columns,
+    pair_rows, take_block,
 };
+
+mod units;
+
+use units::{Run, Unit, runs, units, units_of_tables};
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
 const KEYS: usize = BLOCK;
@@ -36,20 +40,6 @@ pub struct Heads<'a> {
     pub slopes: Option<&'a [f32]>,
     /// Below exact, what is multiplied is rounded to bf16 where the processor multiplies its pairs in one instruction.
     pub precision: Precision,
-}
-
-/// Whether attention multiplies pairs of bf16 numbers.
-pub(super) fn in_pairs(precision: Precision, head_dim: usize) -> bool {
-    precision != Precision::Exact && head_dim.is_multiple_of(2) && multiplies_pairs()
-}
-
-/// The keys, turned over `[head_dim, KEYS]`, and values `[KEYS, head_dim in whole steps of columns]` of a head in a block.
-#[derive(Clone, Copy)]
-pub(super) enum Operands<'a> {
-    /// Numbers of f32.
-    Numbers { keys: &'a [f32], values: &'a [f32] },
-    /// Pairs of rows, rounded to bf16.
-    Pairs { keys: &'a [u32], values: &'a [u32] },
 }
 
 impl Heads<'_> {
@@ -87,22 +77,6 @@ pub struct Past<'a> {
     pub tables: &'a [&'a BlockTable],
     /// Where the tables' blocks are.
     pub layer: CachedLayer<'a>,
-}
-
-/// Consecutive queries of one segment.
-#[derive(Debug, Clone)]
-struct Run {
-    segment: usize,
-    rows: Range<usize>,
-    /// Position of the first one.
-    start: usize,
-}
-
-/// Runs that see the same keys up to a position.
-struct Unit {
-    runs: Vec<usize>,
-    /// Whole blocks of keys that all of them see.
-    shared_blocks: usize,
 }
 
 /// Replaces queries `[tokens, heads * head_dim]` by attention outputs of that shape, for keys and values
@@ -154,81 +128,6 @@ pub fn attention(
             UnitHead { heads, wave, past, runs: &runs, k, v, head, unit }.compute(pieces, scratch);
         });
     });
-}
-
-/// Cuts the segments that are computed into runs of at most `piece` queries, in the order of rows.
-fn runs(wave: &Wave, piece: usize) -> Vec<Run> {
-    let mut runs = Vec::new();
-    let segments = wave.segments.iter().enumerate();
-    for (index, segment) in segments.skip_while(|(_, segment)| segment.rows.start < wave.given) {
-        assert!(segment.rows.start >= wave.given, "given rows come first");
-        let mut position = segment.start;
-        let end = segment.start + segment.rows.len();
-        while position < end {
-            let next = ((position / piece + 1) * piece).min(end);
-            let row = |p: usize| segment.rows.start + (p - segment.start);
-            runs.push(Run { segment: index, rows: row(position)..row(next), start: position });
-            position = next;
-        }
-    }
-    runs
-}
-
-/// Puts short runs with the same past together, up to `piece` queries.
-fn units(wave: &Wave, runs: &[Run], piece: usize) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::new();
-    // The last unit of each parent, with its queries, while there is room in it.
-    let mut open: HashMap<usize, (usize, usize)> = HashMap::new();
-    for (index, run) in runs.iter().enumerate() {
-        let segment = &wave.segments[run.segment];
-        let blocks = run.start / KEYS;
-        let is_first = run.start == segment.start;
-        let parent = segment.parent.filter(|_| is_first && blocks > 0 && run.rows.len() < piece);
-        let Some(parent) = parent else {
-            units.push(Unit { runs: vec![index], shared_blocks: 0 });
-            continue;
-        };
-        match open.get_mut(&parent) {
-            Some((unit, queries)) if *queries + run.rows.len() <= piece => {
-                *queries += run.rows.len();
-                units[*unit].runs.push(index);
-                units[*unit].shared_blocks = blocks;
-            }
-            _ => {
-                open.insert(parent, (units.len(), run.rows.len()));
-                units.push(Unit { runs: vec![index], shared_blocks: 0 });
-            }
-        }
-    }
-    units
-}
-
-/// Puts runs together whose tables begin with the same blocks, up to `piece` queries.
-///
-/// Runs are taken in the order of their tables. One joins the unit before it if fewer blocks are taken so: what it has in common
-/// with the unit is taken once for all, but what the unit has in common beyond that once for each.
-fn units_of_tables(tables: &[&BlockTable], runs: &[Run], piece: usize) -> Vec<Unit> {
-    let whole = |run: usize| tables[runs[run].segment].first_blocks(runs[run].start / KEYS);
-    let mut order: Vec<usize> = (0..runs.len()).collect();
-    order.sort_by_key(|&run| whole(run));
-    let mut units: Vec<Unit> = Vec::new();
-    let mut queries = 0;
-    for run in order {
-        let own = runs[run].rows.len();
-        if let Some(unit) = units.last_mut() {
-            let [first, next] = [whole(unit.runs[0]), whole(run)].map(|blocks| blocks.iter());
-            let common = first.take(unit.shared_blocks).zip(next).take_while(|(a, b)| a == b).count();
-            if common > unit.runs.len() * (unit.shared_blocks - common) && queries + own <= piece {
-                unit.runs.push(run);
-                unit.shared_blocks = common;
-                queries += own;
-                continue;
-            }
-        }
-        units.push(Unit { runs: vec![run], shared_blocks: whole(run).len() });
-        queries = own;
-    }
-    units
 }
 
 /// Buffers of one thread.

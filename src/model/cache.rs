@@ -11,15 +11,28 @@ use half::bf16;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
-use super::attention::{Operands, in_pairs};
 use super::rows;
 use crate::config::Shape;
-use crate::kernels::{Aligned, PagePool, Precision, column_step};
+use crate::kernels::{Aligned, PagePool, Precision, column_step, multiplies_pairs};
 
 /// Positions of a block. Attention's blocks of keys are the same, and a multiple of every panel's width.
 pub const BLOCK: usize = 64;
 /// Rows that are worth more than one thread.
 const ROWS_FOR_THREADS: usize = 64;
+
+/// Whether attention multiplies pairs of bf16 numbers.
+pub(super) fn in_pairs(precision: Precision, head_dim: usize) -> bool {
+    precision != Precision::Exact && head_dim.is_multiple_of(2) && multiplies_pairs()
+}
+
+/// The keys, turned over `[head_dim, BLOCK]`, and values `[BLOCK, head_dim in whole steps of columns]` of a head in a block.
+#[derive(Clone, Copy)]
+pub(super) enum Operands<'a> {
+    /// Numbers of f32.
+    Numbers { keys: &'a [f32], values: &'a [f32] },
+    /// Pairs of rows, rounded to bf16.
+    Pairs { keys: &'a [u32], values: &'a [u32] },
+}
 
 /// Where a token's keys and values are, in all layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

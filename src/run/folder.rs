@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn of_those_who_begin_a_run_in_one_new_folder_one_goes_on() {
         let place = tempfile::tempdir().unwrap();
-        for round in 0..500 {
+        for round in 0..100 {
             let folder = place.path().join(format!("run-{round}"));
             let (start, end) = (Barrier::new(3), Barrier::new(3));
             let begin = || {

@@ -232,7 +232,9 @@ fn what_goes_on_from_a_kept_sequence_has_the_bits_of_a_new_one() {
                 GenerateRequest { prompt: prompt.as_slice().into(), most, stop, sampling: None, stream: 0 };
             let mut told = Told::of(1);
             let known = common(kept.tokens(), &prompt);
+            let foreseen = kept.known(&prompt, model.limits) as u64;
             let counts = model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
+            assert_eq!(counts.asked - counts.distinct, foreseen, "{case}, turn {turn}");
             let (text, _) = &told.texts[0];
             assert_eq!(*text, plainly(&model, &request), "{case}, turn {turn}");
             let written: Vec<u32> = text.iter().map(|token| token.id).collect();
@@ -262,7 +264,9 @@ fn what_goes_on_from_a_kept_sequence_has_the_bits_of_a_new_one() {
             stream: 0,
         };
         let mut told = Told::of(1);
-        model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
+        let foreseen = kept.known(&request.prompt, model.limits) as u64;
+        let counts = model.go_on(&mut kept, &request, 10_000, &mut told).unwrap();
+        assert_eq!(counts.asked - counts.distinct, foreseen, "{case}");
         assert_eq!(told.texts[0].0, plainly(&model, &request), "{case}");
         assert_eq!(kept.cache.taken(), kept.table.blocks(), "{case}: no block is taken by nobody");
         kept.forget();

@@ -1,7 +1,8 @@
 use ndarray::{Array2, Axis};
 
 use super::*;
-use crate::model::KvCache;
+use crate::kernels::multiplies_pairs;
+use crate::model::{BlockTable, KvCache};
 
 mod forests;
 

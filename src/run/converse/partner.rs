@@ -153,16 +153,13 @@ impl Partner {
         let scribe =
             Scribe::new(&asked, self.subject.tokenizer()?, (&texts, false), begun, (stop, &mut heard))?;
         let mut timed = Timed { listen: scribe, first: None };
-        let before = self.kept.tokens().len();
+        let known = self.kept.known(&ids, self.limits());
         let done = self.model.go_on(&mut self.kept, &request, self.blocks, &mut timed);
         let known_tokens = match &done {
             Ok(counts) => usize::try_from(counts.asked - counts.distinct).expect("tokens of a prompt"),
-            Err(EngineError::Stopped) => before.min(ids.len()),
-            Err(_) => 0,
+            Err(EngineError::Stopped) => known,
+            Err(_) => return Err(done.expect_err("it is no success").into()),
         };
-        if !matches!(done, Ok(_) | Err(EngineError::Stopped)) {
-            return Err(done.expect_err("it is no success").into());
-        }
         let first = timed.first;
         timed.listen.finish()?;
         // Nobody wants to hear what was not begun.

@@ -180,17 +180,16 @@ fn ctrl_c_stops_an_answer_and_not_the_program() {
     assert_eq!(talk["messages"][1]["end"], "interrupted");
 
     // It goes on from there.
+    let prompt = format!("<s>{}", told(&["Tell me a long story", begun, "Go on"]));
+    let expected = place.generated("./tiny", &prompt, &["-n", "1900"]);
     seat.press("Go on\r");
     seat.wait_for("Go on");
-    seat.wait_for("\n");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    seat.wait_for(&printable(&expected.chars().take(3).collect::<String>(), WHOLE));
     seat.press("\u{3}\u{3}");
     seat.wait_for(">>> ");
     say(&mut seat, "/save talk.json");
     let saved = place.saved("talk.json");
     let second = said(&saved["conversations"][0])[1].to_owned();
-    let prompt = format!("<s>{}", told(&["Tell me a long story", begun, "Go on"]));
-    let expected = place.generated("./tiny", &prompt, &["-n", "1900"]);
     assert!(expected.starts_with(second.trim_end_matches('\u{fffd}')), "{second:?}, {expected:?}");
 
     // At the prompt it says how to leave, and what was typed is gone.
