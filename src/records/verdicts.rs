@@ -1,8 +1,8 @@
 //! `ledger/programs.jsonl`: verdicts on generated programs, one a line, kept as they come.
 //!
-//! A program is known by the digest of its text and of all else that decides its verdict: the interpreter and the limits. A line has a
-//! checksum, so one that was cut or changed is left out and its program is run again. A program that ran out of time may do so
-//! because the machine was busy; whoever may run programs runs it again.
+//! A program is known by the digest of its text and of all else that decides its verdict: the interpreter, with the folders that it
+//! is installed in, and the limits. A line has a checksum, so one that was cut or changed is left out and its program is run again. A
+//! program that ran out of time may do so because the machine was busy; whoever may run programs runs it again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,7 +24,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(2);
 
 /// The digest that a program has in the file.
 fn key(conditions: &ProgramsRecord, program: &str) -> String {
-    let setting = (&conditions.interpreter.version, conditions.limits);
+    // Two environments of one version have other packages.
+    let setting = (&conditions.interpreter, conditions.limits);
     let setting = serde_json::to_string(&setting).expect("texts and numbers are JSON");
     sha256(format!("{setting}\n{program}").as_bytes())
 }
@@ -175,6 +176,23 @@ mod tests {
             let limits = Limits { seconds: 9.0, ..here.limits };
             assert_eq!(ledger.known(&ProgramsRecord { limits, ..here.clone() }, "a"), None);
         }
+    }
+
+    #[test]
+    fn another_environment_of_the_same_version_knows_nothing() {
+        let here = conditions("CPython 3.11.7");
+        let mut ledger = VerdictLedger::nowhere();
+        ledger.record(&here, "import numpy", &Verdict::Passed).unwrap();
+        let with = |interpreter| ProgramsRecord { interpreter, ..here.clone() };
+        let path = "/home/somebody/env/bin/python3".into();
+        let folders = vec!["/home/somebody/env".into()];
+        for other in [
+            Interpreter { path, ..here.interpreter.clone() },
+            Interpreter { folders, ..here.interpreter.clone() },
+        ] {
+            assert_eq!(ledger.known(&with(other), "import numpy"), None);
+        }
+        assert_eq!(ledger.known(&here, "import numpy"), Some(&Verdict::Passed));
     }
 
     #[test]
