@@ -86,8 +86,13 @@ impl Interpreter {
 fn is_own(folder: &Path) -> bool {
     let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let holds_home = home.is_some_and(|home| home.starts_with(folder));
+    let is_a_home = folder.parent() == Some(Path::new("/home"));
     // `/opt`, `/home` and `/var` hold other things; `/opt/python` does not.
-    folder.is_absolute() && folder.components().count() > 2 && !holds_home && !folder.starts_with("/proc")
+    folder.is_absolute()
+        && folder.components().count() > 2
+        && !holds_home
+        && !is_a_home
+        && !folder.starts_with("/proc")
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -106,7 +111,9 @@ mod tests {
         for folder in ["/opt/python", "/home/somebody/.pyenv/versions/3.12.1", "/nix/store"] {
             assert!(is_own(Path::new(folder)), "{folder}");
         }
-        for folder in ["/", "/opt", "/home", "relative/folder", "/proc/self/root"] {
+        for folder in
+            ["/", "/opt", "/home", "/home/somebody", "/home/somebody/", "relative/folder", "/proc/self/root"]
+        {
             assert!(!is_own(Path::new(folder)), "{folder}");
         }
         if let Some(home) = env::var_os("HOME") {
