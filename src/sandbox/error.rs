@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::Verdict;
+
 /// Why a program was not run. None of these is a verdict.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,9 +47,17 @@ impl SandboxError {
         } else {
             ". User namespaces have to be allowed: on Ubuntu sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, on Debian \
              sysctl -w kernel.unprivileged_userns_clone=1, everywhere sysctl -w user.max_user_namespaces=10000; in a container, \
-             start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or run zoo as root of the machine. \
+             start it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined \
+             (podman: --security-opt unmask=ALL), or run zoo as root of the machine. \
              --predict-only writes the programs, and zoo score RUN --allow-code grades them elsewhere"
         };
         Self::Unavailable { reason, advice: advice.to_owned() }
+    }
+
+    /// A proof that the machine did not come to the end of.
+    pub(super) fn too_slow(verdict: &Verdict) -> Self {
+        let reason =
+            format!("the machine is too slow or too full: a short program that tries it out {verdict}");
+        Self::Unavailable { reason, advice: "; try again when the machine does less".to_owned() }
     }
 }

@@ -62,6 +62,8 @@ assert not leaks, "; ".join(leaks)
 pub(super) fn prove(run: &dyn Fn(&str) -> Result<Verdict, SandboxError>) -> Result<(), SandboxError> {
     let run = |program: &str| match run(program) {
         Err(SandboxError::Failed(reason)) => Err(SandboxError::unavailable(reason)),
+        // Nothing is known of the sandbox then, for good or bad.
+        Ok(verdict) if !verdict.is_decided() => Err(SandboxError::too_slow(&verdict)),
         other => other,
     };
     // What must not pass, first: it says whether there is a sandbox at all.
@@ -149,5 +151,35 @@ impl Canary {
 impl Drop for Canary {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Exceeded;
+
+    #[test]
+    fn what_the_machine_has_no_time_or_memory_for_is_no_leak() {
+        for verdict in [Verdict::TimedOut, Verdict::Killed { exceeded: Exceeded::Unknown }] {
+            let error = prove(&|_| Ok(verdict.clone())).unwrap_err();
+            assert!(matches!(&error, SandboxError::Unavailable { .. }), "{error}");
+            assert!(
+                error.to_string().contains("too slow") && !error.to_string().contains("sysctl"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_that_passes_or_sees_too_much_is_a_leak() {
+        let failed = |error: &str| Verdict::Failed { error: error.to_owned() };
+        let seen = |program: &str| {
+            if program.starts_with("AT = ") { failed("TCP to this machine") } else { failed("") }
+        };
+        for error in [prove(&|_| Ok(Verdict::Passed)), prove(&|program| Ok(seen(program)))] {
+            let error = error.unwrap_err();
+            assert!(matches!(error, SandboxError::Leaks(_)), "{error}");
+        }
     }
 }

@@ -17,6 +17,8 @@ use crate::base::stop::Stop;
 
 /// How often is looked whether somebody asked for the end.
 const LOOK: Duration = Duration::from_millis(50);
+/// Seconds that each program of the proof has at least.
+const PROOF_SECONDS: f64 = 30.0;
 /// Beyond a program's own time: until its interpreter has come to it on a busy machine, and until all is taken down.
 const SLACK: Duration = Duration::from_secs(60);
 
@@ -40,9 +42,11 @@ impl Sandbox {
         limits: Limits,
         stop: &Stop,
     ) -> Result<Self, SandboxError> {
-        let sandbox = Self { helper: helper.to_owned(), interpreter, limits };
+        // Whether it holds is not a question of time.
+        let patient = Limits { seconds: limits.seconds.max(PROOF_SECONDS), ..limits };
+        let sandbox = Self { helper: helper.to_owned(), interpreter, limits: patient };
         proof::prove(&|program| sandbox.run(program, stop))?;
-        Ok(sandbox)
+        Ok(Self { limits, ..sandbox })
     }
 
     /// The interpreter of the programs.

@@ -17,14 +17,14 @@ pub enum Verdict {
     },
     /// It took longer than it may.
     TimedOut,
-    /// It was ended because it took more of something than it may.
+    /// It was ended by force.
     Killed {
-        /// What it took too much of.
+        /// What it took too much of, if that is known.
         exceeded: Exceeded,
     },
 }
 
-/// What a program took too much of.
+/// Why a program was ended by force: what it took too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exceeded {
@@ -34,6 +34,9 @@ pub enum Exceeded {
     Processes,
     /// Bytes printed.
     Output,
+    /// Nobody knows: it was ended by SIGKILL and not by us. The kernel does that where the machine is short of memory, and a
+    /// program may do it to itself.
+    Unknown,
 }
 
 impl Verdict {
@@ -44,7 +47,7 @@ impl Verdict {
 
     /// Whether the program and its limits decided it, and not how busy the machine was.
     pub fn is_decided(&self) -> bool {
-        *self != Self::TimedOut
+        !matches!(self, Self::TimedOut | Self::Killed { exceeded: Exceeded::Unknown })
     }
 }
 
@@ -58,6 +61,7 @@ impl fmt::Display for Verdict {
                 Exceeded::Memory => "killed: too much memory",
                 Exceeded::Processes => "killed: too many processes",
                 Exceeded::Output => "killed: too much output",
+                Exceeded::Unknown => "killed: by itself, or because the machine is short of memory",
             }),
         }
     }
@@ -107,6 +111,18 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_machine_may_have_decided_is_not() {
+        let killed = |exceeded| Verdict::Killed { exceeded };
+        for undecided in [Verdict::TimedOut, killed(Exceeded::Unknown)] {
+            assert!(!undecided.is_decided() && !undecided.is_passed(), "{undecided}");
+        }
+        let failed = Verdict::Failed { error: String::new() };
+        for decided in [Verdict::Passed, failed, killed(Exceeded::Memory), killed(Exceeded::Processes)] {
+            assert!(decided.is_decided(), "{decided}");
+        }
+    }
 
     #[test]
     fn verdicts_are_counted_printed_and_read_back() {

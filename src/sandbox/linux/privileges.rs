@@ -47,7 +47,6 @@ pub(super) fn give_up(number: u32) -> Result<(), String> {
 pub(super) fn limit(limits: &Limits) -> Result<(), String> {
     let seconds = limits.seconds.ceil() as u64 + 2;
     let mut all = vec![
-        (Resource::Cpu, seconds),
         (Resource::Fsize, limits.file_bytes),
         (Resource::Nofile, limits.open_files),
         (Resource::Core, 0),
@@ -64,7 +63,9 @@ pub(super) fn limit(limits: &Limits) -> Result<(), String> {
         let most = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, most).doing(&format!("setrlimit({resource:?})"))?;
     }
-    Ok(())
+    // SIGXCPU comes at the first and says what happened; SIGKILL, at the second, does not.
+    let most = Rlimit { current: Some(seconds), maximum: Some(seconds + 1) };
+    setrlimit(Resource::Cpu, most).doing("setrlimit(Cpu)")
 }
 
 /// Whether the kernel counts a user's processes in each user namespace by itself, as it does since 5.14. Before, all that the user

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::fs::{Mode, OFlags, fcntl_setfl};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, read};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, WaitStatus, setsid, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, setsid, umask, wait};
 
 use super::watch::Processes;
 use super::{Doing, privileges, root, syscalls};
@@ -32,6 +32,12 @@ const MOST_SAID: usize = 4096;
 
 /// Reads a job, does it, and says what came of it.
 pub fn supervise() -> Result<(), String> {
+    // Anywhere else, what follows would be done to the machine's own mounts.
+    if std::process::id() != 1 {
+        return Err(
+            "expected to be process 1 of new namespaces, as which zoo starts this by itself".to_owned()
+        );
+    }
     let job = Job::read(io::stdin().lock())?;
     if job.program.len() as u64 > job.limits.program {
         let error = format!("the program has {} bytes, of at most {}", job.program.len(), job.limits.program);
@@ -43,6 +49,8 @@ pub fn supervise() -> Result<(), String> {
     let number: u32 = number.to_string_lossy().parse().doing("/proc/self")?;
     // A program can signal the processes of its group, wherever they are: the first helper is not to be one of them.
     setsid().doing("setsid")?;
+    // Whoever runs zoo may hide new files from all others, of whom the program is one.
+    umask(Mode::from_raw_mode(0o022));
     let processes = Processes::new()?;
     root::enter_root(&job, &|| processes.read("self/mountinfo"))?;
     rustix::system::sethostname(b"sandbox").doing("sethostname")?;
@@ -224,7 +232,11 @@ impl<'a> Driver<'a> {
     /// Of a driver that ended without a word.
     fn early(&self, status: WaitStatus) -> Reply {
         let ended = match (status.exit_status(), status.terminating_signal()) {
-            (_, Some(libc::SIGXCPU)) => return Reply::Done(Verdict::TimedOut),
+            (_, Some(libc::SIGXCPU)) if self.has_begun => return Reply::Done(Verdict::TimedOut),
+            (_, Some(libc::SIGXCPU)) => "used up its processor's time".to_owned(),
+            (_, Some(libc::SIGKILL)) if self.has_begun => {
+                return Reply::Done(Verdict::Killed { exceeded: Exceeded::Unknown });
+            }
             (_, Some(signal)) => format!("ended by signal {signal}"),
             (code, None) => format!("ended with status {}", code.unwrap_or(-1)),
         };

@@ -2,9 +2,10 @@
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use super::Doing;
 use crate::sandbox::{Exceeded, Limits};
@@ -39,10 +40,14 @@ impl Processes {
 
     /// One of its files.
     pub fn read(&self, name: &str) -> Result<String, String> {
-        let file = openat(&self.folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing(name)?;
-        let mut text = String::new();
-        File::from(file).read_to_string(&mut text).doing(name)?;
-        Ok(text)
+        String::from_utf8(self.bytes(name).doing(name)?).doing(name)
+    }
+
+    fn bytes(&self, name: &str) -> io::Result<Vec<u8>> {
+        let file = openat(&self.folder, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut bytes = Vec::new();
+        File::from(file).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// What of the limits is exceeded now, if any.
@@ -68,16 +73,27 @@ impl Processes {
             if name == "1" || !name.bytes().all(|byte| byte.is_ascii_digit()) {
                 continue;
             }
-            // One that has ended meanwhile uses nothing.
-            let Ok(text) = self.read(&format!("{name}/stat")) else { continue };
-            let Some((processes, pages)) = threads_and_pages(&text) else {
-                return Err(format!("/proc/{name}/stat: expected 24 fields or more, found {text:?}"));
+            let stat = match self.bytes(&format!("{name}/stat")) {
+                // One that has ended meanwhile uses nothing. Any other one counts, or the limits are none.
+                Err(error) if has_ended(&error) => continue,
+                read => read.doing(&format!("/proc/{name}/stat"))?,
+            };
+            // A process names itself, in any bytes.
+            let stat = String::from_utf8_lossy(&stat);
+            let Some((processes, pages)) = threads_and_pages(&stat) else {
+                return Err(format!("/proc/{name}/stat: expected 24 fields or more, found {stat:?}"));
             };
             all.processes += processes;
             all.memory += pages * self.page;
         }
         Ok(all)
     }
+}
+
+/// Whether a process is not there any more, by what became of reading one of its files.
+fn has_ended(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
+    [Errno::NOENT, Errno::SRCH].iter().any(|gone| number == Some(gone.raw_os_error()))
 }
 
 /// Threads and resident pages of a process, fields 20 and 24 of its `stat`; its name, which may hold anything, comes before.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zoo::sandbox::{Exceeded, Verdict};
 
-use super::{SHORT, check_in, failed, not_passed, timed};
+use super::{SHORT, TIGHT, check_in, failed, not_passed, timed};
 
 fn killed(verdict: &Verdict, by: Exceeded) -> bool {
     *verdict == Verdict::Killed { exceeded: by }
@@ -19,10 +19,17 @@ fn forks_have_an_end() {
         &[
             ("import posix\nwhile True: posix.fork()", not_passed),
             ("import posix\nwhile True:\n    try: posix.fork()\n    except OSError: pass", not_passed),
-            ("import posix, time\nfor _ in range(100): posix.fork() or time.sleep(100)", failed),
+        ],
+    );
+    // The kernel refuses one more, or the supervisor sees that there is one.
+    let refused = |v: &Verdict| failed(v) || killed(v, Exceeded::Processes);
+    check_in(
+        &TIGHT,
+        &[
+            ("import posix, time\nfor _ in range(100): posix.fork() or time.sleep(100)", refused),
             (
                 "import _thread, time\nfor _ in range(100): _thread.start_new_thread(time.sleep, (100,))",
-                failed,
+                refused,
             ),
         ],
     );
@@ -31,7 +38,7 @@ fn forks_have_an_end() {
 #[test]
 fn memory_has_an_end() {
     check_in(
-        &SHORT,
+        &TIGHT,
         &[
             ("x = []\nwhile True: x.append(bytearray(1 << 24))", |v| {
                 *v == Verdict::Failed { error: "MemoryError".to_owned() }
@@ -41,6 +48,12 @@ fn memory_has_an_end() {
             (
                 "import posix, time\nfor _ in range(10):\n    if posix.fork() == 0:\n        x = bytearray(60 << 20)\n        time.sleep(100)\n\
                  time.sleep(100)",
+                |v| killed(v, Exceeded::Memory),
+            ),
+            // The same of processes whose names are no text.
+            (
+                "import ctypes, posix, time\nname = ctypes.CDLL(None).prctl\nfor _ in range(10):\n    if posix.fork() == 0:\n        \
+                 assert name(15, b'\\xff') == 0\n        x = bytearray(60 << 20)\n        time.sleep(100)\ntime.sleep(100)",
                 |v| killed(v, Exceeded::Memory),
             ),
             // Memory without a mapping, and limits that are put up again.
@@ -56,7 +69,7 @@ fn memory_has_an_end() {
 #[test]
 fn output_has_an_end() {
     check_in(
-        &SHORT,
+        &TIGHT,
         &[
             ("import posix\nwhile True: posix.write(1, b'x' * 65536)", |v| killed(v, Exceeded::Output)),
             ("import sys\nwhile True: print('x' * 65536, file=sys.stderr)", |v| killed(v, Exceeded::Output)),
@@ -70,7 +83,7 @@ fn output_has_an_end() {
 #[test]
 fn files_have_an_end() {
     check_in(
-        &SHORT,
+        &TIGHT,
         &[
             ("f = open('big', 'wb')\nwhile True: f.write(b'x' * (1 << 20))", failed),
             ("for n in range(100):\n    with open(str(n), 'wb') as f: f.write(b'x' * (1 << 20))", failed),
@@ -92,7 +105,7 @@ fn running(word: &str) -> usize {
 
 #[test]
 fn nothing_is_left_behind() {
-    let Some(sandbox) = &*SHORT else { return };
+    let (Some(tight), Some(short)) = (&*TIGHT, &*SHORT) else { return };
     let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
     let before = mounts();
     let word = format!("98765.{}", std::process::id());
@@ -101,9 +114,9 @@ fn nothing_is_left_behind() {
         "import posix, time, signal\nif posix.fork() == 0:\n    posix.setsid()\n    signal.signal(signal.SIGHUP, signal.SIG_IGN)\n    \
          if posix.fork() == 0:\n        posix.execv('/bin/sleep', ['sleep', '{word}'])\n    posix._exit(0)\ntime.sleep(0.3)\n"
     );
-    assert_eq!(timed(sandbox, &daemon), Verdict::Passed);
+    assert_eq!(timed(tight, &daemon), Verdict::Passed);
     assert_eq!(running(&word), 0);
-    assert_eq!(timed(sandbox, &format!("{daemon}while True: pass")), Verdict::TimedOut);
+    assert_eq!(timed(short, &format!("{daemon}while True: pass")), Verdict::TimedOut);
     assert_eq!(running(&word), 0);
     assert_eq!(mounts(), before);
     assert!(!std::path::Path::new("/tmp/sleep").exists());
@@ -111,13 +124,13 @@ fn nothing_is_left_behind() {
 
 #[test]
 fn programs_beside_a_greedy_one_are_judged_as_ever() {
-    let Some(sandbox) = &*SHORT else { return };
+    let (Some(tight), Some(short)) = (&*TIGHT, &*SHORT) else { return };
     let begun = Instant::now();
     thread::scope(|scope| {
         let greedy = "import posix\nwhile True:\n    try: posix.fork()\n    except OSError: pass";
-        let greedy = scope.spawn(|| timed(sandbox, greedy));
+        let greedy = scope.spawn(|| timed(short, greedy));
         while !greedy.is_finished() {
-            assert_eq!(timed(sandbox, "assert True"), Verdict::Passed);
+            assert_eq!(timed(tight, "assert True"), Verdict::Passed);
         }
     });
     assert!(begun.elapsed() < Duration::from_secs(60));

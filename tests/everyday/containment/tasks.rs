@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use zoo::sandbox::{Interpreter, SandboxError};
+use zoo::sandbox::Interpreter;
 
 use crate::support::tiny::{command, stderr, write_tiny_model, zoo};
 
@@ -21,10 +21,10 @@ const ENDLESS: &str = "def f():\n    while True: pass\n# ";
 struct Place(tempfile::TempDir);
 
 impl Place {
-    /// `None`, loudly, where there is no Python.
+    /// `None`, loudly, where there can be no sandbox.
     fn new(prompts: &[&str]) -> Option<Self> {
-        if let Err(SandboxError::NoInterpreter) = Interpreter::find(None) {
-            eprintln!("SKIPPED, nothing was run: there is no python3 on PATH");
+        if super::USUAL.is_none() {
+            eprintln!("SKIPPED, nothing was run: there is no sandbox for it here");
             return None;
         }
         let place = Self(tempfile::tempdir().unwrap());
@@ -291,7 +291,7 @@ fn given_programs_of_both_suites_are_graded_and_see_nothing_of_whoever_runs_zoo(
         "google-research-datasets/mbpp/full/test.jsonl",
         json!({"text": "Add.", "code": "x", "test_list": tests}),
     );
-    // Nothing that was open, and no variable that was set, where zoo was started.
+    // Nothing that was open, and no variable that was set, where zoo was started; and what hides its new files does not matter.
     let nosy = "import os\nfor fd in range(3, 200):\n    try: os.read(fd, 1)\n    except OSError: continue\n    raise Exception(fd)\n\
                 assert 'ZOO_TEST_SECRET' not in os.environ\ndef add(a, b): return a + b\n[DONE]\nnot a program";
     let answers = format!(
@@ -305,7 +305,7 @@ fn given_programs_of_both_suites_are_graded_and_see_nothing_of_whoever_runs_zoo(
     let mut shell = Command::new("sh");
     shell.args([
         "-c",
-        "exec 7</etc/passwd; exec \"$0\" \"$@\"",
+        "umask 077; exec 7</etc/passwd; exec \"$0\" \"$@\"",
         env!("CARGO_BIN_EXE_zoo"),
         "score",
         "--answers",
