@@ -53,6 +53,9 @@ pub struct Args {
         (Format::Json, "An object a line for each prompt: answer, why it ended, tokens, seconds"),
     ]))]
     pub format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
     /// Write the objects of --format json to this file, and nothing to stdout
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -96,6 +99,6 @@ impl Args {
 
     /// Whether answers are written as objects.
     pub fn writes_objects(&self) -> bool {
-        self.out.is_some() || self.format == Format::Json
+        self.out.is_some() || self.json || self.format == Format::Json
     }
 }

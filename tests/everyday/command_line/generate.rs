@@ -42,7 +42,7 @@ impl Place {
 
     /// The objects that stdout gets.
     fn objects(&self, more: &[&str]) -> Vec<Value> {
-        parsed(&self.generate(&[more, &["--format", "json"]].concat()))
+        parsed(&self.generate(&[more, &["--json"]].concat()))
     }
 
     fn object(&self, more: &[&str]) -> Value {
