@@ -22,7 +22,8 @@ use crate::evaluate::{
     AnsweredTask, Overlong, SanityFinding, TaskResult, filter, grade, grade_programs, ordered, unparsed,
 };
 use crate::records::{
-    MissingData, ModelRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp, VerdictCounts, file_name,
+    MissingData, ModelRecord, ProgramsRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp,
+    VerdictCounts, file_name,
 };
 use crate::report::Row;
 use crate::sandbox::Counts;
@@ -116,8 +117,11 @@ impl<'a> Session<'a> {
             Grading::Filter => None,
             Grading::Full(judge) => {
                 let verdicts = judge.judge(&answered)?;
-                if self.record.programs.is_none() {
-                    self.record.programs = judge.conditions().cloned();
+                // The first respondents of a run that is graded again may have had no program to run.
+                if let Some(now) = judge.conditions() {
+                    let then = self.record.programs.take();
+                    let verdicts = then.map_or_else(Vec::new, |then| then.verdicts);
+                    self.record.programs = Some(ProgramsRecord { verdicts, ..now.clone() });
                 }
                 Some(verdicts)
             }
