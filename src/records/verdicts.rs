@@ -10,6 +10,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::LEDGER_FOLDER;
@@ -108,6 +110,24 @@ impl VerdictLedger {
             file.append(&line)?;
         }
         self.known.insert(program, verdict.clone());
+        Ok(())
+    }
+
+    /// Whether verdicts can be added to those of the run in a folder, as they cannot on a disk that is read-only.
+    pub fn is_writable(run: &Path) -> bool {
+        let folder = run.join(LEDGER_FOLDER);
+        [run, &folder, &folder.join(FILE)]
+            .iter()
+            .all(|path| matches!(access(*path, Access::WRITE_OK), Ok(()) | Err(Errno::NOENT)))
+    }
+
+    /// Adds nothing to the file any more. What is known stays so.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.file = None;
         Ok(())
     }
 
@@ -210,5 +230,22 @@ mod tests {
         assert_eq!(again.known(&here, "b"), Some(&Verdict::Passed));
         again.record(&here, "c", &Verdict::Passed).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3, "the torn line is cut");
+    }
+
+    #[test]
+    fn a_ledger_that_is_closed_grows_no_more_and_knows_what_it_knew() {
+        let run = tempfile::tempdir().unwrap();
+        assert!(VerdictLedger::is_writable(run.path()));
+        let here = conditions("CPython 3.11.7");
+        let mut ledger = VerdictLedger::open(run.path()).unwrap();
+        ledger.record(&here, "a", &Verdict::Passed).unwrap();
+        ledger.close().unwrap();
+        ledger.record(&here, "b", &Verdict::Passed).unwrap();
+        let again = VerdictLedger::open(run.path()).unwrap();
+        for (program, kept) in [("a", true), ("b", false)] {
+            assert_eq!(ledger.known(&here, program), Some(&Verdict::Passed));
+            assert_eq!(again.known(&here, program).is_some(), kept);
+        }
+        assert!(VerdictLedger::is_writable(run.path()));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::RunError;
+use super::claim::Claim;
 use super::error::Stopped;
 use crate::base::machine::Memory;
 use crate::base::progress::{Progress, Turn, Unit, during};
@@ -36,6 +37,8 @@ pub struct Judge<'a> {
     ledger: VerdictLedger,
     /// The run that keeps verdicts, and others from which they are taken over; `None` once its ledger is open.
     keep: Option<(PathBuf, Vec<PathBuf>)>,
+    /// A finished run that is graded again. It keeps verdicts too, and is claimed only while programs are run.
+    again: Option<PathBuf>,
 }
 
 impl<'a> Judge<'a> {
@@ -49,6 +52,7 @@ impl<'a> Judge<'a> {
             conditions: None,
             ledger: VerdictLedger::nowhere(),
             keep: None,
+            again: None,
         }
     }
 
@@ -58,7 +62,9 @@ impl<'a> Judge<'a> {
     /// A ledger that cannot be read.
     pub fn of_run(self, run: &Path, conditions: Option<ProgramsRecord>) -> Result<Self, RunError> {
         let conditions = conditions.map(|then| ProgramsRecord { verdicts: Vec::new(), ..then });
-        Ok(Self { conditions, ledger: VerdictLedger::open(run)?, ..self })
+        let mut ledger = VerdictLedger::nowhere();
+        ledger.reuse(run)?;
+        Ok(Self { conditions, ledger, again: Some(run.to_owned()), ..self })
     }
 
     /// One that keeps verdicts in the run in this folder, and takes over what it and the runs of `reuse` know. The folder is
@@ -121,13 +127,35 @@ impl<'a> Judge<'a> {
         }
         let mut seen = HashSet::new();
         all.retain(|program| seen.insert(program.clone()));
-        let missing: Vec<&String> = all.iter().filter(|program| self.known(program).is_none()).collect();
+        let mut missing: Vec<&String> = all.iter().filter(|program| self.known(program).is_none()).collect();
+        let claim = if missing.is_empty() { None } else { self.claim()? };
+        // Another process may have graded the run until now.
+        missing.retain(|program| self.known(program).is_none());
         let judged = if missing.is_empty() { Vec::new() } else { self.run(&missing)? };
+        if claim.is_some() {
+            self.ledger.close()?;
+        }
         let judged: Vec<(String, Verdict)> = missing.into_iter().cloned().zip(judged).collect();
         let known = |program: &String| Some((program.clone(), self.known(program)?.clone()));
         // What was just run counts before what had been known of it.
         let known: Vec<(String, Verdict)> = all.iter().filter_map(known).collect();
         Ok(known.into_iter().chain(judged).collect())
+    }
+
+    /// Opens the ledger of the run that is graded again, if there is one and it can be added to; nobody else adds to it as long as
+    /// the claim lives.
+    fn claim(&mut self) -> Result<Option<Claim>, RunError> {
+        let Some(run) = &self.again else { return Ok(None) };
+        if !VerdictLedger::is_writable(run) {
+            let run = run.display();
+            tracing::warn!(
+                "{run}: the run is read-only; verdicts on its programs are not added to its ledger"
+            );
+            return Ok(None);
+        }
+        let claim = Claim::of(run)?;
+        self.ledger = VerdictLedger::open(run)?;
+        Ok(Some(claim))
     }
 
     /// What is known of a program and stays so: where programs may be run, those that ran out of time are run again.

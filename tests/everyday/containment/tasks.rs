@@ -164,6 +164,29 @@ fn shares_errors_and_verdicts_are_in_all_files() {
 }
 
 #[test]
+fn a_run_is_graded_by_one_process_at_a_time() {
+    let Some(place) = Place::new(&[PASSING, FAILING]) else { return };
+    done(&place.eval("code", "run", &["--predict-only"]));
+    let lock = fs::File::create(place.path("run/.zoo.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = place.score("run", "graded", &["--allow-code"]);
+    assert!(!output.status.success() && stderr(&output).contains("another zoo"), "{}", stderr(&output));
+    assert!(!place.path("run/ledger/programs.jsonl").exists() && !place.path("graded").exists());
+    drop(lock);
+    done(&place.score("run", "graded", &["--allow-code"]));
+    let ledger = place.read("run/ledger/programs.jsonl");
+    assert_eq!((ledger.lines().count(), place.path("run/.zoo.lock").exists()), (2, false));
+    // Where nothing is missing, nothing is claimed.
+    let lock = fs::File::create(place.path("run/.zoo.lock")).unwrap();
+    lock.lock().unwrap();
+    done(&place.score("run", "again", &["--allow-code"]));
+    assert_eq!(
+        (place.value("again", "pass@1"), place.read("run/ledger/programs.jsonl")),
+        (place.value("graded", "pass@1"), ledger)
+    );
+}
+
+#[test]
 fn several_answers_make_several_shares() {
     let Some(place) = Place::new(&[PASSING, FAILING, "x"]) else { return };
     place.task("many", "humaneval.pass_at_k\n    k: [1, 2, 3, 4]", "humaneval.build_predictions", 3);
@@ -376,4 +399,19 @@ fn a_user_without_rights_has_the_same_sandbox() {
         return;
     }
     assert!(done(&output).contains("1 passed, 1 failed"), "{}", stderr(&output));
+    // A run of somebody else's, which cannot be added to, is graded too.
+    done(&place.eval("code", "theirs", &["--predict-only"]));
+    let shown = Command::new("chmod").args(["-R", "a+rX"]).arg(place.path("theirs")).status().unwrap();
+    assert!(shown.success());
+    let [run, out] = ["theirs", "open/graded"].map(|name| place.path(name).display().to_string());
+    let args = place.args(&["score", &run, "--out", &out, "--allow-code", "--python", "/usr/bin/python3"]);
+    let mut user = Command::new("setpriv");
+    user.args(["--reuid", "65533", "--regid", "65533", "--clear-groups"]).arg(&program).args(&args);
+    let output = user.env("ZOO_HOME", place.path("open/home")).env("HOME", "/nonexistent").output().unwrap();
+    assert!(
+        done(&output).contains("read-only") && stderr(&output).contains("1 passed, 1 failed"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!place.path("theirs/ledger/programs.jsonl").exists());
 }
