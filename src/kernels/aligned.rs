@@ -18,7 +18,7 @@ unsafe impl bytemuck::Zeroable for CacheLine {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for CacheLine {}
 
-/// Numbers in memory that begins at a cache line; in [large pages](Pages) if they are many.
+/// Numbers in memory that begins at a cache line; in large pages if they are many.
 pub struct Aligned<T> {
     lines: Lines,
     length: usize,
