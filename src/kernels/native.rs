@@ -123,7 +123,8 @@ impl Weight for PackedWeight {
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
-        let tile = self.isa.tile_rows();
+        // A few rows are a tile by themselves: what a step skips would take as much of the nearest cache as what it reads.
+        let tile = self.isa.tile_rows().min(x.nrows().max(1));
         match (self.rounded, self.panels.operands()) {
             (false, _) => Activations::Tiled(Tiled::new::<_, 1>(x, tile, PART, |x| x)),
             (true, Operands::Bf16Pairs) => Activations::Bf16Pairs(Tiled::new::<_, 2>(x, tile, PART, rounded)),
@@ -143,14 +144,20 @@ impl Weight for PackedWeight {
         mut y: ArrayViewMut2<f32>,
     ) {
         let (count, depth, width) = (rows.len(), self.panels.columns, self.panels.width);
-        let ((x_rows, x_columns), pairs) = match (x, self.panels.operands()) {
-            (Activations::Tiled(x), Operands::F32 | Operands::F16 | Operands::Bf16) => (x.dim(), false),
-            (Activations::Bf16Pairs(x), Operands::Bf16Pairs) => (x.dim(), true),
+        let ((x_rows, x_columns), x_tile, pairs) = match (x, self.panels.operands()) {
+            (Activations::Tiled(x), Operands::F32 | Operands::F16 | Operands::Bf16) => {
+                (x.dim(), x.tile(), false)
+            }
+            (Activations::Bf16Pairs(x), Operands::Bf16Pairs) => (x.dim(), x.tile(), true),
             (_, operands) => panic!("expected activations for {operands:?}"),
         };
         assert_eq!((y.dim(), x_columns), ((count, columns.len()), depth), "shapes of the block");
         assert!(rows.end <= x_rows && columns.end <= self.panels.rows, "a block of the product");
         assert!(columns.start.is_multiple_of(width), "blocks begin at panels");
+        assert!(
+            x_tile == self.isa.tile_rows() || (x_tile == x_rows && x_rows < self.isa.tile_rows()),
+            "tiles"
+        );
         let product = self.isa.panel(self.panels.operands());
         // Widening pays for more rows than one tile has.
         let blocks = self.panels.quants().filter(|_| count <= self.isa.tile_rows());
@@ -169,13 +176,13 @@ impl Weight for PackedWeight {
                         _ => unreachable!("activations of another form"),
                     };
                     let k = if pairs { part / 2 } else { part };
-                    let tiles = count.next_multiple_of(self.isa.tile_rows());
+                    let tiles = count.next_multiple_of(x_tile);
                     assert!(a.len() >= tiles * k * size_of::<f32>(), "a part of the rows");
                     let mut tile = TileArgs {
                         rows: count,
                         k,
                         a: a.as_ptr().cast(),
-                        a_stride: 0,
+                        a_stride: x_tile,
                         b: std::ptr::null(),
                         b_stride: 0,
                         c: sums.as_mut_ptr(),

@@ -173,7 +173,7 @@ unsafe fn tile<V: Quantised, S: Step<V>, const MR: usize, const TILE: usize>(t: 
                 sums[0] = factor.mul_add(left, sums[0]);
                 sums[1] = factor.mul_add(right, sums[1]);
             }
-            a = a.wrapping_add(TILE);
+            a = a.wrapping_add(if MR == TILE { TILE } else { t.a_stride });
         });
         for (row, sums) in sums.iter().enumerate() {
             let c = t.c.add(row * t.c_stride);

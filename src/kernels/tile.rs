@@ -59,7 +59,7 @@ impl<V: Widen> Stored<V> for Bf16 {
     }
 }
 
-/// Where a tile lies. Strides are in numbers; packed operands have none.
+/// Where a tile lies. Strides are in numbers.
 #[derive(Clone, Copy)]
 pub struct TileArgs {
     /// Rows of activations and of the output.
@@ -68,7 +68,7 @@ pub struct TileArgs {
     pub k: usize,
     /// Activations: packed in tiles, or `[rows, k]`.
     pub a: *const f32,
-    /// From one row of `a` to the next, unless it is packed.
+    /// From one row of `a` to the next; if it is packed, from one column of the last tile to the next.
     pub a_stride: usize,
     /// The panel `[k, NR]`.
     pub b: *const u8,
@@ -97,14 +97,17 @@ pub const LINE: usize = 64;
 pub type PanelFn = unsafe fn(TileArgs);
 
 /// `MR` rows; loops over rows are unrolled, so that accumulators are registers. In packed operands the numbers of a column
-/// lie side by side, the next column `TILE` after it, and the rows of the panel follow each other.
+/// lie side by side, the next column `TILE` after it or, of fewer rows, as far as it is, and the rows of the panel follow each
+/// other.
 ///
 /// # Safety
 /// As [`PanelFn`], for `MR` rows.
 #[inline(always)]
 unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const PACKED: bool>(t: TileArgs) {
-    let (a_stride, a_step, b_step) =
-        if PACKED { (1, TILE, 2 * V::WIDTH * N::BYTES) } else { (t.a_stride, 1, t.b_stride * N::BYTES) };
+    let (a_stride, a_step, b_step) = match PACKED {
+        true => (1, if MR == TILE { TILE } else { t.a_stride }, 2 * V::WIDTH * N::BYTES),
+        false => (t.a_stride, 1, t.b_stride * N::BYTES),
+    };
     // SAFETY: every pointer stays inside what the caller vouches for: rows below MR, k below t.k, two vectors a row.
     unsafe {
         let mut sums = [[V::zero(); 2]; MR];

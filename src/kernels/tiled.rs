@@ -77,6 +77,11 @@ impl<T: bytemuck::Pod + Send + Sync> Tiled<T> {
         (self.rows, self.columns)
     }
 
+    /// Rows of a tile.
+    pub fn tile(&self) -> usize {
+        self.tile
+    }
+
     /// The tiles from the one that begins at `row` on, in the part that begins at column `from`.
     ///
     /// # Panics
