@@ -7,7 +7,6 @@ mod convert;
 mod elsewhere;
 mod eval;
 mod hub;
-mod humaneval;
 mod large;
 mod lineage;
 mod lineage_eval;

