@@ -3,7 +3,7 @@
 //! Whoever answers (a model on this machine, a file of answers, a finished run) knows tokens, weights or files; whoever
 //! grades knows this alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::EvaluateError;
@@ -66,9 +66,8 @@ impl AnsweredTask {
         };
         let mut more: BTreeMap<usize, Vec<String>> =
             task.docs.iter().map(|doc| doc.doc_id).zip(texts).collect();
-        let is_lost = |doc: &PreparedDoc| {
-            asked.docs.iter().any(|own| own.doc_id == doc.doc_id) && !more.contains_key(&doc.doc_id)
-        };
+        let were_asked: BTreeSet<usize> = asked.docs.iter().map(|doc| doc.doc_id).collect();
+        let is_lost = |doc: &PreparedDoc| were_asked.contains(&doc.doc_id) && !more.contains_key(&doc.doc_id);
         let kept: Vec<bool> = self.task.docs.iter().map(|doc| !is_lost(doc)).collect();
         if kept.contains(&false) {
             let mut kept = kept.iter();
@@ -76,8 +75,11 @@ impl AnsweredTask {
             Arc::make_mut(&mut self.task).docs.retain(|doc| !is_lost(doc));
         }
         for (doc, own) in self.task.docs.iter().zip(before) {
-            own.extend(more.remove(&doc.doc_id).unwrap_or_default());
+            if were_asked.contains(&doc.doc_id) {
+                own.extend(more.remove(&doc.doc_id).expect("those without an answer were left out"));
+            }
         }
+        assert!(more.is_empty(), "answers are of documents that were asked");
         let new = findings.into_iter().filter(|finding| !self.findings.contains(finding)).collect::<Vec<_>>();
         self.findings.extend(new);
     }

@@ -176,7 +176,7 @@ fn end(name: &str, turn: Option<&ChatTurn>, says_speed: bool) -> Option<String> 
 
 /// How fast it was.
 fn speed(turn: &ChatTurn) -> String {
-    let new = turn.prompt_tokens - turn.known_tokens.min(turn.prompt_tokens);
+    let new = turn.prompt_tokens - turn.known_tokens;
     let (reading, writing) = (turn.reading.as_secs_f64(), turn.writing.as_secs_f64());
     // The first token comes with the prompt's last.
     let steps = turn.tokens.saturating_sub(1);

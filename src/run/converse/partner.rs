@@ -226,7 +226,8 @@ impl Partner {
     /// The conversation after its first turns, with a new message.
     fn prompt(&self, left_out: usize, message: &str, system: Option<&str>) -> Result<AskedPrompt, RunError> {
         let tokenizer = self.tokenizer()?;
-        let told = self.turns.get(left_out..self.told()).unwrap_or_default();
+        // Whoever is told of none has left none out.
+        let told = &self.turns[left_out.min(self.told())..self.told()];
         let Some(format) = &self.format else {
             let text: String = told.iter().map(|turn| format!("{}{}\n", turn.message, turn.answer)).collect();
             return AskedPrompt::of_text(&(text + message), tokenizer);
