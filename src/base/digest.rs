@@ -2,7 +2,6 @@
 //!
 //! What is hashed piece by piece uses a [`Digest`] itself and ends with [`hex`].
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ pub use sha1::Sha1;
 pub use sha2::{Digest, Sha256};
 
 use super::progress::Progress;
+use super::whole;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 20;
@@ -56,7 +56,7 @@ pub fn of_reader<D: Digest>(mut reader: impl Read, progress: &dyn Progress) -> i
 
 /// SHA-256 of a file; `progress` advances by the bytes read.
 pub fn sha256_of_file(path: &Path, progress: &dyn Progress) -> io::Result<String> {
-    of_reader::<Sha256>(File::open(path)?, progress)
+    of_reader::<Sha256>(whole::open(path)?, progress)
 }
 
 #[cfg(test)]

@@ -13,5 +13,6 @@ pub mod progress;
 pub mod recognise;
 pub mod shell;
 pub mod stop;
+pub mod whole;
 pub mod yaml;
 pub mod zip;

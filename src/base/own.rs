@@ -8,12 +8,12 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file as `options` say, and never through a link.
+/// Opens a file as `options` say, and never through a link; a pipe keeps nobody waiting.
 ///
 /// # Errors
 /// As [`OpenOptions::open`]; a link at this name.
 pub fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     options.custom_flags(flags).open(path).map_err(|error| if is_link(path) { refusal(path) } else { error })
 }
 

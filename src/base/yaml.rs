@@ -1,12 +1,13 @@
 //! Text files that people write, most of them YAML: bounded, read into types, with file, line and field in every error.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
 use super::recognise::{is_apple_double, stand_in_for_text};
+use super::whole::{self, TooLarge};
 
 /// The largest file of YAML that is read, in bytes, where nothing else is said.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -100,17 +101,10 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
 /// # Errors
 /// [`FileError::Io`] and [`FileError::TooLarge`].
 pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path).map_err(FileError::io(path))?;
-    let announced = file.metadata().map_err(FileError::io(path))?.len();
-    let mut bytes = Vec::new();
-    if announced <= limit {
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::io(path))?;
-    }
-    let found = announced.max(bytes.len() as u64);
-    if found > limit {
-        return Err(FileError::TooLarge { path: path.to_owned(), bytes: found, limit });
-    }
-    Ok(bytes)
+    whole::read(path, limit).map_err(|error| match TooLarge::of(&error) {
+        Some(&TooLarge { bytes, limit }) => FileError::TooLarge { path: path.to_owned(), bytes, limit },
+        None => FileError::io(path)(error),
+    })
 }
 
 /// The endings of YAML files.
@@ -187,7 +181,7 @@ mod tests {
         fs::write(&path, [0xff, 0xfe, b'a', 0]).unwrap();
         assert!(read_text(&path, 9).unwrap_err().to_string().contains("UTF-16"));
         assert!(matches!(read_text(folder.path(), 1 << 20), Err(FileError::Io { .. })));
-        assert!(matches!(read_text(Path::new("/dev/zero"), 9), Err(FileError::TooLarge { .. })));
+        assert!(matches!(read_text(Path::new("/dev/zero"), 9), Err(FileError::Io { .. })));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::{BenchError, Goes};
+use crate::base::whole;
 
 /// Bytes of the file that are read, at most.
 const MOST: u64 = 256 << 20;
@@ -19,7 +20,7 @@ const CALL: usize = 4 << 20;
 /// The system is asked to forget the pages it has of the file; it keeps those that another program uses.
 pub fn read_speed(path: &Path) -> Result<Option<Goes>, BenchError> {
     let failed = |source| BenchError::Read { file: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = whole::open(path).map_err(failed)?;
     forget(&file);
     let mut bytes = vec![0; CALL];
     let mut rates = Vec::new();

@@ -5,7 +5,6 @@
 //! transformers' `LlamaConfig` and `BloomConfig`; keys that these know nothing of change nothing there, nor here. Code named
 //! by `auto_map` is never looked at. Which version of transformers decides is said in `evals/README.md`.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 use super::fields::{self, JsonFields};
 use crate::base::recognise::dangling;
+use crate::base::whole::{self, TooLarge};
 use crate::config::{BloomConfig, LlamaConfig, ModelConfig, RopeScaling};
 
 /// No config file comes near; a larger one is not a config.
@@ -43,16 +43,13 @@ pub fn read_map(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         },
         _ => ConfigError::Unreadable { file: file.clone(), reason: e.to_string() },
     };
-    let about = fs::metadata(path).map_err(unreadable)?;
-    if !about.is_file() {
-        return Err(ConfigError::Unreadable { file, reason: "it is no regular file".to_owned() });
-    }
-    if about.len() > MAX_BYTES {
-        let field = "size in bytes".to_owned();
-        let limit = MAX_BYTES;
-        return Err(ConfigError::Limit { source_file: file, field, limit, found: about.len() });
-    }
-    fields::object(&fs::read(path).map_err(unreadable)?, &file)
+    let bytes = whole::read(path, MAX_BYTES).map_err(|error| match TooLarge::of(&error) {
+        Some(&TooLarge { bytes: found, limit }) => {
+            ConfigError::Limit { source_file: file.clone(), field: "size in bytes".to_owned(), limit, found }
+        }
+        None => unreadable(error),
+    })?;
+    fields::object(&bytes, &file)
 }
 
 /// Checks the text of a `config.json`; `file` says in errors where it is from.

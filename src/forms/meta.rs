@@ -4,7 +4,6 @@
 //! to halves (see `rows`), with the key and value heads of grouped-query attention counted by themselves.
 //! Source: the `transformers` LLaMA conversion script.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -14,6 +13,7 @@ use super::names::{Spelling, TensorRole};
 use super::renamed::{NewName, Renamed};
 use super::rows::has_heads;
 use crate::base::fault::{Fault, FaultKind};
+use crate::base::whole::{self, TooLarge};
 use crate::config::LlamaConfig;
 use crate::config::params::{self, PARAMS_FILE};
 use crate::weights::{Dtype, MetaShards, TensorInfo, TensorSource, WeightsError};
@@ -101,18 +101,19 @@ impl MetaAsHf {
 
 /// The bytes of `params.json`.
 fn read_params(path: &Path) -> Result<Vec<u8>, WeightsError> {
-    let Some(about) = fs::metadata(path).ok().filter(|about| about.is_file()) else {
+    if !path.is_file() {
         let folder = path.parent().expect("a file in a folder");
         return Err(Fault::new(folder, FaultKind::MissingData, PARAMS_FILE, "no such file")
             .advice("fetch it from the release of the weights; it is a small file")
             .into());
-    };
-    if about.len() > MAX_BYTES {
-        let expected = format!("at most {MAX_BYTES} bytes");
-        let found = about.len().to_string();
-        return Err(Fault::new(path, FaultKind::LimitExceeded, expected, found).into());
     }
-    fs::read(path).map_err(|e| WeightsError::io(path, "read", e))
+    whole::read(path, MAX_BYTES).map_err(|error| match TooLarge::of(&error) {
+        Some(TooLarge { bytes, limit }) => {
+            let expected = format!("at most {limit} bytes");
+            Fault::new(path, FaultKind::LimitExceeded, expected, bytes.to_string()).into()
+        }
+        None => WeightsError::io(path, "read", error),
+    })
 }
 
 fn missing(shards: &MetaShards, name: &str) -> WeightsError {

@@ -2,13 +2,13 @@
 //! that go with them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use super::FormError;
+use crate::base::whole;
 use crate::config::{ConfigError, LlamaConfig, ModelConfig, hf};
 use crate::weights::{Dtype, TensorSource};
 
@@ -109,12 +109,7 @@ impl SidecarContent {
             SidecarContent::Bytes(bytes) => return Ok(bytes.clone()),
             SidecarContent::File(path) => path,
         };
-        let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_SIDECAR + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > MAX_SIDECAR {
-            return Err(io::Error::other(format!("expected at most {MAX_SIDECAR} bytes, found more")));
-        }
-        Ok(bytes)
+        whole::read(path, MAX_SIDECAR)
     }
 }
 

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{HubError, names};
 use crate::base::machine::free_bytes;
 use crate::base::own;
+use crate::base::whole;
 
 const LIST: &str = ".zoo.json";
 const LOCK: &str = ".zoo.lock";
+/// The largest list that is read, in bytes.
+const MAX_LIST: u64 = 64 << 20;
 
 /// What was fetched into a folder, kept in the folder as `.zoo.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ impl Manifest {
     /// The list of a folder; none if nothing was fetched or the list cannot be read (then it is
     /// fetched again, which finds the files that are there).
     pub(super) fn load(folder: &Path) -> Option<Manifest> {
-        serde_json::from_slice(&fs::read(folder.join(LIST)).ok()?).ok()
+        serde_json::from_slice(&whole::read(&folder.join(LIST), MAX_LIST).ok()?).ok()
     }
 
     /// The files of a set if all of them are there with the right size.

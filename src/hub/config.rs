@@ -5,13 +5,14 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
 
 use super::HubError;
+use crate::base::whole;
 
 /// The hub that is asked if `HF_ENDPOINT` says nothing else.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -142,17 +143,12 @@ fn token_from(get: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Token>, H
         home.or_else(|| cache_from(get).map(|cache| cache.join("huggingface"))).map(|home| home.join("token"))
     });
     let Some(file) = file else { return Ok(None) };
-    let Some(text) = read_small(&file) else { return Ok(None) };
+    // What is missing, unreadable or large is none: a token is a convenience.
+    let Ok(text) = whole::text(&file, MAX_TOKEN_BYTES) else { return Ok(None) };
     if text.trim().is_empty() {
         return Ok(None);
     }
     Token::new(&text, &file.display().to_string()).map(Some)
-}
-
-/// The text of a small file; none if it is missing, unreadable or large: a token is a convenience.
-fn read_small(path: &Path) -> Option<String> {
-    let size = std::fs::metadata(path).ok().filter(|m| m.is_file())?.len();
-    (size <= MAX_TOKEN_BYTES).then(|| std::fs::read_to_string(path).ok()).flatten()
 }
 
 fn parse_endpoint(text: &str) -> Result<Url, HubError> {
@@ -172,6 +168,8 @@ fn parse_endpoint(text: &str) -> Result<Url, HubError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn config(vars: &[(&str, &str)]) -> Result<HubConfig, HubError> {

@@ -20,10 +20,13 @@ use super::missing::Missing;
 use super::{HubError, names};
 use crate::base::own;
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::whole;
 
 /// How often a whole file with a wrong digest is fetched anew before it counts as damaged at its source.
 const MAX_RESTARTS: u32 = 1;
 const BUFFER: usize = 1 << 17;
+/// The longest ETag that is remembered, in bytes.
+const MAX_ETAG: u64 = 1 << 14;
 
 /// A file that grows towards its promised size, with the digests of what is there.
 struct PartialFile {
@@ -50,7 +53,9 @@ impl PartialFile {
         let mut options = File::options();
         let file = own::open(options.create(true).truncate(false).read(true).write(true), &path);
         let file = file.map_err(HubError::io("create", &path))?;
-        let etag = fs::read(etag_path(&path)).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
+        let etag = whole::read(&etag_path(&path), MAX_ETAG)
+            .ok()
+            .and_then(|text| HeaderValue::from_bytes(&text).ok());
         let length = file.metadata().map_err(HubError::io("read", &path))?.len();
         let label = label.to_owned();
         let digests = StreamDigests::new(size);
@@ -307,7 +312,7 @@ fn already_there(path: &Path, file: &RemoteFile) -> Result<Option<Entry>, HubErr
     if !found.is_file() || found.len() != file.size {
         return Ok(None);
     }
-    let mut there = File::open(path).map_err(HubError::io("read", path))?;
+    let mut there = whole::open(path).map_err(HubError::io("read", path))?;
     let mut digests = StreamDigests::new(file.size);
     io::copy(&mut there, &mut digests).map_err(HubError::io("read", path))?;
     Ok(digests.compare(&file.digest).ok().map(|sha256| Entry { size: file.size, sha256 }))

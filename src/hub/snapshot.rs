@@ -5,6 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::HubError;
+use crate::base::whole;
+
+/// The largest file that names a commit, in bytes.
+const MAX_REF: u64 = 4096;
 
 /// The snapshot in a folder of such a cache: that of the branch `main`, else the only one; `None` for other folders.
 ///
@@ -15,7 +19,7 @@ pub fn snapshot(folder: &Path) -> Result<Option<PathBuf>, HubError> {
     if !snapshots.is_dir() || folder.join("config.json").exists() {
         return Ok(None);
     }
-    if let Ok(commit) = fs::read_to_string(folder.join("refs/main")) {
+    if let Ok(commit) = whole::text(&folder.join("refs/main"), MAX_REF) {
         let main = snapshots.join(commit.trim());
         if !commit.trim().is_empty() && main.is_dir() {
             return Ok(Some(main));

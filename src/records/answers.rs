@@ -7,14 +7,15 @@
 //!
 //! Every line has `doc_id` and may have `task`; a line `{"kind": "header", "task": …, "model": …}` speaks for all.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::MAX_BYTES;
 use crate::base::digest;
 use crate::base::recognise::without_mark;
+use crate::base::whole;
 
 /// The answers to one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,8 @@ pub enum AnswersError {
 /// # Errors
 /// A file that cannot be read, lines in no known form, and two different answers to one document.
 pub fn read_answers(path: &Path) -> Result<AnswerFile, AnswersError> {
-    let bytes = fs::read(path).map_err(|source| AnswersError::Read { path: path.to_owned(), source })?;
+    let bytes = whole::read(path, MAX_BYTES)
+        .map_err(|source| AnswersError::Read { path: path.to_owned(), source })?;
     let sha256 = digest::sha256(&bytes);
     let mut file = AnswerFile { path: path.to_owned(), sha256, model: None, answers: Vec::new() };
     let mut task = task_of_name(path);
@@ -158,6 +160,8 @@ fn merge(mut file: AnswerFile) -> Result<AnswerFile, AnswersError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(name: &str, text: &str) -> Result<AnswerFile, AnswersError> {

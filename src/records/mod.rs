@@ -12,6 +12,9 @@ mod settings;
 mod time;
 mod verdicts;
 
+/// The largest ledger and file of samples, answers or verdicts that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 30;
+
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
 pub use ledger::{Identity, Ledger, LedgerError, WriteRequest, WrittenText};
 pub use run::{

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::MAX_BYTES;
 use crate::base::atomic::AtomicFile;
+use crate::base::whole;
 use crate::sandbox::Verdict;
 
 /// The first line of a samples file.
@@ -119,7 +121,7 @@ pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -
 /// A file that cannot be read, one without its first line, and a line that is not one of samples, by its number.
 pub fn read_samples(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>)> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = BufReader::new(std::fs::File::open(path).map_err(at)?);
+    let file = BufReader::new(whole::reader(path, MAX_BYTES).map_err(at)?);
     let damaged = |number: usize, what: &str, error: serde_json::Error| {
         let text = format!("{}, line {number}: expected {what}: {error}", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)

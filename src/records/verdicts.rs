@@ -5,7 +5,6 @@
 //! program that ran out of time may do so because the machine was busy; whoever may run programs runs it again.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +13,12 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::MAX_BYTES;
 use super::ledger::LEDGER_FOLDER;
 use super::run::ProgramsRecord;
 use crate::base::digest::sha256;
 use crate::base::journal::{LineFile, checksum};
+use crate::base::whole;
 use crate::sandbox::Verdict;
 
 const FILE: &str = "programs.jsonl";
@@ -147,7 +148,7 @@ impl VerdictLedger {
 
 /// The verdicts of a file, later ones before earlier ones, and the bytes of its whole lines.
 fn read(path: &Path) -> io::Result<(HashMap<String, Verdict>, u64)> {
-    let text = match fs::read(path) {
+    let text = match whole::read(path, MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((HashMap::new(), 0)),
         read => read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
     };
@@ -162,6 +163,8 @@ fn read(path: &Path) -> io::Result<(HashMap<String, Verdict>, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::sandbox::{Exceeded, Interpreter, Limits};
 

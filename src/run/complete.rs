@@ -1,6 +1,5 @@
 //! A run that is complete already: its rows, without computing anything.
 
-use std::fs;
 use std::path::Path;
 
 use super::error::During;
@@ -9,10 +8,13 @@ use super::rows::place_rows;
 use super::settings::{Today, by_model};
 use super::subject::name_of;
 use super::{Finished, Options, RunError, find_suites};
-use crate::base::yaml;
+use crate::base::{whole, yaml};
 use crate::records::{RunRecord, RunSettings, option_differences};
 use crate::report::{Row, read_results};
 use crate::tasks::Index;
+
+/// The largest table of results that is read, in bytes.
+const MAX_RESULTS: u64 = 256 << 20;
 
 /// The complete run in `folder`, if it is the one that `options` ask for: of the same models, tasks and data as they are now.
 ///
@@ -74,7 +76,7 @@ fn differences(
 
 fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec<Row>, RunError> {
     let path = folder.join("results.csv");
-    let bytes = fs::read(&path).during(|| format!("cannot read {}", path.display()))?;
+    let bytes = whole::read(&path, MAX_RESULTS).during(|| format!("cannot read {}", path.display()))?;
     let rows = read_results(&bytes).during(|| format!("{}: expected the results of a run", path.display()));
     let mut rows = rows?;
     // Without its task files a suite is shown flat.
@@ -105,6 +107,7 @@ fn parse_record(path: &Path, expected: impl FnOnce() -> String) -> Result<RunRec
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::fs;
 
     use super::*;
 

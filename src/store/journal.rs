@@ -5,7 +5,6 @@
 //! whatever a crash leaves behind is only ever too short.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::TensorDigest;
 use super::place::{ClaimedTarget, cannot_write, sync_folder};
 use super::work::difference;
 use crate::base::journal::{LineFile, checksum};
+use crate::base::whole;
 use crate::forms::FormError;
 
 /// Digits of a line's checksum.
@@ -66,7 +66,7 @@ impl TensorJournal {
     pub(super) fn open(place: &ClaimedTarget, work: &Value) -> Result<(Self, Start), FormError> {
         let path = place.journal();
         let mut text = Vec::new();
-        match File::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
+        match whole::open(&path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(FormError::io(&path, "read", error));
             }

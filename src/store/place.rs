@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::fault::Refusal;
-use crate::base::machine;
+use crate::base::{machine, own};
 use crate::forms::FormError;
 use crate::rebuild::InputRecord;
 use crate::store::lock::is_file_name;
@@ -109,7 +109,7 @@ impl ClaimedTarget {
         self.remove_others(layout)?;
         let open = |file: &PlannedFile| {
             let path = self.model.join(&file.name);
-            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let opened = own::open(OpenOptions::new().write(true).create(true).truncate(false), &path);
             let opened = opened.map_err(|e| FormError::io(&path, "create", e))?;
             reserve(&opened, file.size).map_err(|e| cannot_write(&path, e))?;
             Ok((path, opened))
@@ -267,7 +267,7 @@ fn lock(container: &Path, target: &Path) -> Result<File, FormError> {
             let place = container.display().to_string();
             return Err(Refusal::new(place, "a folder for unfinished work", found, "remove it").into());
         }
-        let file = match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
+        let file = match own::open(OpenOptions::new().write(true).create(true).truncate(false), &path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(FormError::io(&path, "open", e)),

@@ -3,7 +3,7 @@
 //! The file is made in `.NAME.zoo-partial` beside the target, like a folder, read back there, and moves out of it in one
 //! rename. Work that is interrupted is not gone on with: the next call removes what is left of it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use super::place::{ClaimedTarget, move_new, parent, sync_folder};
 use super::{SMALL_FILES, proof};
 use crate::base::fault::Refusal;
 use crate::base::progress::Progress;
+use crate::base::whole;
 use crate::forms::{FormError, GgufAsHf, HfModel, prevailing};
 use crate::rebuild::InputRecord;
 use crate::store::gguf_out::GgufPlan;
@@ -97,7 +98,7 @@ fn check_target(target: &Path, force: bool) -> Result<bool, FormError> {
         return refuse(found.to_owned(), "choose another name with --out");
     }
     let mut head = Vec::new();
-    let read = File::open(target).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
+    let read = whole::open(target).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
     read.map_err(|e| FormError::io(target, "read", e))?;
     if head != MAGIC {
         return refuse("a file that is no GGUF file".to_owned(), "choose another name with --out");

@@ -1,7 +1,7 @@
 //! The small files beside the weights: configuration, index, tokenizer.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::place::cannot_write;
 use crate::base::digest::sha256;
 use crate::base::fault::Refusal;
-use crate::forms::{FormError, HfModel, Sidecar, SidecarContent};
+use crate::forms::{FormError, HfModel, Sidecar};
 use crate::store::lock::is_file_name;
 use crate::store::{LOCK_FILE, LockedFile};
 use crate::weights::safetensors::FileLayout;
@@ -62,13 +62,7 @@ impl<'a> SmallFiles<'a> {
             written.push(write_one(folder, name, bytes)?);
         }
         for sidecar in self.sidecars {
-            match &sidecar.content {
-                SidecarContent::Bytes(bytes) => written.push(write_one(folder, &sidecar.name, bytes)?),
-                SidecarContent::File(path) => {
-                    let bytes = fs::read(path).map_err(|e| FormError::io(path, "read", e))?;
-                    written.push(write_one(folder, &sidecar.name, &bytes)?);
-                }
-            }
+            written.push(write_one(folder, &sidecar.name, &sidecar.read()?)?);
         }
         Ok(written)
     }

@@ -7,8 +7,6 @@
 //! What the settings do to the ids is said in [`super::class`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -19,6 +17,7 @@ use super::names::{NAMES, SpecialNames};
 use super::specials::AddedToken;
 use super::vocabulary::MAX_PIECES;
 use crate::base::recognise::dangling_fault;
+use crate::base::whole::{self, TooLarge};
 
 /// Bytes of a settings file that are read at most.
 const MAX_SETTINGS: u64 = 64 << 20;
@@ -188,18 +187,22 @@ pub type ReadFile<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, TokenizerError> 
 pub(super) fn read_file(file: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
     let is_vocabulary = file.ends_with("tokenizer.json") || file.ends_with("tokenizer.model");
     let limit = if is_vocabulary { MAX_VOCABULARY } else { MAX_SETTINGS };
-    let io = |source| TokenizerError::Io { file: file.to_owned(), source };
-    let handle = match File::open(file) {
+    match whole::read(file, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        // Another of the folder's files would take its place.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // Another of the folder's files would take its place.
-            return dangling_fault(file).map_or(Ok(None), |fault| Err(fault.into()));
+            dangling_fault(file).map_or(Ok(None), |fault| Err(fault.into()))
         }
-        handle => handle.map_err(io)?,
-    };
-    let mut bytes = Vec::new();
-    handle.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    TokenizerError::check_limit(&file.display().to_string(), "bytes", limit as usize, bytes.len())?;
-    Ok(Some(bytes))
+        Err(error) => Err(match TooLarge::of(&error) {
+            Some(TooLarge { bytes, limit }) => TokenizerError::too_large(
+                &file.display().to_string(),
+                "bytes",
+                *limit as usize,
+                *bytes as usize,
+            ),
+            None => TokenizerError::Io { file: file.to_owned(), source: error },
+        }),
+    }
 }
 
 /// A JSON file, and its name for errors.

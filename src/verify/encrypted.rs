@@ -2,13 +2,13 @@
 //!
 //! A file is called `<name>.<SHA-256 of the plain file>.enc` and begins with the same digest as 32 bytes.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::files::files_in;
 use super::{Check, Finding};
 use crate::base::digest::{hex, is_hex};
+use crate::base::whole;
 
 /// Bytes of the digest at the start of a file.
 const DIGEST: usize = 32;
@@ -45,7 +45,7 @@ fn wrong(path: &Path) -> Option<Finding> {
         return Some(finding.at(place).expected(expected).advice(advice));
     };
     let mut head = [0; DIGEST];
-    if let Err(error) = File::open(path).and_then(|mut file| file.read_exact(&mut head)) {
+    if let Err(error) = whole::open(path).and_then(|mut file| file.read_exact(&mut head)) {
         let finding = Finding::failure(Check::Form, "truncated", error.to_string());
         return Some(finding.at(place).expected("a digest of 32 bytes first").advice(advice));
     }

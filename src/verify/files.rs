@@ -1,7 +1,7 @@
 //! Whole files: which ones hold weights, and their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use crate::base::digest::{Sha256, of_reader};
 use crate::base::fault::FaultKind;
 use crate::base::progress::{self, Progress, Unit};
 use crate::base::recognise::is_apple_double;
+use crate::base::whole;
 use crate::registry::{Card, FileDigest};
 use crate::weights::{is_weights, verify_checklist};
 
@@ -23,7 +24,7 @@ pub(super) struct FileSum {
 impl FileSum {
     /// Reads the file; `progress` advances by its bytes.
     pub fn of(path: &Path, progress: &dyn Progress) -> io::Result<FileSum> {
-        let file = File::open(path)?;
+        let file = whole::open(path)?;
         let size = file.metadata()?.len();
         Ok(FileSum { size, sha256: of_reader::<Sha256>(file, progress)? })
     }

@@ -1,7 +1,7 @@
 //! One digest for the files of a model, remembered from run to run.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -11,6 +11,7 @@ use self::stamp::Stamp;
 use crate::base::atomic::write_atomically;
 use crate::base::digest::{is_hex, sha256, sha256_of_file};
 use crate::base::progress::Silent;
+use crate::base::whole;
 
 /// Digests of files, and a folder that remembers those of large ones as long as the files stay as they are.
 ///
@@ -79,8 +80,7 @@ impl FileDigests {
 
 /// The digest in a note, if it was made of a file with this stamp.
 fn recall(note: &Path, stamp: &Stamp) -> Option<String> {
-    let mut text = String::new();
-    File::open(note).ok()?.take(1024).read_to_string(&mut text).ok()?;
+    let text = whole::text(note, 1024).ok()?;
     let digest = text.strip_prefix(&format!("{stamp} "))?.strip_suffix('\n')?;
     is_hex(digest, 64).then(|| digest.to_owned())
 }
@@ -137,6 +137,7 @@ mod stamp {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::time::{Duration, SystemTime};
 
     use super::*;

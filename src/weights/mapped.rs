@@ -13,6 +13,7 @@ use memmap2::{Advice, Mmap};
 use super::{Access, WeightsError};
 use crate::base::fault::{Fault, FaultKind};
 use crate::base::recognise::dangling_fault;
+use crate::base::whole;
 
 /// A regular file and its bytes.
 ///
@@ -42,7 +43,7 @@ impl MappedFile {
                 .advice("name a weights file")
                 .into());
         }
-        let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
+        let file = whole::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
         let map = map_read_only(&file).map_err(|e| WeightsError::io(path, "map", e))?;
         Ok(MappedFile { path: path.to_owned(), content: Content::Mapped(map, file) })
     }

@@ -14,6 +14,7 @@ use super::exit::Usage;
 use super::{Global, bar, models, source};
 use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit, during};
+use crate::base::whole;
 use crate::bench::{
     BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill,
     raise_peaks, read_lines, read_speed, shape,
@@ -128,10 +129,13 @@ fn speeds(
     Ok(measured)
 }
 
+/// The largest table of another run that is read, in bytes.
+const MAX_OTHER: u64 = 16 << 20;
+
 /// The table of another run.
 fn read_other(path: &Path) -> anyhow::Result<Vec<Measurement>> {
     let wrong = |error: String| Usage(format!("--vs {}: {error}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = whole::read(path, MAX_OTHER).map_err(|error| {
         wrong(format!("expected a table that zoo bench wrote (--out or --format csv), found none: {error}"))
     })?;
     Ok(read_lines(&bytes).map_err(|error| wrong(error.to_string()))?)

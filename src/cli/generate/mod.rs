@@ -3,6 +3,7 @@
 mod args;
 mod print;
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use super::interrupted::listen;
 use super::models;
 use super::supply::Supply;
 use crate::base::stop::Stop;
+use crate::base::whole::Bounded;
 use crate::run::{self, Generated, read_prompts};
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
@@ -67,15 +69,21 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The most bytes of prompts that are read.
+const MAX_PROMPTS: u64 = 1 << 30;
+
 /// What the model is asked.
 fn prompts(args: &Args) -> anyhow::Result<Vec<String>> {
     let Some(file) = &args.prompts else { return Ok(args.prompt.clone().into_iter().collect()) };
+    let mut bytes = Vec::new();
     if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
+        let mut input = Bounded::new(std::io::stdin().lock(), MAX_PROMPTS);
+        input.read_to_end(&mut bytes).context("standard input cannot be read")?;
         return Ok(read_prompts("standard input", &bytes)?);
     }
-    let bytes = std::fs::read(file).map_err(|error| {
+    // A pipe will do, as the shell makes one for `<(command)`.
+    let read = File::open(file).and_then(|file| Bounded::new(file, MAX_PROMPTS).read_to_end(&mut bytes));
+    read.map_err(|error| {
         let expected = "expected a file of prompts, one a line, or - for standard input";
         Usage(format!("--prompts {}: {expected}: {error}", file.display()))
     })?;

@@ -18,6 +18,7 @@ use super::{ExtractOptions, ExtractionPlan};
 use crate::base::atomic::{AtomicFile, write_atomically};
 use crate::base::fault::Refusal;
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::whole;
 use crate::compare::spectrum::{Difference, SpectrumMethod, truncated};
 use crate::compare::{TensorKind, TensorPlace};
 use crate::forms::FormError;
@@ -271,12 +272,15 @@ fn factor(
     Ok(([a_bytes, b_bytes], report))
 }
 
+/// The largest file of a tokenizer that is copied, in bytes.
+const MAX_TOKENIZER: u64 = 256 << 20;
+
 /// Copies the files of a tokenizer; returns their names.
 fn copy_tokenizer(from: &Path, to: &Path) -> Result<Vec<&'static str>, FormError> {
     let mut names = Vec::new();
     for name in TOKENIZER_FILES.into_iter().filter(|name| from.join(name).is_file()) {
         let source = from.join(name);
-        let bytes = fs::read(&source).map_err(|e| FormError::io(&source, "read", e))?;
+        let bytes = whole::read(&source, MAX_TOKENIZER).map_err(|e| FormError::io(&source, "read", e))?;
         let target = to.join(name);
         write_atomically(&target, &bytes).map_err(|e| FormError::io(&target, "write", e))?;
         names.push(name);

@@ -4,8 +4,6 @@
 //! LoRA gives a wrong model without any sign, so every flag that changes the arithmetic is refused by name.
 //! Source: `LoraConfig` of the PEFT library.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -15,6 +13,7 @@ use super::fields::AdapterFields;
 use super::targets::Targets;
 use crate::base::fault::Refusal;
 use crate::base::recognise::{dangling_fault, unreadable_text, without_mark};
+use crate::base::whole;
 use crate::forms::FormError;
 use crate::rebuild::layer_of;
 use crate::weights::WeightsError;
@@ -56,9 +55,7 @@ impl AdapterConfig {
         if let Some(fault) = dangling_fault(&path) {
             return Err(WeightsError::from(fault).into());
         }
-        let file = File::open(&path).map_err(|e| FormError::io(&path, "open", e))?;
-        let mut text = Vec::new();
-        file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(|e| FormError::io(&path, "read", e))?;
+        let text = whole::read(&path, MAX_CONFIG).map_err(|e| FormError::io(&path, "read", e))?;
         Ok(Self::from_bytes(path, &text)?)
     }
 

@@ -15,6 +15,7 @@ use crate::base::digest::{Digest as _, Sha256, hex, sha256_of_file};
 use crate::base::fault::{Fault, FaultKind, Refusal};
 use crate::base::machine::free_bytes;
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::whole;
 use crate::forms::FormError;
 use crate::weights::WeightsError;
 
@@ -216,7 +217,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     /// Opens a file and compares the two digests that it brings.
     fn open(file: &'a Encrypted) -> Result<Source<'a>, FormError> {
-        let mut reader = File::open(&file.path).map_err(|e| FormError::io(&file.path, "open", e))?;
+        let mut reader = whole::open(&file.path).map_err(|e| FormError::io(&file.path, "open", e))?;
         let mut digest = [0; DIGEST];
         reader.read_exact(&mut digest).map_err(|e| FormError::io(&file.path, "read", e))?;
         let inside = hex(digest);

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::base::fault::Refusal;
+use crate::base::whole;
 use crate::forms::FormError;
 
 /// Bytes of a block.
@@ -45,7 +46,7 @@ impl Key {
             let advice = "name the original consolidated.00.pth of LLaMA";
             return Err(Refusal::new(path.display().to_string(), "a key file", found, advice).into());
         }
-        let file = File::open(path).map_err(|e| FormError::io(path, "open", e))?;
+        let file = whole::open(path).map_err(|e| FormError::io(path, "open", e))?;
         Ok(Key { path: path.to_owned(), file, length: about.len(), loaded: None, bytes: Vec::new() })
     }
 

@@ -22,8 +22,9 @@ pub use error::LedgerError;
 pub use identity::Identity;
 use identity::{Key, Seed};
 
-use super::file_name;
+use super::{MAX_BYTES, file_name};
 use crate::base::journal::LineFile;
+use crate::base::whole;
 use crate::engine::{JournalError, Score, ScoreJournal, ScoreRequest};
 
 /// The folder of the ledgers in a run's folder.
@@ -72,12 +73,12 @@ impl Ledger {
         let seed = identity.seed();
         let name = format!("{}-{}.txt", file_name(model), seed.short());
         let path = run.join(LEDGER_FOLDER).join(name);
-        let bytes = match fs::read(&path) {
+        let bytes = match whole::read(&path, MAX_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(|source| LedgerError::Read { path: path.clone(), source })?,
         };
-        let contents =
-            Contents::read(&bytes, &identity, &seed).map_err(|refused| refusal(&path, &identity, refused))?;
+        let contents = Contents::read(&bytes, &identity, &seed)
+            .map_err(|refused| refusal(&path, &identity, refused))?;
         let notes = contents.notes(&path);
         let file = LineFile::after(&path, contents.whole as u64, SYNC_EVERY);
         let Contents { scores, texts, .. } = contents;
@@ -136,7 +137,8 @@ impl Ledger {
         paths.sort();
         let (mut others, mut all) = (Vec::new(), Contents::default());
         for path in paths {
-            let bytes = fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
+            let bytes = whole::read(&path, MAX_BYTES);
+            let bytes = bytes.map_err(|source| LedgerError::Read { path: path.clone(), source })?;
             match Contents::read(&bytes, &self.identity, &self.seed) {
                 Ok(contents) => {
                     self.notes.extend(contents.notes(&path));

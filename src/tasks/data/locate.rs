@@ -342,7 +342,8 @@ fn own_pattern(base: &Path, pattern: &str) -> Result<Vec<DataFile>, String> {
         DataFile { name, at: Location::Disk(path) }
     };
     let path = base.join(pattern);
-    if path.is_file() {
+    // What is there and no file is told when it is read.
+    if path.exists() && !path.is_dir() {
         return Ok(vec![file(path)]);
     }
     // Folders up to the first one that is a pattern are fixed.

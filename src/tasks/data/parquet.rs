@@ -1,6 +1,5 @@
 //! Documents from Parquet files, row group by row group, through the record interface of the `parquet` crate.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use parquet::record::Field;
 use serde_json::{Map, Number, Value};
 
 use super::json::row_error;
+use crate::base::whole;
 use crate::tasks::document::Document;
 use crate::tasks::error::TaskError;
 
@@ -36,7 +36,7 @@ pub fn read(path: &Path) -> Result<Vec<Document>, TaskError> {
 }
 
 fn read_into(path: &Path, documents: &mut Vec<Document>) -> Result<(), String> {
-    let file = File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
+    let file = whole::open(path).map_err(|e| format!("cannot be read: {e}"))?;
     let reader = SerializedFileReader::new(file).map_err(|e| format!("not a readable Parquet file: {e}"))?;
     for index in 0..reader.num_row_groups() {
         let size = reader.metadata().row_group(index).total_byte_size();
@@ -110,6 +110,7 @@ pub(crate) mod tests {
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
+    use std::fs::File;
     use std::sync::Arc;
 
     /// Writes columns `q` (text), `n` (integer), `f` (float) and `l` (list of text), two row groups.

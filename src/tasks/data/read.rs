@@ -1,6 +1,5 @@
 //! Reading the files of a split into documents, and the digest of what was read.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::{DatasetRef, LocatedSplit, parquet, table};
 use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
 use crate::base::recognise::{StandIn, stand_in};
+use crate::base::whole::{self, Bounded, TooLarge};
 use crate::tasks::document::Document;
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
@@ -85,17 +85,16 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
             return Err(fail("a packed Parquet file; unpack it first (gunzip, zstd -d)".to_owned()));
         }
         let mut head = Vec::new();
-        File::open(path).and_then(|file| file.take(STAND_IN).read_to_end(&mut head)).map_err(io)?;
+        whole::open(path).and_then(|file| file.take(STAND_IN).read_to_end(&mut head)).map_err(io)?;
         if let Some(stand_in) = stand_in(&head) {
             return Err(fail(about(stand_in, "a Parquet file")));
         }
         return Ok((parquet::read(path)?, sha256_of_file(path, &Silent).map_err(io)?));
     }
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > MAX_TEXT_BYTES {
-        return Err(fail(format!("{size} bytes, more than {MAX_TEXT_BYTES}; use Parquet for large data")));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = whole::read(path, MAX_TEXT_BYTES).map_err(|error| match TooLarge::of(&error) {
+        Some(large) => fail(format!("{large}; use Parquet for large data")),
+        None => io(error),
+    })?;
     // A split without documents is told where it is used.
     if let Some(stand_in) = stand_in(&bytes).filter(|_| !bytes.is_empty()) {
         return Err(fail(about(stand_in, "documents")));
@@ -149,10 +148,11 @@ fn unpack(name: &str, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
         return Ok(bytes);
     };
     let mut text = Vec::new();
-    reader.take(MAX_TEXT_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_TEXT_BYTES {
-        let message = format!("more than {MAX_TEXT_BYTES} bytes; use Parquet for large data");
-        return Err(std::io::Error::other(message));
-    }
+    Bounded::new(reader, MAX_TEXT_BYTES).read_to_end(&mut text).map_err(|error| {
+        match TooLarge::of(&error) {
+            Some(large) => std::io::Error::other(format!("{large}; use Parquet for large data")),
+            None => error,
+        }
+    })?;
     Ok(text)
 }

@@ -2,13 +2,13 @@
 //!
 //! MD5 tells a damaged download from a good one, which is what the list is for; it proves no origin.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::{Md5, of_reader};
-
 use crate::base::fault::{Fault, FaultKind, quoted};
 use crate::base::progress::{self, Progress, Unit};
+use crate::base::whole::{self, TooLarge};
 use crate::weights::WeightsError;
 
 /// Largest list that is read.
@@ -49,13 +49,13 @@ pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, W
 
 /// The files of a list and their digests in lower case.
 fn listed_files(path: &Path) -> Result<Vec<(PathBuf, String)>, WeightsError> {
-    let size = fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?.len();
-    if size > MAX_BYTES {
-        let expected = format!("a list of at most {MAX_BYTES} bytes");
-        let found = size.to_string();
-        return Err(Fault::new(path, FaultKind::LimitExceeded, expected, found).into());
-    }
-    let text = fs::read_to_string(path).map_err(|e| WeightsError::io(path, "read", e))?;
+    let text = whole::text(path, MAX_BYTES).map_err(|error| match TooLarge::of(&error) {
+        Some(TooLarge { bytes, limit }) => {
+            let expected = format!("a list of at most {limit} bytes");
+            Fault::new(path, FaultKind::LimitExceeded, expected, bytes.to_string()).into()
+        }
+        None => WeightsError::io(path, "read", error),
+    })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut files = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -83,7 +83,7 @@ fn listed_files(path: &Path) -> Result<Vec<(PathBuf, String)>, WeightsError> {
 }
 
 fn md5_of(path: &Path, progress: &dyn Progress) -> Result<String, WeightsError> {
-    let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
+    let file = whole::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
     of_reader::<Md5>(file, progress).map_err(|e| WeightsError::io(path, "read", e))
 }
 

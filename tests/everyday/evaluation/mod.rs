@@ -3,6 +3,7 @@
 mod answers;
 mod changed;
 mod claimed;
+mod endless;
 mod errors;
 mod extracted;
 mod fetching;
