@@ -75,6 +75,17 @@ pub struct Score {
     pub is_greedy: bool,
 }
 
+impl Score {
+    /// The least logarithm of a token's probability, rounded down: two finite logits are no further apart.
+    const LEAST: f64 = -7e38;
+
+    /// Whether a model can have given this log-probability to a continuation of so many tokens: none is above 0, which the sum
+    /// over a row of logits holds to the last bit.
+    pub fn can_be(logprob: f64, tokens: usize) -> bool {
+        (Self::LEAST * tokens.max(1) as f64..=0.0).contains(&logprob)
+    }
+}
+
 /// What was asked and what it took, in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {

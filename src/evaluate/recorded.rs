@@ -7,6 +7,7 @@ use super::grade::{Contexts, Prompts, other_answers};
 use super::overlong::without_examples;
 use super::{AnsweredTask, Answers, Choices, EvaluateError};
 use crate::base::digest::{Digest as _, Sha256, hex};
+use crate::engine::Score;
 use crate::records::{Choice, SampleLine};
 use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 
@@ -72,6 +73,13 @@ fn check(doc: &PreparedDoc, line: &SampleLine, written: bool) -> Result<(), Stri
     ] {
         if expected != found {
             return Err(format!("expected {expected} choices{what} in its line of samples, found {found}"));
+        }
+    }
+    for Choice { logprob, n_tokens, .. } in line.choices.iter().chain(&line.unconditional) {
+        if !Score::can_be(*logprob, *n_tokens) {
+            return Err(format!(
+                "expected logarithms of probabilities in its line of samples, none of them above 0, found {logprob}"
+            ));
         }
     }
     Ok(())

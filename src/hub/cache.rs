@@ -99,7 +99,9 @@ pub(super) fn lock(folder: &Path) -> Result<File, HubError> {
 }
 
 /// An error if the disk of `folder` has no room for `needed` more bytes.
-pub(super) fn check_room(folder: &Path, needed: u64) -> Result<(), HubError> {
+pub(super) fn check_room(folder: &Path, sizes: impl IntoIterator<Item = u64>) -> Result<(), HubError> {
+    // A listing may say anything of its files.
+    let needed = sizes.into_iter().fold(0, u64::saturating_add);
     match free_bytes(folder) {
         Some(free) if free < needed => Err(HubError::NoSpace { path: folder.to_owned(), needed, free }),
         _ => Ok(()),
@@ -150,6 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_sizes_wrap_to_a_small_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_room(folder.path(), [1, 2]).is_ok());
+        let error = check_room(folder.path(), [u64::MAX, u64::MAX]).unwrap_err();
+        assert!(matches!(error, HubError::NoSpace { needed: u64::MAX, .. }), "{error}");
+    }
+
+    #[test]
     fn a_set_is_complete_only_while_its_files_have_their_sizes() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -187,8 +197,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let future = folder.path().join("a/b/c");
         assert!(free_bytes(&future).is_some_and(|free| free > 0));
-        assert!(check_room(&future, 1).is_ok());
-        assert!(matches!(check_room(&future, u64::MAX), Err(HubError::NoSpace { .. })));
+        assert!(check_room(&future, [1]).is_ok());
+        assert!(matches!(check_room(&future, [u64::MAX]), Err(HubError::NoSpace { .. })));
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Filling<'_> {
     /// comes, so that a set of which some are there is not taken for a whole one.
     pub(super) fn fetch_set(&mut self, set: &str, files: &[&RemoteFile]) -> Result<(), HubError> {
         let missing = files.iter().filter(|file| self.manifest.has(self.folder, &file.path).is_none());
-        cache::check_room(self.folder, missing.map(|file| file.size).sum())?;
+        cache::check_room(self.folder, missing.map(|file| file.size))?;
         let paths = files.iter().map(|file| file.path.clone()).collect();
         self.manifest.sets.insert(set.to_owned(), paths);
         self.manifest.save(self.folder)?;

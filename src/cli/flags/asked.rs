@@ -68,21 +68,14 @@ impl AskedFlags {
 
 /// Reads `100`, `0.1` or `10%`.
 fn parse_limit(text: &str) -> Result<Limit, String> {
-    let expected = "expected a whole number of documents (100), or a part of them below 1 (0.1, 10%)";
-    let (number, is_percentage) = text.strip_suffix('%').map_or((text, false), |number| (number, true));
-    match (number.trim().parse::<f64>(), is_percentage) {
-        (Ok(per_cent), true) if per_cent > 0.0 && per_cent < 100.0 => Ok(Limit::Fraction(per_cent / 100.0)),
-        (Ok(fraction), false) if fraction > 0.0 && fraction < 1.0 => Ok(Limit::Fraction(fraction)),
-        // Programs write whole numbers as 100.0.
-        (Ok(count), false) if count >= 1.0 && count.fract() == 0.0 && count <= MOST_DOCUMENTS => {
-            Ok(Limit::Count(count as usize))
-        }
-        _ => Err(expected.to_owned()),
-    }
+    let number = |text: &str| text.trim().parse::<f64>().unwrap_or(f64::NAN);
+    let limit = match text.strip_suffix('%').map(number) {
+        // 100 % would be one document.
+        Some(per_cent) => Limit::try_from(if per_cent < 100.0 { per_cent / 100.0 } else { f64::NAN }),
+        None => Limit::try_from(number(text)),
+    };
+    limit.map_err(str::to_owned)
 }
-
-/// Up to here every whole number is an `f64`.
-const MOST_DOCUMENTS: f64 = (1_u64 << 53) as f64;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::cli::exit::Usage;
 use crate::cli::format::one_of;
 use crate::cli::size::ByteSize;
 use crate::kernels::Precision;
@@ -42,7 +43,7 @@ pub struct ComputingFlags {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Threads {
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 }
 
@@ -80,6 +81,34 @@ pub fn precisions() -> impl TypedValueParser<Value = Precision> {
         (Precision::Int8, "Weights and activations as 8-bit integers in blocks of 32"),
     ];
     one_of(helps.map(|(precision, help)| (precision, precision.name(), help)))
+}
+
+/// More threads than any machine has cores: a number that was meant for something else.
+const MOST_THREADS: usize = 1024;
+
+/// Reads a number of threads.
+fn threads(text: &str) -> Result<usize, String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = MOST_THREADS.max(cores);
+    match at_least_one(text)? {
+        n if n <= most => Ok(n),
+        _ => Err(format!("expected at most {most} threads; this machine has {cores} cores")),
+    }
+}
+
+/// Refuses a number of threads in the environment that `--threads` would refuse.
+///
+/// # Errors
+/// [`Usage`].
+pub fn check_threads_of_environment() -> Result<(), Usage> {
+    const VARIABLE: &str = "RAYON_NUM_THREADS";
+    match std::env::var(VARIABLE) {
+        // What is no number, and 0, are as if nothing was set.
+        Ok(text) if text.parse::<usize>().is_ok_and(|n| n > 0) => {
+            threads(&text).map(|_| ()).map_err(|reason| Usage(format!("{VARIABLE}={text}: {reason}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a whole number above 0.

@@ -29,7 +29,8 @@ pub fn fits(bytes: u64, budget: Option<u64>) -> &'static str {
 fn write_page(forecast: &Forecast, width: usize, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}", forecast.model)?;
     if !forecast.needs.is_empty() {
-        let sizes: Option<u64> = forecast.needs.iter().map(|need| need.bytes).sum();
+        let mut sizes = forecast.needs.iter().map(|need| need.bytes);
+        let sizes = sizes.try_fold(0u64, |sum, bytes| sum.checked_add(bytes?));
         let sum = sizes.map_or_else(|| "some sizes unknown".to_owned(), short_bytes);
         write!(out, "\nnot on this machine ({sum}):\n{}", needs_table(&forecast.needs).text(width))?;
         for need in &forecast.needs {

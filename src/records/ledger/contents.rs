@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::WrittenText;
 use super::identity::{Identity, Key, Seed};
-use super::line::{Entry, LedgerHeader, read_entry, read_header};
+use super::line::{Entry, LedgerHeader, Numbers, read_entry, read_header};
 use crate::engine::Score;
 
 /// A ledger's answers, and what is wrong with it.
@@ -41,7 +41,7 @@ impl Contents {
     /// Reads the bytes of a ledger that should be of `identity`.
     ///
     /// With a damaged header the lines are still certain: their checksums hold for one identity only.
-    pub fn read(bytes: &[u8], identity: &Identity, seed: &Seed) -> Result<Self, Refused> {
+    pub fn read(bytes: &[u8], identity: &Identity, seed: &Seed, numbers: Numbers) -> Result<Self, Refused> {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let (text, rest) = bytes.split_at(whole);
         let mut contents = Self { cut: rest.len(), whole, ..Self::default() };
@@ -55,7 +55,7 @@ impl Contents {
         }
         let mut contradictory = HashSet::new();
         for (line, number) in lines.zip(2..) {
-            let Some((key, entry)) = read_entry(seed, line) else {
+            let Some((key, entry)) = read_entry(seed, line, numbers) else {
                 contents.damaged.push(number);
                 continue;
             };
@@ -136,18 +136,18 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Contents {
-        Contents::read(bytes, &identity("a"), &identity("a").seed()).unwrap()
+        Contents::read(bytes, &identity("a"), &identity("a").seed(), Numbers::LogProbs).unwrap()
     }
 
     #[test]
     fn another_model_s_ledger_is_refused() {
         let (text, _) = ledger(2);
         let other = identity("b");
-        let refused = Contents::read(text.as_bytes(), &other, &other.seed()).unwrap_err();
+        let refused = Contents::read(text.as_bytes(), &other, &other.seed(), Numbers::LogProbs).unwrap_err();
         assert_eq!(refused, Refused::OtherModel(Box::new(identity("a"))));
         // Even when its header no longer says so.
         let damaged = text.replacen("zoo-ledger", "zoo-Ledger", 1);
-        let contents = Contents::read(damaged.as_bytes(), &other, &other.seed()).unwrap();
+        let contents = Contents::read(damaged.as_bytes(), &other, &other.seed(), Numbers::LogProbs).unwrap();
         assert!(contents.scores.is_empty() && contents.damaged == [2, 3], "{contents:?}");
     }
 

@@ -83,8 +83,26 @@ pub(super) enum Entry {
     Text(WrittenText),
 }
 
-/// The answer of a line without its end; `None` if it is damaged, or of another identity.
-pub(super) fn read_entry(seed: &Seed, line: &[u8]) -> Option<(Key, Entry)> {
+/// What the numbers of a ledger are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Logarithms of probabilities.
+    LogProbs,
+    /// Divergences of one arithmetic from another.
+    Divergences,
+}
+
+impl Numbers {
+    fn hold(self, number: f64, tokens: usize) -> bool {
+        match self {
+            Numbers::LogProbs => Score::can_be(number, tokens),
+            Numbers::Divergences => number.is_finite(),
+        }
+    }
+}
+
+/// The answer of a line without its end; `None` if it is damaged, of another identity, or a number that no model gives.
+pub(super) fn read_entry(seed: &Seed, line: &[u8], numbers: Numbers) -> Option<(Key, Entry)> {
     let (text, check) = std::str::from_utf8(line).ok()?.rsplit_once('\t')?;
     if seed.check(text) != check {
         return None;
@@ -96,7 +114,7 @@ pub(super) fn read_entry(seed: &Seed, line: &[u8]) -> Option<(Key, Entry)> {
     let entry = if kind == WRITTEN {
         Entry::Text(WrittenText { text: serde_json::from_str(answer).ok()?, tokens })
     } else {
-        let logprob = answer.parse().ok().filter(|logprob: &f64| logprob.is_finite())?;
+        let logprob = answer.parse().ok().filter(|logprob| numbers.hold(*logprob, tokens))?;
         let is_greedy = match kind {
             "greedy" => true,
             "other" => false,
@@ -117,6 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::identity::tests::identity;
+    use super::Numbers::{Divergences, LogProbs};
     use super::*;
 
     #[test]
@@ -135,17 +154,38 @@ mod tests {
         assert_eq!(read_header(later.as_bytes()), LedgerHeader::Version("2".to_owned()));
     }
 
+    #[test]
+    fn what_no_model_gives_is_no_score() {
+        let seed = identity("a").seed();
+        for (logprob, tokens, holds) in [
+            (0.0, 1, true),
+            (-7e38, 1, true),
+            (-1.3e39, 2, true),
+            (-1.3e39, 1, false),
+            (1e-9, 1, false),
+            (3.5, 2, false),
+            (1e300, 1, false),
+            (-1e300, 9, false),
+            (f64::INFINITY, 1, false),
+            (f64::NAN, 1, false),
+        ] {
+            let line = score_line(&seed, &[7; 16], Score { logprob, is_greedy: false }, tokens);
+            let read = |numbers| read_entry(&seed, line.trim_end().as_bytes(), numbers).is_some();
+            assert_eq!((read(LogProbs), read(Divergences)), (holds, logprob.is_finite()), "{logprob}");
+        }
+    }
+
     proptest! {
         #[test]
         fn scores_come_back_bit_by_bit(
-            logprob in (-1e300f64..0.0).prop_union(-50.0..0.0), is_greedy: bool, key: [u8; 16], tokens: usize,
+            logprob in (-1e38f64..0.0).prop_union(-50.0..0.0), is_greedy: bool, key: [u8; 16], tokens: usize,
         ) {
             let seed = identity("a").seed();
             let line = score_line(&seed, &key, Score { logprob, is_greedy }, tokens);
-            let (found, entry) = read_entry(&seed, line.trim_end().as_bytes()).unwrap();
+            let (found, entry) = read_entry(&seed, line.trim_end().as_bytes(), LogProbs).unwrap();
             let Entry::Score(score) = entry else { panic!("{entry:?}") };
             prop_assert_eq!((found, score.logprob.to_bits(), score.is_greedy), (key, logprob.to_bits(), is_greedy));
-            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
+            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes(), LogProbs).is_none());
         }
 
         #[test]
@@ -154,9 +194,9 @@ mod tests {
             let written = WrittenText { text: format!("{text}\t\n\r\"\u{2028}"), tokens };
             let line = text_line(&seed, &key, &written).unwrap();
             prop_assert_eq!(line.matches('\n').count(), 1);
-            let found = read_entry(&seed, line.strip_suffix('\n').unwrap().as_bytes());
+            let found = read_entry(&seed, line.strip_suffix('\n').unwrap().as_bytes(), LogProbs);
             prop_assert_eq!(found, Some((key, Entry::Text(written))));
-            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes()).is_none());
+            prop_assert!(read_entry(&identity("b").seed(), line.trim_end().as_bytes(), LogProbs).is_none());
         }
 
         #[test]
@@ -166,13 +206,13 @@ mod tests {
             let mut bytes = line.trim_end().as_bytes().to_vec();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert!(read_entry(&seed, &bytes).is_none());
+            prop_assert!(read_entry(&seed, &bytes, LogProbs).is_none());
         }
 
         #[test]
         fn any_bytes_can_be_read(bytes: Vec<u8>) {
             prop_assert_eq!(read_header(&bytes), LedgerHeader::Damaged);
-            prop_assert!(read_entry(&identity("a").seed(), &bytes).is_none());
+            prop_assert!(read_entry(&identity("a").seed(), &bytes, LogProbs).is_none());
         }
     }
 }

@@ -21,6 +21,7 @@ use contents::{Contents, Refused};
 pub use error::LedgerError;
 pub use identity::Identity;
 use identity::{Key, Seed};
+use line::Numbers;
 
 use super::{MAX_BYTES, file_name};
 use crate::base::journal::LineFile;
@@ -70,6 +71,29 @@ impl Ledger {
     /// # Errors
     /// A file that cannot be read, or that another model or another version has written.
     pub fn open(run: &Path, model: &str, identity: Identity, max_length: usize) -> Result<Self, LedgerError> {
+        Self::of(Numbers::LogProbs, run, model, identity, max_length)
+    }
+
+    /// The same of a ledger that holds how far one arithmetic is from another, in place of log-probabilities.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of_divergences(
+        run: &Path,
+        model: &str,
+        identity: Identity,
+        max_length: usize,
+    ) -> Result<Self, LedgerError> {
+        Self::of(Numbers::Divergences, run, model, identity, max_length)
+    }
+
+    fn of(
+        numbers: Numbers,
+        run: &Path,
+        model: &str,
+        identity: Identity,
+        max_length: usize,
+    ) -> Result<Self, LedgerError> {
         let seed = identity.seed();
         let name = format!("{}-{}.txt", file_name(model), seed.short());
         let path = run.join(LEDGER_FOLDER).join(name);
@@ -77,8 +101,8 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(|source| LedgerError::Read { path: path.clone(), source })?,
         };
-        let contents = Contents::read(&bytes, &identity, &seed)
-            .map_err(|refused| refusal(&path, &identity, refused))?;
+        let contents = Contents::read(&bytes, &identity, &seed, numbers);
+        let contents = contents.map_err(|refused| refusal(&path, &identity, refused))?;
         let notes = contents.notes(&path);
         let file = LineFile::after(&path, contents.whole as u64, SYNC_EVERY);
         let Contents { scores, texts, .. } = contents;
@@ -139,7 +163,7 @@ impl Ledger {
         for path in paths {
             let bytes = whole::read(&path, MAX_BYTES);
             let bytes = bytes.map_err(|source| LedgerError::Read { path: path.clone(), source })?;
-            match Contents::read(&bytes, &self.identity, &self.seed) {
+            match Contents::read(&bytes, &self.identity, &self.seed, Numbers::LogProbs) {
                 Ok(contents) => {
                     self.notes.extend(contents.notes(&path));
                     all.scores.extend(contents.scores);

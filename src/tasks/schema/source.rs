@@ -270,8 +270,8 @@ fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
     mapping
         .into_iter()
         .map(|(key, value)| {
-            let key =
-                key.as_str().map(str::to_owned).ok_or_else(|| bad(format!("key {key:?} is no string")))?;
+            // What stands there is not shown: any file can be named by an `include`.
+            let key = key.as_str().ok_or_else(|| bad("a key at the top level is no text".into()))?.to_owned();
             Ok((key, Entry { value, origin: Arc::clone(&origin) }))
         })
         .collect()

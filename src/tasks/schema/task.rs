@@ -3,6 +3,8 @@
 //! All keys are read and kept, also those that only generation or pictures need, so that a file for the
 //! harness is a file for `zoo`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::fewshot::FewshotConfig;
@@ -10,7 +12,7 @@ use super::field::{Field, OutputType};
 use super::judged::Judged;
 use super::keys::{FromSlot, keys};
 use super::metric::{FilterConfig, MetricConfig, MetricSpec};
-use super::source::Fields;
+use super::source::{Fields, Origin};
 use super::submission::Submission;
 use super::value::{FunctionRef, Slot};
 use crate::tasks::error::TaskError;
@@ -104,6 +106,21 @@ fn class(slot: &Slot<'_>) -> Result<Option<String>, TaskError> {
     slot.function().map_or_else(|| FromSlot::from_slot(slot), |function| Ok(Some(function.name)))
 }
 
+/// Whether a file has any key of a task file.
+fn is_of_a_task(fields: &Fields, origin: &Arc<Origin>) -> bool {
+    let mut own = fields.iter().filter(|(_, entry)| entry.origin == *origin);
+    own.any(|(key, entry)| {
+        let read = TaskConfig::default().set(key, &Slot::new(key, entry));
+        !matches!(read, Err(TaskError::UnknownKey { .. }))
+    })
+}
+
+/// The error about a file that is something else. Nothing of it is shown: any file can be named by an `include`.
+fn not_of_a_task(origin: &Origin) -> TaskError {
+    let message = "expected keys of a task file, found only others, which are not shown";
+    TaskError::wrong(origin.location.display(), message)
+}
+
 impl TaskConfig {
     /// Reads the merged keys of a task file.
     ///
@@ -116,6 +133,9 @@ impl TaskConfig {
             match config.set(key, &slot) {
                 // A task written in Python has keys of its own.
                 Err(TaskError::UnknownKey { .. }) if fields.contains_key("class") => {}
+                Err(TaskError::UnknownKey { .. }) if !is_of_a_task(fields, &entry.origin) => {
+                    return Err(not_of_a_task(&entry.origin));
+                }
                 other => other?,
             }
             if key == "metadata" {

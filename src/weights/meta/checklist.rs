@@ -24,14 +24,14 @@ const DIGITS: usize = 32;
 /// `DigestMismatch` for one with another digest, `InconsistentHeader` for a line of another form.
 pub fn verify_checklist(path: &Path, progress: &dyn Progress) -> Result<usize, WeightsError> {
     let files = listed_files(path)?;
-    let mut total = 0;
+    let mut total: u64 = 0;
     for (file, _) in &files {
         let about = fs::metadata(file).ok().filter(|about| about.is_file());
         let Some(about) = about else {
             let expected = format!("the files that {} lists", path.display());
             return Err(Fault::new(file, FaultKind::MissingData, expected, "no such file").into());
         };
-        total += about.len();
+        total = about.len().saturating_add(total);
     }
     let compare = |(file, expected): &(PathBuf, String)| {
         let found = md5_of(file, progress)?;

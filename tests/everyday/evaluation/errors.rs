@@ -61,11 +61,20 @@ fn a_suite_whose_programs_would_have_to_be_run_says_what_works() {
 #[test]
 fn a_flag_s_value_of_the_wrong_kind_is_wrong_usage() {
     let folder = tiny();
-    for (flag, value) in [("--limit", "0"), ("--limit", "many"), ("--threads", "0"), ("--matmul", "cuda")] {
+    for (flag, value) in [
+        ("--limit", "0"),
+        ("--limit", "1.5"),
+        ("--limit", "many"),
+        ("--threads", "0"),
+        ("--threads", "100000"),
+        ("--matmul", "cuda"),
+    ] {
         let output = zoo(&["eval", "x", "--suite", "basics", flag, value]);
         assert_refused(&output, 2, &[flag, value], folder.path());
     }
     assert_refused(&zoo(&["eval", "smollm2-135m"]), 2, &["--suite"], folder.path());
+    let output = command(&["list"]).env("RAYON_NUM_THREADS", "100000").output().unwrap();
+    assert_refused(&output, 2, &["RAYON_NUM_THREADS=100000", "at most 1024 threads"], folder.path());
 }
 
 #[test]

@@ -112,7 +112,16 @@ fn samples_that_do_not_fit_are_named() {
         line["unconditional"].as_array_mut().unwrap().pop();
         [lines[0], lines[1], &line.to_string(), lines[3]].join("\n")
     };
+    let impossible = |logprob: f64| {
+        let mut line: Value = serde_json::from_str(lines[2]).unwrap();
+        line["choices"][0]["logprob"] = logprob.into();
+        [lines[0], lines[1], &line.to_string(), lines[3]].join("\n")
+    };
+    let no_score = |found| vec!["document 1", "logarithms of probabilities", "none of them above 0", found];
     for (text, words) in [
+        (impossible(0.25), no_score("found 0.25")),
+        (impossible(1e300), no_score("found 1000")),
+        (impossible(-1e300), no_score("found -1000")),
         (lines[..3].join("\n"), vec!["expected 3 lines of samples, found 2"]),
         ([lines[0], lines[1], lines[3], lines[2]].join("\n"), vec!["document 1", "found that of document 2"]),
         (

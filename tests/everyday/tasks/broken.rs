@@ -224,3 +224,32 @@ fn files_that_are_no_task() {
     );
     refused(with("- a\n- b\n", b""), &["mine.yaml", "keys and values"]);
 }
+
+#[test]
+fn a_file_that_is_no_task_is_not_shown_where_it_is_included() {
+    // As in /etc/shadow, whose lines YAML takes for keys; for one that is no text; and for none.
+    for text in
+        ["root:$6$secret:19000:0:99999:7:::\n", "token: secret\nsecret2: [\n", "7: secret\n", "secret\n"]
+    {
+        for own in ["include: other\n", "include: other\ntask: mine\n"] {
+            let output = eval(&[("mine.yaml", own.as_bytes()), ("other", text.as_bytes())]);
+            let said = stderr(&output.1);
+            assert!(!said.contains("secret"), "{said}");
+            refused(output, &[]);
+        }
+    }
+    let shadow = ("other", &b"root:$6$secret:19000:0:99999:7:::\n"[..]);
+    let words = ["other: expected keys of a task file", "not shown"];
+    refused(eval(&[("mine.yaml", b"include: other\ntask: mine\n"), shadow]), &words);
+    // A slip in a file of tasks is said as before.
+    let part = TASK.replace("doc_to_text", "doc_to_txt");
+    let words = ["other", "unknown key \"doc_to_txt\"", "doc_to_text"];
+    refused(
+        eval(&[
+            ("mine.yaml", b"include: other\n"),
+            ("other", part.as_bytes()),
+            ("test.jsonl", DATA.as_bytes()),
+        ]),
+        &words,
+    );
+}
