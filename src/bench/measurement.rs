@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{BenchError, Goes, Peaks};
 use crate::report::Table;
 use crate::report::numbers::plain_digits;
-use crate::report::table::{Cell, number, text};
+use crate::report::table::{Cell, number, read_csv, text};
 
 /// Columns that an error names.
 const COLUMNS: usize = 10;
@@ -177,7 +177,7 @@ pub fn read_lines(bytes: &[u8]) -> Result<Vec<Measurement>, BenchError> {
         let reason = format!("found no column {missing:?} among {}", found.join(", "));
         return Err(BenchError::Table { reason });
     }
-    reader.deserialize().collect::<Result<_, _>>().map_err(wrong)
+    read_csv(bytes).map_err(wrong)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! every line whether it is what was written.
 
 mod answers;
+mod file_names;
 pub mod ledger;
 mod run;
 mod sample;
@@ -16,10 +17,11 @@ mod verdicts;
 const MAX_BYTES: u64 = 4 << 30;
 
 pub use answers::{Answer, AnswerFile, AnswersError, read_answers};
+pub use file_names::{file_name, harness_file_name, own_file_name};
 pub use ledger::{Identity, Ledger, LedgerError, WriteRequest, WrittenText};
 pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, ProgramsRecord, RequestRecord,
-    RunRecord, SuiteRecord, VerdictCounts, file_name,
+    RunRecord, SuiteRecord, VerdictCounts,
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};

@@ -222,26 +222,3 @@ impl RunRecord {
         if self.protocol.contains(", ") { format!("{model}-{protocol}") } else { model.to_owned() }
     }
 }
-
-/// `name` as a file name: anything but letters, digits, `.`, `_` and `-` becomes `_`.
-pub fn file_name(name: &str) -> String {
-    let safe: String = name
-        .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
-        .collect();
-    let safe = safe.trim_start_matches('.');
-    if safe.is_empty() { "_".to_owned() } else { safe.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_harmless_file_names() {
-        assert_eq!(file_name("smollm2-135m"), "smollm2-135m");
-        assert_eq!(file_name("../../etc/passwd"), "_.._etc_passwd");
-        assert_eq!(file_name("a b/c\0"), "a_b_c_");
-        assert_eq!(file_name(".."), "_");
-    }
-}

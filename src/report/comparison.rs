@@ -1,6 +1,6 @@
 //! Models side by side: the table at the end of a run, `comparison.csv` and `comparison.md`.
 
-use super::table::{Cell, data, number, people, text};
+use super::table::{Cell, data, in_markdown, number, people, text};
 use super::wide::{Wide, WideRow};
 use super::words::paragraph;
 use super::{Row, Table, TaskKind};
@@ -55,7 +55,7 @@ pub fn details_markdown(rows: &[Row]) -> String {
 }
 
 fn markdown(wide: &Wide<'_>, legend: &[String]) -> String {
-    let lines: String = legend.iter().map(|line| format!("\n{line}\n")).collect();
+    let lines: String = legend.iter().map(|line| format!("\n{}\n", in_markdown(line))).collect();
     comparison(wide).markdown() + &lines
 }
 

@@ -1,6 +1,6 @@
 //! The long form of results: `results.csv` and the same as JSON.
 
-use super::table::{data, number, text};
+use super::table::{data, number, read_csv, text};
 use super::{Row, Table};
 
 /// One line per model, task, metric and filter. Values have all the digits that tell one number from the next.
@@ -24,7 +24,7 @@ pub fn results(rows: &[Row]) -> Table<&Row> {
 
 /// Reads `results.csv` back. Where a row stands in its suite is not in the file.
 pub fn read_results(bytes: &[u8]) -> Result<Vec<Row>, csv::Error> {
-    csv::Reader::from_reader(bytes).deserialize().collect()
+    read_csv(bytes)
 }
 
 #[cfg(test)]
@@ -41,6 +41,22 @@ mod tests {
             (read[0].value, &read[0].published_source),
             (rows()[0].value, &rows()[0].published_source)
         );
+    }
+
+    #[test]
+    fn names_that_are_formulas_are_texts_and_come_back() {
+        let named =
+            |name: &str| Row { model: name.to_owned(), task: format!("@{name}"), ..rows()[0].clone() };
+        let all = ["=cmd|' /C calc'!A0", "-x", "'=y", "<script>"].map(named);
+        let written = results(&all).csv();
+        assert!(written.lines().skip(1).all(|line| !line.starts_with(['=', '-', '@', '+'])), "{written}");
+        assert!(!written.contains(",@"), "{written}");
+        let read = read_results(written.as_bytes()).unwrap();
+        assert!(
+            read.iter().zip(&all).all(|(read, row)| (&read.model, &read.task) == (&row.model, &row.task))
+        );
+        let page = results(&all).markdown();
+        assert!(page.contains("&lt;script>") && !page.contains("<script"), "{page}");
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::base::progress::Progress;
 use crate::base::stop::Stop;
 use crate::base::yaml;
 use crate::evaluate::{AnsweredTask, check_metrics, continuations_sha256, recorded};
-use crate::records::{GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, read_samples};
+use crate::records::{
+    GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, own_file_name, read_samples,
+};
 use crate::registry::Registry;
 use crate::tasks::protocol::{DEFAULT_PROTOCOL, Protocol, find_protocol};
 use crate::tasks::{PreparedTask, Suite, Task};
@@ -149,7 +151,7 @@ fn tasks_of(
 ) -> Result<Vec<Task>, RunError> {
     let mut tasks = Vec::new();
     for task in distinct(suites) {
-        let file = samples.join(file_name(&task.name) + ".jsonl");
+        let file = samples.join(own_file_name(&task.name) + ".jsonl");
         if !file.exists() && record.tasks.iter().all(|then| then.task != task.name) {
             continue;
         }
@@ -210,7 +212,7 @@ struct Samples {
 
 impl Samples {
     fn read(&self, task: &Arc<PreparedTask>) -> Result<AnsweredTask, RunError> {
-        let path = self.folder.join(file_name(&task.task.name) + ".jsonl");
+        let path = self.folder.join(own_file_name(&task.task.name) + ".jsonl");
         let (header, lines) =
             read_samples(&path).during(|| "cannot read the samples of the run".to_owned())?;
         let described = self.documents.get(&task.task.name).copied();

@@ -11,9 +11,9 @@ use super::rows::ModelIdentity;
 use crate::base::atomic::write_atomically;
 use crate::evaluate::{SanityFinding, TaskMetric, TaskResult, continuations_sha256};
 use crate::records::{
-    BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, write_samples,
+    BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, own_file_name, write_samples,
 };
-use crate::report::table::data;
+use crate::report::table::{data, in_markdown};
 use crate::report::{Row, Table, comparison_csv, comparison_markdown, details_markdown, results};
 use crate::store::Lock;
 use crate::tasks::Chat;
@@ -27,7 +27,7 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
     for model in models {
         let samples = folder.join("samples").join(file_name(&model.folder));
         for task in &model.tasks {
-            let path = samples.join(file_name(task.name()) + ".jsonl");
+            let path = samples.join(own_file_name(task.name()) + ".jsonl");
             write_samples(&path, &header(&model.identity, task), &task.samples)?;
         }
     }
@@ -46,7 +46,7 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
 }
 
 fn list(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("- {line}\n")).collect()
+    lines.iter().map(|line| format!("- {}\n", in_markdown(line))).collect()
 }
 
 /// What is to be known of the documents, to be unfolded where it is long; what is missing from the table stands before it.
@@ -75,7 +75,7 @@ fn provenance(record: &RunRecord) -> String {
             format!(", chat template {}, {form}", chat.template)
         });
         format!(
-            "- {}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}\n",
+            "{}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}",
             model.name,
             model.protocol,
             model.weights_sha256,
@@ -84,11 +84,9 @@ fn provenance(record: &RunRecord) -> String {
             model.max_length
         )
     });
-    let models: String = models.collect();
-    format!(
-        "Protocol {}, zoo {}, few-shot seed {}.\n\n{models}",
-        record.protocol, record.zoo, record.fewshot_seed
-    )
+    let RunRecord { protocol, zoo, fewshot_seed, .. } = record;
+    let head = in_markdown(&format!("Protocol {protocol}, zoo {zoo}, few-shot seed {fewshot_seed}."));
+    format!("{head}\n\n{}", list(&models.collect::<Vec<_>>()))
 }
 
 /// `sanity.csv`: one line per model, task and check that found something.

@@ -13,7 +13,7 @@ use crate::base::digest::sha256;
 use crate::evaluate::TaskResult;
 use crate::evaluate::harness::{NamedSpecialTokens, RunFacts, results, samples, sanitized};
 use crate::python::print::dumps;
-use crate::records::{RunRecord, Timestamp, file_name};
+use crate::records::{RunRecord, Timestamp, file_name, harness_file_name};
 use crate::tasks::{Limit, Suite};
 use crate::tokenizer::Tokenizer;
 
@@ -33,7 +33,7 @@ pub fn write(
         let mut task_hashes = Map::new();
         if options.places.log_samples {
             for task in tasks {
-                let name = format!("samples_{}_{file_date}.jsonl", file_name(task.name()));
+                let name = format!("samples_{}_{file_date}.jsonl", harness_file_name(task.name()));
                 task_hashes.insert(task.name().to_owned(), write_task(&own.join(name), task)?.into());
             }
         }

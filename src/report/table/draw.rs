@@ -4,10 +4,13 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::os::fd::AsFd;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width};
+use csv::StringRecord;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use unicode_width::UnicodeWidthStr;
 
 use super::cell::Value;
+use super::harmless::{from_csv, in_markdown, to_csv};
 use super::heading::Room;
 use super::{Cell, Column};
 use crate::base::printable::{WHOLE, printable};
@@ -115,7 +118,7 @@ pub(super) fn text(columns: &[Column], rows: usize, width: usize) -> String {
 pub(super) fn markdown(columns: &[Column], rows: usize) -> String {
     let shown: Vec<&Column> = columns.iter().filter(|c| c.heading.in_markdown).collect();
     let line = |cell: &dyn Fn(&Column) -> String| {
-        let cells = shown.iter().map(|column| cell(column).replace('|', "\\|").replace('\n', " "));
+        let cells = shown.iter().map(|column| in_markdown(&cell(column)).replace('|', "\\|"));
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
     let ruler: String = shown.iter().map(|c| if c.heading.right { "--:|" } else { "---|" }).collect();
@@ -127,11 +130,12 @@ pub(super) fn csv(columns: &[Column], rows: usize, decimal_floats: bool) -> Stri
     let shown: Vec<&Column> = columns.iter().filter(|c| c.heading.in_data).collect();
     let value = |cell: &Cell| match cell.value {
         Value::Float(number) if decimal_floats => Value::Text(number.to_string()),
+        Value::Text(ref text) => Value::Text(to_csv(text).into_owned()),
         ref value => value.clone(),
     };
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     let mut write = || -> Result<(), csv::Error> {
-        writer.write_record(shown.iter().map(|c| &c.heading.key))?;
+        writer.write_record(shown.iter().map(|c| to_csv(&c.heading.key).into_owned()))?;
         (0..rows).try_for_each(|row| {
             writer.serialize(shown.iter().map(|c| value(&c.cells[row])).collect::<Vec<_>>())
         })
@@ -139,6 +143,14 @@ pub(super) fn csv(columns: &[Column], rows: usize, decimal_floats: bool) -> Stri
     write().expect("a table has as many cells in each row, and memory takes them");
     let bytes = writer.into_inner().expect("memory takes all lines");
     String::from_utf8(bytes).expect("CSV of texts is text")
+}
+
+/// The rows of a table in CSV that a table wrote.
+pub(super) fn read_csv<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, csv::Error> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let texts = |record: &StringRecord| record.iter().map(from_csv).collect::<StringRecord>();
+    let head = texts(reader.headers()?);
+    reader.records().map(|record| texts(&record?).deserialize(Some(&head))).collect()
 }
 
 pub(super) fn objects(columns: &[Column], rows: usize) -> Vec<Json> {

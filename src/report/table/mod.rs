@@ -6,11 +6,15 @@
 
 mod cell;
 mod draw;
+mod harmless;
 mod heading;
 
 pub use cell::Cell;
 pub use draw::{NO_BOUND, message_width, terminal_width};
+pub use harmless::in_markdown;
 pub use heading::{Heading, data, number, people, text};
+
+use serde::de::DeserializeOwned;
 
 /// Rows of `R`, usually references, and what columns say of them.
 #[derive(Debug, Clone)]
@@ -73,6 +77,14 @@ impl<R> Table<R> {
     pub fn objects(&self) -> Vec<serde_json::Value> {
         draw::objects(&self.columns, self.rows.len())
     }
+}
+
+/// The rows of the CSV of a table, read back.
+///
+/// # Errors
+/// What is no CSV, and a row that is no `T`.
+pub fn read_csv<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, csv::Error> {
+    draw::read_csv(bytes)
 }
 
 #[cfg(test)]

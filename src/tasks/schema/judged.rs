@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::value::Slot;
+use crate::base::fault::quoted;
 use crate::base::names::name_of;
 use crate::tasks::document::text;
 use crate::tasks::error::TaskError;
@@ -75,13 +76,17 @@ impl Judged {
         }
         let missing = |name: &str| slot.error(format!("expected the keys form and folder, found no {name}"));
         let (form, folder) = (form.ok_or_else(|| missing("form"))?, folder.ok_or_else(|| missing("folder"))?);
+        // Longer ones are no names of folders everywhere, which would show when all answers are there.
+        const MOST: usize = 160;
         let is_plain = |part: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
+            (1..=MOST).contains(&part.len()) && !part.starts_with('.') && part.chars().all(plain)
         };
         if !folder.split('/').all(is_plain) {
-            let expected = "expected a folder of letters, digits, `_`, `-` and `.`, with / between several";
-            return Err(slot.error(format!("folder: {expected}, found {folder:?}")));
+            let expected = format!(
+                "expected a folder of at most {MOST} letters, digits, `_`, `-` and `.`, with / between several"
+            );
+            return Err(slot.error(format!("folder: {expected}, found {}", quoted(&folder))));
         }
         if form == AnswerForm::Lines && instruction.is_none() {
             return Err(slot.error("lines show the instruction; name its column under instruction"));

@@ -10,6 +10,7 @@ mod fetching;
 mod harness_files;
 mod invariance;
 mod judged;
+mod names;
 mod numbers;
 mod overlong;
 mod repeat;
