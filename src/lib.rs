@@ -17,6 +17,7 @@ pub mod compare;
 pub mod config;
 pub mod engine;
 pub mod evaluate;
+pub mod finished;
 pub mod forms;
 pub mod fuzzing;
 pub mod hub;

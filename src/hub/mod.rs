@@ -37,4 +37,4 @@ pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_
 pub use error::HubError;
 pub use missing::Missing;
 pub use model::{Outlook, cached_model, cached_source, fetch_model, outlook, small_files};
-pub use snapshot::snapshot;
+pub use snapshot::{revision_of, snapshot};

@@ -45,6 +45,13 @@ pub fn snapshot(folder: &Path) -> Result<Option<PathBuf>, HubError> {
     }
 }
 
+/// The revision of the repository whose folder or file in the cache this is, as the cache names it.
+pub fn revision_of(path: &Path) -> Option<String> {
+    let names: Vec<&str> = path.components().filter_map(|part| part.as_os_str().to_str()).collect();
+    let at = names.windows(3).rposition(|part| part[0].starts_with("models--") && part[1] == "snapshots")?;
+    Some(names[at + 2].to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +71,13 @@ mod tests {
         fs::create_dir(folder.join("refs")).unwrap();
         fs::write(folder.join("refs/main"), "bb\n").unwrap();
         assert_eq!(snapshot(&folder).unwrap(), Some(folder.join("snapshots/bb")));
+    }
+
+    #[test]
+    fn the_cache_says_the_revision() {
+        let of = |path: &str| revision_of(Path::new(path));
+        assert_eq!(of("/c/models--a--b/snapshots/0123abc"), Some("0123abc".to_owned()));
+        assert_eq!(of("/c/models--a--b/snapshots/0123abc/model.gguf"), Some("0123abc".to_owned()));
+        assert_eq!([of("/c/snapshots/x"), of("/c/models--a--b"), of("models--a--b/snapshots")], [None, None, None]);
     }
 }

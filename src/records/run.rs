@@ -18,6 +18,9 @@ pub struct ModelRecord {
     pub card: Option<String>,
     /// Folder or file of the weights.
     pub path: String,
+    /// Revision of its repository, as the cache of the hub names its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Digest of the weights.
     pub weights_sha256: String,
     /// How it was rebuilt or converted, if its folder says so.

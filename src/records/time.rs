@@ -19,6 +19,11 @@ impl Timestamp {
         DateTime::parse_from_rfc3339(text).ok().map(|moment| Self(moment.to_utc()))
     }
 
+    /// So many seconds after 1970, where that is a date.
+    pub fn from_seconds(seconds: f64) -> Option<Self> {
+        DateTime::from_timestamp(seconds as i64, 0).filter(|_| seconds.is_finite()).map(Self)
+    }
+
     /// `2024-02-29T23:59:58Z`.
     pub fn rfc3339(self) -> String {
         self.0.format("%FT%TZ").to_string()

@@ -20,6 +20,10 @@ pub fn results(rows: &[Row]) -> Table<&Row> {
         .column(text("protocol"), |row| &row.protocol)
         .column(data("weights_sha256"), |row| &row.weights_sha256)
         .column(data("data_sha256"), |row| &row.data_sha256)
+        .column(data("precision"), |row| row.precision.as_ref())
+        .column(data("template"), |row| row.template.as_ref())
+        .column(data("version"), |row| row.version.as_ref())
+        .column(data("revision"), |row| row.revision.as_ref())
 }
 
 /// Reads `results.csv` back. Where a row stands in its suite is not in the file.
@@ -86,6 +90,10 @@ mod tests {
             "protocol",
             "weights_sha256",
             "data_sha256",
+            "precision",
+            "template",
+            "version",
+            "revision",
         ];
         let value: serde_json::Value = serde_json::from_str(&results(&rows()).json()).unwrap();
         assert!(value[0].as_object().unwrap().keys().eq(known));

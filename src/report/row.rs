@@ -45,6 +45,18 @@ pub struct Row {
     pub weights_sha256: String,
     /// Digest of the data; of the tasks' digests for a group.
     pub data_sha256: String,
+    /// The arithmetic; runs of earlier versions do not say, as with all that follows.
+    #[serde(default)]
+    pub precision: Option<String>,
+    /// The chat template that wrote the prompts.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// The version that the task file states.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The revision of the model's repository.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// Documents there are, of which `n` were scored; `None` where that is not known. Not a column.
     #[serde(skip)]
     pub of: Option<usize>,
@@ -60,6 +72,12 @@ pub struct Row {
     /// Group or task. Not a column.
     #[serde(skip)]
     pub kind: TaskKind,
+    /// Where rows of several runs stand in one table: the head of its column there. Not a column.
+    #[serde(skip)]
+    pub label: Option<String>,
+    /// Why there is no value. Not a column.
+    #[serde(skip)]
+    pub missing: Option<String>,
 }
 
 impl Row {
@@ -95,11 +113,17 @@ pub(super) mod tests {
             protocol: "lm-eval-0.4.13".to_owned(),
             weights_sha256: "ab".repeat(32),
             data_sha256: "cd".repeat(32),
+            precision: Some("exact".to_owned()),
+            template: None,
+            version: Some("1".to_owned()),
+            revision: None,
             of: Some(100),
             is_share: metric == "acc",
             place: 0,
             depth: usize::from(task != "zoology"),
             kind: if task == "zoology" { TaskKind::Group } else { TaskKind::Task },
+            label: None,
+            missing: None,
         }
     }
 

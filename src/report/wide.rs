@@ -25,15 +25,17 @@ pub struct Wide<'a> {
 impl<'a> Wide<'a> {
     /// Puts rows of several models side by side.
     pub fn new(rows: &'a [Row]) -> Self {
-        let mut columns: Vec<(&str, &str)> = Vec::new();
+        let mut columns: Vec<(&str, &str, Option<&str>)> = Vec::new();
         for row in rows {
             if !columns.contains(&column_of(row)) {
                 columns.push(column_of(row));
             }
         }
-        let plain = columns.iter().all(|(_, protocol)| *protocol == DEFAULT_PROTOCOL);
-        let head = |(model, protocol): &(&str, &str)| {
-            if plain { (*model).to_owned() } else { format!("{model} [{protocol}]") }
+        let plain = columns.iter().all(|(_, protocol, _)| *protocol == DEFAULT_PROTOCOL);
+        let head = |column: &(&str, &str, Option<&str>)| match column {
+            (_, _, Some(label)) => (*label).to_owned(),
+            (model, _, None) if plain => (*model).to_owned(),
+            (model, protocol, None) => format!("{model} [{protocol}]"),
         };
         let models: Vec<String> = columns.iter().map(head).collect();
         let mut wide: Vec<WideRow> = Vec::new();
@@ -82,8 +84,8 @@ impl<'a> Wide<'a> {
 }
 
 /// What has a column of its own.
-fn column_of(row: &Row) -> (&str, &str) {
-    (&row.model, &row.protocol)
+fn column_of(row: &Row) -> (&str, &str, Option<&str>) {
+    (&row.model, &row.protocol, row.label.as_deref())
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::complete::read_record;
 use super::error::During;
 use super::folder;
 use super::judge::Judge;
@@ -17,6 +16,7 @@ use crate::base::progress::Progress;
 use crate::base::stop::Stop;
 use crate::base::yaml;
 use crate::evaluate::{AnsweredTask, check_metrics, continuations_sha256, recorded};
+use crate::finished::read_record;
 use crate::records::{
     GradedRecord, ModelRecord, RunRecord, RunSettings, Timestamp, file_name, own_file_name, read_samples,
 };

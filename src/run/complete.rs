@@ -2,19 +2,12 @@
 
 use std::path::Path;
 
-use super::error::During;
-use super::folder::{self, MAX_RUN_BYTES, RUN_FILE};
-use super::rows::place_rows;
+use super::folder;
 use super::settings::{Today, by_model};
 use super::subject::name_of;
 use super::{Finished, Options, RunError, find_suites};
-use crate::base::{whole, yaml};
+use crate::finished::{read_record, read_rows};
 use crate::records::{RunRecord, RunSettings, option_differences};
-use crate::report::{Row, read_results};
-use crate::tasks::Index;
-
-/// The largest table of results that is read, in bytes.
-const MAX_RESULTS: u64 = 256 << 20;
 
 /// The complete run in `folder`, if it is the one that `options` ask for: of the same models, tasks and data as they are now.
 ///
@@ -22,7 +15,7 @@ const MAX_RESULTS: u64 = 256 << 20;
 /// A run of something else, and one that cannot be read.
 pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
-    let rows = read_rows(folder, &record, options)?;
+    let rows = read_rows(folder, &record, &options.places.include_path)?;
     let then = folder::settings(folder)?;
     let mut differences = differences(&record, then.as_ref(), options)?;
     if differences.is_empty() {
@@ -72,52 +65,4 @@ fn differences(
         }
     }
     Ok(differences)
-}
-
-fn read_rows(folder: &Path, record: &RunRecord, options: &Options) -> Result<Vec<Row>, RunError> {
-    let path = folder.join("results.csv");
-    let bytes = whole::read(&path, MAX_RESULTS).during(|| format!("cannot read {}", path.display()))?;
-    let rows = read_results(&bytes).during(|| format!("{}: expected the results of a run", path.display()));
-    let mut rows = rows?;
-    // Without its task files a suite is shown flat.
-    let index = Index::load_for(&options.places.include_path, &record.suites)?;
-    for suite in index.choose(&record.suites).unwrap_or_default() {
-        place_rows(&suite, &record.tasks, &mut rows);
-    }
-    Ok(rows)
-}
-
-/// The description of a complete run.
-pub fn read_record(folder: &Path) -> Result<RunRecord, RunError> {
-    let expected = || format!("{}: expected the folder of a finished run, with {RUN_FILE}", folder.display());
-    parse_record(&folder.join(RUN_FILE), expected)
-}
-
-/// The description of a complete run in a file of any name.
-pub fn read_record_file(path: &Path) -> Result<RunRecord, RunError> {
-    parse_record(path, || format!("{}: expected the {RUN_FILE} of a finished run", path.display()))
-}
-
-fn parse_record(path: &Path, expected: impl FnOnce() -> String) -> Result<RunRecord, RunError> {
-    let text = yaml::read_text(path, MAX_RUN_BYTES).during(expected)?;
-    let name = path.display().to_string();
-    yaml::parse(&name, &text).during(|| format!("{name}: expected the description of a run"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error;
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_damaged_description_is_told_with_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(RUN_FILE), "suites: [a]\nmodels: [\n").unwrap();
-        let error = read_record(folder.path()).unwrap_err();
-        assert!(error.to_string().ends_with("run.yaml: expected the description of a run"), "{error}");
-        let cause = error.source().unwrap().to_string();
-        assert!(cause.contains("run.yaml:"), "{cause}");
-    }
 }

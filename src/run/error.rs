@@ -75,6 +75,7 @@ from_rooms!(
     crate::engine::EngineError,
     crate::engine::TooLarge,
     crate::evaluate::EvaluateError,
+    crate::finished::FinishedError,
     crate::forms::FormError,
     crate::hub::HubError,
     crate::model::ModelError,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::RunError;
-use super::folder::RUN_FILE;
 use super::instructions;
 use super::outcome::Outcome;
-use super::rows::ModelIdentity;
+use super::rows::{ModelIdentity, version};
 use crate::base::atomic::write_atomically;
 use crate::evaluate::{SanityFinding, TaskMetric, TaskResult, continuations_sha256};
+use crate::finished::RUN_FILE;
 use crate::records::{
     BuiltRecord, ChatRecord, RunRecord, SampleHeader, SuiteRecord, file_name, own_file_name, write_samples,
 };
@@ -111,7 +111,7 @@ pub fn suite_record(result: &TaskResult) -> SuiteRecord {
     let shares = result.metrics.iter().chain(&result.extracted);
     SuiteRecord {
         task: result.name().to_owned(),
-        version: result.asked.task.config.version().map(|v| v.to_string().trim_matches('"').to_owned()),
+        version: version(result.asked.task.config.version()),
         num_fewshot: result.asked.num_fewshot,
         documents: result.samples.len(),
         of: result.asked.total_docs,

@@ -8,17 +8,14 @@ use super::claim::Claim;
 use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
 use crate::base::yaml;
+use crate::finished::{MAX_RUN_BYTES, RUN_FILE};
 use crate::records::RunSettings;
 use crate::records::ledger::LEDGER_FOLDER;
 
-/// The file whose presence says that a run is complete; written last.
-pub const RUN_FILE: &str = "run.yaml";
 /// The file that stands in its place until then: the settings of the run.
 const PARTIAL_FILE: &str = "run.partial.yaml";
 /// Its name afterwards.
 pub const SETTINGS_FILE: &str = "settings.yaml";
-/// The largest of these that is read, in bytes; that of a large run has some hundred kilobytes.
-pub(super) const MAX_RUN_BYTES: u64 = 64 << 20;
 
 /// What is in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@ use crate::engine::{
     score_twice,
 };
 use crate::evaluate::{AnsweredTask, EvaluateError, Questions, WrittenQuestions};
+use crate::hub;
 use crate::kernels::Precision;
 use crate::model::{KvCache, Network};
 use crate::records::{Identity, Ledger, LedgerError, ModelRecord, RequestRecord};
@@ -390,6 +391,7 @@ impl Respondent for Local<'_> {
             name: subject.name.clone(),
             card: subject.card.as_ref().map(|card| card.id.clone()),
             path: checkpoint.path.display().to_string(),
+            revision: hub::revision_of(&checkpoint.path),
             weights_sha256: subject.weights_sha256.clone(),
             built: subject.lock.as_ref().map(files::built_record),
             tokenizer_sha256: tokenizer.sha256().to_owned(),

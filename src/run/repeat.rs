@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::complete::{read_record, read_record_file};
-use super::folder::{self, RUN_FILE, SETTINGS_FILE};
+use super::folder::{self, SETTINGS_FILE};
 use super::{Options, Repeated, RunError};
+use crate::finished::{RUN_FILE, read_record, read_record_file};
 use crate::records::{ModelSettings, RecordedOptions, RunRecord, RunSettings};
 
 /// The run in a folder, or the one whose `run.yaml` this is.

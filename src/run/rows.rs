@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::digest::sha256;
-use crate::evaluate::{EXTRACTED, TaskMetric, TaskResult, group_extracted, group_values, other_averages};
+use crate::evaluate::{TaskMetric, TaskResult, group_extracted, group_values, other_averages};
+use crate::finished::add_facts;
 use crate::metrics::Aggregate;
 use crate::records::{MissingData, SuiteRecord};
 use crate::registry::Published;
@@ -23,6 +24,12 @@ pub struct ModelIdentity {
     pub metrics: Vec<String>,
     /// Published scores to put beside.
     pub published: Vec<Published>,
+    /// The arithmetic, where a model was asked here.
+    pub precision: Option<String>,
+    /// The chat template that wrote its prompts.
+    pub template: Option<String>,
+    /// The revision of its repository.
+    pub revision: Option<String>,
 }
 
 /// The rows of one suite for one model; `tasks` is what a run says of the tasks. Those that were left out because their data is
@@ -41,64 +48,6 @@ pub fn suite_rows(
     rows
 }
 
-/// Says of rows what their file does not: of how many documents they are, which values are shares of documents, and where
-/// tables for people have them.
-fn add_facts(suite: &Suite, tasks: &[SuiteRecord], rows: &mut [Row]) {
-    fn visit(suite: &str, node: &Suite, place: &mut usize, tasks: &[SuiteRecord], rows: &mut [Row]) {
-        *place += 1;
-        let find = |task: &Arc<Task>| tasks.iter().find(|record| record.task == task.name);
-        let members: Option<Vec<&SuiteRecord>> = node.tasks().iter().map(find).collect();
-        for row in rows.iter_mut().filter(|row| row.suite == suite && row.task == node.name()) {
-            // What stands in several groups of a suite is shown where it comes first.
-            if row.place == 0 {
-                row.place = *place;
-            }
-            let Some(members) = &members else { continue };
-            row.of = Some(members.iter().map(|member| member.of).sum());
-            let share = match node {
-                Suite::Task(_) => Some(row.metric.as_str()),
-                Suite::Group(group) => metric_by_size(group, &row.metric),
-            };
-            let key = share.map(|metric| format!("{metric},{}", row.filter));
-            row.is_share = key.is_some_and(|key| members.iter().all(|member| member.shares.contains(&key)));
-        }
-        if let Suite::Group(group) = node {
-            group.in_table_order().into_iter().for_each(|child| visit(suite, child, place, tasks, rows));
-        }
-    }
-    visit(suite.name(), suite, &mut 0, tasks, rows);
-}
-
-/// The metric of the tasks that a value of their group is of, if each document counts the same in it: then the group's value
-/// is that of one large task.
-fn metric_by_size<'m>(group: &Group, metric: &'m str) -> Option<&'m str> {
-    if metric == EXTRACTED {
-        return Some(metric);
-    }
-    let own =
-        group.aggregates.iter().find(|aggregate| aggregate.metric == metric).or(group.aggregates.first());
-    match (metric.strip_suffix("_micro"), own) {
-        (Some(metric), _) => Some(metric),
-        (None, own) => own.filter(|own| own.weight_by_size && !metric.ends_with("_macro")).map(|_| metric),
-    }
-}
-
-/// Says of rows that were read back where they stand in `suite`, as [`suite_rows`] says of new ones; `tasks` is what the run
-/// says of its tasks.
-pub fn place_rows(suite: &Suite, tasks: &[SuiteRecord], rows: &mut [Row]) {
-    fn visit(suite: &str, node: &Suite, depth: usize, rows: &mut [Row]) {
-        let kind = if matches!(node, Suite::Task(_)) { TaskKind::Task } else { TaskKind::Group };
-        let own = rows.iter_mut().filter(|row| row.suite == suite && row.task == node.name());
-        let found = own.map(|row| (row.depth, row.kind) = (depth, kind)).count() > 0;
-        if let Suite::Group(group) = node {
-            let below = depth + usize::from(found);
-            group.children.iter().for_each(|child| visit(suite, child, below, rows));
-        }
-    }
-    visit(suite.name(), suite, 0, rows);
-    add_facts(suite, tasks, rows);
-}
-
 struct Walk<'a> {
     suite: &'a str,
     results: &'a [TaskResult],
@@ -111,6 +60,7 @@ struct Numbers {
     /// Of a group, where all its tasks have the same.
     num_fewshot: Option<usize>,
     data_sha256: String,
+    version: Option<String>,
     values: Vec<(String, String, Option<Aggregate>)>,
 }
 
@@ -122,8 +72,9 @@ impl Walk<'_> {
         };
         let numbers = numbers.or_else(|| self.without_data(node));
         let before = rows.len();
-        if let Some(Numbers { num_fewshot, data_sha256, values }) = numbers {
+        if let Some(Numbers { num_fewshot, data_sha256, version, values }) = numbers {
             let ModelIdentity { name, weights_sha256, protocol, published, .. } = self.model;
+            let ModelIdentity { precision, template, revision, .. } = self.model;
             for (metric, filter, value) in values {
                 let published = published.iter().find(|p| {
                     p.suite == node.name()
@@ -145,11 +96,17 @@ impl Walk<'_> {
                     protocol: protocol.clone(),
                     weights_sha256: weights_sha256.clone(),
                     data_sha256: data_sha256.clone(),
+                    precision: precision.clone(),
+                    template: template.clone(),
+                    version: version.clone(),
+                    revision: revision.clone(),
                     of: None,
                     is_share: false,
                     place: 0,
                     depth,
                     kind,
+                    label: None,
+                    missing: None,
                 });
             }
         }
@@ -166,6 +123,7 @@ impl Walk<'_> {
         Some(Numbers {
             num_fewshot: Some(asked.num_fewshot),
             data_sha256: asked.data_sha256.clone(),
+            version: version(asked.task.config.version()),
             // Beside scores: where nothing is graded there is no row for it either.
             values: metrics
                 .iter()
@@ -193,6 +151,7 @@ impl Walk<'_> {
             data_sha256: sha256(
                 members.iter().map(|member| member.asked.data_sha256.as_str()).collect::<String>(),
             ),
+            version: version(group.version.as_ref()),
             values,
         })
     }
@@ -208,7 +167,7 @@ impl Walk<'_> {
             }
         };
         let values = metrics.into_iter().map(|metric| (metric, "none".to_owned(), None)).collect();
-        Some(Numbers { num_fewshot: None, data_sha256: String::new(), values })
+        Some(Numbers { num_fewshot: None, data_sha256: String::new(), version: None, values })
     }
 
     /// Metrics that the group file cannot know, weighted as its first one.
@@ -223,6 +182,11 @@ impl Walk<'_> {
         }
         more
     }
+}
+
+/// The version that a task file states, as it is written there.
+pub fn version(stated: Option<&serde_json::Value>) -> Option<String> {
+    stated.map(|version| version.to_string().trim_matches('"').to_owned())
 }
 
 /// Whether a metric that was published is the one that was measured, which has a name of its own in the reference's MBPP.

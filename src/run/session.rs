@@ -178,6 +178,9 @@ impl<'a> Session<'a> {
             protocol: protocol.name.clone(),
             metrics: protocol.metrics.iter().chain(&self.options.metrics).cloned().collect(),
             published: about.published,
+            precision: about.record.as_ref().map(|record| record.precision.clone()),
+            template: about.record.as_ref().and_then(|record| Some(record.chat.as_ref()?.template.clone())),
+            revision: about.record.as_ref().and_then(|record| record.revision.clone()),
         };
         let records: Vec<SuiteRecord> = tasks.iter().map(files::suite_record).collect();
         for suite in self.suites {

@@ -13,7 +13,7 @@ use graph::Graph;
 use source::{Source, rust_files};
 
 /// The rooms from the ground up. A room names only those before it.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 28] = [
     "base",
     "python",
     "weights",
@@ -36,6 +36,7 @@ const ROOMS: [&str; 27] = [
     "records",
     "evaluate",
     "report",
+    "finished",
     "run",
     "bench",
     "fuzzing",

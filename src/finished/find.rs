@@ -1,0 +1,77 @@
+//! Where runs are: what was named itself, or what is in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::During;
+use super::record::RUN_FILE;
+use super::{FinishedError, is_harness_file};
+
+/// Folders below the one that was named in which runs are looked for: `reports/<run>`, and the reference harness's
+/// `<folder>/<model>/results_<date>.json`.
+const DEPTH: usize = 2;
+
+/// The runs that are meant by `path`: the one that is there, or all below it, in the order of their names.
+///
+/// # Errors
+/// A folder that cannot be read, and one in which there is none.
+pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
+    if !path.is_dir() || path.join(RUN_FILE).is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    look(path, DEPTH, &mut found).during(|| format!("cannot look for runs in {}", path.display()))?;
+    if found.is_empty() {
+        let unfinished = if path.join("run.partial.yaml").exists() {
+            "; the run there is not finished: `zoo eval … --resume` goes on with it"
+        } else {
+            ""
+        };
+        return Err(FinishedError::new(format!(
+            "{}: expected the folder of a finished run (with {RUN_FILE}), or a folder of such folders or of results files \
+             of lm-evaluation-harness; found none{unfinished}",
+            path.display()
+        )));
+    }
+    Ok(found)
+}
+
+fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            if entry.join(RUN_FILE).is_file() {
+                found.push(entry);
+            } else if depth > 1 {
+                // What may not be looked into holds nothing for us.
+                let _ = look(&entry, depth - 1, found);
+            }
+        } else if is_harness_file(&entry) {
+            found.push(entry);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_found_where_they_are_and_below() {
+        let folder = tempfile::tempdir().unwrap();
+        for run in ["b", "a", "empty", "c/deep", "c/d/too-deep"] {
+            fs::create_dir_all(folder.path().join(run)).unwrap();
+        }
+        for file in ["a/run.yaml", "b/run.yaml", "c/deep/run.yaml", "c/d/too-deep/run.yaml", "c/results_2026.json", "c/x.json"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let found = find_runs(folder.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a", "b", "c/deep", "c/results_2026.json"]);
+        assert_eq!(find_runs(&folder.path().join("a")).unwrap(), [folder.path().join("a")]);
+        let error = find_runs(&folder.path().join("empty")).unwrap_err().to_string();
+        assert!(error.contains("found none"), "{error}");
+    }
+}
