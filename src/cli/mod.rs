@@ -35,6 +35,8 @@ mod plan;
 mod progress;
 mod pull;
 mod recipe;
+mod report;
+mod runs;
 pub(crate) mod score;
 mod screen;
 mod show;
@@ -94,6 +96,8 @@ enum Verb {
     Eval(Box<eval::Args>),
     Plan(Box<plan::Args>),
     Score(score::Args),
+    Report(report::Args),
+    Runs(runs::Args),
     Generate(Box<generate::Args>),
     Chat(Box<chat::Args>),
     List(list::Args),
@@ -155,6 +159,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
+        Verb::Report(args) => report::run(args, &cli.global),
+        Verb::Runs(args) => runs::run(args, &cli.global),
         Verb::Generate(args) => generate::run(args, &cli.global),
         Verb::Chat(args) => chat::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::During;
 use super::record::RUN_FILE;
-use super::{FinishedError, is_harness_file};
+use super::{FinishedError, PARTIAL_FILE, is_harness_file};
 
 /// Folders below the one that was named in which runs are looked for: `reports/<run>`, and the reference harness's
 /// `<folder>/<model>/results_<date>.json`.
@@ -19,10 +19,10 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
     if !path.is_dir() || path.join(RUN_FILE).is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut found = Vec::new();
-    look(path, DEPTH, &mut found).during(|| format!("cannot look for runs in {}", path.display()))?;
+    let mut found = runs_below(path)?;
+    found.retain(|run| !is_unfinished(run));
     if found.is_empty() {
-        let unfinished = if path.join("run.partial.yaml").exists() {
+        let unfinished = if is_unfinished(path) {
             "; the run there is not finished: `zoo eval … --resume` goes on with it"
         } else {
             ""
@@ -36,12 +36,24 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
     Ok(found)
 }
 
+/// All runs below a folder, finished or not, in the order of their names.
+pub(super) fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
+    let mut found = Vec::new();
+    look(folder, DEPTH, &mut found).during(|| format!("cannot look for runs in {}", folder.display()))?;
+    Ok(found)
+}
+
+fn is_unfinished(folder: &Path) -> bool {
+    folder.join(PARTIAL_FILE).is_file() && !folder.join(RUN_FILE).is_file()
+}
+
 fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     entries.sort();
     for entry in entries {
         if entry.is_dir() {
-            if entry.join(RUN_FILE).is_file() {
+            if entry.join(RUN_FILE).is_file() || is_unfinished(&entry) {
                 found.push(entry);
             } else if depth > 1 {
                 // What may not be looked into holds nothing for us.
@@ -64,11 +76,19 @@ mod tests {
         for run in ["b", "a", "empty", "c/deep", "c/d/too-deep"] {
             fs::create_dir_all(folder.path().join(run)).unwrap();
         }
-        for file in ["a/run.yaml", "b/run.yaml", "c/deep/run.yaml", "c/d/too-deep/run.yaml", "c/results_2026.json", "c/x.json"] {
+        for file in [
+            "a/run.yaml",
+            "b/run.yaml",
+            "c/deep/run.yaml",
+            "c/d/too-deep/run.yaml",
+            "c/results_2026.json",
+            "c/x.json",
+        ] {
             fs::write(folder.path().join(file), "").unwrap();
         }
         let found = find_runs(folder.path()).unwrap();
-        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
+        let names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a", "b", "c/deep", "c/results_2026.json"]);
         assert_eq!(find_runs(&folder.path().join("a")).unwrap(), [folder.path().join("a")]);
         let error = find_runs(&folder.path().join("empty")).unwrap_err().to_string();

@@ -12,6 +12,7 @@ use super::FinishedError;
 use super::error::During;
 use crate::base::yaml;
 use crate::records::Timestamp;
+use crate::report::table::Stress;
 use crate::report::{Row, TaskKind};
 
 /// The largest file that is read, in bytes; one of all suites has some megabytes.
@@ -89,7 +90,12 @@ pub fn read(path: &Path) -> Result<(HarnessFile, Vec<Row>), FinishedError> {
     let text = yaml::read_text(path, MAX_BYTES).during(name)?;
     let file: File = serde_json::from_str(&without_nan(&text)).during(name)?;
     let harness = HarnessFile {
-        model: file.model_name.clone().filter(|name| !name.is_empty()).or(file.config.model.clone()).unwrap_or_else(name),
+        model: file
+            .model_name
+            .clone()
+            .filter(|name| !name.is_empty())
+            .or(file.config.model.clone())
+            .unwrap_or_else(name),
         version: file.lm_eval_version.clone().unwrap_or_default(),
         date: file.date.and_then(Timestamp::from_seconds).map_or_else(String::new, Timestamp::rfc3339),
         parameters: file.config.model_num_parameters,
@@ -109,7 +115,8 @@ fn without_nan(text: &str) -> String {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if !in_string
-            && let Some(word) = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word))
+            && let Some(word) =
+                ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word))
         {
             out.push_str("null");
             rest = &rest[word.len()..];
@@ -135,7 +142,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn rows(&self) -> Vec<Row> {
-        let is_child = |name: &str| self.file.group_subtasks.iter().any(|(_, below)| names(below).any(|child| child == name));
+        let is_child = |name: &str| {
+            self.file.group_subtasks.iter().any(|(_, below)| names(below).any(|child| child == name))
+        };
         let mut rows = Vec::new();
         for name in self.file.results.keys().filter(|name| !is_child(name)) {
             self.visit(name, name, 0, &mut BTreeSet::new(), &mut rows);
@@ -143,14 +152,26 @@ impl Walk<'_> {
         rows
     }
 
-    fn visit<'f>(&'f self, suite: &str, name: &'f str, depth: usize, seen: &mut BTreeSet<&'f str>, rows: &mut Vec<Row>) {
+    fn visit<'f>(
+        &'f self,
+        suite: &str,
+        name: &'f str,
+        depth: usize,
+        seen: &mut BTreeSet<&'f str>,
+        rows: &mut Vec<Row>,
+    ) {
         // A file may name a group within itself, or twice.
         if depth > MAX_DEPTH || !seen.insert(name) {
             return;
         }
         let before = rows.len();
-        let children: Vec<&str> = self.file.group_subtasks.get(name).map(|below| names(below).collect()).unwrap_or_default();
-        let kind = if children.is_empty() && !self.file.groups.contains_key(name) { TaskKind::Task } else { TaskKind::Group };
+        let children: Vec<&str> =
+            self.file.group_subtasks.get(name).map(|below| names(below).collect()).unwrap_or_default();
+        let kind = if children.is_empty() && !self.file.groups.contains_key(name) {
+            TaskKind::Task
+        } else {
+            TaskKind::Group
+        };
         let below = self.below(name);
         if let Some(values) = self.file.results.get(name) {
             let place = rows.len() + 1;
@@ -161,7 +182,12 @@ impl Walk<'_> {
                 }
                 let Some(value) = value.as_f64() else { continue };
                 let stderr = values.get(&format!("{metric}_stderr,{filter}")).and_then(Value::as_f64);
-                rows.push(self.row((suite, name, depth, place, kind), (metric, filter), (value, stderr), below));
+                rows.push(self.row(
+                    (suite, name, depth, place, kind),
+                    (metric, filter),
+                    (value, stderr),
+                    below,
+                ));
             }
         }
         let deeper = depth + usize::from(rows.len() > before);
@@ -198,7 +224,8 @@ impl Walk<'_> {
         let File { config, versions, shots, chat_template_sha, model_source, .. } = self.file;
         let is_ours = model_source.as_deref() == Some("zoo");
         let text = |value: &Value| value.to_string().trim_matches('"').to_owned();
-        let precision = config.model_dtype.as_deref().map(|dtype| dtype.trim_start_matches("torch.").to_owned());
+        let precision =
+            config.model_dtype.as_deref().map(|dtype| dtype.trim_start_matches("torch.").to_owned());
         Row {
             model: self.harness.model.clone(),
             suite: suite.to_owned(),
@@ -212,15 +239,27 @@ impl Walk<'_> {
             published: None,
             published_source: None,
             protocol: match (&self.harness.version, is_ours) {
-                (version, true) => version.split_once("protocol ").map_or(version.as_str(), |(_, protocol)| protocol).to_owned(),
+                (version, true) => version
+                    .split_once("protocol ")
+                    .map_or(version.as_str(), |(_, protocol)| protocol)
+                    .to_owned(),
                 (version, false) => format!("lm-eval-{version}"),
             },
-            weights_sha256: if is_ours { config.model_sha.clone().unwrap_or_default() } else { String::new() },
+            weights_sha256: if is_ours {
+                config.model_sha.clone().unwrap_or_default()
+            } else {
+                String::new()
+            },
             data_sha256: String::new(),
             precision: precision.filter(|_| !is_ours),
             template: chat_template_sha.as_ref().map(|sha| format!("sha256 {}", sha.get(..8).unwrap_or(sha))),
             version: versions.get(name).map(text).filter(|version| version != "N/A"),
-            revision: config.model_sha.clone().filter(|_| !is_ours).filter(|sha| !sha.is_empty()).or(config.model_revision.clone()),
+            revision: config
+                .model_sha
+                .clone()
+                .filter(|_| !is_ours)
+                .filter(|sha| !sha.is_empty())
+                .or(config.model_revision.clone()),
             of: samples.map(|samples| samples.original),
             is_share: kind == TaskKind::Task && SHARES.contains(&metric),
             place,
@@ -228,6 +267,7 @@ impl Walk<'_> {
             kind,
             label: None,
             missing: None,
+            stress: Stress::None,
         }
     }
 }
@@ -268,7 +308,9 @@ mod tests {
         assert!(file.date.starts_with("2025-11-30T"), "{}", file.date);
         let said: Vec<_> = rows
             .iter()
-            .map(|row| (row.suite.as_str(), row.task.as_str(), row.depth, row.value, row.stderr, row.n, row.of))
+            .map(|row| {
+                (row.suite.as_str(), row.task.as_str(), row.depth, row.value, row.stderr, row.n, row.of)
+            })
             .collect();
         assert_eq!(
             said,
@@ -281,13 +323,17 @@ mod tests {
         );
         let birds = &rows[2];
         assert_eq!((birds.num_fewshot, birds.version.as_deref()), (Some(5), Some("2")));
-        assert_eq!((birds.protocol.as_str(), birds.precision.as_deref()), ("lm-eval-0.4.13", Some("bfloat16")));
+        assert_eq!(
+            (birds.protocol.as_str(), birds.precision.as_deref()),
+            ("lm-eval-0.4.13", Some("bfloat16"))
+        );
         assert!(birds.is_share && !rows[1].is_share && rows[1].kind == TaskKind::Group);
     }
 
     #[test]
     fn a_group_within_itself_ends() {
-        let file = r#"{"results": {"a": {"acc,none": 1.0}}, "group_subtasks": {"b": ["a", "b"], "a": ["b"]}}"#;
+        let file =
+            r#"{"results": {"a": {"acc,none": 1.0}}, "group_subtasks": {"b": ["a", "b"], "a": ["b"]}}"#;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results_1.json");
         std::fs::write(&path, file).unwrap();

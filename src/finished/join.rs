@@ -153,20 +153,26 @@ fn labels(order: &[Identity], runs: &[Run]) -> Vec<String> {
     let mut labels: Vec<String> = order
         .iter()
         .map(|own| {
-            let said: Vec<String> = said.iter().map(|part| part(own)).filter(|part| !part.is_empty()).collect();
+            let said: Vec<String> =
+                said.iter().map(|part| part(own)).filter(|part| !part.is_empty()).collect();
             let said = said.join(", ");
             // A variant's name may say its template already.
-            if said.is_empty() || own.model.contains(&format!("[{said}]")) { own.model.clone() } else { format!("{} [{said}]", own.model) }
+            if said.is_empty() || own.model.contains(&format!("[{said}]")) {
+                own.model.clone()
+            } else {
+                format!("{} [{said}]", own.model)
+            }
         })
         .collect();
-    let further: [&dyn Fn(&Identity) -> String; 2] = [
-        &|own| own.weights.get(..8).unwrap_or("other weights").to_owned(),
-        &|own| own.run.map_or_else(|| "other run".to_owned(), |run| runs[run].name()),
-    ];
+    let further: [&dyn Fn(&Identity) -> String; 2] =
+        [&|own| own.weights.get(..8).unwrap_or("other weights").to_owned(), &|own| {
+            own.run.map_or_else(|| "other run".to_owned(), |run| runs[run].name())
+        }];
     for part in further {
         let mut count: BTreeMap<&String, usize> = BTreeMap::new();
         labels.iter().for_each(|label| *count.entry(label).or_default() += 1);
-        let double: BTreeSet<String> = count.into_iter().filter(|(_, n)| *n > 1).map(|(label, _)| label.clone()).collect();
+        let double: BTreeSet<String> =
+            count.into_iter().filter(|(_, n)| *n > 1).map(|(label, _)| label.clone()).collect();
         for (label, own) in labels.iter_mut().zip(order).filter(|(label, _)| double.contains(*label)) {
             *label = format!("{label} [{}]", part(own));
         }

@@ -7,8 +7,11 @@ mod error;
 mod find;
 mod harness;
 mod join;
+mod list;
 mod place;
+mod published;
 mod record;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +22,11 @@ pub use error::FinishedError;
 pub use find::find_runs;
 pub use harness::{HarnessFile, is_harness_file};
 pub use join::{Column, Joined, join};
+pub use list::{Listed, PARTIAL_FILE, list_runs};
 pub use place::{add_facts, place_rows};
+pub use published::published;
 pub use record::{MAX_RUN_BYTES, RUN_FILE, read_record, read_record_file, read_rows};
+pub use sources::sources;
 
 use error::During;
 
@@ -63,7 +69,9 @@ impl Run {
         }
         let (file, rows) = harness::read(path).during(|| {
             let path = path.display();
-            format!("{path}: expected the folder of a finished run, or a results file of lm-evaluation-harness")
+            format!(
+                "{path}: expected the folder of a finished run, or a results file of lm-evaluation-harness"
+            )
         })?;
         Ok(Self { path: path.to_owned(), about: About::Harness(Box::new(file)), rows })
     }
@@ -71,7 +79,8 @@ impl Run {
     /// Its name in tables: that of its folder.
     pub fn name(&self) -> String {
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+        path.file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
     /// The description, of a run of this program.

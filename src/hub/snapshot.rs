@@ -78,6 +78,9 @@ mod tests {
         let of = |path: &str| revision_of(Path::new(path));
         assert_eq!(of("/c/models--a--b/snapshots/0123abc"), Some("0123abc".to_owned()));
         assert_eq!(of("/c/models--a--b/snapshots/0123abc/model.gguf"), Some("0123abc".to_owned()));
-        assert_eq!([of("/c/snapshots/x"), of("/c/models--a--b"), of("models--a--b/snapshots")], [None, None, None]);
+        assert_eq!(
+            [of("/c/snapshots/x"), of("/c/models--a--b"), of("models--a--b/snapshots")],
+            [None, None, None]
+        );
     }
 }

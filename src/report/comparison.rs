@@ -1,6 +1,6 @@
 //! Models side by side: the table at the end of a run, `comparison.csv` and `comparison.md`.
 
-use super::table::{Cell, data, in_markdown, number, people, text};
+use super::table::{Cell, Stress, data, in_markdown, number, people, text};
 use super::wide::{Wide, WideRow};
 use super::words::paragraph;
 use super::{Row, Table, TaskKind};
@@ -10,6 +10,9 @@ const MOST_LINES: usize = 40;
 /// What `n of N` says.
 const LIMITED: &str = "n of N: not all documents were scored (--limit, or left out as too long); these are no results of \
                        whole suites.";
+/// What marks say.
+const STRESSED: &str =
+    "Best in its line: bold (* on a terminal). Not worse than that beyond chance, by the paired tests: °.";
 /// Columns that the names of tasks keep in a wide table: it gets wider than asked for, rather than names of tasks letter
 /// by letter.
 const TASK_WIDTH: u16 = 18;
@@ -22,16 +25,28 @@ const MODEL_WIDTH: usize = 36;
 const MISSING: &str = "NO DATA";
 const SOME_MISSING: &str = "DATA MISSING";
 
-/// For a terminal of `width` columns. Long ones show groups alone unless `all`.
-pub fn terminal_table(rows: &[Row], width: usize, all: bool) -> String {
+/// How a comparison is to be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Shares per cent with one decimal, as papers have them.
+    pub percent: bool,
+    /// Long tables with every task.
+    pub all_tasks: bool,
+}
+
+/// For a terminal of `width` columns. Long ones show groups alone unless told otherwise.
+pub fn terminal_table(rows: &[Row], width: usize, look: Look) -> String {
     let mut wide = Wide::new(rows);
-    let folded = if all { 0 } else { wide.fold(MOST_LINES) };
-    let mut table = comparison(&wide).text(width);
+    let folded = if look.all_tasks { 0 } else { wide.fold(MOST_LINES) };
+    let mut table = comparison(&wide, look).text(width);
     if folded > 0 {
         table += &format!("{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n");
     }
     if wide.is_limited() {
         table += &paragraph(LIMITED, 0, width);
+    }
+    if wide.is_stressed() {
+        table += &paragraph(STRESSED, 0, width);
     }
     table
 }
@@ -45,18 +60,41 @@ pub fn comparison_markdown(rows: &[Row]) -> String {
     if folded > 0 {
         legend.push(format!("{folded} tasks are not shown: details.md has each."));
     }
-    markdown(&wide, &legend)
+    markdown(&wide, &legend, Look::default())
 }
 
 /// The same with every task.
 pub fn details_markdown(rows: &[Row]) -> String {
-    let wide = Wide::new(rows);
-    markdown(&wide, &legend(&wide))
+    joint_markdown(rows, Look { all_tasks: true, ..Look::default() })
 }
 
-fn markdown(wide: &Wide<'_>, legend: &[String]) -> String {
+/// The same of several runs.
+pub fn joint_markdown(rows: &[Row], look: Look) -> String {
+    let mut wide = Wide::new(rows);
+    let legend = folded_legend(&mut wide, look);
+    markdown(&wide, &legend, look)
+}
+
+/// For papers: a LaTeX table, with what has to be known of it in comments below.
+pub fn joint_latex(rows: &[Row], look: Look) -> String {
+    let mut wide = Wide::new(rows);
+    let legend = folded_legend(&mut wide, look);
+    let lines = legend.iter().map(|line| format!("% {}\n", line.replace(['\n', '\r'], " ")));
+    comparison(&wide, look).latex() + &lines.collect::<String>()
+}
+
+fn folded_legend(wide: &mut Wide<'_>, look: Look) -> Vec<String> {
+    let folded = if look.all_tasks { 0 } else { wide.fold(MOST_LINES) };
+    let mut legend = legend(wide);
+    if folded > 0 {
+        legend.push(format!("{folded} tasks are not shown: --all-tasks shows them."));
+    }
+    legend
+}
+
+fn markdown(wide: &Wide<'_>, legend: &[String], look: Look) -> String {
     let lines: String = legend.iter().map(|line| format!("\n{}\n", in_markdown(line))).collect();
-    comparison(wide).markdown() + &lines
+    comparison(wide, look).markdown() + &lines
 }
 
 /// What has to be known to read a table.
@@ -73,6 +111,9 @@ fn legend(wide: &Wide<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if wide.is_stressed() {
+        lines.push(STRESSED.to_owned());
+    }
     let mut sources: Vec<&str> = Vec::new();
     for source in cells().filter_map(|row| row.published_source.as_deref()) {
         if !sources.contains(&source) {
@@ -87,11 +128,11 @@ fn legend(wide: &Wide<'_>) -> Vec<String> {
 
 /// For every model its value and standard error.
 pub fn comparison_csv(rows: &[Row]) -> String {
-    comparison(&Wide::new(rows)).csv()
+    comparison(&Wide::new(rows), Look::default()).csv()
 }
 
 /// One line per task and metric.
-fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
+fn comparison<'w>(wide: &'w Wide<'w>, look: Look) -> Table<&'w WideRow<'w>> {
     let task = if wide.models.len() > 2 { text("task").wraps_from(TASK_WIDTH) } else { text("task").wraps() };
     let mut table = Table::of(&wide.rows)
         .column(data("suite"), |row| &row.first.suite)
@@ -122,19 +163,23 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
         let heading = people(number(model)).short(model.replace(" [", "\n["));
         table = table
             .column(heading, |row| {
+                let digits = digits_of(row.first, look);
                 let short = match of(row) {
                     Some(Row { value: Some(value), stderr: Some(stderr), .. }) => {
-                        format!("{value:.4} ± {stderr:.4}")
+                        format!("{} ± {}", digits(*value), digits(*stderr))
                     }
-                    Some(Row { value: Some(value), .. }) => four(*value),
+                    Some(Row { value: Some(value), .. }) => digits(*value),
                     Some(Row { kind: TaskKind::Group, .. }) => SOME_MISSING.to_owned(),
                     Some(_) => MISSING.to_owned(),
                     None => "–".to_owned(),
                 };
-                match of(row).and_then(Row::interval) {
-                    Some([low, high]) => Cell::from(format!("{short} [{low:.4}, {high:.4}]")).short(short),
+                let cell = match of(row).and_then(Row::interval) {
+                    Some([low, high]) => {
+                        Cell::from(format!("{short} [{}, {}]", digits(low), digits(high))).short(short)
+                    }
                     None => Cell::from(short),
-                }
+                };
+                cell.stressed(of(row).map_or(Stress::None, |row| row.stress))
             })
             .column(data(model), |row| of(row).and_then(|cell| cell.value))
             .column(data(format!("{model} stderr")), |row| of(row).and_then(|cell| cell.stderr));
@@ -142,10 +187,16 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
             let room = INTERVAL_WIDTH + MODEL_WIDTH * (wide.models.len() - 1);
             let heading = people(number("95 %")).not_in_markdown().from_width(room);
             table = table.column(heading, |row| {
-                of(row).and_then(Row::interval).map(|[low, high]| format!("{low:.3}–{high:.3}"))
+                let interval = of(row).and_then(Row::interval);
+                interval.map(|[low, high]| match look.percent && is_percentable(row.first) {
+                    true => format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high),
+                    false => format!("{low:.3}–{high:.3}"),
+                })
             });
         }
-        let published = |row| Cell::written(of(row).and_then(|cell| cell.published), four);
+        let published = |row: &'w WideRow<'w>| {
+            Cell::written(of(row).and_then(|cell| cell.published), digits_of(row.first, look))
+        };
         if wide.rows.iter().any(|row| published(row) != Cell::empty()) {
             table = table.column(people(number("published")), published);
         }
@@ -153,8 +204,20 @@ fn comparison<'w>(wide: &'w Wide<'w>) -> Table<&'w WideRow<'w>> {
     table.decimal_floats()
 }
 
-fn four(value: f64) -> String {
-    format!("{value:.4}")
+/// How the numbers of a line are written.
+fn digits_of(row: &Row, look: Look) -> fn(f64) -> String {
+    if look.percent && is_percentable(row) {
+        |value| format!("{:.1}", 100.0 * value)
+    } else {
+        |value| format!("{value:.4}")
+    }
+}
+
+/// Whether a metric is a share, which papers write per cent: a perplexity is none, and a BLEU is one already.
+fn is_percentable(row: &Row) -> bool {
+    const OTHERS: [&str; 8] =
+        ["perplexity", "bits_per_byte", "likelihood", "bleu", "chrf", "ter", "brier", "rouge"];
+    !OTHERS.iter().any(|other| row.metric.contains(other))
 }
 
 #[cfg(test)]
@@ -164,7 +227,7 @@ mod tests {
 
     #[test]
     fn one_hundred_columns() {
-        insta::assert_snapshot!(terminal_table(&rows(), 100, false));
+        insta::assert_snapshot!(terminal_table(&rows(), 100, Look::default()));
     }
 
     #[test]
@@ -174,12 +237,12 @@ mod tests {
         for (protocol, metric) in protocols.into_iter().zip(["acc", "acc", "acc_token"]) {
             rows.push(Row { protocol: protocol.into(), ..row("llama-7b", "zoology_birds", metric, 0.5) });
         }
-        insta::assert_snapshot!(terminal_table(&rows, 80, false));
+        insta::assert_snapshot!(terminal_table(&rows, 80, Look::default()));
     }
 
     #[test]
     fn eighty_columns_stay_eighty() {
-        let table = terminal_table(&rows()[..4], 80, false);
+        let table = terminal_table(&rows()[..4], 80, Look::default());
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
         assert!(!table.contains("alpaca"));
     }
@@ -196,13 +259,13 @@ mod tests {
 
     #[test]
     fn intervals_stand_where_there_is_room() {
-        let wide = terminal_table(&rows()[..4], 100, false);
+        let wide = terminal_table(&rows()[..4], 100, Look::default());
         // 51 of 100, nearly: scipy.stats.binomtest(51, 100).proportion_ci(method="wilson") is 0.4135 to 0.6058.
         assert!(wide.contains(" 95 % ") && wide.contains("0.416–0.608"), "{wide}");
-        assert!(!terminal_table(&rows()[..4], 99, false).contains("95 %"));
+        assert!(!terminal_table(&rows()[..4], 99, Look::default()).contains("95 %"));
         assert!(
-            !terminal_table(&rows(), 100, false).contains("95 %")
-                && terminal_table(&rows(), 136, false).contains("95 %")
+            !terminal_table(&rows(), 100, Look::default()).contains("95 %")
+                && terminal_table(&rows(), 136, Look::default()).contains("95 %")
         );
         // A rate that is no share of documents has none.
         let line = |metric: &str| wide.lines().find(|line| line.contains(metric)).unwrap().to_owned();
@@ -213,13 +276,15 @@ mod tests {
     fn a_part_of_the_documents_is_marked() {
         let mut part = vec![row("m", "zoology", "acc", 1.0)];
         (part[0].n, part[0].of, part[0].stderr) = (2, Some(14_042), Some(0.0));
-        for text in [terminal_table(&part, 100, false), comparison_markdown(&part), details_markdown(&part)] {
+        for text in
+            [terminal_table(&part, 100, Look::default()), comparison_markdown(&part), details_markdown(&part)]
+        {
             assert!(text.contains("2 of 14042") && text.contains("not all documents were scored"), "{text}");
         }
         // Two right answers of two are no certainty.
         assert!(comparison_markdown(&part).contains("1.0000 ± 0.0000 [0.3424, 1.0000]"));
         part[0].n = 14_042;
-        assert!(!terminal_table(&part, 100, false).contains(" of "));
+        assert!(!terminal_table(&part, 100, Look::default()).contains(" of "));
     }
 
     #[test]
@@ -238,9 +303,14 @@ mod tests {
     fn a_long_suite_is_folded_and_says_so() {
         let mut rows = vec![row("m", "zoology", "acc", 0.5)];
         rows.extend((0..60).map(|i| row("m", &format!("zoology_{i}"), "acc", 0.5)));
-        let table = terminal_table(&rows, 100, false);
+        let table = terminal_table(&rows, 100, Look::default());
         assert!(table.contains("60 tasks are not shown") && table.lines().count() < 12, "{table}");
-        assert_eq!(terminal_table(&rows, 100, true).matches("zoology_").count(), 60);
+        assert_eq!(
+            terminal_table(&rows, 100, Look { all_tasks: true, ..Look::default() })
+                .matches("zoology_")
+                .count(),
+            60
+        );
         let (short, long) = (comparison_markdown(&rows), details_markdown(&rows));
         assert!(
             short.contains("60 tasks are not shown: details.md") && short.lines().count() < 12,

@@ -13,8 +13,14 @@ pub enum Format {
     Csv,
     /// For programs.
     Json,
+    /// Comma-separated values with a column for each model.
+    Wide,
     /// Markdown.
     Md,
+    /// LaTeX, with booktabs.
+    Latex,
+    /// One page for a browser.
+    Html,
     /// A picture.
     Svg,
     /// For Graphviz.
@@ -31,7 +37,10 @@ impl Format {
             Self::Text => "text",
             Self::Csv => "csv",
             Self::Json => "json",
+            Self::Wide => "wide",
             Self::Md => "md",
+            Self::Latex => "latex",
+            Self::Html => "html",
             Self::Svg => "svg",
             Self::Dot => "dot",
             Self::Mermaid => "mermaid",
@@ -48,7 +57,10 @@ impl Format {
             Self::Csv => table.csv(),
             Self::Json => table.json(),
             Self::Md => table.markdown(),
-            Self::Text | Self::Svg | Self::Dot | Self::Mermaid => panic!("a table is not drawn as {self:?}"),
+            Self::Latex => table.latex(),
+            Self::Text | Self::Wide | Self::Html | Self::Svg | Self::Dot | Self::Mermaid => {
+                panic!("a table is not drawn as {self:?}")
+            }
         }
     }
 }

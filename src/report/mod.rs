@@ -1,17 +1,23 @@
 //! Answers for people and programs: one table that every form draws, pictures, and the row that results are made of.
 
+mod beside;
 mod comparison;
 pub mod figure;
 mod format;
 pub mod numbers;
 mod results;
 mod row;
+mod source;
 pub mod table;
 mod wide;
 pub mod words;
 
-pub use comparison::{comparison_csv, comparison_markdown, details_markdown, terminal_table};
+pub use beside::{Beside, Verdict, beside};
+pub use comparison::{
+    Look, comparison_csv, comparison_markdown, details_markdown, joint_latex, joint_markdown, terminal_table,
+};
 pub use format::Format;
-pub use results::{read_results, results};
+pub use results::{joint_results, read_results, results};
 pub use row::{Row, TaskKind};
+pub use source::{Source, sources};
 pub use table::{Table, message_width, terminal_width};

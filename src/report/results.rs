@@ -26,6 +26,16 @@ pub fn results(rows: &[Row]) -> Table<&Row> {
         .column(data("revision"), |row| row.revision.as_ref())
 }
 
+/// The same of several runs: with the column of the comparison that a value stands in, and its interval.
+pub fn joint_results(rows: &[Row]) -> Table<&Row> {
+    results(rows)
+        .column(data("column"), |row| row.label.as_ref())
+        .column(data("of"), |row| row.of)
+        .column(data("interval_low"), |row| row.interval().map(|[low, _]| low))
+        .column(data("interval_high"), |row| row.interval().map(|[_, high]| high))
+        .column(data("missing"), |row| row.missing.as_ref())
+}
+
 /// Reads `results.csv` back. Where a row stands in its suite is not in the file.
 pub fn read_results(bytes: &[u8]) -> Result<Vec<Row>, csv::Error> {
     read_csv(bytes)

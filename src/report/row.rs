@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::table::Stress;
 use crate::metrics::wilson;
 
 /// Where a row stands in the tree of its suite.
@@ -78,6 +79,9 @@ pub struct Row {
     /// Why there is no value. Not a column.
     #[serde(skip)]
     pub missing: Option<String>,
+    /// Whether it is the best of its line, or not worse than the best beyond chance. Not a column.
+    #[serde(skip)]
+    pub stress: Stress,
 }
 
 impl Row {
@@ -124,6 +128,7 @@ pub(super) mod tests {
             kind: if task == "zoology" { TaskKind::Group } else { TaskKind::Task },
             label: None,
             missing: None,
+            stress: Stress::None,
         }
     }
 

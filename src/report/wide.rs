@@ -1,5 +1,6 @@
 //! Rows side by side: one line per task and metric, one column per model.
 
+use super::table::Stress;
 use super::{Row, TaskKind};
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
 
@@ -64,6 +65,11 @@ impl<'a> Wide<'a> {
     pub fn is_limited(&self) -> bool {
         let mut cells = self.rows.iter().flat_map(|row| row.cells.iter().flatten());
         cells.any(|row| row.limited_to_part_of().is_some())
+    }
+
+    /// Whether a value is marked as the best, or as good.
+    pub fn is_stressed(&self) -> bool {
+        self.rows.iter().flat_map(|row| row.cells.iter().flatten()).any(|row| row.stress != Stress::None)
     }
 
     /// Leaves out the tasks below groups when there are more than `most` lines; says how many tasks went.

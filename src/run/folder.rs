@@ -8,12 +8,10 @@ use super::claim::Claim;
 use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
 use crate::base::yaml;
-use crate::finished::{MAX_RUN_BYTES, RUN_FILE};
+use crate::finished::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE};
 use crate::records::RunSettings;
 use crate::records::ledger::LEDGER_FOLDER;
 
-/// The file that stands in its place until then: the settings of the run.
-const PARTIAL_FILE: &str = "run.partial.yaml";
 /// Its name afterwards.
 pub const SETTINGS_FILE: &str = "settings.yaml";
 

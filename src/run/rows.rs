@@ -8,6 +8,7 @@ use crate::finished::add_facts;
 use crate::metrics::Aggregate;
 use crate::records::{MissingData, SuiteRecord};
 use crate::registry::Published;
+use crate::report::table::Stress;
 use crate::report::{Row, TaskKind};
 use crate::tasks::{Group, GroupMetric, Suite, Task};
 
@@ -107,6 +108,7 @@ impl Walk<'_> {
                     kind,
                     label: None,
                     missing: None,
+                    stress: Stress::None,
                 });
             }
         }

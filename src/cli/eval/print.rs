@@ -2,7 +2,7 @@
 
 use crate::cli::format::formats;
 use crate::cli::{Global, models};
-use crate::report::{Format, comparison_markdown, results, terminal_table, terminal_width};
+use crate::report::{Format, Look, comparison_markdown, results, terminal_table, terminal_width};
 use crate::run::{Finished, compared_table};
 
 /// What of a run is printed.
@@ -27,7 +27,7 @@ pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()
     let width = terminal_width();
     let mut text = match shown.format {
         Format::Table if rows.is_empty() => String::new(),
-        Format::Table => terminal_table(rows, width, shown.all_tasks),
+        Format::Table => terminal_table(rows, width, Look { all_tasks: shown.all_tasks, ..Look::default() }),
         Format::Md => comparison_markdown(rows),
         format => format.draw(&results(rows), width),
     };

@@ -22,11 +22,25 @@ pub struct Cell {
     text: Option<String>,
     /// On the terminal, if that is shorter still.
     short: Option<String>,
+    /// Whether people are to see it first.
+    pub(super) stress: Stress,
+}
+
+/// What is said of a cell by how it is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stress {
+    /// Nothing.
+    #[default]
+    None,
+    /// One of the best: underlined, or followed by `°` where there is no other way.
+    Second,
+    /// The best: bold, or followed by `*`.
+    First,
 }
 
 impl Cell {
     fn of(value: Value) -> Self {
-        Self { value, text: None, short: None }
+        Self { value, text: None, short: None, stress: Stress::None }
     }
 
     /// A cell that says nothing.
@@ -49,9 +63,23 @@ impl Cell {
         Self { short: Some(text.into()), ..self }
     }
 
+    /// How it is written.
+    pub fn stressed(self, stress: Stress) -> Self {
+        Self { stress, ..self }
+    }
+
     /// People read a dash where there is no value.
     pub fn or_dash(self) -> Self {
         if self.value == Value::Nothing { self.shown("–") } else { self }
+    }
+
+    /// For Markdown, stressed as there.
+    pub(super) fn marked(&self) -> String {
+        match self.stress {
+            Stress::First => format!("**{}**", self.text()),
+            Stress::Second => format!("{}°", self.text()),
+            Stress::None => self.text(),
+        }
     }
 
     /// For Markdown.
@@ -68,7 +96,12 @@ impl Cell {
 
     /// For the terminal.
     pub(super) fn short_text(&self) -> String {
-        self.short.clone().unwrap_or_else(|| self.text())
+        let text = self.short.clone().unwrap_or_else(|| self.text());
+        match self.stress {
+            Stress::First => text + "*",
+            Stress::Second => text + "°",
+            Stress::None => text,
+        }
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) fn markdown(columns: &[Column], rows: usize) -> String {
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
     let ruler: String = shown.iter().map(|c| if c.heading.right { "--:|" } else { "---|" }).collect();
-    let body: String = (0..rows).map(|row| line(&|c| c.cells[row].text())).collect();
+    let body: String = (0..rows).map(|row| line(&|c| c.cells[row].marked())).collect();
     format!("{}|{ruler}\n{body}", line(&|c| c.heading.title.clone()))
 }
 

@@ -8,11 +8,13 @@ mod cell;
 mod draw;
 mod harmless;
 mod heading;
+mod latex;
 
-pub use cell::Cell;
+pub use cell::{Cell, Stress};
 pub use draw::{NO_BOUND, message_width, terminal_width};
 pub use harmless::in_markdown;
 pub use heading::{Heading, data, number, people, text};
+pub use latex::escape as latex_escape;
 
 use serde::de::DeserializeOwned;
 
@@ -60,6 +62,11 @@ impl<R> Table<R> {
     /// A Markdown table.
     pub fn markdown(&self) -> String {
         draw::markdown(&self.columns, self.rows.len())
+    }
+
+    /// A LaTeX `tabular` of the columns that Markdown has, for documents with the package `booktabs`.
+    pub fn latex(&self) -> String {
+        latex::table(&self.columns, self.rows.len())
     }
 
     /// A head line with the columns' keys, and a line for each row.
