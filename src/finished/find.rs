@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::error::During;
-use super::record::RUN_FILE;
-use super::{FinishedError, PARTIAL_FILE, is_harness_file};
+use super::error::{During, FinishedError};
+use super::harness::is_harness_file;
+use super::record::{PARTIAL_FILE, RUN_FILE};
 
 /// Folders below the one that was named in which runs are looked for: `reports/<run>`, and the reference harness's
 /// `<folder>/<model>/results_<date>.json`.

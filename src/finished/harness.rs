@@ -8,8 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::FinishedError;
-use super::error::During;
+use super::error::{During, FinishedError};
 use crate::base::yaml;
 use crate::records::Timestamp;
 use crate::report::table::Stress;

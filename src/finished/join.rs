@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{About, Run};
+use super::run::{About, Run};
 use crate::report::Row;
 
 /// A model as it was asked.

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::error::{During, FinishedError};
 use super::find::runs_below;
-use super::record::{MAX_RUN_BYTES, RUN_FILE};
-use super::{About, FinishedError, Run, read_record};
+use super::record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record};
+use super::run::{About, Run};
 use crate::base::yaml;
 use crate::records::{RunRecord, RunSettings};
-
-/// The description of a run that is not finished.
-pub const PARTIAL_FILE: &str = "run.partial.yaml";
 
 /// A run in a line.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +88,6 @@ fn finished(record: &RunRecord) -> Listed {
 }
 
 fn unfinished(path: &Path) -> Result<Listed, FinishedError> {
-    use super::error::During;
     let name = || path.display().to_string();
     let text = yaml::read_text(path, MAX_RUN_BYTES).during(name)?;
     let settings: RunSettings = yaml::parse(&name(), &text).during(name)?;

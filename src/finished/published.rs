@@ -1,6 +1,7 @@
 //! What the registry's cards have as published, beside what was measured of the same models.
 
-use super::{Joined, Run};
+use super::join::Joined;
+use super::run::Run;
 use crate::registry::{Published, Registry};
 use crate::report::{Beside, Row};
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::During;
-use super::{FinishedError, place_rows};
+use super::error::{During, FinishedError};
+use super::place::place_rows;
 use crate::base::{whole, yaml};
 use crate::records::RunRecord;
 use crate::report::{Row, read_results};
@@ -11,6 +11,8 @@ use crate::tasks::Index;
 
 /// The file whose presence says that a run is complete; written last.
 pub const RUN_FILE: &str = "run.yaml";
+/// The file that stands in its place until then.
+pub const PARTIAL_FILE: &str = "run.partial.yaml";
 /// The largest description of a run that is read, in bytes; that of a large run has some hundred kilobytes.
 pub const MAX_RUN_BYTES: u64 = 64 << 20;
 

@@ -1,6 +1,7 @@
 //! Where each column of joined runs comes from.
 
-use super::{About, Joined, Run};
+use super::join::Joined;
+use super::run::{About, Run};
 use crate::report::Source;
 
 /// A line for each column and each run that has rows of it.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The columns of `results.csv`, in order, as documented.
 const COLUMNS: &str = "model,suite,task,num_fewshot,metric,filter,value,stderr,n,published,published_source,protocol,\
-                       weights_sha256,data_sha256";
+                       weights_sha256,data_sha256,precision,template,version,revision";
 
 fn eval(folder: &Path, extra: &[&str]) -> std::process::Output {
     let model = folder.join("tiny");
