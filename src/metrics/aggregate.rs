@@ -78,6 +78,20 @@ pub(super) enum Column {
     Classes(Vec<Classes>),
 }
 
+impl Column {
+    /// Documents.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(all) => all.len(),
+            Self::Weighted(all) => all.len(),
+            Self::Bleu(all) => all.len(),
+            Self::Chrf(all) => all.len(),
+            Self::Ter(all) => all.len(),
+            Self::Classes(all) => all.len(),
+        }
+    }
+}
+
 impl Aggregation {
     /// The names that [`Aggregation::by_name`] knows.
     pub fn names() -> impl Iterator<Item = &'static str> {

@@ -80,12 +80,9 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Result<DocValu
             f64::from(u8::from(greedy.iter().enumerate().any(said)))
         }
         "brier_score" => {
-            let logprobs: Vec<f64> = logprobs.collect();
-            let highest = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = logprobs.iter().map(|l| (l - highest).exp()).collect();
-            let total: f64 = weights.iter().sum();
             let truth = |index: usize| f64::from(u8::from(is_right(gold, index)));
-            weights.iter().enumerate().map(|(i, w)| (w / total - truth(i)).powi(2)).sum()
+            let probabilities = probabilities(&logprobs.collect::<Vec<_>>());
+            probabilities.iter().enumerate().map(|(i, p)| (p - truth(i)).powi(2)).sum()
         }
         "f1" | "mcc" => {
             let chosen = first_highest(&logprobs.collect::<Vec<_>>()) as i64;
@@ -94,6 +91,14 @@ pub fn multiple_choice(metric: &str, document: ChoiceDocument) -> Result<DocValu
         other => unreachable!("{other} is none of the metrics of choices"),
     };
     Ok(DocValue::Number(number))
+}
+
+/// The likelihoods of a document's choices as shares of their sum.
+pub(super) fn probabilities(logprobs: &[f64]) -> Vec<f64> {
+    let highest = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = logprobs.iter().map(|l| (l - highest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
 }
 
 /// The one right choice.
@@ -110,7 +115,7 @@ fn class(gold: &Gold) -> Result<i64, String> {
 }
 
 /// Whether a choice is right. A text names none, and an answer out of range is never given.
-fn is_right(gold: &Gold, choice: usize) -> bool {
+pub(super) fn is_right(gold: &Gold, choice: usize) -> bool {
     match gold {
         Gold::Index(index) => *index == choice,
         Gold::Indices(indices) => indices.contains(&choice),

@@ -20,41 +20,46 @@ impl Aggregation {
     /// If there are not as many of each.
     pub fn paired_error(self, a: &[DocValue], b: &[DocValue]) -> Option<f64> {
         assert_eq!(a.len(), b.len(), "two answers to each document");
+        self.error_of_columns(&self.column(a).ok()?, &self.column(b).ok()?)
+    }
+
+    /// The same of values in the kind that this aggregation takes.
+    pub(super) fn error_of_columns(self, a: &Column, b: &Column) -> Option<f64> {
         if a.len() < 2 {
             return None;
         }
-        let both = (self.column(a).ok()?, self.column(b).ok()?);
-        match (self, both) {
+        match (self, (a, b)) {
             (Self::Mean | Self::BrierScore, (Column::Numbers(a), Column::Numbers(b))) => {
                 Some(error_of([a, b]))
             }
             (Self::Perplexity, (Column::Numbers(a), Column::Numbers(b))) => {
-                Some(error_of([a, b].map(|own| {
-                    let perplexity = (-mean(&own)).exp();
-                    own.into_iter().map(|x| -perplexity * x).collect()
-                })))
+                let influence = |own: &[f64]| -> Vec<f64> {
+                    let perplexity = (-mean(own)).exp();
+                    own.iter().map(|x| -perplexity * x).collect()
+                };
+                Some(error_of([&influence(a), &influence(b)]))
             }
             (Self::WeightedPerplexity | Self::BitsPerByte, (Column::Weighted(a), Column::Weighted(b))) => {
-                Some(error_of([a, b].map(|own| self.influence_on_ratio(&own))))
+                Some(error_of([&self.influence_on_ratio(a), &self.influence_on_ratio(b)]))
             }
             // Where few documents have a value, replicates may have none.
             (Self::NanMean, (Column::Numbers(a), Column::Numbers(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, nan_mean)).filter(|error| !error.is_nan())
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, nan_mean)).filter(|error| !error.is_nan())
             }
             (Self::Bleu, (Column::Bleu(a), Column::Bleu(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, similarity::corpus_score))
             }
             (Self::Chrf | Self::ChrfPlusPlus, (Column::Chrf(a), Column::Chrf(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, similarity::corpus_score))
             }
             (Self::Ter, (Column::Ter(a), Column::Ter(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, similarity::corpus_score))
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, similarity::corpus_score))
             }
             (Self::F1, (Column::Classes(a), Column::Classes(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, f1))
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, f1))
             }
             (Self::Matthews, (Column::Classes(a), Column::Classes(b))) => {
-                Some(paired_bootstrap([&a, &b], PAIRED_ITERATIONS, matthews))
+                Some(paired_bootstrap([a, b], PAIRED_ITERATIONS, matthews))
             }
             (Self::Median, _) => None,
             (aggregation, _) => unreachable!("a column is of the kind that {aggregation:?} takes"),
@@ -74,8 +79,8 @@ impl Aggregation {
 }
 
 /// s/√n of the differences.
-fn error_of([a, b]: [Vec<f64>; 2]) -> f64 {
-    let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+fn error_of([a, b]: [&[f64]; 2]) -> f64 {
+    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     sample_deviation(&differences) / (differences.len() as f64).sqrt()
 }
 
