@@ -65,8 +65,12 @@ impl Positions {
         let k = self.counts.len();
         // d = right − chosen; S has the documents that leave or reach a position on its diagonal, and those that go between
         // two of them, negative, beside it.
-        let mut difference: Vec<f64> =
-            self.right().iter().zip(self.chosen()).map(|(right, chosen)| *right as f64 - chosen as f64).collect();
+        let mut difference: Vec<f64> = self
+            .right()
+            .iter()
+            .zip(self.chosen())
+            .map(|(right, chosen)| *right as f64 - chosen as f64)
+            .collect();
         let moved = |a: usize, b: usize| (self.counts[a][b] + self.counts[b][a]) as f64;
         let mut scatter: Vec<Vec<f64>> = (0..k)
             .map(|a| {

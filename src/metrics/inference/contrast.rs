@@ -99,7 +99,10 @@ impl Test {
 /// If there are not as many on both sides and in the clusters.
 pub fn contrast(part: Part<'_>) -> Result<Contrast, String> {
     let Part { aggregation, first, second, clusters } = part;
-    assert!(first.len() == second.len() && first.len() == clusters.documents(), "two answers to each document");
+    assert!(
+        first.len() == second.len() && first.len() == clusters.documents(),
+        "two answers to each document"
+    );
     if first.is_empty() {
         return Err("there are no documents".to_owned());
     }
@@ -121,9 +124,9 @@ pub fn contrast(part: Part<'_>) -> Result<Contrast, String> {
             _ => of_values([&a, &b], clusters, stderr, |values| (-mean(values)).exp())?,
         },
         (Column::Weighted(a), Column::Weighted(b)) => match aggregation {
-            Aggregation::BitsPerByte => of_values([&a, &b], clusters, stderr, |parts| {
-                -ratio(parts) / std::f64::consts::LN_2
-            })?,
+            Aggregation::BitsPerByte => {
+                of_values([&a, &b], clusters, stderr, |parts| -ratio(parts) / std::f64::consts::LN_2)?
+            }
             _ => of_values([&a, &b], clusters, stderr, |parts| (-ratio(parts)).exp())?,
         },
         (Column::Bleu(a), Column::Bleu(b)) => of_values([&a, &b], clusters, stderr, corpus_score)?,

@@ -98,7 +98,10 @@ pub fn swaps<T: Copy + Sync>(
     if clusters.len() <= ALL_OF_SCORES {
         let arrangements = 1_usize << clusters.len();
         let extreme = (0..arrangements).into_par_iter();
-        return all(extreme.filter(|bits| is_extreme(&|cluster| bits >> cluster & 1 == 1)).count(), arrangements);
+        return all(
+            extreme.filter(|bits| is_extreme(&|cluster| bits >> cluster & 1 == 1)).count(),
+            arrangements,
+        );
     }
     drawn(FIRST, |random| {
         let words: Vec<u32> = (0..clusters.len().div_ceil(32)).map(|_| random.next_u32()).collect();

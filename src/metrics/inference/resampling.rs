@@ -47,7 +47,10 @@ fn replicates<T: Copy + Sync>(
     clusters: &Clusters,
     value: impl Fn(&[T]) -> f64 + Sync,
 ) -> Option<Vec<f64>> {
-    assert!(!a.is_empty() && a.len() == b.len() && a.len() == clusters.documents(), "two answers to each document");
+    assert!(
+        !a.is_empty() && a.len() == b.len() && a.len() == clusters.documents(),
+        "two answers to each document"
+    );
     let value = &value;
     let chunks = (0..REPLICATES / CHUNK).into_par_iter();
     let replicates: Vec<f64> = chunks

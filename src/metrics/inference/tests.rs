@@ -158,7 +158,9 @@ fn intervals_of_means_are_student_s() {
 #[test]
 fn intervals_of_shares_are_newcombe_s() {
     for case in cases("shares", 14) {
-        let [both, first_alone, second_alone, neither] = counts(&case["counts"])[..] else { panic!("{case}") };
+        let [both, first_alone, second_alone, neither] = counts(&case["counts"])[..] else {
+            panic!("{case}")
+        };
         let table = Disagreement { both, first_alone, second_alone, neither };
         near_interval(interval_of_paired_shares(table).unwrap(), &case["interval"], case);
     }
