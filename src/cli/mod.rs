@@ -38,6 +38,7 @@ mod recipe;
 mod report;
 mod runs;
 pub(crate) mod score;
+mod scores;
 mod screen;
 mod show;
 mod size;
@@ -98,6 +99,7 @@ enum Verb {
     Score(score::Args),
     Report(report::Args),
     Runs(runs::Args),
+    Scores(Box<scores::Args>),
     Generate(Box<generate::Args>),
     Chat(Box<chat::Args>),
     List(list::Args),
@@ -161,6 +163,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Score(args) => score::run(args, &cli.global),
         Verb::Report(args) => report::run(args, &cli.global),
         Verb::Runs(args) => runs::run(args, &cli.global),
+        Verb::Scores(args) => scores::run(args, &cli.global),
         Verb::Generate(args) => generate::run(args, &cli.global),
         Verb::Chat(args) => chat::run(args, &cli.global),
         Verb::List(args) => list::run(args, &cli.global),

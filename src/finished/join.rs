@@ -55,8 +55,24 @@ fn line(row: &Row) -> Line<'_> {
     (&row.suite, &row.task, row.num_fewshot, &row.metric, &row.filter)
 }
 
-/// Puts runs side by side, in the order in which they are given.
+/// Puts runs side by side, in the order in which they are given. A task that one run was asked by itself and another one as a part
+/// of a suite stands in that suite.
 pub fn join(runs: &[Run]) -> Joined {
+    let mut runs = runs.to_vec();
+    let mut places: HashMap<String, Row> = HashMap::new();
+    for row in runs.iter().flat_map(|run| &run.rows).filter(|row| row.depth > 0) {
+        places.entry(row.task.clone()).or_insert_with(|| row.clone());
+    }
+    for row in runs.iter_mut().flat_map(|run| &mut run.rows).filter(|row| row.suite == row.task) {
+        if let Some(there) = places.get(&row.task) {
+            row.suite.clone_from(&there.suite);
+            (row.place, row.depth) = (there.place, there.depth);
+        }
+    }
+    join_placed(&runs)
+}
+
+fn join_placed(runs: &[Run]) -> Joined {
     let identities: Vec<Vec<Identity>> =
         runs.iter().map(|run| run.rows.iter().map(identity).collect()).collect();
     let split = disagreeing(runs, &identities);
@@ -164,17 +180,24 @@ fn labels(order: &[Identity], runs: &[Run]) -> Vec<String> {
             }
         })
         .collect();
-    let further: [&dyn Fn(&Identity) -> String; 2] =
-        [&|own| own.weights.get(..8).unwrap_or("other weights").to_owned(), &|own| {
-            own.run.map_or_else(|| "other run".to_owned(), |run| runs[run].name())
-        }];
+    let further: [&dyn Fn(&Identity) -> String; 2] = [
+        &|own| {
+            own.weights
+                .get(..8)
+                .map_or_else(|| "unknown weights".to_owned(), |digest| format!("weights {digest}"))
+        },
+        &|own| own.run.map_or_else(|| "other run".to_owned(), |run| runs[run].name()),
+    ];
     for part in further {
-        let mut count: BTreeMap<&String, usize> = BTreeMap::new();
-        labels.iter().for_each(|label| *count.entry(label).or_default() += 1);
-        let double: BTreeSet<String> =
-            count.into_iter().filter(|(_, n)| *n > 1).map(|(label, _)| label.clone()).collect();
-        for (label, own) in labels.iter_mut().zip(order).filter(|(label, _)| double.contains(*label)) {
-            *label = format!("{label} [{}]", part(own));
+        // Only where it tells apart what has one name.
+        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (label, own) in labels.iter().zip(order) {
+            values.entry(label.clone()).or_default().insert(part(own));
+        }
+        for (label, own) in labels.iter_mut().zip(order) {
+            if values[label].len() > 1 {
+                *label = format!("{label} [{}]", part(own));
+            }
         }
     }
     // Runs of one name in different folders.
@@ -186,4 +209,73 @@ fn labels(order: &[Identity], runs: &[Run]) -> Vec<String> {
         taken.insert(label.clone());
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::HarnessFile;
+    use super::*;
+    use crate::report::{TaskKind, read_results};
+
+    const HEAD: &str = "model,suite,task,num_fewshot,metric,filter,value,stderr,n,published,published_source,protocol,\
+                        weights_sha256,data_sha256,precision,template";
+
+    /// A run of these lines: model, task, value, digest of the weights, arithmetic, template.
+    fn run(path: &str, lines: &[(&str, &str, f64, &str, &str, &str)]) -> Run {
+        let mut csv = format!("{HEAD}\n");
+        for (model, task, value, weights, precision, template) in lines {
+            csv += &format!(
+                "{model},zoology,{task},5,acc,none,{value},0.1,100,,,p,{weights},d,{precision},{template}\n"
+            );
+        }
+        let file = HarnessFile {
+            model: String::new(),
+            version: "0.4.13".to_owned(),
+            date: String::new(),
+            parameters: None,
+            limit: None,
+        };
+        let rows = read_results(csv.as_bytes()).unwrap();
+        assert!(rows.iter().all(|row| row.kind == TaskKind::Task));
+        Run { path: path.into(), about: About::Harness(Box::new(file)), rows }
+    }
+
+    fn labels_of(runs: &[Run]) -> Vec<String> {
+        join(runs).columns.into_iter().map(|column| column.label).collect()
+    }
+
+    #[test]
+    fn runs_of_one_model_are_one_column_where_they_agree() {
+        let one = run("a", &[("m", "birds", 0.5, "w", "exact", ""), ("m", "fish", 0.25, "w", "exact", "")]);
+        let two = run("b", &[("m", "birds", 0.5, "w", "exact", ""), ("m", "cats", 0.75, "w", "exact", "")]);
+        let joined = join(&[one.clone(), two]);
+        assert_eq!(joined.columns.len(), 1);
+        assert_eq!((joined.columns[0].label.as_str(), &joined.columns[0].runs), ("m", &vec![0, 1]));
+        assert_eq!((joined.rows.len(), joined.run_of), (3, vec![0, 0, 1]), "what both say is said once");
+        let other = run("b", &[("m", "birds", 0.625, "w", "exact", "")]);
+        assert_eq!(labels_of(&[one.clone(), other]), ["m [a]", "m [b]"]);
+        let same_name = run("c/a", &[("m", "birds", 0.625, "w", "exact", "")]);
+        assert_eq!(labels_of(&[one, same_name]), ["m", "m [2]"]);
+    }
+
+    #[test]
+    fn heads_say_what_differs() {
+        let line = |weights, precision, template| ("m", "birds", 0.5, weights, precision, template);
+        let runs =
+            |lines: &[(&'static str, &'static str, f64, &'static str, &'static str, &'static str)]| {
+                lines.iter().enumerate().map(|(at, line)| run(&at.to_string(), &[*line])).collect::<Vec<_>>()
+            };
+        assert_eq!(
+            labels_of(&runs(&[line("w", "exact", ""), line("w", "bf16", "")])),
+            ["m [exact]", "m [bf16]"]
+        );
+        assert_eq!(
+            labels_of(&runs(&[line("w", "exact", ""), line("w", "exact", "chat")])),
+            ["m [no template]", "m [chat]"]
+        );
+        assert_eq!(
+            labels_of(&runs(&[line("0123456789", "exact", ""), line("abcdefghij", "exact", "")])),
+            ["m [weights 01234567]", "m [weights abcdefgh]"]
+        );
+    }
 }

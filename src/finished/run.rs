@@ -38,7 +38,9 @@ impl Run {
         if path.is_dir() {
             let record = read_record(path)?;
             let rows = read_rows(path, &record, include_paths)?;
-            return Ok(Self { path: path.to_owned(), about: About::Run(Box::new(record)), rows });
+            let mut run = Self { path: path.to_owned(), about: About::Run(Box::new(record)), rows };
+            run.say_how_models_were_asked();
+            return Ok(run);
         }
         if path.file_name().is_some_and(|name| name == RUN_FILE)
             && let Some(folder) = path.parent()
@@ -52,6 +54,19 @@ impl Run {
             )
         })?;
         Ok(Self { path: path.to_owned(), about: About::Harness(Box::new(file)), rows })
+    }
+
+    /// Says of rows what files of earlier versions say in the description alone.
+    fn say_how_models_were_asked(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        for row in &mut rows {
+            let Some(model) = self.model(row) else { continue };
+            let template = model.chat.as_ref().map(|chat| chat.template.clone());
+            row.precision = row.precision.take().or_else(|| Some(model.precision.clone()));
+            row.template = row.template.take().or(template);
+            row.revision = row.revision.take().or_else(|| model.revision.clone());
+        }
+        self.rows = rows;
     }
 
     /// Its name in tables: that of its folder.

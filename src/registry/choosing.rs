@@ -40,7 +40,7 @@ impl Registry {
 }
 
 impl Published {
-    fn is_of_one_answer_and_a_gain(&self) -> bool {
+    pub(super) fn is_of_one_answer_and_a_gain(&self) -> bool {
         const LOSSES: [&str; 5] = ["perplexity", "ppl", "bits_per_byte", "brier_score", "loss"];
         self.metric.strip_prefix("pass@").is_none_or(|answers| answers == "1")
             && !LOSSES.iter().any(|loss| self.metric.contains(loss))

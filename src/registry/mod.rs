@@ -13,6 +13,7 @@ mod cross;
 mod draft;
 pub mod embedded;
 mod error;
+mod leaderboard;
 mod load;
 mod lookup;
 mod parts;
@@ -32,6 +33,7 @@ pub use architecture::{ArchitectureRecord, ModelType, RopeScalingKind, RopeScali
 pub use card::{Bos, Card, CardOrigin, CardStop, Integrity};
 pub use draft::Draft;
 pub use error::{RegistryError, UnknownModel};
+pub use leaderboard::{Score, is_of};
 pub use lookup::Registry;
 pub use published::Published;
 pub use reference::Reference;

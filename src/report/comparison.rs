@@ -1,6 +1,6 @@
 //! Models side by side: the table at the end of a run, `comparison.csv` and `comparison.md`.
 
-use super::table::{Cell, Stress, data, in_markdown, number, people, text};
+use super::table::{Cell, Stress, data, in_markdown, latex_escape, number, people, text};
 use super::wide::{Wide, WideRow};
 use super::words::paragraph;
 use super::{Row, Table, TaskKind};
@@ -13,6 +13,8 @@ const LIMITED: &str = "n of N: not all documents were scored (--limit, or left o
 /// What marks say.
 const STRESSED: &str =
     "Best in its line: bold (* on a terminal). Not worse than that beyond chance, by the paired tests: °.";
+/// As many tasks are named.
+const FEW_TASKS: usize = 8;
 /// Columns that the names of tasks keep in a wide table: it gets wider than asked for, rather than names of tasks letter
 /// by letter.
 const TASK_WIDTH: u16 = 18;
@@ -44,6 +46,9 @@ pub fn terminal_table(rows: &[Row], width: usize, look: Look) -> String {
     }
     if wide.is_limited() {
         table += &paragraph(LIMITED, 0, width);
+    }
+    if let Some(line) = unlike(&wide) {
+        table += &paragraph(&line, 0, width);
     }
     if wide.is_stressed() {
         table += &paragraph(STRESSED, 0, width);
@@ -79,7 +84,7 @@ pub fn joint_markdown(rows: &[Row], look: Look) -> String {
 pub fn joint_latex(rows: &[Row], look: Look) -> String {
     let mut wide = Wide::new(rows);
     let legend = folded_legend(&mut wide, look);
-    let lines = legend.iter().map(|line| format!("% {}\n", line.replace(['\n', '\r'], " ")));
+    let lines = legend.iter().map(|line| format!("% {}\n", latex_escape(line)));
     comparison(&wide, look).latex() + &lines.collect::<String>()
 }
 
@@ -111,6 +116,7 @@ fn legend(wide: &Wide<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
+    lines.extend(unlike(wide));
     if wide.is_stressed() {
         lines.push(STRESSED.to_owned());
     }
@@ -124,6 +130,20 @@ fn legend(wide: &Wide<'_>) -> Vec<String> {
         lines.push(format!("Published: {}.", sources.join("; ")));
     }
     lines
+}
+
+/// What is to be said where columns are not of the same questions.
+fn unlike(wide: &Wide<'_>) -> Option<String> {
+    let tasks = wide.unlike();
+    let shown = tasks[..tasks.len().min(FEW_TASKS)].join(", ");
+    let more = if tasks.len() > FEW_TASKS {
+        format!(" and {} more", tasks.len() - FEW_TASKS)
+    } else {
+        String::new()
+    };
+    (!tasks.is_empty()).then(|| {
+        format!("Columns have different data, or other versions of the task, in {shown}{more}: values of these do not compare.")
+    })
 }
 
 /// For every model its value and standard error.

@@ -67,6 +67,24 @@ impl<'a> Wide<'a> {
         cells.any(|row| row.limited_to_part_of().is_some())
     }
 
+    /// The tasks of which columns have different data, or other versions of the task.
+    pub fn unlike(&self) -> Vec<&str> {
+        let mut tasks: Vec<&str> = Vec::new();
+        for WideRow { first, cells } in &self.rows {
+            let differ = |of: fn(&Row) -> Option<&str>| {
+                let mut said =
+                    cells.iter().flatten().filter_map(|row| of(row)).filter(|said| !said.is_empty());
+                let first = said.next();
+                said.any(|other| Some(other) != first)
+            };
+            let differ = differ(|row| Some(&row.data_sha256)) || differ(|row| row.version.as_deref());
+            if first.kind == TaskKind::Task && differ && !tasks.contains(&first.task.as_str()) {
+                tasks.push(&first.task);
+            }
+        }
+        tasks
+    }
+
     /// Whether a value is marked as the best, or as good.
     pub fn is_stressed(&self) -> bool {
         self.rows.iter().flat_map(|row| row.cells.iter().flatten()).any(|row| row.stress != Stress::None)

@@ -13,5 +13,6 @@ mod prompting;
 mod registry;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod tasks;
 mod weights;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::report::table::latex_escape;
 use crate::report::{
     Beside, Format, Look, Row, Source, beside, comparison_csv, joint_latex, joint_markdown, joint_results,
     sources, terminal_table,
@@ -48,7 +49,8 @@ impl Page {
         let from = self.sources.iter().map(|source| {
             let Source { label, protocol, program, started, weights_sha256, .. } = source;
             let digest = weights_sha256.get(..12).unwrap_or("unknown");
-            format!("% {label}: {protocol}, {program}, {started}, weights {digest}\n").replace(['\r'], " ")
+            let line = format!("{label}: {protocol}, {program}, {started}, weights {digest}");
+            format!("% {}\n", latex_escape(&line))
         });
         joint_latex(&self.rows, self.look) + &from.collect::<String>()
     }

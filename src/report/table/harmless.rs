@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::base::printable::{WHOLE, printable};
+
 /// Signs with which a formula begins, and the blanks that may stand before one.
 const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 /// What stands before a text that would be one; spreadsheets do not show it.
@@ -25,9 +27,11 @@ fn is_formula(text: &str) -> bool {
     text.trim_start_matches(TEXT).starts_with(FORMULA)
 }
 
-/// A text on one line of Markdown, in which nothing is HTML or a link; a cell of a table, and what stands around tables.
+/// A text on one line of Markdown, in which nothing is HTML, a link or a sign for a terminal; a cell of a table, and what stands
+/// around tables.
 pub fn in_markdown(text: &str) -> String {
-    text.replace('<', "&lt;").replace("](", "]\\(").replace(['\n', '\r'], " ")
+    let text = text.replace('<', "&lt;").replace("](", "]\\(").replace(['\n', '\r'], " ");
+    printable(&text, WHOLE).into_owned()
 }
 
 #[cfg(test)]
