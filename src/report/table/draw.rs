@@ -39,6 +39,16 @@ fn width_of(stream: impl IsTerminal + AsFd) -> usize {
     size.ok().map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 0).unwrap_or(COLUMNS)
 }
 
+/// Characters of a cell on a terminal, at most: what is longer is no name, and the files have it whole.
+const LONGEST_CELL: usize = 512;
+
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST_CELL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// A column as it is drawn: texts for the terminal.
 struct Drawn<'c> {
     column: &'c Column,
@@ -55,6 +65,7 @@ impl<'c> Drawn<'c> {
             // A terminal shows all of it, in as many columns as are counted.
             _ => printable(&text, WHOLE).into_owned(),
         };
+        let on_one_line = |text: String| cut(on_one_line(text));
         let title = heading.short_title.as_ref().unwrap_or(&heading.title).clone();
         let cells = column.cells.iter().map(|cell| on_one_line(cell.short_text())).collect();
         Self { column, title: on_one_line(title), cells }
