@@ -116,7 +116,9 @@ pub(super) fn text(columns: &[Column], rows: usize, width: usize) -> String {
         let least = u16::try_from(own.longest(&['\n', ' '])).unwrap_or(u16::MAX);
         match heading.room {
             Room::Whole | Room::Section => drawn.set_constraint(ColumnConstraint::ContentWidth),
-            Room::Wraps => drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least.saturating_add(2)))),
+            Room::Wraps => {
+                drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least.saturating_add(2))))
+            }
             Room::AtLeast(promised) => {
                 let least = least.max(promised).saturating_add(2);
                 drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)))
