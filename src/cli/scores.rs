@@ -8,12 +8,12 @@ use super::filter::ModelFilter;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
-use crate::finished::{Joined, Run, find_runs, join};
+use crate::finished::{Joined, Run, find_runs, join, published_steps};
 use crate::registry::{Card, Published, Registry, is_of};
 use crate::report::numbers::short_count;
 use crate::report::table::{Cell, number, text};
 use crate::report::words::paragraph;
-use crate::report::{Format, Row, Table, terminal_width};
+use crate::report::{Format, Row, Table, steps, terminal_width};
 
 /// The suites of which the family's papers have most.
 const SUITES: [&str; 6] = ["mmlu", "ceval", "cmmlu", "hellaswag", "arc_challenge", "gsm8k"];
@@ -29,6 +29,7 @@ Examples:
   zoo scores
   zoo scores --suite ceval-valid,cmmlu,mmlu --language zh --sort cmmlu --max-size 7B
   zoo scores vicuna --runs reports
+  zoo scores --steps --suite mmlu,cmmlu
   zoo scores --suite mmlu --format csv")]
 pub struct Args {
     #[command(flatten)]
@@ -48,6 +49,9 @@ pub struct Args {
     /// Shares per cent with one decimal
     #[arg(long)]
     percent: bool,
+    /// Show what each step from a model to its derivative gained or lost instead, suite by suite
+    #[arg(long, conflicts_with_all = ["sort", "runs", "percent"])]
+    steps: bool,
     /// How to print
     #[arg(long, default_value = "table", value_name = "FORM", value_parser = formats([
         (Format::Table, "A line for each model"),
@@ -125,6 +129,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let runs = open(args)?;
     let joined = join(&runs);
     known(suites, &registry, &joined)?;
+    if args.steps {
+        let steps_of_cards = published_steps(&cards, &registry, suites);
+        return models::deliver(&args.format.draw(&steps(&steps_of_cards), terminal_width()), None);
+    }
     let text = match args.format {
         Format::Csv | Format::Json => {
             let scores = all(&cards, &joined, suites);

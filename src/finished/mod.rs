@@ -13,6 +13,7 @@ mod published;
 mod record;
 mod run;
 mod sources;
+mod steps;
 
 pub use error::FinishedError;
 pub use find::find_runs;
@@ -24,3 +25,4 @@ pub use published::published;
 pub use record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record, read_record_file, read_rows};
 pub use run::{About, Run};
 pub use sources::sources;
+pub use steps::{measured_steps, published_steps};

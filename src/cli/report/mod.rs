@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
-use crate::finished::{Run, find_runs, join, published, sources};
+use crate::finished::{Run, find_runs, join, measured_steps, published, sources};
 use crate::report::{Format, Look, terminal_width};
 use page::Page;
 
@@ -69,6 +69,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
     let page = Page {
         published: published(&joined, &runs, &registry),
+        steps: measured_steps(&joined, &registry),
         sources: sources(&joined, &runs),
         rows: joined.rows,
         look: Look { percent: args.percent, all_tasks: args.all_tasks },

@@ -4,14 +4,15 @@ use serde_json::json;
 
 use crate::report::table::latex_escape;
 use crate::report::{
-    Beside, Format, Look, Row, Source, beside, comparison_csv, joint_latex, joint_markdown, joint_results,
-    sources, terminal_table,
+    Beside, Format, Look, Row, Source, Step, beside, comparison_csv, joint_latex, joint_markdown,
+    joint_results, sources, steps, terminal_table,
 };
 
 /// What a report says.
 pub struct Page {
     pub rows: Vec<Row>,
     pub published: Vec<Beside>,
+    pub steps: Vec<Step>,
     pub sources: Vec<Source>,
     pub look: Look,
 }
@@ -34,6 +35,9 @@ impl Page {
         if !self.published.is_empty() {
             text += &format!("\nPublished beside measured\n\n{}", beside(&self.published).text(width));
         }
+        if !self.steps.is_empty() {
+            text += &format!("\nWhat each step gained\n\n{}", steps(&self.steps).text(width));
+        }
         text + &format!("\nRuns\n\n{}", sources(&self.sources).text(width))
     }
 
@@ -41,6 +45,9 @@ impl Page {
         let mut text = joint_markdown(&self.rows, self.look);
         if !self.published.is_empty() {
             text += &format!("\n## Published beside measured\n\n{}", beside(&self.published).markdown());
+        }
+        if !self.steps.is_empty() {
+            text += &format!("\n## What each step gained\n\n{}", steps(&self.steps).markdown());
         }
         text + &format!("\n## Runs\n\n{}", sources(&self.sources).markdown())
     }
@@ -59,6 +66,7 @@ impl Page {
         let all = json!({
             "rows": joint_results(&self.rows).objects(),
             "published": beside(&self.published).objects(),
+            "steps": steps(&self.steps).objects(),
             "sources": sources(&self.sources).objects(),
         });
         format!("{all:#}\n")
