@@ -42,6 +42,9 @@ pub struct ModelRecord {
     /// How its prompts were written as conversations, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatRecord>,
+    /// By how many places the options were moved on (`--rotate-options`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rotation: usize,
     /// Arithmetic.
     pub precision: String,
     /// The matrix products' implementation.
@@ -76,6 +79,10 @@ impl RequestRecord {
             reused: self.reused + other.reused,
         }
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// What a model's `zoo.lock.yaml` says.

@@ -50,9 +50,10 @@ pub fn score_run(folder: &Path, options: &Options, progress: &dyn Progress) -> R
         let protocol = protocol_of(model, &then).during(|| folder.display().to_string())?;
         let chat = model.and_then(|model| Some((model.chat.as_ref()?, model)));
         let chat = chat.map(|(chat, model)| chat::recorded(chat, model, &then)).transpose()?;
+        let rotation = model.map_or(0, |model| model.rotation);
         let samples = folder.join("samples").join(file_name(&record.samples_folder(&name, &protocol.name)));
         let tasks = tasks_of(&record, &suites, &protocol, &then, &samples)?;
-        let variant = preparer.variant(&Arc::new(protocol), &tasks, chat, String::new())?;
+        let variant = preparer.variant(&Arc::new(protocol), &tasks, chat, (rotation, String::new()))?;
         let card = model.and_then(|model| registry.find(model.card.as_ref()?).ok());
         let about = About {
             name,

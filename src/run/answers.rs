@@ -46,7 +46,7 @@ pub fn score_answers(
     check_tasks(&files, &tasks)?;
     let tasks: Vec<Task> = tasks.iter().map(|task| (**task).clone()).collect();
     let protocol = find_protocol(DEFAULT_PROTOCOL).expect("the default protocol is embedded");
-    let variant = Preparer::new(options).variant(&Arc::new(protocol), &tasks, None, String::new())?;
+    let variant = Preparer::new(options).variant(&Arc::new(protocol), &tasks, None, (0, String::new()))?;
     let said = files.iter().find_map(|file| file.model.as_deref());
     let name = written.model.as_deref().or(said.and_then(|name| name.rsplit('/').next()));
     let name = name.unwrap_or("answers").to_owned();

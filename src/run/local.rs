@@ -401,6 +401,7 @@ impl Respondent for Local<'_> {
             protocol: protocol.name.clone(),
             protocol_sha256: protocol.file_sha256.clone(),
             chat: variant.chat.as_ref().map(files::chat_record),
+            rotation: variant.rotation,
             precision: subject.precision.name().to_owned(),
             matmul: subject.matmul.to_owned(),
             seconds: BTreeMap::from(["loading", "scoring"].map(|what| (what.to_owned(), 0.0))),

@@ -42,6 +42,9 @@ pub struct Options {
     /// How answers are written, over what the task files say under `generation_kwargs`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub gen_kwargs: Map<String, Value>,
+    /// Whether each task is asked with its options in every order that moving them on makes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rotate_options: bool,
     /// Whether written answers are cut and filtered alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub predict_only: bool,
@@ -80,6 +83,7 @@ impl Default for Options {
             fewshot_seed: DEFAULT_FEWSHOT_SEED,
             overlong: Overlong::default(),
             gen_kwargs: Map::new(),
+            rotate_options: false,
             predict_only: false,
             models: Vec::new(),
             places: Places::default(),

@@ -11,6 +11,8 @@ pub struct Outcome {
     pub identity: ModelIdentity,
     /// The name of its folder of samples.
     pub folder: String,
+    /// By how many places the options were moved on.
+    pub rotation: usize,
     /// Its tasks, graded.
     pub tasks: Vec<TaskResult>,
     /// What is to be known of their documents.

@@ -12,6 +12,7 @@ use super::judge::Judge;
 use super::need::lines_about;
 use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
+use super::rotations::{Rotations, rotations, rotations_table};
 use super::rows::{ModelIdentity, suite_rows};
 use super::variants::Variant;
 use super::{Options, RunError, files, harness, instructions, submission};
@@ -57,6 +58,8 @@ pub struct Finished {
     pub rows: Vec<Row>,
     /// What another arithmetic changes; empty where none was asked for.
     pub compared: Vec<Compared>,
+    /// How far answers depend on the order of options; empty where nobody asked.
+    pub rotations: Vec<Rotations>,
     /// What stands below the table, in lines.
     pub note: String,
     /// Where its files are.
@@ -218,7 +221,8 @@ impl<'a> Session<'a> {
         }
         self.record.findings.extend(findings.iter().map(|found| format!("{name}: {}", found.line())));
         let asked = record.zip(about.special_tokens);
-        let outcome = Outcome { identity, folder, tasks, findings, asked };
+        let rotation = variant.rotation;
+        let outcome = Outcome { identity, folder, rotation, tasks, findings, asked };
         // What is graded again says it already.
         for line in outcome.left_out() {
             if !self.record.findings.contains(&line) {
@@ -241,7 +245,15 @@ impl<'a> Session<'a> {
             note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
         }
         place.map_or(Ok(()), RunFolder::close)?;
-        Ok(Finished { rows: self.rows, compared: self.compared, note, folder, complete_since: None })
+        let rotations = rotations(&self.models);
+        Ok(Finished {
+            rows: self.rows,
+            compared: self.compared,
+            rotations,
+            note,
+            folder,
+            complete_since: None,
+        })
     }
 
     /// Writes all files, the description last; gives lines about files to hand in.
@@ -250,6 +262,10 @@ impl<'a> Session<'a> {
         if !self.compared.is_empty() {
             let table = compared_table(&self.compared).csv();
             write_atomically(&folder.join("precision.csv"), table.as_bytes())?;
+        }
+        let rotations = rotations(models);
+        if !rotations.is_empty() {
+            write_atomically(&folder.join("rotations.csv"), rotations_table(&rotations).csv().as_bytes())?;
         }
         let lines = submission::write(folder, models)? + &instructions::write(folder, models, record)?;
         harness::write(folder, suites, models, record, *started, self.options)?;

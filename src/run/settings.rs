@@ -159,7 +159,7 @@ pub fn by_model(record: &RunRecord) -> Vec<&ModelRecord> {
     let mut ways = Vec::new();
     for model in &record.models {
         // No model is asked twice in one way.
-        let way = (&model.protocol, &model.chat);
+        let way = (&model.protocol, &model.chat, model.rotation);
         if models.last().is_none_or(|last| last.path != model.path) || ways.contains(&way) {
             models.push(model);
             ways.clear();

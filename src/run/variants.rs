@@ -2,6 +2,7 @@
 //!
 //! All of them are scored in one pass, which computes shared beginnings once; in the tables each has a column.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub struct Variant {
     pub protocol: Arc<Protocol>,
     /// The chat template, if there is one.
     pub chat: Option<Chat>,
+    /// By how many places the options are moved on.
+    pub rotation: usize,
     /// What is asked; models that are asked the same share it.
     pub tasks: Vec<Arc<PreparedTask>>,
 }
@@ -53,17 +56,19 @@ impl<'a> Preparer<'a> {
         protocol: &Arc<Protocol>,
         tasks: &[Task],
         chat: Option<Chat>,
-        suffix: String,
+        (rotation, suffix): (usize, String),
     ) -> Result<Variant, RunError> {
         let same = |known: &&Variant| {
             let names = known.tasks.iter().map(|task| &task.task.name);
-            known.chat == chat && known.protocol == *protocol && names.eq(tasks.iter().map(|task| &task.name))
+            let asked_alike = known.chat == chat && known.protocol == *protocol && known.rotation == rotation;
+            asked_alike && names.eq(tasks.iter().map(|task| &task.name))
         };
         let tasks = match self.done.iter().find(same) {
             Some(known) => known.tasks.clone(),
             None => {
                 let rules = protocol.rules();
-                let options = PrepareOptions { chat: chat.clone(), rules, ..self.options.prepare_options() };
+                let options =
+                    PrepareOptions { chat: chat.clone(), rules, rotation, ..self.options.prepare_options() };
                 let one = |task: &Task| {
                     let task = prepare(task, &self.data, &options)?;
                     for warning in &task.warnings {
@@ -74,7 +79,7 @@ impl<'a> Preparer<'a> {
                 tasks.iter().map(one).collect::<Result<_, RunError>>()?
             }
         };
-        let variant = Variant { suffix, protocol: Arc::clone(protocol), chat, tasks };
+        let variant = Variant { suffix, protocol: Arc::clone(protocol), chat, rotation, tasks };
         self.done.push(variant.clone());
         Ok(variant)
     }
@@ -180,11 +185,45 @@ impl Speaker<'_> {
         let mut own = Vec::with_capacity(chats.len() * asked.len());
         for chat in &chats {
             for Asked { protocol, tasks } in asked {
-                own.push(preparer.variant(protocol, tasks, chat.clone(), suffix(chat.as_ref()))?);
+                let suffix = suffix(chat.as_ref());
+                let as_they_are = preparer.variant(protocol, tasks, chat.clone(), (0, suffix.clone()))?;
+                let orders = if options.rotate_options { orders(&as_they_are)? } else { 1 };
+                own.push(as_they_are);
+                for by in 1..orders {
+                    let suffix = format!("{suffix} (rotated {by})");
+                    own.push(preparer.variant(protocol, tasks, chat.clone(), (by, suffix))?);
+                }
             }
         }
         Ok(own)
     }
+}
+
+/// How many orders there are of the options of these tasks: as many as every document has options.
+///
+/// # Errors
+/// Documents with different numbers of options, and without any.
+fn orders(variant: &Variant) -> Result<usize, RunError> {
+    let of =
+        |task: &Arc<PreparedTask>| task.docs.iter().map(|doc| doc.choices.len()).collect::<BTreeSet<usize>>();
+    let counts: BTreeSet<usize> = variant.tasks.iter().flat_map(of).collect();
+    if let [count] = counts.iter().copied().collect::<Vec<_>>()[..]
+        && count > 1
+    {
+        return Ok(count);
+    }
+    let said: Vec<String> = variant
+        .tasks
+        .iter()
+        .map(|task| {
+            let counts: Vec<String> = of(task).iter().map(usize::to_string).collect();
+            format!("{}: {}", task.task.name, counts.join(" and "))
+        })
+        .collect();
+    Err(RunError::Usage(format!(
+        "--rotate-options: expected tasks whose documents all have the same number of options, 2 or more, found {}; ask the          others in a run of their own",
+        said.join(", ")
+    )))
 }
 
 /// What holds of chat templates for everything that is asked.

@@ -24,6 +24,7 @@ pub mod prepare;
 mod prompt;
 pub mod protocol;
 mod request;
+pub mod rotate;
 pub mod schema;
 pub mod suite;
 

@@ -23,6 +23,7 @@ use super::pipeline::Pipeline;
 use super::prompt::{Delimited, plain};
 use super::protocol::Rules;
 use super::request::TextRequest;
+use super::rotate::rotated;
 use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::{Pool, Splits, num_fewshot};
 use super::suite::Task;
@@ -74,6 +75,8 @@ pub struct PrepareOptions {
     pub chat: Option<Chat>,
     /// What stands before the prompts in tokens, and which tokens count.
     pub rules: Rules,
+    /// By how many places the options of every document are moved on; 0 for none, and then nothing has to be known of them.
+    pub rotation: usize,
 }
 
 impl Default for PrepareOptions {
@@ -85,6 +88,7 @@ impl Default for PrepareOptions {
             system_instruction: None,
             chat: None,
             rules: Rules::default(),
+            rotation: 0,
         }
     }
 }
@@ -176,7 +180,10 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| task.wrong_document("evaluated", doc_id, field, message);
-        let doc = Doc::new(&document);
+        // Examples are drawn as they are for the document itself.
+        let moved = (options.rotation > 0).then(|| rotated(&document, options.rotation)).transpose();
+        let moved = moved.map_err(|reason| at(("options", reason)))?;
+        let doc = Doc::new(moved.as_ref().map_or(&document, |moved| &moved.document));
         let mut messages = builder.opening(&doc).map_err(at)?;
         let opening = plain(&messages).len();
         let (mut examples, mut meets_itself) = (Vec::with_capacity(num_fewshot), false);
@@ -206,6 +213,12 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
             target_text,
             conversation,
         } = built;
+        if let Some(moved) = &moved
+            && (&gold, choices.len()) != (&Gold::Index(moved.answer), moved.options)
+        {
+            let reason = "the task does not ask for one of the options in the document's columns, so that these cannot be moved";
+            return Err(at(("options", reason.to_owned())));
+        }
         if refused {
             without_system.push(doc_id);
         }
@@ -218,7 +231,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         let parts = ContextParts::of(&before, opening, examples, &requests);
         docs.push(PreparedDoc {
             doc_id,
-            doc: document,
+            doc: moved.map_or(document, |moved| moved.document),
             requests,
             unconditional,
             choices,

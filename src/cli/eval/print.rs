@@ -3,7 +3,7 @@
 use crate::cli::format::formats;
 use crate::cli::{Global, models};
 use crate::report::{Format, Look, comparison_markdown, results, terminal_table, terminal_width};
-use crate::run::{Finished, compared_table};
+use crate::run::{Finished, compared_table, rotations_table};
 
 /// What of a run is printed.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -23,7 +23,7 @@ pub struct Shown {
 
 /// Prints the tables on stdout; what the run took, what is to be known of documents and where the files are goes to stderr.
 pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()> {
-    let Finished { rows, compared, note, folder, complete_since } = run;
+    let Finished { rows, compared, rotations, note, folder, complete_since } = run;
     let width = terminal_width();
     let mut text = match shown.format {
         Format::Table if rows.is_empty() => String::new(),
@@ -33,6 +33,9 @@ pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()
     };
     if shown.format == Format::Table && !compared.is_empty() {
         text += &format!("\n{}", compared_table(compared).text(width));
+    }
+    if shown.format == Format::Table && !rotations.is_empty() {
+        text += &format!("\nOptions moved on\n\n{}", rotations_table(rotations).text(width));
     }
     models::deliver(&text, None)?;
     models::note(global, note.trim_end());

@@ -42,6 +42,10 @@ pub struct VariantFlags {
         value_name = "BOOL"
     )]
     pub fewshot_as_multiturn: Option<bool>,
+    /// Ask each multiple-choice task as often as it has options, each time with all options moved on by one place, and report
+    /// how far answers depend on it (rotations.csv)
+    #[arg(long)]
+    pub rotate_options: bool,
     /// What to do with documents that do not fit into the context
     #[arg(long, default_value = "left", value_name = "HOW", value_parser = policies())]
     pub overlong: Overlong,
@@ -58,6 +62,7 @@ impl VariantFlags {
             metrics: self.metrics.clone(),
             apply_chat_template: self.apply_chat_template.clone(),
             fewshot_as_multiturn: self.fewshot_as_multiturn,
+            rotate_options: self.rotate_options,
             overlong: self.overlong,
             places: Places { skip_missing_data: self.skip_missing_data, ..options.places },
             ..options

@@ -15,6 +15,7 @@ mod numbers;
 mod overlong;
 mod repeat;
 mod resume;
+mod rotations;
 mod run;
 mod score;
 mod stopped;
