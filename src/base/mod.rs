@@ -15,4 +15,5 @@ pub mod shell;
 pub mod stop;
 pub mod whole;
 pub mod yaml;
+mod yaml_depth;
 pub mod zip;

@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use super::recognise::{is_apple_double, stand_in_for_text};
 use super::whole::{self, TooLarge};
+use super::yaml_depth::{MAX_DEPTH, too_deep};
 
 /// The largest file of YAML that is read, in bytes, where nothing else is said.
 pub const MAX_BYTES: u64 = 1 << 20;
@@ -76,11 +77,24 @@ impl FileError {
 /// # Errors
 /// [`FileError::Syntax`].
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, FileError> {
-    serde_yaml::from_str(text).map_err(|error| FileError::Syntax {
+    from_str(text).map_err(|error| FileError::Syntax {
         file: file.to_owned(),
-        line: error.location().map_or(0, |place| place.line()),
+        line: error.location().map(|place| place.line()).or_else(|| too_deep(text)).unwrap_or(0),
         message: error.to_string(),
     })
+}
+
+/// Reads a value from YAML whose brackets nest no deeper than [`MAX_DEPTH`]: all YAML of others comes through here.
+///
+/// # Errors
+/// What serde_yaml says, and a text that is deeper.
+pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
+    if let Some(line) = too_deep(text) {
+        let said =
+            format!("expected brackets nested at most {MAX_DEPTH} deep, found more from line {line} on");
+        return Err(serde_yaml::Error::custom(said));
+    }
+    serde_yaml::from_str(text)
 }
 
 /// A whole text file of at most `limit` bytes.
@@ -204,6 +218,21 @@ mod tests {
     fn a_fault_has_its_line() {
         let error = parse::<std::collections::BTreeMap<String, u32>>("x.yaml", "a: 1\nb: two\n").unwrap_err();
         assert!(error.to_string().starts_with("x.yaml:2: b: "), "{error}");
+    }
+
+    #[test]
+    fn what_is_nested_deep_is_refused_before_it_is_parsed() {
+        for text in
+            ["a: 1\nb: ".to_owned() + &"[".repeat(1 << 20), "a: 1\nb: ".to_owned() + &"{a: ".repeat(1 << 18)]
+        {
+            let begun = std::time::Instant::now();
+            let error = parse::<serde_yaml::Value>("x.yaml", &text).unwrap_err();
+            assert!(
+                error.to_string().starts_with("x.yaml:2: expected brackets nested at most 256"),
+                "{error}"
+            );
+            assert!(begun.elapsed().as_secs() < 2, "the square of its depth would be hours");
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ use serde::de::{Deserialize, Deserializer, EnumAccess, MapAccess, SeqAccess, Var
 use serde_yaml::value::{Tag, TaggedValue};
 use serde_yaml::{Mapping, Value};
 
+use crate::base::yaml;
+
 /// Reads a text, letting the last of several equal keys win.
 ///
 /// # Errors
 /// Everything else that is wrong with the text.
 pub fn from_str(text: &str) -> Result<Value, serde_yaml::Error> {
-    serde_yaml::from_str::<Lenient>(text).map(|lenient| lenient.0)
+    yaml::from_str::<Lenient>(text).map(|lenient| lenient.0)
 }
 
 struct Lenient(Value);

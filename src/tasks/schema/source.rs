@@ -255,7 +255,7 @@ fn not_yaml(at: &Location, message: &str) -> TaskError {
 /// The file's own top-level keys, `include` among them.
 fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
     let bad = |message: String| not_yaml(at, &message);
-    let value = serde_yaml::from_str(text).or_else(|strict| {
+    let value = yaml::from_str(text).or_else(|strict| {
         let doubled = strict.to_string().contains("duplicate entry");
         if doubled { lenient::from_str(text) } else { Err(strict) }
     });
