@@ -11,8 +11,6 @@ pub mod random;
 pub mod regex;
 pub mod text;
 
-mod methods;
-
 /// The place in a sequence of `length` that Python's index means; a negative one counts from the end.
 pub fn place(index: i64, length: usize) -> Option<usize> {
     let at = match usize::try_from(index.unsigned_abs()).ok()? {

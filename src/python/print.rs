@@ -13,7 +13,7 @@ use serde_json::Value as Data;
 /// The longest text of one value of a template, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 /// The deepest nesting of lists and maps of a template.
-const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 
 /// How `json.dumps` writes.
 #[derive(Debug, Clone)]

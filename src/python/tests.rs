@@ -163,7 +163,7 @@ fn keys_and_tuples_print_as_in_python() {
 #[test]
 fn methods_of_texts_are_python_s() {
     let mut env = Environment::new();
-    env.set_unknown_method_callback(super::methods::method);
+    env.set_unknown_method_callback(super::jinja::methods::method);
     let recorded = recorded("text");
     let mut differences = Vec::new();
     for row in rows(&recorded, "methods") {

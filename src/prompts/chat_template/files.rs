@@ -8,10 +8,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::error::PromptError;
-use super::MAX_TEMPLATE;
 use crate::base::fault::Refusal;
 use crate::base::recognise::{dangling, stand_in, without_mark};
 use crate::base::yaml::{files_in, read_text};
+use crate::python::jinja::MAX_SOURCE;
 use crate::weights::gguf::Metadata;
 
 /// Bytes of a settings file that are read at most.
@@ -48,7 +48,7 @@ impl ChatTemplates {
     pub fn from_folder(folder: &Path) -> Result<ChatTemplates, PromptError> {
         let read = |name: &str| {
             let file = folder.join(name);
-            let limit = if name == JINJA { MAX_TEMPLATE as u64 } else { MAX_SETTINGS };
+            let limit = if name == JINJA { MAX_SOURCE as u64 } else { MAX_SETTINGS };
             Ok(if is_there(&file)? { Some(read_text(&file, limit)?) } else { None })
         };
         let mut found = Self::from_files(folder, &read)?;
@@ -56,7 +56,7 @@ impl ChatTemplates {
         if folder.join(JINJA).is_file() && others.is_dir() {
             for file in files_in(&others, &["jinja"])?.iter().take(MAX_TEMPLATES) {
                 let name = file.file_stem().expect("a file with an ending has a name before it");
-                let text = read_text(file, MAX_TEMPLATE as u64)?;
+                let text = read_text(file, MAX_SOURCE as u64)?;
                 found.push(&name.to_string_lossy(), template_of(file, &text)?);
             }
         }

@@ -23,9 +23,6 @@ use crate::base::printable::in_one_line;
 use crate::python::jinja::{Program, Template};
 use crate::tokenizer::SpecialNames;
 
-/// The longest template, in bytes; the longest known ones have some ten thousand.
-const MAX_TEMPLATE: usize = 1 << 20;
-
 /// Characters of what a template says when it refuses a conversation.
 const MAX_WORDS: usize = 600;
 
@@ -47,10 +44,6 @@ impl Jinja {
 
     /// The same, where `strftime_now` prints the time `now`, in UTC.
     fn render_at(&self, now: SystemTime, messages: &[Message], end: End) -> Result<String, PromptError> {
-        let bytes = self.source.len();
-        if bytes > MAX_TEMPLATE {
-            return Err(fault(format!("expected at most {MAX_TEMPLATE} bytes, found {bytes}")));
-        }
         let template = compiled(&self.source, now).map_err(|error| described(&error))?;
         let context = context! {
             messages => messages

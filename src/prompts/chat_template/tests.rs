@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::{PromptTemplates, load};
 use super::*;
+use crate::python::jinja::MAX_SOURCE;
 
 fn conversation() -> Vec<Message> {
     vec![Message::user("Hello!"), Message::assistant("Hi! "), Message::user("How are you?")]
@@ -186,7 +187,7 @@ fn runaway_templates_stop() {
         format!("{nested}{{{{ a }}}}"),
         format!("{nested}{{{{ a|tojson }}}}"),
         "{{ [1]|tojson(indent=99999999999) }}".to_owned(),
-        "x".repeat(MAX_TEMPLATE + 1),
+        "x".repeat(MAX_SOURCE + 1),
     ] {
         assert!(rendered(&source, &conversation()).is_err(), "{}", source.get(..60).unwrap_or(&source));
     }

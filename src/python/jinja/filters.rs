@@ -3,7 +3,8 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use super::{Program, invalid, text_of};
+use super::bounded::SLOT;
+use super::{Program, bounded, invalid, text_of};
 use crate::python::print::{Json, json};
 use crate::python::regex::PyRegex;
 use crate::python::text::{capitalize, is_space, strip, without_underscores};
@@ -42,8 +43,26 @@ fn join(
     // Nothing stands between the items unless something is given.
     let separator = separator.or(options.get("d")?).unwrap_or_default();
     options.assert_all_used()?;
-    let texts = items.try_iter()?.checked().map(|item| text_of(state, &item?));
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join(&separator))
+    joined(state, items, &separator, text_of)
+}
+
+/// The texts of a list's items with a separator between them, paid for as it grows.
+pub fn joined(
+    state: &State<'_, '_>,
+    items: &Value,
+    separator: &str,
+    text_of: impl Fn(&State<'_, '_>, &Value) -> Result<String, Error>,
+) -> Result<String, Error> {
+    let mut text = String::new();
+    for (i, item) in items.try_iter()?.checked().enumerate() {
+        let item = text_of(state, &item?)?;
+        // Reading the item is paid for too, since a list may have any number of empty ones.
+        bounded::charge(state, item.len() + SLOT)?;
+        bounded::ensure(state, text.len() + separator.len() + item.len())?;
+        text.push_str(if i > 0 { separator } else { "" });
+        text.push_str(&item);
+    }
+    Ok(text)
 }
 
 /// A whole number, or the default (0) if the value is none.

@@ -2,23 +2,33 @@
 //! is escaped.
 //!
 //! What differs between programs is said by [`Program`]. `\r\n` and `\r` in a template's own text become `\n`. A template
-//! from a stranger's file is bounded in its steps and its nesting, though not in the memory of its texts.
+//! from a stranger's file is bounded in its length and nesting before it is compiled (`nesting.rs`), in its steps and in what
+//! it makes (`bounded.rs`), and in the text that comes of it.
 
+mod bounded;
 mod filters;
+pub(super) mod methods;
+mod nesting;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use minijinja::machinery::{CompiledTemplate, TemplateConfig, eval, make_string_output};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use super::{methods, print};
+use super::print;
 
 /// Instructions that one rendering may use, and about 64 bytes of data each: one bound for the prompts of task files, which
 /// use a few hundred, and for chat templates, which use some thousands for a conversation with examples as turns.
 const FUEL: u64 = 2_000_000;
+/// The longest template, in bytes; the longest known ones have some ten thousand.
+pub const MAX_SOURCE: usize = 1 << 20;
+/// The longest text that a template may write, in bytes: whole books are shorter, and tokenizing it takes a gigabyte.
+pub const MAX_RENDERED: usize = 8 << 20;
 /// How deep blocks and macros may nest.
 const RECURSION: usize = 64;
-/// The name under which an environment holds its one template.
+/// The name of a template in messages of the engine's, which [`describe`] leaves out.
 const NAME: &str = "template";
 
 /// The Python programs whose Jinja is meant.
@@ -34,18 +44,33 @@ pub enum Program {
     Transformers,
 }
 
+self_cell::self_cell!(
+    /// A template's text and what was compiled from it.
+    struct Compiled {
+        owner: String,
+        #[covariant]
+        dependent: CompiledTemplate,
+    }
+
+    impl {Debug}
+);
+
 /// A compiled template.
 #[derive(Debug, Clone)]
 pub struct Template {
     env: Environment<'static>,
+    compiled: Arc<Compiled>,
 }
 
 impl Template {
     /// Compiles a template.
     ///
     /// # Errors
-    /// What is wrong with its syntax.
+    /// What is wrong with its syntax; a text that is too long or nests too deep.
     pub fn new(source: &str, program: Program) -> Result<Self, Error> {
+        if source.len() > MAX_SOURCE {
+            return Err(invalid(format!("expected at most {MAX_SOURCE} bytes, found {}", source.len())));
+        }
         let mut env = Environment::new();
         let trims = program == Program::Transformers;
         env.set_undefined_behavior(match program {
@@ -57,15 +82,22 @@ impl Template {
             .lstrip_blocks(trims)
             .keep_trailing_newline(!trims)
             .build()?;
-        env.set_syntax(syntax);
-        env.set_auto_escape_callback(|_| AutoEscape::None);
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        nesting::check(&source, &syntax)?;
+        let config =
+            TemplateConfig { syntax_config: syntax, default_auto_escape: Arc::new(|_| AutoEscape::None) };
+        let compiled = Compiled::try_new(source, |source| {
+            let mut compiled = CompiledTemplate::new(NAME, source, &config)?;
+            bounded::replace(&mut compiled);
+            Ok::<_, Error>(compiled)
+        })?;
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(RECURSION);
         env.set_unknown_method_callback(methods::method);
         env.set_formatter(|out, state, value| out.write_str(&text_of(state, value)?).map_err(Error::from));
         filters::install(&mut env, program);
-        env.add_template_owned(NAME, source.replace("\r\n", "\n").replace('\r', "\n"))?;
-        Ok(Self { env })
+        bounded::install(&mut env);
+        Ok(Self { env, compiled: Arc::new(compiled) })
     }
 
     /// The environment, for functions that a program adds.
@@ -76,9 +108,24 @@ impl Template {
     /// Fills the template with variables (a map).
     ///
     /// # Errors
-    /// Undefined names, failing methods, too much work.
+    /// Undefined names, failing methods, too much work, a text that is too long.
     pub fn render(&self, variables: &Value) -> Result<String, Error> {
-        self.env.get_template(NAME)?.render(variables.clone())
+        let compiled = self.compiled.borrow_dependent();
+        let mut text = String::new();
+        let mut output = make_string_output(&mut text);
+        eval(
+            &self.env,
+            &compiled.instructions,
+            variables.clone(),
+            &compiled.blocks,
+            &mut output,
+            AutoEscape::None,
+        )?;
+        if text.len() > MAX_RENDERED {
+            let found = text.len();
+            return Err(invalid(format!("expected a text of at most {MAX_RENDERED} bytes, found {found}")));
+        }
+        Ok(text)
     }
 }
 

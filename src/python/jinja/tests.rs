@@ -74,6 +74,95 @@ fn runaway_templates_stop() {
     assert!(said.unwrap_err().contains("fuel"));
 }
 
+/// A loop that changes `ns.x` so many times.
+fn again(times: usize, change: &str) -> String {
+    let body = format!("{{% for i in range({times}) %}}{{% set ns.x = {change} %}}{{% endfor %}}");
+    format!("{{% set ns = namespace(x=[1, 'a']) %}}{body}")
+}
+
+#[test]
+fn values_are_paid_for_before_they_are_made() {
+    let wide = |format: &str| format!("{{{{ '{format}'.format(1.5) }}}}");
+    for source in [
+        again(60, "ns.x + ns.x"),
+        again(60, "ns.x * 2"),
+        again(60, "[ns.x, ns.x]"),
+        again(60, "(ns.x, ns.x)"),
+        again(60, "{'a': ns.x, 'b': ns.x}"),
+        again(60, "dict(a=ns.x, b=ns.x)"),
+        again(60, "ns.x ~ ns.x"),
+        again(60, "ns.x|string + ns.x|string"),
+        again(60, "'{0}{0}'.format(ns.x|string)"),
+        again(60, "ns.x|join|replace('a', 'aa')|list"),
+        again(60, "[ns.x|string]|join(ns.x|string)|replace('a', 'aa')|list"),
+        again(90_000, "[ns.x]"),
+        "{% set x = [1] %}".to_owned() + &"{% set x = x + x %}".repeat(60) + "{{ x|length }}",
+        "{{ ([1] * 1000000000 + [1])|length }}".to_owned(),
+        wide("{:>2000000000}"),
+        wide("{:.2000000000f}"),
+        wide("{0:<2000000000}"),
+        wide(&"{:>9000000}".repeat(20)),
+        format!("{{{{ '{}'.format('x' * 1000000) }}}}", "{0}".repeat(1000)),
+        "{{ ('x' * 1000000).replace('', 'y' * 1000000) }}".to_owned(),
+        "{{ ('x' * 1000000)|replace('', 'y' * 1000000) }}".to_owned(),
+        "{{ ('x' * 1000000).split('x')|length }}{{ ('x ' * 10000000).split()|length }}".to_owned(),
+        "{{ ('y' * 1000000).join(['x'] * 1000000) }}".to_owned(),
+        "{{ (['x'] * 1000000)|join('y' * 1000000) }}".to_owned(),
+        "{{ ('x' * 100000)|regex_replace('x', 'y' * 100000) }}".to_owned(),
+        "{{ 'x' * 20000000 }}".to_owned(),
+        "{% for i in range(90000) %}{% set _ = ('x' * 1000000).count('y') %}{% endfor %}".to_owned(),
+    ] {
+        let begun = std::time::Instant::now();
+        assert!(render(&source, json!({})).is_err(), "{source}");
+        assert!(begun.elapsed().as_secs() < 20, "{source}");
+    }
+    let deep = again(60_000, "ns.x[:]") + "{{ ns.x }}" + &again(60_000, "ns.x * 1") + "{{ ns.x }}";
+    assert_eq!(render(&deep, json!({})).unwrap(), "[1, 'a'][1, 'a']");
+    assert!(render("{{ 'x' * 5000000 }}", json!({})).is_ok());
+}
+
+/// Each is what Jinja 3.1 in Python makes of it.
+#[test]
+fn operators_are_python_s() {
+    let document = json!({"l": ["b", "a"], "s": "ab", "n": 3, "d": {"k": [1]}});
+    for (template, wanted) in [
+        (
+            "{{ l + l }} {{ (l + [1])[2] }} {{ (1, 2) + (3,) }} {{ n + 1 }} {{ n + 0.5 }} {{ s + 'c' }}",
+            "['b', 'a', 'b', 'a'] 1 (1, 2, 3) 4 3.5 abc",
+        ),
+        (
+            "{{ l * 2 }} {{ 2 * l }} {{ s * n }} {{ n * s }} {{ n * 4 }} {{ (1,) * 2 }} {{ l * -1 }}",
+            "['b', 'a', 'b', 'a'] ['b', 'a', 'b', 'a'] ababab ababab 12 (1, 1) []",
+        ),
+        ("{{ s ~ none ~ 1.0 ~ true ~ l ~ d }}", "abNone1.0True['b', 'a']{'k': [1]}"),
+        (
+            "{{ l[::-1] }} {{ l[1:] }} {{ s[::-1] }} {{ s[:1] }} {{ l[-1:] }} {{ (1, 2, 3)[1:] }}",
+            "['a', 'b'] ['a'] ba a ['a'] (2, 3)",
+        ),
+        (
+            "{{ {'b': 1, 2: [n]} }} {{ dict(a=n) }} {{ [] }} {{ () }} {{ {} }} {{ [[n], (n,)] }}",
+            "{'b': 1, 2: [3]} {'a': 3} [] () {} [[3], (3,)]",
+        ),
+        (
+            "{% for x in [3, 1, 2] if x > 1 %}{{ x }}{% endfor %}{% for x in l + l %}{{ x }}{% endfor %}",
+            "32baba",
+        ),
+        (
+            "{{ (l + l)|length }}{{ 'b' in l + ['c'] }}{{ (l + l).index('a') }}{{ (l[1:] + l).count('a') }}",
+            "4True12",
+        ),
+    ] {
+        assert_eq!(render(template, document.clone()).as_deref(), Ok(wanted), "{template}");
+    }
+    for template in
+        ["{{ s + 1 }}", "{{ l + s }}", "{{ nothing + s }}", "{{ s ~ nothing }}", "{{ nothing[1:] }}"]
+    {
+        assert!(render(template, document.clone()).is_err(), "{template}");
+    }
+    let said = render("\n{{ s + 1 }}", document).unwrap_err();
+    assert!(said.contains("(template line 2)"), "{said}");
+}
+
 #[test]
 fn filters_take_an_undefined_value_as_the_program_says() {
     for filter in ["trim", "string", "capitalize", "join('-')", "int", "tojson"] {

@@ -22,6 +22,8 @@ const BACKTRACKS: usize = 1_000_000;
 const PATTERN_BYTES: usize = 4 << 20;
 /// Patterns longer than this are refused; the longest of the reference harness has some thousand.
 const MAX_PATTERN: usize = 1 << 20;
+/// The longest text that replacing gives, in bytes: every match of a text may become the whole of it.
+const MAX_REPLACED: usize = 64 << 20;
 
 /// A compiled pattern of Python's.
 #[derive(Debug)]
@@ -130,6 +132,7 @@ impl PyRegex {
                     Piece::Text(c) => out.push(*c),
                     Piece::Group(group) => out.push_str(groups[*group]),
                 }
+                bounded(out.len())?;
             }
             Ok(out)
         })
@@ -148,7 +151,7 @@ impl PyRegex {
             let groups: Vec<&str> = captures.iter().map(|m| m.map_or("", |m| m.as_str())).collect();
             out.push_str(&replacement(&groups)?);
             end = whole.end();
-            Ok(())
+            bounded(out.len())
         })?;
         out.push_str(&text[end..]);
         Ok(out)
@@ -211,6 +214,11 @@ pub fn escape(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+fn bounded(bytes: usize) -> Result<(), String> {
+    let said = || format!("expected a text of at most {MAX_REPLACED} bytes after replacing, found more");
+    if bytes <= MAX_REPLACED { Ok(()) } else { Err(said()) }
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 mod broken;
 mod data_files;
+mod hostile;
 mod preparing;

@@ -1,6 +1,7 @@
 //! Methods that templates call on texts and lists, with Python's meaning.
 //!
-//! What is the same in Python and in Rust is left to `minijinja_contrib::pycompat`.
+//! What is the same in Python and in Rust is left to `minijinja_contrib::pycompat`. Methods pay for what they read, and do not
+//! make what the template's fuel would not pay for.
 
 use std::sync::LazyLock;
 
@@ -9,8 +10,10 @@ use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 use regex::Regex;
 
-use super::print;
-use super::text::{capitalize, is_case, is_space, split, split_lines, title};
+use super::bounded::{SLOT, charge, ensure, measure};
+use super::filters::joined;
+use crate::python::print;
+use crate::python::text::{capitalize, is_case, is_space, split, split_lines, title};
 
 /// Called for every method that a value does not have by itself.
 ///
@@ -18,8 +21,15 @@ use super::text::{capitalize, is_case, is_space, split, split_lines, title};
 /// Unknown methods and wrong arguments, as template errors.
 pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     let handled = match (value.as_str(), value.kind()) {
-        (Some(text), _) => text_method(text, name, args)?,
-        (None, ValueKind::Seq | ValueKind::Iterable) if name == "index" => Some(list_index(value, args)?),
+        (Some(text), _) => {
+            charge(state, text.len())?;
+            ensure(state, size_after(state, text, name, args)?)?;
+            text_method(state, text, name, args)?
+        }
+        (None, ValueKind::Seq | ValueKind::Iterable) => {
+            charge(state, value.len().unwrap_or(0).saturating_mul(SLOT))?;
+            if name == "index" { Some(list_index(value, args)?) } else { None }
+        }
         _ => None,
     };
     match handled {
@@ -28,7 +38,48 @@ pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Valu
     }
 }
 
-fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+/// How many bytes a method of a text makes at most.
+fn size_after(state: &State<'_, '_>, text: &str, name: &str, args: &[Value]) -> Result<usize, Error> {
+    let all = text.len();
+    Ok(match name {
+        // Every second character may be a piece, or every character if the separator is one.
+        "split" | "splitlines" => all.saturating_mul(SLOT),
+        "replace" => match (args.first().and_then(Value::as_str), args.get(1).and_then(Value::as_str)) {
+            (Some(old), Some(new)) => all.saturating_add(text.matches(old).count().saturating_mul(new.len())),
+            _ => all,
+        },
+        "format" => {
+            let sizes = args.iter().map(|arg| measure(state, arg, true));
+            let largest = sizes.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
+            let (fields, widths) = fields(text);
+            all.saturating_add(widths).saturating_add(largest.saturating_mul(fields))
+        }
+        // Letters of other scripts may become three.
+        _ => all.saturating_mul(3),
+    })
+}
+
+/// How many fields `str.format` fills in a text, and all widths and precisions of theirs together.
+fn fields(text: &str) -> (usize, usize) {
+    let mut widths = 0_usize;
+    let specs = text.split('{').skip(1).map(|field| field.split('}').next().unwrap_or(field));
+    let count = specs
+        .map(|spec| {
+            let numbers = spec.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+            for number in numbers {
+                widths = widths.saturating_add(number.parse().unwrap_or(usize::MAX));
+            }
+        })
+        .count();
+    (count, widths)
+}
+
+fn text_method(
+    state: &State<'_, '_>,
+    text: &str,
+    name: &str,
+    args: &[Value],
+) -> Result<Option<Value>, Error> {
     Ok(Some(match name {
         "strip" | "lstrip" | "rstrip" => {
             let (set,): (Option<&str>,) = from_args(args)?;
@@ -83,13 +134,9 @@ fn text_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, 
         "isnumeric" if !text.is_ascii() => return Err(invalid("isnumeric is known for ASCII texts only")),
         "join" => {
             let (items,): (&Value,) = from_args(args)?;
-            let mut parts = Vec::new();
-            for item in items.try_iter()?.checked() {
-                let item = item?;
-                let part = item.as_str().ok_or_else(|| invalid("join takes only texts"))?;
-                parts.push(part.to_owned());
-            }
-            Value::from(parts.join(text))
+            Value::from(joined(state, items, text, |_, item| {
+                item.as_str().map(str::to_owned).ok_or_else(|| invalid("join takes only texts"))
+            })?)
         }
         _ => return Ok(None),
     }))
