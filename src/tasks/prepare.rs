@@ -28,6 +28,7 @@ use super::schema::{Field, Generation, OutputType, TaskConfig};
 use super::splits::{Pool, Splits, num_fewshot};
 use super::suite::Task;
 use crate::metrics::Gold;
+use crate::python::jinja::MAX_RENDERED;
 
 /// The seed of few-shot examples where nobody says one, that of the reference harness.
 pub const DEFAULT_FEWSHOT_SEED: u32 = 1234;
@@ -218,6 +219,11 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         {
             let reason = "the task does not ask for one of the options in the document's columns, so that these cannot be moved";
             return Err(at(("options", reason.to_owned())));
+        }
+        let longest = requests.iter().chain(&unconditional).map(TextRequest::bytes).max().unwrap_or(0);
+        if longest > MAX_RENDERED {
+            let message = format!("expected a text of at most {MAX_RENDERED} bytes, found {longest}");
+            return Err(at(("prompt", message)));
         }
         if refused {
             without_system.push(doc_id);

@@ -19,6 +19,11 @@ pub struct TextRequest {
 }
 
 impl TextRequest {
+    /// Bytes of the prompt and what is scored after it.
+    pub(super) fn bytes(&self) -> usize {
+        self.context.len() + self.continuation.len()
+    }
+
     /// A prompt that the model is to answer.
     pub(super) fn to_answer(context: &Context) -> Self {
         let text = Arc::clone(&context.text);

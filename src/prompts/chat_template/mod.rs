@@ -9,6 +9,7 @@ mod clock;
 mod compare;
 mod files;
 
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use minijinja::{Error, ErrorKind, Value, context};
@@ -84,9 +85,13 @@ fn compiled(source: &str, now: SystemTime) -> Result<Template, Error> {
 /// The template without the `{% generation %}` tags, which mark the trained text and print nothing. What they trim
 /// around them stays trimmed.
 fn without_generation_tags(source: &str) -> String {
-    let tag = |name| Regex::new(&format!(r"\{{%([-+]?)\s*{name}\s*([-+]?)%\}}")).expect("a tag's pattern");
-    let opened = tag("generation").replace_all(source, "{%$1 if true $2%}");
-    tag("endgeneration").replace_all(&opened, "{%$1 endif $2%}").into_owned()
+    static TAGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+        ["generation", "endgeneration"]
+            .map(|name| Regex::new(&format!(r"\{{%([-+]?)\s*{name}\s*([-+]?)%\}}")).expect("a tag's pattern"))
+    });
+    let [opening, closing] = &*TAGS;
+    let opened = opening.replace_all(source, "{%$1 if true $2%}");
+    closing.replace_all(&opened, "{%$1 endif $2%}").into_owned()
 }
 
 /// The text up to the end of the last message's content, by the rule of transformers.

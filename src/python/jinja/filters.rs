@@ -124,7 +124,7 @@ fn regex_replace(
     let count = count.or(options.get("count")?).unwrap_or(0);
     options.assert_all_used()?;
     let text = text.as_str().ok_or_else(|| invalid("regex_replace: expected a text".into()))?;
-    let replaced = PyRegex::new(pattern).and_then(|regex| regex.sub(replacement, text, count));
+    let replaced = PyRegex::of_template(pattern).and_then(|regex| regex.sub(replacement, text, count));
     replaced.map_err(|error| invalid(format!("regex_replace: {error}")))
 }
 

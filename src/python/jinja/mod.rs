@@ -24,7 +24,8 @@ use super::print;
 const FUEL: u64 = 2_000_000;
 /// The longest template, in bytes; the longest known ones have some ten thousand.
 pub const MAX_SOURCE: usize = 1 << 20;
-/// The longest text that a template may write, in bytes: whole books are shorter, and tokenizing it takes a gigabyte.
+/// The longest text that a template may write, and the longest prompt of a task, in bytes: whole books are shorter, and tokenizing
+/// it takes a gigabyte.
 pub const MAX_RENDERED: usize = 8 << 20;
 /// How deep blocks and macros may nest.
 const RECURSION: usize = 64;

@@ -96,6 +96,16 @@ fn values_are_paid_for_before_they_are_made() {
         again(60, "ns.x|join|replace('a', 'aa')|list"),
         again(60, "[ns.x|string]|join(ns.x|string)|replace('a', 'aa')|list"),
         again(90_000, "[ns.x]"),
+        again(90_000, "ns.x|batch(1)"),
+        again(90_000, "ns.x|slice(1)"),
+        again(90_000, "[ns.x]|groupby('0')"),
+        again(60, "[ns.x, ns.x]|sum(start=[])"),
+        again(60, "[ns.x|string, ns.x|string]|sum(start='')"),
+        "{% set x = [1] %}".to_owned() + &"{% set x = x|batch(1) %}".repeat(30_000),
+        "{{ ([[]] * 1000000)|sum(start=[1] * 100)|length }}{{ ([[1] * 1000] * 100000)|sum(start=[])|length }}"
+            .to_owned(),
+        "{{ '%2000000000s'|format('x') }}".to_owned(),
+        "{{ 'x'|indent(2000000000, true) }}".to_owned(),
         "{% set x = [1] %}".to_owned() + &"{% set x = x + x %}".repeat(60) + "{{ x|length }}",
         "{{ ([1] * 1000000000 + [1])|length }}".to_owned(),
         wide("{:>2000000000}"),
@@ -119,6 +129,39 @@ fn values_are_paid_for_before_they_are_made() {
     let deep = again(60_000, "ns.x[:]") + "{{ ns.x }}" + &again(60_000, "ns.x * 1") + "{{ ns.x }}";
     assert_eq!(render(&deep, json!({})).unwrap(), "[1, 'a'][1, 'a']");
     assert!(render("{{ 'x' * 5000000 }}", json!({})).is_ok());
+}
+
+#[test]
+fn nothing_holds_itself() {
+    for source in [
+        "{% set a = namespace() %}{% set b = namespace(x=a) %}{% set a.x = b %}{{ a == b }}",
+        "{% set a = namespace() %}{% set a.x = [{'a': a}] %}{{ a }}",
+        "{% set ns = namespace(x=1) %}{% for i in range(60000) %}{% set n = namespace() %}{% set n.x = ns.x %}\
+         {% set ns.x = n %}{% endfor %}",
+        "{% set ns = namespace(m=1) %}{% for i in range(60000) %}{% set x = ns.m %}\
+         {% macro m() %}{{ x }}{% endmacro %}{% set ns.m = m %}{% endfor %}",
+        "{{ debug() }}",
+    ] {
+        assert!(render(source, json!({})).is_err(), "{source}");
+    }
+    let chain = "{% set x = m %}{% macro m() %}{{ x }}{% endmacro %}".repeat(15_000);
+    let _ = render(&format!("{{% set m = 1 %}}{chain}"), json!({}));
+}
+
+/// What is kept in a namespace passes a filter, which moves all that comes after it.
+#[test]
+fn namespaces_keep_data_of_all_kinds() {
+    let source = "{% set ns = namespace(x=0, l=[]) %}{% for i in [1, 2, 3] if i != 2 %}\n\
+                  {% if i == 1 %}{% set ns.x = ns.x + i %}{% else %}{% set ns.l = ns.l + [i if i else 0] %}{% endif %}\
+                  {% else %}none{% endfor %}{% for i in [] %}{% set ns.x = 9 %}{% else %}{% set ns.y = 'y' or 1 %}\
+                  {% endfor %}{% macro m(a) %}{% set own = namespace() %}{% set own.z = a and {'k': (a, none)} %}{{ own.z.k[0] }}{% endmacro %}\
+                  {{ m('m') }}{{ ns.x }}{{ ns.l }}{{ ns.y }}{{ ns.z is undefined }}{{ m('n') }}";
+    assert_eq!(render(source, json!({})).unwrap(), "\n\nm1[3]yTruen");
+    let said = render("{% set ns = namespace() %}\n\n{% set ns.x = 1 %}\n{{ 'a' + 1 }}", json!({}));
+    assert!(said.as_ref().unwrap_err().contains("(template line 4)"), "{said:?}");
+    let lists = "{{ [[1], [2]]|sum(start=[0]) }} {{ [{'a': [1]}]|sum('a', []) }} {{ [1, 2]|sum }} {{ [3, 4, 5]|batch(2) }} \
+                 {{ [3, 4, 5]|slice(2) }}{% for g, l in [{'a': 1}, {'a': 2}]|groupby('a') %} {{ g }}{{ l|length }}{% endfor %}";
+    assert_eq!(render(lists, json!({})).unwrap(), "[0, 1, 2] [1] 3 [[3, 4], [5]] [[3, 4], [5]] 11 21");
 }
 
 /// Each is what Jinja 3.1 in Python makes of it.

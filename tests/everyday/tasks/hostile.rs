@@ -101,6 +101,15 @@ fn chat_templates_of_checkpoints() {
 }
 
 #[test]
+fn columns_without_an_end() {
+    let place = place();
+    place.task("mine.yaml", TASK.replace("\"{{q}}\"", "q"));
+    place.task("test.jsonl", format!("{{\"q\": \"one\"}}\n{{\"q\": \"{}\"}}\n", "x ".repeat(5 << 20)));
+    let words = "evaluated document 1, prompt: expected a text of at most 8388608 bytes";
+    refused(&bounded(&place, &[]), words, "a column of 10 MB");
+}
+
+#[test]
 fn yaml_that_nests_deep() {
     let place = place();
     for text in ["[".repeat(1 << 20), "{a: ".repeat(1 << 18), "[ # ]\n".repeat(1 << 17)] {
