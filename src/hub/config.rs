@@ -16,6 +16,12 @@ use crate::base::whole;
 
 /// The hub that is asked if `HF_ENDPOINT` says nothing else.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+/// How long the other side may be silent, and an answer of the hub's API may take, where nothing else is said.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
+/// How long one question may take with all attempts and pauses.
+const MAX_PATIENCE: Duration = Duration::from_secs(150);
+/// Bytes a second that a file brings at least.
+const LEAST_RATE: u64 = 1024;
 /// A token file larger than this is none.
 const MAX_TOKEN_BYTES: u64 = 4096;
 /// Whether the user's own settings forbid the network, whatever the environment says.
@@ -70,8 +76,12 @@ pub struct HubConfig {
     pub attempts: u32,
     /// Pause before the second attempt; doubles with each further one.
     pub backoff: Duration,
-    /// How long the other side may be silent.
+    /// How long the other side may be silent, and how long an answer of the hub's API may take.
     pub timeout: Duration,
+    /// How long one question may take, with all attempts and pauses.
+    pub patience: Duration,
+    /// Bytes a second that a file brings at least, over the time in which the other side may be silent.
+    pub least_rate: u64,
 }
 
 impl HubConfig {
@@ -88,7 +98,9 @@ impl HubConfig {
                 .collect(),
             attempts: 5,
             backoff: Duration::from_millis(500),
-            timeout: Duration::from_secs(60),
+            timeout: MAX_SILENCE,
+            patience: MAX_PATIENCE,
+            least_rate: LEAST_RATE,
         })
     }
 

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
@@ -14,10 +15,10 @@ use reqwest::{StatusCode, Url};
 
 use super::cache::{self, Entry, Manifest};
 use super::digest::{Mismatch, StreamDigests};
-use super::http::{Http, Wanted};
+use super::http::{Http, Wanted, host};
 use super::listing::{RemoteFile, Repo};
 use super::missing::Missing;
-use super::{HubError, names};
+use super::{HubConfig, HubError, names};
 use crate::base::own;
 use crate::base::progress::{self, Progress, Unit};
 use crate::base::whole;
@@ -45,6 +46,24 @@ enum Outcome {
     Complete,
     /// Broke off, and why.
     Broken(String),
+}
+
+/// Whether a file grows, measured over the time in which the other side may be silent.
+struct Pace {
+    since: Instant,
+    from: u64,
+}
+
+impl Pace {
+    fn from(length: u64) -> Self {
+        Pace { since: Instant::now(), from: length }
+    }
+
+    /// Whether so many bytes a second have come since it was begun.
+    fn holds(&self, length: u64, least_rate: u64) -> bool {
+        let wanted = self.since.elapsed().as_millis().saturating_mul(u128::from(least_rate)) / 1000;
+        u128::from(length.saturating_sub(self.from)) > wanted
+    }
 }
 
 impl PartialFile {
@@ -194,19 +213,21 @@ impl Filling<'_> {
     fn fill(&self, file: &RemoteFile, part: &mut PartialFile) -> Result<String, HubError> {
         let wanted = self.repo.wanted(self.http, Some(&file.path));
         let url = self.repo.file_url(self.http, self.commit, &file.path);
-        let (mut failures, mut restarts, mut furthest) = (0, 0, part.length);
+        let (mut failures, mut restarts) = (0, 0);
+        let mut pace = Pace::from(part.length);
         loop {
             if part.length < part.size
                 && let Outcome::Broken(message) = self.attempt(&url, part, &wanted)?
             {
-                // A slow line may break as often as it likes while the file grows.
-                failures = if part.length > furthest { 1 } else { failures + 1 };
-                furthest = furthest.max(part.length);
+                // A line may break as often as it likes while the file grows.
+                let grows = pace.holds(part.length, self.http.config.least_rate);
+                failures = if grows { 1 } else { failures + 1 };
+                pace = Pace::from(part.length.max(pace.from));
                 if failures >= self.http.config.attempts {
                     return Err(self.http.unreachable(&url, &wanted, message));
                 }
                 tracing::info!("{}: {message} at byte {} of {}", wanted.what, part.length, part.size);
-                self.http.pause(failures, None);
+                self.http.pause(failures, None, &host(&url));
                 continue;
             }
             let digests = std::mem::replace(&mut part.digests, StreamDigests::new(part.size));
@@ -263,7 +284,44 @@ impl Filling<'_> {
             }
             other => return Err(HubError::bad_answer(&wanted.what, "the file", format!("status {other}"))),
         }
-        receive(answer, part, wanted, self.progress)
+        self.receive(answer, part, wanted)
+    }
+
+    fn receive(
+        &self,
+        mut answer: Response,
+        part: &mut PartialFile,
+        wanted: &Wanted,
+    ) -> Result<Outcome, HubError> {
+        let HubConfig { timeout, least_rate, .. } = *self.http.config;
+        let mut buffer = vec![0; BUFFER];
+        let mut pace = Pace::from(part.length);
+        loop {
+            let n = match answer.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Ok(Outcome::Broken(names::printable(&error.to_string(), 200))),
+            };
+            if n == 0 {
+                if part.length == part.size {
+                    return Ok(Outcome::Complete);
+                }
+                return Ok(Outcome::Broken("the connection was closed early".to_owned()));
+            }
+            if part.length + n as u64 > part.size {
+                part.reset()?;
+                let expected = format!("the listed {} bytes", part.size);
+                return Err(HubError::bad_answer(&wanted.what, expected, "more"));
+            }
+            part.append(&buffer[..n])?;
+            self.progress.advance(n as u64);
+            if part.length < part.size && pace.since.elapsed() >= timeout {
+                if !pace.holds(part.length, least_rate) {
+                    return Ok(Outcome::Broken(format!("fewer than {least_rate} bytes a second")));
+                }
+                pace = Pace::from(part.length);
+            }
+        }
     }
 }
 
@@ -275,35 +333,6 @@ fn range_of(answer: &Response) -> Option<(u64, u64)> {
     let (first, last, total): (u64, u64, u64) =
         (first.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?);
     (last.checked_add(1)? == total).then_some((first, total))
-}
-
-fn receive(
-    mut answer: Response,
-    part: &mut PartialFile,
-    wanted: &Wanted,
-    progress: &dyn Progress,
-) -> Result<Outcome, HubError> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let n = match answer.read(&mut buffer) {
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Ok(Outcome::Broken(names::printable(&error.to_string(), 200))),
-        };
-        if n == 0 {
-            if part.length == part.size {
-                return Ok(Outcome::Complete);
-            }
-            return Ok(Outcome::Broken("the connection was closed early".to_owned()));
-        }
-        if part.length + n as u64 > part.size {
-            part.reset()?;
-            let expected = format!("the listed {} bytes", part.size);
-            return Err(HubError::bad_answer(&wanted.what, expected, "more"));
-        }
-        part.append(&buffer[..n])?;
-        progress.advance(n as u64);
-    }
 }
 
 /// A file that is there under its final name and has the promised digest.

@@ -3,7 +3,9 @@
 
 use std::error::Error as _;
 use std::io::Read;
-use std::time::Duration;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use reqwest::blocking::{Client, Response};
@@ -18,6 +20,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(120);
 /// A host that cannot be connected to is tried this often at most: more seldom helps.
 const MAX_CONNECTS: u32 = 3;
 const MAX_REDIRECTS: usize = 10;
+/// Whoever waits longer than this is told what for.
+const QUIET: Duration = Duration::from_secs(5);
 /// The largest error answer that is read for its message.
 const MAX_ERROR_BYTES: u64 = 16 << 10;
 
@@ -76,17 +80,33 @@ impl<'c> Http<'c> {
         url
     }
 
-    /// GET with attempts. The answer's status is a success or 416; all else is an error.
+    /// GET with attempts, for at most as long as the hub's patience. The answer's status is a success or 416; all else is an
+    /// error. The body may come as slowly as it likes, if the other side is never silent.
     pub(super) fn get(&self, url: &Url, headers: &HeaderMap, wanted: &Wanted) -> Result<Response, HubError> {
+        self.ask(url, headers, wanted, &Deadline::new(self.config.patience), None)
+    }
+
+    /// GET with attempts before the deadline; the whole of an answer comes in the time of `whole`, if that is set.
+    fn ask(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        wanted: &Wanted,
+        deadline: &Deadline,
+        whole: Option<Duration>,
+    ) -> Result<Response, HubError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let mut request = self.client.get(url.clone()).headers(headers.clone());
+            if let Some(whole) = whole {
+                request = request.timeout(whole.min(deadline.left()));
+            }
             if let Some(token) = self.config.token.as_ref().filter(|_| same_host(url, &self.config.endpoint))
             {
                 request = request.bearer_auth(token.secret());
             }
-            let pause = match request.send() {
+            let pause = match noting(&host(url), || request.send()) {
                 Ok(answer) if answer.status().is_success() || answer.status().as_u16() == 416 => {
                     return Ok(answer);
                 }
@@ -113,24 +133,25 @@ impl<'c> Http<'c> {
                     None
                 }
             };
-            self.pause(attempt, pause);
+            self.pause_before(deadline, attempt, pause, url, wanted)?;
         }
     }
 
-    /// The JSON value at an address, at most `limit` bytes long.
+    /// The JSON value at an address, at most `limit` bytes long, before the deadline.
     pub(super) fn json<T: DeserializeOwned>(
         &self,
         url: &Url,
         limit: u64,
         wanted: &Wanted,
+        deadline: &Deadline,
     ) -> Result<(T, HeaderMap), HubError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let answer = self.get(url, &HeaderMap::new(), wanted)?;
+            let answer = self.ask(url, &HeaderMap::new(), wanted, deadline, Some(self.config.timeout))?;
             let headers = answer.headers().clone();
             let mut text = Vec::new();
-            match answer.take(limit + 1).read_to_end(&mut text) {
+            match noting(&host(url), || answer.take(limit + 1).read_to_end(&mut text)) {
                 Ok(_) if text.len() as u64 <= limit => {
                     let value = serde_json::from_slice(&text).map_err(|error| {
                         let found = format!("something else ({error}); check HF_ENDPOINT");
@@ -144,17 +165,42 @@ impl<'c> Http<'c> {
                 Err(error) if attempt >= self.config.attempts => {
                     return Err(self.unreachable(url, wanted, error.to_string()));
                 }
-                Err(_) => self.pause(attempt, None),
+                Err(_) => self.pause_before(deadline, attempt, None, url, wanted)?,
             }
         }
     }
 
-    /// Waits before the next attempt: as long as the server asks, or twice as long as the last time.
-    pub(super) fn pause(&self, attempt: u32, asked: Option<Duration>) {
+    /// Waits before the next attempt, if it is to begin before the deadline.
+    fn pause_before(
+        &self,
+        deadline: &Deadline,
+        attempt: u32,
+        asked: Option<Duration>,
+        url: &Url,
+        wanted: &Wanted,
+    ) -> Result<(), HubError> {
+        if self.length_of_pause(attempt, asked) < deadline.left() {
+            self.pause(attempt, asked, &host(url));
+            return Ok(());
+        }
+        let message = format!("no whole answer in {} s", deadline.length.as_secs());
+        Err(self.unreachable(url, wanted, message))
+    }
+
+    fn length_of_pause(&self, attempt: u32, asked: Option<Duration>) -> Duration {
         let growing = self.config.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-        let pause = asked.unwrap_or(growing).min(MAX_PAUSE);
-        tracing::info!("trying again in {} ms", pause.as_millis());
-        std::thread::sleep(pause);
+        asked.unwrap_or(growing).min(MAX_PAUSE)
+    }
+
+    /// Waits before the next attempt: as long as the server asks, or twice as long as the last time.
+    pub(super) fn pause(&self, attempt: u32, asked: Option<Duration>, host: &str) {
+        let pause = self.length_of_pause(attempt, asked);
+        if pause > QUIET {
+            tracing::warn!("{host} asks for a pause; trying again in {} s", pause.as_secs());
+        } else {
+            tracing::info!("trying again in {} ms", pause.as_millis());
+        }
+        thread::sleep(pause);
     }
 
     /// The error for a connection that failed or broke too often.
@@ -189,6 +235,43 @@ impl<'c> Http<'c> {
     }
 }
 
+/// How long something may take from now on.
+pub(super) struct Deadline {
+    begun: Instant,
+    length: Duration,
+}
+
+impl Deadline {
+    pub(super) fn new(length: Duration) -> Self {
+        Deadline { begun: Instant::now(), length }
+    }
+
+    /// Another one for a part of the work, not beyond this one.
+    pub(super) fn at_most(&self, length: Duration) -> Self {
+        Deadline::new(self.left().min(length))
+    }
+
+    fn left(&self) -> Duration {
+        // No time at all would be no limit to some.
+        self.length.saturating_sub(self.begun.elapsed()).max(Duration::from_millis(1))
+    }
+}
+
+/// Does what may have to wait for a host, and says so when it does.
+fn noting<T>(host: &str, work: impl FnOnce() -> T) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(QUIET) == Err(mpsc::RecvTimeoutError::Timeout) {
+                tracing::warn!("waiting for {host}, which does not answer");
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
 /// The server's own words: its header, or the `error` of its JSON.
 fn message(answer: Response) -> String {
     if let Some(words) = answer.headers().get("x-error-message").and_then(|value| value.to_str().ok()) {
@@ -221,7 +304,7 @@ fn innermost(error: &reqwest::Error) -> String {
     text.unwrap_or_else(|| if error.is_timeout() { "timed out" } else { "the request failed" }.to_owned())
 }
 
-fn host(url: &Url) -> String {
+pub(super) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the hub");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

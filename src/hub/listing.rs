@@ -5,13 +5,17 @@ use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 
 use super::digest::Promise;
-use super::http::{Http, Wanted};
+use super::http::{Deadline, Http, Wanted};
 use super::{HubError, names};
 use crate::base::digest::is_hex;
 
 const MAX_PAGE_BYTES: u64 = 32 << 20;
 const MAX_PAGES: usize = 1000;
 const MAX_FILES: usize = 500_000;
+/// Pages without a file before one gives up.
+const MAX_EMPTY: usize = 10;
+/// How many times as long as for one question one waits for all pages together.
+const LISTING: u32 = 4;
 
 /// The two kinds of repositories that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +96,8 @@ impl Repo<'_> {
     pub(super) fn commit(&self, http: &Http<'_>) -> Result<String, HubError> {
         let wanted = self.wanted(http, None);
         let url = self.api_url(http, "revision", self.revision);
-        let (info, _): (Info, _) = http.json(&url, MAX_PAGE_BYTES, &wanted)?;
+        let (info, _): (Info, _) =
+            http.json(&url, MAX_PAGE_BYTES, &wanted, &Deadline::new(http.config.patience))?;
         if is_hex(&info.sha, 40) {
             return Ok(info.sha);
         }
@@ -106,8 +111,16 @@ impl Repo<'_> {
         let mut url = self.api_url(http, "tree", commit);
         url.set_query(Some("recursive=true"));
         let mut files = Vec::new();
+        let mut empty = 0;
+        let all = Deadline::new(http.config.patience * LISTING);
         for _ in 0..MAX_PAGES {
-            let (page, headers): (Vec<TreeEntry>, _) = http.json(&url, MAX_PAGE_BYTES, &wanted)?;
+            let deadline = all.at_most(http.config.patience);
+            let (page, headers): (Vec<TreeEntry>, _) = http.json(&url, MAX_PAGE_BYTES, &wanted, &deadline)?;
+            empty += usize::from(page.is_empty());
+            if empty > MAX_EMPTY {
+                let expected = format!("at most {MAX_EMPTY} empty pages of files");
+                return Err(HubError::bad_answer(&wanted.what, expected, "more"));
+            }
             for entry in page.into_iter().filter(|entry| entry.r#type == "file") {
                 files.push(self.file(entry, &wanted)?);
             }
@@ -145,6 +158,20 @@ impl Repo<'_> {
         };
         Ok(RemoteFile { path: entry.path, size, digest })
     }
+}
+
+/// The paths and sizes of a page of a listing, each safe to join to a folder.
+///
+/// # Errors
+/// What is no such page, unsafe names, files without a digest.
+pub fn files_of_page(bytes: &[u8]) -> Result<Vec<(String, u64)>, HubError> {
+    let repo = Repo { kind: RepoKind::Model, id: "org/name", revision: "main" };
+    let wanted = Wanted { what: "model org/name".to_owned(), page: String::new() };
+    let page: Vec<TreeEntry> = serde_json::from_slice(bytes).map_err(|error| {
+        HubError::bad_answer(&wanted.what, "the JSON of the hub's API", error.to_string())
+    })?;
+    let files = page.into_iter().filter(|entry| entry.r#type == "file");
+    files.map(|entry| repo.file(entry, &wanted).map(|file| (file.path, file.size))).collect()
 }
 
 /// The next page's address: this one with the query of the `Link` header's `rel="next"`. Host and path

@@ -35,6 +35,7 @@ pub use config::{HubConfig, Token, stay_offline, zoo_home};
 pub use data_card::{DatasetCard, DatasetConfig, stated_license};
 pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};
 pub use error::HubError;
+pub use listing::files_of_page;
 pub use missing::Missing;
 pub use model::{Outlook, cached_model, cached_source, fetch_model, outlook, small_files};
 pub use snapshot::{revision_of, snapshot};

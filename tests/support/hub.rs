@@ -22,18 +22,19 @@ impl Request {
     }
 }
 
-/// One answer; `cut` sends only so many bytes of the body and closes.
+/// One answer; `cut` sends only so many bytes of the body and closes, `drip` waits so long before each byte of it.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub cut: Option<usize>,
+    pub drip: Option<Duration>,
 }
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, headers: Vec::new(), body: body.into(), cut: None }
+        Answer { status, headers: Vec::new(), body: body.into(), cut: None, drip: None }
     }
 
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
@@ -102,7 +103,13 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
     }
     head.push_str("\r\n");
     let body = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| match answer.drip {
+        Some(pause) => body.chunks(1).try_for_each(|byte| {
+            std::thread::sleep(pause);
+            stream.write_all(byte)
+        }),
+        None => stream.write_all(body),
+    });
     let _ = stream.shutdown(std::net::Shutdown::Write);
     // Wait for the client to close, so that nothing unread resets the connection.
     let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));

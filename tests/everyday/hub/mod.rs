@@ -3,3 +3,4 @@
 mod http;
 #[cfg(unix)]
 mod pip;
+mod slow;
