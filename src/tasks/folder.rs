@@ -14,15 +14,19 @@ const MAX_DEPTH: usize = 12;
 ///
 /// # Errors
 /// What the system says about a folder that cannot be read; too many files, or folders nested too deep; a wanted file that is a
-/// link to nothing.
+/// link to nothing, or whose name is no text.
 pub(super) fn files_below(root: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
     at_most(MAX_FILES, root, &is_wanted)
 }
 
 fn at_most(limit: usize, root: &Path, is_wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<String>> {
     let mut files = Vec::new();
-    walk(root, "", 0, &mut |file: String| {
+    walk(root, "", 0, &mut |file: String, path: &Path| {
         if is_wanted(&file) {
+            if !path.ends_with(&file) {
+                let said = format!("expected names in UTF-8, found {}; rename it", path.display());
+                return Err(io::Error::other(said));
+            }
             if let Some(fault) = dangling_fault(&root.join(&file)) {
                 return Err(io::Error::other(fault.to_string()));
             }
@@ -43,12 +47,12 @@ fn walk(
     folder: &Path,
     prefix: &str,
     depth: usize,
-    found: &mut dyn FnMut(String) -> io::Result<()>,
+    found: &mut dyn FnMut(String, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
+        let name = name.to_string_lossy();
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             if name.starts_with('.') {
@@ -62,7 +66,7 @@ fn walk(
             }
             walk(&path, &format!("{prefix}{name}/"), depth + 1, found)?;
         } else if !is_apple_double(&path) && (path.is_file() || is_lost(&path)) {
-            found(format!("{prefix}{name}"))?;
+            found(format!("{prefix}{name}"), &path)?;
         }
     }
     Ok(())
@@ -101,6 +105,21 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         folder
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn wanted_names_that_are_no_text_are_errors() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = folder(&["a.yaml"]);
+        let name = |bytes: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(bytes));
+        std::fs::write(name(b"\xff.txt"), "").unwrap();
+        let list = || files_below(folder.path(), |file| file.ends_with(".yaml"));
+        assert_eq!(list().unwrap(), ["a.yaml"]);
+        std::fs::create_dir(name(b"\xfe")).unwrap();
+        std::fs::write(name(b"\xfe/b.yaml"), "").unwrap();
+        let said = list().unwrap_err().to_string();
+        assert!(said.contains("b.yaml") && said.contains("UTF-8"), "{said}");
     }
 
     #[test]

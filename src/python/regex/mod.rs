@@ -16,8 +16,11 @@ use fancy_regex::{Captures, Match, Regex as Engine, RegexBuilder};
 use replacement::Piece;
 use translate::Translated;
 
-/// Steps of one search before it counts as too slow.
-const BACKTRACKS: usize = 1_000_000;
+/// Steps of one search before it counts as too slow: seconds, in which Python would have an answer too, since no match is made up
+/// for a text whose search was given up.
+const BACKTRACKS: usize = 100_000_000;
+/// The same in a template, which may search any number of times.
+const BACKTRACKS_OF_TEMPLATE: usize = 1_000_000;
 /// A compiled pattern may take this much memory.
 const PATTERN_BYTES: usize = 4 << 20;
 /// Patterns longer than this are refused; the longest of the reference harness has some thousand.
@@ -30,6 +33,7 @@ const MAX_REPLACED: usize = 64 << 20;
 pub struct PyRegex {
     engine: Engine,
     translated: Translated,
+    backtracks: usize,
     /// The pattern where it must not match the empty text at the place of the search; made when needed.
     advancing: OnceLock<Result<Engine, String>>,
 }
@@ -59,12 +63,25 @@ impl PyRegex {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn new(pattern: &str) -> Result<Self, String> {
+        Self::with(pattern, BACKTRACKS)
+    }
+
+    /// Compiles a pattern of a template, whose searches take fewer steps.
+    ///
+    /// # Errors
+    /// As [`PyRegex::new`].
+    pub fn of_template(pattern: &str) -> Result<Self, String> {
+        Self::with(pattern, BACKTRACKS_OF_TEMPLATE)
+    }
+
+    fn with(pattern: &str, backtracks: usize) -> Result<Self, String> {
         if pattern.len() > MAX_PATTERN {
             return Err(format!("the pattern has {} bytes, more than {MAX_PATTERN}", pattern.len()));
         }
         let translated = translate::translate(pattern).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
-        let engine = compile(&translated.pattern).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
-        Ok(Self { engine, translated, advancing: OnceLock::new() })
+        let engine =
+            compile(&translated.pattern, backtracks).map_err(|e| format!("pattern {pattern:?}: {e}"))?;
+        Ok(Self { engine, translated, backtracks, advancing: OnceLock::new() })
     }
 
     /// Compiles a pattern of this program.
@@ -189,7 +206,9 @@ impl PyRegex {
 
     fn advancing(&self) -> Result<&Engine, String> {
         // `\G` is the place where a search began: a match that ends there is empty.
-        let made = self.advancing.get_or_init(|| compile(&format!(r"(?:{})(?!\G)", self.translated.pattern)));
+        let made = self
+            .advancing
+            .get_or_init(|| compile(&format!(r"(?:{})(?!\G)", self.translated.pattern), self.backtracks));
         made.as_ref().map_err(Clone::clone)
     }
 
@@ -198,9 +217,9 @@ impl PyRegex {
     }
 }
 
-fn compile(pattern: &str) -> Result<Engine, String> {
+fn compile(pattern: &str, backtracks: usize) -> Result<Engine, String> {
     let mut builder = RegexBuilder::new(pattern);
-    builder.backtrack_limit(BACKTRACKS).delegate_size_limit(PATTERN_BYTES);
+    builder.backtrack_limit(backtracks).delegate_size_limit(PATTERN_BYTES);
     builder.build().map_err(|e| e.to_string())
 }
 
@@ -284,8 +303,12 @@ mod tests {
         {
             assert!(PyRegex::new(pattern).unwrap_err().contains("pattern"), "{pattern}");
         }
-        let slow = PyRegex::new(r"(a|aa)+(?<=b)$").unwrap();
-        assert!(slow.find_all(&"a".repeat(60)).unwrap_err().contains("cannot be searched"));
+        let slow = r"(a|aa)+(?<=b)$";
+        let template = PyRegex::of_template(slow).unwrap();
+        assert!(template.find_all(&"a".repeat(60)).unwrap_err().contains("cannot be searched"));
+        // What only takes long is searched to its end.
+        assert!(template.find_all(&"a".repeat(29)).is_err());
+        assert_eq!(PyRegex::new(slow).unwrap().find_all(&"a".repeat(29)).unwrap(), []);
     }
 
     #[test]

@@ -207,3 +207,36 @@ fn the_lock_file_of_the_fuzzers_knows_every_crate_that_is_used() {
         assert!(listed, "fuzz/Cargo.lock lacks {name}: cargo update --workspace in fuzz/");
     }
 }
+
+/// The number that a constant is written as: `8 << 20`, `2_000_000`, `Duration::from_secs(60)`.
+fn number_in_code(written: &str) -> u64 {
+    let written = written.trim().trim_start_matches("Duration::from_secs(").trim_end_matches(')');
+    let plain = |text: &str| text.trim().replace('_', "").parse::<u64>().unwrap();
+    written.split_once("<<").map_or_else(|| plain(written), |(number, by)| plain(number) << plain(by))
+}
+
+/// What `docs/security.md` says of limits is what the code has.
+#[test]
+fn limits_that_are_written_down_are_those_of_the_code() {
+    let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let page = read("docs/security.md");
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, most, place] = cells[..] else { return None };
+        let (file, name) = place.strip_prefix('`')?.split_once("` ")?;
+        Some((most.to_owned(), file.to_owned(), name.to_owned()))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.len() > 20, "{} limits", rows.len());
+    for (most, file, name) in rows {
+        let text = read(&file);
+        let of =
+            text.split_once(&format!("const {name}: ")).unwrap_or_else(|| panic!("{file} has no {name}"));
+        let written = of.1.split_once("= ").unwrap().1.split_once(';').unwrap().0;
+        let said = match most.strip_suffix(" MiB") {
+            Some(mebibytes) => mebibytes.parse::<u64>().unwrap() << 20,
+            None => most.parse().unwrap(),
+        };
+        assert_eq!(number_in_code(written), said, "{file}: {name}");
+    }
+}
