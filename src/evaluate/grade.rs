@@ -19,6 +19,8 @@ use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 
 /// How much of a whole text its line of samples shows.
 const WHOLE_TARGET_CHARS: usize = 300;
+/// Digits that tell clusters of documents apart.
+const CLUSTER_DIGITS: usize = 16;
 
 /// Grades the answers to a task. A metric that cannot be computed, or not of every document, is left out with the reason.
 ///
@@ -41,6 +43,12 @@ pub fn grade_programs(
     if task.docs.is_empty() {
         let reason = "there are no documents to score; check --limit and the data".to_owned();
         return Err(EvaluateError::of_task(task, reason));
+    }
+    if let Some(column) = &task.task.config.cluster
+        && let Some(without) = task.docs.iter().find(|doc| !doc.doc.contains_key(column))
+    {
+        let reason = format!("metadata.cluster: expected a column {column:?}, found none");
+        return Err(EvaluateError::of(task, without, reason));
     }
     let filtered = filtered(task, answers)?;
     let (metrics, mut left_out) = metrics(&task.task)?;
@@ -288,6 +296,7 @@ fn result(
                 .iter()
                 .map(|(name, values)| (name.clone(), values[at].answer.clone()))
                 .collect(),
+            cluster: cluster(task, doc),
             target: if whole {
                 doc.target_text.chars().take(WHOLE_TARGET_CHARS).collect::<String>().into()
             } else {
@@ -300,6 +309,14 @@ fn result(
     let samples = task.docs.iter().zip(per_document).enumerate().map(line).collect();
     let extracted = filtered.iter().filter_map(|(filter, values)| extracted(filter, values)).collect();
     TaskResult { asked: Arc::clone(task), metrics, extracted, left_out: Vec::new(), samples }
+}
+
+/// A digest of what a document shares with others, by which they are known to belong together.
+fn cluster(task: &PreparedTask, doc: &PreparedDoc) -> Option<String> {
+    let shared = doc.doc.get(task.task.config.cluster.as_ref()?)?;
+    let mut digest = sha256(shared.to_string());
+    digest.truncate(CLUSTER_DIGITS);
+    Some(digest)
 }
 
 /// In how many answers a filter found something, if it looks for something.

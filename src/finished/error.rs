@@ -32,3 +32,14 @@ impl<T, E: Into<Cause>> During<T> for Result<T, E> {
         self.map_err(|error| FinishedError { doing: doing(), source: Some(error.into()) })
     }
 }
+
+/// An error with its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

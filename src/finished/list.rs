@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::error::{During, FinishedError};
+use super::error::{During, FinishedError, chain};
 use super::find::runs_below;
 use super::record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record};
 use super::run::{About, Run};
@@ -124,15 +124,4 @@ fn harness(run: &Run) -> Listed {
         limit: file.limit.map(|limit| limit.to_string()),
         ..Listed::default()
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

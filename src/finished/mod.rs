@@ -3,6 +3,8 @@
 //! What was read is joined ([`join`]) into one list of rows, whose columns are models as they were asked. Samples are read a task
 //! at a time, when somebody wants them.
 
+mod answers;
+mod contrast;
 mod error;
 mod find;
 mod harness;
@@ -12,9 +14,11 @@ mod place;
 mod published;
 mod record;
 mod run;
+mod scores;
 mod sources;
 mod steps;
 
+pub use contrast::{Comparison, Pairs};
 pub use error::FinishedError;
 pub use find::find_runs;
 pub use harness::{HarnessFile, is_harness_file};

@@ -178,6 +178,19 @@ impl Aggregation {
         all.ok_or_else(|| "it does not fit the metric, whose values are of another kind".to_owned())
     }
 
+    /// The value of numbers without its error, which takes long where it is a bootstrap's; `None` as of [`Aggregation::of`].
+    pub fn value_of(self, values: &[f64]) -> Option<f64> {
+        let value = match self {
+            _ if values.is_empty() => return None,
+            Self::Mean | Self::BrierScore => mean(values),
+            Self::NanMean => nan_mean(values),
+            Self::Median => median(values),
+            Self::Perplexity => (-mean(values)).exp(),
+            _ => return None,
+        };
+        Some(value).filter(|value| !value.is_nan())
+    }
+
     /// The value and standard error of `values`; `None` if there are none, if all are NaN where these do not count, or if this
     /// aggregation is not one of plain numbers.
     pub fn of(self, values: &[f64]) -> Option<Aggregate> {

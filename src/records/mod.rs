@@ -23,7 +23,7 @@ pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, ProgramsRecord, RequestRecord,
     RunRecord, SuiteRecord, VerdictCounts,
 };
-pub use sample::{Choice, SampleHeader, SampleLine, read_samples, write_samples};
+pub use sample::{Choice, SampleHeader, SampleLine, read_samples, read_samples_as, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
 pub use time::Timestamp;
 pub use verdicts::VerdictLedger;

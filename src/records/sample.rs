@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_BYTES;
@@ -90,6 +91,9 @@ pub struct SampleLine {
     /// The answer after each filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filtered: BTreeMap<String, serde_json::Value>,
+    /// What tells documents that share something, such as a passage, from others: a digest of it, where the task file says what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Index of the right choice, several indices, a text, or several texts.
     pub target: serde_json::Value,
     /// By `metric,filter`.
@@ -120,6 +124,14 @@ pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -
 /// # Errors
 /// A file that cannot be read, one without its first line, and a line that is not one of samples, by its number.
 pub fn read_samples(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>)> {
+    read_samples_as(path)
+}
+
+/// The same of what is wanted of each line.
+///
+/// # Errors
+/// As [`read_samples`].
+pub fn read_samples_as<L: DeserializeOwned>(path: &Path) -> io::Result<(SampleHeader, Vec<L>)> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = BufReader::new(whole::reader(path, MAX_BYTES).map_err(at)?);
     let damaged = |number: usize, what: &str, error: serde_json::Error| {

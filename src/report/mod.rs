@@ -2,6 +2,7 @@
 
 mod beside;
 mod comparison;
+mod differences;
 pub mod figure;
 mod format;
 pub mod numbers;
@@ -17,6 +18,7 @@ pub use beside::{Beside, Verdict, beside};
 pub use comparison::{
     Look, comparison_csv, comparison_markdown, details_markdown, joint_latex, joint_markdown, terminal_table,
 };
+pub use differences::{DIFFERENCES, Difference, differences, fold_differences, mark_best};
 pub use format::Format;
 pub use results::{joint_results, read_results, results};
 pub use row::{Row, TaskKind};

@@ -91,6 +91,13 @@ impl Row {
         share.map(|value| wilson(value, self.n))
     }
 
+    /// The value where higher is better, and less its sign where lower is: of perplexities, errors and distances.
+    pub fn goodness(&self) -> Option<f64> {
+        const LOWER: [&str; 4] = ["perplexity", "bits_per_byte", "brier", "edit_rate"];
+        let is_lower = self.metric == "ter" || LOWER.iter().any(|name| self.metric.contains(name));
+        self.value.map(|value| if is_lower { -value } else { value })
+    }
+
     /// How many documents there are, if not all of them were scored.
     pub fn limited_to_part_of(&self) -> Option<usize> {
         self.of.filter(|of| *of > self.n)

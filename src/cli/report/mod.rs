@@ -4,11 +4,12 @@ mod page;
 
 use std::path::PathBuf;
 
+use super::exit::Usage;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
-use crate::finished::{Run, find_runs, join, measured_steps, published, sources};
-use crate::report::{Format, Look, terminal_width};
+use crate::finished::{Comparison, Joined, Pairs, Run, find_runs, join, measured_steps, published, sources};
+use crate::report::{Format, Look, mark_best, terminal_width};
 use page::Page;
 
 /// Compare runs: one table of many models and suites, for the terminal, papers and programs.
@@ -20,6 +21,7 @@ Examples:
   zoo report reports --suite mmlu,ceval-valid --percent --format latex
   zoo report reports/own results_2026-11-30T09-00-00.json   (of lm-evaluation-harness)
   zoo report reports --format csv --out all.csv
+  zoo report reports --baseline llama-7b --format csv       (differences, with tests and intervals)
 
 Columns are models as they were asked: weights, protocol, chat template, arithmetic. Runs of one column that do not agree on a value
 have a column each.")]
@@ -49,6 +51,13 @@ pub struct Args {
     /// Shares per cent with one decimal, as papers have them
     #[arg(long)]
     percent: bool,
+    /// Compare each model with this one on the same documents: differences with errors, intervals and tests. In CSV they stand in
+    /// place of the values
+    #[arg(long, value_name = "MODEL", conflicts_with = "pairs")]
+    baseline: Option<String>,
+    /// The same of each model with each
+    #[arg(long)]
+    pairs: bool,
     /// Show every task of large groups
     #[arg(long)]
     all_tasks: bool,
@@ -65,13 +74,26 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     }
     keep(&mut runs, "--suite", &args.suite, |row| &row.suite)?;
     keep(&mut runs, "--metric", &args.metric, |row| &row.metric)?;
-    let joined = join(&runs);
+    let mut joined = join(&runs);
+    let pairs = match &args.baseline {
+        Some(name) => Some(Baseline::With(column(&joined, "--baseline", name)?)),
+        None => args.pairs.then_some(Baseline::All),
+    };
+    if let (Some(_), [only]) = (&pairs, &joined.columns[..]) {
+        return Err(Usage(format!("expected several models to compare, found {} alone", only.label)).into());
+    }
+    let comparison = (joined.columns.len() > 1).then(|| Comparison::read(&joined, &runs));
+    let of = |pairs| comparison.as_ref().map_or_else(Vec::new, |own| own.differences(pairs));
+    let with_best = of(Pairs::WithBest);
+    let differences = pairs.as_ref().map(|pairs| of(pairs.as_pairs()));
+    mark_best(&mut joined.rows, &with_best);
     let registry = models::registry(global)?;
     let page = Page {
         published: published(&joined, &runs, &registry),
         steps: measured_steps(&joined, &registry),
         sources: sources(&joined, &runs),
         rows: joined.rows,
+        differences,
         look: Look { percent: args.percent, all_tasks: args.all_tasks },
     };
     let width = if args.out.is_some() { crate::report::table::NO_BOUND } else { terminal_width() };
@@ -82,8 +104,41 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whom models are compared with.
+enum Baseline {
+    With(String),
+    All,
+}
+
+impl Baseline {
+    fn as_pairs(&self) -> Pairs<'_> {
+        match self {
+            Self::With(label) => Pairs::With(label),
+            Self::All => Pairs::All,
+        }
+    }
+}
+
+/// The head of the column that a name means: that head, or a model of which there is but one column.
+pub(super) fn column(joined: &Joined, flag: &str, name: &str) -> anyhow::Result<String> {
+    let labels = || joined.columns.iter().map(|column| column.label.as_str());
+    if labels().any(|label| label == name) {
+        return Ok(name.to_owned());
+    }
+    let own: Vec<&str> =
+        joined.columns.iter().filter(|c| c.model == name).map(|c| c.label.as_str()).collect();
+    match own[..] {
+        [label] => Ok(label.to_owned()),
+        [] => {
+            Err(Usage(format!("{flag} {name}: the runs have {}", labels().collect::<Vec<_>>().join(", ")))
+                .into())
+        }
+        _ => Err(Usage(format!("{flag} {name}: it is one of {}", own.join(", "))).into()),
+    }
+}
+
 /// Leaves out the rows that are not wanted; that none is left, or that a name is nowhere, is wrong usage.
-fn keep(
+pub(super) fn keep(
     runs: &mut [Run],
     flag: &str,
     wanted: &[String],
@@ -96,7 +151,7 @@ fn keep(
         runs.iter().flat_map(|run| run.rows.iter().map(|row| of(row).clone())).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(*name)) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(super::exit::Usage(format!("{flag} {unknown}: the runs have {known}")).into());
+        return Err(Usage(format!("{flag} {unknown}: the runs have {known}")).into());
     }
     for run in runs {
         run.rows.retain(|row| wanted.contains(of(row)));

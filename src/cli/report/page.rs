@@ -3,14 +3,17 @@
 use serde_json::json;
 
 use crate::report::table::latex_escape;
+use crate::report::words::paragraph;
 use crate::report::{
-    Beside, Format, Look, Row, Source, Step, beside, comparison_csv, joint_latex, joint_markdown,
-    joint_results, sources, steps, terminal_table,
+    Beside, DIFFERENCES, Difference, Format, Look, Row, Source, Step, beside, comparison_csv, differences,
+    fold_differences, joint_latex, joint_markdown, joint_results, sources, steps, terminal_table,
 };
 
 /// What a report says.
 pub struct Page {
     pub rows: Vec<Row>,
+    /// Where they are asked for.
+    pub differences: Option<Vec<Difference>>,
     pub published: Vec<Beside>,
     pub steps: Vec<Step>,
     pub sources: Vec<Source>,
@@ -26,12 +29,18 @@ impl Page {
             Format::Latex => self.latex(),
             Format::Wide => comparison_csv(&self.rows),
             Format::Json => self.json(),
+            Format::Csv if self.differences.is_some() => differences(self.all_differences()).csv(),
             form => form.draw(&joint_results(&self.rows), width),
         }
     }
 
     fn terminal(&self, width: usize) -> String {
         let mut text = terminal_table(&self.rows, width, self.look);
+        let (shown, note) = self.shown_differences();
+        if !shown.is_empty() {
+            let legend = paragraph(&format!("{note}{DIFFERENCES}"), 0, width);
+            text += &format!("\nDifferences\n\n{}\n{legend}", differences(&shown).text(width));
+        }
         if !self.published.is_empty() {
             text += &format!("\nPublished beside measured\n\n{}", beside(&self.published).text(width));
         }
@@ -43,6 +52,10 @@ impl Page {
 
     fn markdown(&self) -> String {
         let mut text = joint_markdown(&self.rows, self.look);
+        let (shown, note) = self.shown_differences();
+        if !shown.is_empty() {
+            text += &format!("\n## Differences\n\n{}\n{note}{DIFFERENCES}\n", differences(&shown).markdown());
+        }
         if !self.published.is_empty() {
             text += &format!("\n## Published beside measured\n\n{}", beside(&self.published).markdown());
         }
@@ -59,12 +72,33 @@ impl Page {
             let line = format!("{label}: {protocol}, {program}, {started}, weights {digest}");
             format!("% {}\n", latex_escape(&line))
         });
-        joint_latex(&self.rows, self.look) + &from.collect::<String>()
+        let (shown, note) = self.shown_differences();
+        let differences = if shown.is_empty() {
+            String::new()
+        } else {
+            format!("{}% {note}{DIFFERENCES}\n", differences(&shown).latex())
+        };
+        joint_latex(&self.rows, self.look) + &differences + &from.collect::<String>()
+    }
+
+    fn all_differences(&self) -> &[Difference] {
+        self.differences.as_deref().unwrap_or(&[])
+    }
+
+    /// Of many differences those of groups, and what is said of the others.
+    fn shown_differences(&self) -> (Vec<Difference>, String) {
+        let (shown, others) = match self.look.all_tasks {
+            true => (self.all_differences().to_vec(), 0),
+            false => fold_differences(self.all_differences()),
+        };
+        let note = format!("{others} differences of tasks are not shown: --all-tasks shows them. ");
+        (shown, if others > 0 { note } else { String::new() })
     }
 
     fn json(&self) -> String {
         let all = json!({
             "rows": joint_results(&self.rows).objects(),
+            "differences": differences(self.all_differences()).objects(),
             "published": beside(&self.published).objects(),
             "steps": steps(&self.steps).objects(),
             "sources": sources(&self.sources).objects(),

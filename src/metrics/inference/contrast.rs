@@ -12,17 +12,14 @@
 
 use super::resampling::error_by_clusters;
 use super::{
-    Clusters, Disagreement, Permutation, detectable, interval_of_mean, interval_of_paired_shares, mcnemar,
-    percentile_interval, sign_flips, swaps,
+    Clusters, Disagreement, NORMAL_975, Permutation, detectable, interval_of_mean, interval_of_paired_shares,
+    mcnemar, percentile_interval, sign_flips, swaps,
 };
 use crate::metrics::aggregate::Column;
 use crate::metrics::average::{mean, median, nan_mean, ratio};
 use crate::metrics::classes::{f1, matthews};
 use crate::metrics::similarity::corpus_score;
 use crate::metrics::{Aggregation, DocValue};
-
-/// The quantile of the normal distribution for 95 %, two-sided.
-const Z: f64 = 1.959_963_984_540_054;
 
 /// The answers of two models to the documents of one task.
 #[derive(Debug, Clone, Copy)]
@@ -180,7 +177,7 @@ pub fn contrast_of_group(parts: &[Part<'_>], weight_by_size: bool) -> Result<Con
         stderr,
         interval: stderr
             .filter(|error| *error > 0.0)
-            .map(|error| [difference - Z * error, difference + Z * error]),
+            .map(|error| [difference - NORMAL_975 * error, difference + NORMAL_975 * error]),
         test: all_means.then(|| Test::Permutation(sign_flips(&flipped))),
         detectable: stderr.and_then(detectable),
     })

@@ -25,5 +25,5 @@ pub use mcnemar::{Disagreement, mcnemar};
 pub use permutation::{Permutation, sign_flips, swaps};
 pub use resampling::{REPLICATES, percentile_interval};
 pub use shares::interval_of_paired_shares;
-pub(super) use special::chi_square_tail;
+pub(super) use special::{NORMAL_975, chi_square_tail};
 pub use student::interval_of_mean;

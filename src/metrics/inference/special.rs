@@ -6,6 +6,8 @@
 
 use std::f64::consts::PI;
 
+/// The quantile of the normal distribution for 95 %, two-sided.
+pub(in crate::metrics) const NORMAL_975: f64 = 1.959_963_984_540_054;
 /// Where Stirling's series has all digits.
 const ASYMPTOTIC: f64 = 16.0;
 /// What keeps a denominator of a continued fraction from being zero.

@@ -98,6 +98,8 @@ keys! {
         submission: Option<Submission>,
         /// `metadata.judged`: instructions whose answers are judged elsewhere.
         judged: Option<Judged>,
+        /// `metadata.cluster`: the column that documents share which are no independent questions, such as a passage.
+        cluster: Option<String>,
     }
 }
 
@@ -141,6 +143,8 @@ impl TaskConfig {
             if key == "metadata" {
                 config.submission = Submission::read(&slot)?;
                 config.judged = Judged::read(&slot)?;
+                let cluster = slot.value.get("cluster").map(|value| slot.below(".cluster", value).string());
+                config.cluster = cluster.transpose()?;
             }
         }
         Ok(config)

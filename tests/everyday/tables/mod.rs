@@ -1,5 +1,6 @@
 //! `zoo report`, `zoo runs` and `zoo scores`: finished runs side by side, and what others have published.
 
+mod compared;
 mod hostile;
 mod joined;
 mod published;
