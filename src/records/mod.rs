@@ -10,6 +10,7 @@ pub mod ledger;
 mod run;
 mod sample;
 mod settings;
+mod texts;
 mod time;
 mod verdicts;
 
@@ -25,5 +26,6 @@ pub use run::{
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, read_samples_as, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
+pub use texts::{TEXTS_FOLDER, TextLine, TextLines, read_texts, texts_path, write_texts};
 pub use time::Timestamp;
 pub use verdicts::VerdictLedger;

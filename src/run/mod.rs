@@ -38,6 +38,7 @@ mod speeds;
 mod subject;
 mod subjects;
 mod submission;
+mod texts;
 mod variants;
 mod write;
 

@@ -123,6 +123,8 @@ pub struct Places {
     pub skip_missing_data: bool,
     /// Whether documents, prompts and answers are written in the reference harness's form too.
     pub log_samples: bool,
+    /// Whether prompts, choices and right answers are left out of the run's folder, as licences of some data sets ask.
+    pub no_texts: bool,
 }
 
 /// How numbers are computed.

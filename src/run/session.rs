@@ -15,7 +15,7 @@ use super::respondent::{About, Answered, Effort, Respondent};
 use super::rotations::{Rotations, rotations, rotations_table};
 use super::rows::{ModelIdentity, suite_rows};
 use super::variants::Variant;
-use super::{Options, RunError, files, harness, instructions, submission};
+use super::{Options, RunError, files, harness, instructions, submission, texts};
 use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
@@ -269,6 +269,9 @@ impl<'a> Session<'a> {
         }
         let lines = submission::write(folder, models)? + &instructions::write(folder, models, record)?;
         harness::write(folder, suites, models, record, *started, self.options)?;
+        if !self.options.places.no_texts {
+            texts::write(folder, models)?;
+        }
         files::write(folder, &self.rows, models, record)?;
         Ok(lines)
     }

@@ -28,8 +28,8 @@ Examples:
 /// Score models on suites and write the tables
 ///
 /// Prompts, tokens, metrics and standard errors are those of lm-evaluation-harness 0.4.13. A run's folder gets
-/// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, and
-/// results.json in the harness's own form. Data and weights that are not here are listed with sizes and licences, and fetched,
+/// results.csv, comparison.csv, comparison.md, sanity.csv, run.yaml, one line per document in samples/, what was asked in
+/// texts/, and results.json in the harness's own form. Data and weights that are not here are listed with sizes and licences, and fetched,
 /// data first. Scores are kept in ledger/ about every 20 seconds, so that a run that was interrupted goes on with --resume;
 /// Ctrl-C says how.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,6 +57,9 @@ pub struct Args {
     /// Also write documents, prompts and answers in the reference harness's format (lm-eval/ in the run's folder)
     #[arg(long, alias = "log_samples")]
     pub log_samples: bool,
+    /// Keep no prompts, choices and right answers in words (texts/ in the run's folder), for data sets whose licences ask for it
+    #[arg(long)]
+    pub no_texts: bool,
     /// Print what would be fetched and computed, how much memory it would take and about how long, then stop
     #[arg(long)]
     pub dry_run: bool,
@@ -97,6 +100,7 @@ impl Args {
                 resume: self.resume,
                 reuse: self.reuse.clone(),
                 log_samples: self.log_samples,
+                no_texts: self.no_texts,
                 ..options.places
             },
             computing: Computing {

@@ -50,6 +50,7 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
         against: args.against,
         matmul: matmul.clone(),
         log_samples: args.log_samples,
+        no_texts: args.no_texts,
         skip_missing_data: args.variants.skip_missing_data,
     };
     let mut recorded: RecordedOptions = serde_yaml::from_value(serde_yaml::to_value(flags)?)?;
@@ -77,6 +78,7 @@ struct Flags {
     against: Option<Precision>,
     matmul: Option<String>,
     log_samples: bool,
+    no_texts: bool,
     skip_missing_data: bool,
 }
 

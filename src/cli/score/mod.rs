@@ -55,6 +55,9 @@ pub struct Args {
     /// Write the files of a run to this folder; a run that is already there is moved aside
     #[arg(short, long, alias = "output_path", value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Keep no prompts, choices and right answers in words there, for data sets whose licences ask for it
+    #[arg(long, requires = "out")]
+    pub no_texts: bool,
     #[command(flatten)]
     pub shown: Shown,
 }
@@ -64,7 +67,11 @@ impl Args {
     fn options(&self, global: &Global) -> Options {
         let options = self.asked.options(global);
         let code = self.code.code();
-        Options { places: Places { out: self.out.clone(), ..options.places }, code, ..options }
+        Options {
+            places: Places { out: self.out.clone(), no_texts: self.no_texts, ..options.places },
+            code,
+            ..options
+        }
     }
 }
 

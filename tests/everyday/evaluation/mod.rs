@@ -20,4 +20,5 @@ mod run;
 mod score;
 mod stopped;
 mod submission;
+mod texts;
 mod writing;
