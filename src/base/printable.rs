@@ -40,8 +40,8 @@ fn spelled(text: &str, most: usize, is_obeyed: impl Fn(char) -> bool) -> Cow<'_,
     Cow::Owned(shown)
 }
 
-/// Whether a terminal does something else at this character than show it.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal, or whoever else shows text, does something else at this character than show it.
+pub fn is_obeyed(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (c.is_control() && !matches!(c, '\n' | '\t'))

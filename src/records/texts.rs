@@ -5,14 +5,17 @@
 //! models, because some of them have room for fewer examples, has a line for each prompt. Files are packed by Zstandard: prompts
 //! of a task repeat their examples.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{ChatRecord, file_name};
+use super::file_names::own_file_name;
+use super::run::ChatRecord;
 use crate::base::atomic::AtomicFile;
 use crate::base::digest::sha256;
+use crate::base::whole::{self, Bounded};
 
 /// The folder's name in that of a run.
 pub const TEXTS_FOLDER: &str = "texts";
@@ -71,7 +74,7 @@ pub fn texts_path(run: &Path, protocol: &str, chat: Option<&ChatRecord>, task: &
             format!("{protocol}-{}-{}", chat.template, &digest[..DIGITS])
         },
     );
-    run.join(TEXTS_FOLDER).join(file_name(&variant)).join(file_name(task) + ".jsonl.zst")
+    run.join(TEXTS_FOLDER).join(own_file_name(&variant)).join(own_file_name(task) + ".jsonl.zst")
 }
 
 /// Writes a complete file of texts.
@@ -91,15 +94,17 @@ pub fn write_texts(path: &Path, lines: impl IntoIterator<Item = TextLine>) -> io
 /// A file that cannot be opened; each line has its own.
 pub fn read_texts(path: &Path) -> io::Result<TextLines> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = zstd::Decoder::new(std::fs::File::open(path).map_err(at)?).map_err(at)?;
-    let file = BufReader::new(file.take(MAX_TEXTS_BYTES + 1));
+    let packed = whole::reader(path, MAX_TEXTS_BYTES).map_err(at)?;
+    let file = BufReader::new(Bounded::new(zstd::Decoder::new(packed).map_err(at)?, MAX_TEXTS_BYTES));
     Ok(TextLines { path: path.to_owned(), file, limit: MAX_LINE_BYTES, number: 0, over: false })
 }
+
+type Unpacked = zstd::Decoder<'static, BufReader<Bounded<File>>>;
 
 /// The lines of a file of texts. After an error there are no more.
 pub struct TextLines {
     path: PathBuf,
-    file: BufReader<io::Take<zstd::Decoder<'static, BufReader<std::fs::File>>>>,
+    file: BufReader<Bounded<Unpacked>>,
     limit: u64,
     number: usize,
     over: bool,
@@ -111,9 +116,6 @@ impl TextLines {
         let mut line = Vec::new();
         (&mut self.file).take(self.limit + 1).read_until(b'\n', &mut line)?;
         let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        if self.file.get_ref().limit() == 0 {
-            return Err(wrong(format!("expected at most {MAX_TEXTS_BYTES} bytes of texts, found more")));
-        }
         if line.len() as u64 > self.limit {
             return Err(wrong(format!(
                 "expected a line of at most {} bytes, found a longer one",
@@ -218,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn what_unpacks_to_more_than_its_limit_ends_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("t.jsonl.zst");
+        let good = serde_json::to_string(&line(0, "p")).unwrap() + "\n";
+        packed(&path, good.repeat(1000).as_bytes());
+        let open = zstd::Decoder::new(whole::reader(&path, 5000).unwrap()).unwrap();
+        let file = BufReader::new(Bounded::new(open, 5000));
+        let lines = TextLines { file, ..read_texts(&path).unwrap() };
+        let all: Vec<_> = lines.collect();
+        assert!(all.len() < 60, "{}", all.len());
+        let said = all.last().unwrap().as_ref().unwrap_err().to_string();
+        assert!(said.contains("expected at most 5000"), "{said}");
+    }
+
+    #[test]
     fn a_line_that_never_ends_is_not_held() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("t.jsonl.zst");
@@ -238,7 +255,8 @@ mod tests {
             fewshot_as_multiturn: true,
         };
         let at = |chat: Option<&ChatRecord>| texts_path(Path::new("run"), "p", chat, "a/b");
-        assert_eq!(at(None), Path::new("run/texts/p/a_b.jsonl.zst"));
+        let plain = at(None);
+        assert!(plain.starts_with("run/texts/p") && plain.to_str().unwrap().contains("/a_b-"), "{plain:?}");
         let [one, other] = ["a", "b"].map(|digest| at(Some(&chat("checkpoint: x", digest))));
         assert!(one != other && one.to_str().unwrap().starts_with("run/texts/p-checkpoint__x-"), "{one:?}");
     }

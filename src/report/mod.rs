@@ -5,6 +5,7 @@ mod comparison;
 mod differences;
 pub mod figure;
 mod format;
+pub mod html;
 pub mod numbers;
 mod results;
 mod row;

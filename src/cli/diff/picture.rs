@@ -91,6 +91,7 @@ pub(super) fn heat_map(report: &Report<'_>, measure: Measure) -> HeatMap {
         above: band(above),
         below: band(below),
         measure: legend,
+        floor: None,
         equal_label: "equal in both".to_owned(),
         number,
     }

@@ -11,6 +11,9 @@ const GAP: f64 = 2.0;
 /// Between the grid and what spans it.
 const BAND_GAP: f64 = 10.0;
 const CELL_WIDTH: f64 = 74.0;
+const HEAD_SIZE: f64 = 12.5;
+/// The most that an upright name takes.
+const HEAD_MAX: f64 = 220.0;
 /// Heights between which cells are chosen, and the height all rows together should not exceed.
 const CELL_HEIGHT: [f64; 2] = [15.0, 26.0];
 const GRID_HEIGHT: f64 = 760.0;
@@ -43,7 +46,10 @@ pub struct HeatMap {
     pub below: Vec<(String, HeatCell)>,
     /// What the colours measure.
     pub measure: String,
-    /// What a white cell means.
+    /// Where the colours begin: what is not above it has the lightest one. `None` for 0 or, where numbers are far apart, the
+    /// smallest.
+    pub floor: Option<f64>,
+    /// What a white cell means; empty where there is none.
     pub equal_label: String,
     /// How a number is written.
     pub number: fn(f64) -> String,
@@ -68,9 +74,12 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    fn of(values: impl Iterator<Item = f64> + Clone, floor: Option<f64>) -> Self {
         let values = values.filter(|v| v.is_finite() && *v > 0.0);
         let (low, high) = values.fold((f64::INFINITY, 0.0), |(l, h), v| (v.min(l), v.max(h)));
+        if let Some(floor) = floor.filter(|floor| *floor < high) {
+            return Scale { low: floor, high, logarithmic: false };
+        }
         if high == 0.0 {
             return Scale { low: 0.0, high: 1.0, logarithmic: false };
         }
@@ -83,14 +92,18 @@ impl Scale {
         let place = if self.logarithmic {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
         } else {
-            value / self.high
+            (value - self.low) / (self.high - self.low)
         };
         if place.is_finite() { place.clamp(0.0, 1.0) } else { 1.0 }
     }
 
     /// The number at a place.
     fn at(&self, place: f64) -> f64 {
-        if self.logarithmic { self.low * (self.high / self.low).powf(place) } else { self.high * place }
+        if self.logarithmic {
+            self.low * (self.high / self.low).powf(place)
+        } else {
+            self.low + (self.high - self.low) * place
+        }
     }
 }
 
@@ -109,21 +122,27 @@ impl HeatMap {
     pub fn svg(&self) -> String {
         let bands = || self.above.iter().chain(&self.below);
         let cells = self.rows.iter().flat_map(|(_, cells)| cells).chain(bands().map(|(_, cell)| cell));
-        let scale = Scale::of(cells.filter_map(|cell| match cell {
+        let numbers = cells.filter_map(|cell| match cell {
             HeatCell::Value(value) => Some(*value),
             _ => None,
-        }));
+        });
+        let scale = Scale::of(numbers, self.floor);
         let label_size = 12.0;
         let labels = self.rows.iter().map(|(name, _)| name).chain(bands().map(|(name, _)| name));
         let label_width = labels.map(|name| text_width(name, label_size)).fold(20.0, f64::max).ceil() + 26.0;
         let left = MARGIN + label_width;
         let grid_width = self.columns.len().max(1) as f64 * (CELL_WIDTH + GAP) - GAP;
-        let width = (left + grid_width + MARGIN).max(2.0 * MARGIN + LEGEND_WIDTH + 320.0);
+        let legend = LEGEND_WIDTH + 16.0 + text_width(&format!("{}, logarithmic", self.measure), 12.0);
+        let width = (left + grid_width.max(legend) + MARGIN).max(2.0 * MARGIN + LEGEND_WIDTH + 320.0);
         let [least, most] = CELL_HEIGHT;
         let height = (GRID_HEIGHT / self.rows.len().max(1) as f64 - GAP).clamp(least, most);
         let pitch = height + GAP;
         let band_space = |n: usize| if n == 0 { 0.0 } else { n as f64 * pitch + BAND_GAP };
-        let grid_top = TOP + band_space(self.above.len());
+        // Names that are wider than their columns stand upright.
+        let longest = self.columns.iter().map(|name| 1.1 * text_width(name, HEAD_SIZE)).fold(0.0, f64::max);
+        let upright = longest > CELL_WIDTH;
+        let top = if upright { TOP - 16.0 + longest.min(HEAD_MAX) } else { TOP };
+        let grid_top = top + band_space(self.above.len());
         let grid_bottom = grid_top + self.rows.len() as f64 * pitch;
         let bottom = grid_bottom + band_space(self.below.len());
         let mut svg = Svg::new(width, bottom + 84.0, &self.title);
@@ -131,10 +150,14 @@ impl HeatMap {
         svg.text(MARGIN, 40.0, &fit(&self.title, 20.0, room), Style::new(20.0, INK).bold());
         svg.text(MARGIN, 63.0, &fit(&self.subtitle, 12.5, room), Style::new(12.5, SOFT));
 
-        let head = Style::new(12.5, INK).bold().anchor(Anchor::Middle);
+        let head = Style::new(HEAD_SIZE, INK).bold();
         for (i, name) in self.columns.iter().enumerate() {
-            let x = left + i as f64 * (CELL_WIDTH + GAP);
-            svg.text(x + CELL_WIDTH / 2.0, TOP - 10.0, name, head);
+            let middle = left + i as f64 * (CELL_WIDTH + GAP) + CELL_WIDTH / 2.0;
+            if upright {
+                svg.text_up(middle + 4.0, top - 10.0, &fit(name, 1.1 * HEAD_SIZE, HEAD_MAX), head);
+            } else {
+                svg.text(middle, top - 10.0, name, head.anchor(Anchor::Middle));
+            }
         }
         let mut draw = |name: &str, y: f64, cells: &[HeatCell], width: f64| {
             let label = Style::new(label_size, INK).anchor(Anchor::End);
@@ -145,7 +168,7 @@ impl HeatMap {
             }
         };
         for (i, (name, cell)) in self.above.iter().enumerate() {
-            draw(name, TOP + i as f64 * pitch, &[*cell], grid_width);
+            draw(name, top + i as f64 * pitch, &[*cell], grid_width);
         }
         for (i, (name, cells)) in self.rows.iter().enumerate() {
             draw(name, grid_top + i as f64 * pitch, cells, CELL_WIDTH);
@@ -197,8 +220,10 @@ impl HeatMap {
         let measure =
             if scale.logarithmic { format!("{}, logarithmic", self.measure) } else { self.measure.clone() };
         svg.text(x + LEGEND_WIDTH + 16.0, y + 10.5, &measure, Style::new(12.0, INK));
-        svg.rect([x + LEGEND_WIDTH + 16.0, y + 18.0, 16.0, 12.0], 2.0, EQUAL, RIM);
-        svg.text(x + LEGEND_WIDTH + 38.0, y + 28.0, &self.equal_label, small);
+        if !self.equal_label.is_empty() {
+            svg.rect([x + LEGEND_WIDTH + 16.0, y + 18.0, 16.0, 12.0], 2.0, EQUAL, RIM);
+            svg.text(x + LEGEND_WIDTH + 38.0, y + 28.0, &self.equal_label, small);
+        }
     }
 }
 
@@ -217,6 +242,7 @@ mod tests {
             above: vec![("embed".to_owned(), HeatCell::Equal)],
             below: vec![("head".to_owned(), HeatCell::Value(0.5))],
             measure: "‖Δ‖ / ‖A‖".to_owned(),
+            floor: None,
             equal_label: "equal".to_owned(),
             number: |x| format!("{x:.2}"),
         }
@@ -234,18 +260,33 @@ mod tests {
 
     #[test]
     fn colours_follow_the_numbers() {
-        let linear = Scale::of([1.0, 2.0, 0.0, f64::NAN].into_iter());
+        let linear = Scale::of([1.0, 2.0, 0.0, f64::NAN].into_iter(), None);
         assert!(!linear.logarithmic && linear.place(1.0) == 0.5 && linear.place(0.0) == 0.0);
-        let wide = Scale::of([1e-4, 1.0].into_iter());
+        let wide = Scale::of([1e-4, 1.0].into_iter(), None);
         assert!(
             wide.logarithmic && (wide.place(1e-2) - 0.5).abs() < 1e-12 && wide.place(f64::INFINITY) == 1.0
         );
         assert!((wide.at(wide.place(0.03)) - 0.03).abs() < 1e-12);
+        let above = Scale::of([1e-4, 0.75].into_iter(), Some(0.25));
+        assert_eq!([0.1, 0.25, 0.5, 0.75].map(|v| above.place(v)), [0.0, 0.0, 0.5, 1.0]);
+        assert_eq!(above.at(0.5), 0.5);
         assert_eq!([color(0.0), color(1.0), color(9.0)], ["#eef4f8", "#1c2f5e", "#1c2f5e"]);
         // Darker all the way.
         let light = |hex: String| u32::from_str_radix(&hex[3..5], 16).unwrap();
         let steps: Vec<u32> = (0..=20).map(|i| light(color(f64::from(i) / 20.0))).collect();
         assert!(steps.windows(2).all(|pair| pair[0] > pair[1]), "{steps:?}");
+    }
+
+    #[test]
+    fn long_names_of_columns_stand_upright() {
+        let mut map = map(1, |_, _| HeatCell::Value(0.5));
+        assert!(!map.svg().contains("rotate(-90)\" font-size=\"12.5\" fill=\"#22272e\" font-weight"));
+        map.columns[1] = "chinese-alpaca-2-7b".to_owned();
+        assert!(
+            map.svg().contains("rotate(-90)\" font-size=\"12.5\" fill=\"#22272e\" font-weight"),
+            "{}",
+            map.svg()
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::base::printable::is_obeyed;
+
 /// The fonts, first found is used.
 const FONTS: &str = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', \
                      sans-serif";
@@ -77,6 +79,15 @@ impl Svg {
         let _ = writeln!(
             self.text,
             "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" stroke=\"{stroke}\"/>"
+        );
+    }
+
+    pub fn dashed(&mut self, [x1, y1, x2, y2]: [f64; 4], stroke: &str) {
+        let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(short);
+        let _ = writeln!(
+            self.text,
+            "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" stroke=\"{stroke}\" stroke-width=\"1.5\" \
+             stroke-dasharray=\"4 3\"/>"
         );
     }
 
@@ -156,7 +167,8 @@ pub(super) fn short(value: f64) -> String {
     if rounded == 0.0 || !rounded.is_finite() { "0".to_owned() } else { rounded.to_string() }
 }
 
-/// Text as XML allows it: markup escaped, control characters left out.
+/// Text as XML allows it: markup escaped; control characters, marks that turn the direction of what follows, and what is no
+/// character left out.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -166,7 +178,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\n' | '\t' => out.push(' '),
-            c if c.is_control() => {}
+            c if is_obeyed(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
             c => out.push(c),
         }
     }
@@ -211,7 +223,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_numbers_are_short() {
-        assert_eq!(escape("<a & \"b\">\n\u{7}c"), "&lt;a &amp; &quot;b&quot;&gt; c");
+        assert_eq!(escape("<a & \"b\">\n\u{7}\u{202e}\u{ffff}c"), "&lt;a &amp; &quot;b&quot;&gt; c");
         assert_eq!([0.0, -0.001, 1.0, 2.345_67, 1e6].map(short), ["0", "0", "1", "2.35", "1000000"]);
     }
 

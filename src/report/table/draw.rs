@@ -128,6 +128,15 @@ pub(super) fn text(columns: &[Column], rows: usize, width: usize) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// All columns that a terminal without a bound shows, with nothing drawn around them.
+pub(super) fn grid(columns: &[Column], rows: usize) -> (Vec<(String, bool)>, Vec<Vec<String>>) {
+    let shown = columns.iter().filter(|c| c.heading.on_terminal);
+    let shown: Vec<Drawn<'_>> = shown.map(|column| Drawn::new(column, NO_BOUND)).collect();
+    let heads = shown.iter().map(|own| (own.title.clone(), own.column.heading.right));
+    let row = |row: usize| shown.iter().map(|own| own.cells[row].clone()).collect();
+    (heads.collect(), (0..rows).map(row).collect())
+}
+
 pub(super) fn markdown(columns: &[Column], rows: usize) -> String {
     let shown: Vec<&Column> = columns.iter().filter(|c| c.heading.in_markdown).collect();
     let line = |cell: &dyn Fn(&Column) -> String| {

@@ -69,6 +69,11 @@ impl<R> Table<R> {
         latex::table(&self.columns, self.rows.len())
     }
 
+    /// As people read it: what stands over each column and whether its cells stand to the right, and the cells of each row.
+    pub fn grid(&self) -> (Vec<(String, bool)>, Vec<Vec<String>>) {
+        draw::grid(&self.columns, self.rows.len())
+    }
+
     /// A head line with the columns' keys, and a line for each row.
     pub fn csv(&self) -> String {
         draw::csv(&self.columns, self.rows.len(), self.decimal_floats)
