@@ -8,7 +8,7 @@ use super::{Row, Table, TaskKind};
 /// Lines beyond which tasks are folded into their groups.
 const MOST_LINES: usize = 40;
 /// What `n of N` says.
-const LIMITED: &str = "n of N: not all documents were scored (--limit, or left out as too long); these are no results of \
+pub(super) const LIMITED: &str = "n of N: not all documents were scored (--limit, or left out as too long); these are no results of \
                        whole suites.";
 /// What marks say.
 const STRESSED: &str =

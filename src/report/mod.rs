@@ -7,6 +7,7 @@ pub mod figure;
 mod format;
 pub mod html;
 pub mod numbers;
+mod pictures;
 mod results;
 mod row;
 mod source;
@@ -21,6 +22,7 @@ pub use comparison::{
 };
 pub use differences::{DIFFERENCES, Difference, differences, fold_differences, mark_best};
 pub use format::Format;
+pub use pictures::{Picture, Subject, pictures};
 pub use results::{joint_results, read_results, results};
 pub use row::{Row, TaskKind};
 pub use source::{Source, sources};

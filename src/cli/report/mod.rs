@@ -1,5 +1,6 @@
 //! `zoo report`: runs side by side.
 
+mod html;
 mod page;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub struct Args {
         (Format::Wide, "CSV with a line for each task and a column for each model"),
         (Format::Md, "Markdown"),
         (Format::Latex, "A table for papers, with booktabs"),
+        (Format::Html, "One page for a browser, with figures and documents"),
         (Format::Json, "Everything, for programs"),
     ]))]
     format: Format,
@@ -92,12 +94,16 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         published: published(&joined, &runs, &registry),
         steps: measured_steps(&joined, &registry),
         sources: sources(&joined, &runs),
-        rows: joined.rows,
+        rows: joined.rows.clone(),
         differences,
         look: Look { percent: args.percent, all_tasks: args.all_tasks },
     };
     let width = if args.out.is_some() { crate::report::table::NO_BOUND } else { terminal_width() };
-    models::deliver(&page.draw(args.format, width), args.out.as_deref())?;
+    let text = match args.format {
+        Format::Html => html::page(&page, &joined, &runs, &registry)?,
+        format => page.draw(format, width),
+    };
+    models::deliver(&text, args.out.as_deref())?;
     if let Some(file) = &args.out {
         models::note(global, &format!("{} runs, {} values: {}", runs.len(), page.rows.len(), file.display()));
     }

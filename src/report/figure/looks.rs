@@ -99,7 +99,7 @@ mod tests {
     fn a_legend_keeps_to_its_width() {
         let mut svg = Svg::new(300.0, 100.0, "t");
         let names: Vec<(Look, String)> = (0..6).map(|at| (look(at), format!("model number {at}"))).collect();
-        assert_eq!(legend(&mut svg, [0.0, 0.0], 280.0, &names), 60.0);
+        assert_eq!(legend(&mut svg, [0.0, 0.0], 290.0, &names), 60.0);
         assert_eq!(legend(&mut svg, [0.0, 0.0], 280.0, &[]), 0.0);
         assert_eq!(svg.finish().matches("<text").count(), 6);
     }

@@ -181,7 +181,7 @@ fn free(
     if leftmost {
         beside.reverse();
     }
-    let others = [12.0, 24.0, 36.0, 48.0].into_iter().flat_map(|far| {
+    let others = (1..=12).map(|step| f64::from(step) * 14.0).flat_map(|far| {
         let columns = [x - width / 2.0, x + 6.0, x - 6.0 - width];
         columns.into_iter().flat_map(move |column| [[column, y - far + 2.0], [column, y + far + 6.0]])
     });

@@ -176,7 +176,7 @@ mod tests {
     fn documents_of_all_columns_stand_once_and_examples_too() {
         let texts = [text(0, "ex ", "q0"), text(2, "ex ", "q2"), text(2, "", "q2")];
         let all = [sample(0, "ex q0", 1.0), sample(2, "ex q2", 0.0)];
-        let short = [sample(2, "q2", 0.5), sample(5, "unknown", f64::NAN)];
+        let short = [sample(2, "q2", 0.5), sample(5, "unknown", 2.0)];
         let column = |lines| Some(ColumnSamples { lines, texts: &texts[..] });
         let samples = task_samples(&[column(&all[..]), None, column(&short[..])]);
         assert!(samples.kept);

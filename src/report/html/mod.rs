@@ -10,6 +10,7 @@ mod encode;
 mod page;
 mod samples;
 mod table;
+mod tasks;
 mod write;
 
 pub use documents::{ColumnSamples, task_samples};
@@ -17,5 +18,6 @@ pub use page::{
     Fact, Mark, Page, PageCell, PageColumn, PageFigure, PageLine, PagePart, PageSection, PageTask,
 };
 pub use samples::{PageAnswer, PageDocument, TaskSamples, Verdict};
-pub use table::{Reading, lines};
+pub use table::{Around, legend, lines};
+pub use tasks::{Tasks, tasks};
 pub use write::write;

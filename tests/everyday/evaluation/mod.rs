@@ -13,6 +13,7 @@ mod judged;
 mod names;
 mod numbers;
 mod overlong;
+mod page;
 mod repeat;
 mod resume;
 mod rotations;

@@ -1,0 +1,158 @@
+//! A report as one page for a browser: the table, the figures, and the documents behind both.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::page::Page;
+use crate::base::printable::{WHOLE, printable};
+use crate::finished::{FinishedError, Joined, Run, texts};
+use crate::records::{SampleLine, TextLine};
+use crate::registry::{Card, Registry};
+use crate::report::html::{
+    self, Around, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples, Tasks,
+};
+use crate::report::{Source, Subject, beside, pictures, sources};
+
+/// The whole text.
+pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<String> {
+    let labels: Vec<String> = joined.columns.iter().map(|column| column.label.clone()).collect();
+    let tasks = html::tasks(&page.rows, &labels);
+    let around = Around { published: &page.published, tasks: Some(&tasks) };
+    let (columns, lines) = html::lines(&page.rows, around);
+    assert!(columns == labels, "the table has the columns of what was joined");
+    let mut sections = Vec::new();
+    if !page.published.is_empty() {
+        let notes = vec!["Errors are standard errors of the measured value.".to_owned()];
+        sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));
+    }
+    sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
+    let pictures = pictures(&page.rows, &subjects(page, joined, registry));
+    let whole = html::Page {
+        title: title(&labels, &tasks.suites),
+        notes: vec![format!(
+            "{} models as they were asked, {} tasks, {} runs",
+            labels.len(),
+            tasks.tasks.len(),
+            runs.len()
+        )],
+        columns: labels.iter().map(|label| column(label, &page.sources)).collect(),
+        lines,
+        legend: html::legend(&page.rows),
+        sections,
+        figures: pictures.into_iter().map(|own| PageFigure { title: own.title, svg: own.svg }).collect(),
+        suites: tasks.suites.clone(),
+        tasks: tasks.tasks.clone(),
+        provenance: page.sources.iter().map(provenance).collect(),
+    };
+    let mut out = Vec::new();
+    html::write::<anyhow::Error>(&whole, |task| Ok(samples(&tasks, task, page, joined, runs)?), &mut out)?;
+    Ok(String::from_utf8(out)?)
+}
+
+fn title(models: &[String], suites: &[String]) -> String {
+    let few = |names: &[String], what: &str| match names {
+        [] | [_] | [_, _] | [_, _, _] => names.join(", "),
+        _ => format!("{} {what}", names.len()),
+    };
+    printable(&format!("{} on {}", few(models, "models"), few(suites, "suites")), WHOLE).into_owned()
+}
+
+fn column(label: &str, sources: &[Source]) -> PageColumn {
+    let own = sources.iter().find(|source| source.label == label);
+    let remarks = own.map_or_else(Vec::new, |source| {
+        source.precision.iter().cloned().chain([source.protocol.clone()]).collect()
+    });
+    PageColumn { label: label.to_owned(), remarks }
+}
+
+fn provenance(source: &Source) -> PagePart {
+    let known = [
+        ("run", Some(source.run.clone())),
+        ("began", Some(source.started.clone())),
+        ("program", Some(source.program.clone())),
+        ("protocol", Some(source.protocol.clone())),
+        ("chat template", source.template.clone()),
+        ("precision", source.precision.clone()),
+        ("parameters", source.parameters.map(|n| n.to_string())),
+        ("revision", source.revision.clone()),
+        ("weights, sha256", Some(source.weights_sha256.clone())),
+        ("tokenizer, sha256", source.tokenizer_sha256.clone()),
+        ("documents of each task at most", source.limit.clone()),
+        ("processor", source.cpu.clone()),
+        ("seconds of scoring", source.seconds.map(|seconds| format!("{seconds:.1}"))),
+        ("tokens asked", source.tokens_asked.map(|n| n.to_string())),
+        ("tokens computed", source.tokens_computed.map(|n| n.to_string())),
+    ];
+    let facts =
+        known.into_iter().filter_map(|(name, value)| Some(Fact::new(name, value.filter(|v| !v.is_empty())?)));
+    PagePart { title: source.label.clone(), facts: facts.collect() }
+}
+
+/// What figures show of columns beside their values.
+fn subjects(page: &Page, joined: &Joined, registry: &Registry) -> Vec<Subject> {
+    let card = |id: &Option<String>| registry.find(id.as_ref()?).ok();
+    let column = |at: usize| {
+        let own = &joined.columns[at];
+        let source = page.sources.iter().find(|source| source.label == own.label);
+        let card = card(&own.card);
+        Subject {
+            label: own.label.clone(),
+            family: card.map_or_else(|| "other models".to_owned(), |card| card.family.clone()),
+            base: card.and_then(|card| base(card, at, joined, registry)),
+            parameters: own.parameters,
+            seconds: source.and_then(|source| source.seconds),
+            tokens: source.and_then(|source| source.tokens_computed).filter(|tokens| *tokens > 0),
+        }
+    };
+    (0..joined.columns.len()).map(column).collect()
+}
+
+/// The column of the nearest model that this one was made from, asked by the same protocol.
+fn base(card: &Card, at: usize, joined: &Joined, registry: &Registry) -> Option<usize> {
+    let mut next = card.base.as_ref();
+    while let Some(id) = next {
+        let same = |(place, column): &(usize, &crate::finished::Column)| {
+            *place != at && column.card.as_ref() == Some(id) && column.protocol == joined.columns[at].protocol
+        };
+        if let Some((place, _)) = joined.columns.iter().enumerate().find(same) {
+            return Some(place);
+        }
+        next = registry.find(id).ok()?.base.as_ref();
+    }
+    None
+}
+
+/// The documents of a task, of all columns that were asked it.
+fn samples(
+    tasks: &Tasks,
+    task: usize,
+    page: &Page,
+    joined: &Joined,
+    runs: &[Run],
+) -> Result<TaskSamples, FinishedError> {
+    let own = |row: usize| (&runs[joined.run_of[row]], &page.rows[row]);
+    let read = |row: &Option<usize>| -> Result<Option<Vec<SampleLine>>, FinishedError> {
+        let Some((run, row)) = row.map(own) else { return Ok(None) };
+        Ok(run.samples(row)?.map(|(_, lines)| lines))
+    };
+    let answers = tasks.rows[task].par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    // Many columns of a run were asked the same.
+    let paths = tasks.rows[task].iter().map(|row| {
+        let (run, row) = row.map(own)?;
+        run.texts_path(row)
+    });
+    let paths: Vec<Option<PathBuf>> = paths.collect();
+    let mut asked: BTreeMap<&PathBuf, Vec<TextLine>> = BTreeMap::new();
+    for path in paths.iter().flatten() {
+        if !asked.contains_key(path) {
+            asked.insert(path, texts(path)?);
+        }
+    }
+    let columns = answers.iter().zip(&paths).map(|(lines, path)| {
+        let texts = path.as_ref().map_or(&[][..], |path| &asked[path]);
+        lines.as_ref().map(|lines| ColumnSamples { lines, texts })
+    });
+    Ok(html::task_samples(&columns.collect::<Vec<_>>()))
+}

@@ -1,0 +1,43 @@
+//! The documents behind a run's values: what was asked, and what was answered; read a task at a time.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{During, FinishedError};
+use super::run::Run;
+use crate::records::{
+    SampleHeader, SampleLine, TextLine, file_name, own_file_name, read_samples, read_texts, texts_path,
+};
+use crate::report::Row;
+
+impl Run {
+    /// The answers of the model of `row` to its task; `None` where the run has none, as a group and a results file of the
+    /// reference harness.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn samples(&self, row: &Row) -> Result<Option<(SampleHeader, Vec<SampleLine>)>, FinishedError> {
+        let Some(record) = self.record() else { return Ok(None) };
+        let folder = file_name(&record.samples_folder(&row.model, &row.protocol));
+        let path = self.path.join("samples").join(folder).join(own_file_name(&row.task) + ".jsonl");
+        if !path.exists() {
+            return Ok(None);
+        }
+        read_samples(&path).map(Some).during(|| "cannot read the samples of the run".to_owned())
+    }
+
+    /// Where the texts of what was asked there are; `None` where a run kept none.
+    pub fn texts_path(&self, row: &Row) -> Option<PathBuf> {
+        self.record()?;
+        let chat = self.model(row).and_then(|model| model.chat.as_ref());
+        Some(texts_path(&self.path, &row.protocol, chat, &row.task)).filter(|path| path.exists())
+    }
+}
+
+/// The texts of a task.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn texts(path: &Path) -> Result<Vec<TextLine>, FinishedError> {
+    let lines = read_texts(path).and_then(Iterator::collect);
+    lines.during(|| "cannot read the texts of the run".to_owned())
+}
