@@ -1,5 +1,6 @@
 //! Answers for people and programs: one table that every form draws, pictures, and the row that results are made of.
 
+mod answering;
 mod beside;
 mod comparison;
 mod differences;
@@ -16,6 +17,7 @@ pub mod table;
 mod wide;
 pub mod words;
 
+pub use answering::Answering;
 pub use beside::{Beside, Verdict, beside};
 pub use comparison::{
     Look, comparison_csv, comparison_markdown, details_markdown, joint_latex, joint_markdown, terminal_table,

@@ -11,9 +11,10 @@ use crate::finished::{FinishedError, Joined, Run, texts};
 use crate::records::{SampleLine, TextLine};
 use crate::registry::{Card, Registry};
 use crate::report::html::{
-    self, Around, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples, Tasks,
+    self, Around, Blocks, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples,
+    Tasks,
 };
-use crate::report::{Source, Subject, beside, pictures, sources};
+use crate::report::{Answering, Row, Source, Subject, beside, pictures, sources};
 
 /// The whole text.
 pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<String> {
@@ -28,7 +29,25 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
         sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));
     }
     sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
-    let pictures = pictures(&page.rows, &subjects(page, joined, registry));
+    let mut pictures = pictures(&page.rows, &subjects(page, joined, registry));
+    let mut blocks = Blocks::default();
+    // Answers after other numbers of examples are other answers.
+    let mut answering: BTreeMap<(usize, Option<usize>), Answering> = BTreeMap::new();
+    for (task, own) in tasks.tasks.iter().enumerate() {
+        let answers = answers(&tasks, task, page, joined, runs)?;
+        let shots = tasks.rows[task].iter().flatten().next().and_then(|row| page.rows[*row].num_fewshot);
+        for suite in &own.suites {
+            let of_suite = answering.entry((*suite, shots)).or_insert_with(|| Answering::new(labels.len()));
+            for (column, lines) in answers.iter().enumerate() {
+                of_suite.add(column, lines.as_deref().unwrap_or_default());
+            }
+        }
+        blocks.add(&samples(&tasks, task, &answers, page, joined, runs)?);
+    }
+    for ((suite, shots), own) in &answering {
+        let shots = shots.map_or_else(String::new, |shots| format!(", {shots} shots"));
+        pictures.extend(own.pictures(&format!("{}{shots}", tasks.suites[*suite]), &labels));
+    }
     let whole = html::Page {
         title: title(&labels, &tasks.suites),
         notes: vec![format!(
@@ -47,7 +66,7 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
         provenance: page.sources.iter().map(provenance).collect(),
     };
     let mut out = Vec::new();
-    html::write::<anyhow::Error>(&whole, |task| Ok(samples(&tasks, task, page, joined, runs)?), &mut out)?;
+    html::write(&whole, &blocks, &mut out)?;
     Ok(String::from_utf8(out)?)
 }
 
@@ -124,34 +143,54 @@ fn base(card: &Card, at: usize, joined: &Joined, registry: &Registry) -> Option<
     None
 }
 
-/// The documents of a task, of all columns that were asked it.
-fn samples(
+/// The run and the row of each column that was asked a task.
+fn asked<'a>(
+    tasks: &'a Tasks,
+    task: usize,
+    page: &'a Page,
+    joined: &'a Joined,
+    runs: &'a [Run],
+) -> Vec<Option<(&'a Run, &'a Row)>> {
+    let own = |row: usize| (&runs[joined.run_of[row]], &page.rows[row]);
+    tasks.rows[task].iter().map(|row| row.map(own)).collect()
+}
+
+/// What each column answered to a task; `None` where nothing is known of it.
+fn answers(
     tasks: &Tasks,
     task: usize,
     page: &Page,
     joined: &Joined,
     runs: &[Run],
-) -> Result<TaskSamples, FinishedError> {
-    let own = |row: usize| (&runs[joined.run_of[row]], &page.rows[row]);
-    let read = |row: &Option<usize>| -> Result<Option<Vec<SampleLine>>, FinishedError> {
-        let Some((run, row)) = row.map(own) else { return Ok(None) };
-        Ok(run.samples(row)?.map(|(_, lines)| lines))
+) -> Result<Vec<Option<Vec<SampleLine>>>, FinishedError> {
+    let read = |own: &Option<(&Run, &Row)>| match own {
+        Some((run, row)) => Ok(run.samples(row)?.map(|(_, lines)| lines)),
+        None => Ok(None),
     };
-    let answers = tasks.rows[task].par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    asked(tasks, task, page, joined, runs).par_iter().map(read).collect()
+}
+
+/// The same with what was asked.
+fn samples(
+    tasks: &Tasks,
+    task: usize,
+    answers: &[Option<Vec<SampleLine>>],
+    page: &Page,
+    joined: &Joined,
+    runs: &[Run],
+) -> Result<TaskSamples, FinishedError> {
     // Many columns of a run were asked the same.
-    let paths = tasks.rows[task].iter().map(|row| {
-        let (run, row) = row.map(own)?;
-        run.texts_path(row)
-    });
-    let paths: Vec<Option<PathBuf>> = paths.collect();
-    let mut asked: BTreeMap<&PathBuf, Vec<TextLine>> = BTreeMap::new();
+    let asked_here = asked(tasks, task, page, joined, runs);
+    let paths: Vec<Option<PathBuf>> =
+        asked_here.iter().map(|own| own.and_then(|(run, row)| run.texts_path(row))).collect();
+    let mut known: BTreeMap<&PathBuf, Vec<TextLine>> = BTreeMap::new();
     for path in paths.iter().flatten() {
-        if !asked.contains_key(path) {
-            asked.insert(path, texts(path)?);
+        if !known.contains_key(path) {
+            known.insert(path, texts(path)?);
         }
     }
     let columns = answers.iter().zip(&paths).map(|(lines, path)| {
-        let texts = path.as_ref().map_or(&[][..], |path| &asked[path]);
+        let texts = path.as_ref().map_or(&[][..], |path| &known[path]);
         lines.as_ref().map(|lines| ColumnSamples { lines, texts })
     });
     Ok(html::task_samples(&columns.collect::<Vec<_>>()))

@@ -20,4 +20,4 @@ pub use page::{
 pub use samples::{PageAnswer, PageDocument, TaskSamples, Verdict};
 pub use table::{Around, legend, lines};
 pub use tasks::{Tasks, tasks};
-pub use write::write;
+pub use write::{Blocks, write};

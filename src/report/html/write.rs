@@ -17,24 +17,43 @@ const SCRIPT: &str = include_str!("page.js");
 /// The most characters of a name or a cell; what is longer is no name.
 const MOST: usize = 400;
 
-/// Writes a page. The documents of each of its tasks are asked for once, by the task's place, so that those of one task alone are
-/// in memory.
+/// The documents of a page, packed.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    bytes: Vec<u8>,
+    tasks: usize,
+    columns: Option<usize>,
+}
+
+impl Blocks {
+    /// Takes in the documents of the next task. They are packed at once, so that those of one task alone are in memory.
+    ///
+    /// # Panics
+    /// If not all tasks have as many columns.
+    pub fn add(&mut self, samples: &TaskSamples) {
+        let columns = *self.columns.get_or_insert(samples.answers.len());
+        assert!(samples.answers.len() == columns, "each column has answers or none");
+        samples.write(self.tasks, &mut self.bytes).expect("memory takes all bytes");
+        self.tasks += 1;
+    }
+}
+
+/// Writes a page with the documents of its tasks, in their order.
 ///
 /// # Errors
-/// What `samples` says, and what `out` does not take.
-pub fn write<E: From<io::Error>>(
-    page: &Page,
-    mut samples: impl FnMut(usize) -> Result<TaskSamples, E>,
-    out: &mut impl Write,
-) -> Result<(), E> {
+/// What `out` does not take.
+///
+/// # Panics
+/// If there are documents of more or fewer tasks, or columns, than the page has.
+pub fn write(page: &Page, blocks: &Blocks, out: &mut impl Write) -> io::Result<()> {
+    assert!(blocks.tasks == page.tasks.len(), "every task has its documents");
+    assert!(
+        blocks.columns.is_none_or(|columns| columns == page.columns.len()),
+        "and every column its answers"
+    );
     out.write_all(head(page).as_bytes())?;
-    for place in 0..page.tasks.len() {
-        let samples = samples(place)?;
-        assert!(samples.answers.len() == page.columns.len(), "each column has answers or none");
-        samples.write(place, out)?;
-    }
-    write!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n")?;
-    Ok(())
+    out.write_all(&blocks.bytes)?;
+    write!(out, "<script>{SCRIPT}</script>\n</body>\n</html>\n")
 }
 
 /// All that stands before the documents.
@@ -132,8 +151,9 @@ mod tests {
     }
 
     fn written(page: &Page) -> String {
-        let mut out = Vec::new();
-        write::<io::Error>(page, |_| Ok(samples()), &mut out).unwrap();
+        let (mut out, mut blocks) = (Vec::new(), Blocks::default());
+        page.tasks.iter().for_each(|_| blocks.add(&samples()));
+        write(page, &blocks, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

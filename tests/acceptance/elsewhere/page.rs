@@ -4,14 +4,14 @@
 //! `ZOO_CHROMIUM` names the browser (Debian's package chromium: `/usr/bin/chromium`).
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use zoo::report::html::{
-    Fact, Page, PageAnswer, PageCell, PageColumn, PageDocument, PageLine, PagePart, PageTask, TaskSamples,
-    Verdict, write,
+    Blocks, Fact, Page, PageAnswer, PageCell, PageColumn, PageDocument, PageLine, PagePart, PageTask,
+    TaskSamples, Verdict, write,
 };
 
 use super::browser::Browser;
@@ -104,7 +104,9 @@ fn samples(task: usize) -> TaskSamples {
 
 fn written(path: &Path) {
     let mut file = BufWriter::new(File::create(path).unwrap());
-    write::<io::Error>(&page(), |task| Ok(samples(task)), &mut file).unwrap();
+    let mut blocks = Blocks::default();
+    (0..TASKS).for_each(|task| blocks.add(&samples(task)));
+    write(&page(), &blocks, &mut file).unwrap();
     file.flush().unwrap();
 }
 
