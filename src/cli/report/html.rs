@@ -14,7 +14,7 @@ use crate::report::html::{
     self, Around, Blocks, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples,
     Tasks,
 };
-use crate::report::{Answering, Row, Source, Subject, beside, pictures, sources};
+use crate::report::{Answering, Row, Source, Subject, beside, pictures, sources, steps};
 
 /// The whole text.
 pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<String> {
@@ -27,6 +27,9 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
     if !page.published.is_empty() {
         let notes = vec!["Errors are standard errors of the measured value.".to_owned()];
         sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));
+    }
+    if !page.steps.is_empty() {
+        sections.push(PageSection::of("What each step gained", Vec::new(), &steps(&page.steps)));
     }
     sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
     let mut pictures = pictures(&page.rows, &subjects(page, joined, registry));
