@@ -1,11 +1,15 @@
 //! Data between the tags of a page: JSON without markup, bytes as text.
 
+use crate::base::printable::is_obeyed;
+
 /// JSON that no browser takes for anything else: what begins markup is written by its number.
 pub(super) fn data(value: &serde_json::Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out += &format!("\\u{:04x}", u32::from(c)),
+            // Nobody sees them either.
+            c if is_obeyed(c) => out += &format!("\\u{:04x}", u32::from(c)),
             c => out.push(c),
         }
     }
@@ -33,7 +37,7 @@ mod tests {
 
     #[test]
     fn data_holds_no_markup_and_is_read_back() {
-        let value = serde_json::json!({"</script>": "<!-- & \u{2028}"});
+        let value = serde_json::json!({"</script>": "<!-- & \u{2028} \u{202e} \u{9b}"});
         let text = data(&value);
         assert!(!text.contains(['<', '>', '&', '\u{2028}']), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
