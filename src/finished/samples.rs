@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::{During, FinishedError};
 use super::run::Run;
 use crate::records::{
-    SampleHeader, SampleLine, TextLine, file_name, own_file_name, read_samples, read_texts, texts_path,
+    SampleHeader, SampleLine, TextLine, Way, file_name, own_file_name, read_samples, read_texts, texts_path,
 };
 use crate::report::Row;
 
@@ -28,8 +28,13 @@ impl Run {
     /// Where the texts of what was asked there are; `None` where a run kept none.
     pub fn texts_path(&self, row: &Row) -> Option<PathBuf> {
         self.record()?;
-        let chat = self.model(row).and_then(|model| model.chat.as_ref());
-        Some(texts_path(&self.path, &row.protocol, chat, &row.task)).filter(|path| path.exists())
+        let model = self.model(row);
+        let way = Way {
+            protocol: &row.protocol,
+            chat: model.and_then(|model| model.chat.as_ref()),
+            rotation: model.map_or(0, |model| model.rotation),
+        };
+        Some(texts_path(&self.path, way, &row.task)).filter(|path| path.exists())
     }
 }
 

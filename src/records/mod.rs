@@ -26,6 +26,6 @@ pub use run::{
 };
 pub use sample::{Choice, SampleHeader, SampleLine, read_samples, read_samples_as, write_samples};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
-pub use texts::{TEXTS_FOLDER, TextLine, TextLines, read_texts, texts_path, write_texts};
+pub use texts::{TEXTS_FOLDER, TextLine, TextLines, Way, read_texts, texts_path, write_texts};
 pub use time::Timestamp;
 pub use verdicts::VerdictLedger;

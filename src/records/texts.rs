@@ -64,16 +64,28 @@ impl TextLine {
     }
 }
 
-/// Where the texts of a task are that was asked by a protocol, in a template if there is one.
-pub fn texts_path(run: &Path, protocol: &str, chat: Option<&ChatRecord>, task: &str) -> PathBuf {
-    let variant = chat.map_or_else(
-        || protocol.to_owned(),
-        |chat| {
-            // Templates of two checkpoints may have one name.
-            let digest = sha256(serde_json::to_string(chat).expect("texts are JSON"));
-            format!("{protocol}-{}-{}", chat.template, &digest[..DIGITS])
-        },
-    );
+/// A way of asking: all who are asked in one way are asked the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// By whose rules.
+    pub protocol: &'a str,
+    /// The template, if there is one.
+    pub chat: Option<&'a ChatRecord>,
+    /// By how many places the options are moved on.
+    pub rotation: usize,
+}
+
+/// Where the texts of a task are that was asked in this way.
+pub fn texts_path(run: &Path, way: Way<'_>, task: &str) -> PathBuf {
+    let mut variant = way.protocol.to_owned();
+    if let Some(chat) = way.chat {
+        // Templates of two checkpoints may have one name.
+        let digest = sha256(serde_json::to_string(chat).expect("texts are JSON"));
+        variant += &format!("-{}-{}", chat.template, &digest[..DIGITS]);
+    }
+    if way.rotation > 0 {
+        variant += &format!("-rotated-{}", way.rotation);
+    }
     run.join(TEXTS_FOLDER).join(own_file_name(&variant)).join(own_file_name(task) + ".jsonl.zst")
 }
 
@@ -254,10 +266,13 @@ mod tests {
             sha256: Some(sha256.to_owned()),
             fewshot_as_multiturn: true,
         };
-        let at = |chat: Option<&ChatRecord>| texts_path(Path::new("run"), "p", chat, "a/b");
-        let plain = at(None);
+        let at = |chat: Option<&ChatRecord>, rotation: usize| {
+            texts_path(Path::new("run"), Way { protocol: "p", chat, rotation }, "a/b")
+        };
+        let plain = at(None, 0);
         assert!(plain.starts_with("run/texts/p") && plain.to_str().unwrap().contains("/a_b-"), "{plain:?}");
-        let [one, other] = ["a", "b"].map(|digest| at(Some(&chat("checkpoint: x", digest))));
+        assert!(at(None, 1) != plain && at(None, 1) != at(None, 2));
+        let [one, other] = ["a", "b"].map(|digest| at(Some(&chat("checkpoint: x", digest)), 0));
         assert!(one != other && one.to_str().unwrap().starts_with("run/texts/p-checkpoint__x-"), "{one:?}");
     }
 }

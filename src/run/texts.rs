@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::files::chat_record;
 use super::outcome::Outcome;
 use crate::evaluate::TaskResult;
-use crate::records::{SampleLine, TextLine, texts_path, write_texts};
+use crate::records::{SampleLine, TextLine, Way, texts_path, write_texts};
 use crate::tasks::{OutputType, PreparedDoc};
 
 /// Writes the texts of all tasks of all models.
@@ -17,7 +17,9 @@ pub fn write(folder: &Path, models: &[Outcome]) -> io::Result<()> {
     for model in models {
         for task in &model.tasks {
             let chat = task.asked.chat.as_ref().map(chat_record);
-            let path = texts_path(folder, &model.identity.protocol, chat.as_ref(), task.name());
+            let way =
+                Way { protocol: &model.identity.protocol, chat: chat.as_ref(), rotation: model.rotation };
+            let path = texts_path(folder, way, task.name());
             let known = files.entry(path).or_default();
             // Most models are asked the very same.
             if known.iter().all(|own| !Arc::ptr_eq(&own.asked, &task.asked)) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::samples::{PageAnswer, PageDocument, TaskSamples, Verdict};
+use super::samples::{PageAnswer, PageDocument, PageOrder, TaskSamples, Verdict};
 use crate::records::{SampleLine, TextLine};
 
 /// The metrics that say of a document whether it is right; the first that there is counts.
@@ -51,7 +51,12 @@ pub fn task_samples(columns: &[Option<ColumnSamples<'_>>]) -> TaskSamples {
             }
             let other = text.filter(|_| document.sha256 != line.prompt_sha256);
             let prompt = other.map(|text| text.prompt.clone());
-            answers[place] = Some(PageAnswer { prompt, ..answer(line, judge.as_deref()) });
+            let choices = text.map_or_else(Vec::new, |text| text.choices.clone());
+            let order = PageOrder { choices, gold: right_ones(line) };
+            let differs =
+                order.gold != document.gold || (text.is_some() && order.choices != document.choices);
+            let order = Some(order).filter(|_| differs);
+            answers[place] = Some(PageAnswer { prompt, order, ..answer(line, judge.as_deref()) });
         }
         samples.answers.push(Some(answers));
     }
@@ -77,10 +82,6 @@ fn judge(columns: &[Option<ColumnSamples<'_>>]) -> Option<String> {
 }
 
 fn asked(line: &SampleLine, text: Option<&TextLine>, before: &mut HashMap<String, usize>) -> PageDocument {
-    let gold = match &line.target {
-        Value::Array(all) => all.iter().filter_map(index).collect(),
-        one => index(one).into_iter().collect(),
-    };
     let written = || match &line.target {
         Value::String(text) => Some(text.clone()),
         Value::Array(all) => {
@@ -89,8 +90,12 @@ fn asked(line: &SampleLine, text: Option<&TextLine>, before: &mut HashMap<String
         }
         _ => None,
     };
-    let document =
-        PageDocument { id: line.doc_id, sha256: line.prompt_sha256.clone(), gold, ..PageDocument::default() };
+    let document = PageDocument {
+        id: line.doc_id,
+        sha256: line.prompt_sha256.clone(),
+        gold: right_ones(line),
+        ..PageDocument::default()
+    };
     let Some(text) = text else { return PageDocument { target: written(), ..document } };
     let [first, question] = text.parts(&text.prompt);
     let next = before.len();
@@ -103,6 +108,14 @@ fn asked(line: &SampleLine, text: Option<&TextLine>, before: &mut HashMap<String
         turns: text.turns.clone(),
         target: text.target.clone(),
         ..document
+    }
+}
+
+/// The right choices; none where the right answer is a text.
+fn right_ones(line: &SampleLine) -> Vec<usize> {
+    match &line.target {
+        Value::Array(all) => all.iter().filter_map(index).collect(),
+        one => index(one).into_iter().collect(),
     }
 }
 
@@ -134,6 +147,7 @@ fn answer(line: &SampleLine, judge: Option<&str>) -> PageAnswer {
         tokens: line.n_prompt_tokens,
         cut: line.truncated,
         prompt: None,
+        order: None,
     }
 }
 
@@ -198,6 +212,23 @@ mod tests {
         let [part, none] = [1, 2].map(|at| last[at].as_ref().unwrap());
         assert_eq!((part.verdict, part.prompt.as_deref()), (Verdict::InPart, Some("q2")));
         assert_eq!((none.verdict, none.prompt.as_deref()), (Verdict::Unjudged, None));
+    }
+
+    #[test]
+    fn choices_in_another_order_are_a_column_s_own() {
+        let texts = [text(0, "", "q0")];
+        let rotated = [TextLine { choices: vec![" B".to_owned(), " A".to_owned()], ..texts[0].clone() }];
+        let lines = [sample(0, "q0", 1.0)];
+        let mut moved = lines.clone();
+        moved[0].target = json!(0);
+        let samples = task_samples(&[
+            Some(ColumnSamples { lines: &lines, texts: &texts }),
+            Some(ColumnSamples { lines: &moved, texts: &rotated }),
+        ]);
+        let own =
+            |column: usize| samples.answers[column].as_ref().unwrap()[0].as_ref().unwrap().order.clone();
+        assert_eq!(own(0), None);
+        assert_eq!(own(1), Some(PageOrder { choices: rotated[0].choices.clone(), gold: vec![0] }));
     }
 
     #[test]

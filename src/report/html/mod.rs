@@ -17,7 +17,7 @@ pub use documents::{ColumnSamples, task_samples};
 pub use page::{
     Fact, Mark, Page, PageCell, PageColumn, PageFigure, PageLine, PagePart, PageSection, PageTask,
 };
-pub use samples::{PageAnswer, PageDocument, TaskSamples, Verdict};
+pub use samples::{PageAnswer, PageDocument, PageOrder, TaskSamples, Verdict};
 pub use table::{Around, legend, lines};
 pub use tasks::{Tasks, tasks};
 pub use write::{Blocks, write};

@@ -84,7 +84,7 @@
     return task.asked;
   };
   const DOCUMENT = { sha256: '', before: null, question: '', choices: [], prompts: [], turns: [], target: null, gold: [] };
-  const ANSWER = { logprobs: [], ids: [], texts: [], extracted: {}, metrics: {}, programs: [], tokens: null, cut: false, prompt: null };
+  const ANSWER = { logprobs: [], ids: [], texts: [], extracted: {}, metrics: {}, programs: [], tokens: null, cut: false, prompt: null, order: null };
   const documentOf = (block, place) => ({ ...DOCUMENT, ...block.documents[place] });
   const answerOf = (block, column, place) => {
     const own = block.answers[column] && block.answers[column][place];
@@ -295,7 +295,10 @@
     if (name === 'th') node.scope = 'col';
     return node;
   });
-  const choices = (doc, answers) => {
+  const choices = (doc, all) => {
+    // Who had other choices, or another order of them, has a table of its own.
+    const answers = all.filter(([, own]) => own.order === null);
+    if (answers.length === 0 && all.length > 0) return [];
     const kept = answers.map(([, own]) => own.logprobs);
     const n = Math.max(doc.choices.length, ...kept.map((own) => own.length));
     if (n === 0) return [];
@@ -340,6 +343,7 @@
     if (own.prompt !== null) {
       nodes.push(make('details', {}, make('summary', { textContent: 'its own prompt, which is another one' }), ...long(own.prompt)));
     }
+    if (own.order !== null) nodes.push(...choices({ ...doc, ...own.order, prompts: [] }, [[column, { ...own, order: null }]]));
     if (own.ids.length > 0) {
       const lines = own.ids.map((ids, at) => `${at}: ${ids.join(' ')}`).join('\n');
       nodes.push(make('details', {}, make('summary', { textContent: 'scored tokens, by their ids' }), ...long(lines)));

@@ -87,6 +87,18 @@ pub struct PageAnswer {
     /// Its prompt, where that is another one than the document's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// Its choices, where those are others than the document's, or in another order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<PageOrder>,
+}
+
+/// Choices as one column had them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PageOrder {
+    /// What is scored after the prompt; empty where no texts were kept.
+    pub choices: Vec<String>,
+    /// The right ones.
+    pub gold: Vec<usize>,
 }
 
 /// What an answer is worth; its number is what the script reads.
