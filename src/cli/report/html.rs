@@ -14,24 +14,20 @@ use crate::report::html::{
     self, Around, Blocks, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples,
     Tasks,
 };
-use crate::report::{Answering, Row, Source, Subject, beside, pictures, sources, steps};
+use crate::report::{Answering, Picture, Row, Source, Subject, beside, pictures, sources, steps};
 
-/// The whole text.
-pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<String> {
-    let labels: Vec<String> = joined.columns.iter().map(|column| column.label.clone()).collect();
+/// The figures of a report, and the documents behind it.
+pub struct Looked {
+    tasks: Tasks,
+    /// All figures.
+    pub pictures: Vec<Picture>,
+    blocks: Blocks,
+}
+
+/// Reads all samples, a task at a time.
+pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<Looked> {
+    let labels = labels(joined);
     let tasks = html::tasks(&page.rows, &labels);
-    let around = Around { published: &page.published, tasks: Some(&tasks) };
-    let (columns, lines) = html::lines(&page.rows, around);
-    assert!(columns == labels, "the table has the columns of what was joined");
-    let mut sections = Vec::new();
-    if !page.published.is_empty() {
-        let notes = vec!["Errors are standard errors of the measured value.".to_owned()];
-        sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));
-    }
-    if !page.steps.is_empty() {
-        sections.push(PageSection::of("What each step gained", Vec::new(), &steps(&page.steps)));
-    }
-    sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
     let mut pictures = pictures(&page.rows, &subjects(page, joined, registry));
     let mut blocks = Blocks::default();
     // Answers after other numbers of examples are other answers.
@@ -51,26 +47,46 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
         let shots = shots.map_or_else(String::new, |shots| format!(", {shots} shots"));
         pictures.extend(own.pictures(&format!("{}{shots}", tasks.suites[*suite]), &labels));
     }
+    Ok(Looked { tasks, pictures, blocks })
+}
+
+/// The whole text.
+pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyhow::Result<String> {
+    let Looked { tasks, pictures, blocks } = looked;
+    let labels = labels(joined);
+    let around = Around { published: &page.published, tasks: Some(&tasks) };
+    let (columns, lines) = html::lines(&page.rows, around);
+    assert!(columns == labels, "the table has the columns of what was joined");
+    let mut sections = Vec::new();
+    if !page.published.is_empty() {
+        let notes = vec!["Errors are standard errors of the measured value.".to_owned()];
+        sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));
+    }
+    if !page.steps.is_empty() {
+        sections.push(PageSection::of("What each step gained", Vec::new(), &steps(&page.steps)));
+    }
+    sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let counts = [count(labels.len(), "model"), count(tasks.tasks.len(), "task"), count(runs.len(), "run")];
     let whole = html::Page {
         title: title(&labels, &tasks.suites),
-        notes: vec![format!(
-            "{} models as they were asked, {} tasks, {} runs",
-            labels.len(),
-            tasks.tasks.len(),
-            runs.len()
-        )],
+        notes: vec![counts.join(", ")],
         columns: labels.iter().map(|label| column(label, &page.sources)).collect(),
         lines,
         legend: html::legend(&page.rows),
         sections,
         figures: pictures.into_iter().map(|own| PageFigure { title: own.title, svg: own.svg }).collect(),
-        suites: tasks.suites.clone(),
-        tasks: tasks.tasks.clone(),
+        suites: tasks.suites,
+        tasks: tasks.tasks,
         provenance: page.sources.iter().map(provenance).collect(),
     };
     let mut out = Vec::new();
     html::write(&whole, &blocks, &mut out)?;
     Ok(String::from_utf8(out)?)
+}
+
+fn labels(joined: &Joined) -> Vec<String> {
+    joined.columns.iter().map(|column| column.label.clone()).collect()
 }
 
 fn title(models: &[String], suites: &[String]) -> String {

@@ -9,7 +9,9 @@ use super::exit::Usage;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
+use crate::base::atomic::write_atomically;
 use crate::finished::{Comparison, Joined, Pairs, Run, find_runs, join, measured_steps, published, sources};
+use crate::records::own_file_name;
 use crate::report::{Format, Look, mark_best, terminal_width};
 use page::Page;
 
@@ -44,6 +46,9 @@ pub struct Args {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write the figures as SVG files to this folder
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// Only these suites
     #[arg(long, value_delimiter = ',', value_name = "SUITE")]
     suite: Vec<String>,
@@ -99,9 +104,19 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         look: Look { percent: args.percent, all_tasks: args.all_tasks },
     };
     let width = if args.out.is_some() { crate::report::table::NO_BOUND } else { terminal_width() };
-    let text = match args.format {
-        Format::Html => html::page(&page, &joined, &runs, &registry)?,
-        format => page.draw(format, width),
+    let is_page = args.format == Format::Html;
+    let looked = (is_page || args.figures.is_some()).then(|| html::look(&page, &joined, &runs, &registry));
+    let looked = looked.transpose()?;
+    if let (Some(folder), Some(looked)) = (&args.figures, &looked) {
+        for picture in &looked.pictures {
+            let path = folder.join(own_file_name(&picture.name) + ".svg");
+            write_atomically(&path, picture.svg.as_bytes())?;
+        }
+        models::note(global, &format!("{} figures: {}", looked.pictures.len(), folder.display()));
+    }
+    let text = match looked.filter(|_| is_page) {
+        Some(looked) => html::page(&page, &joined, &runs, looked)?,
+        None => page.draw(args.format, width),
     };
     models::deliver(&text, args.out.as_deref())?;
     if let Some(file) = &args.out {

@@ -61,6 +61,16 @@ fn a_page_has_the_documents_as_they_were_asked_and_answered() {
     let place = place();
     place.run("run", &[&place.text("<img src=x>")]);
     let html = page(&place, &["run"]);
+    let figures = place.text("figures");
+    let output = place.zoo(&["report", &place.text("run"), "--figures", &figures, "--format", "csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for name in ["bars", "parameters-mine"] {
+        let svg = place.read(&format!("figures/{name}.svg"));
+        assert!(
+            svg.starts_with("<svg ") && svg.contains("&lt;img src=x&gt;") && !svg.contains("<img"),
+            "{svg}"
+        );
+    }
     assert!(!html.contains("<img") && !html.contains(['\u{0}', '\u{1b}', '\u{202e}']));
     assert!(
         html.contains("&lt;img src=x&gt;") && html.contains("default-src &#x27;none&#x27;")
