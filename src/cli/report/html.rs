@@ -14,7 +14,9 @@ use crate::report::html::{
     self, Around, Blocks, ColumnSamples, Fact, PageColumn, PageFigure, PagePart, PageSection, TaskSamples,
     Tasks,
 };
-use crate::report::{Answering, Picture, Row, Source, Subject, beside, pictures, sources, steps};
+use crate::report::{
+    Answering, DIFFERENCES, Picture, Row, Source, Subject, beside, differences, pictures, sources, steps,
+};
 
 /// The figures of a report, and the documents behind it.
 pub struct Looked {
@@ -58,6 +60,11 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyho
     let (columns, lines) = html::lines(&page.rows, around);
     assert!(columns == labels, "the table has the columns of what was joined");
     let mut sections = Vec::new();
+    let (shown, note) = page.shown_differences();
+    if !shown.is_empty() {
+        let notes = vec![format!("{note}{DIFFERENCES}")];
+        sections.push(PageSection::of("Differences", notes, &differences(&shown)));
+    }
     if !page.published.is_empty() {
         let notes = vec!["Errors are standard errors of the measured value.".to_owned()];
         sections.push(PageSection::of("Published beside measured", notes, &beside(&page.published)));

@@ -86,7 +86,7 @@ impl Page {
     }
 
     /// Of many differences those of groups, and what is said of the others.
-    fn shown_differences(&self) -> (Vec<Difference>, String) {
+    pub fn shown_differences(&self) -> (Vec<Difference>, String) {
         let (shown, others) = match self.look.all_tasks {
             true => (self.all_differences().to_vec(), 0),
             false => fold_differences(self.all_differences()),

@@ -224,7 +224,7 @@ fn a_page_of_many_documents_in_a_browser() {
 
     // Both themes, by the system and by the switch.
     let ground = "getComputedStyle(document.body).backgroundColor";
-    let mut by_system = |browser: &mut Browser, name: &str| {
+    let by_system = |browser: &mut Browser, name: &str| {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": name}]});
         browser.call("Emulation.setEmulatedMedia", features);
         browser.text(ground)
