@@ -6,4 +6,5 @@ mod chat;
 mod harness_tasks;
 mod humaneval;
 mod page;
+mod tables;
 mod tokenizer;
