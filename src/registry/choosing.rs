@@ -29,13 +29,17 @@ impl Registry {
     }
 
     /// The highest score that was published for a suite, and the model that has it. Of several answers to each question none
-    /// compares with one, and an error or a perplexity is no score.
+    /// compares with one, and an error or a perplexity is no score; those that were measured as the suite says go before others.
     pub fn best_published(&self, suite: &str) -> Option<(&Published, &Card)> {
         let scores =
             self.cards().iter().flat_map(|card| card.published.iter().map(move |score| (score, card)));
         let comparable =
             scores.filter(|(score, _)| score.suite == suite && score.is_of_one_answer_and_a_gain());
-        comparable.max_by(|(a, _), (b, _)| a.value.total_cmp(&b.value))
+        let rank = |score: &Published| (score.protocol.is_none(), score.value);
+        comparable.max_by(|(a, _), (b, _)| {
+            let ((a, above), (b, below)) = (rank(a), rank(b));
+            a.cmp(&b).then(above.total_cmp(&below))
+        })
     }
 }
 
@@ -48,13 +52,11 @@ impl Published {
 }
 
 impl Card {
-    /// The highest score that was published for a suite by which models can be compared; of several suites the first of
-    /// MMLU, C-Eval and CMMLU counts, since values of different ones say nothing together.
+    /// The score that stands for a model in a list: that of the first of MMLU, C-Eval and CMMLU that it has one of, since values of
+    /// different suites say nothing together.
     pub fn best_published(&self) -> Option<&Published> {
-        TELLING.iter().find_map(|suite| {
-            let of_suite = self.published.iter().filter(|score| score.suite == *suite);
-            of_suite.max_by(|a, b| a.value.total_cmp(&b.value))
-        })
+        let scores = || TELLING.iter().filter_map(|suite| self.score_of(suite)).map(|score| score.best);
+        scores().find(|score| score.protocol.is_none()).or_else(|| scores().next())
     }
 }
 
@@ -85,10 +87,16 @@ mod tests {
             Some(("mmlu".to_owned(), 0.481)),
             "not mt_bench, although it is higher"
         );
-        assert_eq!(best("chinese-alpaca-plus-7b"), Some(("ceval-valid".to_owned(), 0.367)));
+        assert_eq!(best("chinese-alpaca-plus-7b"), Some(("ceval-valid".to_owned(), 0.329)));
         assert_eq!(best("chatllama"), None);
         // Others compare with few models, whatever their values.
-        assert_eq!(best("vicuna-13b-v1.5-16k"), None);
+        let others = registry
+            .cards()
+            .iter()
+            .filter(|card| !card.published.is_empty() && card.best_published().is_none());
+        let others: Vec<&Card> = others.collect();
+        assert!(!others.is_empty());
+        assert!(others.iter().all(|card| TELLING.iter().all(|suite| card.scores_of(suite).next().is_none())));
     }
 
     #[test]

@@ -33,9 +33,9 @@ impl Card {
     }
 }
 
-/// Whether a score's suite is the one that was asked for, or a part of it.
+/// Whether a score's suite is the one that was asked for, or a split of it.
 pub fn is_of(suite: &str, asked: &str) -> bool {
-    suite == asked || suite.strip_prefix(asked).is_some_and(|rest| rest.starts_with('-'))
+    suite == asked || suite.strip_prefix(asked).is_some_and(|rest| matches!(rest, "-valid" | "-test"))
 }
 
 #[cfg(test)]
@@ -48,7 +48,12 @@ mod tests {
         assert!(
             is_of("ceval-valid", "ceval") && is_of("ceval", "ceval") && is_of("ceval-valid", "ceval-valid")
         );
-        assert!(!is_of("ceval", "ceval-valid") && !is_of("mmlu_pro", "mmlu") && !is_of("cmmlu", "mmlu"));
+        assert!(
+            !is_of("ceval-hard", "ceval")
+                && !is_of("ceval", "ceval-valid")
+                && !is_of("mmlu_pro", "mmlu")
+                && !is_of("cmmlu", "mmlu")
+        );
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! ```yaml
 //! published:
 //!   - source: a paper
-//!     src: M
+//!     src: R
 //!     scores:
 //!       - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351}
+//!       - {metric: acc, num_fewshot: 0, values: {boolq: 0.765, piqa: 0.798}}
 //!   - {suite: gsm8k, metric: exact_match, value: 0.11, source: a leaderboard}
 //! ```
 
@@ -15,6 +16,7 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// One score from a paper, a model card or a leaderboard.
 #[serde_with::skip_serializing_none]
@@ -51,16 +53,33 @@ struct Item {
     scores: Option<Vec<Score>>,
 }
 
-/// A score below its source; what it does not say itself is as the source says.
+/// A score below its source, or several that share metric and shots; what it does not say itself is as the source says.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Score {
-    suite: String,
+    suite: Option<String>,
     metric: String,
     num_fewshot: Option<u32>,
-    value: f64,
+    value: Option<f64>,
+    /// By suite, in the order of the file.
+    values: Option<Map<String, Value>>,
     protocol: Option<String>,
     src: Option<String>,
+}
+
+impl Score {
+    /// Each suite with its value.
+    fn values(&self) -> Result<Vec<(String, f64)>, &'static str> {
+        match (&self.suite, self.value, &self.values) {
+            (Some(suite), Some(value), None) => Ok(vec![(suite.clone(), value)]),
+            (None, None, Some(values)) if !values.is_empty() => values
+                .iter()
+                .map(|(suite, value)| Some((suite.clone(), value.as_f64()?)))
+                .collect::<Option<_>>()
+                .ok_or("expected numbers in values"),
+            _ => Err("expected suite and value, or values: a map from suites to values"),
+        }
+    }
 }
 
 /// The scores of one item.
@@ -95,16 +114,21 @@ impl TryFrom<Item> for Group {
                 vec![Published { suite, metric, num_fewshot, value, source, protocol, src }]
             }
             (Some(scores), None, None, None) if num_fewshot.is_none() => {
-                let published = |score: Score| Published {
-                    suite: score.suite,
-                    metric: score.metric,
-                    num_fewshot: score.num_fewshot,
-                    value: score.value,
-                    source: source.clone(),
-                    protocol: score.protocol.or_else(|| protocol.clone()),
-                    src: score.src.or_else(|| src.clone()),
-                };
-                scores.into_iter().map(published).collect()
+                let mut all = Vec::new();
+                for score in scores {
+                    for (suite, value) in score.values()? {
+                        all.push(Published {
+                            suite,
+                            metric: score.metric.clone(),
+                            num_fewshot: score.num_fewshot,
+                            value,
+                            source: source.clone(),
+                            protocol: score.protocol.clone().or_else(|| protocol.clone()),
+                            src: score.src.clone().or_else(|| src.clone()),
+                        });
+                    }
+                }
+                all
             }
             _ => return Err("expected suite, metric and value, or scores: a list of maps with them"),
         };
@@ -130,14 +154,14 @@ mod tests {
     fn a_group_is_its_scores() {
         let grouped = "\
 - source: a paper
-  src: M
+  src: R
   scores:
     - {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351}
     - {suite: gsm8k, metric: exact_match, value: 0.11, protocol: maj1, src: V}
 - {suite: piqa, metric: acc, value: 0.5, source: a card}
 ";
         let flat = "\
-- {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351, source: a paper, src: M}
+- {suite: mmlu, metric: acc, num_fewshot: 5, value: 0.351, source: a paper, src: R}
 - {suite: gsm8k, metric: exact_match, value: 0.11, protocol: maj1, source: a paper, src: V}
 - {suite: piqa, metric: acc, value: 0.5, source: a card}
 ";

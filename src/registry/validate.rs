@@ -134,7 +134,15 @@ fn score(checker: &Checker<'_>, score: &Published) -> Result<(), RegistryError> 
         let expected = format!("a fraction from 0 to 1 for {}", score.metric);
         checker.require((0.0..=1.0).contains(&score.value), "published.value", expected, &value)?;
     }
-    checker.require(!score.source.trim().is_empty(), "published.source", "where it was published", "")
+    checker.require(!score.source.trim().is_empty(), "published.source", "where it was published", "")?;
+    let src = score.src.as_deref().unwrap_or("");
+    let is_remembered = src == "M" || ["M ", "M;", "M,"].iter().any(|mark| src.starts_with(mark));
+    checker.require(
+        !is_remembered,
+        "published.src",
+        "a place where it was read: no score is from memory",
+        src,
+    )
 }
 
 fn source(checker: &Checker<'_>, card: &Card, source: &Source) -> Result<(), RegistryError> {

@@ -78,7 +78,9 @@ impl Walk<'_> {
             let ModelIdentity { precision, template, revision, .. } = self.model;
             for (metric, filter, value) in values {
                 let published = published.iter().find(|p| {
+                    // What was measured in another way is no value of the same thing.
                     p.suite == node.name()
+                        && p.protocol.is_none()
                         && is_same_metric(&p.metric, &metric)
                         && p.num_fewshot.is_none_or(|n| Some(n as usize) == num_fewshot)
                 });

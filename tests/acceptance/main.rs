@@ -6,6 +6,7 @@ mod build;
 mod convert;
 mod elsewhere;
 mod eval;
+mod facts;
 mod hub;
 mod large;
 mod lineage;

@@ -119,7 +119,9 @@ mod tests {
         ];
         // Some are recorded only where they are set.
         let gen_kwargs = serde_json::from_str(r#"{"until": "."}"#).unwrap();
-        let options = Options { gen_kwargs, predict_only: true, ..Options::default() }.recorded().unwrap();
+        let options = Options { gen_kwargs, predict_only: true, rotate_options: true, ..Options::default() }
+            .recorded()
+            .unwrap();
         let flags: RecordedOptions =
             serde_yaml::from_value(serde_yaml::to_value(Flags::default()).unwrap()).unwrap();
         let command = Cli::command();

@@ -224,8 +224,7 @@ impl Page<'_> {
             .column(number("value"), |score| score.value)
             .column(text("source").wraps(), |score| {
                 let protocol = score.protocol.as_ref().map_or_else(String::new, |text| format!("; {text}"));
-                let memory = score.src.as_deref().is_some_and(from_memory);
-                format!("{}{protocol}{}", score.source, if memory { " (from memory)" } else { "" })
+                format!("{}{protocol}", score.source)
             });
         table.text(self.width)
     }
@@ -254,11 +253,6 @@ impl Page<'_> {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// Whether a provenance mark says that nothing was read.
-fn from_memory(src: &str) -> bool {
-    src == "M" || src.starts_with("M ") || src.starts_with("M;") || src.starts_with("M,")
 }
 
 fn indented(text: &str, columns: usize) -> String {
@@ -317,13 +311,11 @@ mod tests {
     }
 
     #[test]
-    fn unreleased_models_say_what_to_bring_and_memory_is_marked() {
+    fn unreleased_models_say_what_to_bring() {
         for card in Registry::load(None).unwrap().cards() {
             if card.release.kind == registry::ReleaseKind::Unreleased {
                 assert!(page(&card.id, 100, &|_| None).contains("To run it"), "{}", card.id);
             }
         }
-        assert!(page("llama-2-7b", 160, &|_| None).contains("Llama 2 paper (from memory)"));
-        assert!(from_memory("M; V (mean)") && !from_memory("R:Meta") && !from_memory("MODEL"));
     }
 }

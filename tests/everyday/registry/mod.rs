@@ -2,4 +2,5 @@
 
 mod family;
 mod faults;
+mod scores;
 mod training;
