@@ -7,6 +7,8 @@ const MULTIPLE: usize = 64;
 const SMALL: usize = 8 << 20;
 /// A `tokenizer.json` may have 16 patterns, and the `regex` crate limits each of several programs for one to 10 MB.
 const PATTERNS: usize = 640 << 20;
+/// What a template may make before its fuel is used up, and the text that it writes.
+const TEMPLATES: usize = 512 << 20;
 
 /// Runs the reader called `name` on an input.
 ///
@@ -17,7 +19,11 @@ pub fn check(name: &str, bytes: &[u8]) {
     let peak = memory::peak_during(|| {
         (target.run)(bytes);
     });
-    let fixed = if name == "tokenizer_json" { PATTERNS } else { SMALL };
+    let fixed = match name {
+        "tokenizer_json" => PATTERNS,
+        "chat_template" | "task_template" => TEMPLATES,
+        _ => SMALL,
+    };
     let limit = fixed + MULTIPLE * bytes.len();
     assert!(peak <= limit, "{peak} bytes of memory for {} of input, more than {limit}", bytes.len());
 }

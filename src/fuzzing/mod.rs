@@ -5,6 +5,7 @@
 //! those of the shapes, ids are in the vocabulary. What it says of a refused input is short and free of control
 //! characters, since it is printed on a terminal.
 
+mod foreign;
 #[cfg(test)]
 mod seeds;
 mod tensors;
@@ -12,6 +13,7 @@ mod texts;
 
 use std::fmt::Display;
 
+use crate::base::printable::in_one_line;
 use crate::config::ModelConfig;
 
 /// A reader and its name, which is that of the fuzz target and of the folders with its inputs.
@@ -27,7 +29,7 @@ pub struct FuzzTarget {
 }
 
 /// All readers of untrusted files.
-pub const TARGETS: [FuzzTarget; 11] = [
+pub const TARGETS: [FuzzTarget; 19] = [
     FuzzTarget { name: "torch_zip", run: tensors::torch_file },
     FuzzTarget { name: "torch_pickle", run: tensors::torch_pickle },
     FuzzTarget { name: "torch_old", run: tensors::torch_file },
@@ -39,6 +41,14 @@ pub const TARGETS: [FuzzTarget; 11] = [
     FuzzTarget { name: "params_json", run: texts::params_json },
     FuzzTarget { name: "config_json", run: texts::config_json },
     FuzzTarget { name: "adapter_config", run: texts::adapter_config },
+    FuzzTarget { name: "chat_template", run: foreign::chat_template },
+    FuzzTarget { name: "task_template", run: foreign::task_template },
+    FuzzTarget { name: "task_yaml", run: foreign::task_yaml },
+    FuzzTarget { name: "ledger", run: foreign::ledger },
+    FuzzTarget { name: "samples", run: foreign::samples },
+    FuzzTarget { name: "run_yaml", run: foreign::run_yaml },
+    FuzzTarget { name: "hub_listing", run: foreign::hub_listing },
+    FuzzTarget { name: "card", run: foreign::card },
 ];
 
 /// The target of this name.
@@ -58,6 +68,17 @@ fn accepted<T, E: Display>(result: Result<T, E>) -> Option<T> {
     assert!(error.len() <= MAX_MESSAGE, "a message of {} bytes", error.len());
     assert!(!error.contains(|c: char| c.is_control() && c != '\n'), "control characters in {error:?}");
     None
+}
+
+/// The same where messages repeat what others wrote as it is: whoever shows them spells what a terminal would obey.
+fn understood<T, E: Display>(result: Result<T, E>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) => {
+            accepted(Err::<(), _>(in_one_line(&error.to_string(), MAX_MESSAGE / 16)));
+            None
+        }
+    }
 }
 
 /// All that is computed from a configuration before weights are looked at.

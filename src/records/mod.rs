@@ -24,7 +24,9 @@ pub use run::{
     BuiltRecord, ChatRecord, GradedRecord, MissingData, ModelRecord, ProgramsRecord, RequestRecord,
     RunRecord, SuiteRecord, VerdictCounts,
 };
-pub use sample::{Choice, SampleHeader, SampleLine, read_samples, read_samples_as, write_samples};
+pub use sample::{
+    Choice, SampleHeader, SampleLine, read_samples, read_samples_as, samples_of, write_samples,
+};
 pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
 pub use texts::{TEXTS_FOLDER, TextLine, TextLines, Way, read_texts, texts_path, write_texts};
 pub use time::Timestamp;

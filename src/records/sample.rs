@@ -132,10 +132,26 @@ pub fn read_samples(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>)> 
 /// # Errors
 /// As [`read_samples`].
 pub fn read_samples_as<L: DeserializeOwned>(path: &Path) -> io::Result<(SampleHeader, Vec<L>)> {
-    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = BufReader::new(whole::reader(path, MAX_BYTES).map_err(at)?);
+    let place = path.display().to_string();
+    let file = whole::reader(path, MAX_BYTES);
+    samples_of(&place, BufReader::new(file.map_err(|error| placed(&place, &error))?))
+}
+
+fn placed(place: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{place}: {error}"))
+}
+
+/// The same of what is at a place.
+///
+/// # Errors
+/// As [`read_samples`].
+pub fn samples_of<L: DeserializeOwned>(
+    place: &str,
+    file: impl BufRead,
+) -> io::Result<(SampleHeader, Vec<L>)> {
+    let at = |error: io::Error| placed(place, &error);
     let damaged = |number: usize, what: &str, error: serde_json::Error| {
-        let text = format!("{}, line {number}: expected {what}: {error}", path.display());
+        let text = format!("{place}, line {number}: expected {what}: {error}");
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
     let mut lines = file.lines();

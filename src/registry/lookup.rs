@@ -8,8 +8,8 @@ use super::error::Faults;
 use super::load::{self, Item, Kind, Loaded};
 use super::recipe::Recipe;
 use super::{
-    ArchitectureRecord, Card, Reference, RegistryError, TokenizerRecord, UnknownModel, VocabularyRule,
-    trained,
+    ArchitectureRecord, Card, CardOrigin, Reference, RegistryError, TokenizerRecord, UnknownModel,
+    VocabularyRule, trained,
 };
 use crate::base::names::nearest;
 
@@ -68,6 +68,18 @@ impl Registry {
         items.extend::<Vec<Item>>(others);
         put(&mut items, checked);
         Self::from_items(items, &load::prompt_names(user_dir)?)
+    }
+
+    /// Reads and checks the text of a card by itself.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn card_of_text(file: &str, text: &str) -> Result<Card, RegistryError> {
+        let origin = CardOrigin { file: file.to_owned(), folder: Some(PathBuf::new()) };
+        match load::parse(Kind::Card, text.to_owned().into(), origin)? {
+            Item::Card(card) => Ok(card.value),
+            _ => unreachable!("a card was asked for"),
+        }
     }
 
     /// Everything that is wrong with each of these files by itself.

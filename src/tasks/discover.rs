@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::TaskError;
 use super::folder::files_below;
-use super::schema::Fields;
 use super::schema::value::Slot;
+use super::schema::{Fields, GroupConfig, Location, TaskConfig, source};
 use crate::base::yaml;
 
 /// What a file is.
@@ -42,6 +42,20 @@ pub(super) fn classify(fields: &Fields) -> Result<FileKind, TaskError> {
         Some(task) => Err(task.error("expected a name; a list of tasks needs the key `group`")),
         None => Ok(FileKind::Other),
     }
+}
+
+/// Reads a text as a file of tasks by itself: what its `include` names is not looked at. Says whether it is a task or a group.
+///
+/// # Errors
+/// As when it is found in a folder.
+pub fn read_text(name: &str, text: &str) -> Result<bool, TaskError> {
+    let mut fields = source::parse(&Location::Embedded(name.to_owned()), text)?;
+    fields.remove("include");
+    Ok(match classify(&fields)? {
+        FileKind::Task(..) => TaskConfig::read(&fields).map(|_| true)?,
+        FileKind::Group(_) => GroupConfig::read(&fields).map(|_| true)?,
+        FileKind::Other => false,
+    })
 }
 
 /// Whether the name of a suite is that of a file with a task or a group.

@@ -37,6 +37,7 @@ mod turns;
 pub use chat::{Chat, ChatSegments};
 pub use conversation::Conversation;
 pub use data::{DataStore, DatasetRef, download_bytes};
+pub use discover::read_text;
 pub use error::TaskError;
 pub use index::Index;
 pub use known::{KnownDataset, known_dataset};

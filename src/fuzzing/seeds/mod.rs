@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod foreign;
 mod tensors;
 mod texts;
 mod torch;
@@ -29,6 +30,14 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("params_json", texts::params()),
         ("config_json", texts::configs()),
         ("adapter_config", texts::adapters()),
+        ("chat_template", foreign::chats()),
+        ("task_template", foreign::templates()),
+        ("task_yaml", foreign::tasks()),
+        ("ledger", foreign::ledgers()),
+        ("samples", foreign::samples()),
+        ("run_yaml", foreign::runs()),
+        ("hub_listing", foreign::listings()),
+        ("card", foreign::cards()),
     ]
 }
 

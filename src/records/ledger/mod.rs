@@ -87,6 +87,17 @@ impl Ledger {
         Self::of(Numbers::Divergences, run, model, identity, max_length)
     }
 
+    /// How many answers the bytes of a ledger hold that is read as this model's, and the notes on it.
+    ///
+    /// # Errors
+    /// A ledger of another model or another version.
+    pub fn answers_in(bytes: &[u8], identity: &Identity) -> Result<(usize, Vec<String>), LedgerError> {
+        let path = Path::new("ledger.txt");
+        let contents = Contents::read(bytes, identity, &identity.seed(), Numbers::LogProbs);
+        let contents = contents.map_err(|refused| refusal(path, identity, refused))?;
+        Ok((contents.scores.len() + contents.texts.len(), contents.notes(path)))
+    }
+
     fn of(
         numbers: Numbers,
         run: &Path,

@@ -253,7 +253,10 @@ fn not_yaml(at: &Location, message: &str) -> TaskError {
 }
 
 /// The file's own top-level keys, `include` among them.
-fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
+///
+/// # Errors
+/// What is no YAML, or has no keys.
+pub fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
     let bad = |message: String| not_yaml(at, &message);
     let value = yaml::from_str(text).or_else(|strict| {
         let doubled = strict.to_string().contains("duplicate entry");

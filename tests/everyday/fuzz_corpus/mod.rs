@@ -17,6 +17,7 @@ fn mutations(target: &FuzzTarget) -> usize {
         std::env::var("ZOO_FUZZ_TIMES").map_or(1, |times| times.parse().expect("ZOO_FUZZ_TIMES is a number"));
     times
         * match target.name {
+            "chat_template" | "task_template" => 2_000,
             "tokenizer_json" | "gguf_vocabulary" => 5_000,
             "tokenizer_model" | "adapter_config" => 10_000,
             _ => 20_000,
@@ -86,7 +87,15 @@ check_each!(
     tokenizer_json,
     params_json,
     config_json,
-    adapter_config
+    adapter_config,
+    chat_template,
+    task_template,
+    task_yaml,
+    ledger,
+    samples,
+    run_yaml,
+    hub_listing,
+    card
 );
 
 #[test]
