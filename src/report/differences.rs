@@ -131,7 +131,10 @@ pub fn mark_best(rows: &mut [Row], lines: &[Difference]) {
     for line in lines.iter().filter(|line| !untested.contains(&line.line())) {
         marks.insert((&line.first, line.line()), Stress::First);
         if line.is_significant() == Some(false) {
-            marks.insert((&line.second, line.line()), Stress::Second);
+            // What is as high is the best as well.
+            let as_high = line.found.as_ref().is_ok_and(|found| found.difference == 0.0);
+            let stress = if as_high { Stress::First } else { Stress::Second };
+            marks.insert((&line.second, line.line()), stress);
         }
     }
     for row in rows {

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(html.matches("</script>").count(), html.matches("<script").count());
         assert_eq!(html.matches("<script").count(), 4, "index, verdicts, texts, and the one that runs");
         // A name of a megabyte is cut where it is read, and whole in the data.
-        assert_eq!(html.matches(&"x".repeat(MOST + 1)).count(), 1);
+        assert_eq!(html.split(|c| c != 'x').filter(|name| name.len() > MOST).count(), 1);
         assert!(html.contains("\\u{202e}") && html.contains("&lt;img"));
     }
 
