@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::calibrated::Calibrated;
 use super::figure::{Bar, BarGroup, Bars, Calibration, CalibrationBin, CalibrationCurve};
 use super::pictures::Picture;
 use crate::metrics::{Gold, Positions, calibration, first_highest};
@@ -73,21 +74,41 @@ impl Answering {
         self.columns.iter().zip(labels).filter_map(curve).collect()
     }
 
-    /// A block for each place, where all documents have as many.
-    fn places(&self, labels: &[String]) -> Option<Vec<BarGroup>> {
+    /// A line for each column that has chosen.
+    pub fn calibrated(&self, suite: &str, labels: &[String]) -> Vec<Calibrated> {
+        let n = self.choices();
+        let line = |(own, label): (&Vec<(Vec<f64>, Gold)>, &String)| {
+            let known = calibration(own.iter().map(|(logprobs, gold)| (&logprobs[..], gold)))?;
+            let positions = n.map(|n| positions(own, n)).filter(|own| own.n() > 0);
+            let place = positions.as_ref().map(|own| {
+                let chosen: Vec<f64> = own.chosen().into_iter().map(|count| count as f64).collect();
+                let place = first_highest(&chosen);
+                (place + 1, chosen[place] / own.n() as f64)
+            });
+            Some(Calibrated {
+                label: label.clone(),
+                suite: suite.to_owned(),
+                n: known.n,
+                ece: known.ece,
+                brier: known.brier,
+                place,
+                p: positions.and_then(|own| own.homogeneity()).map(|test| test.p),
+            })
+        };
+        self.columns.iter().zip(labels).filter_map(line).collect()
+    }
+
+    /// How many choices every document has, where all have as many and few enough to speak of places.
+    fn choices(&self) -> Option<usize> {
         let n = self.columns.iter().flatten().map(|(logprobs, _)| logprobs.len()).next()?;
         let alike = self.columns.iter().flatten().all(|(logprobs, _)| logprobs.len() == n);
-        if !alike || n > MOST_PLACES {
-            return None;
-        }
-        let of = |own: &Vec<(Vec<f64>, Gold)>| {
-            let places = own.iter().filter_map(|(logprobs, gold)| match gold {
-                Gold::Index(right) if *right < n => Some([*right, first_highest(logprobs)]),
-                _ => None,
-            });
-            Positions::of(n, places)
-        };
-        let positions: Vec<Positions> = self.columns.iter().map(of).collect();
+        (alike && n <= MOST_PLACES).then_some(n)
+    }
+
+    /// A block for each place, where all documents have as many.
+    fn places(&self, labels: &[String]) -> Option<Vec<BarGroup>> {
+        let n = self.choices()?;
+        let positions: Vec<Positions> = self.columns.iter().map(|own| positions(own, n)).collect();
         let whole = positions.iter().max_by_key(|own| own.n()).filter(|own| own.n() > 0)?;
         let share = |count: usize, of: &Positions| count as f64 / of.n() as f64;
         let bar = |own: &Positions, place: usize| {
@@ -104,6 +125,15 @@ impl Answering {
         };
         Some((0..n).map(group).collect())
     }
+}
+
+/// Right and chosen places of documents with so many choices.
+fn positions(own: &[(Vec<f64>, Gold)], choices: usize) -> Positions {
+    let places = own.iter().filter_map(|(logprobs, gold)| match gold {
+        Gold::Index(right) if *right < choices => Some([*right, first_highest(logprobs)]),
+        _ => None,
+    });
+    Positions::of(choices, places)
 }
 
 fn gold(target: &Value) -> Option<Gold> {

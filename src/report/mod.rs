@@ -2,6 +2,7 @@
 
 mod answering;
 mod beside;
+mod calibrated;
 mod comparison;
 mod differences;
 pub mod figure;
@@ -19,6 +20,7 @@ pub mod words;
 
 pub use answering::Answering;
 pub use beside::{Beside, Verdict, beside};
+pub use calibrated::{CALIBRATED, Calibrated, calibrated};
 pub use comparison::{
     Look, comparison_csv, comparison_markdown, details_markdown, joint_latex, joint_markdown, terminal_table,
 };

@@ -15,7 +15,8 @@ use crate::report::html::{
     Tasks,
 };
 use crate::report::{
-    Answering, DIFFERENCES, Picture, Row, Source, Subject, beside, differences, pictures, sources, steps,
+    Answering, CALIBRATED, Calibrated, DIFFERENCES, Picture, Row, Source, Subject, beside, calibrated,
+    differences, pictures, sources, steps,
 };
 
 /// The figures of a report, and the documents behind it.
@@ -23,6 +24,8 @@ pub struct Looked {
     tasks: Tasks,
     /// All figures.
     pub pictures: Vec<Picture>,
+    /// How sure models are, suite by suite.
+    pub calibrated: Vec<Calibrated>,
     blocks: Blocks,
 }
 
@@ -31,7 +34,7 @@ pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
     let labels = labels(joined);
     let tasks = html::tasks(&page.rows, &labels);
     let mut pictures = pictures(&page.rows, &subjects(page, joined, registry));
-    let mut blocks = Blocks::default();
+    let (mut blocks, mut calibrated) = (Blocks::default(), Vec::new());
     // Answers after other numbers of examples are other answers.
     let mut answering: BTreeMap<(usize, Option<usize>), Answering> = BTreeMap::new();
     for (task, own) in tasks.tasks.iter().enumerate() {
@@ -47,14 +50,16 @@ pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
     }
     for ((suite, shots), own) in &answering {
         let shots = shots.map_or_else(String::new, |shots| format!(", {shots} shots"));
-        pictures.extend(own.pictures(&format!("{}{shots}", tasks.suites[*suite]), &labels));
+        let suite = format!("{}{shots}", tasks.suites[*suite]);
+        pictures.extend(own.pictures(&suite, &labels));
+        calibrated.extend(own.calibrated(&suite, &labels));
     }
-    Ok(Looked { tasks, pictures, blocks })
+    Ok(Looked { tasks, pictures, calibrated, blocks })
 }
 
 /// The whole text.
 pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyhow::Result<String> {
-    let Looked { tasks, pictures, blocks } = looked;
+    let Looked { tasks, pictures, calibrated: lines_of_suites, blocks } = looked;
     let labels = labels(joined);
     let around = Around { published: &page.published, tasks: Some(&tasks) };
     let (columns, lines) = html::lines(&page.rows, around);
@@ -71,6 +76,13 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyho
     }
     if !page.steps.is_empty() {
         sections.push(PageSection::of("What each step gained", Vec::new(), &steps(&page.steps)));
+    }
+    if !lines_of_suites.is_empty() {
+        sections.push(PageSection::of(
+            "How sure models are",
+            vec![CALIBRATED.to_owned()],
+            &calibrated(&lines_of_suites),
+        ));
     }
     sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });

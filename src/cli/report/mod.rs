@@ -65,6 +65,9 @@ pub struct Args {
     /// The same of each model with each
     #[arg(long)]
     pairs: bool,
+    /// Say how sure models are of their choices (calibration error, Brier score), and which places they prefer
+    #[arg(long)]
+    calibration: bool,
     /// Show every task of large groups
     #[arg(long)]
     all_tasks: bool,
@@ -95,8 +98,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let differences = pairs.as_ref().map(|pairs| of(pairs.as_pairs()));
     mark_best(&mut joined.rows, &with_best);
     let registry = models::registry(global)?;
-    let page = Page {
+    let mut page = Page {
         published: published(&joined, &runs, &registry),
+        calibrated: Vec::new(),
         steps: measured_steps(&joined, &registry),
         sources: sources(&joined, &runs),
         rows: joined.rows.clone(),
@@ -105,8 +109,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let width = if args.out.is_some() { crate::report::table::NO_BOUND } else { terminal_width() };
     let is_page = args.format == Format::Html;
-    let looked = (is_page || args.figures.is_some()).then(|| html::look(&page, &joined, &runs, &registry));
-    let looked = looked.transpose()?;
+    let is_looked = is_page || args.figures.is_some() || args.calibration;
+    let looked = is_looked.then(|| html::look(&page, &joined, &runs, &registry)).transpose()?;
+    if let Some(looked) = looked.as_ref().filter(|_| args.calibration) {
+        page.calibrated.clone_from(&looked.calibrated);
+    }
     if let (Some(folder), Some(looked)) = (&args.figures, &looked) {
         for picture in &looked.pictures {
             let path = folder.join(own_file_name(&picture.name) + ".svg");

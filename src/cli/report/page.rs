@@ -5,8 +5,9 @@ use serde_json::json;
 use crate::report::table::latex_escape;
 use crate::report::words::paragraph;
 use crate::report::{
-    Beside, DIFFERENCES, Difference, Format, Look, Row, Source, Step, beside, comparison_csv, differences,
-    fold_differences, joint_latex, joint_markdown, joint_results, sources, steps, terminal_table,
+    Beside, CALIBRATED, Calibrated, DIFFERENCES, Difference, Format, Look, Row, Source, Step, beside,
+    calibrated, comparison_csv, differences, fold_differences, joint_latex, joint_markdown, joint_results,
+    sources, steps, terminal_table,
 };
 
 /// What a report says.
@@ -16,6 +17,8 @@ pub struct Page {
     pub differences: Option<Vec<Difference>>,
     pub published: Vec<Beside>,
     pub steps: Vec<Step>,
+    /// Where it is asked for.
+    pub calibrated: Vec<Calibrated>,
     pub sources: Vec<Source>,
     pub look: Look,
 }
@@ -47,6 +50,11 @@ impl Page {
         if !self.steps.is_empty() {
             text += &format!("\nWhat each step gained\n\n{}", steps(&self.steps).text(width));
         }
+        if !self.calibrated.is_empty() {
+            let legend = paragraph(CALIBRATED, 0, width);
+            text +=
+                &format!("\nHow sure models are\n\n{}\n{legend}", calibrated(&self.calibrated).text(width));
+        }
         text + &format!("\nRuns\n\n{}", sources(&self.sources).text(width))
     }
 
@@ -61,6 +69,10 @@ impl Page {
         }
         if !self.steps.is_empty() {
             text += &format!("\n## What each step gained\n\n{}", steps(&self.steps).markdown());
+        }
+        if !self.calibrated.is_empty() {
+            let table = calibrated(&self.calibrated).markdown();
+            text += &format!("\n## How sure models are\n\n{table}\n{CALIBRATED}\n");
         }
         text + &format!("\n## Runs\n\n{}", sources(&self.sources).markdown())
     }
@@ -101,6 +113,7 @@ impl Page {
             "differences": differences(self.all_differences()).objects(),
             "published": beside(&self.published).objects(),
             "steps": steps(&self.steps).objects(),
+            "calibration": calibrated(&self.calibrated).objects(),
             "sources": sources(&self.sources).objects(),
         });
         format!("{all:#}\n")

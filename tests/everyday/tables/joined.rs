@@ -97,6 +97,36 @@ fn a_run_that_was_just_made_is_read_with_all_that_it_says() {
 }
 
 #[test]
+fn how_sure_models_are_follows_from_their_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_model(&folder.path().join("tiny"));
+    let flags = ["eval", "tiny", "--suite", "basics_letters_en", "--limit", "6", "--quiet", "--out", "own"];
+    assert!(zoo_in(folder.path(), &flags).status.success());
+    let output = zoo_in(folder.path(), &["report", "own", "--calibration", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let [line] = &report["calibration"].as_array().unwrap()[..] else { panic!("{report}") };
+    let samples = fs::read_to_string(folder.path().join("own/samples/tiny/basics_letters_en.jsonl")).unwrap();
+    let (mut brier, mut places) = (0.0, [0_usize; 4]);
+    for sample in samples.lines().skip(1) {
+        let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+        let scores: Vec<f64> =
+            sample["choices"].as_array().unwrap().iter().map(|c| c["logprob"].as_f64().unwrap()).collect();
+        let sum: f64 = scores.iter().map(|score| score.exp()).sum();
+        for (place, score) in scores.iter().enumerate() {
+            let right = f64::from(u8::from(sample["target"] == place));
+            brier += (score.exp() / sum - right).powi(2) / 6.0;
+        }
+        places[(0..4).max_by(|a, b| scores[*a].total_cmp(&scores[*b]).then(b.cmp(a))).unwrap()] += 1;
+    }
+    assert!((line["brier"].as_f64().unwrap() - brier).abs() < 1e-9, "{line}, not {brier}");
+    assert!((0.0..=1.0).contains(&line["ece"].as_f64().unwrap()) && line["n"] == 6, "{line}");
+    let most = places.iter().max().unwrap();
+    assert_eq!(line["its_share"].as_f64(), Some(*most as f64 / 6.0), "{line}, {places:?}");
+    let table = stdout(&zoo_in(folder.path(), &["report", "own", "--calibration"]));
+    assert!(table.contains("How sure models are") && table.contains("ECE is the expected"), "{table}");
+}
+
+#[test]
 fn the_reference_harness_s_files_and_ours_in_its_form_are_read_alike() {
     let folder = tempfile::tempdir().unwrap();
     write_tiny_model(&folder.path().join("tiny"));
