@@ -72,6 +72,11 @@ impl Browser {
 
     /// Calls a method of the protocol.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.ask(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same where it may fail, as between two pages.
+    fn ask(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.number += 1;
         let mut message = json!({"id": self.number, "method": method, "params": parameters});
         if !self.session.is_empty() {
@@ -85,8 +90,10 @@ impl Browser {
             assert!(answer.pop().is_some() && begun.elapsed() < PATIENCE, "{method}: the browser is gone");
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             if answer["id"] == self.number {
-                assert_eq!(answer.get("error"), None, "{method}");
-                return answer["result"].clone();
+                return match answer.get("error") {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(answer["result"].clone()),
+                };
             }
             if answer.get("method").is_some() {
                 self.events.push(answer);
@@ -111,7 +118,9 @@ impl Browser {
     /// Waits until an expression is true in the page.
     pub fn until(&mut self, expression: &str) {
         let begun = Instant::now();
-        while self.value(expression) != true {
+        let parameters = json!({"expression": expression, "returnByValue": true});
+        let is_true = |answer: Value| answer["result"]["value"] == true;
+        while !self.ask("Runtime.evaluate", parameters.clone()).is_ok_and(is_true) {
             assert!(begun.elapsed() < PATIENCE, "{expression} does not become true");
             std::thread::sleep(Duration::from_millis(10));
         }
