@@ -92,9 +92,9 @@ impl Positions {
             for below in pivot + 1..k {
                 let factor = scatter[below][pivot] / own;
                 difference[below] -= factor * difference[pivot];
-                for at in pivot..k {
-                    scatter[below][at] -= factor * scatter[pivot][at];
-                }
+                let (above, rest) = scatter.split_at_mut(below);
+                let of_pivot = &above[pivot][pivot..k];
+                rest[0][pivot..k].iter_mut().zip(of_pivot).for_each(|(own, x)| *own -= factor * x);
             }
         }
         (freedom > 0).then(|| Homogeneity { statistic, freedom, p: chi_square_tail(statistic, freedom) })

@@ -58,7 +58,8 @@ pub fn pictures(rows: &[Row], subjects: &[Subject]) -> Vec<Picture> {
         }
     }
     type Of = fn(&Subject) -> Option<f64>;
-    let kinds: [(&str, &str, &str, Of, fn(f64) -> String); 3] = [
+    type Kind<'k> = (&'k str, &'k str, &'k str, Of, fn(f64) -> String);
+    let kinds: [Kind<'_>; 3] = [
         ("parameters", "by parameters and lineage", "parameters", |s| s.parameters.map(|n| n as f64), whole),
         (
             "time",

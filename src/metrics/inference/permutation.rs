@@ -56,7 +56,7 @@ pub fn sign_flips(sums: &[f64]) -> Permutation {
         return all(high.iter().map(extreme).sum(), low.len() * high.len());
     }
     // The sums of four clusters with every combination of signs: a quarter of the additions.
-    let fours: Vec<[f64; 16]> = sums.chunks(4).map(|four| signed(four)).collect();
+    let fours: Vec<[f64; 16]> = sums.chunks(4).map(signed).collect();
     let most = if sums.len() > FEW { FIRST } else { MOST };
     drawn(most, |random| {
         let mut partial = [0.0; 8];

@@ -59,8 +59,9 @@ fn every_option_stands_in_every_place() {
         .collect();
     let mut consistent = 0;
     for doc in 0..8 {
+        let line = |by: usize| &orders[by][doc];
         let chosen = |by: usize| {
-            let scores = orders[by][doc]["choices"]
+            let scores = line(by)["choices"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -70,9 +71,9 @@ fn every_option_stands_in_every_place() {
             (best + 4 - by) % 4
         };
         for by in 0..4 {
-            let target = |by: usize| orders[by][doc]["target"].as_u64().unwrap() as usize;
+            let target = |by: usize| line(by)["target"].as_u64().unwrap() as usize;
             assert_eq!(target(by), (target(0) + by) % 4);
-            assert!(by == 0 || orders[by][doc]["prompt_sha256"] != orders[0][doc]["prompt_sha256"]);
+            assert!(by == 0 || line(by)["prompt_sha256"] != line(0)["prompt_sha256"]);
         }
         consistent += usize::from((1..4).all(|by| chosen(by) == chosen(0)));
     }
