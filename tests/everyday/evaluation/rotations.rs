@@ -58,7 +58,7 @@ fn every_option_stands_in_every_place() {
         .map(|by| lines(&place, &format!("run/samples/{}/basics_letters_en.jsonl", find(by))))
         .collect();
     let mut consistent = 0;
-    for doc in 0..8 {
+    for (doc, first) in orders[0].iter().enumerate() {
         let line = |by: usize| &orders[by][doc];
         let chosen = |by: usize| {
             let scores = line(by)["choices"]
@@ -73,7 +73,7 @@ fn every_option_stands_in_every_place() {
         for by in 0..4 {
             let target = |by: usize| line(by)["target"].as_u64().unwrap() as usize;
             assert_eq!(target(by), (target(0) + by) % 4);
-            assert!(by == 0 || line(by)["prompt_sha256"] != line(0)["prompt_sha256"]);
+            assert!(by == 0 || line(by)["prompt_sha256"] != first["prompt_sha256"]);
         }
         consistent += usize::from((1..4).all(|by| chosen(by) == chosen(0)));
     }
