@@ -37,6 +37,7 @@ mod pull;
 mod recipe;
 mod report;
 mod runs;
+mod samples;
 pub(crate) mod score;
 mod scores;
 mod screen;
@@ -99,6 +100,7 @@ enum Verb {
     Score(score::Args),
     Report(report::Args),
     Runs(runs::Args),
+    Samples(samples::Args),
     Scores(Box<scores::Args>),
     Generate(Box<generate::Args>),
     Chat(Box<chat::Args>),
@@ -163,6 +165,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Score(args) => score::run(args, &cli.global),
         Verb::Report(args) => report::run(args, &cli.global),
         Verb::Runs(args) => runs::run(args, &cli.global),
+        Verb::Samples(args) => samples::run(args, &cli.global),
         Verb::Scores(args) => scores::run(args, &cli.global),
         Verb::Generate(args) => generate::run(args, &cli.global),
         Verb::Chat(args) => chat::run(args, &cli.global),

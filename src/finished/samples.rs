@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{During, FinishedError};
 use super::run::Run;
-use crate::records::{
-    SampleHeader, SampleLine, TextLine, Way, file_name, own_file_name, read_samples, read_texts, texts_path,
-};
+use crate::records::{SampleHeader, SampleLine, TextLine, Way, read_samples, read_texts, texts_path};
 use crate::report::Row;
 
 impl Run {
@@ -16,12 +14,7 @@ impl Run {
     /// # Errors
     /// A file that cannot be read.
     pub fn samples(&self, row: &Row) -> Result<Option<(SampleHeader, Vec<SampleLine>)>, FinishedError> {
-        let Some(record) = self.record() else { return Ok(None) };
-        let folder = file_name(&record.samples_folder(&row.model, &row.protocol));
-        let path = self.path.join("samples").join(folder).join(own_file_name(&row.task) + ".jsonl");
-        if !path.exists() {
-            return Ok(None);
-        }
+        let Some(path) = self.answers_file(row).filter(|path| path.exists()) else { return Ok(None) };
         read_samples(&path).map(Some).during(|| "cannot read the samples of the run".to_owned())
     }
 

@@ -4,6 +4,7 @@ mod compared;
 mod hostile;
 mod joined;
 mod published;
+mod questions;
 
 use std::fs;
 use std::path::Path;

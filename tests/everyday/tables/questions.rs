@@ -1,0 +1,68 @@
+//! `zoo samples`: the questions behind the numbers.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::compared::{good, run, samples, values};
+use crate::support::place::{Place, assert_says};
+use crate::support::tiny::stderr;
+
+fn objects(output: Output) -> Vec<Value> {
+    serde_json::from_str(&good(output)).unwrap()
+}
+
+#[test]
+fn the_questions_behind_the_numbers_are_shown() {
+    let place = run();
+    let show = |extra: &[&str]| place.zoo(&[&["samples", &place.text("run")], extra].concat());
+    let [own, other] = ["tiny", "bloom"].map(|model| samples(&place, model, "passages"));
+    let [own, other] = [own, other].map(|lines| values(&lines, "acc,none"));
+
+    let wrong = objects(show(&["--task", "passages", "--model", "tiny", "--wrong", "--format", "json"]));
+    assert_eq!(wrong.len(), own.iter().filter(|value| **value == 0.0).count());
+    assert!(wrong.iter().all(|sample| sample["right"] == false && sample["model"] == "tiny"));
+    let right = objects(show(&["--task", "passages", "--model", "tiny", "--right", "--format", "json"]));
+    assert_eq!(right.len() + wrong.len(), own.len());
+    let apart = objects(show(&["--task", "passages", "--disagree", "tiny", "bloom", "--format", "json"]));
+    assert_eq!(apart.len(), 2 * own.iter().zip(&other).filter(|(own, other)| own != other).count());
+
+    let one = objects(show(&["--task", "passages", "--doc", "8", "--model", "tiny", "--format", "json"]));
+    let [one] = &one[..] else { panic!("{one:?}") };
+    assert_eq!(one["prompt"], "\u{1b}[2J=cmd() 8?");
+    let texts: Vec<&str> =
+        one["choices"].as_array().unwrap().iter().map(|choice| choice["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, [" yes", " no"]);
+    assert_eq!(one["choices"][0]["is_right"], true);
+    let page = good(show(&["--task", "passages", "--doc", "3", "--model", "tiny"]));
+    assert!(page.starts_with("── passages, document 3, tiny: ") && page.contains("    first 3?\n"), "{page}");
+    assert!(page.contains("logprob") && page.contains("\" yes\""), "{page}");
+
+    // Ten are shown, unless it is said how many.
+    let many = show(&["--suite", "basics", "--model", "tiny"]);
+    assert!(stderr(&many).contains("more documents are like that: --limit"), "{}", stderr(&many));
+    assert_eq!(good(many).matches("── basics_").count(), 10);
+    assert_eq!(good(show(&["--suite", "basics", "--limit", "3"])).matches("── basics_").count(), 6);
+    let table = good(show(&["--task", "basics_yesno", "--format", "csv"]));
+    assert!(
+        table.lines().next().unwrap().starts_with("model,suite,task,doc_id,metric,value,verdict"),
+        "{table}"
+    );
+
+    assert_says(&show(&["--task", "no"]), 2, &["--task no", "passages"]);
+    assert_says(&show(&["--model", "no"]), 2, &["--model no", "tiny"]);
+    assert_says(
+        &show(&["--task", "passages", "--metric", "brier_score", "--wrong"]),
+        1,
+        &["brier_score", "--metric"],
+    );
+    assert_says(&show(&["--disagree", "tiny", "tiny"]), 2, &["tiny twice"]);
+}
+
+#[test]
+fn a_run_without_texts_shows_digests() {
+    let place = Place::new(&["--suite", "basics_yesno", "--limit", "3"]);
+    place.run("run", &["--no-texts"]);
+    let page = good(place.zoo(&["samples", &place.text("run")]));
+    assert!(page.contains("(the run has no texts; ") && page.contains("sha256"), "{page}");
+}
