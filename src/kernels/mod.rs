@@ -58,7 +58,7 @@ pub use native::Native;
 pub use pages::PagePool;
 pub use pairs::{multiplies_pairs, multiply_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
-pub use small::{MatrixLayout, column_step, multiply_small};
+pub use small::{MatrixLayout, column_step, multiply_small, prefetch};
 pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
 pub use tiled::Tiled;

@@ -4,6 +4,8 @@
 
 use super::Isa;
 use super::isa::Operands;
+#[cfg(target_arch = "x86_64")]
+use super::tile::LINE;
 use super::tile::TileArgs;
 
 /// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
@@ -27,6 +29,18 @@ impl MatrixLayout {
     fn extent(self) -> usize {
         if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.columns }
     }
+}
+
+/// Asks for numbers that are read soon, so that they are near by then.
+pub fn prefetch<T: bytemuck::Pod>(numbers: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytemuck::cast_slice::<T, u8>(numbers).chunks(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: SSE, which every processor of this architecture has; the address is that of a number.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = numbers;
 }
 
 /// Columns of a product are made in steps of it: widths are multiples.

@@ -229,7 +229,11 @@ impl UnitHead<'_> {
     ) {
         match self.past {
             Some(Past { tables, layer }) => {
-                let there = tables[run.segment].block(block);
+                let table = tables[run.segment];
+                if block + 1 < table.blocks() {
+                    layer.prefetch(table.block(block + 1), self.head);
+                }
+                let there = table.block(block);
                 self.take(block, layer.operands(there, self.head), rows, start, scratch);
             }
             None => {
@@ -295,31 +299,33 @@ impl UnitHead<'_> {
         let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
         let padded = self.heads.padded();
         let Scratch { q, scores, out, state, seen, pairs, .. } = scratch;
-        scores.resize(scores.len().max(count * KEYS), 0.0);
-        let scores = &mut scores[..count * KEYS];
-        let out = &mut out[rows.start * padded..rows.end * padded];
-        let of_scores = MatrixLayout::packed(count, KEYS);
-        match operands {
-            Operands::Pairs { keys, .. } => {
-                let half = width / 2;
-                let q = &pairs.q[rows.start * half..rows.end * half];
-                let (q, keys) =
-                    ((q, MatrixLayout::packed(count, half)), (keys, MatrixLayout::packed(half, KEYS)));
-                multiply_pairs(q, keys, (scores, of_scores), false);
-            }
-            Operands::Numbers { keys, .. } => {
-                let q = &q[rows.start * width..rows.end * width];
-                let (q, keys) =
-                    ((q, MatrixLayout::packed(count, width)), (keys, MatrixLayout::packed(width, KEYS)));
-                multiply_small(q, keys, (scores, of_scores), false);
-            }
-        }
         let position = |row: usize| start.map(|start| start + row / group);
         seen.clear();
         seen.extend(
             (0..count)
                 .map(|row| position(row).map_or(KEYS, |position| (position + 1 - block * KEYS).min(KEYS))),
         );
+        // What none of them sees is not multiplied: a block that is being filled costs what is in it.
+        let most = seen.iter().copied().max().unwrap_or(0);
+        let columns = most.next_multiple_of(column_step());
+        scores.resize(scores.len().max(count * KEYS), 0.0);
+        let scores = &mut scores[..count * KEYS];
+        let out = &mut out[rows.start * padded..rows.end * padded];
+        let of_scores = MatrixLayout { rows: count, columns, stride: KEYS };
+        let of_keys = |rows| MatrixLayout { rows, columns, stride: KEYS };
+        match operands {
+            Operands::Pairs { keys, .. } => {
+                let half = width / 2;
+                let q = &pairs.q[rows.start * half..rows.end * half];
+                let q = (q, MatrixLayout::packed(count, half));
+                multiply_pairs(q, (keys, of_keys(half)), (scores, of_scores), false);
+            }
+            Operands::Numbers { keys, .. } => {
+                let q = &q[rows.start * width..rows.end * width];
+                let q = (q, MatrixLayout::packed(count, width));
+                multiply_small(q, (keys, of_keys(width)), (scores, of_scores), false);
+            }
+        }
         let mut scale = 1.0 / (width as f32).sqrt();
         if let Some(slopes) = self.heads.slopes {
             scores.iter_mut().for_each(|score| *score *= scale);
@@ -331,11 +337,14 @@ impl UnitHead<'_> {
         match operands {
             Operands::Pairs { values, .. } => {
                 pair_columns(scores, &mut pairs.scores);
-                let scores = (&*pairs.scores, MatrixLayout::packed(count, KEYS / 2));
-                multiply_pairs(scores, (values, MatrixLayout::packed(KEYS / 2, padded)), out, true);
+                let depth = most.div_ceil(2);
+                let of_scores = MatrixLayout { rows: count, columns: depth, stride: KEYS / 2 };
+                let values = (values, MatrixLayout::packed(depth, padded));
+                multiply_pairs((&pairs.scores, of_scores), values, out, true);
             }
             Operands::Numbers { values, .. } => {
-                multiply_small((scores, of_scores), (values, MatrixLayout::packed(KEYS, padded)), out, true);
+                let of_scores = MatrixLayout { rows: count, columns: most, stride: KEYS };
+                multiply_small((scores, of_scores), (values, MatrixLayout::packed(most, padded)), out, true);
             }
         }
     }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::rows;
 use crate::config::Shape;
-use crate::kernels::{Aligned, PagePool, Precision, column_step, multiplies_pairs};
+use crate::kernels::{Aligned, PagePool, Precision, column_step, multiplies_pairs, prefetch};
 
 /// Positions of a block. Attention's blocks of keys are the same, and a multiple of every panel's width.
 pub const BLOCK: usize = 64;
@@ -336,6 +336,12 @@ pub struct CachedLayer<'c> {
 }
 
 impl<'c> CachedLayer<'c> {
+    /// Asks for the keys and values of a head in a block, which are read soon.
+    pub(super) fn prefetch(self, block: usize, head: usize) {
+        prefetch(self.keys(block, head));
+        prefetch(self.values(block, head));
+    }
+
     /// Keys and values of a head in a block, as attention takes them.
     pub(super) fn operands(self, block: usize, head: usize) -> Operands<'c> {
         let (keys, values) = (self.keys(block, head), self.values(block, head));
