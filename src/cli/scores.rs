@@ -8,18 +8,18 @@ use super::filter::ModelFilter;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
-use crate::finished::{Joined, Run, find_runs, join, published_steps};
+use crate::finished::{Joined, Run, find_runs, is_as_published, join, published_steps};
 use crate::registry::{Card, Published, Registry, is_of};
 use crate::report::numbers::short_count;
 use crate::report::table::{Cell, number, text};
 use crate::report::words::paragraph;
-use crate::report::{Format, Row, Table, steps, terminal_width};
+use crate::report::{Format, Row, Table, is_share_metric, steps, terminal_width};
 
 /// The suites of which the family's papers have most.
 const SUITES: [&str; 6] = ["mmlu", "ceval", "cmmlu", "hellaswag", "arc_challenge", "gsm8k"];
 /// What stands below the table.
 const LEGEND: &str = "In brackets the examples in the prompt (? where the source does not say them). † measured in another \
-                      way than the suite says. + there are scores of other sources, shots or protocols. Scores of different \
+                      way than the suite says, or on a part of it; a metric stands where it is not the suite's usual one. + there are scores of other sources, shots or protocols. Scores of different \
                       shots are not comparable; --format csv has each with its source.";
 
 /// Show published scores side by side, and measured ones beside them.
@@ -111,6 +111,8 @@ struct Line<'r> {
 /// A score as the leaderboard has it.
 struct Shown<'r> {
     score: Scored<'r>,
+    /// Where it is not the one by which most scores of the suite were published.
+    metric: Option<&'r str>,
     others: usize,
 }
 
@@ -139,7 +141,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             args.format.draw(&long(&scores), terminal_width())
         }
         format => {
-            let mut lines = lines(&cards, &joined, suites, &fits);
+            let mut lines = lines(&registry, &cards, &joined, suites, &fits);
             lines.sort_by(|a, b| {
                 let value =
                     |line: &Line<'_>| line.scores[place].as_ref().map_or(f64::NEG_INFINITY, Shown::value);
@@ -185,6 +187,7 @@ fn known(suites: &[String], registry: &Registry, joined: &Joined) -> anyhow::Res
 }
 
 fn lines<'r>(
+    registry: &'r Registry,
     cards: &[&'r Card],
     joined: &'r Joined,
     suites: &[String],
@@ -193,7 +196,12 @@ fn lines<'r>(
     let published = cards.iter().map(|&card| {
         let of = |suite: &String| {
             let found = card.score_of(suite)?;
-            Some(Shown { score: Scored::Published(card, found.best), others: found.others })
+            let metric = registry.metric_of(suite).filter(|metric| *metric != found.best.metric);
+            Some(Shown {
+                score: Scored::Published(card, found.best),
+                metric: metric.map(|_| found.best.metric.as_str()),
+                others: found.others,
+            })
         };
         Line {
             name: card.id.clone(),
@@ -204,10 +212,15 @@ fn lines<'r>(
     });
     let measured = joined.columns.iter().filter(|column| fits(column.parameters)).map(|column| {
         let of = |suite: &String| {
-            let mut rows = measured(joined, suite).filter(|row| row.label.as_ref() == Some(&column.label));
+            let metric = registry.metric_of(suite);
+            let rows = measured(joined, suite, metric);
+            let mut rows = rows.into_iter().filter(|row| row.label.as_ref() == Some(&column.label));
             let best = rows.next()?;
             Some(Shown {
                 score: Scored::Measured(best),
+                metric: metric
+                    .filter(|metric| !is_same_metric(metric, &best.metric))
+                    .map(|_| best.metric.as_str()),
                 others: rows.filter(|row| row.num_fewshot != best.num_fewshot).count(),
             })
         };
@@ -221,10 +234,20 @@ fn lines<'r>(
     published.chain(measured).filter(|line| line.scores.iter().any(Option::is_some)).collect()
 }
 
-/// The measured values of a suite, those of its main metric.
-fn measured<'j>(joined: &'j Joined, suite: &str) -> impl Iterator<Item = &'j Row> {
-    let rows = joined.rows.iter().filter(move |row| row.task == suite && row.value.is_some());
-    rows.filter(|row| matches!(row.metric.as_str(), "acc" | "exact_match" | "pass@1" | "pass_at_1" | "f1"))
+/// The measured values of a suite, those of the metric by which it is published before others.
+fn measured<'j>(joined: &'j Joined, suite: &str, metric: Option<&str>) -> Vec<&'j Row> {
+    const MAIN: [&str; 5] = ["acc", "exact_match", "pass@1", "pass_at_1", "f1"];
+    let rows = joined.rows.iter().filter(|row| is_of(&row.task, suite) && row.value.is_some());
+    let is_published = |row: &&Row| metric.is_some_and(|metric| is_same_metric(metric, &row.metric));
+    let main = |row: &&Row| MAIN.iter().position(|name| *name == row.metric);
+    let mut rows: Vec<&Row> = rows.filter(|row| is_published(row) || main(row).is_some()).collect();
+    rows.sort_by_key(|row| (!is_published(row), row.task != suite, main(row)));
+    rows
+}
+
+/// The reference's MBPP has a name of its own for it.
+fn is_same_metric(published: &str, measured: &str) -> bool {
+    published == measured || (published, measured) == ("pass@1", "pass_at_1")
 }
 
 impl Shown<'_> {
@@ -237,19 +260,28 @@ impl Shown<'_> {
 
     /// `0.351 (5)`.
     fn text(&self, percent: bool) -> String {
-        let value =
-            if percent { format!("{:.1}", 100.0 * self.value()) } else { format!("{:.3}", self.value()) };
+        let metric = match self.score {
+            Scored::Published(_, score) => &score.metric,
+            Scored::Measured(row) => &row.metric,
+        };
+        let is_share = is_share_metric(metric) && (0.0..=1.0).contains(&self.value());
+        let value = match percent && is_share {
+            true => format!("{:.1}", 100.0 * self.value()),
+            false => format!("{:.3}", self.value()),
+        };
+        let said = self.metric.map_or_else(String::new, |metric| format!(" {metric}"));
         let (shots, otherwise) = match self.score {
             Scored::Published(_, score) => {
                 (score.num_fewshot.map(|n| n.to_string()), score.protocol.is_some())
             }
-            Scored::Measured(row) => {
-                (row.num_fewshot.map(|n| n.to_string()), row.limited_to_part_of().is_some())
-            }
+            Scored::Measured(row) => (
+                row.num_fewshot.map(|n| n.to_string()),
+                row.limited_to_part_of().is_some() || !is_as_published(&row.protocol),
+            ),
         };
         let mark = if otherwise { "†" } else { "" };
         let others = if self.others > 0 { "+" } else { "" };
-        format!("{value} ({}){mark}{others}", shots.unwrap_or_else(|| "?".to_owned()))
+        format!("{value} ({}){said}{mark}{others}", shots.unwrap_or_else(|| "?".to_owned()))
     }
 }
 

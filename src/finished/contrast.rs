@@ -12,8 +12,8 @@ use super::run::Run;
 use super::scores::{Scores, scores};
 use crate::evaluate::EXTRACTED;
 use crate::metrics::DocValue;
-use crate::metrics::inference::{Clusters, Contrast, Part, contrast, contrast_of_group, holm};
-use crate::report::{Difference, Row, TaskKind};
+use crate::metrics::inference::{Clusters, Contrast, Part, contrast, contrast_of_group};
+use crate::report::{Difference, Row, TaskKind, adjust};
 
 /// How far a value of a group may be from that of its tasks, which were rounded on their way to a file.
 const SAME: f64 = 1e-9;
@@ -126,10 +126,7 @@ impl<'j> Comparison<'j> {
         let wanted: Vec<[Cell<'_>; 2]> = lines.iter().flat_map(|line| wanted(line, pairs)).collect();
         let mut all: Vec<Difference> =
             wanted.par_iter().map(|[first, second]| self.difference(*first, *second)).collect();
-        let p: Vec<Option<f64>> = all.iter().map(Difference::p).collect();
-        for (own, adjusted) in all.iter_mut().zip(holm(&p)) {
-            own.p_holm = adjusted;
-        }
+        adjust(&mut all);
         all
     }
 

@@ -16,6 +16,13 @@ const DEPTH: usize = 2;
 /// # Errors
 /// A folder that cannot be read, and one in which there is none.
 pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
+    if !path.exists() {
+        return Err(FinishedError::new(format!(
+            "{}: expected the folder of a finished run, or a results file of lm-evaluation-harness; there is nothing of that name \
+             (`zoo runs DIR` lists the runs of a folder)",
+            path.display()
+        )));
+    }
     if !path.is_dir() || path.join(RUN_FILE).is_file() {
         return Ok(vec![path.to_owned()]);
     }
@@ -38,6 +45,9 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
 
 /// All runs below a folder, finished or not, in the order of their names.
 pub(super) fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
+    if folder.join(RUN_FILE).is_file() || is_unfinished(folder) {
+        return Ok(vec![folder.to_owned()]);
+    }
     let mut found = Vec::new();
     look(folder, DEPTH, &mut found).during(|| format!("cannot look for runs in {}", folder.display()))?;
     Ok(found)

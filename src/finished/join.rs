@@ -21,6 +21,8 @@ pub struct Column {
     pub card: Option<String>,
     /// Parameters, where the run says them.
     pub parameters: Option<u64>,
+    /// By how many places the options were moved on.
+    pub rotation: usize,
     /// The runs that have rows of it, by their places in what was joined.
     pub runs: Vec<usize>,
 }
@@ -63,10 +65,25 @@ pub fn join(runs: &[Run]) -> Joined {
     for row in runs.iter().flat_map(|run| &run.rows).filter(|row| row.depth > 0) {
         places.entry(row.task.clone()).or_insert_with(|| row.clone());
     }
-    for row in runs.iter_mut().flat_map(|run| &mut run.rows).filter(|row| row.suite == row.task) {
-        if let Some(there) = places.get(&row.task) {
-            row.suite.clone_from(&there.suite);
-            (row.place, row.depth) = (there.place, there.depth);
+    for run in &mut runs {
+        let moved: HashMap<String, Row> = run
+            .rows
+            .iter()
+            .filter(|row| row.suite == row.task)
+            .filter_map(|row| {
+                Some((
+                    row.suite.clone(),
+                    places.get(&row.task).filter(|there| there.suite != row.suite)?.clone(),
+                ))
+            })
+            .collect();
+        for row in &mut run.rows {
+            let Some(group) = moved.get(&row.suite) else { continue };
+            // With a group go its tasks.
+            let there = places.get(&row.task).filter(|there| there.suite == group.suite);
+            (row.place, row.depth) =
+                there.map_or((group.place, group.depth + row.depth), |there| (there.place, there.depth));
+            row.suite.clone_from(&group.suite);
         }
     }
     join_placed(&runs)
@@ -134,19 +151,23 @@ fn column(row: &Row, run: &Run) -> Column {
             About::Run(_) => model.map(|model| model.parameters),
             About::Harness(file) => file.parameters,
         },
+        rotation: model.map_or(0, |model| model.rotation),
         runs: Vec::new(),
     }
 }
 
+/// What a run says on a line: value, documents, data, version of the task.
+type Said<'r> = (Option<u64>, usize, &'r str, Option<&'r str>);
+
 /// The columns of which two runs say different things.
 fn disagreeing(runs: &[Run], identities: &[Vec<Identity>]) -> BTreeSet<Identity> {
-    let mut first: HashMap<(&Identity, Line<'_>), (usize, Option<u64>, usize)> = HashMap::new();
+    let mut first: HashMap<(&Identity, Line<'_>), (usize, Said<'_>)> = HashMap::new();
     let mut split = BTreeSet::new();
     for (at, run) in runs.iter().enumerate() {
         for (row, identity) in run.rows.iter().zip(&identities[at]) {
-            let own = (at, row.value.map(f64::to_bits), row.n);
-            let known = *first.entry((identity, line(row))).or_insert(own);
-            if known.0 != at && (known.1, known.2) != (own.1, own.2) {
+            let said = (row.value.map(f64::to_bits), row.n, row.data_sha256.as_str(), row.version.as_deref());
+            let known = *first.entry((identity, line(row))).or_insert((at, said));
+            if known.0 != at && known.1 != said {
                 split.insert(identity.clone());
             }
         }

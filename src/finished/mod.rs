@@ -27,7 +27,7 @@ pub use harness::{HarnessFile, is_harness_file};
 pub use join::{Column, Joined, join};
 pub use list::{Listed, list_runs};
 pub use place::{add_facts, place_rows};
-pub use published::published;
+pub use published::{is_as_published, published};
 pub use questions::{Found, Wanted, questions};
 pub use record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record, read_record_file, read_rows};
 pub use run::{About, Run};

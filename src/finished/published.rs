@@ -28,7 +28,7 @@ pub fn published(joined: &Joined, runs: &[Run], registry: &Registry) -> Vec<Besi
                 published_num_fewshot: score.num_fewshot,
                 published_protocol: score.protocol.clone(),
                 source: score.source.clone(),
-                reason: reason(row, score),
+                reason: reason(row, score, runs[*run].model(row).map_or(0, |model| model.rotation)),
             });
         }
     }
@@ -40,8 +40,13 @@ fn is_same_metric(score: &Published, measured: &str) -> bool {
     score.metric == measured || (score.metric.as_str(), measured) == ("pass@1", "pass_at_1")
 }
 
+/// Whether a protocol is one by which scores are published: the reference harness's, or that of a benchmark's own authors.
+pub fn is_as_published(protocol: &str) -> bool {
+    protocol.starts_with("lm-eval-") || protocol.starts_with("original-")
+}
+
 /// Why a measured value says nothing of a published one.
-fn reason(row: &Row, score: &Published) -> Option<String> {
+fn reason(row: &Row, score: &Published, rotation: usize) -> Option<String> {
     let mut reasons = Vec::new();
     match (row.num_fewshot, score.num_fewshot) {
         (_, None) => reasons.push("its shots are not stated".to_owned()),
@@ -53,6 +58,12 @@ fn reason(row: &Row, score: &Published) -> Option<String> {
     }
     if let Some(protocol) = &score.protocol {
         reasons.push(format!("published under another protocol: {protocol}"));
+    }
+    if !is_as_published(&row.protocol) {
+        reasons.push(format!("measured under the protocol {}", row.protocol));
+    }
+    if rotation > 0 {
+        reasons.push(format!("measured with the options moved on by {rotation}"));
     }
     if let Some(of) = row.limited_to_part_of() {
         reasons.push(format!("measured on {} of {of} documents", row.n));

@@ -6,7 +6,7 @@ use super::error::{During, FinishedError};
 use super::place::place_rows;
 use crate::base::{whole, yaml};
 use crate::records::RunRecord;
-use crate::report::{Row, read_results};
+use crate::report::{Row, TaskKind, read_results};
 use crate::tasks::Index;
 
 /// The file whose presence says that a run is complete; written last.
@@ -33,8 +33,23 @@ pub fn read_rows(
     let expected = || format!("{}: expected the results of a run", path.display());
     let mut rows = read_results(&bytes).during(expected)?;
     let index = Index::load_for(include_paths, &record.suites).during(expected)?;
-    for suite in index.choose(&record.suites).unwrap_or_default() {
-        place_rows(&suite, &record.tasks, &mut rows);
+    for name in &record.suites {
+        match index.choose(std::slice::from_ref(name)) {
+            Ok(suites) => suites.iter().for_each(|suite| place_rows(suite, &record.tasks, &mut rows)),
+            Err(_) => tracing::warn!(
+                "{}: no suite is named {name:?} here, so its tasks stand in no group; --include-path names the folder of its files",
+                folder.display()
+            ),
+        }
+    }
+    // What the description says of tasks holds without their files.
+    for row in rows.iter_mut().filter(|row| row.place == 0) {
+        let Some(task) = record.tasks.iter().find(|task| task.task == row.task) else {
+            row.kind = TaskKind::Group;
+            continue;
+        };
+        row.of = Some(task.of);
+        row.is_share = task.shares.contains(&format!("{},{}", row.metric, row.filter));
     }
     for row in rows.iter_mut().filter(|row| row.value.is_none()) {
         let left = record.missing_data.iter().find(|left| left.task == row.task);

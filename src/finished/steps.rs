@@ -10,12 +10,15 @@ use crate::report::{Row, Step, StepOf};
 pub fn measured_steps(joined: &Joined, registry: &Registry) -> Vec<Step> {
     let card = |column: &Column| registry.find(column.card.as_ref()?).ok();
     let mut steps = Vec::new();
-    for derivative in &joined.columns {
+    for derivative in joined.columns.iter().filter(|column| column.rotation == 0) {
         let Some(own) = card(derivative) else { continue };
         let line = registry.lineage(own);
         let ancestors = line.iter().rev().skip(1);
         let near = ancestors.map(|ancestor| {
-            let bases = joined.columns.iter().filter(|column| column.card.as_ref() == Some(&ancestor.id));
+            let bases = joined
+                .columns
+                .iter()
+                .filter(|column| column.rotation == 0 && column.card.as_ref() == Some(&ancestor.id));
             bases.collect::<Vec<_>>()
         });
         let Some(bases) = near.into_iter().find(|bases| !bases.is_empty()) else { continue };

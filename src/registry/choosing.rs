@@ -45,7 +45,7 @@ impl Registry {
 
 impl Published {
     pub(super) fn is_of_one_answer_and_a_gain(&self) -> bool {
-        const LOSSES: [&str; 5] = ["perplexity", "ppl", "bits_per_byte", "brier_score", "loss"];
+        const LOSSES: [&str; 6] = ["perplexity", "ppl", "bits_per_byte", "brier_score", "loss", "toxic"];
         self.metric.strip_prefix("pass@").is_none_or(|answers| answers == "1")
             && !LOSSES.iter().any(|loss| self.metric.contains(loss))
     }

@@ -1,6 +1,8 @@
 //! Published scores of many models side by side: of each model and suite the one that compares best, and that there are others.
 
-use super::{Card, Published};
+use std::collections::BTreeMap;
+
+use super::{Card, Published, Registry};
 
 /// What a card has as published for a suite.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,19 @@ impl Card {
     }
 }
 
+impl Registry {
+    /// The metric by which most scores of a suite were published.
+    pub fn metric_of(&self, suite: &str) -> Option<&str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for score in self.cards().iter().flat_map(|card| card.scores_of(suite)) {
+            if score.is_of_one_answer_and_a_gain() {
+                *counts.entry(&score.metric).or_default() += 1;
+            }
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(metric, _)| metric)
+    }
+}
+
 /// Whether a score's suite is the one that was asked for, or a split of it.
 pub fn is_of(suite: &str, asked: &str) -> bool {
     suite == asked || suite.strip_prefix(asked).is_some_and(|rest| matches!(rest, "-valid" | "-test"))
@@ -41,7 +56,6 @@ pub fn is_of(suite: &str, asked: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Registry;
 
     #[test]
     fn parts_of_a_benchmark_are_found_by_its_name() {

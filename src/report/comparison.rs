@@ -42,7 +42,7 @@ pub fn terminal_table(rows: &[Row], width: usize, look: Look) -> String {
     let folded = if look.all_tasks { 0 } else { wide.fold(MOST_LINES) };
     let mut table = comparison(&wide, look).text(width);
     if folded > 0 {
-        table += &format!("{folded} tasks are not shown: --all-tasks shows them, results.csv has each.\n");
+        table += &format!("{folded} tasks are not shown: --all-tasks shows them, CSV has each.\n");
     }
     if wide.is_limited() {
         table += &paragraph(LIMITED, 0, width);
@@ -171,19 +171,23 @@ fn comparison<'w>(wide: &'w Wide<'w>, look: Look) -> Table<&'w WideRow<'w>> {
         .column(data("metric"), |row| &row.first.metric)
         .column(data("filter"), |row| &row.first.filter)
         .column(number("n").spare(1), |row| {
+            if row.differs_in_documents() {
+                return Cell::empty().shown("differs");
+            }
             let n = Cell::from(row.first.n);
             match row.first.limited_to_part_of() {
                 Some(of) => n.shown(format!("{} of {of}", row.first.n)),
                 None => n,
             }
         });
+    let differs = wide.rows.iter().any(WideRow::differs_in_documents);
     for (place, model) in wide.models.iter().enumerate() {
         let of = |row: &'w WideRow<'w>| row.cells[place];
         // The protocol below the name: columns are as wide as their heads.
         let heading = people(number(model)).short(model.replace(" [", "\n["));
         table = table
             .column(heading, |row| {
-                let digits = digits_of(row.first, look);
+                let digits = digits_of(row, look);
                 let short = match of(row) {
                     Some(Row { value: Some(value), stderr: Some(stderr), .. }) => {
                         format!("{} ± {}", digits(*value), digits(*stderr))
@@ -199,23 +203,30 @@ fn comparison<'w>(wide: &'w Wide<'w>, look: Look) -> Table<&'w WideRow<'w>> {
                     }
                     None => Cell::from(short),
                 };
+                let cell = match of(row).filter(|own| row.differs_in_documents() && own.value.is_some()) {
+                    Some(own) => cell.with_note(&documents(own)),
+                    None => cell,
+                };
                 cell.stressed(of(row).map_or(Stress::None, |row| row.stress))
             })
             .column(data(model), |row| of(row).and_then(|cell| cell.value))
             .column(data(format!("{model} stderr")), |row| of(row).and_then(|cell| cell.stderr));
+        if differs {
+            table = table.column(data(format!("{model} n")), |row| of(row).map(|cell| cell.n));
+        }
         if wide.rows.iter().any(|row| of(row).is_some_and(|cell| cell.interval().is_some())) {
             let room = INTERVAL_WIDTH + MODEL_WIDTH * (wide.models.len() - 1);
             let heading = people(number("95 %")).not_in_markdown().from_width(room);
             table = table.column(heading, |row| {
                 let interval = of(row).and_then(Row::interval);
-                interval.map(|[low, high]| match look.percent && is_percentable(row.first) {
+                interval.map(|[low, high]| match look.percent && is_percentable(row) {
                     true => format!("{:.1}–{:.1}", 100.0 * low, 100.0 * high),
                     false => format!("{low:.3}–{high:.3}"),
                 })
             });
         }
         let published = |row: &'w WideRow<'w>| {
-            Cell::written(of(row).and_then(|cell| cell.published), digits_of(row.first, look))
+            Cell::written(of(row).and_then(|cell| cell.published), digits_of(row, look))
         };
         if wide.rows.iter().any(|row| published(row) != Cell::empty()) {
             table = table.column(people(number("published")), published);
@@ -224,8 +235,16 @@ fn comparison<'w>(wide: &'w Wide<'w>, look: Look) -> Table<&'w WideRow<'w>> {
     table.decimal_floats()
 }
 
+/// `5 of 30`, beside a value of a line whose columns are of different documents.
+fn documents(row: &Row) -> String {
+    match row.limited_to_part_of() {
+        Some(of) => format!("n {} of {of}", row.n),
+        None => format!("n {}", row.n),
+    }
+}
+
 /// How the numbers of a line are written.
-fn digits_of(row: &Row, look: Look) -> fn(f64) -> String {
+fn digits_of(row: &WideRow<'_>, look: Look) -> fn(f64) -> String {
     if look.percent && is_percentable(row) {
         |value| format!("{:.1}", 100.0 * value)
     } else {
@@ -233,11 +252,20 @@ fn digits_of(row: &Row, look: Look) -> fn(f64) -> String {
     }
 }
 
-/// Whether a metric is a share, which papers write per cent: a perplexity is none, and a BLEU is one already.
-fn is_percentable(row: &Row) -> bool {
-    const OTHERS: [&str; 8] =
-        ["perplexity", "bits_per_byte", "likelihood", "bleu", "chrf", "ter", "brier", "rouge"];
-    !OTHERS.iter().any(|other| row.metric.contains(other))
+/// Whether the values of a line are shares, which papers write per cent.
+fn is_percentable(row: &WideRow<'_>) -> bool {
+    let values = row.cells.iter().flatten().filter_map(|cell| cell.value);
+    is_share_metric(&row.first.metric) && values.into_iter().all(|value| (0.0..=1.0).contains(&value))
+}
+
+/// Whether a metric is a share by its name: a perplexity is none, and a BLEU is written per cent already.
+pub fn is_share_metric(metric: &str) -> bool {
+    const OTHERS: [&str; 4] = ["perplexity", "bits_per_byte", "likelihood", "brier"];
+    const PER_CENT: [&str; 4] = ["bleu", "chrf", "ter", "rouge"];
+    let is_per_cent = PER_CENT.iter().any(|name| {
+        metric == *name || metric.starts_with(&format!("{name}_")) || metric.starts_with("rouge")
+    });
+    !OTHERS.iter().any(|other| metric.contains(other)) && (!is_per_cent || metric.ends_with("_acc"))
 }
 
 #[cfg(test)]

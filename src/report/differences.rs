@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::table::{Cell, Stress, data, number, people, text};
 use super::{Row, Table, TaskKind};
-use crate::metrics::inference::{Contrast, Test};
+use crate::metrics::inference::{Contrast, Test, holm};
 
 /// The level of tests, over all of a table.
 const LEVEL: f64 = 0.05;
@@ -62,12 +62,22 @@ pub const DIFFERENCES: &str = "Differences are of the same documents, paired: ±
                                two-sided, p (Holm) the same with all tests of the table considered (* below 0.05), detectable what would \
                                be found in 80 % of such samples. docs/statistics.md has the formulas.";
 
+/// How far a difference of values may be from that of their documents, relative, to be the same: sums in another order.
+const SAME: f64 = 1e-9;
 /// Lines beyond which tasks are folded into their groups.
 const MOST_LINES: usize = 40;
 
-/// What people are shown of many differences, those of groups, and how many others there are.
+/// Adjusts the p of all these over all of them.
+pub fn adjust(lines: &mut [Difference]) {
+    let p: Vec<Option<f64>> = lines.iter().map(Difference::p).collect();
+    for (own, adjusted) in lines.iter_mut().zip(holm(&p)) {
+        own.p_holm = adjusted;
+    }
+}
+
+/// What people are shown of many differences, those of suites and groups, and how many others there are.
 pub fn fold_differences(lines: &[Difference]) -> (Vec<Difference>, usize) {
-    let is_group = |line: &&Difference| line.kind == TaskKind::Group;
+    let is_group = |line: &&Difference| line.kind == TaskKind::Group || line.suite == line.task;
     if lines.len() <= MOST_LINES || !lines.iter().any(|line| is_group(&line)) {
         return (lines.to_vec(), 0);
     }
@@ -84,7 +94,10 @@ pub fn differences(lines: &[Difference]) -> Table<&Difference> {
         .column(data("suite"), |line| &line.suite)
         .column(text("task").wraps(), |line| &line.task)
         .column(number("num_fewshot").titled("shots").spare(7), |line| line.num_fewshot)
-        .column(text("metric"), |line| &line.metric)
+        .column(text("metric"), |line| match line.filter.as_str() {
+            "none" => Cell::from(&line.metric),
+            filter => Cell::from(&line.metric).shown(format!("{}, {filter}", line.metric)),
+        })
         .column(data("filter"), |line| &line.filter)
         .column(text("first").titled("model").wraps(), |line| &line.first)
         .column(text("second").titled("less").wraps(), |line| &line.second)
@@ -125,8 +138,26 @@ fn probability(p: f64) -> String {
 /// Marks the best of each line and whatever is not worse by more than luck, where all of the line could be tested against the
 /// best. `lines` are differences of the best of each line and all others.
 pub fn mark_best(rows: &mut [Row], lines: &[Difference]) {
+    let value = |label: &str, line: &Difference| {
+        let own = rows.iter().find(|row| {
+            let Row { suite, task, num_fewshot, metric, filter, .. } = row;
+            row.label.as_deref().unwrap_or(&row.model) == label
+                && (suite.as_str(), task.as_str(), *num_fewshot, metric.as_str(), filter.as_str())
+                    == line.line()
+        });
+        own.and_then(|row| row.value)
+    };
+    // Values over other documents say nothing of who is better on those that both have.
+    let is_of_values = |line: &Difference| {
+        let values = value(&line.first, line).zip(value(&line.second, line));
+        let found = line.found.as_ref().ok().map(|found| found.difference);
+        values.zip(found).is_some_and(|((first, second), found)| {
+            (first - second - found).abs() <= SAME * (1.0 + first.abs() + second.abs())
+        })
+    };
+    let is_tested = |line: &&Difference| line.is_significant().is_some() && is_of_values(line);
     let untested: HashSet<Line<'_>> =
-        lines.iter().filter(|line| line.is_significant().is_none()).map(Difference::line).collect();
+        lines.iter().filter(|line| !is_tested(line)).map(Difference::line).collect();
     let mut marks: HashMap<(&str, Line<'_>), Stress> = HashMap::new();
     for line in lines.iter().filter(|line| !untested.contains(&line.line())) {
         marks.insert((&line.first, line.line()), Stress::First);

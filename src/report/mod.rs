@@ -23,9 +23,10 @@ pub use answering::Answering;
 pub use beside::{Beside, Verdict, beside};
 pub use calibrated::{CALIBRATED, Calibrated, calibrated};
 pub use comparison::{
-    Look, comparison_csv, comparison_markdown, details_markdown, joint_latex, joint_markdown, terminal_table,
+    Look, comparison_csv, comparison_markdown, details_markdown, is_share_metric, joint_latex,
+    joint_markdown, terminal_table,
 };
-pub use differences::{DIFFERENCES, Difference, differences, fold_differences, mark_best};
+pub use differences::{DIFFERENCES, Difference, adjust, differences, fold_differences, mark_best};
 pub use format::Format;
 pub use pictures::{Picture, Subject, pictures};
 pub use results::{joint_results, read_results, results};

@@ -13,6 +13,16 @@ pub struct WideRow<'a> {
     pub cells: Vec<Option<&'a Row>>,
 }
 
+impl WideRow<'_> {
+    /// Whether its values are not all of as many documents.
+    pub fn differs_in_documents(&self) -> bool {
+        let mut counts =
+            self.cells.iter().flatten().filter(|row| row.value.is_some()).map(|row| (row.n, row.of));
+        let first = counts.next();
+        counts.any(|other| Some(other) != first)
+    }
+}
+
 /// A comparison table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wide<'a> {

@@ -22,6 +22,7 @@ use crate::engine::TokenCounts;
 use crate::evaluate::{
     AnsweredTask, Overlong, SanityFinding, TaskResult, filter, grade, grade_programs, ordered, unparsed,
 };
+use crate::finished::is_as_published;
 use crate::records::{
     MissingData, ModelRecord, ProgramsRecord, RequestRecord, RunRecord, SuiteRecord, Timestamp,
     VerdictCounts, file_name,
@@ -180,7 +181,12 @@ impl<'a> Session<'a> {
             weights_sha256: about.weights_sha256,
             protocol: protocol.name.clone(),
             metrics: protocol.metrics.iter().chain(&self.options.metrics).cloned().collect(),
-            published: about.published,
+            // Beside what was measured in another way they would say nothing.
+            published: if is_as_published(&protocol.name) && variant.rotation == 0 {
+                about.published
+            } else {
+                Vec::new()
+            },
             precision: about.record.as_ref().map(|record| record.precision.clone()),
             template: about.record.as_ref().and_then(|record| Some(record.chat.as_ref()?.template.clone())),
             revision: about.record.as_ref().and_then(|record| record.revision.clone()),

@@ -12,7 +12,7 @@ use super::{Global, models};
 use crate::base::atomic::write_atomically;
 use crate::finished::{Comparison, Joined, Pairs, Run, find_runs, join, measured_steps, published, sources};
 use crate::records::own_file_name;
-use crate::report::{Format, Look, mark_best, terminal_width};
+use crate::report::{Format, Look, adjust, mark_best, terminal_width};
 use page::Page;
 
 /// Compare runs: one table of many models and suites, for the terminal, papers and programs.
@@ -83,7 +83,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     }
     keep(&mut runs, "--suite", &args.suite, |row| &row.suite)?;
-    keep(&mut runs, "--metric", &args.metric, |row| &row.metric)?;
+    known(&runs, "--metric", &args.metric, |row| &row.metric)?;
     let mut joined = join(&runs);
     let pairs = match &args.baseline {
         Some(name) => Some(Baseline::With(column(&joined, "--baseline", name)?)),
@@ -95,8 +95,21 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     let comparison = (joined.columns.len() > 1).then(|| Comparison::read(&joined, &runs));
     let of = |pairs| comparison.as_ref().map_or_else(Vec::new, |own| own.differences(pairs));
     let with_best = of(Pairs::WithBest);
-    let differences = pairs.as_ref().map(|pairs| of(pairs.as_pairs()));
+    let is_wanted = |metric: &String| args.metric.is_empty() || args.metric.contains(metric);
+    let differences = pairs.as_ref().map(|pairs| {
+        let mut all = of(pairs.as_pairs());
+        all.retain(|line| is_wanted(&line.metric));
+        adjust(&mut all);
+        all
+    });
     mark_best(&mut joined.rows, &with_best);
+    // What is not shown was compared all the same: a mean over tasks is recomputed from another metric of them.
+    let shown: Vec<bool> = joined.rows.iter().map(|row| is_wanted(&row.metric)).collect();
+    let (mut of_rows, mut of_runs) = (shown.iter(), shown.iter());
+    joined.rows.retain(|_| *of_rows.next().expect("said of every row"));
+    joined.run_of.retain(|_| *of_runs.next().expect("said of every row"));
+    let Joined { rows, columns, .. } = &mut joined;
+    columns.retain(|column| rows.iter().any(|row| row.label.as_ref() == Some(&column.label)));
     let registry = models::registry(global)?;
     let mut page = Page {
         published: published(&joined, &runs, &registry),
@@ -127,9 +140,16 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     models::deliver(&text, args.out.as_deref())?;
     if let Some(file) = &args.out {
-        models::note(global, &format!("{} runs, {} values: {}", runs.len(), page.rows.len(), file.display()));
+        models::note(
+            global,
+            &format!("{}, {}: {}", count(runs.len(), "run"), count(page.rows.len(), "value"), file.display()),
+        );
     }
     Ok(())
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Whom models are compared with.
@@ -172,17 +192,25 @@ pub(super) fn keep(
     wanted: &[String],
     of: impl Fn(&crate::report::Row) -> &String,
 ) -> anyhow::Result<()> {
-    if wanted.is_empty() {
-        return Ok(());
+    known(runs, flag, wanted, &of)?;
+    for run in runs.iter_mut().filter(|_| !wanted.is_empty()) {
+        run.rows.retain(|row| wanted.contains(of(row)));
     }
+    Ok(())
+}
+
+/// That a name is nowhere is wrong usage.
+fn known(
+    runs: &[Run],
+    flag: &str,
+    wanted: &[String],
+    of: impl Fn(&crate::report::Row) -> &String,
+) -> anyhow::Result<()> {
     let known: std::collections::BTreeSet<String> =
         runs.iter().flat_map(|run| run.rows.iter().map(|row| of(row).clone())).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(*name)) {
         let known = known.into_iter().collect::<Vec<_>>().join(", ");
         return Err(Usage(format!("{flag} {unknown}: the runs have {known}")).into());
-    }
-    for run in runs {
-        run.rows.retain(|row| wanted.contains(of(row)));
     }
     Ok(())
 }

@@ -63,6 +63,12 @@ impl Cell {
         Self { short: Some(text.into()), ..self }
     }
 
+    /// What people read, with a remark in brackets behind it.
+    pub fn with_note(self, note: &str) -> Self {
+        let short = self.short.as_ref().map(|short| format!("{short} ({note})"));
+        Self { text: Some(format!("{} ({note})", self.text())), short, ..self }
+    }
+
     /// How it is written.
     pub fn stressed(self, stress: Stress) -> Self {
         Self { stress, ..self }

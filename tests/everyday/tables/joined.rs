@@ -176,3 +176,75 @@ fn what_is_no_run_is_said() {
         assert_eq!(output.status.code(), Some(code), "{args:?}");
     }
 }
+
+#[test]
+fn values_of_different_documents_say_so_and_none_is_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(&folder.path().join("a"), "a", "exact", &[("basics_yesno", "acc", 0.5, 0.09, 60)]);
+    write_run(&folder.path().join("b"), "b", "exact", &[("basics_yesno", "acc", 0.6, 0.2, 5)]);
+    let report = |form: &str| stdout(&zoo_in(folder.path(), &["report", "a", "b", "--format", form]));
+    let table = report("table");
+    assert!(
+        table.contains("differs") && table.contains("(n 5 of 60)") && table.contains("(n 60)"),
+        "{table}"
+    );
+    assert!(!table.contains('*') && !table.contains('°'), "{table}");
+    let wide = report("wide");
+    assert!(wide.contains(",b n\n") && wide.contains(",0,acc,none,,0.5,0.09,60,0.6,0.2,5\n"), "{wide}");
+}
+
+#[test]
+fn a_part_of_a_suite_that_was_asked_by_itself_stands_in_the_suite_with_its_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = ("mmlu_abstract_algebra", "acc", 0.25, 0.04, 100);
+    write_run(
+        &folder.path().join("whole"),
+        "a",
+        "exact",
+        &[("mmlu", "acc", 0.3, 0.01, 100), ("mmlu_stem", "acc", 0.25, 0.04, 100), task],
+    );
+    write_run(&folder.path().join("part"), "b", "exact", &[("mmlu_stem", "acc", 0.35, 0.05, 100), task]);
+    for (run, suite) in [("whole", "mmlu"), ("part", "mmlu_stem")] {
+        for file in ["run.yaml", "results.csv"] {
+            let path = folder.path().join(run).join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(
+                &path,
+                text.replace("suites: [basics]", &format!("suites: [{suite}]"))
+                    .replace(",basics,", &format!(",{suite},")),
+            )
+            .unwrap();
+        }
+    }
+    let wide = stdout(&zoo_in(folder.path(), &["report", "whole", "part", "--format", "wide"]));
+    let lines: Vec<&str> = wide.lines().skip(1).collect();
+    assert_eq!(lines.len(), 3, "each task has one line: {wide}");
+    assert!(lines.iter().all(|line| line.starts_with("mmlu,")), "{wide}");
+    assert!(lines[2].contains("0.25,0.04,0.25,0.04"), "{wide}");
+}
+
+#[test]
+fn a_suite_without_its_task_files_costs_the_others_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(
+        &folder.path().join("run"),
+        "m",
+        "exact",
+        &[("basics_yesno", "acc", 0.5, 0.09, 30), ("own_task", "acc", 0.5, 0.09, 30)],
+    );
+    let yaml = folder.path().join("run/run.yaml");
+    let text = fs::read_to_string(&yaml).unwrap();
+    fs::write(&yaml, text.replace("suites: [basics]", "suites: [basics, own_task]")).unwrap();
+    let output = zoo_in(folder.path(), &["report", "run", "--format", "json"]);
+    assert!(
+        stderr(&output).contains("own_task") && stderr(&output).contains("--include-path"),
+        "{}",
+        stderr(&output)
+    );
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert!(
+        rows.len() == 2 && rows.iter().all(|row| row["interval_low"].is_number() && row["of"] == 60),
+        "{report}"
+    );
+}
