@@ -28,7 +28,7 @@ pub use comparison::{
 };
 pub use differences::{DIFFERENCES, Difference, adjust, differences, fold_differences, mark_best};
 pub use format::Format;
-pub use pictures::{Picture, Subject, pictures};
+pub use pictures::{Cost, Picture, Subject, pictures};
 pub use results::{joint_results, read_results, results};
 pub use row::{Row, TaskKind};
 pub use sample::{Sample, SampleChoice, samples_table};

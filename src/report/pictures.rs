@@ -24,10 +24,32 @@ pub struct Subject {
     pub base: Option<usize>,
     /// Parameters of the model.
     pub parameters: Option<u64>,
-    /// Seconds of scoring, all suites of its run together.
+}
+
+/// What a value has cost: the model of its row in the run of its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Seconds of scoring, all suites of the run together.
     pub seconds: Option<f64>,
     /// Tokens that were computed for them.
     pub tokens: Option<u64>,
+}
+
+/// What is known beside rows.
+#[derive(Debug, Clone, Copy)]
+struct Known<'k> {
+    rows: &'k [Row],
+    /// Of each row.
+    costs: &'k [Cost],
+    subjects: &'k [Subject],
+}
+
+impl Known<'_> {
+    /// What this one of the rows has cost.
+    fn cost(&self, row: &Row) -> Cost {
+        let place = self.rows.iter().position(|own| std::ptr::eq(own, row));
+        place.and_then(|place| self.costs.get(place)).copied().unwrap_or_default()
+    }
 }
 
 /// A figure with its names.
@@ -41,9 +63,10 @@ pub struct Picture {
     pub svg: String,
 }
 
-/// All that rows and what is known of their columns give.
-pub fn pictures(rows: &[Row], subjects: &[Subject]) -> Vec<Picture> {
+/// All that rows, what each of them has cost, and what is known of their columns give.
+pub fn pictures(rows: &[Row], costs: &[Cost], subjects: &[Subject]) -> Vec<Picture> {
     let wide = Wide::new(rows);
+    let known = Known { rows, costs, subjects };
     let scores = scores(&wide);
     let mut all = Vec::new();
     let mut add = |name: String, title: String, svg: String| all.push(Picture { name, title, svg });
@@ -57,22 +80,27 @@ pub fn pictures(rows: &[Row], subjects: &[Subject]) -> Vec<Picture> {
             add(format!("subjects-{}", score.first.task), map.title.clone(), map.svg());
         }
     }
-    type Of = fn(&Subject) -> Option<f64>;
     type Kind<'k> = (&'k str, &'k str, &'k str, Of, fn(f64) -> String);
     let kinds: [Kind<'_>; 3] = [
-        ("parameters", "by parameters and lineage", "parameters", |s| s.parameters.map(|n| n as f64), whole),
+        (
+            "parameters",
+            "by parameters and lineage",
+            "parameters",
+            |s, _| s.parameters.map(|n| n as f64),
+            whole,
+        ),
         (
             "time",
             "against time",
             "seconds of scoring, all suites of the run together",
-            |s| s.seconds,
+            |_, cost| cost.seconds,
             seconds,
         ),
         (
             "tokens",
             "against tokens",
             "tokens computed, all suites of the run together",
-            |s| s.tokens.map(|n| n as f64),
+            |_, cost| cost.tokens.map(|n| n as f64),
             whole,
         ),
     ];
@@ -80,7 +108,7 @@ pub fn pictures(rows: &[Row], subjects: &[Subject]) -> Vec<Picture> {
         for (name, what, label, of, number) in kinds {
             let title = format!("{}: {what}", said(score));
             let with_lineage = name == "parameters";
-            let figure = scatter(&wide, score, subjects, (title, label, with_lineage), of, number);
+            let figure = scatter(&wide, score, known, (title, label, with_lineage), of, number);
             if figure.points.len() >= POINTS {
                 add(format!("{name}-{}", score.first.task), figure.title.clone(), figure.svg());
             }
@@ -193,20 +221,25 @@ fn subjects_of(wide: &Wide<'_>, score: &WideRow<'_>, title: String) -> Option<He
     })
 }
 
+/// A place on the horizontal axis.
+type Of = fn(&Subject, Cost) -> Option<f64>;
+
 fn scatter(
     wide: &Wide<'_>,
     score: &WideRow<'_>,
-    subjects: &[Subject],
+    known: Known<'_>,
     (title, x_label, with_lineage): (String, &str, bool),
-    of: fn(&Subject) -> Option<f64>,
+    of: Of,
     x_number: fn(f64) -> String,
 ) -> Scatter {
+    let subjects = known.subjects;
     let mut points: Vec<ScatterPoint> = Vec::new();
     let mut place_of: Vec<Option<usize>> = vec![None; subjects.len()];
     for (at, subject) in subjects.iter().enumerate() {
         let column = wide.models.iter().position(|label| *label == subject.label);
         let row = column.and_then(|column| score.cells[column]);
-        let (Some(row), Some(y), Some(x)) = (row, share(row), of(subject).filter(|x| *x > 0.0)) else {
+        let x = row.and_then(|row| of(subject, known.cost(row))).filter(|x| *x > 0.0);
+        let (Some(row), Some(y), Some(x)) = (row, share(row), x) else {
             continue;
         };
         let (name, family) = (subject.label.clone(), subject.family.clone());
@@ -237,13 +270,15 @@ mod tests {
 
     fn subject(label: &str, base: Option<usize>) -> Subject {
         let (label, family) = (label.to_owned(), "LLaMA".to_owned());
-        Subject { label, family, base, parameters: Some(6_738_415_616), seconds: Some(12.5), tokens: None }
+        Subject { label, family, base, parameters: Some(6_738_415_616) }
     }
 
     #[test]
     fn a_comparison_has_bars_and_points_with_lineage() {
         let subjects = [subject("llama-7b", None), subject("alpaca-7b", Some(0)), subject("ziya", Some(1))];
-        let pictures = pictures(&rows(), &subjects);
+        let rows = rows();
+        let costs = vec![Cost { seconds: Some(12.5), tokens: None }; rows.len()];
+        let pictures = pictures(&rows, &costs, &subjects);
         let names: Vec<&str> = pictures.iter().map(|picture| picture.name.as_str()).collect();
         assert_eq!(names, ["bars", "parameters-zoology", "time-zoology"]);
         assert!(pictures[0].svg.contains(">51.2  [") && pictures[0].svg.contains("zoology, acc, 5 shots"));
@@ -259,12 +294,35 @@ mod tests {
         let mut all = vec![row("m", "zoology", "acc", 0.5), row("m", "zoology", "word_perplexity", 9.0)];
         all.extend((0..SUBJECTS).map(|n| row("m", &format!("zoology_subject_{n}"), "acc", 0.25)));
         all[4].value = None;
-        let pictures = pictures(&all, &[]);
+        let pictures = pictures(&all, &[], &[]);
         assert_eq!(pictures.len(), 2);
         let map = &pictures[1];
         assert_eq!(map.name, "subjects-zoology");
         assert!(map.svg.contains(">subject_0<") && map.svg.matches(">25.0<").count() >= SUBJECTS - 1);
         assert!(!map.svg.contains("perplexity"));
+    }
+
+    #[test]
+    fn a_score_stands_at_what_its_own_run_has_cost() {
+        let names = ["llama-7b", "alpaca-7b"];
+        let of = |suite: &str, model: &str| Row {
+            suite: suite.to_owned(),
+            depth: 0,
+            ..row(model, suite, "acc", 0.5)
+        };
+        let rows: Vec<Row> =
+            ["zoology", "botany"].iter().flat_map(|suite| names.map(|model| of(suite, model))).collect();
+        let cost = |seconds: f64| Cost { seconds: Some(seconds), tokens: None };
+        let costs = [cost(1.0), cost(2.0), cost(300.0), cost(400.0)];
+        let subjects = names.map(|name| subject(name, None));
+        let known = Known { rows: &rows, costs: &costs, subjects: &subjects };
+        let wide = Wide::new(&rows);
+        let x = |score: &WideRow<'_>| {
+            let of: Of = |_, cost| cost.seconds;
+            let figure = scatter(&wide, score, known, (String::new(), "", false), of, seconds);
+            figure.points.iter().map(|point| point.x).collect::<Vec<_>>()
+        };
+        assert_eq!(wide.rows.iter().map(x).collect::<Vec<_>>(), [[1.0, 2.0], [300.0, 400.0]]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::report::html::{
     Tasks,
 };
 use crate::report::{
-    Answering, CALIBRATED, Calibrated, DIFFERENCES, Picture, Row, Source, Subject, beside, calibrated,
+    Answering, CALIBRATED, Calibrated, Cost, DIFFERENCES, Picture, Row, Source, Subject, beside, calibrated,
     differences, pictures, sources, steps,
 };
 
@@ -33,7 +33,7 @@ pub struct Looked {
 pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> anyhow::Result<Looked> {
     let labels = labels(joined);
     let tasks = html::tasks(&page.rows, &labels);
-    let mut pictures = pictures(&page.rows, &subjects(page, joined, registry));
+    let mut pictures = pictures(&page.rows, &costs(joined, runs), &subjects(joined, registry));
     let (mut blocks, mut calibrated) = (Blocks::default(), Vec::new());
     // Answers after other numbers of examples are other answers.
     let mut answering: BTreeMap<(usize, Option<usize>), Answering> = BTreeMap::new();
@@ -148,22 +148,31 @@ fn provenance(source: &Source) -> PagePart {
 }
 
 /// What figures show of columns beside their values.
-fn subjects(page: &Page, joined: &Joined, registry: &Registry) -> Vec<Subject> {
+fn subjects(joined: &Joined, registry: &Registry) -> Vec<Subject> {
     let card = |id: &Option<String>| registry.find(id.as_ref()?).ok();
     let column = |at: usize| {
         let own = &joined.columns[at];
-        let source = page.sources.iter().find(|source| source.label == own.label);
         let card = card(&own.card);
         Subject {
             label: own.label.clone(),
             family: card.map_or_else(|| "other models".to_owned(), |card| card.family.clone()),
             base: card.and_then(|card| base(card, at, joined, registry)),
             parameters: own.parameters,
-            seconds: source.and_then(|source| source.seconds),
-            tokens: source.and_then(|source| source.tokens_computed).filter(|tokens| *tokens > 0),
         }
     };
     (0..joined.columns.len()).map(column).collect()
+}
+
+/// What each row has cost, as its own run says.
+fn costs(joined: &Joined, runs: &[Run]) -> Vec<Cost> {
+    let cost = |(row, run): (&Row, &usize)| match runs[*run].model(row) {
+        Some(model) => Cost {
+            seconds: model.seconds.get("scoring").copied(),
+            tokens: Some(model.tokens.computed).filter(|tokens| *tokens > 0),
+        },
+        None => Cost::default(),
+    };
+    joined.rows.iter().zip(&joined.run_of).map(cost).collect()
 }
 
 /// The column of the nearest model that this one was made from, asked by the same protocol.
