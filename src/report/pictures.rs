@@ -1,6 +1,8 @@
 //! The figures of a comparison: bars of its suites, a heat map of the subjects of each large one, and scores against parameters,
 //! time and tokens.
 
+use std::collections::BTreeSet;
+
 use super::figure::{Bar, BarGroup, Bars, HeatCell, HeatMap, Scatter, ScatterPoint};
 use super::numbers::{short_count, spaced};
 use super::wide::{Wide, WideRow};
@@ -77,7 +79,7 @@ pub fn pictures(rows: &[Row], costs: &[Cost], subjects: &[Subject]) -> Vec<Pictu
     for score in &scores {
         let title = |what: &str| format!("{}: {what}", said(score));
         if let Some(map) = subjects_of(&wide, score, title("by subject")) {
-            add(format!("subjects-{}", score.first.task), map.title.clone(), map.svg());
+            add(format!("subjects-{}", named(score, &scores)), map.title.clone(), map.svg());
         }
     }
     type Kind<'k> = (&'k str, &'k str, &'k str, Of, fn(f64) -> String);
@@ -110,11 +112,33 @@ pub fn pictures(rows: &[Row], costs: &[Cost], subjects: &[Subject]) -> Vec<Pictu
             let with_lineage = name == "parameters";
             let figure = scatter(&wide, score, known, (title, label, with_lineage), of, number);
             if figure.points.len() >= POINTS {
-                add(format!("{name}-{}", score.first.task), figure.title.clone(), figure.svg());
+                add(format!("{name}-{}", named(score, &scores)), figure.title.clone(), figure.svg());
             }
         }
     }
+    tell_apart(&mut all);
     all
+}
+
+/// The name of a score for a file: its task, with its examples where there are several numbers of them.
+fn named(score: &WideRow<'_>, scores: &[&WideRow<'_>]) -> String {
+    let Row { task, num_fewshot, .. } = score.first;
+    let is_alone = scores.iter().filter(|other| other.first.task == *task).count() == 1;
+    match num_fewshot {
+        Some(shots) if !is_alone => format!("{task}-{shots}-shots"),
+        _ => task.clone(),
+    }
+}
+
+/// No name twice: a file would take the place of another.
+fn tell_apart(pictures: &mut [Picture]) {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for picture in pictures {
+        let numbered = (2..).map(|n| format!("{}-{n}", picture.name));
+        let free = std::iter::once(picture.name.clone()).chain(numbered).find(|name| !taken.contains(name));
+        picture.name = free.expect("there is always one more number");
+        taken.insert(picture.name.clone());
+    }
 }
 
 fn whole(value: f64) -> String {
@@ -323,6 +347,21 @@ mod tests {
             figure.points.iter().map(|point| point.x).collect::<Vec<_>>()
         };
         assert_eq!(wide.rows.iter().map(x).collect::<Vec<_>>(), [[1.0, 2.0], [300.0, 400.0]]);
+    }
+
+    #[test]
+    fn figures_of_two_numbers_of_examples_have_two_names() {
+        let with = |shots: usize| rows().into_iter().map(move |own| Row { num_fewshot: Some(shots), ..own });
+        let all: Vec<Row> = with(5).chain(with(0)).collect();
+        let subjects = ["llama-7b", "alpaca-7b"].map(|name| subject(name, None));
+        let pictures = pictures(&all, &[], &subjects);
+        let names: Vec<&str> = pictures.iter().map(|picture| picture.name.as_str()).collect();
+        assert_eq!(names, ["bars", "parameters-zoology-5-shots", "parameters-zoology-0-shots"]);
+        let picture = Picture { name: "bars".to_owned(), title: String::new(), svg: String::new() };
+        let mut same = vec![picture; 3];
+        tell_apart(&mut same);
+        let names: Vec<&str> = same.iter().map(|picture| picture.name.as_str()).collect();
+        assert_eq!(names, ["bars", "bars-2", "bars-3"]);
     }
 
     #[test]
