@@ -17,6 +17,12 @@ pub struct Column {
     pub model: String,
     /// Whose rules.
     pub protocol: String,
+    /// The chat template that wrote its prompts.
+    pub template: Option<String>,
+    /// The arithmetic.
+    pub precision: Option<String>,
+    /// By how many places its options were moved on.
+    pub rotation: usize,
     /// The model in the registry, if it came from there.
     pub card: Option<String>,
     /// Parameters, where the run says them.
@@ -146,6 +152,9 @@ fn column(row: &Row, run: &Run) -> Column {
         label: String::new(),
         model: row.model.clone(),
         protocol: row.protocol.clone(),
+        template: row.template.clone(),
+        precision: row.precision.clone(),
+        rotation: model.map_or(0, |model| model.rotation),
         card: model.and_then(|model| model.card.clone()),
         parameters: match &run.about {
             About::Run(_) => model.map(|model| model.parameters),

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::page::Page;
 use crate::base::printable::{WHOLE, printable};
-use crate::finished::{FinishedError, Joined, Run, texts};
+use crate::finished::{Column, FinishedError, Joined, Run, texts};
 use crate::records::{SampleLine, TextLine};
 use crate::registry::{Card, Registry};
 use crate::report::html::{
@@ -175,14 +175,19 @@ fn costs(joined: &Joined, runs: &[Run]) -> Vec<Cost> {
     joined.rows.iter().zip(&joined.run_of).map(cost).collect()
 }
 
-/// The column of the nearest model that this one was made from, asked by the same protocol.
+/// The column of the nearest model that this one was made from, asked by the same protocol in the same arithmetic, with its options
+/// where they are; of several the one with the same template.
 fn base(card: &Card, at: usize, joined: &Joined, registry: &Registry) -> Option<usize> {
+    let own = &joined.columns[at];
     let mut next = card.base.as_ref();
     while let Some(id) = next {
-        let same = |(place, column): &(usize, &crate::finished::Column)| {
-            *place != at && column.card.as_ref() == Some(id) && column.protocol == joined.columns[at].protocol
+        let same = |(place, column): &(usize, &Column)| {
+            let is_alike = (&column.protocol, &column.precision, column.rotation, own.rotation)
+                == (&own.protocol, &own.precision, 0, 0);
+            *place != at && column.card.as_ref() == Some(id) && is_alike
         };
-        if let Some((place, _)) = joined.columns.iter().enumerate().find(same) {
+        let bases = joined.columns.iter().enumerate().filter(same);
+        if let Some((place, _)) = bases.min_by_key(|(_, column)| column.template != own.template) {
             return Some(place);
         }
         next = registry.find(id).ok()?.base.as_ref();
@@ -241,4 +246,39 @@ fn samples(
         lines.as_ref().map(|lines| ColumnSamples { lines, texts })
     });
     Ok(html::task_samples(&columns.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lineage_leads_to_a_base_that_was_asked_alike() {
+        let registry = Registry::load(None).unwrap();
+        let column = |card: &str, precision: &str, rotation: usize, template: Option<&str>| Column {
+            label: String::new(),
+            model: card.to_owned(),
+            protocol: "p".to_owned(),
+            template: template.map(str::to_owned),
+            precision: Some(precision.to_owned()),
+            rotation,
+            card: Some(card.to_owned()),
+            parameters: None,
+            runs: Vec::new(),
+        };
+        let columns = vec![
+            column("llama-7b", "bf16", 0, None),
+            column("llama-7b", "exact", 1, None),
+            column("llama-7b", "exact", 0, None),
+            column("llama-7b", "exact", 0, Some("chat")),
+            column("alpaca-7b", "exact", 0, Some("chat")),
+            column("alpaca-7b", "exact", 0, None),
+            column("alpaca-7b", "exact", 1, None),
+            column("alpaca-7b", "int8", 0, None),
+        ];
+        let joined = Joined { rows: Vec::new(), columns, run_of: Vec::new() };
+        let card = registry.find("alpaca-7b").unwrap();
+        let found = [4, 5, 6, 7].map(|at| base(card, at, &joined, &registry));
+        assert_eq!(found, [Some(3), Some(2), None, None]);
+    }
 }
