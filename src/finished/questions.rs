@@ -39,10 +39,11 @@ pub struct Found {
 /// The wanted documents of joined runs, read a task at a time.
 ///
 /// # Errors
-/// Samples or texts that cannot be read, and a verdict or a disagreement that is asked of a metric without right and wrong.
+/// Samples or texts that cannot be read, a verdict or a disagreement that is asked of a metric without right and wrong, and a
+/// disagreement of models that were not asked the same documents or are not judged alike.
 pub fn questions(joined: &Joined, runs: &[Run], wanted: &Wanted) -> Result<Found, FinishedError> {
     let mut found = Found::default();
-    let mut tasks = tasks(joined, wanted);
+    let mut tasks = tasks(joined, wanted)?;
     if wanted.right.is_some() || wanted.disagree {
         // What has no right and wrong has none that is wanted, unless that is all there is.
         let first = tasks.first().map(|rows| rows[0].0.clone());
@@ -91,9 +92,13 @@ pub fn questions(joined: &Joined, runs: &[Run], wanted: &Wanted) -> Result<Found
     Ok(found)
 }
 
+/// A row, and the run it is of.
+type Asked<'j> = (&'j Row, usize);
+
 /// The tasks of the table: of each the rows by which its documents are judged, a row for each column, and the runs they are of.
-fn tasks<'j>(joined: &'j Joined, wanted: &Wanted) -> Vec<Vec<(&'j Row, usize)>> {
-    let mut tasks: Vec<Vec<(&'j Row, usize)>> = Vec::new();
+fn tasks<'j>(joined: &'j Joined, wanted: &Wanted) -> Result<Vec<Vec<Asked<'j>>>, FinishedError> {
+    // Task by task, column by column.
+    let mut tasks: Vec<Vec<Vec<Asked<'j>>>> = Vec::new();
     let mut places: HashMap<(&str, Option<usize>), usize> = HashMap::new();
     for (row, run) in joined.rows.iter().zip(&joined.run_of) {
         let label = row.label.as_deref().unwrap_or(&row.model);
@@ -106,17 +111,69 @@ fn tasks<'j>(joined: &'j Joined, wanted: &Wanted) -> Vec<Vec<(&'j Row, usize)>> 
             tasks.push(Vec::new());
             tasks.len() - 1
         });
-        match tasks[place].iter_mut().find(|(known, _)| known.label == row.label) {
-            // Of one column the first metric with right and wrong, else the first.
-            Some(known) => {
-                if row.is_share && !known.0.is_share {
-                    *known = (row, *run);
-                }
-            }
-            None => tasks[place].push((row, *run)),
+        match tasks[place].iter_mut().find(|known| known[0].0.label == row.label) {
+            Some(known) => known.push((row, *run)),
+            None => tasks[place].push(vec![(row, *run)]),
         }
     }
-    tasks
+    let judged = |columns: &Vec<Vec<Asked<'j>>>| {
+        if wanted.disagree && columns.len() > 1 {
+            return in_common(columns);
+        }
+        // Of one column the first metric with right and wrong, else the first.
+        let first =
+            |rows: &Vec<Asked<'j>>| rows.iter().find(|(row, _)| row.is_share).copied().unwrap_or(rows[0]);
+        Ok(columns.iter().map(first).collect())
+    };
+    tasks.iter().map(judged).collect()
+}
+
+/// Of a task's columns the rows of one metric that all of them have: the first that tells right from wrong in most of them.
+///
+/// # Errors
+/// That there is none, and rows that are not of the same documents.
+fn in_common<'j>(columns: &[Vec<Asked<'j>>]) -> Result<Vec<Asked<'j>>, FinishedError> {
+    let line = |own: &Asked<'j>| -> Option<Vec<Asked<'j>>> {
+        let same = |rows: &Vec<Asked<'j>>| rows.iter().find(|(row, _)| metric(row) == metric(own.0)).copied();
+        columns.iter().map(same).collect()
+    };
+    let without = |rows: &Vec<Asked<'j>>| rows.iter().filter(|(row, _)| !row.is_share).count();
+    let Some(rows) = columns[0].iter().filter_map(line).min_by_key(without) else {
+        let said = |rows: &Vec<Asked<'j>>| {
+            let metrics: Vec<String> = rows.iter().map(|(row, _)| metric(row)).collect();
+            format!("{} of {}", metrics.join(" and "), model(rows[0].0))
+        };
+        let said: Vec<String> = columns.iter().map(said).collect();
+        return Err(FinishedError::new(format!(
+            "{}: expected a metric that all of the models have, found {}; --task names tasks to compare",
+            columns[0][0].0.task,
+            said.join(", ")
+        )));
+    };
+    let first = rows[0].0;
+    let is_other = |row: &Row| row.data_sha256.is_empty() || row.data_sha256 != first.data_sha256;
+    let Some(other) = rows.iter().map(|(row, _)| *row).find(|row| is_other(row)) else { return Ok(rows) };
+    let data = |row: &Row| match row.data_sha256.get(..8).unwrap_or(&row.data_sha256) {
+        "" => format!("unknown data of {}", model(row)),
+        digest => format!("{digest} of {}", model(row)),
+    };
+    // Of the first alone if it is the one that is unknown.
+    let found =
+        if other.data_sha256.is_empty() { data(other) } else { [first, other].map(data).join(" and ") };
+    Err(FinishedError::new(format!(
+        "{}: expected the same data for all of the models, found sha256 {found}; --task names tasks to compare",
+        first.task
+    )))
+}
+
+/// What a row's documents are judged by.
+fn metric(row: &Row) -> String {
+    format!("{},{}", row.metric, row.filter)
+}
+
+/// The column that a row is of.
+fn model(row: &Row) -> &str {
+    row.label.as_deref().unwrap_or(&row.model)
 }
 
 /// Whether a run is of an earlier version, which did not say which metrics tell right from wrong: values do.
@@ -126,7 +183,7 @@ fn says_no_shares(run: &Run) -> bool {
 
 /// Whether an answer is right, where its value is 1 or 0.
 fn right(row: &Row, line: &SampleLine) -> Option<bool> {
-    let value = line.metrics.get(&format!("{},{}", row.metric, row.filter)).copied()?;
+    let value = line.metrics.get(&metric(row)).copied()?;
     match value {
         1.0 => Some(true),
         0.0 => Some(false),
@@ -156,7 +213,7 @@ fn texts_of<'l>(
 }
 
 fn sample(row: &Row, line: SampleLine, text: Option<&TextLine>) -> Sample {
-    let metric = format!("{},{}", row.metric, row.filter);
+    let metric = metric(row);
     let logprobs: Vec<f64> = line.choices.iter().map(|choice| choice.logprob).collect();
     let likeliest = (logprobs.len() > 1).then(|| first_highest(&logprobs));
     let right_ones: Vec<u64> = match &line.target {
@@ -179,7 +236,7 @@ fn sample(row: &Row, line: SampleLine, text: Option<&TextLine>) -> Sample {
         other => other.to_string(),
     };
     Sample {
-        model: row.label.clone().unwrap_or_else(|| row.model.clone()),
+        model: model(row).to_owned(),
         suite: row.suite.clone(),
         task: row.task.clone(),
         doc_id: line.doc_id,

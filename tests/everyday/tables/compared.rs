@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::json;
@@ -116,9 +117,8 @@ fn two_models_are_compared_document_by_document() {
     assert_says(&report(&["--baseline", "llama"]), 2, &["--baseline llama", "tiny", "bloom"]);
 }
 
-#[test]
-fn what_was_not_asked_alike_is_not_compared() {
-    let place = run();
+/// A run `other` of `tony`, who answers as `tiny` does and had other data of `passages`; without samples.
+pub(super) fn other_data(place: &Place) -> PathBuf {
     let other = place.path("other");
     fs::create_dir(&other).unwrap();
     for file in ["run.yaml", "results.csv"] {
@@ -129,6 +129,13 @@ fn what_was_not_asked_alike_is_not_compared() {
         let digest = digest.split(',').nth(13).unwrap();
         fs::write(other.join(file), text.replace(digest, &"ab".repeat(32))).unwrap();
     }
+    other
+}
+
+#[test]
+fn what_was_not_asked_alike_is_not_compared() {
+    let place = run();
+    let other = other_data(&place);
     let report = || {
         place.zoo(&[
             "report",

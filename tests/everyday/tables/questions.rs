@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::compared::{good, run, samples, values};
+use super::compared::{good, other_data, run, samples, values};
 use crate::support::place::{Place, assert_says};
 use crate::support::tiny::stderr;
 
@@ -57,6 +57,21 @@ fn the_questions_behind_the_numbers_are_shown() {
         &["brier_score", "--metric"],
     );
     assert_says(&show(&["--disagree", "tiny", "tiny"]), 2, &["tiny twice"]);
+}
+
+#[test]
+fn answers_to_different_documents_do_not_disagree() {
+    let place = run();
+    other_data(&place);
+    let show = |extra: &[&str]| {
+        let runs = [place.text("run"), place.text("other")];
+        place.zoo(&[&["samples", &runs[0], &runs[1], "--disagree", "tiny", "tony"], extra].concat())
+    };
+    assert_says(
+        &show(&["--task", "passages"]),
+        1,
+        &["passages: expected the same data", "abababab", "tony", "--task"],
+    );
 }
 
 #[test]
