@@ -27,6 +27,8 @@ pub struct Looked {
     /// How sure models are, suite by suite.
     pub calibrated: Vec<Calibrated>,
     blocks: Blocks,
+    /// Of columns the tasks of which they were asked other data than the first one.
+    other_data: BTreeMap<String, Vec<String>>,
 }
 
 /// Reads all samples, a task at a time.
@@ -35,16 +37,20 @@ pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
     let tasks = html::tasks(&page.rows, &labels);
     let mut pictures = pictures(&page.rows, &costs(joined, runs), &subjects(joined, registry));
     let (mut blocks, mut calibrated) = (Blocks::default(), Vec::new());
+    let mut other_data: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // Answers after other numbers of examples are other answers.
     let mut answering: BTreeMap<(usize, Option<usize>), Answering> = BTreeMap::new();
     for (task, own) in tasks.tasks.iter().enumerate() {
-        let answers = answers(&tasks, task, page, joined, runs)?;
+        let mut answers = answers(&tasks, task, page, joined, runs)?;
         let shots = tasks.rows[task].iter().flatten().next().and_then(|row| page.rows[*row].num_fewshot);
         for suite in &own.suites {
             let of_suite = answering.entry((*suite, shots)).or_insert_with(|| Answering::new(labels.len()));
             for (column, lines) in answers.iter().enumerate() {
                 of_suite.add(column, lines.as_deref().unwrap_or_default());
             }
+        }
+        for column in leave_out_other_data(&tasks.rows[task], &page.rows, &mut answers) {
+            other_data.entry(labels[column].clone()).or_default().push(own.name.clone());
         }
         blocks.add(&samples(&tasks, task, &answers, page, joined, runs)?);
     }
@@ -54,12 +60,12 @@ pub fn look(page: &Page, joined: &Joined, runs: &[Run], registry: &Registry) -> 
         pictures.extend(own.pictures(&suite, &labels));
         calibrated.extend(own.calibrated(&suite, &labels));
     }
-    Ok(Looked { tasks, pictures, calibrated, blocks })
+    Ok(Looked { tasks, pictures, calibrated, blocks, other_data })
 }
 
 /// The whole text.
 pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyhow::Result<String> {
-    let Looked { tasks, pictures, calibrated: lines_of_suites, blocks } = looked;
+    let Looked { tasks, pictures, calibrated: lines_of_suites, blocks, other_data } = looked;
     let labels = labels(joined);
     let around = Around { published: &page.published, tasks: Some(&tasks) };
     let (columns, lines) = html::lines(&page.rows, around);
@@ -87,9 +93,14 @@ pub fn page(page: &Page, joined: &Joined, runs: &[Run], looked: Looked) -> anyho
     sections.push(PageSection::of("Runs", Vec::new(), &sources(&page.sources)));
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let counts = [count(labels.len(), "model"), count(tasks.tasks.len(), "task"), count(runs.len(), "run")];
+    let mut notes = vec![counts.join(", ")];
+    notes.extend(other_data.iter().map(|(label, own)| {
+        let own = few(own, "tasks");
+        format!("{label} was asked other data of {own}: its answers are not among the documents.")
+    }));
     let whole = html::Page {
         title: title(&labels, &tasks.suites),
-        notes: vec![counts.join(", ")],
+        notes,
         columns: labels.iter().map(|label| column(label, &page.sources)).collect(),
         lines,
         legend: html::legend(&page.rows),
@@ -108,11 +119,15 @@ fn labels(joined: &Joined) -> Vec<String> {
     joined.columns.iter().map(|column| column.label.clone()).collect()
 }
 
-fn title(models: &[String], suites: &[String]) -> String {
-    let few = |names: &[String], what: &str| match names {
+/// Some names, or how many they are.
+fn few(names: &[String], what: &str) -> String {
+    match names {
         [] | [_] | [_, _] | [_, _, _] => names.join(", "),
         _ => format!("{} {what}", names.len()),
-    };
+    }
+}
+
+fn title(models: &[String], suites: &[String]) -> String {
     printable(&format!("{} on {}", few(models, "models"), few(suites, "suites")), WHOLE).into_owned()
 }
 
@@ -222,6 +237,23 @@ fn answers(
     asked(tasks, task, page, joined, runs).par_iter().map(read).collect()
 }
 
+/// Takes away the answers of columns whose data of a task are not those of the first that has answers: documents of one number are
+/// not the same there. Says which columns these are.
+fn leave_out_other_data(
+    of_task: &[Option<usize>],
+    rows: &[Row],
+    answers: &mut [Option<Vec<SampleLine>>],
+) -> Vec<usize> {
+    let data = |column: usize| of_task[column].map(|row| &rows[row].data_sha256);
+    let Some(first) = answers.iter().position(Option::is_some) else { return Vec::new() };
+    let is_other = |column: &usize| answers[*column].is_some() && data(*column) != data(first);
+    let others: Vec<usize> = (0..answers.len()).filter(is_other).collect();
+    for column in &others {
+        answers[*column] = None;
+    }
+    others
+}
+
 /// The same with what was asked.
 fn samples(
     tasks: &Tasks,
@@ -251,6 +283,21 @@ fn samples(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_of_other_data_are_left_out() {
+        let text = "model,suite,task,num_fewshot,metric,filter,value,stderr,n,published,published_source,protocol,\
+                    weights_sha256,data_sha256\n";
+        let line = |data: &str| format!("m,zoology,birds,5,acc,none,0.5,0.1,100,,,p,w,{data}\n");
+        let lines = ["other", "d", "e", "d"].map(line).concat();
+        let rows = crate::report::read_results(format!("{text}{lines}").as_bytes()).unwrap();
+        let of_task = [Some(0), Some(1), None, Some(2), Some(3)];
+        // The first one kept no answers.
+        let mut answers = [None, Some(Vec::new()), None, Some(Vec::new()), Some(Vec::new())];
+        assert_eq!(leave_out_other_data(&of_task, &rows, &mut answers), [3]);
+        let left: Vec<bool> = answers.iter().map(Option::is_some).collect();
+        assert_eq!(left, [false, true, false, false, true]);
+    }
 
     #[test]
     fn lineage_leads_to_a_base_that_was_asked_alike() {

@@ -160,6 +160,8 @@ fn what_was_not_asked_alike_is_not_compared() {
     }
     assert_eq!(reason(report(), "basics_yesno"), "");
     assert!(reason(report(), "passages").contains("not the same data"));
+    let page = place.zoo(&["report", &place.text("run"), &place.text("other"), "--format", "html"]);
+    assert!(good(page).contains("tony was asked other data of passages: "));
     // A file that lost its end.
     let cut = other.join("samples/tony/basics_yesno.jsonl");
     let text = fs::read_to_string(&cut).unwrap();
