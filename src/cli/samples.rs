@@ -1,5 +1,6 @@
 //! `zoo samples`: the questions behind the numbers.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::exit::Usage;
@@ -112,8 +113,7 @@ impl Args {
         if let Some(metric) = &self.metric
             && !joined.rows.iter().any(|row| row.metric == *metric)
         {
-            let known: std::collections::BTreeSet<&str> =
-                joined.rows.iter().map(|row| row.metric.as_str()).collect();
+            let known: BTreeSet<&str> = joined.rows.iter().map(|row| row.metric.as_str()).collect();
             let known = known.into_iter().collect::<Vec<_>>().join(", ");
             return Err(Usage(format!("--metric {metric}: the tasks have {known}")).into());
         }
@@ -129,8 +129,9 @@ impl Args {
 
     /// The text, and how many documents are in it.
     fn draw(&self, found: &Found) -> (String, usize) {
-        let documents: std::collections::BTreeSet<(&str, usize)> =
-            found.samples.iter().map(|sample| (sample.task.as_str(), sample.doc_id)).collect();
+        let samples = found.samples.iter();
+        let documents: BTreeSet<(&str, Option<usize>, usize)> =
+            samples.map(|sample| (sample.task.as_str(), sample.num_fewshot, sample.doc_id)).collect();
         let width = if self.out.is_some() { NO_BOUND } else { terminal_width() };
         let text = match self.format {
             Format::Csv => samples_table(&found.samples).csv(),

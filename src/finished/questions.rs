@@ -55,7 +55,12 @@ pub fn questions(joined: &Joined, runs: &[Run], wanted: &Wanted) -> Result<Found
             )));
         }
     }
+    let mut shots: BTreeMap<String, BTreeSet<Option<usize>>> = BTreeMap::new();
+    for (row, _) in tasks.iter().flatten() {
+        shots.entry(row.task.clone()).or_default().insert(row.num_fewshot);
+    }
     for rows in tasks {
+        let has_other_shots = shots[&rows[0].0.task].len() > 1;
         let mut documents: BTreeMap<usize, Vec<(usize, SampleLine)>> = BTreeMap::new();
         for (place, (row, run)) in rows.iter().enumerate() {
             let (_, lines) = runs[*run].answers::<SampleLine>(row)?;
@@ -86,7 +91,7 @@ pub fn questions(joined: &Joined, runs: &[Run], wanted: &Wanted) -> Result<Found
         }
         found.samples.extend(shown.into_iter().map(|(place, line)| {
             let text = texts[place].get(&(line.doc_id, line.prompt_sha256.clone()));
-            sample(rows[place].0, line, text)
+            Sample { has_other_shots, ..sample(rows[place].0, line, text) }
         }));
     }
     Ok(found)
@@ -253,5 +258,7 @@ fn sample(row: &Row, line: SampleLine, text: Option<&TextLine>) -> Sample {
         extracted: line.filtered.iter().map(|(filter, value)| (filter.clone(), found(value))).collect(),
         target: line.target,
         target_text: text.and_then(|text| text.target.clone()),
+        num_fewshot: row.num_fewshot,
+        has_other_shots: false,
     }
 }

@@ -49,6 +49,11 @@ pub struct Sample {
     pub target: serde_json::Value,
     /// Its words, where they are known.
     pub target_text: Option<String>,
+    /// Few-shot examples.
+    pub num_fewshot: Option<usize>,
+    /// Whether the task was asked with other numbers of examples as well.
+    #[serde(skip)]
+    pub has_other_shots: bool,
 }
 
 /// A choice of a document.
@@ -90,7 +95,10 @@ impl Sample {
             "" => format!("{} {value}", self.metric),
             verdict => format!("{verdict} ({} {value})", self.metric),
         };
-        let mut page = format!("── {}, document {}, {}: {verdict}\n\n", self.task, self.doc_id, self.model);
+        let shots = self.num_fewshot.filter(|_| self.has_other_shots);
+        let shots = shots.map_or_else(String::new, |shots| format!(" ({shots} shots)"));
+        let Self { task, doc_id, model, .. } = self;
+        let mut page = format!("── {task}{shots}, document {doc_id}, {model}: {verdict}\n\n");
         match &self.prompt {
             Some(prompt) => page += &quoted(self.end_of(prompt, full)),
             None => {
@@ -195,6 +203,7 @@ pub fn samples_table(samples: &[Sample]) -> Table<&Sample> {
         })
         .column(data("prompt"), |sample| sample.prompt.as_ref())
         .column(data("prompt_sha256"), |sample| &sample.prompt_sha256)
+        .column(number("num_fewshot"), |sample| sample.num_fewshot)
 }
 
 /// A text of somebody else, line by line.
@@ -236,6 +245,8 @@ mod tests {
             extracted: Vec::new(),
             target: 1.into(),
             target_text: None,
+            num_fewshot: Some(5),
+            has_other_shots: false,
         }
     }
 
@@ -250,6 +261,8 @@ mod tests {
             assert!(page.contains(words), "{words}: {page}");
         }
         assert!(!page.contains('\u{1b}'), "{page}");
+        let of_several = Sample { has_other_shots: true, ..sample() }.page(100, false);
+        assert!(of_several.starts_with("── zoology_birds (5 shots), document 3, llama-7b: "), "{of_several}");
         let full = sample().page(100, true);
         assert!(full.contains("    Q: Is ice warm?\n") && full.contains("330"), "{full}");
         let written = Sample {
@@ -295,7 +308,10 @@ mod tests {
             "{csv}"
         );
         assert!(csv.contains(",wrong,1,0,\"[-0.5,-1.25]\","), "{csv}");
+        assert!(csv.lines().next().unwrap().ends_with(",prompt_sha256,num_fewshot"), "{csv}");
+        assert!(csv.trim_end().ends_with(",5"), "{csv}");
         let json = serde_json::to_value(sample()).unwrap();
+        assert_eq!(json["num_fewshot"], 5);
         assert_eq!(json["choices"][1]["text"], " no\u{1b}[2J");
         assert!(json["prompt"].as_str().unwrap().starts_with("Q: Is ice warm?"));
     }

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::compared::{good, other_data, run, samples, values};
 use crate::support::place::{Place, assert_says};
@@ -72,6 +72,37 @@ fn answers_to_different_documents_do_not_disagree() {
         1,
         &["passages: expected the same data", "abababab", "tony", "--task"],
     );
+}
+
+#[test]
+fn documents_after_other_numbers_of_examples_are_others() {
+    let place = Place::new(&["--suite", "sums", "--limit", "3"]);
+    let row = |q: usize| json!({"q": q, "gold": q % 2}).to_string() + "\n";
+    place.task("test.jsonl", (0..4).map(row).collect::<String>());
+    place.task("train.jsonl", (10..14).map(row).collect::<String>());
+    place.task(
+        "sums.yaml",
+        "task: sums\noutput_type: multiple_choice\ndataset_path: json\n\
+         dataset_kwargs: {data_files: {test: test.jsonl, train: train.jsonl}}\n\
+         test_split: test\nfewshot_split: train\nfewshot_config: {sampler: first_n}\nnum_fewshot: 2\n\
+         doc_to_text: \"{{q}}?\"\ndoc_to_choice: [\"yes\", \"no\"]\ndoc_to_target: gold\n\
+         metric_list: [{metric: acc}]\n",
+    );
+    place.run("two", &[]);
+    place.run("three", &["--num-fewshot", "3"]);
+    let show = |extra: &[&str]| {
+        let runs = [place.text("two"), place.text("three")];
+        place.zoo(&[&["samples", &runs[0], &runs[1]], extra].concat())
+    };
+    let output = show(&["--limit", "6"]);
+    assert!(!stderr(&output).contains("more documents"), "{}", stderr(&output));
+    let page = good(output);
+    for head in ["── sums (2 shots), document 0, ", "── sums (3 shots), document 2, "] {
+        assert_eq!(page.matches(head).count(), 1, "{head}: {page}");
+    }
+    let table = good(show(&["--format", "csv"]));
+    assert!(table.lines().next().unwrap().ends_with(",num_fewshot"), "{table}");
+    assert_says(&show(&["--limit", "4"]), 0, &["2 more documents are like that: --limit 6"]);
 }
 
 #[test]
