@@ -84,7 +84,7 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, FileError
     })
 }
 
-/// Reads a value from YAML whose brackets nest no deeper than [`MAX_DEPTH`]: all YAML of others comes through here.
+/// Reads a value from YAML whose brackets nest no deeper than `MAX_DEPTH`: all YAML of others comes through here.
 ///
 /// # Errors
 /// What serde_yaml says, and a text that is deeper.

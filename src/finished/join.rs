@@ -27,8 +27,6 @@ pub struct Column {
     pub card: Option<String>,
     /// Parameters, where the run says them.
     pub parameters: Option<u64>,
-    /// By how many places the options were moved on.
-    pub rotation: usize,
     /// The runs that have rows of it, by their places in what was joined.
     pub runs: Vec<usize>,
 }
@@ -154,7 +152,6 @@ fn column(row: &Row, run: &Run) -> Column {
         protocol: row.protocol.clone(),
         template: row.template.clone(),
         precision: row.precision.clone(),
-        rotation: model.map_or(0, |model| model.rotation),
         card: model.and_then(|model| model.card.clone()),
         parameters: match &run.about {
             About::Run(_) => model.map(|model| model.parameters),
