@@ -8,7 +8,7 @@ use super::flags::TaskFolders;
 use super::format::formats;
 use super::report::{column, keep};
 use super::{Global, models};
-use crate::finished::{Found, Joined, Run, Wanted, find_runs, join, questions};
+use crate::finished::{Found, Joined, Run, Wanted, join, questions};
 use crate::report::table::NO_BOUND;
 use crate::report::{Format, samples_table, terminal_width};
 
@@ -74,12 +74,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let mut runs = Vec::new();
-    for path in &args.runs {
-        for path in find_runs(path)? {
-            runs.push(Run::open(&path, &args.tasks.include_path)?);
-        }
-    }
+    let mut runs = Run::open_all(&args.runs, &args.tasks.include_path)?;
     keep(&mut runs, "--suite", &args.suite, |row| &row.suite)?;
     keep(&mut runs, "--task", &args.task, |row| &row.task)?;
     let joined = join(&runs);

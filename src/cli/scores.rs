@@ -8,7 +8,7 @@ use super::filter::ModelFilter;
 use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
-use crate::finished::{Joined, Run, find_runs, is_as_published, join, published_steps};
+use crate::finished::{Joined, Run, is_as_published, join, published_steps};
 use crate::registry::{Card, Published, Registry, is_of};
 use crate::report::numbers::short_count;
 use crate::report::table::{Cell, number, text};
@@ -128,7 +128,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     };
     let mut cards = args.filter.select(&registry, |_| false)?;
     cards.retain(|card| fits(card.parameters));
-    let runs = open(args)?;
+    let runs = Run::open_all(&args.runs, &args.tasks.include_path)?;
     let joined = join(&runs);
     known(suites, &registry, &joined)?;
     if args.steps {
@@ -160,16 +160,6 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         }
     };
     models::deliver(&text, None)
-}
-
-fn open(args: &Args) -> anyhow::Result<Vec<Run>> {
-    let mut runs = Vec::new();
-    for path in &args.runs {
-        for path in find_runs(path)? {
-            runs.push(Run::open(&path, &args.tasks.include_path)?);
-        }
-    }
-    Ok(runs)
 }
 
 /// A suite that nobody has a score of is wrong usage.

@@ -179,7 +179,7 @@ impl Walk<'_> {
                 if metric.ends_with("_stderr") {
                     continue;
                 }
-                let Some(value) = value.as_f64() else { continue };
+                let value = value.as_f64();
                 let stderr = values.get(&format!("{metric}_stderr,{filter}")).and_then(Value::as_f64);
                 rows.push(self.row(
                     (suite, name, depth, place, kind),
@@ -217,7 +217,7 @@ impl Walk<'_> {
         &self,
         (suite, name, depth, place, kind): (&str, &str, usize, usize, TaskKind),
         (metric, filter): (&str, &str),
-        (value, stderr): (f64, Option<f64>),
+        (value, stderr): (Option<f64>, Option<f64>),
         samples: Option<Samples>,
     ) -> Row {
         let File { config, versions, shots, chat_template_sha, model_source, .. } = self.file;
@@ -232,7 +232,7 @@ impl Walk<'_> {
             num_fewshot: shots.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()),
             metric: metric.to_owned(),
             filter: filter.to_owned(),
-            value: Some(value),
+            value,
             stderr,
             n: samples.map_or(0, |samples| samples.effective),
             published: None,
@@ -265,7 +265,7 @@ impl Walk<'_> {
             depth,
             kind,
             label: None,
-            missing: None,
+            missing: value.is_none().then(|| "the file has no number there".to_owned()),
             stress: Stress::None,
         }
     }
@@ -315,18 +315,19 @@ mod tests {
             said,
             [
                 ("texts", "texts", 0, Some(1.5), None, 2, Some(2)),
+                ("texts", "texts", 0, None, None, 2, Some(2)),
                 ("zoology", "zoology", 0, Some(0.5), Some(0.05), 8, Some(44)),
                 ("zoology", "birds", 1, Some(0.25), None, 4, Some(40)),
                 ("zoology", "fish", 1, Some(0.75), None, 4, Some(4)),
             ]
         );
-        let birds = &rows[2];
+        let birds = &rows[3];
         assert_eq!((birds.num_fewshot, birds.version.as_deref()), (Some(5), Some("2")));
         assert_eq!(
             (birds.protocol.as_str(), birds.precision.as_deref()),
             ("lm-eval-0.4.13", Some("bfloat16"))
         );
-        assert!(birds.is_share && !rows[1].is_share && rows[1].kind == TaskKind::Group);
+        assert!(birds.is_share && !rows[2].is_share && rows[2].kind == TaskKind::Group);
     }
 
     #[test]

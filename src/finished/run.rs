@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{During, FinishedError};
+use super::find::find_runs;
 use super::harness::{self, HarnessFile};
 use super::record::{RUN_FILE, read_record, read_rows};
 use crate::records::{ModelRecord, RunRecord};
@@ -29,6 +30,20 @@ pub enum About {
 }
 
 impl Run {
+    /// Opens everything that is meant by `paths`: runs, and folders that hold them.
+    ///
+    /// # Errors
+    /// As [`find_runs`] and [`Run::open`].
+    pub fn open_all(paths: &[PathBuf], include_paths: &[PathBuf]) -> Result<Vec<Self>, FinishedError> {
+        let mut runs = Vec::new();
+        for path in paths {
+            for path in find_runs(path)? {
+                runs.push(Self::open(&path, include_paths)?);
+            }
+        }
+        Ok(runs)
+    }
+
     /// Reads a run's folder, or a results file of the reference harness. The suites of task files in `include_paths` have their
     /// place in tables as well.
     ///

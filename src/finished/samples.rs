@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{During, FinishedError};
 use super::run::Run;
-use crate::records::{SampleHeader, SampleLine, TextLine, Way, read_samples, read_texts, texts_path};
+use crate::records::{SampleHeader, SampleLine, TextLine, Way, read_texts, texts_path};
 use crate::report::Row;
 
 impl Run {
@@ -12,10 +12,10 @@ impl Run {
     /// reference harness.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// As [`Run::answers`].
     pub fn samples(&self, row: &Row) -> Result<Option<(SampleHeader, Vec<SampleLine>)>, FinishedError> {
-        let Some(path) = self.answers_file(row).filter(|path| path.exists()) else { return Ok(None) };
-        read_samples(&path).map(Some).during(|| "cannot read the samples of the run".to_owned())
+        let is_there = self.answers_file(row).is_some_and(|path| path.exists());
+        is_there.then(|| self.answers(row)).transpose()
     }
 
     /// Where the texts of what was asked there are; `None` where a run kept none.

@@ -47,7 +47,7 @@ pub fn terminal_table(rows: &[Row], width: usize, look: Look) -> String {
     if wide.is_limited() {
         table += &paragraph(LIMITED, 0, width);
     }
-    if let Some(line) = unlike(&wide) {
+    for line in unlike(&wide).into_iter().chain(missing(&wide)) {
         table += &paragraph(&line, 0, width);
     }
     if wide.is_stressed() {
@@ -117,6 +117,7 @@ fn legend(wide: &Wide<'_>) -> Vec<String> {
         );
     }
     lines.extend(unlike(wide));
+    lines.extend(missing(wide));
     if wide.is_stressed() {
         lines.push(STRESSED.to_owned());
     }
@@ -144,6 +145,29 @@ fn unlike(wide: &Wide<'_>) -> Option<String> {
     (!tasks.is_empty()).then(|| {
         format!("Columns have different data, or other versions of the task, in {shown}{more}: values of these do not compare.")
     })
+}
+
+/// Why there are no values, each reason once with the first of its tasks.
+fn missing(wide: &Wide<'_>) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in wide.rows.iter().flat_map(|row| row.cells.iter().flatten()) {
+        let Some(why) = &row.missing else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == why) {
+            Some((_, tasks)) if tasks.contains(&row.task.as_str()) => {}
+            Some((_, tasks)) => tasks.push(&row.task),
+            None => reasons.push((why, vec![&row.task])),
+        }
+    }
+    let line = |(why, tasks): (&str, Vec<&str>)| {
+        let shown = tasks[..tasks.len().min(FEW_TASKS)].join(", ");
+        let more = if tasks.len() > FEW_TASKS {
+            format!(" and {} more", tasks.len() - FEW_TASKS)
+        } else {
+            String::new()
+        };
+        format!("No value of {shown}{more}: {why}.")
+    };
+    reasons.into_iter().map(line).collect()
 }
 
 /// For every model its value and standard error.

@@ -10,7 +10,7 @@ use super::flags::TaskFolders;
 use super::format::formats;
 use super::{Global, models};
 use crate::base::atomic::write_atomically;
-use crate::finished::{Comparison, Joined, Pairs, Run, find_runs, join, measured_steps, published, sources};
+use crate::finished::{Comparison, Joined, Pairs, Run, join, measured_steps, published, sources};
 use crate::records::own_file_name;
 use crate::report::{Format, Look, adjust, mark_best, terminal_width};
 use page::Page;
@@ -76,12 +76,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
-    let mut runs = Vec::new();
-    for path in &args.runs {
-        for path in find_runs(path)? {
-            runs.push(Run::open(&path, &args.tasks.include_path)?);
-        }
-    }
+    let mut runs = Run::open_all(&args.runs, &args.tasks.include_path)?;
     keep(&mut runs, "--suite", &args.suite, |row| &row.suite)?;
     known(&runs, "--metric", &args.metric, |row| &row.metric)?;
     let mut joined = join(&runs);

@@ -52,6 +52,22 @@ fn every_form() {
     assert_eq!(written, form(&["--format", "csv"]).split_once('\n').unwrap().1);
 }
 
+/// The page without its style and script, which are files of their own, and the digests by which it knows them.
+#[test]
+fn the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    write_runs(folder.path());
+    let html = stdout(&zoo_in(folder.path(), &["report", "runs", "--format", "html"]));
+    let mut kept = String::new();
+    let mut rest = html.as_str();
+    for (begin, end) in [("<meta http-equiv", ">"), ("<style>", "</style>"), ("<script>", "</script>")] {
+        let (before, after) = rest.split_once(begin).unwrap_or_else(|| panic!("no {begin}"));
+        kept += before;
+        rest = after.split_once(end).unwrap().1;
+    }
+    insta::assert_snapshot!(kept + rest);
+}
+
 #[test]
 fn runs_are_listed() {
     let folder = tempfile::tempdir().unwrap();
