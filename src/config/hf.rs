@@ -123,10 +123,26 @@ fn rope(fields: &JsonFields, max_position_embeddings: usize) -> Result<(f64, Rop
     let older = fields.object("rope_scaling")?.filter(|older| !older.map.is_empty());
     let outer = fields.number("rope_theta")?;
     let Some(rope) = older.or(fields.object("rope_parameters")?) else {
-        return Ok((outer.unwrap_or(DEFAULT_THETA), RopeScaling::None));
+        return Ok((outer.unwrap_or(DEFAULT_THETA), condensed(fields, RopeScaling::None)?));
     };
     let theta = rope.number("rope_theta")?.or(outer).unwrap_or(DEFAULT_THETA);
-    Ok((theta, scaling(fields, &rope, max_position_embeddings)?))
+    Ok((theta, condensed(fields, scaling(fields, &rope, max_position_embeddings)?)?))
+}
+
+/// LongChat's word for linear scaling, which FastChat follows. transformers does not know it and makes garbage of a model whose
+/// file says nothing else.
+/// Source: `llama_condense_monkey_patch.py` and `LongChatAdapter` of FastChat.
+fn condensed(fields: &JsonFields, scaling: RopeScaling) -> Result<RopeScaling, ConfigError> {
+    let key = "rope_condense_ratio";
+    match (fields.number(key)?.filter(|&ratio| ratio != 1.0), scaling) {
+        (None, scaling) => Ok(scaling),
+        (Some(factor), RopeScaling::None) => Ok(RopeScaling::Linear { factor }),
+        (Some(ratio), RopeScaling::Linear { factor }) if factor == ratio => Ok(scaling),
+        (Some(ratio), _) => {
+            let expected = format!("the factor of rope_scaling ({:?})", scaling);
+            Err(fields.wrong(key, &expected, &ratio.to_string()))
+        }
+    }
 }
 
 /// LLaMA turns whole heads; versions of transformers disagree about files that say otherwise.

@@ -1,8 +1,9 @@
 //! `params.json` of Meta's releases → [`LlamaConfig`].
 //!
 //! The width of the MLP is not stored but computed, and the size of the vocabulary is usually -1, "ask the
-//! tokenizer". The length of the context is not there at all: see `context`.
-//! Source: `ModelArgs` and `FeedForward` of `llama/model.py`; the `transformers` LLaMA conversion script.
+//! tokenizer". The length of the context is not there at all (see `context`), nor is the factor of scaled positions.
+//! Source: `ModelArgs`, `FeedForward` and `apply_scaling` of Meta's `llama`, `llama3` and `llama-models`; the `transformers` LLaMA
+//! conversion script.
 
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ use super::{ConfigError, LlamaConfig, RopeScaling};
 const THETA: f64 = 10_000.0;
 /// The same of Code Llama, which was trained further with it.
 const CODE_LLAMA_THETA: f64 = 1e6;
+/// The same of Llama 3 and later.
+const LLAMA_3_THETA: f64 = 500_000.0;
 /// Rows of Llama 3's vocabulary.
 const LLAMA_3_VOCABULARY: usize = 128_256;
 /// The file's name.
@@ -23,15 +26,10 @@ pub const PARAMS_FILE: &str = "params.json";
 /// and `file` says in errors where it is from.
 ///
 /// # Errors
-/// A value that no model has, or scaled positions, which other forms say in full.
+/// A value that no model has, or one of a model that is no release of Meta's.
 pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, ConfigError> {
     let map = fields::object(bytes, file)?;
     let fields = JsonFields { file, prefix: "", map: &map };
-    // `null` is false, as in Meta's own `if use_scaled` of `precompute_freqs_cis`.
-    if let Some(scaled) = fields.get("use_scaled_rope").filter(|value| **value != Value::Bool(false)) {
-        let supported = "files of Meta's without it; fetch this model as safetensors";
-        return Err(fields.unsupported("use_scaled_rope", &scaled.to_string(), supported));
-    }
     let required = |key: &str, limit: usize| {
         let expected = format!("a whole number from 1 to {limit}");
         fields.within(key, limit)?.ok_or_else(|| fields.wrong(key, &expected, "nothing"))
@@ -64,20 +62,27 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
         return Err(fields.wrong("ffn_dim_multiplier", &expected, &intermediate_size.to_string()));
     }
     let rope_theta = fields.between("rope_theta", 1.0, 1e12)?.unwrap_or(THETA);
-    refuse_llama_3(&fields, rope_theta, vocabulary.unwrap_or(rows))?;
+    let num_hidden_layers = required("n_layers", MAX_LAYERS)?;
+    let is_third = is_third(&fields, rope_theta, vocabulary.unwrap_or(rows))?;
+    let rope_scaling = scaling(&fields, is_third, hidden_size, num_hidden_layers)?;
     let is_later = kv_heads.is_some() || multiplier.is_some();
+    let max_position_embeddings = match (is_third, rope_scaling) {
+        (true, RopeScaling::None) => 8192,
+        (true, _) => 131_072,
+        (false, _) => context(hidden_size, rms_norm_eps, rope_theta, is_later),
+    };
     let config = LlamaConfig {
         vocab_size: vocabulary.unwrap_or(rows),
         hidden_size,
         intermediate_size,
-        num_hidden_layers: required("n_layers", MAX_LAYERS)?,
+        num_hidden_layers,
         num_attention_heads,
         num_key_value_heads: kv_heads.unwrap_or(num_attention_heads),
         head_dim: hidden_size / num_attention_heads,
-        max_position_embeddings: context(hidden_size, rms_norm_eps, rope_theta, is_later),
+        max_position_embeddings,
         rms_norm_eps,
         rope_theta,
-        rope_scaling: RopeScaling::None,
+        rope_scaling,
         tie_word_embeddings: false,
         attention_bias: false,
         mlp_bias: false,
@@ -86,18 +91,74 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
     Ok(config)
 }
 
-/// Llama 3 has another context, other special ids and a vocabulary in another format than every earlier release of Meta's, and
-/// its file says none of it.
-fn refuse_llama_3(fields: &JsonFields, theta: f64, vocabulary: usize) -> Result<(), ConfigError> {
-    let supported = "Meta's files of LLaMA, Llama 2 and Code Llama; fetch this model (Llama 3 or later) as safetensors, in the \
-                     layout of Hugging Face";
-    if vocabulary == LLAMA_3_VOCABULARY {
-        return Err(fields.unsupported("vocab_size", &vocabulary.to_string(), supported));
+/// Whether a file is of Llama 3 or later: its theta says so. A theta that no release of Meta's has is refused, since its file has
+/// no word for the context; and so is Llama 3's vocabulary with another one, because the code of each generation has a default
+/// of its own.
+fn is_third(fields: &JsonFields, theta: f64, vocabulary: usize) -> Result<bool, ConfigError> {
+    match theta {
+        LLAMA_3_THETA => Ok(true),
+        THETA | CODE_LLAMA_THETA if vocabulary != LLAMA_3_VOCABULARY => Ok(false),
+        THETA | CODE_LLAMA_THETA => {
+            let expected =
+                format!("{LLAMA_3_THETA}, as in the files of all models with {vocabulary} rows (Llama 3)");
+            Err(fields.wrong("rope_theta", &expected, &theta.to_string()))
+        }
+        _ => {
+            let supported = "Meta's files of LLaMA, Llama 2, Code Llama and Llama 3; fetch this model as safetensors, in the layout \
+                             of Hugging Face";
+            Err(fields.unsupported("rope_theta", &theta.to_string(), supported))
+        }
     }
-    if theta != THETA && theta != CODE_LLAMA_THETA {
-        return Err(fields.unsupported("rope_theta", &theta.to_string(), supported));
+}
+
+/// LLaMA 3.1's rule, if the file asks for it. By how much frequencies are divided it does not say, unless it is of a later
+/// generation: see [`scaled_by`].
+fn scaling(
+    fields: &JsonFields,
+    is_third: bool,
+    dim: usize,
+    layers: usize,
+) -> Result<RopeScaling, ConfigError> {
+    // `null` is false, as in Meta's own `if use_scaled` of `precompute_freqs_cis`.
+    if !fields.flag("use_scaled_rope")?.unwrap_or(false) {
+        return Ok(RopeScaling::None);
     }
-    Ok(())
+    if !is_third {
+        let expected = format!("no scaling, or Llama 3's rope_theta ({LLAMA_3_THETA}) beside it");
+        return Err(fields.wrong("use_scaled_rope", &expected, "true"));
+    }
+    for key in ["rope_scaling_factor", "rope_high_freq_factor"] {
+        if let Some(value) = fields.get(key) {
+            let supported =
+                "files of Llama 3 without it; fetch this model as safetensors, in the layout of Hugging Face";
+            return Err(fields.unsupported(key, &value.to_string(), supported));
+        }
+    }
+    Ok(RopeScaling::llama3(scaled_by(dim, layers)))
+}
+
+/// The factor of LLaMA 3.1's rule by the model's width and layers: 8, but 32 for the text models of Llama 3.2, as the
+/// configurations say that Meta published beside these files. (The constant in Meta's own code is 8 for all of them, which
+/// differs for positions that no short text reaches: the frequencies below one turn in 8192 tokens.)
+/// Source: `config.json` of the releases on the hub; `convert_llama_weights_to_hf.py` of transformers.
+pub fn scaled_by(dim: usize, layers: usize) -> f64 {
+    if matches!((dim, layers), (2048, 16) | (3072, 28)) { 32.0 } else { 8.0 }
+}
+
+/// Whether Meta's code of the model's generation cuts the embedding by rows, and not by columns as before Llama 3.
+pub fn cuts_embedding_by_rows(config: &LlamaConfig) -> bool {
+    config.rope_theta == LLAMA_3_THETA
+}
+
+/// The special tokens that a model of Meta's begins and ends texts with, by generation: LLaMA's first pieces, or those behind
+/// Llama 3's ranks.
+pub fn special_ids(config: &LlamaConfig) -> (usize, Vec<usize>) {
+    /// Special tokens of Llama 3, the last ids of its vocabulary.
+    const SPECIALS: usize = 256;
+    match config.vocab_size.checked_sub(SPECIALS) {
+        Some(first) if config.rope_theta == LLAMA_3_THETA => (first, vec![first + 1, first + 8, first + 9]),
+        _ => (1, vec![2]),
+    }
 }
 
 /// Units of the MLP: two thirds of four times the width, by the multiplier if there is one, rounded up to a multiple.
@@ -189,7 +250,9 @@ mod tests {
             assert!(error.to_string().contains(key), "{to}: {error}");
         }
         let scaled = good.replace("}", r#", "use_scaled_rope": true}"#);
-        assert_eq!(parse(&scaled).unwrap_err().class(), Some(FaultKind::Unsupported));
+        let error = parse(&scaled).unwrap_err();
+        assert_eq!(error.class(), Some(FaultKind::InvalidConfig));
+        assert!(error.to_string().contains("use_scaled_rope"), "{error}");
         for unscaled in ["false", "null"] {
             assert_eq!(parse(&scaled.replace("true", unscaled)).unwrap(), parse(good).unwrap(), "{unscaled}");
         }
@@ -201,15 +264,37 @@ mod tests {
             parse(&format!(r#"{{"dim": 4096, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-05, {more}}}"#))
         };
         assert!(file(r#""rope_theta": 1000000.0, "vocab_size": 32016"#).is_ok());
-        let third = r#""n_kv_heads": 8, "vocab_size": 128256, "multiple_of": 1024, "ffn_dim_multiplier": 1.3,
-            "rope_theta": 500000.0"#;
-        for params in [third, r#""rope_theta": 500000.0"#, r#""vocab_size": 128256"#] {
+        for params in [r#""vocab_size": 128256"#, r#""vocab_size": 128256, "rope_theta": 1000000.0"#] {
             let error = file(params).unwrap_err();
-            assert_eq!(error.class(), Some(FaultKind::Unsupported));
-            assert!(
-                error.to_string().contains("Llama 3") && error.to_string().contains(PARAMS_FILE),
-                "{error}"
+            assert_eq!(error.class(), Some(FaultKind::InvalidConfig));
+            assert!(error.to_string().contains("rope_theta: expected 500000"), "{error}");
+        }
+        let other = file(r#""rope_theta": 300000.0"#).unwrap_err();
+        assert_eq!(other.class(), Some(FaultKind::Unsupported));
+        let later = file(r#""rope_theta": 500000.0, "use_scaled_rope": true, "rope_scaling_factor": 16"#)
+            .unwrap_err();
+        assert!(later.to_string().contains("rope_scaling_factor is 16"), "{later}");
+    }
+
+    #[test]
+    fn llama_3_has_its_context_and_later_ones_their_scaling() {
+        let file = |shape: &str, more: &str| {
+            let text = format!(
+                r#"{{{shape}, "vocab_size": 128256, "norm_eps": 1e-05, "rope_theta": 500000.0{more}}}"#
             );
+            parse(&text).unwrap()
+        };
+        let large = r#""dim": 4096, "n_heads": 32, "n_layers": 32, "n_kv_heads": 8, "multiple_of": 1024, "ffn_dim_multiplier": 1.3"#;
+        let small = r#""dim": 2048, "n_heads": 32, "n_layers": 16, "n_kv_heads": 8, "multiple_of": 256, "ffn_dim_multiplier": 1.5"#;
+        let scaled = r#", "use_scaled_rope": true"#;
+        let third = file(large, "");
+        assert_eq!((third.intermediate_size, third.max_position_embeddings), (14_336, 8192));
+        assert_eq!(third.rope_scaling, RopeScaling::None);
+        assert_eq!(special_ids(&third), (128_000, vec![128_001, 128_008, 128_009]));
+        for (shape, width, factor) in [(large, 14_336, 8.0), (small, 8192, 32.0)] {
+            let later = file(shape, scaled);
+            assert_eq!((later.intermediate_size, later.max_position_embeddings), (width, 131_072));
+            assert_eq!(later.rope_scaling, RopeScaling::llama3(factor));
         }
     }
 }

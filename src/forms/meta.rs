@@ -91,8 +91,10 @@ impl MetaAsHf {
     /// What a `config.json` of the model says beside its shape.
     pub(super) fn beside_shape(&self) -> Map<String, Value> {
         let dtype = self.dtype.torch_name().unwrap_or("float16");
+        let (bos, ends) = params::special_ids(&self.config);
+        let eos = if let [eos] = ends[..] { json!(eos) } else { json!(ends) };
         let more = json!({
-            "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.02, "torch_dtype": dtype, "use_cache": true
+            "bos_token_id": bos, "eos_token_id": eos, "initializer_range": 0.02, "torch_dtype": dtype, "use_cache": true
         });
         let Value::Object(more) = more else { unreachable!("an object was written") };
         more

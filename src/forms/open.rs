@@ -14,7 +14,7 @@ use super::{FormError, GgufAsHf, HfModel, MetaAsHf, Sidecar, SidecarContent};
 use crate::base::fault::{Fault, FaultKind, Refusal};
 use crate::base::recognise::{dangling, is_apple_double};
 use crate::config::{ConfigError, ModelConfig, hf};
-use crate::tokenizer::{Tokenizer, TokenizerError, tokenizer_files};
+use crate::tokenizer::{Tokenizer, TokenizerError, tiktoken_files, tokenizer_files};
 use crate::weights::gguf::Metadata;
 use crate::weights::{self, GgufFile, MetaShards, TensorSource, WeightsError, is_gguf};
 
@@ -218,9 +218,22 @@ impl Opened {
                     let above = above.as_deref().and_then(Path::parent);
                     sidecars.extend(above.and_then(|above| sidecar(above, TOKENIZER_FILE)));
                 }
-                if has(&sidecars, TOKENIZER_FILE) && !has(&sidecars, "tokenizer_config.json") {
-                    sidecars.push(made("tokenizer_config.json", META_TOKENIZER_CONFIG.into()));
-                }
+                let model = sidecars.iter().find(|sidecar| sidecar.name == TOKENIZER_FILE);
+                let Some(model) = model.filter(|_| !has(&sidecars, "tokenizer_config.json")) else {
+                    return sidecars;
+                };
+                let config = ("tokenizer_config.json".to_owned(), META_TOKENIZER_CONFIG.into());
+                let place = model.place().display().to_string();
+                // What cannot be read is told by whoever needs it.
+                let found = model.read().ok().and_then(|bytes| tiktoken_files(&place, &bytes));
+                let files = match found.unwrap_or_else(|| Ok(vec![config])) {
+                    Ok(files) => files,
+                    Err(error) => {
+                        tracing::warn!("no tokenizer files are made of this vocabulary: {error}");
+                        Vec::new()
+                    }
+                };
+                sidecars.extend(files.into_iter().map(|(name, bytes)| made(&name, bytes)));
                 sidecars
             }
             // Tensors can be used without them.

@@ -188,6 +188,10 @@ pub struct RopeScalingRecord {
     pub kind: RopeScalingKind,
     /// How much the context grows.
     pub factor: f64,
+    /// Frequencies of fewer turns in the original context are divided in full; LLaMA 3.1's rule has it.
+    pub low_freq_factor: Option<f64>,
+    /// Frequencies of more turns in the original context are kept; LLaMA 3.1's rule has it.
+    pub high_freq_factor: Option<f64>,
     /// The context before stretching, in tokens.
     pub original_max_position_embeddings: Option<u64>,
     /// Whether the model was trained with the stretched positions.
@@ -209,19 +213,29 @@ pub enum RopeScalingKind {
 }
 
 fn scaling(scaling: RopeScaling) -> Option<RopeScalingRecord> {
-    let record = |kind, factor, original: Option<f64>| RopeScalingRecord {
+    let record = |kind, factor| RopeScalingRecord {
         kind,
         factor,
-        original_max_position_embeddings: original.map(|tokens| tokens as u64),
+        low_freq_factor: None,
+        high_freq_factor: None,
+        original_max_position_embeddings: None,
         finetuned: None,
     };
     match scaling {
         RopeScaling::None => None,
-        RopeScaling::Linear { factor } => Some(record(RopeScalingKind::Linear, factor, None)),
-        RopeScaling::Dynamic { factor } => Some(record(RopeScalingKind::Dynamic, factor, None)),
-        RopeScaling::Llama3 { factor, original_max_position_embeddings: original, .. } => {
-            Some(record(RopeScalingKind::Llama3, factor, Some(original)))
-        }
+        RopeScaling::Linear { factor } => Some(record(RopeScalingKind::Linear, factor)),
+        RopeScaling::Dynamic { factor } => Some(record(RopeScalingKind::Dynamic, factor)),
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => Some(RopeScalingRecord {
+            low_freq_factor: Some(low_freq_factor),
+            high_freq_factor: Some(high_freq_factor),
+            original_max_position_embeddings: Some(original_max_position_embeddings as u64),
+            ..record(RopeScalingKind::Llama3, factor)
+        }),
     }
 }
 

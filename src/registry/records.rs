@@ -86,13 +86,26 @@ fn network(
     if let Some(scaling) = &a.rope_scaling {
         let original = scaling.original_max_position_embeddings;
         checker.within(&field("rope_scaling.original_max_position_embeddings"), original, MAX_POSITIONS)?;
-        if scaling.kind == RopeScalingKind::Yarn {
+        let is_llama3 = scaling.kind == RopeScalingKind::Llama3;
+        let needs_original = is_llama3 || scaling.kind == RopeScalingKind::Yarn;
+        for (name, stated, needed) in [
+            ("original_max_position_embeddings", original.is_some(), needs_original),
+            ("low_freq_factor", scaling.low_freq_factor.is_some(), is_llama3),
+            ("high_freq_factor", scaling.high_freq_factor.is_some(), is_llama3),
+        ] {
+            let expected = format!("a number, for type {}", scaling.kind.as_str());
             checker.require(
-                original.is_some(),
-                &field("rope_scaling.original_max_position_embeddings"),
-                "the context before stretching, for type yarn",
+                stated || !needed,
+                &field(&format!("rope_scaling.{name}")),
+                expected,
                 "nothing",
             )?;
+        }
+        if let (Some(low), Some(high)) = (scaling.low_freq_factor, scaling.high_freq_factor) {
+            checker.positive_float(&field("rope_scaling.low_freq_factor"), Some(low))?;
+            let expected = format!("more than low_freq_factor ({low})");
+            let ok = high > low && high.is_finite();
+            checker.require(ok, &field("rope_scaling.high_freq_factor"), expected, &high.to_string())?;
         }
     }
     Ok(())

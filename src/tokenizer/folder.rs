@@ -1,4 +1,4 @@
-//! The tokenizer of a model folder: `tokenizer.json` if there is one, else SentencePiece's `tokenizer.model`.
+//! The tokenizer of a model folder: `tokenizer.json` if there is one, else `tokenizer.model`, of SentencePiece or of tiktoken.
 //!
 //! What encoding adds by default: for `tokenizer.json` what its post-processor says, except that Llama tokenizer
 //! classes follow `add_bos_token` (true if not stated) and `add_eos_token`; for `tokenizer.model` BOS unless
@@ -7,13 +7,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::error;
+use super::from_gguf::json_of_ranks;
 use super::gguf::whole_tokens;
 use super::library::Library;
 use super::model_proto::ModelProto;
 use super::sentencepiece::{SentencePiece, TextRules};
 use super::settings::{Named, ReadFile, Settings, read_file};
 use super::specials::{AddedToken, SpecialTokens};
+use super::tiktoken::{Ranks, is_tiktoken};
 use super::vocabulary::Vocabulary;
 use super::{BosEos, Engine, SpecialIds, Tokenizer, TokenizerError};
 use crate::base::digest::sha256;
@@ -55,8 +59,26 @@ pub(super) fn tokenizer_of_files(folder: &Path, read: &ReadFile<'_>) -> Result<T
 
 /// The tokenizer of a `tokenizer.json`.
 pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
+    of_json(file, error::from_json(file, bytes)?, settings, None, sha256(bytes))
+}
+
+/// The tokenizer of a vocabulary of tiktoken.
+fn from_tiktoken(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
+    let ranks = Ranks::parse(&file.display().to_string(), bytes)?;
+    let tokenizer = of_json(file, json_of_ranks(&ranks)?, settings, Some(ranks.ids()), sha256(bytes))?;
+    Ok(tokenizer.ending_at(&ranks.ends()))
+}
+
+/// The tokenizer of the content of a `tokenizer.json`, or of a file that says the same; `own` are the special tokens that such
+/// a file has by itself.
+fn of_json(
+    file: &Path,
+    mut json: Value,
+    settings: &Settings,
+    own: Option<SpecialIds>,
+    sha256: String,
+) -> Result<Tokenizer, TokenizerError> {
     let place = file.display().to_string();
-    let mut json = error::from_json(file, bytes)?;
     settings.adapt(&place, &mut json)?;
     let mut engine = Library::new(&place, json, settings.clean_up_tokenization_spaces)?;
     let mut tokens: Vec<(AddedToken, Option<u32>)> =
@@ -72,10 +94,10 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
     engine.add_tokens(&tokens)?;
     engine.check_around()?;
     let ids =
-        special_ids(&place, settings, None, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
+        special_ids(&place, settings, own, |text| engine.id(text), |id| engine.token_text(id).is_some())?;
     let added = if settings.class().adds_specials() { Some(added(&place, settings, ids)?) } else { None };
     let engine = Engine::Library(Box::new(engine));
-    Ok(Tokenizer::new(engine, ids, added, settings.names.clone(), sha256(bytes))?.ending_at(&settings.ends))
+    Ok(Tokenizer::new(engine, ids, added, settings.names.clone(), sha256)?.ending_at(&settings.ends))
 }
 
 /// A SentencePiece model with what the settings around it add.
@@ -132,7 +154,15 @@ impl SettledModel {
     }
 }
 
-fn from_model(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
+/// The tokenizer of a `tokenizer.model` of either kind.
+pub(super) fn from_model(
+    file: &Path,
+    bytes: &[u8],
+    settings: &Settings,
+) -> Result<Tokenizer, TokenizerError> {
+    if is_tiktoken(bytes) {
+        return from_tiktoken(file, bytes, settings);
+    }
     let place = file.display().to_string();
     let SettledModel { vocabulary, rules, ids, tokens, added } = SettledModel::new(&place, bytes, settings)?;
     let tokens = SpecialTokens::new(&place, tokens, |text| rules.normalized(text))?;

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::gguf::{ByteLevel, sentencepiece_model, sentencepiece_specials, text_rules};
+use super::tiktoken::{Ranks, is_tiktoken};
 use super::vocabulary::PieceKind;
 use super::{BosEos, SpecialIds, TokenizerError};
 use crate::weights::gguf::Metadata;
@@ -36,6 +37,20 @@ pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, Tokeni
     let config = config(meta, ids, added, class)?;
     let pretty = |value: &Value| format!("{value:#}\n").into_bytes();
     Ok(vec![(name.to_owned(), content), ("tokenizer_config.json".to_owned(), pretty(&config))])
+}
+
+/// The same files for a `tokenizer.model` of tiktoken's; `None` if `bytes` are none. `place` names the file in errors.
+///
+/// # Errors
+/// A line that is none, ranks with holes, bytes that no token spells.
+pub fn tiktoken_files(place: &str, bytes: &[u8]) -> Option<Result<Vec<(String, Vec<u8>)>, TokenizerError>> {
+    is_tiktoken(bytes).then(|| tokenizer_files(&Ranks::parse(place, bytes)?.metadata()))
+}
+
+/// The content of the `tokenizer.json` of a vocabulary of tiktoken's, which puts BOS first.
+pub(super) fn json_of_ranks(ranks: &Ranks) -> Result<Value, TokenizerError> {
+    let (content, ..) = byte_level(&ranks.metadata())?;
+    Ok(serde_json::from_slice(&content).expect("what was written as JSON"))
 }
 
 fn token(meta: &Metadata, id: Option<u32>) -> Result<Option<&str>, TokenizerError> {

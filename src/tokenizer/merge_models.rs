@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use super::TokenizerError;
 use super::model_proto::{ModelProto, parts};
 use super::model_writer::put_piece;
+use super::tiktoken::{Ranks, is_tiktoken};
 use super::vocabulary::PieceKind;
 
 /// The score that appended pieces get.
@@ -22,7 +23,7 @@ pub enum AppendedScore {
     Own,
 }
 
-/// A SentencePiece model file, and its name in errors.
+/// A `tokenizer.model`, and its name in errors.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelFile<'a> {
     /// How errors call it.
@@ -32,12 +33,20 @@ pub struct ModelFile<'a> {
 }
 
 impl ModelFile<'_> {
-    /// The number of pieces; added tokens of other files are not among them.
+    /// The number of pieces, or of ids of a vocabulary of tiktoken; added tokens of other files are not among them.
     ///
     /// # Errors
     /// [`TokenizerError`] for a damaged file, or a model of another kind than LLaMA's.
     pub fn count(self) -> Result<usize, TokenizerError> {
+        if self.is_tiktoken() {
+            return Ranks::parse(self.place, self.bytes).map(|ranks| ranks.count());
+        }
         ModelProto::parse(self.place, self.bytes).map(|model| model.vocabulary.len())
+    }
+
+    /// Whether it is a list of tiktoken's and no SentencePiece model.
+    pub fn is_tiktoken(self) -> bool {
+        is_tiktoken(self.bytes)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One type, [`Tokenizer`], hides three origins: a folder with `tokenizer.json` (run by the `tokenizers` library), a
 //! folder with SentencePiece's `tokenizer.model` (own reader and encoder), and the metadata of a GGUF file (either
-//! kind). Sources: Kudo and Richardson, "SentencePiece" (2018); the GGUF specification; lm-evaluation-harness 0.4.13
+//! kind). Llama 3's `tokenizer.model` is a list of tiktoken's, which is read as a byte-level vocabulary. Sources: Kudo and Richardson, "SentencePiece" (2018); the GGUF specification; lm-evaluation-harness 0.4.13
 //! for when special tokens are added.
 
 mod byte_level;
@@ -27,6 +27,7 @@ mod specials;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tiktoken;
 mod to_gguf;
 mod vocabulary;
 mod wire;
@@ -34,7 +35,7 @@ mod wire;
 use std::path::Path;
 
 pub use error::TokenizerError;
-pub use from_gguf::tokenizer_files;
+pub use from_gguf::{tiktoken_files, tokenizer_files};
 pub use gguf::sentencepiece_model;
 use library::Library;
 pub use merge_models::{AppendedScore, ModelFile, merge_models};
@@ -42,6 +43,8 @@ pub use names::SpecialNames;
 use sentencepiece::SentencePiece;
 pub use settings::ReadFile;
 pub use stream::TextStream;
+#[cfg(test)]
+pub(crate) use tiktoken::tests::file as tiktoken_file;
 pub use to_gguf::gguf_vocabulary;
 
 use crate::weights::gguf::Metadata;
@@ -266,6 +269,11 @@ impl Tokenizer {
     /// Whether [`AddSpecials::Default`] puts BOS first.
     pub fn adds_bos(&self) -> bool {
         self.adds_bos
+    }
+
+    /// Whether its vocabulary is one of SentencePiece's.
+    pub fn is_sentencepiece(&self) -> bool {
+        matches!(self.engine, Engine::SentencePiece(_))
     }
 
     /// One token as the vocabulary spells it, with its signs for spaces (`▁`, `Ġ`) and bytes.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::TokenizerError;
 use super::model_writer::{BPE, DENORMALIZER, NORMALIZER, PIECES, TRAINER};
+use super::tiktoken::is_tiktoken;
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind, Vocabulary};
 use super::wire::{WireError, WireField, WireReader, WireValue};
 use crate::base::fault::FaultKind;
@@ -49,14 +50,8 @@ impl ModelProto {
             return Err(stand_in.fault(Path::new(place), "a SentencePiece model").into());
         }
         if is_tiktoken(bytes) {
-            let supported = "SentencePiece models; fetch tokenizer.json of this model (Llama 3 or later) from its release in \
-                             the layout of Hugging Face";
-            return Err(TokenizerError::unsupported(
-                place,
-                "the whole file",
-                "a vocabulary of tiktoken",
-                supported,
-            ));
+            let (field, found) = ("the whole file", "a vocabulary of tiktoken (Llama 3 or later)");
+            return Err(TokenizerError::unsupported(place, field, found, "SentencePiece models"));
         }
         let Parts { pieces, spec, .. } = parts(place, bytes)?;
         if pieces.is_empty() {
@@ -83,21 +78,6 @@ impl ModelProto {
             vocabulary,
         })
     }
-}
-
-/// Whether a file is a list of tokens in base64 with their ranks, which Meta calls `tokenizer.model` since Llama 3.
-fn is_tiktoken(bytes: &[u8]) -> bool {
-    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let Some((token, rank)) =
-        std::str::from_utf8(first).ok().and_then(|line| line.trim_end().split_once(' '))
-    else {
-        return false;
-    };
-    let base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
-    !token.is_empty()
-        && token.len().is_multiple_of(4)
-        && token.chars().all(base64)
-        && rank.parse::<u32>().is_ok()
 }
 
 /// What stands in the file of a model of any type.

@@ -13,12 +13,14 @@ use serde_json::Value as Json;
 
 use super::byte_level::PreTokenizer;
 use super::error;
-use super::folder::{SettledModel, from_json};
+use super::folder::{SettledModel, from_json, from_model};
+use super::from_gguf::json_of_ranks;
 use super::library::merge_parts;
 use super::settings::{ReadFile, Settings};
 use super::specials::AddedToken;
+use super::tiktoken::{Ranks, is_tiktoken};
 use super::vocabulary::{MAX_PIECES, Piece, PieceKind};
-use super::{AddSpecials, SpecialIds, TokenizerError};
+use super::{AddSpecials, SpecialIds, Tokenizer, TokenizerError};
 use crate::weights::gguf::{Metadata, Value};
 
 /// Score of a token that is no piece; merging never makes it.
@@ -36,13 +38,20 @@ pub fn gguf_vocabulary(
     rows: usize,
 ) -> Result<Option<Metadata>, TokenizerError> {
     let settings = Settings::read(folder, read)?;
-    if let Some(bytes) = read("tokenizer.model")? {
-        return sentencepiece(&folder.join("tokenizer.model"), &bytes, &settings, rows).map(Some);
+    let (model, json) = (folder.join("tokenizer.model"), folder.join("tokenizer.json"));
+    let bytes = read("tokenizer.model")?;
+    if let Some(bytes) = bytes.as_ref().filter(|bytes| !is_tiktoken(bytes)) {
+        return sentencepiece(&model, bytes, &settings, rows).map(Some);
     }
     if let Some(bytes) = read("tokenizer.json")? {
-        return byte_level(&folder.join("tokenizer.json"), &bytes, &settings, rows).map(Some);
+        let content = error::from_json(&json, &bytes)?;
+        let tokenizer = from_json(&json, &bytes, &settings)?;
+        return byte_level(&json, &content, &tokenizer, &settings, rows).map(Some);
     }
-    Ok(None)
+    let Some(bytes) = bytes else { return Ok(None) };
+    let content = json_of_ranks(&Ranks::parse(&model.display().to_string(), &bytes)?)?;
+    let tokenizer = from_model(&model, &bytes, &settings)?;
+    byte_level(&model, &content, &tokenizer, &settings, rows).map(Some)
 }
 
 /// The keys that are being collected.
@@ -149,15 +158,14 @@ fn placeholder(id: usize, taken: &HashSet<String>) -> String {
 
 fn byte_level(
     file: &Path,
-    bytes: &[u8],
+    json: &Json,
+    tokenizer: &Tokenizer,
     settings: &Settings,
     rows: usize,
 ) -> Result<Metadata, TokenizerError> {
     let place = file.display().to_string();
-    let json: Json = error::from_json(file, bytes)?;
     let model = json.get("model").unwrap_or(&Json::Null);
-    let pre = pre_tokenizer(&place, &json, model)?;
-    let tokenizer = from_json(file, bytes, settings)?;
+    let pre = pre_tokenizer(&place, json, model)?;
     let vocab = model.get("vocab").and_then(Json::as_object).expect("the vocabulary was read");
     let id = |id: &Json| id.as_u64().expect("the ids were checked") as usize;
     let mut known: BTreeMap<usize, String> =

@@ -130,12 +130,26 @@ fn scaling(scaling: RopeScaling) -> String {
         RopeScaling::None => "none".to_owned(),
         RopeScaling::Linear { factor } => format!("linear by {factor}"),
         RopeScaling::Dynamic { factor } => format!("dynamic by {factor}"),
-        RopeScaling::Llama3 { factor, .. } => format!("llama3 by {factor}"),
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => format!(
+            "llama3 by {factor} between {low_freq_factor} and {high_freq_factor} turns in {original_max_position_embeddings} tokens"
+        ),
     }
 }
 
 fn scaling_of_card(record: Option<&RopeScalingRecord>) -> String {
-    record.map_or("none".to_owned(), |record| format!("{} by {}", record.kind.as_str(), record.factor))
+    let Some(record) = record else { return "none".to_owned() };
+    let by = format!("{} by {}", record.kind.as_str(), record.factor);
+    match (record.low_freq_factor, record.high_freq_factor, record.original_max_position_embeddings) {
+        (Some(low), Some(high), Some(original)) => {
+            format!("{by} between {low} and {high} turns in {original} tokens")
+        }
+        _ => by,
+    }
 }
 
 #[cfg(test)]

@@ -101,8 +101,8 @@ impl Vocabulary<'_> {
     /// Special tokens of the tokenizer against LLaMA's own and against `config.json`.
     fn special_tokens(&self, tokenizer: &Tokenizer) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let sentencepiece = self.folder.is_some_and(|folder| folder.join("tokenizer.model").is_file());
-        if sentencepiece && self.record.is_none() {
+        let model = self.folder.is_some_and(|folder| folder.join("tokenizer.model").is_file());
+        if model && tokenizer.is_sentencepiece() && self.record.is_none() {
             let own = special_ids(tokenizer).into_iter().zip(LLAMA_IDS);
             findings.extend(own.filter(|((_, found), expected)| found != expected).map(
                 |((token, found), expected)| {

@@ -2,12 +2,12 @@
 //!
 //! It has no width of the MLP: Meta's code computes one from the model's width, rounds it up to a multiple and may
 //! stretch it before. So the rule is searched that gives the width there is, with the numbers that releases use first.
-//! Source: `FeedForward` and `ModelArgs` of Meta's `llama` repository (versions 1 and 2).
+//! Source: `FeedForward` and `ModelArgs` of Meta's `llama` repository (versions 1 and 2) and of `llama-models` (3 and later).
 
 use serde_json::{Map, Value, json};
 
 use crate::base::fault::Refusal;
-use crate::config::params::intermediate_size;
+use crate::config::params::{cuts_embedding_by_rows, intermediate_size, scaled_by};
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::HfModel;
 
@@ -38,12 +38,11 @@ pub(super) fn params(
         );
         return refuse("head_dim", &expected, config.head_dim.to_string());
     }
-    if config.rope_scaling != RopeScaling::None {
-        return refuse(
-            "rope_scaling",
-            "none: Meta's code knows no other",
-            format!("{:?}", config.rope_scaling),
-        );
+    let scaled = RopeScaling::llama3(scaled_by(config.hidden_size, config.num_hidden_layers));
+    let is_scaled = config.rope_scaling == scaled && cuts_embedding_by_rows(config);
+    if config.rope_scaling != RopeScaling::None && !is_scaled {
+        let expected = format!("none, or {scaled:?} with Llama 3's theta: Meta's code knows no other");
+        return refuse("rope_scaling", &expected, format!("{:?}", config.rope_scaling));
     }
     let mut params = Map::new();
     let mut set = |key: &str, value: Value| {
@@ -64,7 +63,12 @@ pub(super) fn params(
     if config.rope_theta != 10_000.0 {
         set("rope_theta", json!(config.rope_theta));
     }
-    set("vocab_size", if vocab_from_tokenizer { json!(-1) } else { json!(config.vocab_size) });
+    if is_scaled {
+        set("use_scaled_rope", json!(true));
+    }
+    // Since Llama 3 it is stated.
+    let is_asked = vocab_from_tokenizer && !cuts_embedding_by_rows(config);
+    set("vocab_size", if is_asked { json!(-1) } else { json!(config.vocab_size) });
     Ok(params)
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::config::LlamaConfig;
+use crate::config::params::cuts_embedding_by_rows;
 use crate::forms::names::{self, Module, Spelling};
 use crate::forms::rows::pairs_from_halves;
 use crate::weights::{Join, TensorView, join};
@@ -135,6 +136,9 @@ pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, u
         }
     };
     let part = match join(&meta)? {
+        Join::Columns if tensor == names::TensorRole::Embedding && cuts_embedding_by_rows(config) => {
+            ShardPart::Rows { units: None, heads: None, uneven: false }
+        }
         Join::Same => ShardPart::Replicated,
         Join::Columns => ShardPart::Columns,
         Join::Rows if tensor == names::TensorRole::Head => ShardPart::VOCABULARY,

@@ -21,6 +21,8 @@ mod checklist;
 
 pub use checklist::verify_checklist;
 
+/// The embedding.
+const EMBEDDING: &str = "tok_embeddings.weight";
 /// Bytes that one task joins.
 const TASK_BYTES: usize = 1 << 18;
 
@@ -61,10 +63,16 @@ impl Join {
     }
 }
 
-/// The join of the tensor that Meta calls `name`; `None` if a LLaMA has none such.
+/// How the embedding is cut since Llama 3 (`VocabParallelEmbedding`): its parts have whole rows of the model's width.
+fn is_cut_by_rows(embedding: &TensorInfo, first: &TorchFile) -> bool {
+    let width = first.info("norm.weight").and_then(|norm| norm.shape.first());
+    matches!(embedding.shape.as_slice(), [_, columns] if Some(columns) == width)
+}
+
+/// The join of the tensor that Meta calls `name` in LLaMA and Llama 2; `None` if a LLaMA has none such.
 pub fn join(name: &str) -> Option<Join> {
     let part = match name {
-        "tok_embeddings.weight" => return Some(Join::Columns),
+        EMBEDDING => return Some(Join::Columns),
         "output.weight" => return Some(Join::Rows),
         "norm.weight" => return Some(Join::Same),
         "rope.freqs" => return Some(Join::Dropped),
@@ -113,9 +121,11 @@ impl MetaShards {
                     .advice("fetch this model as safetensors")
                     .into());
             };
-            if join == Join::Dropped {
-                continue;
-            }
+            let join = match join {
+                Join::Dropped => continue,
+                Join::Columns if info.name == EMBEDDING && is_cut_by_rows(info, first) => Join::Rows,
+                join => join,
+            };
             tensors.push((joined(info, join, first, others)?, join));
         }
         for other in others {

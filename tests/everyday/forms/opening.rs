@@ -330,10 +330,16 @@ fn metas_llama_3_is_not_taken_for_code_llama() {
         "multiple_of": 64, "ffn_dim_multiplier": 1.3, "norm_eps": 1e-5, "rope_theta": 500_000.0});
     fs::write(folder.path().join("params.json"), params.to_string()).unwrap();
     fs::write(folder.path().join("tokenizer.model"), "IQ== 0\nIg== 1\n").unwrap();
+    // It is read, so that the weights are what is missing; with another generation's theta it is refused.
     for said in refused(folder.path()) {
-        assert!(said.contains("Llama 3") && said.contains("safetensors"), "{said}");
+        assert!(said.contains("consolidated.00.pth"), "{said}");
     }
-    // The vocabulary by itself, beside weights in another layout.
+    let other = params.to_string().replace("500000", "1000000");
+    fs::write(folder.path().join("params.json"), other).unwrap();
+    for said in refused(folder.path()) {
+        assert!(said.contains("Llama 3") && said.contains("rope_theta"), "{said}");
+    }
+    // A part of a vocabulary, beside weights in another layout.
     let folder = tiny();
     fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
     fs::write(folder.path().join("tokenizer.model"), "IQ== 0\nIg== 1\n").unwrap();

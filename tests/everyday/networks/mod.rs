@@ -3,3 +3,4 @@
 mod bloom_reference;
 mod llama_reference;
 mod long_context;
+mod relatives;
