@@ -89,6 +89,7 @@ impl Measurement {
             Self::peak("multiply-add, one thread", "f32", 1, peaks.one_thread, "GFLOP/s"),
         ];
         lines.extend(peaks.bf16.map(|goes| Self::peak("bf16 products", "bf16", threads, goes, "GFLOP/s")));
+        lines.extend(peaks.tiles.map(|goes| Self::peak("tile products", "bf16", threads, goes, "GFLOP/s")));
         lines.push(Self::peak("integer products", "int8", threads, peaks.integer, "GOP/s"));
         lines.push(Self::peak("memory read", "", threads, peaks.memory, "GB/s"));
         lines

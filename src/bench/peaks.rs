@@ -9,7 +9,8 @@ use super::Goes;
 use crate::base::machine::{Memory, last_cache_bytes};
 use crate::base::progress::Progress;
 use crate::engine::rates;
-use crate::kernels::{Aligned, Isa, Precision, peaks};
+use crate::kernels::{Aligned, Isa, Precision, peaks, products_of_tiles};
+use crate::weights::Dtype;
 
 /// How long each peak is measured.
 const TIME: Duration = Duration::from_millis(300);
@@ -21,7 +22,7 @@ const CACHES: u64 = 4;
 const BUFFER: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
 
 /// How many things are measured at most; each is one step of progress.
-pub const MEASUREMENTS: u64 = 5;
+pub const MEASUREMENTS: u64 = 6;
 
 /// Operations or bytes a second; the highest of several goes is the peak, since what disturbs only slows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Peaks {
     pub one_thread: Goes,
     /// Products of bf16 numbers, added up in f32, where one instruction does it; two operations each.
     pub bf16: Option<Goes>,
+    /// Products of tiles of bf16 numbers, where products are made of them; two operations for each product of two numbers.
+    pub tiles: Option<Goes>,
     /// Products of small integers, added up; two operations each.
     pub integer: Goes,
     /// Bytes read from memory.
@@ -55,7 +58,10 @@ impl Peaks {
         };
         let multiply_add = everywhere(peaks::multiply_adds);
         let integer = everywhere(peaks::integer_products);
-        let bf16 = isa.has_bf16_products().then(|| everywhere(peaks::bf16_products));
+        let has_dot_products = isa.vectors().has_bf16_products();
+        let bf16 = has_dot_products.then(|| everywhere(peaks::bf16_products));
+        // Tiles in plain Rust have no peak worth knowing.
+        let tiles = (isa == Isa::AmxBf16).then(|| everywhere(peaks::tile_products));
         let one_thread = goes(|| peaks::multiply_adds(isa, ROUNDS) as f64);
         progress.advance(1);
         let numbers = buffer();
@@ -67,17 +73,20 @@ impl Peaks {
             size_of_val(numbers) as f64
         });
         progress.advance(1);
-        Self { isa, threads, multiply_add, one_thread, bf16, integer, memory }
+        Self { isa, threads, multiply_add, one_thread, bf16, tiles, integer, memory }
     }
 
-    /// The peak that products of a precision can reach, in operations a second.
+    /// The peak that products of a precision with weights of a type can reach, in operations a second.
     ///
     /// Products in bf16 can be made of multiply-adds in f32, so their peak is at least that of f32, whether there is an
-    /// instruction for them or not.
-    pub fn products(&self, precision: Precision) -> f64 {
+    /// instruction for them or not. [Exact products of tiles](products_of_tiles) are several of bf16 numbers each, so their useful
+    /// peak is a part of the tiles'.
+    pub fn products(&self, precision: Precision, weights: Dtype) -> f64 {
+        let bf16 = self.bf16.map_or(0.0, |goes| goes.max);
+        let tiles = self.tiles.map_or(0.0, |goes| goes.max);
         match precision {
-            Precision::Exact => self.multiply_add.max,
-            Precision::Bf16 => self.bf16.map_or(0.0, |goes| goes.max).max(self.multiply_add.max),
+            Precision::Exact => self.multiply_add.max.max(tiles / products_of_tiles(weights) as f64),
+            Precision::Bf16 => bf16.max(tiles).max(self.multiply_add.max),
             Precision::Int8 => self.integer.max,
         }
     }
@@ -109,14 +118,20 @@ mod tests {
             assert!(goes.min > 1e3 && goes.max.is_finite(), "{peaks:?}");
             assert!(goes.min <= goes.median && goes.median <= goes.max, "{peaks:?}");
         }
-        assert_eq!(peaks.bf16.is_some(), peaks.isa.has_bf16_products());
+        assert_eq!(peaks.bf16.is_some(), peaks.isa.vectors().has_bf16_products());
+        assert_eq!(peaks.tiles.is_some(), peaks.isa == Isa::AmxBf16);
+        let goes = |max| Goes { median: max, min: max, max };
         let bf16 = |most: Option<f64>| {
-            let goes = most.map(|max| Goes { median: max, min: max, max });
-            Peaks { bf16: goes, ..peaks }.products(Precision::Bf16)
+            Peaks { bf16: most.map(goes), tiles: None, ..peaks }.products(Precision::Bf16, Dtype::BF16)
         };
         // A dot product that is slower than multiply-adds is no peak.
         let f32 = peaks.multiply_add.max;
         assert_eq!([bf16(None), bf16(Some(0.5 * f32)), bf16(Some(2.0 * f32))], [f32, f32, 2.0 * f32]);
-        assert_eq!(peaks.products(Precision::Int8), peaks.integer.max);
+        assert_eq!(peaks.products(Precision::Int8, Dtype::BF16), peaks.integer.max);
+        let tiles = Peaks { tiles: Some(goes(30.0 * f32)), ..peaks };
+        let exact = [Dtype::BF16, Dtype::F16, Dtype::F32, Dtype::Q4_0];
+        let exact = exact.map(|dtype| (tiles.products(Precision::Exact, dtype) / f32).round());
+        assert_eq!(exact, [10.0, 6.0, 5.0, 5.0]);
+        assert_eq!(tiles.products(Precision::Bf16, Dtype::F32), 30.0 * f32);
     }
 }

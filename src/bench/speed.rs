@@ -11,6 +11,7 @@ use crate::config::ModelConfig;
 use crate::engine::{Limits, Plan, PlannedWave, ScoreRequest, Speed, Work, work, work_of_writing};
 use crate::kernels::Precision;
 use crate::model::{BLOCK, BlockTable, CacheUse, Kept, KvCache, Network, Wave, WaveSegment, unwatched};
+use crate::weights::Dtype;
 
 /// Goes of a prefill.
 const PREFILLS: usize = 5;
@@ -23,7 +24,7 @@ const STRIDE: usize = 7919;
 pub fn prefill(
     model: &Network,
     config: &ModelConfig,
-    precision: Precision,
+    (precision, weights): (Precision, Dtype),
     tokens: usize,
     peaks: &Peaks,
 ) -> Result<Measurement, BenchError> {
@@ -34,7 +35,7 @@ pub fn prefill(
         std::hint::black_box(model.logits(hidden.slice(s![-1.., ..])));
         Ok::<(), BenchError>(())
     })?;
-    let least = least_seconds(work(&waves, config), precision, peaks);
+    let least = least_seconds(work(&waves, config), (precision, weights), peaks);
     let rates = Goes::rates(tokens as f64, &seconds);
     let what = (PREFILL, precision.name());
     let peak = tokens as f64 / least;
@@ -58,7 +59,7 @@ pub fn operations(config: &ModelConfig, tokens: usize) -> Result<f64, BenchError
 pub fn decode(
     model: &Network,
     config: &ModelConfig,
-    precision: Precision,
+    (precision, weights): (Precision, Dtype),
     sequences: usize,
     goes: usize,
     peaks: &Peaks,
@@ -94,7 +95,7 @@ pub fn decode(
     let of_a_token = KvCache::block_bytes(&model.shape, model.precision) as usize / BLOCK;
     let read = (bytes + sequences * length * of_a_token) as f64 / peaks.memory.max;
     let work = work_of_writing(sequences as u64, length as u64, config);
-    let least = least_seconds(work, precision, peaks).max(read);
+    let least = least_seconds(work, (precision, weights), peaks).max(read);
     let rates = Goes::rates(sequences as f64, &seconds);
     let what = (DECODE, precision.name());
     Ok(Measurement::of_tokens(what, peaks.threads, sequences, rates, sequences as f64 / least))
@@ -109,12 +110,14 @@ fn sequence(config: &ModelConfig, tokens: usize) -> Result<Vec<PlannedWave>, Ben
 }
 
 /// Seconds of this work at the peak. In less than exact precision attention multiplies numbers of bf16.
-fn least_seconds(work: Work, precision: Precision, peaks: &Peaks) -> f64 {
+fn least_seconds(work: Work, (precision, weights): (Precision, Dtype), peaks: &Peaks) -> f64 {
     let of_attention = match precision {
         Precision::Exact => Precision::Exact,
         Precision::Bf16 | Precision::Int8 => Precision::Bf16,
     };
-    work.seconds(Speed { linear: peaks.products(precision), attention: peaks.products(of_attention) })
+    // What attention multiplies is f32, whatever the weights are.
+    let attention = peaks.products(of_attention, Dtype::F32);
+    work.seconds(Speed { linear: peaks.products(precision, weights), attention })
 }
 
 #[cfg(test)]
@@ -146,6 +149,7 @@ mod tests {
             multiply_add: goes(1e9),
             one_thread: goes(6e8),
             bf16: None,
+            tiles: None,
             integer: goes(4e9),
             memory: goes(1e10),
         }
@@ -161,11 +165,11 @@ mod tests {
         let block = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 16;
         assert_eq!(work.linear, f64::from(2 * (3 * 2 * block + 8 * 10)));
         assert_eq!(work.attention, f64::from(4 * 6 * 2 * 8));
-        let least = |precision| least_seconds(work, precision, &peaks());
+        let least = |precision| least_seconds(work, (precision, Dtype::BF16), &peaks());
         assert_eq!(least(Precision::Exact), work.linear / 1e9 + work.attention / 1e9);
         assert_eq!(least(Precision::Int8), work.linear / 4e9 + work.attention / 1e9);
         let peaks = Peaks { bf16: Some(Goes { median: 2e9, min: 2e9, max: 2e9 }), ..peaks() };
-        let least = least_seconds(work, Precision::Int8, &peaks);
+        let least = least_seconds(work, (Precision::Int8, Dtype::BF16), &peaks);
         assert_eq!(least, work.linear / 4e9 + work.attention / 2e9);
     }
 
@@ -175,8 +179,10 @@ mod tests {
         let subject = BenchModel::random("tiny", config.clone());
         for precision in Precision::ALL {
             let model = subject.load(precision, 5).unwrap();
-            let prefill = prefill(&model, &subject.config, precision, 5, &peaks()).unwrap();
-            let decode = decode(&model, &tiny().into(), precision, 3, 3, &peaks()).unwrap();
+            let prefill =
+                prefill(&model, &subject.config, (precision, subject.weights()), 5, &peaks()).unwrap();
+            let decode =
+                decode(&model, &tiny().into(), (precision, subject.weights()), 3, 3, &peaks()).unwrap();
             for line in [prefill, decode] {
                 assert!(line.value > 0.0 && line.value.is_finite(), "{line:?}");
                 assert!(line.min <= line.value && line.value <= line.max, "{line:?}");

@@ -4,6 +4,7 @@ use super::config::{self, Config};
 use super::{Global, models};
 use crate::base::machine::{Memory, cpu_name, free_bytes};
 use crate::hub::{HubConfig, cached_model, zoo_home};
+use crate::kernels::{self, Chosen, Isa};
 use crate::registry::Registry;
 use crate::report::numbers::{short_bytes, short_count};
 use crate::report::table::NO_BOUND;
@@ -11,8 +12,9 @@ use crate::report::terminal_width;
 use crate::report::words::beside;
 
 /// What the environment may say.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "ZOO_HOME",
+    "ZOO_ISA",
     "ZOO_LOG",
     "HF_ENDPOINT",
     "HF_HOME",
@@ -65,8 +67,20 @@ fn processor() -> Vec<(&'static str, String)> {
     facts.push(("CPU features", format!("{} ({})", features, std::env::consts::ARCH)));
     let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |n| n.to_string());
     let threads = rayon::current_num_threads();
+    facts.extend(products());
     facts.push(("threads", format!("{threads} used of {cores} (RAYON_NUM_THREADS changes it)")));
     facts
+}
+
+/// What products are made with, and what would be wider but is not used.
+fn products() -> Vec<(&'static str, String)> {
+    let Chosen { isa, passed_over, took } = kernels::chosen();
+    let of = |isa: Isa| isa.name();
+    let milliseconds = took.as_secs_f64() * 1e3;
+    let chosen =
+        format!("{} (checked against sums in f64 in {milliseconds:.1} ms; ZOO_ISA changes it)", of(*isa));
+    let not = passed_over.iter().map(|(isa, why)| ("not used", format!("{}: {why}", of(*isa))));
+    std::iter::once(("products", chosen)).chain(not).collect()
 }
 
 /// Those of these features that the processor has.
@@ -78,7 +92,8 @@ macro_rules! detected {
 
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
-    detected!(is_x86_feature_detected: "avx" "avx2" "fma" "f16c" "avx512f" "avx512bw" "avx512vnni" "avx512bf16" "avxvnni")
+    let features: Vec<_> = detected!(is_x86_feature_detected: "avx" "avx2" "fma" "f16c" "avx512f" "avx512bw" "avx512vnni" "avx512bf16" "avxvnni");
+    features.into_iter().chain(kernels::has_tiles().then_some("amx-bf16")).collect()
 }
 
 #[cfg(target_arch = "aarch64")]

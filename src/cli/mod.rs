@@ -159,6 +159,7 @@ fn read(command: clap::Command) -> clap::ArgMatches {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     log::init(&cli.global);
     flags::check_threads_of_environment()?;
+    flags::choose_instructions_of_environment()?;
     match &cli.verb {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::Plan(args) => plan::run(args, &cli.global),

@@ -55,9 +55,11 @@ impl BlockPanels {
 
     /// Brings the rows of every panel together, piece by piece.
     pub fn new(matrix: &StoredMatrix<'_>, isa: Isa) -> Self {
-        assert!(Isa::all().contains(&isa), "an instruction set of this processor");
+        assert!(isa.is_here(), "an instruction set of this processor");
         let (dtype, rows, columns) = (matrix.dtype(), matrix.rows(), matrix.columns());
-        let (width, quants) = (isa.panel_width(), Quants::of(dtype));
+        let (width, vectors) = (isa.panel_width(), isa.vectors());
+        // Products with blocks are those of vectors, whose panels may be narrower than tiles.
+        let quants = Quants::of(dtype).filter(|_| vectors.panel_width() == width);
         let bytes = |elements| bytes_of(dtype, elements);
         let mut packed = Aligned::zeros(rows.div_ceil(width) * width * bytes(columns));
         if columns > 0 {
@@ -82,7 +84,7 @@ impl BlockPanels {
                 },
             );
         }
-        Self { dtype, quants, isa, columns, width, bytes: packed }
+        Self { dtype, quants, isa: vectors, columns, width, bytes: packed }
     }
 
     /// Bytes in memory.
@@ -173,7 +175,7 @@ mod tests {
     fn shapes() -> Vec<(usize, usize, Isa)> {
         let of =
             |isa| [(1, 256), (35, 512), (20, 256), (33, 768)].map(|(rows, columns)| (rows, columns, isa));
-        Isa::all().into_iter().flat_map(of).collect()
+        Isa::with_stand_in().into_iter().flat_map(of).collect()
     }
 
     #[test]

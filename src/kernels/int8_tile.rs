@@ -55,7 +55,7 @@ pub(super) type Int8Fn = unsafe fn(Int8Args);
 impl Form {
     /// For an instruction set that the processor has.
     pub(super) fn of(isa: Isa) -> Self {
-        match isa {
+        match isa.vectors() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => Self { panel: 16, tile: 6, group: 2, product: x86::avx2 },
             #[cfg(target_arch = "x86_64")]

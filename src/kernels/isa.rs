@@ -4,6 +4,9 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use super::amx::Unit;
+#[cfg(target_arch = "x86_64")]
+use super::amx::detect::has_tiles;
 use super::tile::{self, Bf16, F16, F32, PanelFn};
 use crate::base::names::name_of;
 
@@ -21,13 +24,88 @@ pub enum Isa {
     Avx512Vnni,
     /// The same with products of bf16 numbers too, AVX-512 BF16.
     Avx512Bf16,
+    /// The same with products of tiles of bf16 numbers, AMX.
+    AmxBf16,
+    /// Tiles in plain Rust, some hundred times as slow: with them processors without tiles test all that is around tiles. Chosen
+    /// only by name.
+    SoftTiles,
 }
 
 impl Isa {
-    /// The widest that this processor has.
+    /// What products are made with: [what was asked for](Self::ask_for), or else the widest that this processor has whose products
+    /// [are right](super::self_test) and that is no slower than those before it.
     pub fn best() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| Self::all().last().copied().unwrap_or(Isa::Plain))
+        super::self_test::chosen().isa
+    }
+
+    /// Has all products of this process made with one instruction set, before the first one is made.
+    ///
+    /// # Errors
+    /// Names of no instruction set of this processor, and a choice that was made before.
+    pub fn ask_for(name: &str) -> Result<(), String> {
+        let here = Self::with_stand_in();
+        let found = here.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| {
+            let names: Vec<_> = here.iter().map(|isa| isa.name()).collect();
+            format!("expected an instruction set of this processor ({}), found {name}", names.join(", "))
+        })?;
+        if *ASKED_FOR.get_or_init(|| Some(found)) == Some(found) {
+            Ok(())
+        } else {
+            Err("products were made before".to_owned())
+        }
+    }
+
+    /// What was asked for.
+    pub(super) fn asked_for() -> Option<Self> {
+        *ASKED_FOR.get_or_init(|| None)
+    }
+
+    /// The vectors that plain loops are compiled for.
+    pub(super) fn of_loops() -> Self {
+        static LOOPS: OnceLock<Isa> = OnceLock::new();
+        *LOOPS.get_or_init(|| Self::asked_for().unwrap_or_else(Self::widest).vectors())
+    }
+
+    /// The widest that this processor has.
+    fn widest() -> Self {
+        Self::all().last().copied().unwrap_or(Isa::Plain)
+    }
+
+    /// All that this processor has, and tiles in plain Rust where it has none.
+    pub fn with_stand_in() -> Vec<Self> {
+        let mut all = Self::all();
+        if !all.contains(&Isa::AmxBf16) {
+            all.push(Isa::SoftTiles);
+        }
+        all
+    }
+
+    /// Whether it can be used here.
+    pub fn is_here(self) -> bool {
+        self == Isa::SoftTiles || Self::all().contains(&self)
+    }
+
+    /// The vectors of everything that is no product of tiles.
+    pub fn vectors(self) -> Self {
+        match self {
+            Isa::AmxBf16 => Isa::Avx512Bf16,
+            Isa::SoftTiles => Self::all().into_iter().rfind(|isa| *isa != Isa::AmxBf16).unwrap_or(Isa::Plain),
+            vectors => vectors,
+        }
+    }
+
+    /// What computes tiles, where products are made of them.
+    pub(super) fn tiles(self) -> Option<Unit> {
+        match self {
+            Isa::AmxBf16 => Some(Unit::Hardware),
+            Isa::SoftTiles => Some(Unit::Software),
+            _ => None,
+        }
+    }
+
+    /// Whether products are made of tiles of bf16 numbers.
+    pub const fn has_tiles(self) -> bool {
+        matches!(self, Isa::AmxBf16 | Isa::SoftTiles)
     }
 
     /// All that this processor has, the narrowest first.
@@ -44,6 +122,7 @@ impl Isa {
                 (Isa::Avx512, is_x86_feature_detected!("avx512f")),
                 (Isa::Avx512Vnni, is_x86_feature_detected!("avx512vnni")),
                 (Isa::Avx512Bf16, is_x86_feature_detected!("avx512bf16")),
+                (Isa::AmxBf16, has_tiles()),
             ];
             all.extend(wider.into_iter().take_while(|(_, is_there)| *is_there).map(|(isa, _)| isa));
         }
@@ -59,7 +138,7 @@ impl Isa {
     pub const fn panel_width(self) -> usize {
         match self {
             Isa::Plain | Isa::Avx2 => 16,
-            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => 32,
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::AmxBf16 | Isa::SoftTiles => 32,
         }
     }
 
@@ -69,18 +148,20 @@ impl Isa {
             Isa::Plain => 2,
             Isa::Avx2 => 6,
             Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => 12,
+            Isa::AmxBf16 | Isa::SoftTiles => 32,
         }
     }
 
     /// Whether bf16 numbers are multiplied and added in one instruction.
     pub const fn has_bf16_products(self) -> bool {
-        matches!(self, Isa::Avx512Bf16)
+        matches!(self, Isa::Avx512Bf16 | Isa::AmxBf16 | Isa::SoftTiles)
     }
 
     /// The product of rows and one panel.
     ///
     /// # Panics
-    /// If there is none: pairs of bf16 numbers on an instruction set without [their products](Self::has_bf16_products).
+    /// If there is none: pairs of bf16 numbers on an instruction set without [their products](Self::has_bf16_products), and
+    /// tiles, which have a way of their own.
     pub(super) fn panel(self, operands: Operands) -> PanelFn {
         macro_rules! of {
             ($set:ident) => {
@@ -107,11 +188,15 @@ impl Isa {
             Isa::Avx2 => of!(avx2),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => of!(avx512),
+            Isa::AmxBf16 | Isa::SoftTiles => panic!("{} has no vectors of its own", self.name()),
             #[cfg(not(target_arch = "x86_64"))]
             _ => of!(plain),
         }
     }
 }
+
+/// What [`Isa::ask_for`] was told; empty once the first product was made without.
+static ASKED_FOR: OnceLock<Option<Isa>> = OnceLock::new();
 
 /// What a product reads.
 #[derive(Debug, Clone, Copy)]

@@ -8,10 +8,12 @@
 //! * [`Native`]: our own panels and tiles on the widest instruction set of the processor ([`Isa`]), in a [`Precision`]. Every
 //!   output is summed over K in one fixed order whatever the shapes and the number of threads.
 //! * the same on plain Rust, called `portable`, for any processor and as the slow path of tests.
+//! * the same by products of tiles of bf16 numbers ([`amx`]), where the processor has them: `native` there, whose results are called those of `tiles`.
 //! * [`Blas`]: OpenBLAS through `ndarray`, with the feature `openblas`. OpenBLAS itself runs one thread, because its own
 //!   threads collapse inside a rayon region.
 
 mod aligned;
+mod amx;
 mod awake;
 #[cfg(feature = "openblas")]
 mod blas;
@@ -32,6 +34,7 @@ mod panels;
 pub mod peaks;
 mod quants;
 mod rows;
+mod self_test;
 mod small;
 mod softmax;
 mod stored;
@@ -47,6 +50,8 @@ use ndarray::{ArrayView2, ArrayViewMut2, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
 
 pub use aligned::Aligned;
+pub use amx::detect::has_tiles;
+pub use amx::{SplitRows, products_of_tiles};
 pub use awake::awake;
 #[cfg(feature = "openblas")]
 pub use blas::Blas;
@@ -58,6 +63,7 @@ pub use native::Native;
 pub use pages::PagePool;
 pub use pairs::{multiplies_pairs, multiply_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
+pub use self_test::{Chosen, chosen};
 pub use small::{MatrixLayout, column_step, multiply_small, prefetch};
 pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
@@ -96,7 +102,12 @@ pub trait Weight: Send + Sync {
     /// Blocks of output columns begin at multiples of it.
     fn column_unit(&self) -> usize;
 
-    /// Rows of a block, at most, that make good use of what a block brings near; a multiple of [`ROW_UNIT`].
+    /// Blocks of output rows begin at multiples of it: of the rows of every tile. The same for all weights of a [`MatMul`].
+    fn row_unit(&self) -> usize {
+        ROW_UNIT
+    }
+
+    /// Rows of a block, at most, that make good use of what a block brings near; whole [units](Self::row_unit).
     fn rows_of_block(&self) -> usize {
         multiply::ROWS
     }
@@ -107,7 +118,7 @@ pub trait Weight: Send + Sync {
     /// One block of `x · wᵀ` on the calling thread, `y: [rows, columns]`.
     ///
     /// # Panics
-    /// If the shapes do not agree, `rows` begins at no multiple of [`ROW_UNIT`], `columns` at none of
+    /// If the shapes do not agree, `rows` begins at no multiple of [`row_unit`](Self::row_unit), `columns` at none of
     /// [`column_unit`](Self::column_unit), or `x` was made by a weight of another kind.
     fn block(
         &self,
@@ -130,6 +141,8 @@ pub enum Activations<'a> {
     Bf16Pairs(Tiled<u16>),
     /// Integers in blocks, with scales.
     Int8(Int8Rows),
+    /// Numbers of bf16 whose sums are the activations, in tiles.
+    Split(SplitRows),
 }
 
 /// What happens to the numbers that an output held before.
@@ -189,6 +202,8 @@ pub fn by_name(name: &str, precision: Precision) -> Option<Box<dyn MatMul>> {
     match name {
         "native" => Some(Box::new(Native::new(precision))),
         "portable" => Some(Box::new(Native::with_isa(Isa::Plain, precision)?)),
+        // What `native` is called where it has tiles: attention makes its products of them then, too.
+        "tiles" if Isa::best().has_tiles() => Some(Box::new(Native::new(precision))),
         #[cfg(feature = "openblas")]
         "blas" if precision == Precision::Exact => Some(Box::new(Blas::new())),
         _ => None,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Store, Weight};
 
-/// Rows of a block, at most: a part of their columns stays in the second cache for all panels.
+/// Rows of a block, at most: a part of their columns stays in the second cache for all panels. Whole tiles of every kind.
 pub(super) const ROWS: usize = 192;
 /// Blocks of output rows begin at multiples of it: of the rows of every tile.
 pub const ROW_UNIT: usize = 12;
@@ -44,6 +44,7 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
     let activations = first.weight.activations(x);
     let rows = products.iter().map(|product| product.weight.rows_of_block()).max();
     let rows = rows.expect("there is a first product");
+    let row_unit = first.weight.row_unit();
     let row_blocks = x.nrows().div_ceil(rows);
     let wanted = (BLOCKS_PER_THREAD * rayon::current_num_threads()).div_ceil(row_blocks);
     let outputs: usize = products.iter().map(|product| product.weight.rows()).sum();
@@ -52,7 +53,7 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
         .filter(|product| !product.y.is_empty())
         .flat_map(|Product { weight, y }| {
             let columns = outputs.div_ceil(wanted).next_multiple_of(weight.column_unit());
-            cut(y, rows, columns).map(move |block| (weight, block))
+            cut(y, rows, row_unit, columns).map(move |block| (weight, block))
         })
         .collect();
     blocks
@@ -91,14 +92,15 @@ fn ranges(length: usize, most: usize) -> Vec<Range<usize>> {
     (0..length).step_by(most.max(1)).map(|start| start..length.min(start + most)).collect()
 }
 
-/// The blocks of `y`, of at most so many rows and columns, row by row.
+/// The blocks of `y`, of at most so many rows, in whole units, and columns, row by row.
 fn cut(
     y: ArrayViewMut2<'_, f32>,
     rows: usize,
+    row_unit: usize,
     columns: usize,
 ) -> impl Iterator<Item = (Range<usize>, Range<usize>, ArrayViewMut2<'_, f32>)> {
     let blocks = y.nrows().div_ceil(rows);
-    let rows = y.nrows().div_ceil(blocks.max(1)).next_multiple_of(ROW_UNIT);
+    let rows = y.nrows().div_ceil(blocks.max(1)).next_multiple_of(row_unit);
     axis_chunks(y, rows, Axis(0)).flat_map(move |(first_row, block)| {
         let rows = first_row..first_row + block.nrows();
         axis_chunks(block, columns, Axis(1)).map(move |(first, block)| {

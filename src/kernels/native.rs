@@ -8,6 +8,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::aligned::Aligned;
+use super::amx::TileWeight;
 use super::block_panels::PIECE;
 use super::int8::Int8Panels;
 use super::isa::Operands;
@@ -40,7 +41,7 @@ impl Native {
 
     /// A certain instruction set; `None` if this processor does not have it.
     pub fn with_isa(isa: Isa, precision: Precision) -> Option<Self> {
-        Isa::all().contains(&isa).then_some(Self { isa, precision })
+        isa.is_here().then_some(Self { isa, precision })
     }
 }
 
@@ -48,6 +49,8 @@ impl MatMul for Native {
     fn name(&self) -> &'static str {
         match self.isa {
             Isa::Plain => "portable",
+            // Their sums have other bits, so scores of both never stand in one ledger.
+            isa if isa.has_tiles() => "tiles",
             _ => "native",
         }
     }
@@ -58,6 +61,9 @@ impl MatMul for Native {
 
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
         let width = self.isa.panel_width();
+        if let (Some(unit), Precision::Exact | Precision::Bf16) = (self.isa.tiles(), self.precision) {
+            return Box::new(TileWeight::new(unit, self.isa, matrix, self.precision == Precision::Bf16));
+        }
         match self.precision {
             Precision::Exact => Box::new(PackedWeight {
                 isa: self.isa,
@@ -73,7 +79,11 @@ impl MatMul for Native {
     }
 
     fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> Option<u64> {
+        let rounded = self.precision == Precision::Bf16;
         match self.precision {
+            Precision::Exact | Precision::Bf16 if self.isa.has_tiles() => {
+                TileWeight::bytes_of(dtype, rows, columns, rounded)
+            }
             Precision::Exact => Panels::exact_bytes(dtype, rows, columns, self.isa.panel_width()),
             Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, self.isa.panel_width()),
             Precision::Int8 => Int8Panels::bytes_of(rows, columns, self.isa),

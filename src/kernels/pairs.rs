@@ -17,7 +17,7 @@ pub fn pair_columns(x: &[f32], pairs: &mut Vec<u32>) {
     assert!(x.len().is_multiple_of(2), "pairs of columns");
     pairs.resize(x.len() / 2, 0);
     #[cfg(target_arch = "x86_64")]
-    if multiplies_pairs() {
+    if Isa::of_loops() == Isa::Avx512Bf16 {
         // SAFETY: the processor has AVX-512 BF16, as was just asked.
         return unsafe { x86::pair_columns(x, pairs) };
     }
@@ -52,7 +52,7 @@ pub fn multiply_pairs(
     resume: bool,
 ) {
     let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
-    product(Operands::StridedBf16Pairs, (a, a_shape), (b, b_shape), (c, c_shape), resume);
+    product(Isa::best(), Operands::StridedBf16Pairs, (a, a_shape), (b, b_shape), (c, c_shape), resume);
 }
 
 fn of(low: f32, high: f32) -> u32 {

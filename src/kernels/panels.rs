@@ -23,6 +23,8 @@ pub struct Panels {
     pub columns: usize,
     /// Rows of a panel.
     pub width: usize,
+    /// Columns of a panel, those that fill it up with zeros among them.
+    depth: usize,
     numbers: Numbers,
 }
 
@@ -38,14 +40,42 @@ impl Panels {
     pub fn exact(matrix: &StoredMatrix<'_>, isa: Isa) -> Self {
         let width = isa.panel_width();
         let numbers = match matrix.dtype() {
-            Dtype::F16 => Numbers::Halves(Operands::F16, half_panels(matrix, width, Order::Straight)),
-            Dtype::BF16 => Numbers::Halves(Operands::Bf16, half_panels(matrix, width, Order::Woven)),
+            Dtype::F16 => Numbers::Halves(Operands::F16, half_panels(matrix, width, 1, Order::Straight)),
+            Dtype::BF16 => Numbers::Halves(Operands::Bf16, half_panels(matrix, width, 1, Order::Woven)),
             dtype if BlockPanels::takes(dtype) => Numbers::Blocks(BlockPanels::new(matrix, isa)),
-            _ => Numbers::F32(pack(matrix, width, Order::Straight, |row, out: &mut [f32]| {
+            _ => Numbers::F32(pack(matrix, width, 1, Order::Straight, |row, out: &mut [f32]| {
                 matrix.widen_row(row, out)
             })),
         };
-        Self { rows: matrix.rows(), columns: matrix.columns(), width, numbers }
+        let (rows, columns) = (matrix.rows(), matrix.columns());
+        Self { rows, columns, width, depth: columns, numbers }
+    }
+
+    /// Packs a matrix for products of tiles, which read pairs of bf16 numbers in steps of `step` columns: what is stored in bf16, or
+    /// `rounded` to it, as such pairs and whole steps, everything else as [`exact`](Self::exact) does.
+    pub fn of_tiles(matrix: &StoredMatrix<'_>, isa: Isa, rounded: bool, step: usize) -> Self {
+        if !rounded && matrix.dtype() != Dtype::BF16 {
+            return Self::exact(matrix, isa);
+        }
+        let (rows, columns, width) = (matrix.rows(), matrix.columns(), isa.panel_width());
+        let numbers = bf16_panels(matrix, width, step, Order::Paired);
+        let numbers = Numbers::Halves(Operands::Bf16Pairs, numbers);
+        Self { rows, columns, width, depth: columns.next_multiple_of(step), numbers }
+    }
+
+    /// Bytes in memory of a matrix that is [packed for tiles](Self::of_tiles); `None` for more than can be counted.
+    pub fn tiles_bytes(
+        dtype: Dtype,
+        rows: usize,
+        columns: usize,
+        rounded: bool,
+        width: usize,
+        step: usize,
+    ) -> Option<u64> {
+        if !rounded && dtype != Dtype::BF16 {
+            return Self::exact_bytes(dtype, rows, columns, width);
+        }
+        Self::exact_bytes(Dtype::BF16, rows, columns.checked_next_multiple_of(step)?, width)
     }
 
     /// Packs a matrix rounded to bf16, in `pairs` of neighbours in a row if the number of columns is even.
@@ -54,17 +84,8 @@ impl Panels {
         let pairs = pairs && columns.is_multiple_of(2);
         let (operands, order) =
             if pairs { (Operands::Bf16Pairs, Order::Paired) } else { (Operands::Bf16, Order::Woven) };
-        let numbers = match matrix.dtype() {
-            Dtype::BF16 => half_panels(matrix, width, order),
-            _ => pack(matrix, width, order, |row, out: &mut [u16]| {
-                let mut wide = vec![0.0; columns];
-                matrix.widen_row(row, &mut wide);
-                for (out, x) in out.iter_mut().zip(wide) {
-                    *out = bf16::from_f32(x).to_bits();
-                }
-            }),
-        };
-        Self { rows: matrix.rows(), columns, width, numbers: Numbers::Halves(operands, numbers) }
+        let numbers = Numbers::Halves(operands, bf16_panels(matrix, width, 1, order));
+        Self { rows: matrix.rows(), columns, width, depth: columns, numbers }
     }
 
     /// Bytes in memory of a matrix that is packed exactly; `None` for more than can be counted.
@@ -111,8 +132,8 @@ impl Panels {
     /// # Panics
     /// If there are no such columns, or not those of a piece of blocks.
     pub fn with_part<R>(&self, panel: usize, from: usize, count: usize, work: impl FnOnce(&[u8]) -> R) -> R {
-        assert!(from + count <= self.columns, "columns of the panel");
-        let start = (panel * self.columns + from) * self.width;
+        assert!(from + count <= self.depth, "columns of the panel");
+        let start = (panel * self.depth + from) * self.width;
         let range = start..start + count * self.width;
         match &self.numbers {
             Numbers::Blocks(blocks) => {
@@ -124,8 +145,23 @@ impl Panels {
     }
 }
 
-fn half_panels(matrix: &StoredMatrix<'_>, width: usize, order: Order) -> Aligned<u16> {
-    pack(matrix, width, order, |row, out: &mut [u16]| {
+/// A matrix in bf16, rounded unless it is stored so.
+fn bf16_panels(matrix: &StoredMatrix<'_>, width: usize, step: usize, order: Order) -> Aligned<u16> {
+    if matrix.dtype() == Dtype::BF16 {
+        return half_panels(matrix, width, step, order);
+    }
+    let columns = matrix.columns();
+    pack(matrix, width, step, order, |row, out: &mut [u16]| {
+        let mut wide = vec![0.0; columns];
+        matrix.widen_row(row, &mut wide);
+        for (out, x) in out.iter_mut().zip(wide) {
+            *out = bf16::from_f32(x).to_bits();
+        }
+    })
+}
+
+fn half_panels(matrix: &StoredMatrix<'_>, width: usize, step: usize, order: Order) -> Aligned<u16> {
+    pack(matrix, width, step, order, |row, out: &mut [u16]| {
         let (halves, _) = matrix.row(row).as_chunks::<2>();
         for (out, &half) in out.iter_mut().zip(halves) {
             *out = u16::from_le_bytes(half);
@@ -133,19 +169,21 @@ fn half_panels(matrix: &StoredMatrix<'_>, width: usize, order: Order) -> Aligned
     })
 }
 
-/// Packs rows that `read` gives, panel by panel on all threads.
+/// Packs rows that `read` gives, panel by panel on all threads; panels have whole steps of columns, filled up with zeros.
 fn pack<T: bytemuck::Pod + Send + Sync>(
     matrix: &StoredMatrix<'_>,
     width: usize,
+    step: usize,
     order: Order,
     read: impl Fn(usize, &mut [T]) + Sync,
 ) -> Aligned<T> {
     let (rows, columns) = (matrix.rows(), matrix.columns());
-    let mut packed = Aligned::zeros(rows.div_ceil(width) * width * columns);
+    let depth = columns.next_multiple_of(step);
+    let mut packed = Aligned::zeros(rows.div_ceil(width) * width * depth);
     if columns == 0 {
         return packed;
     }
-    packed.as_mut_slice().par_chunks_mut(columns * width).enumerate().for_each_init(
+    packed.as_mut_slice().par_chunks_mut(depth * width).enumerate().for_each_init(
         || vec![T::zeroed(); columns * width],
         |unpacked, (panel, out)| {
             let first = panel * width;
@@ -175,7 +213,7 @@ mod tests {
     #[test]
     fn every_number_has_its_place_and_the_rest_is_zero() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-            let isas = Isa::all().into_iter();
+            let isas = Isa::with_stand_in().into_iter();
             let shapes = [(1, 1), (16, 5), (35, 33), (35, 34), (20, 50)];
             for (isa, (rows, columns)) in isas.flat_map(|isa| shapes.map(|shape| (isa, shape))) {
                 let width = isa.panel_width();

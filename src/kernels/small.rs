@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::Isa;
+use super::amx;
 use super::isa::Operands;
 #[cfg(target_arch = "x86_64")]
 use super::tile::LINE;
@@ -58,19 +59,20 @@ pub fn multiply_small(
     (c, c_shape): (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
-    product(Operands::Strided, (a, a_shape), (b, b_shape), (c, c_shape), resume);
+    product(Isa::best(), Operands::Strided, (a, a_shape), (b, b_shape), (c, c_shape), resume);
 }
 
 /// A product of operands at strides: of f32 numbers, or of what stands in their places.
 pub(super) fn product(
+    isa: Isa,
     operands: Operands,
     (a, a_shape): (&[f32], MatrixLayout),
     (b, b_shape): (&[f32], MatrixLayout),
     (c, c_shape): (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
-    let isa = Isa::best();
     let width = isa.panel_width();
+    assert!(isa.is_here(), "an instruction set of this processor");
     assert_eq!(
         (a_shape.rows, a_shape.columns, b_shape.columns),
         (c_shape.rows, b_shape.rows, c_shape.columns),
@@ -80,6 +82,15 @@ pub(super) fn product(
         assert!(shape.stride >= shape.columns && shape.extent() <= length, "{length} numbers for {shape:?}");
     }
     assert_eq!(c_shape.columns % width, 0, "whole panels of columns");
+    if let Some(unit) = isa.tiles() {
+        return match operands {
+            Operands::StridedBf16Pairs => {
+                let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+                amx::multiply_pairs(unit, (a, a_shape), (b, b_shape), (c, c_shape), resume)
+            }
+            _ => amx::multiply(unit, (a, a_shape), (b, b_shape), (c, c_shape), resume),
+        };
+    }
     for column in (0..c_shape.columns).step_by(width) {
         let tile = TileArgs {
             rows: c_shape.rows,
@@ -92,7 +103,7 @@ pub(super) fn product(
             c_stride: c_shape.stride,
             resume,
         };
-        // SAFETY: the processor has its best instruction set. The shapes lie inside their slices, as was just asserted, and
+        // SAFETY: the processor has the instruction set, as was asserted. The shapes lie inside their slices, as was just asserted, and
         // `column + width` is at most the columns of `b` and `c`; `c` is borrowed mutably, so it overlaps neither. Tested
         // against sums in f64.
         unsafe { isa.panel(operands)(tile) }

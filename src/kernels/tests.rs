@@ -72,7 +72,7 @@ fn all() -> Vec<(String, Box<dyn MatMul>)> {
     for name in names() {
         all.push((name.to_string(), by_name(name, Precision::Exact).unwrap()));
     }
-    for isa in Isa::all() {
+    for isa in Isa::with_stand_in() {
         all.push((isa.name().to_owned(), Box::new(Native::with_isa(isa, Precision::Exact).unwrap())));
     }
     all
@@ -96,7 +96,7 @@ fn every_implementation_agrees_with_f64_sums_at_odd_shapes() {
 
 #[test]
 fn rounded_products_are_near_the_exact_ones() {
-    for isa in Isa::all() {
+    for isa in Isa::with_stand_in() {
         let matmul = Native::with_isa(isa, Precision::Bf16).unwrap();
         for (m, n, k) in SHAPES {
             let (x, w) = (numbers(3, m, k), numbers(4, n, k));
@@ -141,7 +141,7 @@ fn products_with_blocks_have_the_bits_of_products_with_widened_weights() {
         let wide = widened(&matrix);
         assert!(wide.iter().all(|x| x.is_finite()) && wide.iter().any(|x| *x < 0.0), "{dtype}");
         let x = numbers(21, 40, k);
-        for isa in Isa::all() {
+        for isa in Isa::with_stand_in() {
             let matmul = Native::with_isa(isa, Precision::Exact).unwrap();
             let expected = product(&matmul, &stored(Dtype::F32, &wide), x.view());
             for rows in [1, 2, 5, 8, 11, 12, 13, 40] {
@@ -156,7 +156,7 @@ fn products_with_blocks_have_the_bits_of_products_with_widened_weights() {
 fn bits_depend_on_neither_the_number_of_rows_nor_their_place_nor_threads() {
     let (x, w) = (numbers(6, 401, 300), numbers(7, 70, 300));
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    for isa in Isa::all() {
+    for isa in Isa::with_stand_in() {
         for precision in Precision::ALL {
             let matmul = Native::with_isa(isa, precision).unwrap();
             let weight = matmul.prepare(&stored(Dtype::BF16, &w));
@@ -185,7 +185,8 @@ fn bits_depend_on_neither_the_number_of_rows_nor_their_place_nor_threads() {
 
 #[test]
 fn fused_instruction_sets_have_the_same_bits() {
-    let fused: Vec<Isa> = Isa::all().into_iter().filter(|isa| *isa != Isa::Plain).collect();
+    let fused: Vec<Isa> =
+        Isa::all().into_iter().filter(|isa| *isa != Isa::Plain && !isa.has_tiles()).collect();
     let (x, w) = (numbers(8, 30, 600), numbers(9, 100, 600));
     let products: Vec<_> = fused
         .iter()

@@ -27,12 +27,12 @@ macro_rules! on_widest {
                     plain::<true>($($argument),*)
                 }
 
-                // SAFETY: these sets have the instructions, and `best` has asked the processor for its own.
+                // SAFETY: these sets have the instructions, those not named AVX-512 Foundation among them, and the processor was asked.
                 #[allow(unsafe_code)]
-                match Isa::best() {
+                match Isa::of_loops() {
                     Isa::Plain => {}
                     Isa::Avx2 => return unsafe { avx2($($argument),*) },
-                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512($($argument),*) },
+                    _ => return unsafe { avx512($($argument),*) },
                 }
             }
             plain::<false>($($argument),*)

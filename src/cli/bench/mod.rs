@@ -117,13 +117,13 @@ fn speeds(
     for &tokens in &args.tokens {
         let what = step(&format!("prefill of {tokens} tokens"));
         measured.push(during(progress, &what, None, Unit::Items, || {
-            prefill(&model, &subject.config, precision, tokens, peaks)
+            prefill(&model, &subject.config, (precision, subject.weights()), tokens, peaks)
         })?);
     }
     for &sequences in args.sequences.iter().filter(|_| args.decode > 0) {
         let what = step(&format!("decoding {sequences} sequences"));
         measured.push(during(progress, &what, None, Unit::Items, || {
-            decode(&model, &subject.config, precision, sequences, args.decode, peaks)
+            decode(&model, &subject.config, (precision, subject.weights()), sequences, args.decode, peaks)
         })?);
     }
     Ok(measured)

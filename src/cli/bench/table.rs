@@ -3,7 +3,8 @@
 use super::Args;
 use crate::base::machine::cpu_name;
 use crate::bench::{BenchModel, Exceeded, Measurement, Peaks, measurements};
-use crate::kernels::{Isa, Precision};
+use crate::kernels::{Isa, Precision, products_of_tiles};
+use crate::weights::Dtype;
 
 /// Head, measurements and what has to be known to read them.
 pub fn page(
@@ -15,7 +16,7 @@ pub fn page(
 ) -> String {
     let head = title(subject, args.model.is_none(), peaks);
     let mut text = format!("{head}\n{}", measurements(lines).text(width));
-    let notes = notes(lines, args.layers.is_some(), &args.precision);
+    let notes = notes(lines, subject.weights(), args.layers.is_some(), &args.precision);
     for note in notes.into_iter().chain(of_peaks(peaks, exceeded)) {
         text.push_str(&format!("{note}\n"));
     }
@@ -33,7 +34,7 @@ fn title(subject: &BenchModel, random: bool, peaks: &Peaks) -> String {
     format!("{}, {layers}{random}\n{}, {threads} thread{plural}, {isa}", subject.name, cpu_name())
 }
 
-fn notes(lines: &[Measurement], cut: bool, precisions: &[Precision]) -> Vec<String> {
+fn notes(lines: &[Measurement], weights: Dtype, cut: bool, precisions: &[Precision]) -> Vec<String> {
     let mut notes = vec![
         "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
          of decode all weights, keys and values read at the speed of memory, or its operations if they take longer. Tokens of \
@@ -50,6 +51,12 @@ fn notes(lines: &[Measurement], cut: bool, precisions: &[Precision]) -> Vec<Stri
     if lines.iter().any(|line| line.tokens == Some(1) && line.fraction.is_some_and(|fraction| fraction > 1.0))
     {
         notes.push("Decode is faster than memory where weights stay in the processor's caches.".to_owned());
+    }
+    if let Some(tiles) = Isa::best().has_tiles().then(|| products_of_tiles(weights)) {
+        notes.push(format!(
+            "The peak of exact is that of tile products by {tiles}: so many products of bf16 numbers are one of f32 activations \
+             with weights of {weights}."
+        ));
     }
     if precisions.contains(&Precision::Bf16) && !Isa::best().has_bf16_products() {
         notes.push("The peak of bf16 is that of f32: this processor has no bf16 dot product.".to_owned());
@@ -76,7 +83,8 @@ fn of_peaks(peaks: &Peaks, exceeded: &[Exceeded]) -> Vec<String> {
             )
         })
         .collect();
-    if let Some(bf16) = peaks.bf16.filter(|bf16| bf16.max < peaks.multiply_add.max) {
+    let slow = peaks.bf16.filter(|bf16| bf16.max < peaks.multiply_add.max && peaks.tiles.is_none());
+    if let Some(bf16) = slow {
         notes.push(format!(
             "This processor's bf16 dot product does {:.0} GFLOP/s and its multiply-adds in f32 {:.0}: the peak of bf16 is that \
              of f32, and bf16 saves memory here, not time.",
@@ -101,6 +109,7 @@ mod tests {
             multiply_add: goes(100e9),
             one_thread: goes(100e9),
             bf16: Some(goes(60e9)),
+            tiles: None,
             integer: goes(400e9),
             memory: goes(10e9),
         };
@@ -139,11 +148,11 @@ mod tests {
 
     #[test]
     fn notes_say_what_has_to_be_known() {
-        let all = notes(&lines(), true, &Precision::ALL).join("\n");
+        let all = notes(&lines(), Dtype::F32, true, &Precision::ALL).join("\n");
         for word in ["caches", "bf16", "--layers"] {
             assert!(all.contains(word), "{word}: {all}");
         }
-        let few = notes(&lines()[..2], false, &[Precision::Exact]).join("\n");
+        let few = notes(&lines()[..2], Dtype::F32, false, &[Precision::Exact]).join("\n");
         assert!(!few.contains("caches") && !few.contains("bf16") && !few.contains("--layers"), "{few}");
     }
 }

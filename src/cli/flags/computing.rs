@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::cli::exit::Usage;
 use crate::cli::format::one_of;
 use crate::cli::size::ByteSize;
+use crate::kernels::Isa;
 use crate::kernels::Precision;
 use crate::model::Residence;
 use crate::run::Computing;
@@ -106,6 +107,20 @@ pub fn check_threads_of_environment() -> Result<(), Usage> {
         // What is no number, and 0, are as if nothing was set.
         Ok(text) if text.parse::<usize>().is_ok_and(|n| n > 0) => {
             threads(&text).map(|_| ()).map_err(|reason| Usage(format!("{VARIABLE}={text}: {reason}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has products made with the instruction set that the environment names, in place of the widest that is right here.
+///
+/// # Errors
+/// [`Usage`], for a name of none that this processor has.
+pub fn choose_instructions_of_environment() -> Result<(), Usage> {
+    const VARIABLE: &str = "ZOO_ISA";
+    match std::env::var(VARIABLE) {
+        Ok(name) if !name.is_empty() => {
+            Isa::ask_for(&name).map_err(|reason| Usage(format!("{VARIABLE}={name}: {reason}")))
         }
         _ => Ok(()),
     }

@@ -13,7 +13,10 @@ mod writing;
 pub use answering::AnsweringFlags;
 pub use asked::{AskedFlags, Folders, TaskFolders};
 pub use code::CodeFlags;
-pub use computing::{ComputingFlags, Threads, at_least_one, check_threads_of_environment, precisions};
+pub use computing::{
+    ComputingFlags, Threads, at_least_one, check_threads_of_environment, choose_instructions_of_environment,
+    precisions,
+};
 pub use drawing::DrawingFlags;
 pub use models::{ModelFlags, ModelSources};
 pub use variants::VariantFlags;

@@ -1,0 +1,250 @@
+//! Numbers of f32 as sums of numbers of bf16, in the order in which tiles read them.
+//!
+//! The first part is the number rounded to bf16, the second what is left, rounded, the third what is left then: 8 + 8 + 8
+//! bits, exact for every number whose parts are no less than the least normal number. Of numbers of f16, two parts are exact.
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use super::super::aligned::Recycled;
+use super::super::wide::on_widest;
+use super::{ROWS, STEP, WIDTH};
+
+/// Parts of which a number of f32 is the sum.
+pub(super) const PARTS: usize = 3;
+/// Numbers of a tile of rows.
+const TILE: usize = ROWS * STEP;
+
+/// The nearest number of bf16, ties to even, as the upper half of f32 bits, and what is left of `x`.
+///
+/// What is no number or without end is its own first part, and nothing is left of it; what would be rounded to infinity is cut.
+#[inline(always)]
+fn leading(x: f32) -> (u32, f32) {
+    const EXPONENT: u32 = 0x7f80_0000;
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
+    let cut = bits & 0xffff_0000;
+    let is_finite = bits & EXPONENT != EXPONENT;
+    let finite = if nearest & EXPONENT == EXPONENT { cut } else { nearest };
+    // Not a number stays none without its lower bits.
+    let other = if bits & 0x007f_ffff != 0 { cut | 0x0040_0000 } else { cut };
+    let first = if is_finite { finite } else { other };
+    (first, if is_finite { x - f32::from_bits(first) } else { 0.0 })
+}
+
+on_widest! {
+    /// Splits `[count, 32]` numbers of a panel into `[step][part][16 pairs][32][2]`; what fills up the last step is 0.
+    pub fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
+        let lines = out.chunks_exact_mut(parts * STEP / 2 * WIDTH);
+        for (out, numbers) in lines.zip(numbers.chunks(STEP * WIDTH)) {
+            if numbers.len() < STEP * WIDTH {
+                out.fill(0);
+            }
+            for (line, rows) in numbers.chunks(2 * WIDTH).enumerate() {
+                let mut left = [[0.0f32; WIDTH]; 2];
+                for (left, row) in left.iter_mut().zip(rows.chunks_exact(WIDTH)) {
+                    left.copy_from_slice(row);
+                }
+                let [low, high] = &mut left;
+                for part in 0..parts {
+                    let out = &mut out[(part * STEP / 2 + line) * WIDTH..][..WIDTH];
+                    for ((out, low), high) in out.iter_mut().zip(low.iter_mut()).zip(high.iter_mut()) {
+                        let (first, second);
+                        (first, *low) = leading(*low);
+                        (second, *high) = leading(*high);
+                        *out = first >> 16 | second;
+                    }
+                }
+            }
+        }
+    }
+}
+
+on_widest! {
+    /// Splits a row of numbers: of each 32 one part after the other, `between` apart, and the next 32 `parts * between` after
+    /// them; what fills up the last 32 is 0.
+    pub fn split_row(numbers: &[f32], parts: usize, between: usize, out: &mut [u16]) {
+        for (step, numbers) in numbers.chunks(STEP).enumerate() {
+            let mut left = [0.0f32; STEP];
+            left[..numbers.len()].copy_from_slice(numbers);
+            for part in 0..parts {
+                let out = &mut out[(step * parts + part) * between..][..STEP];
+                for (out, left) in out.iter_mut().zip(&mut left) {
+                    let first;
+                    (first, *left) = leading(*left);
+                    *out = (first >> 16) as u16;
+                }
+            }
+        }
+    }
+}
+
+/// Rows of activations in parts and tiles, `[group of rows][step][part][tile][16][32]`: groups are two tiles, or one where there
+/// are no more rows than it has. What fills up the last group is anything.
+#[derive(Debug)]
+pub struct SplitRows {
+    rows: usize,
+    columns: usize,
+    parts: usize,
+    tiles: usize,
+    numbers: Recycled<u16>,
+}
+
+impl SplitRows {
+    /// Splits every number into so many parts, on all threads.
+    pub(super) fn new(x: ArrayView2<f32>, parts: usize) -> Self {
+        let x = x.as_standard_layout();
+        let (rows, columns) = x.dim();
+        let mut split = Self::empty(rows, columns, parts);
+        let group = split.group();
+        let fill = |(index, out): (usize, &mut [u16])| {
+            let (first, between) = (index * split.tiles * ROWS, split.tiles * TILE);
+            for row in first..rows.min(first + split.tiles * ROWS) {
+                let numbers = x.row(row).to_slice().expect("numbers of a row are neighbours");
+                split_row(numbers, parts, between, &mut out[(row - first) * STEP..]);
+            }
+        };
+        let mut numbers = std::mem::replace(&mut split.numbers, Recycled::take(0));
+        match group {
+            0 => {}
+            _ if rows <= ROWS => numbers.as_mut_slice().chunks_mut(group).enumerate().for_each(fill),
+            _ => numbers.as_mut_slice().par_chunks_mut(group).enumerate().for_each(fill),
+        }
+        split.numbers = numbers;
+        split
+    }
+
+    /// The same layout, to be filled.
+    fn empty(rows: usize, columns: usize, parts: usize) -> Self {
+        let tiles = if rows <= ROWS { 1 } else { 2 };
+        let groups = rows.div_ceil(tiles * ROWS);
+        let numbers = Recycled::take(groups * columns.div_ceil(STEP) * parts * tiles * TILE);
+        Self { rows, columns, parts, tiles, numbers }
+    }
+
+    /// Rows, without those that fill up the last group, and columns.
+    pub(super) fn dim(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// Parts of every number.
+    pub(super) fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// Tiles of a group.
+    pub(super) fn tiles(&self) -> usize {
+        self.tiles
+    }
+
+    /// Numbers of a group.
+    pub(super) fn group(&self) -> usize {
+        self.columns.div_ceil(STEP) * self.parts * self.tiles * TILE
+    }
+
+    /// The groups from the one that begins at `row` on, from step `step` on.
+    ///
+    /// # Panics
+    /// If no group begins there.
+    pub(super) fn from(&self, row: usize, step: usize) -> &[u16] {
+        assert!(row.is_multiple_of(self.tiles * ROWS), "the beginning of a group");
+        let group = row / (self.tiles * ROWS);
+        &self.numbers.as_slice()[group * self.group() + step * self.parts * self.tiles * TILE..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+    use ndarray::Array2;
+
+    use super::*;
+
+    fn parts_of(x: f32) -> [f32; PARTS] {
+        let mut left = x;
+        std::array::from_fn(|_| {
+            let (first, rest) = leading(left);
+            left = rest;
+            f32::from_bits(first)
+        })
+    }
+
+    #[test]
+    fn three_parts_are_the_number() {
+        let special = [0.0, -0.0, 1.0, f32::MAX, f32::MIN, 1e-30, 3.4e38, -3.399e38, 1.0 + f32::EPSILON];
+        let many = (0..200_000u32).map(|i| f32::from_bits(i.wrapping_mul(21_473)));
+        // Below them, parts are less than the least normal number of f32.
+        let large = |x: &f32| x.is_finite() && (*x == 0.0 || x.abs() >= f32::MIN_POSITIVE * 65536.0);
+        for x in special.into_iter().chain(many).filter(large) {
+            let [first, second, third] = parts_of(x);
+            for part in [first, second, third] {
+                assert_eq!(part.to_bits() & 0xffff, 0, "{x:e}");
+            }
+            assert_eq!(f64::from(first) + f64::from(second) + f64::from(third), f64::from(x), "{x:e}");
+            assert!(second.abs() <= first.abs() / 128.0 || first == 0.0, "{x:e}");
+        }
+    }
+
+    #[test]
+    fn two_parts_are_a_number_of_f16() {
+        for bits in 0..=u16::MAX {
+            let x = f16::from_bits(bits).to_f32();
+            if x.is_finite() {
+                let [first, second, third] = parts_of(x);
+                assert_eq!((first + second, third), (x, 0.0), "{x:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_has_one_part() {
+        for x in [f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(parts_of(x), [x, 0.0, 0.0]);
+        }
+        for x in [f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xff80_0001)] {
+            let [first, second, third] = parts_of(x);
+            assert!(first.is_nan() && second == 0.0 && third == 0.0);
+        }
+    }
+
+    #[test]
+    fn every_part_has_its_place() {
+        let value = |i: usize, j: usize| (i * 257 + j) as f32 * 1.000_123 + 0.37;
+        for (rows, columns, parts) in [(1, 1, 3), (16, 33, 3), (17, 64, 1), (70, 100, 3)] {
+            let x = Array2::from_shape_fn((rows, columns), |(i, j)| value(i, j));
+            let split = SplitRows::new(x.view(), parts);
+            let tiles = if rows <= ROWS { 1 } else { 2 };
+            assert_eq!((split.dim(), split.tiles(), split.parts()), ((rows, columns), tiles, parts));
+            for (i, j) in (0..rows).flat_map(|i| (0..columns.next_multiple_of(STEP)).map(move |j| (i, j))) {
+                let expected = if j < columns { parts_of(x[(i, j)]) } else { [0.0; PARTS] };
+                let from = split.from(i / (tiles * ROWS) * tiles * ROWS, j / STEP);
+                let (tile, lane) = (i % (tiles * ROWS) / ROWS, i % ROWS);
+                for (part, expected) in expected.iter().take(parts).enumerate() {
+                    let found = from[((part * tiles + tile) * ROWS + lane) * STEP + j % STEP];
+                    assert_eq!(u32::from(found) << 16, expected.to_bits(), "[{i}, {j}] part {part}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_are_split_in_pairs() {
+        for count in [1, 2, 31, 32, 45] {
+            let numbers: Vec<f32> = (0..count * WIDTH).map(|i| i as f32 * 1.000_123 + 0.37).collect();
+            for parts in [1, 2, 3] {
+                let steps = count.div_ceil(STEP);
+                let mut out = vec![7; steps * parts * STEP / 2 * WIDTH];
+                split_panel(&numbers, parts, &mut out);
+                for (k, lane) in (0..steps * STEP).flat_map(|k| (0..WIDTH).map(move |lane| (k, lane))) {
+                    let expected = parts_of(numbers.get(k * WIDTH + lane).copied().unwrap_or(0.0));
+                    for (part, expected) in expected.iter().take(parts).enumerate() {
+                        let line = (k / STEP * parts + part) * STEP / 2 + k % STEP / 2;
+                        let word = out[line * WIDTH + lane];
+                        let found = if k % 2 == 0 { word << 16 } else { word & 0xffff_0000 };
+                        assert_eq!(found, expected.to_bits(), "{count} [{k}, {lane}] part {part}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Whether products are right on this processor, asked before the first one is made: some small ones of every form against
+//! sums in f64.
+//!
+//! Nobody has every processor, so a kernel may run where no developer has seen it. One that is wrong there is passed over for
+//! the next instruction set, with a warning, and can give no score. Errors are allowed as those of the precision are: kernels
+//! are tested to the last bit elsewhere, and what fails on one processor alone (registers that the system does not save, an
+//! instruction that does something else) is wrong by far more.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+
+use super::isa::Operands;
+use super::small::{MatrixLayout, product};
+use super::{Isa, MatMul, Native, Precision, Store, StoredMatrix, multiply, pair_columns, pair_rows, peaks};
+use crate::weights::Dtype;
+
+/// What products of this process are made with.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Wider ones that this processor has, and why they are not taken.
+    pub passed_over: Vec<(Isa, String)>,
+    /// How long choosing took.
+    pub took: Duration,
+}
+
+/// The choice, made when it is asked for first.
+pub fn chosen() -> &'static Chosen {
+    static CHOSEN: OnceLock<Chosen> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
+        // On a thread of its own: one of a pool would take up other work meanwhile, which may ask for the choice itself.
+        let chosen =
+            std::thread::spawn(|| on_this_thread(choose)).join().expect("choosing reports what is wrong");
+        for (isa, why) in &chosen.passed_over {
+            tracing::warn!("{} is not used: {why}", isa.name());
+        }
+        chosen
+    })
+}
+
+/// Has all parallel work of `work` done by the calling thread.
+fn on_this_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+    match pool {
+        Ok(pool) => pool.install(work),
+        // No thread is started, so nothing can be lacking but memory; any pool does then.
+        Err(_) => work(),
+    }
+}
+
+fn choose() -> Chosen {
+    let begun = Instant::now();
+    let candidates = Isa::asked_for().map_or_else(Isa::all, |isa| vec![Isa::Plain, isa]);
+    let mut passed_over = Vec::new();
+    for isa in candidates.into_iter().rev() {
+        let objection = match check(isa) {
+            Err(wrong) => {
+                Some(format!("its products are wrong on this processor ({wrong}); please report it"))
+            }
+            Ok(()) if Isa::asked_for().is_none() => slower(isa),
+            Ok(()) => None,
+        };
+        match objection {
+            // There is nothing below plain Rust.
+            Some(why) if isa != Isa::Plain => passed_over.push((isa, why)),
+            Some(why) => panic!("the products of plain Rust are wrong: {why}"),
+            None => return Chosen { isa, passed_over, took: begun.elapsed() },
+        }
+    }
+    unreachable!("plain Rust is the last candidate")
+}
+
+/// Why the instruction set before this one is faster: on some processors the dot product of bf16 numbers is slower than
+/// multiplying and adding those of f32.
+fn slower(isa: Isa) -> Option<String> {
+    const ROUNDS: u64 = 4_000;
+    const GOES: usize = 5;
+    if isa != Isa::Avx512Bf16 {
+        return None;
+    }
+    let fastest = |kernel: fn(Isa, u64) -> u64| {
+        let rates = (0..GOES).map(|_| {
+            let begun = Instant::now();
+            kernel(isa, ROUNDS) as f64 / begun.elapsed().as_secs_f64().max(1e-9) / 1e9
+        });
+        rates.fold(0.0, f64::max)
+    };
+    let (dot, fused) = (fastest(peaks::bf16_products), fastest(peaks::multiply_adds));
+    (dot < fused).then(|| {
+        format!("its dot product of bf16 does {dot:.0} GFLOP/s on a thread, multiply-adds of f32 {fused:.0}")
+    })
+}
+
+/// Rows of activations, outputs and inputs: more than a tile of each, and no whole panels.
+const SHAPE: [usize; 3] = [17, 33, 64];
+/// Few rows, and more inputs than any part of a sum has.
+const LONG: [usize; 3] = [2, 33, 544];
+
+/// Multiplies in every form that an instruction set has.
+///
+/// # Errors
+/// The form whose product is wrong, and by how much.
+pub(super) fn check(isa: Isa) -> Result<(), String> {
+    let all = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0, Dtype::Q4_1];
+    let short = all.map(|dtype| (dtype, SHAPE));
+    let long = [Dtype::F32, Dtype::BF16].map(|dtype| (dtype, LONG));
+    for (dtype, [rows, outputs, inputs]) in short.into_iter().chain(long) {
+        let x = values(rows, inputs, 1);
+        let matrix = stored(dtype, outputs, inputs);
+        let mut w = Array2::zeros((outputs, inputs));
+        for (row, mut out) in w.rows_mut().into_iter().enumerate() {
+            matrix.widen_row(row, out.as_slice_mut().expect("rows of a new matrix"));
+        }
+        let sums = Sums::of(&x, &w);
+        for precision in Precision::ALL {
+            let matmul = Native::with_isa(isa, precision).ok_or("it is not here")?;
+            let mut y = Array2::from_elem((rows, outputs), f32::NAN);
+            multiply(matmul.prepare(&matrix).as_ref(), x.view(), y.view_mut(), Store::Overwrite);
+            sums.hold(&y, precision).map_err(|wrong| format!("{precision}, weights of {dtype}: {wrong}"))?;
+        }
+    }
+    small(isa)
+}
+
+/// The products of attention.
+fn small(isa: Isa) -> Result<(), String> {
+    let [rows, inputs] = [SHAPE[0], SHAPE[2]];
+    let width = isa.panel_width();
+    let (x, w) = (values(rows, inputs, 2), values(width, inputs, 3));
+    let sums = Sums::of(&x, &w);
+    let turned: Vec<f32> = w.t().iter().copied().collect();
+    let x = x.as_slice().expect("rows of a new matrix");
+    let mut y = Array2::from_elem((rows, width), f32::NAN);
+    let c = |y: &mut Array2<f32>, work: &mut dyn FnMut(&mut [f32], MatrixLayout)| {
+        work(y.as_slice_mut().expect("rows of a new matrix"), MatrixLayout::packed(rows, width));
+    };
+    let (a_shape, b_shape) = (MatrixLayout::packed(rows, inputs), MatrixLayout::packed(inputs, width));
+    c(&mut y, &mut |y, shape| {
+        product(isa, Operands::Strided, (x, a_shape), (&turned, b_shape), (y, shape), false);
+    });
+    sums.hold(&y, Precision::Exact).map_err(|wrong| format!("attention: {wrong}"))?;
+    if isa.has_bf16_products() {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        pair_columns(x, &mut a);
+        pair_rows(&turned, width, &mut b);
+        let (a, b) = (bytemuck::cast_slice(&a), bytemuck::cast_slice(&b));
+        let half = inputs / 2;
+        let (a_shape, b_shape) = (MatrixLayout::packed(rows, half), MatrixLayout::packed(half, width));
+        c(&mut y, &mut |y, shape| {
+            product(isa, Operands::StridedBf16Pairs, (a, a_shape), (b, b_shape), (y, shape), false);
+        });
+        sums.hold(&y, Precision::Bf16).map_err(|wrong| format!("attention in bf16: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// Sums of products in f64, and sums of their magnitudes.
+struct Sums(Array2<(f64, f64)>);
+
+impl Sums {
+    fn of(x: &Array2<f32>, w: &Array2<f32>) -> Self {
+        Self(Array2::from_shape_fn((x.nrows(), w.nrows()), |(i, j)| {
+            let products = x.row(i).into_iter().zip(w.row(j)).map(|(x, w)| f64::from(*x) * f64::from(*w));
+            products.fold((0.0, 0.0), |(sum, scale), product| (sum + product, scale + product.abs()))
+        }))
+    }
+
+    /// Whether a product lies as near as its precision lets it.
+    fn hold(&self, y: &Array2<f32>, precision: Precision) -> Result<(), String> {
+        let allowed = match precision {
+            Precision::Exact => 4e-6,
+            // Two roundings to 8 bits.
+            Precision::Bf16 => 1e-2,
+            // Two to 1/127 of the largest of 32, where magnitudes are a fifth of it or more on average.
+            Precision::Int8 => 5e-2,
+        };
+        for ((place, found), (sum, scale)) in y.indexed_iter().zip(&self.0) {
+            let error = (f64::from(*found) - sum).abs() / scale.max(1e-30);
+            // What is no number is near nothing.
+            if !matches!(
+                error.partial_cmp(&allowed),
+                Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)
+            ) {
+                return Err(format!("{found} in place of {sum} at {place:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers in -1..1 that are no numbers of 16 bits.
+fn values(rows: usize, columns: usize, seed: u32) -> Array2<f32> {
+    let mut state = seed;
+    Array2::from_shape_simple_fn((rows, columns), || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    })
+}
+
+/// A weight of this type whose values are numbers of ordinary size.
+fn stored(dtype: Dtype, rows: usize, columns: usize) -> StoredMatrix<'static> {
+    let numbers = values(rows, columns, 4);
+    let numbers = numbers.as_slice().expect("rows of a new matrix");
+    let mut bytes = vec![0; dtype.bytes_for(numbers.len()).expect("whole blocks")];
+    if dtype.narrow(numbers, &mut bytes).is_err() {
+        // Any bytes are blocks; with these, scales are small numbers.
+        bytes.iter_mut().zip(numbers).for_each(|(byte, number)| *byte = (number.to_bits() >> 9) as u8 & 0x3b);
+    }
+    StoredMatrix::new(dtype, rows, columns, bytes).expect("bytes of the shape")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_of_this_processor_is_right() {
+        for isa in Isa::with_stand_in() {
+            assert_eq!(check(isa), Ok(()), "{isa:?}");
+        }
+        let Chosen { isa, passed_over, took } = chosen();
+        assert!(
+            isa.is_here() && passed_over.iter().all(|(_, why)| why.contains("dot product")),
+            "{passed_over:?}"
+        );
+        assert!(*took > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wrong_product_is_seen() {
+        let (x, w) = (values(3, 64, 1), values(5, 64, 2));
+        let sums = Sums::of(&x, &w);
+        let mut y = x.dot(&w.t());
+        for (precision, wrong) in [(Precision::Exact, 1e-3), (Precision::Bf16, 1.0), (Precision::Int8, 2.0)] {
+            assert_eq!(sums.hold(&y, precision), Ok(()));
+            let right = y[(2, 4)];
+            for wrong in [right + wrong, 0.0 * right + 100.0, f32::NAN, f32::INFINITY] {
+                y[(2, 4)] = wrong;
+                let error = sums.hold(&y, precision).unwrap_err();
+                assert!(error.contains("in place of") && error.contains("(2, 4)"), "{error}");
+            }
+            y[(2, 4)] = right;
+        }
+    }
+}
