@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::support::tiny::{stderr, write_tiny_bloom, write_tiny_model, zoo};
+use serde_json::Value;
+use zoo::kernels::Isa;
+
+use crate::support::tiny::{command, stderr, write_tiny_bloom, write_tiny_model};
 
 /// Parts of the suite `basics`.
 const TASKS: [&str; 3] = ["basics_knowledge_en", "basics_letters_en", "basics_reading"];
@@ -13,10 +16,17 @@ const TASKS: [&str; 3] = ["basics_knowledge_en", "basics_letters_en", "basics_re
 type Samples = BTreeMap<String, String>;
 
 fn eval(folder: &Path, run: &str, suites: &str, extra: &[&str]) -> Samples {
+    eval_with(None, folder, run, suites, extra)
+}
+
+/// The same with the products of an instruction set.
+fn eval_with(isa: Option<Isa>, folder: &Path, run: &str, suites: &str, extra: &[&str]) -> Samples {
     let (model, out) = (folder.join("tiny"), folder.join(run));
     let fixed =
         ["eval", model.to_str().unwrap(), "--suite", suites, "--limit", "5", "--out", out.to_str().unwrap()];
-    let output = zoo(&[&fixed, extra].concat());
+    let mut command = command(&[&fixed, extra].concat());
+    command.envs(isa.map(|isa| ("ZOO_ISA", isa.name())));
+    let output = command.output().expect("zoo starts");
     assert!(output.status.success(), "{extra:?}: {}", stderr(&output));
     let samples = fs::read_dir(out.join("samples/tiny")).unwrap().map(|entry| {
         let path = entry.unwrap().path();
@@ -64,6 +74,60 @@ fn bloom() {
     let folder = tempfile::tempdir().unwrap();
     write_tiny_bloom(&folder.path().join("tiny"));
     every_way_gives_the_same_bytes(folder.path(), &[]);
+}
+
+/// The largest difference of log-likelihoods that the order of a sum in f32 makes.
+const ORDER_TOLERANCE: f64 = 2e-4;
+
+/// All log-likelihoods of a file of samples.
+fn logprobs(samples: &str) -> Vec<f64> {
+    let lines = samples.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let choices = lines.flat_map(|line| line["choices"].as_array().unwrap().clone());
+    choices.map(|choice| choice["logprob"].as_f64().unwrap()).collect()
+}
+
+/// Bits are those of the instruction set, whatever the waves, and numbers are near those of every other.
+#[test]
+fn every_instruction_set() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_model(&folder.path().join("tiny"));
+    let plain = eval_with(Some(Isa::Plain), folder.path(), "plain", TASKS[0], &[]);
+    let plain = logprobs(plain.values().next().unwrap());
+    assert!(plain.len() >= 10);
+    for isa in Isa::with_stand_in() {
+        let run = |name: &str, extra: &[&str]| {
+            let name = format!("{}-{name}", isa.name());
+            eval_with(Some(isa), folder.path(), &name, TASKS[0], extra)
+        };
+        let expected = run("all", &[]);
+        assert_eq!(run("small-waves", &["--batch-tokens", "200", "--threads", "3"]), expected, "{isa:?}");
+        let own = logprobs(expected.values().next().unwrap());
+        let differences = own.iter().zip(&plain).map(|(a, b)| (a - b).abs());
+        let worst = differences.fold(0.0, f64::max);
+        assert!(own.len() == plain.len() && worst < ORDER_TOLERANCE, "{isa:?}: {worst}");
+        // Each rounds in its own way.
+        assert_eq!(worst == 0.0, isa == Isa::Plain, "{isa:?}");
+        let rounded = run("rounded", &["--precision", "bf16"]);
+        let small = ["--precision", "bf16", "--batch-tokens", "200", "--threads", "3"];
+        assert_eq!(run("rounded-small", &small), rounded, "{isa:?}");
+    }
+}
+
+/// Scores of tiles and of multiply-adds never stand in one ledger.
+#[test]
+fn a_run_goes_on_with_the_products_that_it_was_begun_with() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tiny_model(&folder.path().join("tiny"));
+    eval_with(Some(Isa::Plain), folder.path(), "run", TASKS[0], &[]);
+    let [model, out] = ["tiny", "run"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let again = ["eval", &model, "--suite", TASKS[0], "--limit", "5", "--out", &out, "--resume"];
+    let output = command(&again).env("ZOO_ISA", "soft-tiles").output().unwrap();
+    if Isa::all().contains(&Isa::AmxBf16) {
+        assert!(stderr(&output).contains("expected an instruction set of this processor"));
+        return;
+    }
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("matmul: portable then, tiles now"), "{}", stderr(&output));
 }
 
 #[test]
