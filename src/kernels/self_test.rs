@@ -158,14 +158,15 @@ fn small(isa: Isa) -> Result<(), String> {
 }
 
 /// Sums of products in f64, and sums of their magnitudes.
-struct Sums(Array2<(f64, f64)>);
+struct Sums {
+    sums: Array2<f64>,
+    scales: Array2<f64>,
+}
 
 impl Sums {
     fn of(x: &Array2<f32>, w: &Array2<f32>) -> Self {
-        Self(Array2::from_shape_fn((x.nrows(), w.nrows()), |(i, j)| {
-            let products = x.row(i).into_iter().zip(w.row(j)).map(|(x, w)| f64::from(*x) * f64::from(*w));
-            products.fold((0.0, 0.0), |(sum, scale), product| (sum + product, scale + product.abs()))
-        }))
+        let (x, w) = (x.map(|&x| f64::from(x)), w.map(|&w| f64::from(w)));
+        Self { sums: x.dot(&w.t()), scales: x.map(|x| x.abs()).dot(&w.map(|w| w.abs()).t()) }
     }
 
     /// Whether a product lies as near as its precision lets it.
@@ -177,7 +178,7 @@ impl Sums {
             // Two to 1/127 of the largest of 32, where magnitudes are a fifth of it or more on average.
             Precision::Int8 => 5e-2,
         };
-        for ((place, found), (sum, scale)) in y.indexed_iter().zip(&self.0) {
+        for ((place, found), (sum, scale)) in y.indexed_iter().zip(self.sums.iter().zip(&self.scales)) {
             let error = (f64::from(*found) - sum).abs() / scale.max(1e-30);
             // What is no number is near nothing.
             if !matches!(
