@@ -35,6 +35,11 @@ pub enum BenchError {
     /// A file that cannot be read for measuring.
     #[error("{}: cannot read: {source}", file.display())]
     Read { file: PathBuf, source: std::io::Error },
+    /// A file that has no speeds of other programs.
+    #[error(
+        "expected what llama-bench -o csv prints, or a table with the columns program, what, tokens, threads and value, {reason}"
+    )]
+    Peers { reason: String },
     /// A file that is no table of measurements.
     #[error("expected a table that zoo bench wrote (--out or --format csv), {reason}")]
     Table { reason: String },

@@ -35,11 +35,17 @@ impl Goes {
     }
 }
 
-/// Does the work up to `most` times after a first one that does not count, and returns the seconds of each.
+/// Goes are repeated until the half of them in the middle differs by no more than this part of its median,
+const SPREAD: f64 = 0.02;
+/// or until there are so many times as many as were asked for.
+const REPEATS: usize = 4;
+
+/// Does the work `least` times after a first one that does not count, and more often where something disturbs it, and returns
+/// the seconds of each.
 ///
 /// # Errors
 /// The first of `work`.
-pub fn seconds<E>(most: usize, mut work: impl FnMut() -> Result<(), E>) -> Result<Vec<f64>, E> {
+pub fn seconds<E>(least: usize, mut work: impl FnMut() -> Result<(), E>) -> Result<Vec<f64>, E> {
     let begun = Instant::now();
     let mut once = || {
         let start = Instant::now();
@@ -50,10 +56,19 @@ pub fn seconds<E>(most: usize, mut work: impl FnMut() -> Result<(), E>) -> Resul
     if first > LONG {
         all.push(first.as_secs_f64());
     }
-    while all.len() < most && (all.is_empty() || begun.elapsed() < ENOUGH) {
+    let is_wanted = |all: &[f64]| all.len() < least || (all.len() < REPEATS * least && spread(all) > SPREAD);
+    while all.is_empty() || (is_wanted(&all) && begun.elapsed() < ENOUGH) {
         all.push(once()?.as_secs_f64());
     }
     Ok(all)
+}
+
+/// From the first quarter of some results to the last, as a part of the one in the middle.
+fn spread(results: &[f64]) -> f64 {
+    let mut sorted = results.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |part: usize| sorted[(sorted.len() - 1) * part / 4];
+    (at(3) - at(1)) / at(2).max(1e-9)
 }
 
 #[cfg(test)]
@@ -80,6 +95,21 @@ mod tests {
             goes += 1;
             Ok::<(), Infallible>(())
         });
-        assert_eq!((seconds.unwrap().len(), goes), (3, 4));
+        let seconds = seconds.unwrap();
+        assert!((3..=12).contains(&seconds.len()) && goes == seconds.len() + 1, "{seconds:?}");
+    }
+
+    #[test]
+    fn work_that_is_disturbed_is_repeated() {
+        assert_eq!(spread(&[1.0]), 0.0);
+        assert_eq!(spread(&[9.0, 1.0, 1.0, 1.0, 1.0]), 0.0);
+        assert_eq!(spread(&[3.0, 1.0, 2.0, 4.0, 5.0]), 2.0 / 3.0);
+        let mut goes = 0;
+        let seconds = seconds(3, || {
+            goes += 1;
+            std::thread::sleep(Duration::from_millis(if goes % 2 == 0 { 1 } else { 4 }));
+            Ok::<(), Infallible>(())
+        });
+        assert_eq!(seconds.unwrap().len(), 3 * REPEATS);
     }
 }

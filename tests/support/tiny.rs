@@ -23,7 +23,12 @@ pub fn zoo(args: &[&str]) -> Output {
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
     let nowhere = std::env::temp_dir().join("zoo-tests-without-cache");
-    command.args(args).env("ZOO_HOME", nowhere).env("HF_HUB_OFFLINE", "1").env_remove("ZOO_LOG").env_remove("ZOO_ISA");
+    command
+        .args(args)
+        .env("ZOO_HOME", nowhere)
+        .env("HF_HUB_OFFLINE", "1")
+        .env_remove("ZOO_LOG")
+        .env_remove("ZOO_ISA");
     command
 }
 

@@ -19,11 +19,13 @@ Examples:
   zoo bench smollm2-135m --precision exact,int8
   zoo bench ./my-model --tokens 512 --threads 4 --out before.csv
   zoo bench ./my-model --tokens 512 --threads 4 --vs before.csv
+  zoo bench ./my-model --tokens 512 --sequences 1 --vs-csv llama-bench.csv --vs-csv torch.csv
   zoo bench --shape llama-7b --layers 4 --format csv
   zoo bench --shape ./config.json --decode 0
 
 With --vs, lines with the same measurement, precision and tokens are compared. The
-file does not record which model it is of.")]
+file does not record which model it is of. With --vs-csv, speeds of other programs on
+the same model and machine stand beside these in the table.")]
 pub struct Args {
     /// A model of the registry (zoo list), a folder or a .gguf file [default: random weights in a --shape]
     #[arg(value_name = "MODEL", conflicts_with = "shape")]
@@ -80,4 +82,8 @@ pub struct Args {
     /// Compare with the CSV file of another run or machine
     #[arg(long, value_name = "FILE")]
     pub vs: Option<PathBuf>,
+    /// Compare with other programs: a file that llama-bench -o csv wrote, or one with the columns
+    /// program,what,tokens,threads,value; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub vs_csv: Vec<PathBuf>,
 }

@@ -16,8 +16,8 @@ use crate::base::atomic::write_atomically;
 use crate::base::progress::{Progress, Unit, during};
 use crate::base::whole;
 use crate::bench::{
-    BenchModel, MEASUREMENTS, Measurement, Peaks, SHAPES, compare, decode, measurements, prefill,
-    raise_peaks, read_lines, read_speed, shape,
+    BenchModel, MEASUREMENTS, Measurement, Peaks, PeerSpeed, SHAPES, beside, compare, comparison, decode,
+    measurements, prefill, raise_peaks, read_lines, read_peers, read_speed, shape,
 };
 use crate::config::{self, ModelConfig};
 use crate::kernels::Precision;
@@ -27,6 +27,8 @@ use crate::report::{Format, terminal_width};
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     // What is wrong with the other table is said before anything is measured.
     let other = args.vs.as_deref().map(read_other).transpose()?;
+    let peers =
+        args.vs_csv.iter().map(|path| read_peers_of(path)).collect::<anyhow::Result<Vec<_>>>()?.concat();
     args.threads.apply()?;
     let subject = subject(args, global)?;
     let progress = bar(global);
@@ -51,8 +53,20 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     if let Some(path) = &args.out {
         write_atomically(path, measurements(&measured).csv().as_bytes())?;
     }
+    let pairs = beside(&measured, &peers);
+    if pairs.is_empty() && !peers.is_empty() {
+        let asked: Vec<String> =
+            peers.iter().map(|peer| format!("{} of {}", peer.what, peer.tokens)).collect();
+        models::note(global, &format!("--vs-csv: none of these was measured: {}", asked.join(", ")));
+    }
     let text = match args.format {
-        Format::Table => table::page(&subject, &measured, (&peaks, &exceeded), args, terminal_width()),
+        Format::Table => {
+            let page = table::page(&subject, &measured, (&peaks, &exceeded), args, terminal_width());
+            match pairs.is_empty() {
+                true => page,
+                false => format!("{page}\n{}", comparison(&pairs).text(terminal_width())),
+            }
+        }
         format => format.draw(&measurements(&measured), terminal_width()),
     };
     models::deliver(&text, None)
@@ -131,6 +145,13 @@ fn speeds(
 
 /// The largest table of another run that is read, in bytes.
 const MAX_OTHER: u64 = 16 << 20;
+
+/// The speeds of other programs.
+fn read_peers_of(path: &Path) -> anyhow::Result<Vec<PeerSpeed>> {
+    let wrong = |error: String| Usage(format!("--vs-csv {}: {error}", path.display()));
+    let bytes = whole::read(path, MAX_OTHER).map_err(|error| wrong(error.to_string()))?;
+    Ok(read_peers(&bytes).map_err(|error| wrong(error.to_string()))?)
+}
 
 /// The table of another run.
 fn read_other(path: &Path) -> anyhow::Result<Vec<Measurement>> {

@@ -17,7 +17,7 @@ fn a_shape_is_measured_compared_and_written() {
     assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().join(","), columns);
     let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let mut peaks = vec!["multiply-add", "multiply-add, one thread", "integer products", "memory read"];
-    if zoo::kernels::Isa::best().has_bf16_products() {
+    if zoo::kernels::Isa::best().vectors().has_bf16_products() {
         peaks.insert(2, "bf16 products");
     }
     let expected = peaks.iter().copied().chain(["prefill", "decode", "decode"].repeat(3));
@@ -48,6 +48,8 @@ fn wrong_usage_is_said_before_anything_is_measured() {
         (["--layers", "31"], "at most 30"),
         (["--vs", file.to_str().unwrap()], "no column \"what\""),
         (["--vs", "./no-such.csv"], "zoo bench"),
+        (["--vs-csv", file.to_str().unwrap()], "llama-bench"),
+        (["--vs-csv", "./no-such.csv"], "no-such.csv"),
         (["--tokens", "0"], "at least 1"),
         (["--precision", "fp8"], "exact, bf16 or int8"),
     ] {
