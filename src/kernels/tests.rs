@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::*;
 use crate::weights::Dtype;
 
+mod accuracy;
 mod random;
 mod small;
 
