@@ -53,24 +53,30 @@ fn on_this_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 
 fn choose() -> Chosen {
     let begun = Instant::now();
-    let candidates = Isa::asked_for().map_or_else(Isa::all, |isa| vec![Isa::Plain, isa]);
+    let asked_for = Isa::asked_for();
+    let candidates = asked_for.map_or_else(Isa::all, |isa| vec![Isa::Plain, isa]);
+    let (isa, passed_over) = widest_without_objection(&candidates, |isa| match check(isa) {
+        Err(wrong) => Some(format!("its products are wrong on this processor ({wrong}); please report it")),
+        Ok(()) if asked_for.is_none() => slower(isa),
+        Ok(()) => None,
+    });
+    Chosen { isa, passed_over, took: begun.elapsed() }
+}
+
+/// The last candidate that nothing is said against, and what is said against those behind it. The first one is plain Rust, which
+/// there is nothing below.
+fn widest_without_objection(
+    candidates: &[Isa],
+    objection: impl Fn(Isa) -> Option<String>,
+) -> (Isa, Vec<(Isa, String)>) {
     let mut passed_over = Vec::new();
-    for isa in candidates.into_iter().rev() {
-        let objection = match check(isa) {
-            Err(wrong) => {
-                Some(format!("its products are wrong on this processor ({wrong}); please report it"))
-            }
-            Ok(()) if Isa::asked_for().is_none() => slower(isa),
-            Ok(()) => None,
-        };
-        match objection {
-            // There is nothing below plain Rust.
-            Some(why) if isa != Isa::Plain => passed_over.push((isa, why)),
-            Some(why) => panic!("the products of plain Rust are wrong: {why}"),
-            None => return Chosen { isa, passed_over, took: begun.elapsed() },
+    for &isa in candidates.iter().rev() {
+        match objection(isa) {
+            None => return (isa, passed_over),
+            Some(why) => passed_over.push((isa, why)),
         }
     }
-    unreachable!("plain Rust is the last candidate")
+    panic!("no product is right on this processor: {passed_over:?}")
 }
 
 /// Why the instruction set before this one is faster: on some processors the dot product of bf16 numbers is slower than
@@ -228,6 +234,19 @@ mod tests {
             "{passed_over:?}"
         );
         assert!(*took > Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_wrong_is_passed_over_for_the_next() {
+        let all = [Isa::Plain, Isa::Avx2, Isa::Avx512, Isa::AmxBf16];
+        let wrong = |isa: Isa| (isa.panel_width() == 32).then(|| format!("{} is wrong", isa.name()));
+        let (isa, passed_over) = widest_without_objection(&all, wrong);
+        let expected = [(Isa::AmxBf16, "amx-bf16 is wrong"), (Isa::Avx512, "avx512 is wrong")];
+        assert_eq!(
+            (isa, passed_over),
+            (Isa::Avx2, expected.map(|(isa, why)| (isa, why.to_owned())).to_vec())
+        );
+        assert_eq!(widest_without_objection(&all, |_| None), (Isa::AmxBf16, Vec::new()));
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn bits(count: usize, seed: u32) -> Vec<u16> {
     let next = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // Numbers of bf16 from 2^-8 to 2^8 with both signs.
-        ((state >> 16) as u16 & 0x80ff) | 0x3f00 + (state >> 28) as u16 * 0x80 - 0x400
+        ((state >> 16) as u16 & 0x80ff) | (0x3b00 + (state >> 28) as u16 * 0x80)
     };
     (0..count).map(next).collect()
 }
