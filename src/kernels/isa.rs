@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::amx::Unit;
 #[cfg(target_arch = "x86_64")]
 use super::amx::detect::has_tiles;
+use super::amx::unit::Unit;
 use super::tile::{self, Bf16, F16, F32, PanelFn};
 use crate::base::names::name_of;
 
@@ -32,12 +32,6 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// What products are made with: [what was asked for](Self::ask_for), or else the widest that this processor has whose products
-    /// [are right](super::self_test) and that is no slower than those before it.
-    pub fn best() -> Self {
-        super::self_test::chosen().isa
-    }
-
     /// Has all products of this process made with one instruction set, before the first one is made.
     ///
     /// # Errors

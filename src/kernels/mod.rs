@@ -24,6 +24,7 @@ mod int8;
 mod int8_tile;
 mod isa;
 mod lanes;
+mod layout;
 mod multiply;
 mod native;
 mod order;
@@ -58,13 +59,14 @@ pub use blas::Blas;
 pub use gemm::gemm;
 pub use int8::Int8Rows;
 pub use isa::Isa;
+pub use layout::MatrixLayout;
 pub use multiply::{Product, ROW_UNIT, VisitBlocks, for_blocks, multiply, multiply_all};
 pub use native::Native;
 pub use pages::PagePool;
 pub use pairs::{multiplies_pairs, multiply_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
 pub use self_test::{Chosen, chosen};
-pub use small::{MatrixLayout, column_step, multiply_small, prefetch};
+pub use small::{column_step, multiply_small, prefetch};
 pub use softmax::{RunningSoftmax, take_block};
 pub use stored::StoredMatrix;
 pub use tiled::Tiled;
@@ -208,6 +210,12 @@ pub fn by_name(name: &str, precision: Precision) -> Option<Box<dyn MatMul>> {
         "blas" if precision == Precision::Exact => Some(Box::new(Blas::new())),
         _ => None,
     }
+}
+
+/// What the implementation that is asked for by a name is called in results: `native` is `tiles` where it makes products of
+/// them, and `portable` where it has nothing but plain Rust.
+pub fn name_here(name: &str) -> &str {
+    if name == "native" { default().name() } else { name }
 }
 
 /// The fastest implementation of exact products.

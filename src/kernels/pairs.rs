@@ -4,8 +4,9 @@
 
 use super::Isa;
 use super::isa::Operands;
+use super::layout::MatrixLayout;
 use super::native::rounded;
-use super::small::{MatrixLayout, product};
+use super::small::product;
 
 /// Whether this processor multiplies pairs of bf16 numbers in one instruction.
 pub fn multiplies_pairs() -> bool {

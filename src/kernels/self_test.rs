@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 
 use super::isa::Operands;
-use super::small::{MatrixLayout, product};
+use super::layout::MatrixLayout;
+use super::small::product;
 use super::{Isa, MatMul, Native, Precision, Store, StoredMatrix, multiply, pair_columns, pair_rows, peaks};
 use crate::weights::Dtype;
 
@@ -25,6 +26,14 @@ pub struct Chosen {
     pub passed_over: Vec<(Isa, String)>,
     /// How long choosing took.
     pub took: Duration,
+}
+
+impl Isa {
+    /// What products are made with: [what was asked for](Self::ask_for), or else the widest that this processor has whose products
+    /// are right and that is no slower than those before it.
+    pub fn best() -> Self {
+        chosen().isa
+    }
 }
 
 /// The choice, made when it is asked for first.

@@ -5,32 +5,10 @@
 use super::Isa;
 use super::amx;
 use super::isa::Operands;
+use super::layout::MatrixLayout;
 #[cfg(target_arch = "x86_64")]
 use super::tile::LINE;
 use super::tile::TileArgs;
-
-/// A matrix in a slice: `rows` of `columns` numbers, each row `stride` after the one before.
-#[derive(Debug, Clone, Copy)]
-pub struct MatrixLayout {
-    /// How many rows there are.
-    pub rows: usize,
-    /// Numbers of a row.
-    pub columns: usize,
-    /// From one row to the next, at least `columns`.
-    pub stride: usize,
-}
-
-impl MatrixLayout {
-    /// Rows without gaps.
-    pub fn packed(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, stride: columns }
-    }
-
-    /// Numbers from the first to the last one.
-    fn extent(self) -> usize {
-        if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.columns }
-    }
-}
 
 /// Asks for numbers that are read soon, so that they are near by then.
 pub fn prefetch<T: bytemuck::Pod>(numbers: &[T]) {

@@ -12,6 +12,7 @@ use super::variants::{self, Asked, Variant};
 use crate::base::digest::sha256;
 use crate::base::machine::cpu_name;
 use crate::evaluate::harness::task_config;
+use crate::kernels;
 use crate::model::Checkpoint;
 use crate::records::{ModelRecord, ModelSettings, RunRecord, RunSettings, TaskSettings};
 use crate::registry::Registry;
@@ -235,7 +236,7 @@ fn model_settings(
         chats = own.wanted(wanted, options)?;
     }
     // What the last bits of OpenBLAS depend on is the finished run's own affair.
-    let matmul = matmul.as_deref().unwrap_or("native");
+    let matmul = kernels::name_here(matmul.as_deref().unwrap_or("native"));
     let same = then.matmul.split(',').next() == Some(matmul);
     Ok(ModelSettings {
         name: then.name.clone(),

@@ -127,7 +127,9 @@ pub fn speed(
 ) -> Option<KnownSpeed> {
     let products = kernels::by_name(matmul, precision)?;
     // What is remembered is of the default implementation.
-    let figure = home.filter(|_| matmul == "native").and_then(|home| recall(home, precision, config));
+    let figure = home
+        .filter(|_| matmul == kernels::name_here("native"))
+        .and_then(|home| recall(home, precision, config));
     if let Some(Figure { operations, model, date, .. }) = figure {
         let speed = Speed { linear: operations, attention: operations };
         return Some(KnownSpeed { speed, source: format!("zoo bench of {model}, {date}") });

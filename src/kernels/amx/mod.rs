@@ -26,6 +26,7 @@ mod split;
 mod strided;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod trap;
+pub(super) mod unit;
 mod weight;
 
 use product::Parts;
@@ -33,6 +34,7 @@ use product::Parts;
 pub(super) use product::busy;
 pub use split::SplitRows;
 pub(super) use strided::{multiply, multiply_pairs};
+use unit::Unit;
 pub(super) use weight::TileWeight;
 
 use crate::weights::Dtype;
@@ -53,13 +55,4 @@ pub(super) fn busy(_: u64) -> u64 {
 /// How many products of bf16 numbers an exact product with weights of a type is made of, where it is one of tiles.
 pub fn products_of_tiles(weights: Dtype) -> usize {
     Parts::exact(weights).products()
-}
-
-/// What computes tiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// The processor.
-    Hardware,
-    /// Plain Rust.
-    Software,
 }

@@ -4,8 +4,8 @@
 
 use std::cell::RefCell;
 
-use super::super::MatrixLayout;
 use super::super::aligned::Aligned;
+use super::super::layout::MatrixLayout;
 use super::product::{PanelArgs, Parts, panel};
 use super::split::{PARTS, split_panel, split_row};
 use super::{ROWS, STEP, Unit, WIDTH};
