@@ -8,7 +8,7 @@
 //! * [`Native`]: our own panels and tiles on the widest instruction set of the processor ([`Isa`]), in a [`Precision`]. Every
 //!   output is summed over K in one fixed order whatever the shapes and the number of threads.
 //! * the same on plain Rust, called `portable`, for any processor and as the slow path of tests.
-//! * the same by products of tiles of bf16 numbers ([`amx`]), where the processor has them: `native` there, whose results are called those of `tiles`.
+//! * the same by products of tiles of bf16 numbers (`amx`), where the processor has them: `native` there, whose results are called those of `tiles`.
 //! * [`Blas`]: OpenBLAS through `ndarray`, with the feature `openblas`. OpenBLAS itself runs one thread, because its own
 //!   threads collapse inside a rayon region.
 
@@ -84,6 +84,11 @@ pub trait MatMul: Send + Sync {
 
     /// Brings a weight into the form that it multiplies with, on all threads.
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight>;
+
+    /// Bytes of a number of activations in the form that products take.
+    fn bytes_of_activation(&self) -> usize {
+        size_of::<f32>()
+    }
 
     /// [`Weight::bytes`] of a weight of this type and shape, without making it; `None` for more than can be counted, and for
     /// rows that are no whole blocks.

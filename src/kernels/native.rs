@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::aligned::Aligned;
-use super::amx::TileWeight;
+use super::amx::{SplitRows, TileWeight};
 use super::block_panels::PIECE;
 use super::int8::Int8Panels;
 use super::isa::Operands;
@@ -57,6 +57,13 @@ impl MatMul for Native {
 
     fn precision(&self) -> Precision {
         self.precision
+    }
+
+    fn bytes_of_activation(&self) -> usize {
+        match self.precision {
+            Precision::Exact if self.isa.has_tiles() => SplitRows::BYTES,
+            _ => size_of::<f32>(),
+        }
     }
 
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {

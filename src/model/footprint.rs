@@ -47,7 +47,8 @@ impl Footprint {
             per_token: floats(shape.hidden_size + shape.queries() + 2 * shape.keys() + angles),
             keys_and_values_per_token: floats(2 * shape.keys()),
             // Beside the block's own buffers, a copy of what a product reads, in the order of its tiles.
-            buffers: floats(CHUNK_TOKENS * (shape.hidden_size + inner + shape.widest_input())),
+            buffers: floats(CHUNK_TOKENS * (shape.hidden_size + inner))
+                + (CHUNK_TOKENS * shape.widest_input() * matmul.bytes_of_activation()) as u64,
             ..Self::default()
         };
         let mut blocks = BTreeMap::new();

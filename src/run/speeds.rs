@@ -14,7 +14,7 @@ use crate::base::machine::cpu_name;
 use crate::base::yaml;
 use crate::config::ModelConfig;
 use crate::engine::{Speed, calibrate};
-use crate::kernels::{self, Precision};
+use crate::kernels::{self, Isa, Precision};
 use crate::records::file_name;
 
 /// A file of figures is no larger.
@@ -68,10 +68,10 @@ impl Figure {
     }
 }
 
-/// Debug builds are many times slower.
+/// Debug builds are many times slower, and so are narrower instruction sets.
 fn build() -> String {
     let kind = if cfg!(debug_assertions) { "debug" } else { "release" };
-    format!("{} {kind}", env!("CARGO_PKG_VERSION"))
+    format!("{} {kind}, {}", env!("CARGO_PKG_VERSION"), Isa::best().name())
 }
 
 fn place(home: &Path) -> PathBuf {

@@ -7,7 +7,10 @@ pub fn has_tiles() -> bool {
     use std::sync::OnceLock;
 
     static HERE: OnceLock<bool> = OnceLock::new();
-    *HERE.get_or_init(|| x86::processor_has_tiles() && x86::system_saves_tiles() && x86::may_use_tiles())
+    // Miri cannot ask a processor.
+    *HERE.get_or_init(|| {
+        !cfg!(miri) && x86::processor_has_tiles() && x86::system_saves_tiles() && x86::may_use_tiles()
+    })
 }
 
 /// There are none.

@@ -91,6 +91,9 @@ pub struct SplitRows {
 }
 
 impl SplitRows {
+    /// What a number of f32 takes in all its parts.
+    pub(in super::super) const BYTES: usize = PARTS * size_of::<u16>();
+
     /// Splits every number into so many parts, on all threads.
     pub(super) fn new(x: ArrayView2<f32>, parts: usize) -> Self {
         let x = x.as_standard_layout();
