@@ -7,7 +7,7 @@ use crate::registry::recipe::{Recipe, Tag};
 use crate::registry::{Card, Registry};
 
 /// Filters; a model must fit all that are given, and any value of each.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct ModelFilter {
     /// Only models whose id, family or another name contains one of these words
     #[arg(value_name = "WORD")]
@@ -33,6 +33,11 @@ pub struct ModelFilter {
 }
 
 impl ModelFilter {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The models that the list is about; `is_here` says whether one's weights are on this machine. An unknown base is
     /// wrong usage.
     pub fn select<'r>(

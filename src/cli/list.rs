@@ -11,10 +11,14 @@ use crate::report::table::{Cell, data, number, people, text};
 use crate::report::{Format, Table, terminal_width};
 
 /// List the models.
+///
+/// Without filters it is the family: LLaMA, and what became of it. Its relatives, models of the same architecture that people
+/// look for here (Code Llama, Llama 3, Yi …), come with --all; filters look among all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   zoo list
+  zoo list --all
   zoo list vicuna
   zoo list --family vicuna --base llama-2-7b
   zoo list --method lora --language zh
@@ -23,6 +27,9 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     filter: ModelFilter,
+    /// With the relatives of the family, after it
+    #[arg(long)]
+    all: bool,
     /// How to print
     #[arg(long, default_value = "table", value_parser = formats([
         (Format::Table, "Aligned columns"),
@@ -58,13 +65,29 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
         let fetch_bytes = registry.bytes_to_fetch(card);
         ListedModel { card, method: methods.join(" "), local: is_local(card), fetch_bytes }
     };
-    let lines: Vec<ListedModel<'_>> =
-        args.filter.select(&registry, is_local)?.into_iter().map(line).collect();
+    let found = args.filter.select(&registry, is_local)?;
+    let is_whole = args.all || !args.filter.is_empty();
+    let (shown, left): (Vec<&Card>, Vec<&Card>) =
+        found.into_iter().partition(|card| is_whole || !card.relative);
+    let lines: Vec<ListedModel<'_>> = shown.into_iter().map(line).collect();
     models::deliver(&args.format.draw(&table(&lines), terminal_width()), None)?;
     if lines.is_empty() {
-        models::note(global, "no model fits; `zoo list` without filters shows all");
+        models::note(global, "no model fits; `zoo list --all` shows all");
+    } else if args.filter.is_empty() {
+        models::note(global, &counted(lines.len(), &left));
     }
     Ok(())
+}
+
+/// How many models there are, and which branches of relatives are not shown.
+fn counted(shown: usize, left: &[&Card]) -> String {
+    if left.is_empty() {
+        return format!("{shown} models");
+    }
+    let mut branches: Vec<&str> = left.iter().map(|card| card.family.as_str()).collect();
+    branches.dedup();
+    let names = branches.join(", ");
+    format!("{shown} models; {} relatives with --all: {names}", left.len())
 }
 
 /// The methods for a narrow column.

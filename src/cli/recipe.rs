@@ -154,7 +154,7 @@ mod tests {
         let (_, recipe) = load("alpaca-lora");
         let message = find_schedule(&recipe, None).unwrap_err().to_string();
         assert!(message.contains("the shape of the schedule"), "{message}");
-        let (_, recipe) = load("vicuna-13b-v1.1");
+        let (_, recipe) = load("longchat-7b-16k");
         let message = find_schedule(&recipe, None).unwrap_err().to_string();
         assert!(message.contains("the number of steps"), "{message}");
         let error = find_schedule(&recipe, Some(7)).unwrap_err();

@@ -83,7 +83,7 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
         rms_norm_eps,
         rope_theta,
         rope_scaling,
-        tie_word_embeddings: false,
+        tie_word_embeddings: is_third && is_llama_3_2(hidden_size, num_hidden_layers),
         attention_bias: false,
         mlp_bias: false,
     };
@@ -142,7 +142,13 @@ fn scaling(
 /// differs for positions that no short text reaches: the frequencies below one turn in 8192 tokens.)
 /// Source: `config.json` of the releases on the hub; `convert_llama_weights_to_hf.py` of transformers.
 pub fn scaled_by(dim: usize, layers: usize) -> f64 {
-    if matches!((dim, layers), (2048, 16) | (3072, 28)) { 32.0 } else { 8.0 }
+    if is_llama_3_2(dim, layers) { 32.0 } else { 8.0 }
+}
+
+/// Whether a model has the width and the layers of the text models of Llama 3.2. Their output matrix, which Meta's files hold as
+/// well, is their embedding.
+fn is_llama_3_2(dim: usize, layers: usize) -> bool {
+    matches!((dim, layers), (2048, 16) | (3072, 28))
 }
 
 /// Whether Meta's code of the model's generation cuts the embedding by rows, and not by columns as before Llama 3.
@@ -295,6 +301,7 @@ mod tests {
             let later = file(shape, scaled);
             assert_eq!((later.intermediate_size, later.max_position_embeddings), (width, 131_072));
             assert_eq!(later.rope_scaling, RopeScaling::llama3(factor));
+            assert_eq!(later.tie_word_embeddings, factor == 32.0);
         }
     }
 }

@@ -30,6 +30,10 @@ pub struct Card {
     pub aliases: Vec<String>,
     /// The branch of the family: `llama`, `vicuna`, `smollm2`, …
     pub family: String,
+    /// Whether it stands beside the family that this zoo is about: a model that people look for here, of the same
+    /// architecture.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relative: bool,
     /// What it is, in a sentence or two.
     pub description: Option<String>,
     /// The id of the model it was trained from. The released files may need another one:

@@ -104,7 +104,7 @@ mod tests {
         let registry = Registry::load(None).unwrap();
         let best =
             |suite| registry.best_published(suite).map(|(score, card)| (score.value, card.id.as_str()));
-        assert_eq!(best("humaneval"), Some((0.299, "llama-2-70b")));
+        assert_eq!(best("humaneval"), Some((0.726, "llama-3.1-8b-instruct")));
         assert_eq!(best("no such suite"), None);
         // The highest perplexity is not the best.
         assert!(

@@ -19,7 +19,7 @@ const NEAR: f64 = 0.75;
 /// The cards and records of the binary and, if a folder is given, the user's own.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// Sorted by family, then by id.
+    /// The family, then its relatives; sorted by branch, then by id.
     cards: Vec<Card>,
     /// Lower-case id or alias → position in `cards`.
     names: BTreeMap<String, usize>,
@@ -128,7 +128,7 @@ impl Registry {
         let tokenizers = values_by_name(tokenizers, |record| &record.name);
         let recipes = values_by_name(recipes, |recipe| &recipe.name);
         let mut cards: Vec<Card> = cards.into_iter().map(|loaded| loaded.value).collect();
-        cards.sort_by(|a, b| (&a.family, &a.id).cmp(&(&b.family, &b.id)));
+        cards.sort_by(|a, b| (a.relative, &a.family, &a.id).cmp(&(b.relative, &b.family, &b.id)));
         let mut names = BTreeMap::new();
         for (position, card) in cards.iter().enumerate() {
             names.insert(card.id.to_lowercase(), position);

@@ -6,9 +6,7 @@ use super::prompt;
 use crate::cli::family;
 use crate::prompts::PromptTemplates;
 use crate::registry::{ArchitectureRecord, Card, Registry, Release, Source};
-use crate::report::Table;
 use crate::report::numbers::{short_bytes, short_count};
-use crate::report::table::{Cell, number, text};
 use crate::report::words::{fact, paragraph};
 use crate::tokenizer::Tokenizer;
 
@@ -31,28 +29,30 @@ impl Page<'_> {
         if let Some(text) = &card.description {
             out.push_str(&paragraph(text, 0, self.width));
         }
-        self.section(&mut out, "", self.facts(card));
-        if let Some(text) = card.to_bring() {
-            self.section(&mut out, "To run it", paragraph(&capitalised(&text), 2, self.width));
-        }
+        self.section(&mut out, "", self.names(card));
         if card.base.is_some() {
             let lineage = family::lineage(self.registry, card).text(self.width.saturating_sub(2));
             self.section(&mut out, "Lineage (release form, training)", indented(&lineage, 2));
+        }
+        self.section(&mut out, "Training", self.training(card));
+        self.section(&mut out, "Size and licence", self.size(card));
+        if let Some(text) = card.to_bring() {
+            self.section(&mut out, "To run it", paragraph(&capitalised(&text), 2, self.width));
         }
         for (position, release) in card.releases().enumerate() {
             let title = if position == 0 { "Release" } else { "Also released" };
             self.section(&mut out, title, self.release(card, release));
         }
         self.section(&mut out, "Sources", self.sources(card));
+        self.section(&mut out, "Prompt", prompt::section(card, self.templates, self.tokenizer, self.width));
+        self.section(&mut out, "Published scores", self.scores(card));
+        self.section(&mut out, "Notes", self.paragraphs(&card.notes));
+        self.section(&mut out, "Doubts", self.paragraphs(&self.doubts(card)));
         if let Some(network) = self.registry.architecture_of(card) {
             self.section(&mut out, "Architecture", self.architecture(network));
         }
         self.section(&mut out, "Tokenizer", self.tokenizer_facts(card));
-        self.section(&mut out, "Prompt", prompt::section(card, self.templates, self.tokenizer, self.width));
-        self.section(&mut out, "Training", self.training(card));
-        self.section(&mut out, "Published scores", self.scores(card));
-        self.section(&mut out, "Notes", self.paragraphs(&card.notes));
-        self.section(&mut out, "Doubts", self.paragraphs(&self.doubts(card)));
+        self.section(&mut out, "This card", self.origin(card));
         out
     }
 
@@ -78,18 +78,31 @@ impl Page<'_> {
         known.map(|(name, value)| fact(name, value, self.width)).collect()
     }
 
-    fn facts(&self, card: &Card) -> String {
+    fn names(&self, card: &Card) -> String {
         let list = |words: &[String]| (!words.is_empty()).then(|| words.join(", "));
+        let family = if card.relative { format!("{}, a relative", card.family) } else { card.family.clone() };
         self.table(&[
-            ("aliases", list(&card.aliases)),
-            ("family", Some(card.family.clone())),
-            ("base", card.base.clone()),
+            ("also called", list(&card.aliases)),
+            ("family", Some(family)),
+            ("languages", list(&card.languages)),
+        ])
+    }
+
+    fn size(&self, card: &Card) -> String {
+        let rows = self.registry.architecture_of(card).map(|network| network.vocab_size.to_string());
+        let fetched = self.registry.bytes_to_fetch(card).map(short_bytes);
+        self.table(&[
             ("parameters", card.parameters.map(|n| format!("{n} ({})", short_count(n)))),
             ("context", card.context.map(|n| format!("{n} tokens"))),
+            ("vocabulary", rows.map(|rows| format!("{rows} tokens"))),
+            ("to fetch", fetched.map(|bytes| format!("about {bytes}"))),
             ("licence", Some(card.license.clone())),
-            ("languages", list(&card.languages)),
-            ("BOS before a text", Some(card.bos.as_str().to_owned())),
-            ("card", Some(card.origin.file.clone()).filter(|file| !file.is_empty())),
+        ])
+    }
+
+    fn origin(&self, card: &Card) -> String {
+        self.table(&[
+            ("file", Some(card.origin.file.clone()).filter(|file| !file.is_empty())),
             ("read in", card.src.clone()),
         ])
     }
@@ -187,7 +200,8 @@ impl Page<'_> {
     }
 
     fn tokenizer_facts(&self, card: &Card) -> String {
-        let Some(record) = self.registry.tokenizer_of(card) else { return String::new() };
+        let bos = ("BOS before a text", Some(card.bos.as_str().to_owned()));
+        let Some(record) = self.registry.tokenizer_of(card) else { return self.table(&[bos]) };
         let ids = [("unk", record.unk), ("bos", record.bos), ("eos", record.eos), ("pad", record.pad)];
         let ids: Vec<String> =
             ids.into_iter().filter_map(|(name, id)| Some(format!("{name} {}", id?))).collect();
@@ -197,6 +211,7 @@ impl Page<'_> {
             ("vocab_size", Some(record.vocab_size.to_string())),
             ("ids", (!ids.is_empty()).then(|| ids.join(", "))),
             ("extends", record.base.clone()),
+            bos,
         ])
     }
 
@@ -211,22 +226,31 @@ impl Page<'_> {
         out
     }
 
+    /// The scores by source, and below it by metric and number of examples.
     fn scores(&self, card: &Card) -> String {
-        if card.published.is_empty() {
-            return String::new();
+        let mut out = String::new();
+        for (source, scores) in grouped(&card.published, |score| score.source.as_str()) {
+            let protocols = grouped(&scores, |score| score.protocol.as_deref());
+            let shared =
+                if let [(Some(protocol), _)] = protocols.as_slice() { Some(*protocol) } else { None };
+            let heading =
+                shared.map_or_else(|| source.to_owned(), |protocol| format!("{source}; {protocol}"));
+            out.push_str(&paragraph(&heading, 2, self.width));
+            for (protocol, scores) in protocols {
+                for ((metric, shots), scores) in
+                    grouped(&scores, |score| (score.metric.as_str(), score.num_fewshot))
+                {
+                    let values: Vec<String> =
+                        scores.iter().map(|score| format!("{} {}", score.suite, score.value)).collect();
+                    let shots = shots.map_or_else(String::new, |shots| format!(", {shots}-shot"));
+                    let protocol = protocol.filter(|_| shared.is_none());
+                    let protocol = protocol.map_or_else(String::new, |protocol| format!(" ({protocol})"));
+                    let line = format!("{metric}{shots}: {}{protocol}", values.join(", "));
+                    out.push_str(&paragraph(&line, 4, self.width));
+                }
+            }
         }
-        // Names of suites and metrics are long words: they are only broken where they must be.
-        let name = |key| if self.width < 120 { text(key).wraps() } else { text(key) };
-        let table = Table::of(&card.published)
-            .column(name("suite"), |score| &score.suite)
-            .column(name("metric"), |score| &score.metric)
-            .column(number("shots"), |score| Cell::from(score.num_fewshot).or_dash())
-            .column(number("value"), |score| score.value)
-            .column(text("source").wraps(), |score| {
-                let protocol = score.protocol.as_ref().map_or_else(String::new, |text| format!("; {text}"));
-                format!("{}{protocol}", score.source)
-            });
-        table.text(self.width)
+        out
     }
 
     /// The doubts of the card, its network, its tokenizer and its recipe, each said once.
@@ -248,6 +272,19 @@ impl Page<'_> {
         }
         doubts
     }
+}
+
+/// Items with the same key side by side, keys in the order in which they are met first.
+fn grouped<'i, T, K: PartialEq>(items: &'i [T], key: impl Fn(&'i T) -> K) -> Vec<(K, Vec<&'i T>)> {
+    let mut groups: Vec<(K, Vec<&'i T>)> = Vec::new();
+    for item in items {
+        let key = key(item);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
 }
 
 fn capitalised(text: &str) -> String {
@@ -290,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn relatives_in_every_form() {
+        for (name, width) in [
+            ("llama-3.1-8b", 80),
+            ("codellama-7b", 100),
+            ("koala-13b", 100),
+            ("stable-vicuna-13b", 80),
+            ("guanaco-33b", 100),
+            ("longchat-7b-16k", 80),
+            ("yi-6b", 100),
+            ("wizardlm-7b-v1.0", 80),
+        ] {
+            insta::assert_snapshot!(format!("{name}_{width}"), page(name, width, &|_| None));
+        }
+    }
+
+    #[test]
     fn every_page_keeps_to_its_width() {
         let registry = Registry::load(None).unwrap();
         let templates = prompts::load(None).unwrap();
@@ -298,10 +351,11 @@ mod tests {
             let page = Page { registry, templates, tokenizer: None, place: &|_| None, width };
             for card in registry.cards() {
                 let text = page.text(card);
-                // Names of suites are not broken: their table may be wider.
-                let table = page.scores(card);
-                for line in text.lines().filter(|line| !table.contains(line)) {
-                    let fixed = line.contains("sha256") || line.contains(".gguf");
+                // A path is one word, however long, and values stand 24 columns in.
+                let is_word =
+                    |line: &str| line.split_whitespace().any(|word| word.chars().count() + 24 > width);
+                for line in text.lines() {
+                    let fixed = line.contains("sha256") || line.contains(".gguf") || is_word(line);
                     let length = line.chars().count();
                     assert!(length <= width || fixed, "{}: {length} columns: {line}", card.id);
                 }

@@ -150,7 +150,7 @@ mod tests {
         let with_newlines = "{% for m in messages %}{{ m.role }}:\n{{ m.content }}\n{% endfor %}";
         let text = own("vicuna-13b-v1.5", with_newlines);
         assert!(text.contains("differs from the card's") && text.contains("one message"), "{text}");
-        assert_eq!(own("smollm2-135m", with_newlines), "");
+        assert_eq!(own("qianfan-chinese-llama-2", with_newlines), "");
         assert_eq!(own_template_of_an_empty_folder(), "");
     }
 

@@ -21,6 +21,8 @@ fn changed(object: &Value, changes: Value) -> Vec<u8> {
 pub(super) fn params() -> Seeds {
     let llama = json!({"dim": 4096, "multiple_of": 256, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-6, "vocab_size": -1});
     let llama_2 = json!({"n_kv_heads": 8, "n_heads": 64, "dim": 8192, "ffn_dim_multiplier": 1.3, "multiple_of": 4096, "n_layers": 80, "norm_eps": 1e-5, "vocab_size": 32000});
+    let third =
+        json!({"rope_theta": 5e5, "use_scaled_rope": true, "vocab_size": 128_256, "ffn_dim_multiplier": 1.3});
     let with = |changes: Value| changed(&llama, changes);
     vec![
         ("good-7b", with(json!({}))),
@@ -33,7 +35,17 @@ pub(super) fn params() -> Seeds {
         ("bad-epsilon", with(json!({"norm_eps": -1.0}))),
         ("bad-epsilon-text", with(json!({"norm_eps": "\u{1b}[2J\n".repeat(50)}))),
         ("bad-multiplier", with(json!({"ffn_dim_multiplier": 1e300}))),
+        ("good-llama-3", with(third)),
+        (
+            "good-llama-3.2",
+            with(json!({"rope_theta": 5e5, "use_scaled_rope": true, "dim": 2048, "n_layers": 16})),
+        ),
         ("bad-rotary", with(json!({"use_scaled_rope": true}))),
+        (
+            "bad-rotary-factor",
+            with(json!({"use_scaled_rope": true, "rope_theta": 5e5, "rope_scaling_factor": 16})),
+        ),
+        ("bad-llama-3", with(json!({"vocab_size": 128_256}))),
         ("bad-array", b"[]".to_vec()),
         ("bad-depth", "[".repeat(300).into_bytes()),
         ("bad-number", br#"{"dim": 1e999}"#.to_vec()),
@@ -56,6 +68,11 @@ pub(super) fn configs() -> Seeds {
     vec![
         ("good-llama", with(json!({}))),
         ("good-linear", with(json!({"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_theta": 5e5}))),
+        ("good-condensed", with(json!({"rope_condense_ratio": 8}))),
+        (
+            "bad-condensed",
+            with(json!({"rope_condense_ratio": 8, "rope_scaling": {"type": "dynamic", "factor": 2.0}})),
+        ),
         ("good-dynamic", with(json!({"rope_scaling": {"type": "dynamic", "factor": 2.0}}))),
         ("good-llama-3", with(json!({"rope_scaling": llama_3, "head_dim": 8, "attention_bias": true}))),
         ("good-newer", with(json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}))),

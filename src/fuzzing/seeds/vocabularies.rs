@@ -1,7 +1,7 @@
 //! Vocabularies: SentencePiece's model file, `tokenizer.json`, and the keys of GGUF files.
 
 use super::Seeds;
-use crate::tokenizer::sentencepiece_model;
+use crate::tokenizer::{sentencepiece_model, tiktoken_file};
 use crate::weights::gguf::testing::Builder;
 use crate::weights::gguf::{Metadata, Value};
 
@@ -50,6 +50,7 @@ pub(super) fn models() -> Seeds {
     let kind = good.windows(2).rposition(|part| part == [3 << 3, 2]).unwrap();
     let mut unigram = good.clone();
     unigram[kind + 1] = 1;
+    let tiktoken = tiktoken_file(&["ab", " a", "aa"]);
     let piece = |text: &[u8], score: f32| {
         let inner = [&[0x0a, text.len() as u8], text, &[0x15], &score.to_le_bytes()].concat();
         [&[0x0a, inner.len() as u8][..], &inner].concat()
@@ -70,6 +71,11 @@ pub(super) fn models() -> Seeds {
             "bad-length",
             [&good[..], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]].concat(),
         ),
+        ("good-tiktoken", tiktoken.clone()),
+        ("bad-tiktoken-cut", tiktoken[..tiktoken.len() / 2].to_vec()),
+        ("bad-tiktoken-twice", [&tiktoken[..], b"YWI= 256\n"].concat()),
+        ("bad-tiktoken-hole", [&tiktoken[..], b"YWJhYg== 1000000\n"].concat()),
+        ("bad-tiktoken-special", [&tiktoken[..], b"PHxlb3RfaWR8Pg== 259\n"].concat()),
         ("bad-group", vec![0x0b; 16]),
         ("bad-nothing", Vec::new()),
     ]

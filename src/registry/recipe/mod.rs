@@ -59,19 +59,22 @@ pub enum Tag {
     Lora,
     /// A reward model, and learning from its scores.
     Rlhf,
+    /// Direct optimisation of preferences.
+    Dpo,
     /// Rounded to few bits.
     Gptq,
 }
 
 impl Tag {
     /// All of them.
-    pub const ALL: [Tag; 7] = [
+    pub const ALL: [Tag; 8] = [
         Tag::Pretraining,
         Tag::ContinuedPretraining,
         Tag::LongContext,
         Tag::Sft,
         Tag::Lora,
         Tag::Rlhf,
+        Tag::Dpo,
         Tag::Gptq,
     ];
 }
@@ -101,6 +104,7 @@ impl Recipe {
                 Method::ContinuedPretraining => Tag::ContinuedPretraining,
                 Method::Sft => Tag::Sft,
                 Method::RewardModel | Method::RejectionSampling | Method::Ppo => Tag::Rlhf,
+                Method::Dpo => Tag::Dpo,
                 Method::Quantization => Tag::Gptq,
             });
             tags.extend(stage.long_context.then_some(Tag::LongContext));

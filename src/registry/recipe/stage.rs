@@ -74,6 +74,8 @@ pub enum Method {
     RejectionSampling,
     /// Proximal policy optimisation against a reward model.
     Ppo,
+    /// Direct optimisation of preferences, without a reward model.
+    Dpo,
     /// Rounding the weights to a few bits.
     Quantization,
 }
@@ -88,6 +90,7 @@ impl Method {
             Method::RewardModel => "reward model",
             Method::RejectionSampling => "rejection sampling",
             Method::Ppo => "PPO",
+            Method::Dpo => "DPO",
             Method::Quantization => "quantization",
         }
     }

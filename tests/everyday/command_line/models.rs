@@ -52,6 +52,34 @@ fn a_model_of_ones_own_is_listed_pulled_and_shown() {
 }
 
 #[test]
+fn relatives_stand_behind_the_family_and_are_counted() {
+    let home = home();
+    let list = |args: &[&str]| {
+        let (code, out, err) =
+            run(home.path(), "http://127.0.0.1:9", &[&["list", "--format", "csv"], args].concat());
+        assert_eq!(code, 0, "{err}");
+        let ids: Vec<String> =
+            out.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect();
+        (ids, err)
+    };
+    let (family, said) = list(&[]);
+    let (all, said_of_all) = list(&["--all"]);
+    let left = all.len() - family.len();
+    assert!(
+        said.starts_with(&format!("{} models; {left} relatives with --all: baize, ", family.len())),
+        "{said}"
+    );
+    assert_eq!(said_of_all, format!("{} models\n", all.len()));
+    assert_eq!(all[..family.len()], family);
+    // A model of one's own is among the family, and a filter looks among all.
+    assert!(family.iter().any(|id| id == "tiny") && !family.iter().any(|id| id == "yi-6b"));
+    assert_eq!(
+        list(&["yi", "koala"]),
+        (["koala-13b", "yi-34b", "yi-6b"].map(str::to_owned).to_vec(), String::new())
+    );
+}
+
+#[test]
 fn the_family_is_filtered_drawn_and_explained() {
     let home = home();
     let zoo = |args: &[&str]| {
@@ -91,7 +119,7 @@ fn verbs_of_the_family_say_what_is_wrong() {
     };
     let (code, err) = zoo(&["recipe", "tiny"]);
     assert!(code == 1 && err.contains("no recipe is known for tiny"), "{err}");
-    let (code, err) = zoo(&["recipe", "vicuna-7b-v1.1", "--points", "5"]);
+    let (code, err) = zoo(&["recipe", "longchat-7b-16k", "--points", "5"]);
     assert!(code == 1 && err.contains("the number of steps"), "{err}");
     assert_eq!(zoo(&["recipe", "alpaca", "--points", "1"]).0, 2);
     assert_eq!(zoo(&["recipe", "alpaca", "--format", "csv", "--stage", "2"]).0, 2);

@@ -3,14 +3,22 @@
 
 use std::fs;
 
+use zoo::config::{ModelConfig, RopeScaling};
 use zoo::registry::{Registry, ReleaseKind, VocabularyRule};
 
 #[test]
 fn the_family_is_complete_and_passes_all_checks() {
     let registry = Registry::load(None).unwrap();
-    assert!(registry.cards().len() >= 78, "{}", registry.cards().len());
-    assert!(registry.architectures().count() >= 35);
-    assert!(registry.tokenizers().count() >= 10);
+    let relatives = registry.cards().iter().filter(|card| card.relative).count();
+    assert!(
+        registry.cards().len() - relatives >= 80 && relatives >= 48,
+        "{relatives} of {}",
+        registry.cards().len()
+    );
+    assert!(registry.architectures().count() >= 52);
+    assert!(registry.tokenizers().count() >= 15);
+    // The family stands before its relatives.
+    assert!(registry.cards().is_sorted_by_key(|card| card.relative));
     for card in registry.cards() {
         assert_eq!(card.origin.file, format!("zoo/{}.yaml", card.id));
         assert!(card.description.as_ref().is_some_and(|text| text.len() > 20), "{}", card.id);
@@ -60,6 +68,21 @@ fn names_lead_where_people_expect() {
         ("atom", "atom-7b"),
         ("qianfan", "qianfan-chinese-llama-2"),
         ("smollm2", "smollm2-135m"),
+        ("codellama", "codellama-7b"),
+        ("code-llama-13b-instruct", "codellama-13b-instruct"),
+        ("tinyllama", "tinyllama-1.1b"),
+        ("llama-3", "llama-3-8b"),
+        ("llama3.1-8b", "llama-3.1-8b"),
+        ("Llama-3.2", "llama-3.2-1b"),
+        ("open-llama", "openllama-7b"),
+        ("wizardlm", "wizardlm-13b-v1.2"),
+        ("koala", "koala-13b"),
+        ("guanaco", "guanaco-7b"),
+        ("baize", "baize-7b"),
+        ("stablevicuna", "stable-vicuna-13b"),
+        ("longchat", "longchat-7b-16k"),
+        ("yi", "yi-6b"),
+        ("chinese-llama-3", "llama-3-chinese-8b"),
     ] {
         assert_eq!(registry.find(typed).map(|card| card.id.as_str()), Ok(id), "{typed}");
     }
@@ -83,6 +106,40 @@ fn lineages_go_back_to_where_the_weights_began() {
     assert_eq!(registry.find("ziya").unwrap().release_base(), Some("llama-13b"));
 }
 
+/// Numbers of released networks that are known from elsewhere: of litgpt's table, or counted by their authors.
+#[test]
+fn relatives_have_the_parameters_of_their_releases() {
+    let registry = Registry::load(None).unwrap();
+    for (name, parameters) in [
+        ("codellama-7b", 6_738_546_688),
+        ("codellama-13b", 13_016_028_160),
+        ("codellama-34b", 33_743_970_304),
+        ("tinyllama-1.1b", 1_100_048_384),
+        ("llama-3-8b", 8_030_261_248),
+        ("llama-3.1-8b", 8_030_261_248),
+        ("llama-3.2-1b", 1_235_814_400),
+        ("llama-3.2-3b", 3_212_749_824),
+        ("openllama-3b", 3_426_473_600),
+        ("openllama-7b", 6_738_415_616),
+        ("wizardlm-7b-v1.0", 6_738_423_808),
+        ("stable-vicuna-13b", 13_015_874_560),
+        ("yi-6b", 6_061_035_520),
+        ("yi-34b", 34_388_917_248),
+        ("llama-3-chinese-8b", 8_030_261_248),
+        ("colossal-llama-2-7b-base", 7_042_371_584),
+        ("colossal-llama-2-13b-base", 13_395_809_280),
+    ] {
+        assert_eq!(registry.find(name).unwrap().parameters, Some(parameters), "{name}");
+    }
+    // What stretches positions is part of the network, and is understood.
+    for (name, factor) in [("llama-3.1-8b", 8.0), ("llama-3.2-1b", 32.0), ("longchat-7b-16k", 8.0)] {
+        let network = registry.architecture_of(registry.find(name).unwrap()).unwrap();
+        assert_eq!(network.rope_scaling.as_ref().unwrap().factor, factor, "{name}");
+        let ModelConfig::Llama(config) = network.config().unwrap() else { panic!("{name}") };
+        assert_ne!(config.rope_scaling, RopeScaling::None, "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_run_as_released_says_what_to_bring() {
     let registry = Registry::load(None).unwrap();
@@ -95,6 +152,10 @@ fn what_cannot_be_run_as_released_says_what_to_bring() {
         ("ziya", "rebuild it from llama-13b"),
         ("belle-llama-7b", "encrypted"),
         ("chinese-alpaca", "an adapter"),
+        ("koala", "in the form of EasyLM"),
+        ("stable-vicuna", "rebuild it from llama-13b"),
+        ("guanaco", "an adapter"),
+        ("wizardlm-13b-v1.1", "was not found out"),
     ] {
         let card = registry.find(name).unwrap();
         assert!(!card.is_available(), "{name}");

@@ -29,7 +29,7 @@ fn every_score_has_a_source_that_can_be_followed() {
         registry.cards().len(),
     );
     assert_eq!(readable, scores.len(), "a score without a place where it was read");
-    assert!(scores.len() >= 1100 && scored >= 65 && compared >= 25, "{} {scored} {compared}", scores.len());
+    assert!(scores.len() >= 1350 && scored >= 108 && compared >= 31, "{} {scored} {compared}", scores.len());
 }
 
 #[test]
