@@ -30,6 +30,7 @@ mod generate;
 mod interrupted;
 mod list;
 mod log;
+mod merge;
 pub(crate) mod models;
 mod plan;
 mod progress;
@@ -98,6 +99,7 @@ enum Verb {
     Eval(Box<eval::Args>),
     Plan(Box<plan::Args>),
     Score(score::Args),
+    Merge(merge::Args),
     Report(report::Args),
     Runs(runs::Args),
     Samples(samples::Args),
@@ -164,6 +166,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Verb::Eval(args) => eval::run(args, &cli.global),
         Verb::Plan(args) => plan::run(args, &cli.global),
         Verb::Score(args) => score::run(args, &cli.global),
+        Verb::Merge(args) => merge::run(args, &cli.global),
         Verb::Report(args) => report::run(args, &cli.global),
         Verb::Runs(args) => runs::run(args, &cli.global),
         Verb::Samples(args) => samples::run(args, &cli.global),

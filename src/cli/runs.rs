@@ -54,7 +54,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
 fn table(runs: &[Listed]) -> Table<&Listed> {
     Table::of(runs)
         .column(text("run"), |run| run.path.display().to_string())
-        .column(text("state"), |run| run.state)
+        .column(text("state"), |run| match &run.shard {
+            Some(shard) if run.state == "shard" => format!("shard {shard}"),
+            Some(shard) => format!("{}, shard {shard}", run.state),
+            None => run.state.to_owned(),
+        })
         .column(text("started"), |run| {
             let Some(started) = &run.started else { return Cell::empty().or_dash() };
             Cell::from(started).shown(started.get(..16).unwrap_or(started).replace('T', " "))

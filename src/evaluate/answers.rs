@@ -80,7 +80,7 @@ impl AnsweredTask {
             }
         }
         assert!(more.is_empty(), "answers are of documents that were asked");
-        let new = findings.into_iter().filter(|finding| !self.findings.contains(finding)).collect::<Vec<_>>();
-        self.findings.extend(new);
+        self.findings
+            .extend(findings.into_iter().map(|finding| SanityFinding { turn: asked.turn, ..finding }));
     }
 }

@@ -40,7 +40,37 @@ pub fn grade_programs(
     answers: &Answers,
     verdicts: &Verdicts,
 ) -> Result<TaskResult, EvaluateError> {
-    if task.docs.is_empty() {
+    graded(task, answers, verdicts, Extent::Whole)
+}
+
+/// The values of the documents of a part of a task, which may be none of them. There is no value over all documents: what is to be
+/// known of a part is not what is to be known of the task.
+///
+/// # Errors
+/// As [`grade_programs`], but for metrics that a part cannot have.
+pub fn grade_part(
+    task: &Arc<PreparedTask>,
+    answers: &Answers,
+    verdicts: &Verdicts,
+) -> Result<TaskResult, EvaluateError> {
+    let result = graded(task, answers, verdicts, Extent::Part)?;
+    Ok(TaskResult { metrics: Vec::new(), extracted: Vec::new(), left_out: Vec::new(), ..result })
+}
+
+/// How much of a task is graded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Part,
+}
+
+fn graded(
+    task: &Arc<PreparedTask>,
+    answers: &Answers,
+    verdicts: &Verdicts,
+    extent: Extent,
+) -> Result<TaskResult, EvaluateError> {
+    if task.docs.is_empty() && extent == Extent::Whole {
         let reason = "there are no documents to score; check --limit and the data".to_owned();
         return Err(EvaluateError::of_task(task, reason));
     }
@@ -61,8 +91,10 @@ pub fn grade_programs(
             let name = &metric.spec.name;
             let graded =
                 documents(task, metric, by_function.as_deref(), &seen, verdicts).and_then(|documents| {
-                    let value = metric.aggregation.of_documents(&documents);
-                    let value = value.map_err(|reason| LeftOut::of_aggregation(&metric.spec, &reason))?;
+                    let value = (extent == Extent::Whole)
+                        .then(|| metric.aggregation.of_documents(&documents))
+                        .transpose()
+                        .map_err(|reason| LeftOut::of_aggregation(&metric.spec, &reason))?;
                     Ok((documents, value))
                 });
             let (documents, value) = match graded {
@@ -85,11 +117,11 @@ pub fn grade_programs(
                 }
             }
             let (metric, filter, aggregation) = (name.clone(), filter.to_owned(), metric.aggregation);
-            values.push(TaskMetric { metric, filter, aggregation, value, documents });
+            values.extend(value.map(|value| TaskMetric { metric, filter, aggregation, value, documents }));
         }
     }
     match left_out.first() {
-        Some(first) if values.is_empty() => Err(first.error(&task.task)),
+        Some(first) if values.is_empty() && extent == Extent::Whole => Err(first.error(&task.task)),
         _ => {
             let mut result = TaskResult { left_out, ..result(task, answers, &filtered, values, lines) };
             for (line, own) in result.samples.iter_mut().zip(judged) {
@@ -292,6 +324,7 @@ fn result(
             unconditional: unconditional.iter().map(|choice| choice_line(choice, None)).collect(),
             text: texts.first().cloned(),
             turns: texts.iter().skip(1).take(doc.later_turns().len()).cloned().collect(),
+            repeats: texts.iter().skip(1 + doc.later_turns().len()).cloned().collect(),
             filtered: filtered
                 .iter()
                 .map(|(name, values)| (name.clone(), values[at].answer.clone()))

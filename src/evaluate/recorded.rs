@@ -36,7 +36,8 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
         checked.map_err(|reason| EvaluateError::of(&task, doc, reason))?;
     }
     let answers = if written {
-        let texts = |line: &SampleLine| line.text.iter().chain(&line.turns).cloned().collect();
+        let texts =
+            |line: &SampleLine| line.text.iter().chain(&line.turns).chain(&line.repeats).cloned().collect();
         Answers::Written(lines.iter().map(texts).collect())
     } else {
         Answers::Scored(lines.iter().map(choices).collect())
@@ -47,11 +48,19 @@ pub fn recorded(task: &Arc<PreparedTask>, lines: &[SampleLine]) -> Result<Answer
 /// The digest of all continuations of a task that are scored; `None` for a task whose answers are written. With the prompts'
 /// it says what was asked.
 pub fn continuations_sha256(task: &PreparedTask) -> Option<String> {
+    continuations_sha256_of(task, task.docs.iter())
+}
+
+/// The same of some of its documents.
+pub fn continuations_sha256_of<'d>(
+    task: &PreparedTask,
+    docs: impl Iterator<Item = &'d PreparedDoc>,
+) -> Option<String> {
     if task.task.config.output_type == OutputType::GenerateUntil {
         return None;
     }
     let mut hasher = Sha256::new();
-    for request in task.docs.iter().flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)) {
+    for request in docs.flat_map(|doc| doc.requests.iter().chain(&doc.unconditional)) {
         // Lengths keep two texts from running into each other.
         hasher.update((request.continuation.len() as u64).to_le_bytes());
         hasher.update(&request.continuation);

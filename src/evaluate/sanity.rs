@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{EncodedDoc, EncodedTask, EvaluateError, TaskResult};
 use crate::base::names::name_of;
@@ -16,12 +16,12 @@ use crate::tasks::{OutputType, PreparedDoc, PreparedTask};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// How many documents a finding names.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 /// How many tasks have a line each for one check.
 const MOST_TASKS: usize = 3;
 
 /// What was looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SanityCheck {
     /// The document stands among its own examples.
@@ -79,7 +79,7 @@ impl SanityCheck {
 }
 
 /// What a cut took away, in tokens over all documents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// BOS.
     pub bos: usize,
@@ -92,7 +92,9 @@ pub struct Cut {
 }
 
 impl Cut {
-    fn and(self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         Self {
             bos: self.bos + other.bos,
             description: self.description + other.description,
@@ -123,7 +125,8 @@ impl Cut {
 }
 
 /// Documents of a task of which something is to be known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SanityFinding {
     /// The task's name, as in `results.csv`.
     pub task: String,
@@ -136,7 +139,15 @@ pub struct SanityFinding {
     /// The first of them, by row of the evaluation split.
     pub first: Vec<usize>,
     /// Of cut documents, what was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// In which turn of a conversation, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turn: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl SanityFinding {
@@ -144,7 +155,7 @@ impl SanityFinding {
     pub fn new(task: &str, check: SanityCheck, of: usize, doc_ids: Vec<usize>) -> Option<Self> {
         let documents = doc_ids.len();
         let first = doc_ids.into_iter().take(NAMED).collect();
-        let finding = Self { task: task.to_owned(), check, documents, of, first, cut: None };
+        let finding = Self { task: task.to_owned(), check, documents, of, first, cut: None, turn: 0 };
         (documents > 0).then_some(finding)
     }
 
@@ -162,9 +173,17 @@ impl SanityFinding {
     }
 }
 
-/// The findings of several tasks: what was done to documents before what was seen of them.
-pub fn ordered(findings: impl Iterator<Item = SanityFinding>) -> Vec<SanityFinding> {
-    let mut findings: Vec<SanityFinding> = findings.collect();
+/// The findings of several tasks: what was done to documents before what was seen of them. What is found again in a later turn
+/// of the same documents is said once.
+pub fn ordered(all: impl Iterator<Item = SanityFinding>) -> Vec<SanityFinding> {
+    let mut findings: Vec<SanityFinding> = Vec::new();
+    for finding in all {
+        let is_same =
+            |known: &SanityFinding| SanityFinding { turn: finding.turn, ..known.clone() } == finding;
+        if finding.turn == 0 || !findings.iter().any(is_same) {
+            findings.push(finding);
+        }
+    }
     findings
         .sort_by_key(|finding| !matches!(finding.check, SanityCheck::Skipped | SanityCheck::DroppedExamples));
     findings
@@ -218,8 +237,6 @@ pub(super) fn inspect(
         let ids = pairs().filter(|(doc, tokens)| is(doc, tokens)).map(|(doc, _)| doc.doc_id).collect();
         SanityFinding::new(&task.task.name, check, task.docs.len(), ids)
     };
-    let repeated =
-        SanityFinding::new(&task.task.name, SanityCheck::Repeated, task.docs.len(), repeated(&task.docs));
     let mut truncated =
         among(SanityCheck::Truncated, &|_, tokens| !whole && tokens.truncated(max_length) > 0);
     if let Some(finding) = &mut truncated {
@@ -231,7 +248,7 @@ pub(super) fn inspect(
     }
     let found = [
         among(SanityCheck::OwnExample, &|doc, _| doc.meets_itself),
-        repeated,
+        repeated_questions(task),
         among(SanityCheck::DoubleBos, &|_, tokens| look.has_double_bos(tokens)),
         among(SanityCheck::MissingBos, &|_, tokens| look.lacks_bos(tokens)),
         among(SanityCheck::EmptyChoice, &|doc, _| !written && doc.choices.iter().any(String::is_empty)),
@@ -279,6 +296,11 @@ fn token_lists(doc: &EncodedDoc) -> Vec<(&[u32], &[u32])> {
 fn has_equal<T: Eq + std::hash::Hash>(items: &[T]) -> bool {
     let mut seen = HashSet::with_capacity(items.len());
     !items.iter().all(|item| seen.insert(item))
+}
+
+/// The documents of a task that ask what an earlier one asks.
+pub fn repeated_questions(task: &PreparedTask) -> Option<SanityFinding> {
+    SanityFinding::new(&task.task.name, SanityCheck::Repeated, task.docs.len(), repeated(&task.docs))
 }
 
 /// Documents whose question and choices an earlier one has, whatever examples stand before them.

@@ -44,7 +44,10 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
 }
 
 /// All runs below a folder, finished or not, in the order of their names.
-pub(super) fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
     if folder.join(RUN_FILE).is_file() || is_unfinished(folder) {
         return Ok(vec![folder.to_owned()]);
     }

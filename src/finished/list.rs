@@ -8,14 +8,16 @@ use super::find::runs_below;
 use super::record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record};
 use super::run::{About, Run};
 use crate::base::yaml;
-use crate::records::{RunRecord, RunSettings};
+use crate::records::{RunRecord, RunSettings, shard_of};
 
 /// A run in a line.
 #[derive(Debug, Clone, Default)]
 pub struct Listed {
     /// The folder, or the file.
     pub path: PathBuf,
-    /// `finished`, `unfinished`, `lm-eval` for a results file of the reference harness, or `unreadable`.
+    /// Which shard of a run it is, as `3/7`.
+    pub shard: Option<String>,
+    /// `finished`, `unfinished`, `shard` for one that is finished, `lm-eval` for a results file of the reference harness, or `unreadable`.
     pub state: &'static str,
     /// When it began, UTC, RFC 3339.
     pub started: Option<String>,
@@ -73,7 +75,8 @@ fn finished(record: &RunRecord) -> Listed {
     let graded = record.graded.iter().filter_map(|graded| graded.model.as_ref());
     let limit = record.options.get("limit").filter(|limit| !limit.is_null());
     Listed {
-        state: "finished",
+        state: if record.shard().is_some() { "shard" } else { "finished" },
+        shard: record.shard().map(str::to_owned),
         started: Some(record.started.clone()),
         models: each_once(record.models.iter().map(|model| &model.name).chain(graded).collect()),
         suites: record.suites.clone(),
@@ -95,6 +98,7 @@ fn unfinished(path: &Path) -> Result<Listed, FinishedError> {
         settings.options.get("suite").and_then(|suites| suites.as_sequence()).cloned().unwrap_or_default();
     Ok(Listed {
         state: "unfinished",
+        shard: shard_of(&settings.options).map(str::to_owned),
         models: settings.models.iter().map(|model| model.name.clone()).collect(),
         suites: suites.iter().filter_map(|suite| suite.as_str()).map(str::to_owned).collect(),
         tasks: Some(settings.tasks.len()),

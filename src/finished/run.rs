@@ -32,14 +32,33 @@ pub enum About {
 impl Run {
     /// Opens everything that is meant by `paths`: runs, and folders that hold them.
     ///
+    /// Shards have no values of their own; they are left out, and it is said.
+    ///
     /// # Errors
-    /// As [`find_runs`] and [`Run::open`].
+    /// As [`find_runs`] and [`Run::open`], and nothing but shards.
     pub fn open_all(paths: &[PathBuf], include_paths: &[PathBuf]) -> Result<Vec<Self>, FinishedError> {
         let mut runs = Vec::new();
+        let mut shards = Vec::new();
         for path in paths {
             for path in find_runs(path)? {
-                runs.push(Self::open(&path, include_paths)?);
+                let run = Self::open(&path, include_paths)?;
+                match run.record().and_then(|record| Some(record.shard()?.to_owned())) {
+                    Some(shard) => shards.push((path, shard)),
+                    None => runs.push(run),
+                }
             }
+        }
+        if let Some((path, shard)) = shards.first() {
+            let place = path.display();
+            let more =
+                if shards.len() > 1 { format!(" (and {} more)", shards.len() - 1) } else { String::new() };
+            let said = format!(
+                "{place}{more}: this is shard {shard} of a run, which has no values of its own; zoo merge makes the run of all shards"
+            );
+            if runs.is_empty() {
+                return Err(FinishedError::new(said));
+            }
+            tracing::warn!("left out: {said}");
         }
         Ok(runs)
     }

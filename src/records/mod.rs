@@ -27,7 +27,9 @@ pub use run::{
 pub use sample::{
     Choice, SampleHeader, SampleLine, read_samples, read_samples_as, samples_of, write_samples,
 };
-pub use settings::{ModelSettings, RecordedOptions, RunSettings, TaskSettings, option_differences};
+pub use settings::{
+    Differing, ModelSettings, RecordedOptions, RunSettings, SHARD, TaskSettings, option_differences, shard_of,
+};
 pub use texts::{TEXTS_FOLDER, TextLine, TextLines, Way, read_texts, texts_path, write_texts};
 pub use time::Timestamp;
 pub use verdicts::VerdictLedger;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::RecordedOptions;
+use super::settings::{RecordedOptions, shard_of};
 use crate::engine::TokenCounts;
 use crate::sandbox::{Counts, Interpreter, Limits};
 
@@ -227,6 +227,11 @@ pub struct GradedRecord {
 }
 
 impl RunRecord {
+    /// Which shard it describes, as `3/7`; none of a whole run.
+    pub fn shard(&self) -> Option<&str> {
+        shard_of(&self.options)
+    }
+
     /// The name of a model's folder of samples: with several protocols its name alone says too little.
     pub fn samples_folder(&self, model: &str, protocol: &str) -> String {
         if self.protocol.contains(", ") { format!("{model}-{protocol}") } else { model.to_owned() }

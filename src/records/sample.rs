@@ -88,6 +88,9 @@ pub struct SampleLine {
     /// In a conversation what the model wrote after that, turn by turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub turns: Vec<String>,
+    /// What it wrote to the same prompt after the first answer, where a task asks for several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<String>,
     /// The answer after each filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filtered: BTreeMap<String, serde_json::Value>,

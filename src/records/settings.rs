@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 /// Options of a command line, by their names in snake case.
 pub type RecordedOptions = BTreeMap<String, serde_yaml::Value>;
 
+/// The name of the option that makes a run a shard.
+pub const SHARD: &str = "shard";
+
+/// Which shard was asked for, as `3/7`.
+pub fn shard_of(options: &RecordedOptions) -> Option<&str> {
+    options.get(SHARD).and_then(serde_yaml::Value::as_str)
+}
+
 /// Everything that a run's numbers depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +80,12 @@ impl RunSettings {
     /// What differs from `then`, one line each: name, value then, value now. The processor is left out: numbers of
     /// another one agree within rounding; so is what `then` does not say.
     pub fn differences(&self, then: &Self) -> Vec<String> {
-        differing(&self.as_far_as(then).values(), &then.values())
+        then_and_now(differing(&self.as_far_as(then).values(), &then.values()))
+    }
+
+    /// The same of two runs of one time, of which neither is before the other.
+    pub fn compared(&self, other: &Self) -> Vec<Differing> {
+        differing(&self.values(), &other.values())
     }
 
     /// The same without what `then` does not say of a model or a task that it has.
@@ -134,7 +147,23 @@ impl RunSettings {
 
 /// What differs between the options of two runs, in the form of [`RunSettings::differences`].
 pub fn option_differences(now: &RecordedOptions, then: &RecordedOptions) -> Vec<String> {
-    differing(&flags(now), &flags(then))
+    then_and_now(differing(&flags(now), &flags(then)))
+}
+
+fn then_and_now(differing: Vec<Differing>) -> Vec<String> {
+    let line = |Differing { name, own, other }: Differing| format!("{name}: {other} then, {own} now");
+    differing.into_iter().map(line).collect()
+}
+
+/// A value that two runs do not share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    /// Its name, as a person knows it.
+    pub name: String,
+    /// One of them.
+    pub own: String,
+    /// The other.
+    pub other: String,
 }
 
 /// Options by their names on the command line, with their values as a person writes them.
@@ -147,13 +176,17 @@ fn flags(options: &RecordedOptions) -> BTreeMap<String, String> {
     options.iter().map(flag).collect()
 }
 
-/// The values that are not the same, one line each.
-fn differing(now: &BTreeMap<String, String>, then: &BTreeMap<String, String>) -> Vec<String> {
-    let names = then.keys().chain(now.keys().filter(|name| !then.contains_key(*name)));
+/// The values that are not the same.
+fn differing(own: &BTreeMap<String, String>, others: &BTreeMap<String, String>) -> Vec<Differing> {
+    let names = others.keys().chain(own.keys().filter(|name| !others.contains_key(*name)));
     let shown = |value: Option<&String>| value.cloned().unwrap_or_else(|| "none".to_owned());
     names
-        .filter(|name| then.get(*name) != now.get(*name))
-        .map(|name| format!("{name}: {} then, {} now", shown(then.get(name)), shown(now.get(name))))
+        .filter(|name| others.get(*name) != own.get(*name))
+        .map(|name| Differing {
+            name: name.clone(),
+            own: shown(own.get(name)),
+            other: shown(others.get(name)),
+        })
         .collect()
 }
 

@@ -4,8 +4,8 @@
 //! is installed in, and the limits. A line has a checksum, so one that was cut or changed is left out and its program is run again. A
 //! program that ran out of time may do so because the machine was busy; whoever may run programs runs it again.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::MAX_BYTES;
 use super::ledger::LEDGER_FOLDER;
 use super::run::ProgramsRecord;
+use crate::base::atomic::AtomicFile;
 use crate::base::digest::sha256;
 use crate::base::journal::{LineFile, checksum};
 use crate::base::whole;
@@ -50,6 +51,15 @@ struct Line {
 }
 
 impl Line {
+    /// The line of a program, with its end.
+    fn of(program: &str, verdict: &Verdict) -> Vec<u8> {
+        let (program, verdict) = (program.to_owned(), verdict.clone());
+        let line = Self { sum: Self::sum_of(&program, &verdict), program, verdict };
+        let mut line = serde_json::to_vec(&line).expect("texts are JSON");
+        line.push(b'\n');
+        line
+    }
+
     fn sum_of(program: &str, verdict: &Verdict) -> String {
         let verdict = serde_json::to_string(verdict).expect("texts are JSON");
         checksum(&[program.as_bytes(), b"\n", verdict.as_bytes()])
@@ -84,6 +94,23 @@ impl VerdictLedger {
         Ok(())
     }
 
+    /// Writes what these runs know into the folder of another one, in the order of the programs' digests; nothing where they know
+    /// nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn merge(runs: &[&Path], target: &Path) -> io::Result<()> {
+        let mut all = Self::nowhere();
+        runs.iter().try_for_each(|run| all.reuse(run))?;
+        if all.known.is_empty() {
+            return Ok(());
+        }
+        let sorted: BTreeMap<String, Verdict> = all.known.into_iter().collect();
+        let mut file = AtomicFile::create(&target.join(LEDGER_FOLDER).join(FILE))?;
+        sorted.iter().try_for_each(|(program, verdict)| file.write_all(&Line::of(program, verdict)))?;
+        file.commit()
+    }
+
     /// The verdict on a program under these conditions, if it is known.
     pub fn known(&self, conditions: &ProgramsRecord, program: &str) -> Option<&Verdict> {
         self.known.get(&key(conditions, program))
@@ -101,14 +128,7 @@ impl VerdictLedger {
     ) -> io::Result<()> {
         let program = key(conditions, program);
         if let Some(file) = &mut self.file {
-            let line = Line {
-                sum: Line::sum_of(&program, verdict),
-                program: program.clone(),
-                verdict: verdict.clone(),
-            };
-            let mut line = serde_json::to_vec(&line).expect("texts are JSON");
-            line.push(b'\n');
-            file.append(&line)?;
+            file.append(&Line::of(&program, verdict))?;
         }
         self.known.insert(program, verdict.clone());
         Ok(())

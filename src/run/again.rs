@@ -31,6 +31,12 @@ use crate::tasks::{PreparedTask, Suite, Task};
 /// A folder without a finished run, prompts that are not the same any more, and what the grading itself refuses.
 pub fn score_run(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
+    if let Some(shard) = record.shard() {
+        let folder = folder.display();
+        return Err(RunError::Usage(format!(
+            "{folder}: this is shard {shard} of a run, which has results when all are merged: zoo merge RUN… --out DIR"
+        )));
+    }
     let names = if options.suite.is_empty() { &record.suites } else { &options.suite };
     let suites = find_suites(&options.places.include_path, names)?;
     let then = Options::from_record(&record.options).during(|| {
@@ -122,7 +128,7 @@ fn respondents(record: &RunRecord) -> Vec<(String, Option<&ModelRecord>)> {
 
 /// The protocol by which a model was asked. One of the user's own is in the file that the run was told, which has to say the
 /// same still.
-fn protocol_of(model: Option<&ModelRecord>, then: &Options) -> Result<Protocol, RunError> {
+pub fn protocol_of(model: Option<&ModelRecord>, then: &Options) -> Result<Protocol, RunError> {
     let Some(model) = model else { return Ok(find_protocol(DEFAULT_PROTOCOL).expect("it is built in")) };
     // A protocol has the name of its file.
     let told = then.protocol.iter().find(|told| yaml::stem(told) == model.protocol);
@@ -143,7 +149,7 @@ fn protocol_of(model: Option<&ModelRecord>, then: &Options) -> Result<Protocol, 
 
 /// The tasks that a variant had of those that are asked for: those whose answers it left, and those that its protocol does not
 /// leave out, whose answers have to be there.
-fn tasks_of(
+pub fn tasks_of(
     record: &RunRecord,
     suites: &[Suite],
     protocol: &Protocol,

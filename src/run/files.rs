@@ -34,8 +34,13 @@ pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord
     let provenance = provenance(record);
     let comparison = [comparison_markdown(rows), folded_notes(models), provenance.clone()];
     let details = [details_markdown(rows), list(&record.findings), provenance];
-    let page =
-        |parts: [String; 3]| parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+    let is_shard = record.shard().map_or_else(String::new, |shard| {
+        format!("Shard {shard} of a run: answers to some of its documents, and no results. `zoo merge` makes those of all.\n")
+    });
+    let page = |parts: [String; 3]| {
+        let parts = std::iter::once(is_shard.clone()).chain(parts);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    };
     write_atomically(&folder.join("results.csv"), results(rows).csv().as_bytes())?;
     write_atomically(&folder.join("comparison.csv"), comparison_csv(rows).as_bytes())?;
     write_atomically(&folder.join("comparison.md"), page(comparison).as_bytes())?;

@@ -67,6 +67,16 @@ impl<'a> Judge<'a> {
         Ok(Self { conditions, ledger, again: Some(run.to_owned()), ..self })
     }
 
+    /// One that knows what the shards of a run know, which judged under these conditions. It runs nothing.
+    ///
+    /// # Errors
+    /// As [`of_run`](Self::of_run).
+    pub fn of_shards(self, shards: &[&Path], conditions: Option<ProgramsRecord>) -> Result<Self, RunError> {
+        let mut ledger = VerdictLedger::nowhere();
+        shards.iter().try_for_each(|shard| ledger.reuse(shard))?;
+        Ok(Self { conditions, ledger, ..self })
+    }
+
     /// One that keeps verdicts in the run in this folder, and takes over what it and the runs of `reuse` know. The folder is
     /// looked into when there is something to judge: until a run has begun, another one may be in its place.
     pub fn keeping_in(self, run: &Path, reuse: &[PathBuf]) -> Self {

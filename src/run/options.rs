@@ -11,7 +11,7 @@ use crate::evaluate::Overlong;
 use crate::kernels::Precision;
 use crate::model::Residence;
 use crate::records;
-use crate::tasks::{DEFAULT_FEWSHOT_SEED, Limit, PrepareOptions};
+use crate::tasks::{DEFAULT_FEWSHOT_SEED, Limit, PrepareOptions, Shard};
 
 /// Everything that a run is told. What is serialised stands in its description, and a run goes on only as what it was begun
 /// as: whatever changes the questions that a model is asked belongs there. The model, its numbers and the data are
@@ -25,6 +25,9 @@ pub struct Options {
     pub num_fewshot: Option<usize>,
     /// Documents of each task.
     pub limit: Option<Limit>,
+    /// The part of these documents that the run is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// By whose rules; several stand side by side.
     pub protocol: Vec<String>,
     /// Metrics of multiple-choice tasks beside those of the task files.
@@ -75,6 +78,7 @@ impl Default for Options {
             suite: Vec::new(),
             num_fewshot: None,
             limit: None,
+            shard: None,
             protocol: Vec::new(),
             metrics: Vec::new(),
             apply_chat_template: Vec::new(),
@@ -175,6 +179,7 @@ impl Options {
         PrepareOptions {
             num_fewshot: self.num_fewshot,
             limit: self.limit,
+            shard: self.shard,
             fewshot_seed: self.fewshot_seed,
             system_instruction: self.system_instruction.clone(),
             ..PrepareOptions::default()

@@ -14,13 +14,15 @@ use super::outcome::Outcome;
 use super::respondent::{About, Answered, Effort, Respondent};
 use super::rotations::{Rotations, rotations, rotations_table};
 use super::rows::{ModelIdentity, suite_rows};
+use super::shard::{ShardFile, ShardModel};
 use super::variants::Variant;
 use super::{Options, RunError, files, harness, instructions, submission, texts};
 use crate::base::atomic::write_atomically;
 use crate::base::machine::cpu_name;
 use crate::engine::TokenCounts;
 use crate::evaluate::{
-    AnsweredTask, Overlong, SanityFinding, TaskResult, filter, grade, grade_programs, ordered, unparsed,
+    AnsweredTask, Overlong, SanityFinding, TaskResult, filter, grade, grade_part, grade_programs, ordered,
+    unparsed,
 };
 use crate::finished::is_as_published;
 use crate::records::{
@@ -50,6 +52,10 @@ pub struct Session<'a> {
     models: Vec<Outcome>,
     compared: Vec<Compared>,
     record: RunRecord,
+    /// Of a shard, what its merge will need.
+    parts: Vec<ShardModel>,
+    /// Seconds that the run took, where they are not those from its beginning here.
+    took: Option<f64>,
 }
 
 /// A run that is done.
@@ -81,7 +87,14 @@ impl<'a> Session<'a> {
             models: Vec::new(),
             compared: Vec::new(),
             record,
+            parts: Vec::new(),
+            took: None,
         }
+    }
+
+    /// The same of a run whose answers took so many seconds elsewhere.
+    pub fn that_took(self, seconds: f64) -> Self {
+        Self { took: Some(seconds), ..self }
     }
 
     /// Tasks that are left out because their data is missing: said now, below every table, and in the run's description.
@@ -98,7 +111,11 @@ impl<'a> Session<'a> {
         let folder = places.out.clone().unwrap_or_else(|| {
             let model = models.first().map_or("model", |name| name.rsplit('/').next().unwrap_or(name));
             let suite = suite.first().map_or("suite", String::as_str);
-            PathBuf::from("reports").join(file_name(&format!("{model}-{suite}-{}", self.started.compact())))
+            let shard = self.options.shard;
+            let shard =
+                shard.map_or_else(String::new, |own| format!("-shard-{}-of-{}", own.index(), own.of()));
+            let name = format!("{model}-{suite}-{}{shard}", self.started.compact());
+            PathBuf::from("reports").join(file_name(&name))
         });
         if folder.exists() && !folder.is_dir() {
             let folder = folder.display();
@@ -130,8 +147,11 @@ impl<'a> Session<'a> {
                 Some(verdicts)
             }
         };
+        let is_part = self.options.shard.is_some();
         let results = answered.par_iter().map(|AnsweredTask { task, answers, .. }| match &verdicts {
+            None if is_part => Ok(TaskResult { extracted: Vec::new(), ..filter(task, answers)? }),
             None => filter(task, answers),
+            Some(verdicts) if is_part => grade_part(task, answers, verdicts),
             Some(verdicts) => grade_programs(task, answers, verdicts),
         });
         let results: Vec<TaskResult> = results.collect::<Result<_, _>>()?;
@@ -146,11 +166,17 @@ impl<'a> Session<'a> {
         for variant in variants {
             let own = graded.by_ref().take(variant.tasks.len());
             let (tasks, findings): (Vec<TaskResult>, Vec<Vec<SanityFinding>>) = own.unzip();
-            let mut findings = ordered(findings.into_iter().flatten());
-            if asked_now {
+            let about = who.about(variant)?;
+            let raw: Vec<SanityFinding> = findings.into_iter().flatten().collect();
+            if is_part {
+                let special_tokens = about.special_tokens.clone();
+                // Its name is known when it is added.
+                self.parts.push(ShardModel { name: String::new(), special_tokens, findings: raw.clone() });
+            }
+            let mut findings = ordered(raw.into_iter());
+            if asked_now && !is_part {
                 findings.extend(tasks.iter().filter_map(unparsed));
             }
-            let about = who.about(variant)?;
             self.add(about, variant, tasks, findings, effort.take());
         }
         Ok(())
@@ -192,7 +218,11 @@ impl<'a> Session<'a> {
             revision: about.record.as_ref().and_then(|record| record.revision.clone()),
         };
         let records: Vec<SuiteRecord> = tasks.iter().map(files::suite_record).collect();
-        for suite in self.suites {
+        if let Some(part) = self.parts.last_mut() {
+            part.name.clone_from(&name);
+        }
+        // A shard has no values of its own.
+        for suite in self.suites.iter().filter(|_| self.options.shard.is_none()) {
             self.rows.extend(suite_rows(suite, &tasks, &self.record.missing_data, &records, &identity));
         }
         let mut record = about.record.map(|record| ModelRecord { name: name.clone(), ..record });
@@ -241,8 +271,15 @@ impl<'a> Session<'a> {
     /// Writes the files of the run, if they are to be anywhere: where it began, or in a folder that is cleared first.
     /// `note` stands below the table, in place of what the run took.
     pub fn finish(mut self, place: Option<RunFolder>, note: Option<String>) -> Result<Finished, RunError> {
-        self.record.seconds = seconds(self.begun.elapsed());
+        self.record.seconds = self.took.unwrap_or_else(|| seconds(self.begun.elapsed()));
         let mut note = self.checks() + &note.unwrap_or_else(|| self.saved());
+        if let Some(shard) = self.options.shard {
+            note += &format!(
+                "this is shard {shard}: it has answers and no results; zoo merge makes those of the run when all {} shards are \
+                 there\n",
+                shard.of()
+            );
+        }
         let folder = place.as_ref().map(|place| &place.path).or(self.options.places.out.as_ref()).cloned();
         if let Some(folder) = &folder {
             // Until all files are written.
@@ -251,7 +288,7 @@ impl<'a> Session<'a> {
             note += &self.write(folder).during(|| format!("cannot write the run to {}", folder.display()))?;
         }
         place.map_or(Ok(()), RunFolder::close)?;
-        let rotations = rotations(&self.models);
+        let rotations = if self.options.shard.is_some() { Vec::new() } else { rotations(&self.models) };
         Ok(Finished {
             rows: self.rows,
             compared: self.compared,
@@ -269,12 +306,20 @@ impl<'a> Session<'a> {
             let table = compared_table(&self.compared).csv();
             write_atomically(&folder.join("precision.csv"), table.as_bytes())?;
         }
-        let rotations = rotations(models);
-        if !rotations.is_empty() {
-            write_atomically(&folder.join("rotations.csv"), rotations_table(&rotations).csv().as_bytes())?;
+        let mut lines = String::new();
+        if let Some(shard) = self.options.shard {
+            ShardFile { shard, models: self.parts.clone() }.write(folder)?;
+        } else {
+            let rotations = rotations(models);
+            if !rotations.is_empty() {
+                write_atomically(
+                    &folder.join("rotations.csv"),
+                    rotations_table(&rotations).csv().as_bytes(),
+                )?;
+            }
+            lines = submission::write(folder, models)? + &instructions::write(folder, models, record)?;
+            harness::write(folder, suites, models, record, *started, self.options)?;
         }
-        let lines = submission::write(folder, models)? + &instructions::write(folder, models, record)?;
-        harness::write(folder, suites, models, record, *started, self.options)?;
         if !self.options.places.no_texts {
             texts::write(folder, models)?;
         }

@@ -34,6 +34,17 @@ pub fn settings(
     });
     // All models are asked the same, but for what chat templates make of it; those are theirs.
     let variants = variants.first().expect("a run has models");
+    Ok(RunSettings {
+        zoo: env!("CARGO_PKG_VERSION").to_owned(),
+        cpu: cpu_name(),
+        options: options.recorded()?,
+        models: models.collect::<Result<_, RunError>>()?,
+        tasks: tasks_of_variants(variants),
+    })
+}
+
+/// The tasks of variants, protocol by protocol.
+pub fn tasks_of_variants<'v>(variants: impl IntoIterator<Item = &'v Variant>) -> Vec<TaskSettings> {
     let mut protocols: Vec<&Variant> = Vec::new();
     for variant in variants {
         if protocols.iter().all(|known| known.protocol.name != variant.protocol.name) {
@@ -45,19 +56,13 @@ pub fn settings(
         variant.tasks.iter().map(move |task| {
             let outline = Outline {
                 num_fewshot: task.num_fewshot,
-                documents: task.docs.len(),
+                documents: task.limited_docs,
                 data_sha256: task.data_sha256.clone(),
             };
             task_settings(&task.task, &variant.protocol, several, outline)
         })
     });
-    Ok(RunSettings {
-        zoo: env!("CARGO_PKG_VERSION").to_owned(),
-        cpu: cpu_name(),
-        options: options.recorded()?,
-        models: models.collect::<Result<_, RunError>>()?,
-        tasks: tasks.collect(),
-    })
+    tasks.collect()
 }
 
 fn task_settings(task: &Task, protocol: &Protocol, several: bool, outline: Outline) -> TaskSettings {

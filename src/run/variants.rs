@@ -83,6 +83,17 @@ impl<'a> Preparer<'a> {
         self.done.push(variant.clone());
         Ok(variant)
     }
+
+    /// How many orders there are of the options of a variant's tasks, over the documents of all shards.
+    fn orders(&self, variant: &Variant) -> Result<usize, RunError> {
+        if self.options.shard.is_none() {
+            return orders(&variant.tasks);
+        }
+        let (chat, rules) = (variant.chat.clone(), variant.protocol.rules());
+        let options = PrepareOptions { chat, rules, shard: None, ..self.options.prepare_options() };
+        let whole = |task: &Arc<PreparedTask>| Ok(Arc::new(prepare(&task.task, &self.data, &options)?));
+        orders(&variant.tasks.iter().map(whole).collect::<Result<Vec<_>, RunError>>()?)
+    }
 }
 
 /// Tasks under one protocol.
@@ -187,7 +198,7 @@ impl Speaker<'_> {
             for Asked { protocol, tasks } in asked {
                 let suffix = suffix(chat.as_ref());
                 let as_they_are = preparer.variant(protocol, tasks, chat.clone(), (0, suffix.clone()))?;
-                let orders = if options.rotate_options { orders(&as_they_are)? } else { 1 };
+                let orders = if options.rotate_options { preparer.orders(&as_they_are)? } else { 1 };
                 own.push(as_they_are);
                 for by in 1..orders {
                     let suffix = format!("{suffix} (rotated {by})");
@@ -203,17 +214,16 @@ impl Speaker<'_> {
 ///
 /// # Errors
 /// Documents with different numbers of options, and without any.
-fn orders(variant: &Variant) -> Result<usize, RunError> {
+fn orders(tasks: &[Arc<PreparedTask>]) -> Result<usize, RunError> {
     let of =
         |task: &Arc<PreparedTask>| task.docs.iter().map(|doc| doc.choices.len()).collect::<BTreeSet<usize>>();
-    let counts: BTreeSet<usize> = variant.tasks.iter().flat_map(of).collect();
+    let counts: BTreeSet<usize> = tasks.iter().flat_map(of).collect();
     if let [count] = counts.iter().copied().collect::<Vec<_>>()[..]
         && count > 1
     {
         return Ok(count);
     }
-    let said: Vec<String> = variant
-        .tasks
+    let said: Vec<String> = tasks
         .iter()
         .map(|task| {
             let counts: Vec<String> = of(task).iter().map(usize::to_string).collect();

@@ -18,6 +18,7 @@ mod folder;
 pub mod index;
 mod known;
 pub mod native;
+mod part;
 pub mod parts;
 pub mod pipeline;
 pub mod prepare;
@@ -41,8 +42,9 @@ pub use discover::read_text;
 pub use error::TaskError;
 pub use index::Index;
 pub use known::{KnownDataset, known_dataset};
+pub use part::{Limit, MAX_SHARDS, Shard};
 pub use prepare::{
-    DEFAULT_FEWSHOT_SEED, Limit, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare,
+    DEFAULT_FEWSHOT_SEED, Outline, PrepareOptions, PreparedDoc, PreparedTask, outline, prepare,
 };
 pub use request::TextRequest;
 pub use schema::{AnswerForm, Generation, GroupMetric, Judged, MetricSpec, OutputType, TaskConfig};

@@ -6,7 +6,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::build::{Builder, Built};
@@ -18,6 +17,7 @@ use super::error::TaskError;
 use super::fewshot::{Sampler, Strategy};
 use super::fields::Doc;
 use super::native;
+use super::part::{Limit, Shard};
 use super::parts::ContextParts;
 use super::pipeline::Pipeline;
 use super::prompt::{Delimited, plain};
@@ -33,34 +33,6 @@ use crate::python::jinja::MAX_RENDERED;
 /// The seed of few-shot examples where nobody says one, that of the reference harness.
 pub const DEFAULT_FEWSHOT_SEED: u32 = 1234;
 
-/// How many documents of a task are evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, try_from = "f64")]
-pub enum Limit {
-    /// The first so many.
-    Count(usize),
-    /// The first so large a part, above 0 and below 1, rounded up to whole documents.
-    Fraction(f64),
-}
-
-/// Up to here every whole number is an `f64`.
-const MOST_DOCUMENTS: f64 = (1_u64 << 53) as f64;
-
-impl TryFrom<f64> for Limit {
-    type Error = &'static str;
-
-    fn try_from(number: f64) -> Result<Self, Self::Error> {
-        if number > 0.0 && number < 1.0 {
-            Ok(Limit::Fraction(number))
-        } else if number >= 1.0 && number.fract() == 0.0 && number <= MOST_DOCUMENTS {
-            // Programs write whole numbers as 100.0.
-            Ok(Limit::Count(number as usize))
-        } else {
-            Err("expected a whole number of documents (100), or a part of them below 1 (0.1, 10%)")
-        }
-    }
-}
-
 /// What a run sets about its tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrepareOptions {
@@ -68,6 +40,8 @@ pub struct PrepareOptions {
     pub num_fewshot: Option<usize>,
     /// Evaluate only the first documents.
     pub limit: Option<Limit>,
+    /// Evaluate only this shard's of them, as they would be evaluated among all.
+    pub shard: Option<Shard>,
     /// The seed of the examples.
     pub fewshot_seed: u32,
     /// A text that stands before everything else.
@@ -85,6 +59,7 @@ impl Default for PrepareOptions {
         Self {
             num_fewshot: None,
             limit: None,
+            shard: None,
             fewshot_seed: DEFAULT_FEWSHOT_SEED,
             system_instruction: None,
             chat: None,
@@ -134,6 +109,8 @@ pub struct PreparedTask {
     pub data_sha256: String,
     /// How many documents the evaluated split has, before any limit.
     pub total_docs: usize,
+    /// How many of them are evaluated, in all shards.
+    pub limited_docs: usize,
     /// How the model is to write, for tasks of the type `generate_until`.
     pub generation: Option<Generation>,
     /// The chat template that wrote the prompts, if one did.
@@ -175,12 +152,18 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let mut builder =
         Builder::new(task, &evaluated.columns, options.system_instruction.as_deref(), chat.as_ref())?;
     let mut turns: HashMap<usize, Vec<Delimited>> = HashMap::new();
-    let mut docs = Vec::with_capacity(taken);
+    let mut docs = Vec::with_capacity(options.shard.map_or(taken, |shard| shard.share(taken)));
     let (mut out_of_range, mut empty_choice, mut without_system) = (Vec::new(), Vec::new(), Vec::new());
     named(task, evaluated.documents.iter().take(taken))?;
     let same_id = repeated_ids(evaluated.documents.iter().take(taken));
     for (doc_id, document) in evaluated.documents.into_iter().take(taken).enumerate() {
         let at = |(field, message): (&str, String)| task.wrong_document("evaluated", doc_id, field, message);
+        let is_own = options.shard.is_none_or(|shard| shard.has(doc_id));
+        if !is_own && doc_id > 0 {
+            // Those of the next documents depend on it.
+            sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
+            continue;
+        }
         // Examples are drawn as they are for the document itself.
         let moved = (options.rotation > 0).then(|| rotated(&document, options.rotation)).transpose();
         let moved = moved.map_err(|reason| at(("options", reason)))?;
@@ -189,6 +172,10 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         let opening = plain(&messages).len();
         let (mut examples, mut meets_itself) = (Vec::with_capacity(num_fewshot), false);
         let drawn = sampler.sample(num_fewshot, &document).map_err(|e| at(("few-shot examples", e)))?;
+        if !is_own {
+            // The first document tells the builder what kind of task it is, in every shard.
+            continue;
+        }
         for shot in drawn {
             let example = &pool.documents[shot];
             let turn = match turns.entry(shot) {
@@ -263,6 +250,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
         docs,
         data_sha256,
         total_docs,
+        limited_docs: taken,
         generation,
         chat,
         rules: options.rules,
@@ -276,7 +264,7 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
 pub struct Outline {
     /// As [`PreparedTask::num_fewshot`].
     pub num_fewshot: usize,
-    /// Documents that are evaluated.
+    /// As [`PreparedTask::limited_docs`].
     pub documents: usize,
     /// As [`PreparedTask::data_sha256`].
     pub data_sha256: String,
@@ -411,19 +399,7 @@ fn strategy(task: &Task) -> Result<Strategy, TaskError> {
     }
 }
 
-/// How many documents are evaluated.
+/// How many documents are evaluated, in all shards.
 fn limited(task: &Task, total: usize, limit: Option<Limit>) -> Result<usize, TaskError> {
-    match limit {
-        None => Ok(total),
-        Some(Limit::Count(0)) => Err(task.refusal("a limit of 0 documents leaves nothing to do")),
-        Some(Limit::Count(count)) => Ok(count.min(total)),
-        Some(Limit::Fraction(part)) if part > 0.0 && part < 1.0 => {
-            // At most `total`, which a float of this size holds exactly.
-            Ok(((total as f64 * part).ceil() as usize).min(total))
-        }
-        Some(Limit::Fraction(part)) => {
-            let message = format!("a limit must be a part between 0 and 1 or a whole number, found {part}");
-            Err(task.refusal(message))
-        }
-    }
+    limit.map_or(Ok(total), |limit| limit.of(total).map_err(|reason| task.refusal(reason)))
 }

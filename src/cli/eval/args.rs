@@ -6,7 +6,7 @@ use super::Shown;
 use super::foreign::Foreign;
 use crate::cli::Global;
 use crate::cli::flags::{
-    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, VariantFlags, WritingFlags, precisions,
+    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, ShardFlag, VariantFlags, WritingFlags, precisions,
 };
 use crate::kernels::Precision;
 use crate::run::{Computing, Options, Places};
@@ -23,7 +23,8 @@ Examples:
   zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
   zoo eval ./llama-13b --suite mmlu --memory 4GiB
   zoo eval smollm2-135m --suite mmlu --precision int8 --against exact
-  zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token";
+  zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token
+  zoo eval smollm2-135m --suite mmlu --shard 0/8 --out shards/0";
 
 /// Score models on suites and write the tables
 ///
@@ -65,6 +66,10 @@ pub struct Args {
     pub dry_run: bool,
     #[command(flatten, next_help_heading = "Questions")]
     pub asked: AskedFlags,
+    /// Ask only the documents whose number divided by n leaves i, as they are asked in the whole run: 0/8 is the first of eight shards, 7/8
+    /// the last. auto reads i and n from the scheduler (Slurm, srun, torchrun, MPI, AWS Batch, LSF, SGE). zoo merge puts shards together
+    #[arg(long, value_name = "i/n", help_heading = "Questions", conflicts_with = "against")]
+    pub shard: Option<ShardFlag>,
     #[command(flatten, next_help_heading = "Questions")]
     pub variants: VariantFlags,
     #[command(flatten, next_help_heading = "Questions")]

@@ -6,8 +6,9 @@ mod interrupted;
 mod print;
 mod repeat;
 
+use super::flags::ShardFlag;
 use super::supply::Supply;
-use super::{Global, forecast};
+use super::{Global, forecast, models};
 use crate::base::stop::Stop;
 use crate::run::{self, Options, read_repeated};
 
@@ -17,7 +18,12 @@ pub(super) use repeat::repeated_run;
 
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
     args.computing.threads.apply()?;
+    let shard = args.shard.map(ShardFlag::shard).transpose()?;
+    if let Some((shard, Some(by))) = &shard {
+        models::note(global, &format!("shard {shard}, by {by}"));
+    }
     let options = Options {
+        shard: shard.map(|(shard, _)| shard),
         flags: repeat::flags(args)?,
         repeats: args.config.as_deref().map(read_repeated).transpose()?,
         ..args.options(global)

@@ -119,9 +119,11 @@ mod tests {
         ];
         // Some are recorded only where they are set.
         let gen_kwargs = serde_json::from_str(r#"{"until": "."}"#).unwrap();
-        let options = Options { gen_kwargs, predict_only: true, rotate_options: true, ..Options::default() }
-            .recorded()
-            .unwrap();
+        let shard = "0/2".parse().ok();
+        let options =
+            Options { shard, gen_kwargs, predict_only: true, rotate_options: true, ..Options::default() }
+                .recorded()
+                .unwrap();
         let flags: RecordedOptions =
             serde_yaml::from_value(serde_yaml::to_value(Flags::default()).unwrap()).unwrap();
         let command = Cli::command();

@@ -7,6 +7,7 @@ mod code;
 mod computing;
 mod drawing;
 mod models;
+mod shard;
 mod variants;
 mod writing;
 
@@ -19,5 +20,6 @@ pub use computing::{
 };
 pub use drawing::DrawingFlags;
 pub use models::{ModelFlags, ModelSources};
+pub use shard::ShardFlag;
 pub use variants::VariantFlags;
 pub use writing::WritingFlags;

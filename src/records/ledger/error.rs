@@ -18,6 +18,9 @@ pub enum LedgerError {
         path: PathBuf,
         source: io::Error,
     },
+    /// It cannot be written.
+    #[error("{}: cannot write the scores of a run: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
     /// It belongs to another model.
     #[error("{}: these scores are of another model ({differences}); nothing of them is used", path.display())]
     OtherModel { path: PathBuf, differences: String },

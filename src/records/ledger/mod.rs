@@ -9,6 +9,7 @@ mod contents;
 mod error;
 mod identity;
 mod line;
+mod merge;
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,6 +23,7 @@ pub use error::LedgerError;
 pub use identity::Identity;
 use identity::{Key, Seed};
 use line::Numbers;
+pub use merge::merge;
 
 use super::{MAX_BYTES, file_name};
 use crate::base::journal::LineFile;

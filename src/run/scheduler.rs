@@ -1,0 +1,279 @@
+//! Which shard a process is, as the scheduler that started it says: `--shard auto`.
+//!
+//! Each scheduler has variables of its own for the number of a job and for how many there are; some say only the number, and some
+//! count from 1. What is not said is not guessed: a shard that is wrong would cost documents.
+
+use super::RunError;
+use crate::tasks::Shard;
+
+/// How a scheduler counts.
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    /// A variable says how many there are; numbers are from 0.
+    Size(&'static str),
+    /// A variable says the last number; the first one and the step between two have variables too, or are 1.
+    Last { last: &'static str, first: Option<&'static str>, step: &'static str },
+    /// Slurm's arrays say all of it: how many, the first, the last, and the step.
+    Array { size: &'static str, first: &'static str, last: &'static str, step: &'static str },
+    /// Nothing says how many there are.
+    Unsaid { from: usize },
+}
+
+/// A scheduler, and its variable with the number of a job.
+#[derive(Debug, Clone, Copy)]
+struct Scheduler {
+    name: &'static str,
+    index: &'static str,
+    count: Count,
+    /// What the variable says where there is no array.
+    none: Option<&'static str>,
+}
+
+const fn ranks(name: &'static str, index: &'static str, size: &'static str) -> Scheduler {
+    Scheduler { name, index, count: Count::Size(size), none: None }
+}
+
+/// Documentation of each, and GNU parallel 20221122 as tried.
+const SCHEDULERS: [Scheduler; 11] = [
+    Scheduler {
+        name: "a Slurm array",
+        index: "SLURM_ARRAY_TASK_ID",
+        count: Count::Array {
+            size: "SLURM_ARRAY_TASK_COUNT",
+            first: "SLURM_ARRAY_TASK_MIN",
+            last: "SLURM_ARRAY_TASK_MAX",
+            step: "SLURM_ARRAY_TASK_STEP",
+        },
+        none: None,
+    },
+    ranks("srun", "SLURM_PROCID", "SLURM_NTASKS"),
+    ranks("torchrun", "RANK", "WORLD_SIZE"),
+    ranks("Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ranks("PMI", "PMI_RANK", "PMI_SIZE"),
+    ranks("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE"),
+    Scheduler {
+        name: "an LSF array",
+        index: "LSB_JOBINDEX",
+        count: Count::Last { last: "LSB_JOBINDEX_END", first: None, step: "LSB_JOBINDEX_STEP" },
+        none: Some("0"),
+    },
+    Scheduler {
+        name: "an SGE array",
+        index: "SGE_TASK_ID",
+        count: Count::Last {
+            last: "SGE_TASK_LAST",
+            first: Some("SGE_TASK_FIRST"),
+            step: "SGE_TASK_STEPSIZE",
+        },
+        none: Some("undefined"),
+    },
+    Scheduler {
+        name: "an indexed Kubernetes Job",
+        index: "JOB_COMPLETION_INDEX",
+        count: Count::Unsaid { from: 0 },
+        none: None,
+    },
+    Scheduler { name: "a PBS array", index: "PBS_ARRAY_INDEX", count: Count::Unsaid { from: 0 }, none: None },
+    Scheduler { name: "GNU parallel", index: "PARALLEL_SEQ", count: Count::Unsaid { from: 1 }, none: None },
+];
+
+/// A shard, and what said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// Which one.
+    pub shard: Shard,
+    /// The variables that were read, with their values.
+    pub by: String,
+}
+
+/// The shard that the environment says; `value` gives the value of a variable.
+///
+/// # Errors
+/// No scheduler, one that does not say how many there are, and two that do not say the same. The message says what to pass.
+pub fn scheduled(value: impl Fn(&str) -> Option<String>) -> Result<Scheduled, RunError> {
+    let mut found: Vec<(Scheduler, Scheduled)> = Vec::new();
+    for scheduler in SCHEDULERS {
+        let said = scheduler.read(&value);
+        found.extend(said.map_err(RunError::Usage)?.map(|said| (scheduler, said)));
+    }
+    // A process by itself is the only one of one; it may be a job of another scheduler's.
+    if found.iter().any(|(_, said)| said.shard.of() > 1) {
+        found.retain(|(_, said)| said.shard.of() > 1);
+    }
+    let mut found = found.into_iter();
+    let Some((first, said)) = found.next() else {
+        let known: Vec<&str> = SCHEDULERS.iter().map(|scheduler| scheduler.index).collect();
+        return Err(RunError::Usage(format!(
+            "--shard auto: expected the number of this job in one of {}; none is set: pass --shard i/n, from 0/n to n-1/n",
+            known.join(", ")
+        )));
+    };
+    match found.find(|(_, other)| other.shard != said.shard) {
+        None => Ok(said),
+        Some((second, other)) => Err(RunError::Usage(format!(
+            "--shard auto: {} says shard {} ({}), and {} says {} ({}): pass --shard {} or --shard {}",
+            first.name, said.shard, said.by, second.name, other.shard, other.by, said.shard, other.shard
+        ))),
+    }
+}
+
+impl Scheduler {
+    /// What this one says; `None` if it says nothing.
+    fn read(self, value: &impl Fn(&str) -> Option<String>) -> Result<Option<Scheduled>, String> {
+        let Self { name, index, count, none } = self;
+        let Some(text) = value(index).filter(|text| !text.is_empty() && none != Some(text)) else {
+            return Ok(None);
+        };
+        let number = |variable: &str| -> Result<Option<usize>, String> {
+            let text = value(variable).filter(|text| !text.is_empty() && text != "undefined");
+            let read = |text: String| {
+                let expected = format!("--shard auto: {variable}: expected a whole number, found {text:?}");
+                text.parse::<usize>().map_err(|_| expected + "; pass --shard i/n")
+            };
+            text.map(read).transpose()
+        };
+        let own = number(index)?.ok_or_else(|| format!("--shard auto: {index}: expected a number"))?;
+        let unsaid = |size: &str| {
+            format!(
+                "--shard auto: {name} says that this is job {text} ({index}), and not how many there are{size}: pass --shard \
+                 i/n, where i is its number from 0"
+            )
+        };
+        let shown = |variables: &[&str]| {
+            let all = variables.iter().filter_map(|name| Some(format!("{name}={}", value(name)?)));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        let (place, of, by) = match count {
+            Count::Size(size) => match number(size)? {
+                Some(of) => (own, of, shown(&[index, size])),
+                // Slurm says the first number of every job, also of one that is not several.
+                None if own == 0 && index == "SLURM_PROCID" => return Ok(None),
+                None => return Err(unsaid(&format!(" ({size} is not set)"))),
+            },
+            Count::Last { last, first, step } => {
+                let Some(to) = number(last)? else { return Err(unsaid(&format!(" ({last} is not set)"))) };
+                let from = first.map(number).transpose()?.flatten().unwrap_or(1);
+                let by = number(step)?.unwrap_or(1);
+                let variables = [&[index, last][..], first.as_slice(), &[step]].concat();
+                let (place, of) = steps(own, from, to, by).ok_or_else(|| uneven(name, &shown(&variables)))?;
+                (place, of, shown(&variables))
+            }
+            Count::Array { size, first, last, step } => {
+                let Some(of) = number(size)? else { return Err(unsaid(&format!(" ({size} is not set)"))) };
+                let variables = shown(&[index, size, first, last, step]);
+                let (from, to) = (number(first)?.unwrap_or(0), number(last)?);
+                let by = number(step)?.unwrap_or(1);
+                let to = to.unwrap_or(from + of.saturating_sub(1) * by);
+                match steps(own, from, to, by) {
+                    Some((place, found)) if found == of => (place, of, variables),
+                    // A list of numbers, such as 1,3,7.
+                    _ => return Err(uneven(name, &variables)),
+                }
+            }
+            Count::Unsaid { from } => {
+                let from = if from == 0 { String::new() } else { format!(", and it counts from {from}") };
+                return Err(unsaid(&from));
+            }
+        };
+        let shard = Shard::new(place, of).map_err(|error| format!("--shard auto: {by}: {error}"))?;
+        Ok(Some(Scheduled { shard, by }))
+    }
+}
+
+/// The place of a number among those from one to another, in steps, and how many there are; `None` if it is none of them.
+fn steps(own: usize, from: usize, to: usize, by: usize) -> Option<(usize, usize)> {
+    let is_step = by > 0 && from <= own && own <= to && (own - from) % by == 0;
+    is_step.then(|| ((own - from) / by, (to - from) / by + 1))
+}
+
+fn uneven(name: &str, said: &str) -> String {
+    format!(
+        "--shard auto: the numbers of {name} are not one after the other in even steps ({said}): pass --shard i/n, where i is the \
+         place of this job among them, from 0"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(environment: &str) -> Result<Scheduled, String> {
+        let variables: Vec<(&str, &str)> =
+            environment.split_whitespace().map(|one| one.split_once('=').unwrap()).collect();
+        let value = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        scheduled(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_scheduler_says_its_shard() {
+        for (environment, shard) in [
+            (
+                "SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=8 SLURM_ARRAY_TASK_MIN=0 SLURM_ARRAY_TASK_MAX=7",
+                "3/8",
+            ),
+            (
+                "SLURM_ARRAY_TASK_ID=14 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 SLURM_ARRAY_TASK_MAX=18 \
+                 SLURM_ARRAY_TASK_STEP=4",
+                "1/3",
+            ),
+            // A batch job of an array is the first process of one.
+            ("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=1 SLURM_PROCID=0", "0/2"),
+            (
+                "SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=0 SLURM_PROCID=0 SLURM_NTASKS=1",
+                "1/2",
+            ),
+            ("SLURM_PROCID=5 SLURM_NTASKS=6", "5/6"),
+            ("SLURM_PROCID=5 SLURM_NTASKS=6 PMI_RANK=5 PMI_SIZE=6", "5/6"),
+            ("SLURM_PROCID=0 SLURM_NTASKS=1", "0/1"),
+            ("RANK=2 WORLD_SIZE=4", "2/4"),
+            ("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2", "0/2"),
+            ("PMI_RANK=1 PMI_SIZE=2", "1/2"),
+            ("AWS_BATCH_JOB_ARRAY_INDEX=9 AWS_BATCH_JOB_ARRAY_SIZE=10", "9/10"),
+            ("LSB_JOBINDEX=1 LSB_JOBINDEX_END=10 LSB_JOBINDEX_STEP=1", "0/10"),
+            ("LSB_JOBINDEX=0 RANK=2 WORLD_SIZE=4", "2/4"),
+            ("SGE_TASK_ID=10 SGE_TASK_FIRST=1 SGE_TASK_LAST=10 SGE_TASK_STEPSIZE=3", "3/4"),
+            ("SGE_TASK_ID=2 SGE_TASK_LAST=10", "1/10"),
+            ("SGE_TASK_ID=undefined SGE_TASK_LAST=undefined RANK=0 WORLD_SIZE=3", "0/3"),
+        ] {
+            let found = said(environment).unwrap_or_else(|error| panic!("{environment}: {error}"));
+            assert_eq!(found.shard.to_string(), shard, "{environment}");
+            assert!(found.by.contains('='), "{}", found.by);
+        }
+        let found = said("RANK=2 WORLD_SIZE=4").unwrap();
+        assert_eq!(found.by, "RANK=2, WORLD_SIZE=4");
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_guessed() {
+        for (environment, words) in [
+            ("HOME=/", &["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "none is set", "--shard i/n"][..]),
+            ("JOB_COMPLETION_INDEX=3", &["job 3 (JOB_COMPLETION_INDEX)", "not how many", "--shard i/n"]),
+            ("PBS_ARRAY_INDEX=3", &["PBS_ARRAY_INDEX", "not how many"]),
+            ("PARALLEL_SEQ=3", &["PARALLEL_SEQ", "counts from 1"]),
+            ("SLURM_ARRAY_TASK_ID=3", &["SLURM_ARRAY_TASK_COUNT is not set"]),
+            ("RANK=1", &["WORLD_SIZE is not set"]),
+            // One that is whole does not make up for one that is not.
+            ("JOB_COMPLETION_INDEX=3 RANK=0 WORLD_SIZE=1", &["not how many"]),
+            (
+                "RANK=1 WORLD_SIZE=2 PMI_RANK=0 PMI_SIZE=2",
+                &["torchrun says shard 1/2", "PMI says 0/2", "--shard 1/2 or --shard 0/2"],
+            ),
+            ("RANK=1 WORLD_SIZE=2 SLURM_PROCID=1 SLURM_NTASKS=3", &["says shard 1/3", "says 1/2"]),
+            ("RANK=x WORLD_SIZE=2", &["RANK: expected a whole number, found \"x\""]),
+            ("RANK=1 WORLD_SIZE=-2", &["WORLD_SIZE: expected a whole number"]),
+            ("RANK=2 WORLD_SIZE=2", &["RANK=2, WORLD_SIZE=2", "found 2/2"]),
+            (
+                "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=7",
+                &["not one after the other in even steps"],
+            ),
+            ("SGE_TASK_ID=3 SGE_TASK_FIRST=1 SGE_TASK_LAST=10 SGE_TASK_STEPSIZE=3", &["even steps"]),
+        ] {
+            let error = said(environment).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{environment}: {word:?} is not in {error}");
+            }
+        }
+    }
+}

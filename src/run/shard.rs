@@ -1,0 +1,55 @@
+//! `shard.yaml` in the folder of a shard: what its merge needs beside samples, settings and description.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::RunError;
+use super::error::During;
+use crate::base::atomic::write_atomically;
+use crate::base::yaml;
+use crate::evaluate::SanityFinding;
+use crate::evaluate::harness::NamedSpecialTokens;
+use crate::finished::MAX_RUN_BYTES;
+use crate::tasks::Shard;
+
+/// The file's name.
+const FILE: &str = "shard.yaml";
+
+/// What a shard knows that its other files do not say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardFile {
+    /// Which one.
+    pub shard: Shard,
+    /// Of each model in each way in which it was asked, in the order of the run's description.
+    pub models: Vec<ShardModel>,
+}
+
+/// Of one model, asked in one way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardModel {
+    /// Its name, as samples have it.
+    pub name: String,
+    /// Of its tokenizer, for files in the reference harness's form.
+    pub special_tokens: Option<NamedSpecialTokens>,
+    /// What was found of the shard's documents.
+    pub findings: Vec<SanityFinding>,
+}
+
+impl ShardFile {
+    /// Writes it into the folder of a run.
+    pub fn write(&self, run: &Path) -> Result<(), RunError> {
+        Ok(write_atomically(&run.join(FILE), serde_yaml::to_string(self)?.as_bytes())?)
+    }
+
+    /// Reads it from the folder of a run.
+    pub fn read(run: &Path) -> Result<Self, RunError> {
+        let path = run.join(FILE);
+        let name = path.display().to_string();
+        let expected = || format!("{name}: expected what a shard knows of its documents");
+        let text = yaml::read_text(&path, MAX_RUN_BYTES).during(expected)?;
+        yaml::parse(&name, &text).during(expected)
+    }
+}
