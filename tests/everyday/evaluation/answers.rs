@@ -195,3 +195,24 @@ fn likeness_to_the_right_answer_is_measured_over_all_documents() {
         );
     }
 }
+
+#[test]
+fn a_search_that_takes_long_is_finished_and_one_without_end_is_named() {
+    let rows = json!([{"q": "?", "a": "b"}, {"q": "?", "a": "b"}]);
+    let folder = data(&[("rows.jsonl", rows)]);
+    let task = "task: mine\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n\
+                output_type: generate_until\nnum_fewshot: 0\ndoc_to_text: q\ndoc_to_target: a\nmetric_list: [{metric: exact_match}]\n\
+                filter_list:\n- name: last\n  filter:\n  - function: regex\n    regex_pattern: '(?:a|aa)+(?<=b)$|b'\n  \
+                - function: take_first\n";
+    fs::write(folder.path().join("mine.yaml"), task).unwrap();
+    let Suite::Task(task) = Index::load(&[folder.path().to_owned()]).unwrap().resolve("mine").unwrap() else {
+        panic!("mine is a group")
+    };
+    let task = Arc::new(prepare(&task, &DataStore::new(None, None), &PrepareOptions::default()).unwrap());
+    // Python takes a while, too, and finds the same.
+    let long = "a".repeat(29) + " b";
+    let graded = grade(&task, &answers(&["b", &long])).unwrap();
+    assert_eq!(graded.metric("exact_match", "last").unwrap().value, 1.0);
+    let error = grade(&task, &answers(&["b", &("a".repeat(80) + " b")])).unwrap_err().to_string();
+    assert!(error.contains("document 1") && error.contains("cannot be searched"), "{error}");
+}
