@@ -133,10 +133,14 @@ pub fn prepare(task: &Task, data: &DataStore, options: &PrepareOptions) -> Resul
     let generation = generation(task, options.chat.as_ref())?;
     let strategy = strategy(task)?;
     let mut splits = Splits::new(task, data);
-    let evaluated = splits.evaluated()?;
-    let total_docs = evaluated.documents.len();
-    let taken = limited(task, total_docs, options.limit)?;
     let num_fewshot = num_fewshot(task, options.num_fewshot);
+    let evaluated = splits.evaluated(match options.limit {
+        // Examples may be drawn from all of them.
+        Some(Limit::Count(count)) if num_fewshot == 0 => count,
+        _ => usize::MAX,
+    })?;
+    let total_docs = evaluated.total;
+    let taken = limited(task, total_docs, options.limit)?;
     let pool = if num_fewshot == 0 { Pool::default() } else { splits.pool(&evaluated)? };
     let mut warnings = Vec::new();
     let exclude = task.config.configured_fewshot_split() == task.config.test_split.as_deref();
@@ -276,9 +280,9 @@ pub struct Outline {
 /// Missing data, and data that cannot be read.
 pub fn outline(task: &Task, data: &DataStore, options: &PrepareOptions) -> Result<Outline, TaskError> {
     let mut splits = Splits::new(task, data);
-    let evaluated = splits.evaluated()?;
-    let documents = limited(task, evaluated.documents.len(), options.limit)?;
     let num_fewshot = num_fewshot(task, options.num_fewshot);
+    let evaluated = splits.evaluated(if num_fewshot == 0 { 1 } else { usize::MAX })?;
+    let documents = limited(task, evaluated.total, options.limit)?;
     if num_fewshot > 0 {
         splits.pool(&evaluated)?;
     }

@@ -12,8 +12,10 @@ use super::suite::Task;
 pub(super) struct Evaluated {
     /// The name of the split.
     pub split: String,
-    /// The documents, after `process_docs`.
+    /// The documents, after `process_docs`; the first of them if no more are wanted.
     pub documents: Vec<Document>,
+    /// How many there are.
+    pub total: usize,
     /// The names of the columns.
     pub columns: Vec<String>,
 }
@@ -41,11 +43,12 @@ impl<'a> Splits<'a> {
         Self { task, data, files: Vec::new() }
     }
 
-    /// The test split, or else the validation split.
-    pub fn evaluated(&mut self) -> Result<Evaluated, TaskError> {
+    /// The test split, or else the validation split; of its documents no more than the first `most` are wanted.
+    pub fn evaluated(&mut self, most: usize) -> Result<Evaluated, TaskError> {
         let config = &self.task.config;
         let split = evaluated_split(self.task)?;
-        let SplitData { documents, columns, files } = self.read(split, config.process_docs.as_ref())?;
+        let read = self.read(split, config.process_docs.as_ref(), most.max(1))?;
+        let SplitData { documents, total, columns, files } = read;
         if documents.is_empty() {
             let files: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
             let message = format!(
@@ -56,7 +59,7 @@ impl<'a> Splits<'a> {
             );
             return Err(self.task.refusal(message));
         }
-        Ok(Evaluated { split: split.to_owned(), documents, columns })
+        Ok(Evaluated { split: split.to_owned(), documents, total, columns })
     }
 
     /// The configured few-shot split; or else the samples in the file; or else the training split, the
@@ -86,21 +89,29 @@ impl<'a> Splits<'a> {
         let documents = if is_evaluated && pool_process == process {
             evaluated.documents.clone()
         } else {
-            self.read(split, pool_process)?.documents
+            self.read(split, pool_process, usize::MAX)?.documents
         };
         Ok(Pool { documents, is_evaluated })
     }
 
-    fn read(&mut self, split: &str, process: Option<&FunctionRef>) -> Result<SplitData, TaskError> {
+    fn read(
+        &mut self,
+        split: &str,
+        process: Option<&FunctionRef>,
+        most: usize,
+    ) -> Result<SplitData, TaskError> {
         let process = process.map(native::documents).transpose()?;
         let dataset = DatasetRef::of(self.task).ok_or_else(|| {
             self.task.wrong("dataset_path", "missing; it names the data set, or json, csv or parquet")
         })?;
-        let mut data = self.data.load(&dataset, split)?;
+        // A function may leave any of them out.
+        let most = if process.is_some() { usize::MAX } else { most };
+        let mut data = self.data.load_first(&dataset, split, most)?;
         self.files.extend(data.files.iter().cloned());
         if let Some(process) = process {
             data.documents = process(data.documents)
                 .map_err(|e| self.task.wrong_document("split", e.doc, "process_docs", e.message))?;
+            data.total = data.documents.len();
             if let Some(first) = data.documents.first() {
                 data.columns = first.keys().cloned().collect();
             }

@@ -94,7 +94,20 @@ impl DataStore {
     /// # Errors
     /// As [`DataStore::locate`]; files that cannot be read.
     pub fn load(&self, dataset: &DatasetRef<'_>, split: &str) -> Result<SplitData, TaskError> {
-        read::read(&self.locate(dataset, split)?, dataset)
+        self.load_first(dataset, split, usize::MAX)
+    }
+
+    /// The first `most` documents of a split, all of which are read.
+    ///
+    /// # Errors
+    /// As [`DataStore::load`].
+    pub fn load_first(
+        &self,
+        dataset: &DatasetRef<'_>,
+        split: &str,
+        most: usize,
+    ) -> Result<SplitData, TaskError> {
+        read::read(&self.locate(dataset, split)?, dataset, most)
     }
 
     /// What a folder holds; looked up once.

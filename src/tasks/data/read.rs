@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::json::{self, row_error};
+use super::json::{self, Rows, row_error};
 use super::kwargs::Kwargs;
 use super::locate::unpacked;
 use super::{DatasetRef, LocatedSplit, parquet, table};
@@ -33,8 +33,10 @@ pub struct DataDigest {
 /// The documents of a split.
 #[derive(Debug, Clone)]
 pub struct SplitData {
-    /// The documents, in the order of the files; every one has all columns.
+    /// The documents, in the order of the files, or the first of them if no more are wanted; every one has all columns.
     pub documents: Vec<Document>,
+    /// How many there are.
+    pub total: usize,
     /// The names of the columns, in order.
     pub columns: Vec<String>,
     /// The files that were read.
@@ -49,25 +51,31 @@ pub fn data_sha256(files: &[DataDigest]) -> String {
     sha256(files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect::<String>())
 }
 
-pub(super) fn read(located: &LocatedSplit, dataset: &DatasetRef<'_>) -> Result<SplitData, TaskError> {
-    let mut documents = Vec::new();
+pub(super) fn read(
+    located: &LocatedSplit,
+    dataset: &DatasetRef<'_>,
+    most: usize,
+) -> Result<SplitData, TaskError> {
+    let mut rows = Rows::new(most);
     let mut files = Vec::new();
     for file in &located.files {
-        let (mut rows, sha256) = match &file.at {
-            Location::Disk(path) => from_disk(path, dataset)?,
+        let sha256 = match &file.at {
+            Location::Disk(path) => from_disk(path, dataset, &mut rows)?,
             Location::Embedded(path) => {
                 let text = embedded::file(path).expect("it was found among the embedded files");
-                (json::read(text, None).map_err(|e| row_error(Path::new(&file.name), e))?, sha256(text))
+                json::read(text, None, &mut rows).map_err(|e| row_error(Path::new(&file.name), e))?;
+                sha256(text)
             }
         };
-        documents.append(&mut rows);
         files.push(DataDigest { name: file.name.clone(), sha256 });
     }
-    let columns = json::unify(&mut documents);
-    Ok(SplitData { documents, columns, files })
+    let total = rows.total();
+    let (documents, columns) = rows.finish();
+    Ok(SplitData { documents, total, columns, files })
 }
 
-fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, String), TaskError> {
+/// Reads a file into rows; gives its digest.
+fn from_disk(path: &Path, dataset: &DatasetRef<'_>, rows: &mut Rows) -> Result<String, TaskError> {
     let fail = |message: String| row_error(path, (None, message));
     let io = |e: std::io::Error| fail(format!("cannot be read: {e}"));
     let kwargs = Kwargs::of(dataset)?;
@@ -89,7 +97,8 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
         if let Some(stand_in) = stand_in(&head) {
             return Err(fail(about(stand_in, "a Parquet file")));
         }
-        return Ok((parquet::read(path)?, sha256_of_file(path, &Silent).map_err(io)?));
+        parquet::read(path)?.into_iter().for_each(|row| rows.push(row));
+        return sha256_of_file(path, &Silent).map_err(io);
     }
     let bytes = whole::read(path, MAX_TEXT_BYTES).map_err(|error| match TooLarge::of(&error) {
         Some(large) => fail(format!("{large}; use Parquet for large data")),
@@ -109,15 +118,17 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>) -> Result<(Vec<Document>, St
              example with iconv -t UTF-8"
         ))
     })?;
-    let rows = match kind {
-        "jsonl" | "json" => json::read(&text, kwargs.field),
+    let read = match kind {
+        "jsonl" | "json" => json::read(&text, kwargs.field, rows),
         "csv" | "tsv" => {
             let delimiter = kwargs.delimiter.unwrap_or(if kind == "tsv" { b'\t' } else { b',' });
-            table::read(&text, delimiter, kwargs.column_names.as_deref())
+            let read = table::read(&text, delimiter, kwargs.column_names.as_deref());
+            read.map(|read| read.into_iter().for_each(|row| rows.push(row)))
         }
         other => return Err(fail(format!("files of the kind {other:?} cannot be read as data"))),
     };
-    Ok((rows.map_err(|e| row_error(path, e))?, sha256))
+    read.map_err(|e| row_error(path, e))?;
+    Ok(sha256)
 }
 
 /// What a file is that should be `expected`.
