@@ -1,5 +1,6 @@
 //! The ground floor: tools that know nothing of models and that every room may use.
 
+pub mod address_space;
 pub mod atomic;
 pub mod digest;
 pub mod fault;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::base::address_space;
 use crate::sandbox;
 
 mod absent;
@@ -131,6 +132,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = sandbox::helper(std::env::args_os()) {
         return code;
     }
+    address_space::spare();
     exit::code(command_line().and_then(|cli| run(&cli)))
 }
 

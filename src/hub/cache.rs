@@ -108,6 +108,24 @@ pub(super) fn check_room(folder: &Path, sizes: impl IntoIterator<Item = u64>) ->
     }
 }
 
+/// The lists above a file have few folders between.
+const MOST_ABOVE: usize = 16;
+
+/// What is wrong with a file of this cache whose bytes are not those that were fetched; `sha256` is their digest now. Of other files
+/// nothing is known.
+pub fn changed_since(path: &Path, sha256: &str) -> Option<String> {
+    let path = fs::canonicalize(path).ok()?;
+    let lists = path.ancestors().skip(1).take(MOST_ABOVE);
+    let (folder, list) = lists.filter_map(|folder| Some((folder, Manifest::load(folder)?))).next()?;
+    let fetched = &list.files.get(path.strip_prefix(folder).ok()?.to_str()?)?.sha256;
+    (fetched != sha256).then(|| {
+        format!(
+            "expected the file that was fetched (sha256 {fetched}), found other bytes ({sha256}); remove it and give the command again, \
+             which fetches it anew"
+        )
+    })
+}
+
 /// A folder below `tmp` that is removed when dropped.
 #[derive(Debug)]
 pub(super) struct Scratch(PathBuf);
@@ -150,6 +168,7 @@ pub fn name_in_cache(folder: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::digest::sha256;
 
     #[test]
     fn no_sizes_wrap_to_a_small_one() {
@@ -180,6 +199,24 @@ mod tests {
         assert_eq!(manifest.complete(folder, "all"), None);
         fs::write(folder.join(LIST), "{").unwrap();
         assert_eq!(Manifest::load(folder), None);
+    }
+
+    #[test]
+    fn a_file_of_the_right_size_and_other_bytes_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::create_dir(folder.join("data")).unwrap();
+        let file = folder.join("data/a.jsonl");
+        let mut manifest = Manifest { source: "hub org/name".to_owned(), ..Manifest::default() };
+        manifest.files.insert("data/a.jsonl".to_owned(), Entry { size: 3, sha256: sha256("abc") });
+        fs::write(&file, "abd").unwrap();
+        assert_eq!(changed_since(&file, &sha256("abd")), None, "without a list nothing is known");
+        manifest.save(folder).unwrap();
+        assert_eq!(changed_since(&file, &sha256("abc")), None);
+        let said = changed_since(&file, &sha256("abd")).unwrap();
+        assert!(said.contains(&sha256("abc")) && said.contains(&sha256("abd")), "{said}");
+        fs::write(folder.join("data/other"), "abd").unwrap();
+        assert_eq!(changed_since(&folder.join("data/other"), ""), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod pip;
 mod select;
 mod snapshot;
 
-pub use cache::name_in_cache;
+pub use cache::{changed_since, name_in_cache};
 pub use config::{HubConfig, Token, stay_offline, zoo_home};
 pub use data_card::{DatasetCard, DatasetConfig, stated_license};
 pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};

@@ -10,7 +10,7 @@ use super::judge::Judge;
 use super::respondent::{About, Answered, Respondent};
 use super::session::{Finished, Grading, Session};
 use super::settings::definition;
-use super::variants::{Preparer, Variant, distinct};
+use super::variants::{Preparer, Variant, distinct, with_gen_kwargs};
 use super::{Options, RunError, chat, find_suites};
 use crate::base::progress::Progress;
 use crate::base::stop::Stop;
@@ -164,7 +164,7 @@ pub fn tasks_of(
         }
         match protocol.apply(&task, &options.metrics) {
             Ok(task) if file.exists() || check_metrics(&task, record.programs.is_some()).is_ok() => {
-                tasks.push(task)
+                tasks.push(with_gen_kwargs(task, options))
             }
             Err(reason) if file.exists() => {
                 let (file, name) = (file.display(), &protocol.name);

@@ -39,6 +39,7 @@ pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> 
     Ok(Finished {
         rows,
         folder: Some(folder.to_owned()),
+        shard: options.shard,
         complete_since: Some(record.started),
         ..Finished::default()
     })

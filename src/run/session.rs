@@ -31,8 +31,8 @@ use crate::records::{
 };
 use crate::report::Row;
 use crate::sandbox::Counts;
-use crate::tasks::Suite;
 use crate::tasks::protocol::DEFAULT_PROTOCOL;
+use crate::tasks::{Shard, Suite};
 
 /// What makes results of answers.
 pub enum Grading<'j, 'a> {
@@ -71,6 +71,8 @@ pub struct Finished {
     pub note: String,
     /// Where its files are.
     pub folder: Option<PathBuf>,
+    /// Set if it is one of several, which has no results of its own.
+    pub shard: Option<Shard>,
     /// Set if nothing was done, because it was complete: since when.
     pub complete_since: Option<String>,
 }
@@ -295,6 +297,7 @@ impl<'a> Session<'a> {
             rotations,
             note,
             folder,
+            shard: self.options.shard,
             complete_since: None,
         })
     }

@@ -1,6 +1,7 @@
 //! A model that was found, opened and ready to be loaded.
 
 use std::cell::OnceCell;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::During;
@@ -203,7 +204,14 @@ impl Subject {
 /// Digest of the weights' files; remembered, so that they are read once.
 pub(super) fn weights_sha256(checkpoint: &Checkpoint, name: &str) -> Result<String, RunError> {
     let digests = FileDigests::new(hub::zoo_home().ok().map(|home| home.join("digests")));
-    digests.of(&checkpoint.weights.files()).during(|| format!("cannot read the weights of {name}"))
+    // A file of the cache has to be the one that was fetched, not only as long.
+    let is_as_fetched = |path: &Path, sha256: &str| match hub::changed_since(path, sha256) {
+        Some(reason) => Err(io::Error::other(format!("{}: {reason}", path.display()))),
+        None => Ok(()),
+    };
+    digests
+        .of_checked(&checkpoint.weights.files(), is_as_fetched)
+        .during(|| format!("cannot read the weights of {name}"))
 }
 
 /// Digest of shape and constants as they were read: the weights' digest does not cover `config.json`.

@@ -301,7 +301,7 @@ fn known_metric(metric: &str) -> Result<(), String> {
 }
 
 /// A task that is written to as `--gen-kwargs` says.
-fn with_gen_kwargs(mut task: Task, options: &Options) -> Task {
+pub fn with_gen_kwargs(mut task: Task, options: &Options) -> Task {
     if task.config.output_type == OutputType::GenerateUntil && !options.gen_kwargs.is_empty() {
         let own = task.config.generation_kwargs.get_or_insert_default();
         own.extend(options.gen_kwargs.iter().map(|(key, value)| (key.clone(), value.clone())));

@@ -34,10 +34,23 @@ impl FileDigests {
     /// # Errors
     /// Files that cannot be read. What cannot be remembered or recalled is computed.
     pub fn of(&self, files: &[PathBuf]) -> io::Result<String> {
+        self.of_checked(files, |_, _| Ok(()))
+    }
+
+    /// The same after every file and its digest have passed a check.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and what the check says.
+    pub fn of_checked(
+        &self,
+        files: &[PathBuf],
+        check: impl Fn(&Path, &str) -> io::Result<()>,
+    ) -> io::Result<String> {
         let mut files: Vec<&PathBuf> = files.iter().collect();
         files.sort();
         let digests: Vec<String> =
             files.par_iter().map(|file| self.of_file(file)).collect::<io::Result<_>>()?;
+        files.iter().zip(&digests).try_for_each(|(file, digest)| check(file, digest))?;
         if let [only] = digests.as_slice() {
             return Ok(only.clone());
         }

@@ -17,6 +17,7 @@ mod model_config;
 mod prompt_templates;
 mod prompts;
 mod published;
+mod race;
 mod registry;
 mod resume;
 #[path = "../support/mod.rs"]

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod hub;
 pub mod interrupted;
 pub mod killed;
+pub mod pairs;
 pub mod place;
 pub mod reference;
 pub mod shared;

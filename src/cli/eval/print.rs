@@ -23,7 +23,7 @@ pub struct Shown {
 
 /// Prints the tables on stdout; what the run took, what is to be known of documents and where the files are goes to stderr.
 pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()> {
-    let Finished { rows, compared, rotations, note, folder, complete_since } = run;
+    let Finished { rows, compared, rotations, note, folder, shard, complete_since } = run;
     let width = terminal_width();
     let mut text = match shown.format {
         Format::Table if rows.is_empty() => String::new(),
@@ -43,7 +43,11 @@ pub fn print(run: &Finished, shown: Shown, global: &Global) -> anyhow::Result<()
         if let Some(since) = complete_since {
             models::note(global, &format!("{}: this run is complete, since {since}", folder.display()));
         }
-        models::note(global, &format!("results: {}", folder.join("results.csv").display()));
+        let place = match shard {
+            Some(shard) => format!("shard {shard}: {}", folder.display()),
+            None => format!("results: {}", folder.join("results.csv").display()),
+        };
+        models::note(global, &place);
     }
     Ok(())
 }

@@ -37,6 +37,7 @@ pub fn merge(runs: &[&Path], target: &Path) -> Result<Vec<String>, LedgerError> 
         }
     }
     let mut notes = Vec::new();
+    let mut known: Vec<(String, Identity)> = Vec::new();
     for (name, paths) in files {
         let mut merged = Merged::default();
         for path in &paths {
@@ -44,7 +45,18 @@ pub fn merge(runs: &[&Path], target: &Path) -> Result<Vec<String>, LedgerError> 
             let bytes = bytes.map_err(|source| LedgerError::Read { path: path.clone(), source })?;
             merged.add(path, &bytes)?;
         }
-        let path = target.join(LEDGER_FOLDER).join(name);
+        let path = target.join(LEDGER_FOLDER).join(&name);
+        // Ledgers of other arithmetic have other names; two programs may say one version.
+        if let Some(own) = &merged.identity {
+            let model = name.rsplit_once('-').map_or("", |(model, _)| model);
+            let is_of_other_program = |(other, identity): &&(String, Identity)| {
+                *other == model && Identity { arithmetic: own.arithmetic, ..identity.clone() } == *own
+            };
+            if let Some((_, other)) = known.iter().find(is_of_other_program) {
+                return Err(refusal(&paths[0], other, Refused::OtherModel(Box::new(own.clone()))));
+            }
+            known.push((model.to_owned(), own.clone()));
+        }
         merged.write(&path).map_err(|source| LedgerError::Write { path, source })?;
         notes.append(&mut merged.notes);
     }
@@ -152,6 +164,21 @@ mod tests {
         let name = first.path().file_name().unwrap();
         let bytes = |run: &Path| fs::read(run.join(LEDGER_FOLDER).join(name)).unwrap();
         assert_eq!(bytes(whole.path()), bytes(again.path()));
+    }
+
+    #[test]
+    fn one_model_by_two_programs_is_refused() {
+        let [a, b, whole] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        ledger(a.path(), "a", &[(1, -1.0)]);
+        let other = Identity { arithmetic: 2, ..identity("a") };
+        let mut other = Ledger::open(b.path(), "tiny", other, 8).unwrap();
+        other.record(&[(&request(&[2], &[1]), Score { logprob: -1.0, is_greedy: false })]).unwrap();
+        let error = merge(&[a.path(), b.path()], whole.path()).unwrap_err().to_string();
+        assert!(error.contains("arithmetic 1, not 2") || error.contains("arithmetic 2, not 1"), "{error}");
+        // Two models of one run have a ledger each.
+        ledger(a.path(), "c", &[(1, -1.0)]);
+        let notes = merge(&[a.path()], whole.path()).unwrap();
+        assert_eq!((notes.len(), fs::read_dir(whole.path().join(LEDGER_FOLDER)).unwrap().count()), (0, 2));
     }
 
     #[test]

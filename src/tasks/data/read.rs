@@ -11,6 +11,7 @@ use crate::base::digest::{sha256, sha256_of_file};
 use crate::base::progress::Silent;
 use crate::base::recognise::{StandIn, stand_in};
 use crate::base::whole::{self, Bounded, TooLarge};
+use crate::hub;
 use crate::tasks::document::Document;
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
@@ -78,6 +79,9 @@ pub(super) fn read(
 fn from_disk(path: &Path, dataset: &DatasetRef<'_>, rows: &mut Rows) -> Result<String, TaskError> {
     let fail = |message: String| row_error(path, (None, message));
     let io = |e: std::io::Error| fail(format!("cannot be read: {e}"));
+    // A file of the cache has to be the one that was fetched, not only as long.
+    let is_as_fetched =
+        |sha256: &str| hub::changed_since(path, sha256).map_or(Ok(()), |reason| Err(fail(reason)));
     let kwargs = Kwargs::of(dataset)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
     let ending =
@@ -97,8 +101,10 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>, rows: &mut Rows) -> Result<S
         if let Some(stand_in) = stand_in(&head) {
             return Err(fail(about(stand_in, "a Parquet file")));
         }
+        let sha256 = sha256_of_file(path, &Silent).map_err(io)?;
+        is_as_fetched(&sha256)?;
         parquet::read(path)?.into_iter().for_each(|row| rows.push(row));
-        return sha256_of_file(path, &Silent).map_err(io);
+        return Ok(sha256);
     }
     let bytes = whole::read(path, MAX_TEXT_BYTES).map_err(|error| match TooLarge::of(&error) {
         Some(large) => fail(format!("{large}; use Parquet for large data")),
@@ -109,6 +115,7 @@ fn from_disk(path: &Path, dataset: &DatasetRef<'_>, rows: &mut Rows) -> Result<S
         return Err(fail(about(stand_in, "documents")));
     }
     let sha256 = sha256(&bytes);
+    is_as_fetched(&sha256)?;
     let bytes = unpack(&name, bytes).map_err(|error| fail(format!("cannot be unpacked: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.utf8_error().valid_up_to();

@@ -7,4 +7,5 @@ mod generate;
 mod help;
 mod models;
 mod naming;
+mod space;
 mod widths;

@@ -28,7 +28,12 @@ fn place() -> Place {
 
 /// Runs the program in little memory and ends it if it takes too long.
 fn bounded(place: &Place, args: &[String]) -> Output {
-    let script = format!("ulimit -v {SPACE}; exec \"$0\" \"$@\" --include-path \"$TASKS\"");
+    within(SPACE, place, args)
+}
+
+/// The same in so many kilobytes.
+fn within(space: u64, place: &Place, args: &[String]) -> Output {
+    let script = format!("ulimit -v {space}; exec \"$0\" \"$@\" --include-path \"$TASKS\"");
     let mut child = Command::new("sh")
         .args(["-c", &script, env!("CARGO_BIN_EXE_zoo")])
         .args(args)
@@ -134,4 +139,18 @@ fn a_file_of_answers_has_an_end() {
         .unwrap();
     let args = words(&["score", "--answers", &place.text("answers.jsonl"), "--suite", "mine"]);
     refused(&place, &place.path("answers.jsonl"), &args);
+}
+
+#[test]
+fn of_a_million_rows_those_are_kept_that_are_asked() {
+    // All of them in memory are some 900 MB.
+    const ROWS: usize = 1_000_000;
+    const LITTLE: u64 = 500_000;
+    let place = place();
+    place.task("rows.jsonl", "{\"q\": \"x\"}\n".repeat(ROWS));
+    let output = within(LITTLE, &place, &place.args("run", &["--limit", "2", "--no-texts"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines = place.read("run/samples/tiny/mine.jsonl").lines().count();
+    assert_eq!(lines, 3);
+    assert!(place.read("run/run.yaml").contains(&format!("of: {ROWS}\n")));
 }

@@ -193,6 +193,31 @@ fn without_a_network_one_command_is_said_that_fetches_all() {
 }
 
 #[test]
+fn a_cached_file_of_other_bytes_is_refused_and_fetched_anew_when_it_is_removed() {
+    let place = Cache::new();
+    let server = Server::start(place.hub());
+    assert!(place.eval(&server.url, "animals", "run", &[]).status.success());
+    for file in ["datasets/org/rows/fish/test.jsonl", "models/hub/org/tiny/main/model.safetensors"] {
+        let path = place.path("home").join(file);
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        // Of the same size, and read without an error: a letter of a question, a bit of a weight.
+        let at = if file.ends_with("jsonl") { 8 } else { whole.len() - 3 };
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let output = place.eval(&server.url, "animals", "other", &[]);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_says(&output, 1, &[name, "expected the file that was fetched (sha256 ", "remove it"]);
+        assert!(!place.path("other").exists());
+        fs::remove_file(&path).unwrap();
+        let output = place.eval(&server.url, "animals", "other", &[]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        fs::remove_dir_all(place.path("other")).unwrap();
+    }
+}
+
+#[test]
 fn missing_data_stops_a_run_before_anything_is_fetched_or_is_marked_in_every_table() {
     let place = Cache::new();
     let server = Server::start(place.hub());

@@ -4,16 +4,16 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::world::{SUITE, assert_same, merge, names, run_shards, world};
+use super::world::{SUITE, assert_same, merge, names, run_shards, world, world_of};
 use crate::support::place::{Place, assert_says};
 use crate::support::tiny::{stderr, stdout, write_tiny_model};
 
 /// Few enough positions for some prompts to lose tokens.
-const FLAGS: [&str; 8] = ["--suite", SUITE, "--max-length", "90", "--threads", "1", "--batch-tokens", "400"];
+const FLAGS: [&str; 8] = ["--suite", SUITE, "--max-length", "70", "--threads", "1", "--batch-tokens", "80"];
 
 #[test]
 fn any_number_of_shards_becomes_the_run_of_one_process() {
-    let place = world(&FLAGS);
+    let place = world_of(240, &FLAGS);
     place.run("whole", &["--log-samples"]);
     let bytes = fs::metadata(place.ledger("whole")).unwrap().len();
     for of in [1, 2, 3, 7] {
@@ -50,7 +50,7 @@ fn any_number_of_shards_becomes_the_run_of_one_process() {
     assert_eq!(lines, 1);
     // What is known of documents is looked at across shards.
     let sanity = place.read("merged-3/sanity.csv");
-    assert!(sanity.contains("choose,repeated,1,9,4,") && sanity.contains("truncated"), "{sanity}");
+    assert!(sanity.contains("choose,repeated,1,240,4,") && sanity.contains("truncated"), "{sanity}");
     let shares: usize = (0..7).map(|index| computed(&place, &format!("7-{index}"))).sum();
     assert_eq!(computed(&place, "merged-7"), shares);
 
@@ -87,7 +87,7 @@ fn several_models_orders_and_protocols_are_merged() {
         "2",
         "--rotate-options",
         "--protocol",
-        "lm-eval-0.4.13,original-mmlu",
+        "lm-eval-0.4.13,opencompass-ppl",
         "--metrics",
         "f1,acc_norm",
     ]);
@@ -108,7 +108,7 @@ fn several_models_orders_and_protocols_are_merged() {
 #[test]
 fn documents_that_do_not_fit_are_left_out_in_their_shards() {
     for overlong in ["skip", "drop-shots"] {
-        let place = world(&["--suite", "last,choose", "--max-length", "86", "--overlong", overlong]);
+        let place = world(&["--suite", "choose", "--max-length", "86", "--overlong", overlong]);
         place.run("whole", &["--num-fewshot", "3"]);
         run_shards(&place, 2, &["--num-fewshot", "3"]);
         let output = merge(&place, &names(2), "merged", &[]);

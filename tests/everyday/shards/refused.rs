@@ -47,8 +47,8 @@ fn shards_of_other_runs_are_refused_with_both_values() {
     differs("overlong", &["--overlong", "skip"], &["--overlong: left in", "skip in"]);
     differs(
         "protocol",
-        &["--protocol", "original-mmlu"],
-        &["--protocol: lm-eval-0.4.13 in", "original-mmlu in"],
+        &["--protocol", "lm-eval-0.4.9"],
+        &["--protocol: lm-eval-0.4.13 in", "lm-eval-0.4.9 in"],
     );
     differs("precision", &["--precision", "bf16"], &["model 1, arithmetic: exact in", "bf16 in"]);
     differs("products", &["--matmul", "portable"], &["model 1, matmul: native in", "portable in"]);
@@ -142,10 +142,14 @@ fn shards_that_are_missing_doubled_or_damaged_are_named() {
         copy(&place.path("2-1"), &place.path(name));
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         fs::write(place.path(name).join("samples/tiny/choose.jsonl"), text).unwrap();
-        assert_refused(&place, name, 1, &[&["choose.jsonl"], words].concat());
+        assert_refused(&place, name, 1, words);
     };
     assert_eq!(lines.len(), 5, "four of nine documents");
-    with("cut", &lines[..4], &["expected lines of samples: 4, found 3", "the file was cut"]);
+    with(
+        "cut",
+        &lines[..4],
+        &["cut/samples/tiny/choose.jsonl: expected lines of samples: 4, found 3", "the file was cut"],
+    );
     with("torn", &[&lines[..4], &[&lines[4][..20]]].concat(), &["line 5", "expected a line of samples"]);
     let fewer = lines[0].replacen("\"n\":4", "\"n\":3", 1);
     with(
@@ -170,7 +174,7 @@ fn shards_that_are_missing_doubled_or_damaged_are_named() {
     with(
         "prompt",
         &[&[lines[0], prompt.as_str()], &lines[2..]].concat(),
-        &["the prompt is not the one that was answered"],
+        &["samples of choose", "document 1: the prompt is not the one that was answered"],
     );
     let digest = lines[0].replacen("\"continuations_sha256\":\"", "\"continuations_sha256\":\"0", 1);
     with(

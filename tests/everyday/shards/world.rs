@@ -17,6 +17,11 @@ pub const SUITE: &str = "pair,last,page,write";
 
 /// Tasks with examples, choices by themselves, groups, whole texts, and answers that are written.
 pub fn world(flags: &[&str]) -> Place {
+    world_of(DOCUMENTS, flags)
+}
+
+/// The same with more documents in the larger ones.
+pub fn world_of(documents: usize, flags: &[&str]) -> Place {
     let place = Place::new(flags);
     let row = |n: usize| {
         // Two documents ask the same, in different shards.
@@ -25,9 +30,9 @@ pub fn world(flags: &[&str]) -> Place {
             json!({"q": format!("What is {asked} + {asked}"), "a": format!("{}", 2 * asked), "gold": n % 2});
         format!("{row}\n")
     };
-    place.task("rows.jsonl", (0..DOCUMENTS).map(row).collect::<String>());
-    place.task("few.jsonl", (20..25).map(row).collect::<String>());
-    place.task("train.jsonl", (40..60).map(row).collect::<String>());
+    place.task("rows.jsonl", (0..documents).map(row).collect::<String>());
+    place.task("few.jsonl", (50..55).map(row).collect::<String>());
+    place.task("train.jsonl", (60..80).map(row).collect::<String>());
     let data = |file: &str, shots: usize| {
         format!(
             "dataset_path: json\ndataset_kwargs: {{data_files: {{test: {file}.jsonl, train: train.jsonl}}}}\ntest_split: test\n\
