@@ -28,7 +28,7 @@ fn error(template: &PromptTemplate, messages: &[Message]) -> String {
 #[test]
 fn every_template_renders_its_goldens() {
     let templates = templates();
-    assert_eq!(templates.len(), 26);
+    assert_eq!(templates.len(), 34);
     for template in templates.values() {
         assert!(!template.golden.is_empty());
         template.check_golden().unwrap();
