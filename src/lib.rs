@@ -29,6 +29,7 @@ pub mod python;
 pub mod rebuild;
 pub mod records;
 pub mod registry;
+pub mod remote;
 pub mod report;
 mod run;
 pub mod sandbox;

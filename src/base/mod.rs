@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod digest;
 pub mod fault;
 pub mod glob;
+pub mod http;
 pub mod journal;
 pub mod machine;
 pub mod names;

@@ -10,6 +10,7 @@ use super::{Global, bar, models};
 use crate::forms;
 use crate::hub::{self, HubConfig};
 use crate::registry::{Card, Registry, ReleaseKind, Source};
+use crate::remote::Address;
 use crate::run::{LocatedModel, name_of};
 use crate::weights::{TensorSource, is_weights};
 
@@ -47,6 +48,9 @@ pub(crate) fn tensors(model: &LocatedModel) -> anyhow::Result<Box<dyn TensorSour
 
 /// The path, if the name is one; an error if it can only be one and does not exist.
 pub(crate) fn existing_path(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    if Address::is_one(name) {
+        bail!(Usage(format!("{name}: a served model is asked by zoo eval; this needs the weights")));
+    }
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(Some(hub::snapshot(&path)?.unwrap_or(path)));

@@ -40,10 +40,12 @@ impl Supply<'_> {
         let hub = || self.hub(&known);
         let progress = bar(self.global);
         let find = |name: &str| self.find(name, &known).map_err(run_error);
+        let tokenizer = |name: &str| self.tokenizer(name, &known).map_err(run_error);
         let look = |name: &str| self.look(name, &known).map_err(run_error);
         let say = |text: &str| models::note(self.global, text);
         let world = World {
             find: &find,
+            tokenizer: &tokenizer,
             look: &look,
             hub: &hub,
             say: &say,
@@ -80,6 +82,22 @@ impl Supply<'_> {
             Some(path) => Ok(path.clone()),
             None => source::locate(card, registry, &self.given(card, registry)?, self.hub(hub)?, self.global),
         })
+    }
+
+    /// Finds the tokenizer of `name`: of an existing path, or of a model of the registry, of which nothing large is fetched.
+    fn tokenizer(&self, name: &str, hub: &OnceCell<HubConfig>) -> anyhow::Result<LocatedModel> {
+        if source::existing_path(name)?.is_some() {
+            return source::find(name, self.global);
+        }
+        let absent = absent::look(name, |_, _| Ok(Vec::new()), self.hub(hub)?, self.global)?;
+        let Some(AbsentModel { card, tokenizer, .. }) = absent else { return source::find(name, self.global) };
+        match tokenizer {
+            Some(path) => Ok(LocatedModel { name: card.id.clone(), card: Some(card), path }),
+            None => bail!(Usage(format!(
+                "{name}: its tokenizer is not on this machine and cannot be fetched; name a folder that has tokenizer.json or \
+                 tokenizer.model"
+            ))),
+        }
     }
 
     /// What of `name` is not on this machine.

@@ -129,19 +129,26 @@ impl Questions {
 
     /// Names the document that the engine refused.
     pub fn refused(&self, error: EngineError) -> EvaluateError {
-        let Some(mut request) = error.request() else { return EvaluateError::Engine(error) };
+        let Some(request) = error.request() else { return EvaluateError::Engine(error) };
+        EvaluateError::At { place: self.place_of(request), source: error.to_string().into() }
+    }
+
+    /// Of which choice of which document a request is.
+    ///
+    /// # Panics
+    /// There is no such request.
+    pub fn place_of(&self, mut request: usize) -> String {
         for AskedTask { task, encoded, .. } in &self.tasks {
             for (doc, tokens) in task.docs.iter().zip(&encoded.docs) {
                 let own = tokens.requests.len() + tokens.unconditional.len();
                 if request < own {
                     let choice = request % tokens.requests.len();
-                    let place = format!("task {}, document {}, choice {choice}", task.task.name, doc.doc_id);
-                    return EvaluateError::At { place, source: error.to_string().into() };
+                    return format!("task {}, document {}, choice {choice}", task.task.name, doc.doc_id);
                 }
                 request -= own;
             }
         }
-        unreachable!("the engine names one of the requests that it was given")
+        panic!("a request is one of those that are asked")
     }
 }
 

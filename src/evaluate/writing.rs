@@ -144,15 +144,23 @@ impl WrittenQuestions {
 
     /// Names the document that the engine refused.
     pub fn refused(&self, error: EngineError) -> EvaluateError {
-        let Some(mut request) = error.request() else { return EvaluateError::Engine(error) };
+        let Some(request) = error.request() else { return EvaluateError::Engine(error) };
+        EvaluateError::At { place: self.place_of(request), source: error.to_string().into() }
+    }
+
+    /// Of which document the answer is that is to be written.
+    ///
+    /// # Panics
+    /// There is no such answer.
+    pub fn place_of(&self, mut request: usize) -> String {
         for AskedTask { task, .. } in &self.tasks {
             let repeats = generation(task).repeats;
             if let Some(doc) = task.docs.get(request / repeats) {
-                return EvaluateError::of(task, doc, error.to_string());
+                return format!("task {}, document {}", task.task.name, doc.doc_id);
             }
             request -= task.docs.len() * repeats;
         }
-        unreachable!("the engine names one of the requests that it was given")
+        panic!("an answer is one of those that are to be written")
     }
 }
 

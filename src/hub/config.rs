@@ -48,7 +48,7 @@ impl Token {
         Ok(Token(text.to_owned()))
     }
 
-    pub(super) fn secret(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
         &self.0
     }
 }

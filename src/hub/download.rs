@@ -15,10 +15,11 @@ use reqwest::{StatusCode, Url};
 
 use super::cache::{self, Entry, Manifest};
 use super::digest::{Mismatch, StreamDigests};
-use super::http::{Http, Wanted, host};
+use super::http::{Http, Wanted};
 use super::listing::{RemoteFile, Repo};
 use super::missing::Missing;
 use super::{HubConfig, HubError, names};
+use crate::base::http::host;
 use crate::base::own;
 use crate::base::progress::{self, Progress, Unit};
 use crate::base::whole;

@@ -1,7 +1,6 @@
 //! Requests to a hub: one client, the token for one host only, attempts with growing pauses, and HTTP
 //! statuses turned into sentences.
 
-use std::error::Error as _;
 use std::io::Read;
 use std::sync::mpsc;
 use std::thread;
@@ -9,22 +8,17 @@ use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 
-use super::{HubConfig, HubError, names};
+use super::{HubConfig, HubError};
+use crate::base::http::{
+    MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback, passes, pause_after,
+    retry_after, same_host, short,
+};
 
-/// A server that asks for a longer pause is given up.
-const MAX_PAUSE: Duration = Duration::from_secs(120);
-/// A host that cannot be connected to is tried this often at most: more seldom helps.
-const MAX_CONNECTS: u32 = 3;
 const MAX_REDIRECTS: usize = 10;
-/// Whoever waits longer than this is told what for.
-const QUIET: Duration = Duration::from_secs(5);
-/// The largest error answer that is read for its message.
-const MAX_ERROR_BYTES: u64 = 16 << 10;
-
 /// What a request is for, in words for errors.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
@@ -43,8 +37,7 @@ pub(super) struct Http<'c> {
 impl<'c> Http<'c> {
     /// A client; an error if the system has no usable certificates.
     pub(super) fn new(config: &'c HubConfig) -> Result<Self, HubError> {
-        // Another part of the process may have installed one already: any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_encryption();
         let mut builder = Client::builder()
             .user_agent(concat!("zoo/", env!("CARGO_PKG_VERSION")))
             .timeout(config.timeout)
@@ -112,8 +105,8 @@ impl<'c> Http<'c> {
                 }
                 Ok(answer) => {
                     let status = answer.status();
-                    let asked = retry_after(&answer);
-                    if !(status.is_server_error() || matches!(status.as_u16(), 408 | 429)) {
+                    let asked = retry_after(answer.headers());
+                    if !passes(status.as_u16()) {
                         return Err(self.refusal(answer, wanted));
                     }
                     if attempt >= self.config.attempts || asked.is_some_and(|pause| pause > MAX_PAUSE) {
@@ -188,8 +181,7 @@ impl<'c> Http<'c> {
     }
 
     fn length_of_pause(&self, attempt: u32, asked: Option<Duration>) -> Duration {
-        let growing = self.config.backoff.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-        asked.unwrap_or(growing).min(MAX_PAUSE)
+        pause_after(attempt, self.config.backoff, asked)
     }
 
     /// Waits before the next attempt: as long as the server asks, or twice as long as the last time.
@@ -205,7 +197,7 @@ impl<'c> Http<'c> {
 
     /// The error for a connection that failed or broke too often.
     pub(super) fn unreachable(&self, url: &Url, wanted: &Wanted, message: String) -> HubError {
-        let message = names::printable(&message, 300);
+        let message = short(&message, 300);
         HubError::NoNetwork { host: host(url), what: wanted.what.clone(), message }
     }
 
@@ -275,7 +267,7 @@ fn noting<T>(host: &str, work: impl FnOnce() -> T) -> T {
 /// The server's own words: its header, or the `error` of its JSON.
 fn message(answer: Response) -> String {
     if let Some(words) = answer.headers().get("x-error-message").and_then(|value| value.to_str().ok()) {
-        return names::printable(words, 200);
+        return short(words, 200);
     }
     let fallback = answer.status().canonical_reason().unwrap_or("no reason given").to_owned();
     let mut text = Vec::new();
@@ -284,41 +276,7 @@ fn message(answer: Response) -> String {
     }
     let value: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
     let words = value.as_ref().and_then(|value| value.get("error")).and_then(|error| error.as_str());
-    words.map_or(fallback, |words| names::printable(words, 200))
-}
-
-fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// The innermost cause, which is the one that says something ("Connection refused").
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    let mut text = None;
-    while let Some(inner) = cause {
-        text = Some(inner.to_string());
-        cause = inner.source();
-    }
-    // The error's own text may repeat the address with a signature in its query.
-    text.unwrap_or_else(|| if error.is_timeout() { "timed out" } else { "the request failed" }.to_owned())
-}
-
-pub(super) fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("the hub");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn same_host(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme()
-        && a.host_str() == b.host_str()
-        && a.port_or_known_default() == b.port_or_known_default()
-}
-
-/// A hub on this machine is never asked through a proxy.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    words.map_or(fallback, |words| short(words, 200))
 }
 
 #[cfg(test)]
@@ -335,18 +293,5 @@ mod tests {
             url.as_str(),
             "https://mirror.example/hf/org/name/resolve/refs%2Fpr%2F1/a%20b%3F%23%25.csv"
         );
-    }
-
-    #[test]
-    fn hosts_are_compared_with_scheme_and_port() {
-        let url = |text| Url::parse(text).unwrap();
-        assert!(same_host(&url("https://h/a"), &url("https://h:443/b")));
-        for other in ["http://h/", "https://h:444/", "https://sub.h/"] {
-            assert!(!same_host(&url("https://h/"), &url(other)), "{other}");
-        }
-        for here in ["http://127.0.0.1:1/", "http://localhost/", "http://[::1]:2/"] {
-            assert!(is_loopback(&url(here)), "{here}");
-        }
-        assert!(!is_loopback(&url("http://127.0.0.1.example/")));
     }
 }

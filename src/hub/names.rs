@@ -1,5 +1,7 @@
 //! Names that come from outside and become paths: files of a repository, repositories, revisions.
 
+pub(super) use crate::base::http::short as printable;
+
 /// What is wrong with a file name from a server; `None` if it stays inside the folder that it is
 /// joined to, on every operating system.
 pub(super) fn complaint(path: &str) -> Option<&'static str> {
@@ -39,16 +41,6 @@ pub(super) fn is_repo(repo: &str) -> bool {
 /// A revision as one folder name; only names that [`crate::registry`] accepts reach this.
 pub(super) fn revision_folder(revision: &str) -> String {
     revision.replace('/', "--")
-}
-
-/// Text of a server or of another program for an error message: one line, printable, short.
-pub(super) fn printable(text: &str, limit: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let clean = clean.trim();
-    if clean.chars().count() <= limit {
-        return clean.to_owned();
-    }
-    clean.chars().take(limit).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -96,11 +88,5 @@ mod tests {
         {
             assert!(!is_repo(bad), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn foreign_text_becomes_one_short_line() {
-        assert_eq!(printable(" a\nb\u{1b}[31m ", 20), "a b [31m");
-        assert_eq!(printable("abcdef", 3), "abc…");
     }
 }

@@ -3,6 +3,9 @@
 //! A card's template gives segments, so that special tokens stay what they are; a Jinja template gives one text in
 //! which the tokenizer finds them again, as transformers has it.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::chat_template::{ChatTemplate, Jinja};
 use super::conversation::{End, Message, PromptSegment, text};
 use super::error::PromptError;
@@ -22,6 +25,30 @@ pub struct ChatFormat {
 enum TemplateSource {
     Card(Box<PromptTemplate>),
     Jinja(Jinja),
+    Elsewhere(Elsewhere),
+}
+
+/// Writes a conversation, or says why not.
+pub type WriteChat = dyn Fn(&[Message], End) -> Result<String, String> + Send + Sync;
+
+/// Somebody else's template, whose text nobody here can read.
+#[derive(Clone)]
+struct Elsewhere {
+    write: Arc<WriteChat>,
+    /// Of what it makes of a conversation.
+    sha256: String,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elsewhere").field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Elsewhere {
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256
+    }
 }
 
 /// A written conversation.
@@ -48,6 +75,18 @@ impl ChatFormat {
         Self { name: format!("checkpoint: {}", template.name), template: TemplateSource::Jinja(jinja) }
     }
 
+    /// The format of somebody else, who is asked for every conversation; `name` says who that is. It is known by what it makes of
+    /// one.
+    ///
+    /// # Errors
+    /// That conversation cannot be written.
+    pub fn of_elsewhere(name: &str, write: Arc<WriteChat>) -> Result<Self, PromptError> {
+        let messages = [Message::user("Hello."), Message::assistant("Hello!"), Message::user("1+2?")];
+        let known = write(&messages, End::Answer).map_err(refused)?;
+        let template = TemplateSource::Elsewhere(Elsewhere { write, sha256: sha256(known) });
+        Ok(Self { name: name.to_owned(), template })
+    }
+
     /// Where it comes from and its name there.
     pub fn name(&self) -> &str {
         &self.name
@@ -57,7 +96,7 @@ impl ChatFormat {
     pub fn has_turns(&self) -> bool {
         match &self.template {
             TemplateSource::Card(template) => template.kind == TemplateKind::Chat,
-            TemplateSource::Jinja(_) => true,
+            TemplateSource::Jinja(_) | TemplateSource::Elsewhere(_) => true,
         }
     }
 
@@ -65,15 +104,16 @@ impl ChatFormat {
     pub fn template(&self) -> Option<&PromptTemplate> {
         match &self.template {
             TemplateSource::Card(template) => Some(template),
-            TemplateSource::Jinja(_) => None,
+            TemplateSource::Jinja(_) | TemplateSource::Elsewhere(_) => None,
         }
     }
 
-    /// SHA-256 of a Jinja template.
+    /// SHA-256 of a Jinja template, or of what somebody else's makes of a conversation.
     pub fn source_sha256(&self) -> Option<String> {
         match &self.template {
             TemplateSource::Card(_) => None,
             TemplateSource::Jinja(jinja) => Some(sha256(&jinja.source)),
+            TemplateSource::Elsewhere(elsewhere) => Some(elsewhere.sha256.clone()),
         }
     }
 
@@ -123,9 +163,15 @@ impl ChatFormat {
                 (text(&segments), Some(segments))
             }
             TemplateSource::Jinja(jinja) => (jinja.render(messages, end)?, None),
+            TemplateSource::Elsewhere(elsewhere) => ((elsewhere.write)(messages, end).map_err(refused)?, None),
         };
         Ok(WrittenChat { text, segments })
     }
+}
+
+/// What somebody else said.
+fn refused(message: String) -> PromptError {
+    PromptError::ChatTemplate { line: None, message }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod stop;
 mod template;
 mod writing;
 
-pub use chat::{ChatFormat, WrittenChat};
+pub use chat::{ChatFormat, WriteChat, WrittenChat};
 pub use conversation::{End, Message, PromptSegment, Role, Special, text};
 pub use encode::encode;
 pub use error::PromptError;

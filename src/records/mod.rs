@@ -9,6 +9,7 @@ mod file_names;
 pub mod ledger;
 mod run;
 mod sample;
+mod server;
 mod settings;
 mod texts;
 mod time;
@@ -27,6 +28,7 @@ pub use run::{
 pub use sample::{
     Choice, SampleHeader, SampleLine, read_samples, read_samples_as, samples_of, write_samples,
 };
+pub use server::ServerRecord;
 pub use settings::{
     Differing, ModelSettings, RecordedOptions, RunSettings, SHARD, TaskSettings, option_differences, shard_of,
 };

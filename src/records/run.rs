@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::server::ServerRecord;
 use super::settings::{RecordedOptions, shard_of};
 use crate::engine::TokenCounts;
 use crate::sandbox::{Counts, Interpreter, Limits};
@@ -49,6 +50,9 @@ pub struct ModelRecord {
     pub precision: String,
     /// The matrix products' implementation.
     pub matmul: String,
+    /// Who serves it, where it is not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerRecord>,
     /// Seconds spent on reading weights, and on scoring.
     pub seconds: BTreeMap<String, f64>,
     /// Tokens over all its suites and ways of asking; of those that share a pass the first has all.

@@ -14,6 +14,9 @@ use crate::records::{ChatRecord, ModelRecord};
 use crate::tasks::{Chat, Task};
 use crate::tokenizer::{SpecialNames, Tokenizer};
 
+/// The name of the template of the server that runs a model.
+pub const SERVER: &str = "server";
+
 /// The chat templates that a model can be asked with.
 pub struct Templates<'a> {
     /// The model's name.
@@ -23,6 +26,8 @@ pub struct Templates<'a> {
     specials: SpecialNames,
     /// The template that its card names.
     card: Option<&'a str>,
+    /// The template of the server that runs it.
+    server: Option<ChatFormat>,
     /// Templates of the user's own beside those of `zoo/prompts`.
     own_cards: Option<&'a Path>,
 }
@@ -46,7 +51,14 @@ impl<'a> Templates<'a> {
             }
         };
         let specials = tokenizer.special_names().clone();
-        Ok(Self { name, own, specials, card, own_cards: options.places.own_cards.as_deref() })
+        let own_cards = options.places.own_cards.as_deref();
+        Ok(Self { name, own, specials, card, server: None, own_cards })
+    }
+
+    /// The same with the template of the server that runs the model.
+    #[must_use]
+    pub fn or_of(self, server: Option<ChatFormat>) -> Self {
+        Self { server, ..self }
     }
 
     /// The ways in which the model is asked: `None` for prompts as base models read them.
@@ -120,7 +132,7 @@ impl<'a> Templates<'a> {
         self.own.default_template().map(|template| ChatFormat::of_checkpoint(template, &self.specials))
     }
 
-    /// The template that a flag names: `card`, `checkpoint`, `default`, one of the checkpoint, or one of `zoo/prompts`.
+    /// The template that a flag names: `card`, `checkpoint`, `server`, `default`, one of the checkpoint, or one of `zoo/prompts`.
     ///
     /// # Errors
     /// A template that is not there, with those that are.
@@ -141,6 +153,7 @@ impl<'a> Templates<'a> {
             "checkpoint" => self
                 .by_default()
                 .ok_or_else(|| missing("one chat template of the checkpoint, or a default one")),
+            SERVER => self.server.clone().ok_or_else(|| missing("a model that a server runs (remote:URL)")),
             "default" => self.own()?.ok_or_else(|| missing("a chat template")),
             name => {
                 if let Some(template) = self.own.templates.iter().find(|template| template.name == name) {
@@ -149,7 +162,7 @@ impl<'a> Templates<'a> {
                 let templates = prompt_templates(self.own_cards)?;
                 let template = prompts::find(&templates, name).map_err(|error| {
                     RunError::Usage(format!(
-                        "{error}; {brings}; card, checkpoint, both and none have a meaning of their own"
+                        "{error}; {brings}; card, checkpoint, server, both and none have a meaning of their own"
                     ))
                 })?;
                 Ok(ChatFormat::of_card(template))

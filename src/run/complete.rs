@@ -8,6 +8,7 @@ use super::subject::name_of;
 use super::{Finished, Options, RunError, find_suites};
 use crate::finished::{read_record, read_rows};
 use crate::records::{RunRecord, RunSettings, option_differences};
+use crate::remote::Address;
 
 /// The complete run in `folder`, if it is the one that `options` ask for: of the same models, tasks and data as they are now.
 ///
@@ -59,6 +60,12 @@ fn differences(
         differences.push(format!("models: {then} then, {now} now"));
     }
     for (model, asked) in models.into_iter().zip(&options.models) {
+        if Address::is_one(asked) || Address::is_one(&model.path) {
+            if *asked != model.path {
+                differences.push(format!("model: {} then, {asked} now", model.path));
+            }
+            continue;
+        }
         let name = name_of(Path::new(asked));
         // A model of the registry goes by several names.
         if model.card.is_none() && !model.name.starts_with(&name) {

@@ -82,6 +82,7 @@ from_rooms!(
     crate::prompts::PromptError,
     crate::records::AnswersError,
     crate::records::LedgerError,
+    crate::remote::RemoteError,
     crate::sandbox::SandboxError,
     crate::tasks::TaskError,
     crate::tokenizer::TokenizerError,

@@ -79,14 +79,15 @@ fn provenance(record: &RunRecord) -> String {
             let form = if chat.fewshot_as_multiturn { "examples as turns" } else { "one turn" };
             format!(", chat template {}, {form}", chat.template)
         });
+        let (weights, arithmetic) = match &model.server {
+            Some(server) => (String::new(), server.line()),
+            None => {
+                (format!(", weights sha256 {}", model.weights_sha256), format!("{} arithmetic", model.precision))
+            }
+        };
         format!(
-            "{}: protocol {}{asked}, weights sha256 {}, tokenizer sha256 {}, {} arithmetic, at most {} tokens{built}",
-            model.name,
-            model.protocol,
-            model.weights_sha256,
-            model.tokenizer_sha256,
-            model.precision,
-            model.max_length
+            "{}: protocol {}{asked}{weights}, tokenizer sha256 {}, {arithmetic}, at most {} tokens{built}",
+            model.name, model.protocol, model.tokenizer_sha256, model.max_length
         )
     });
     let RunRecord { protocol, zoo, fewshot_seed, .. } = record;

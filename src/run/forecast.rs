@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::absent::FormMemory;
 use super::error::During;
-use super::local::{all_questions, cache_blocks};
+use super::asking::all_questions;
+use super::local::cache_blocks;
 use super::need::Need;
 use super::speeds::{KnownSpeed, speed};
 use super::subject::pacing;

@@ -7,6 +7,7 @@ mod absent;
 mod again;
 mod against;
 mod answers;
+mod asking;
 mod chat;
 mod claim;
 mod complete;
@@ -21,6 +22,7 @@ mod generate;
 mod harness;
 mod instructions;
 mod judge;
+mod keeper;
 mod local;
 mod merge;
 mod need;
@@ -28,11 +30,13 @@ mod needs;
 mod options;
 mod outcome;
 mod plan;
+mod remote;
 mod repeat;
 mod respondent;
 mod rotations;
 mod rows;
 mod scheduler;
+mod served;
 mod session;
 mod settings;
 mod shard;
@@ -54,11 +58,14 @@ use crate::records::{RunRecord, Timestamp};
 use crate::tasks::{Index, Suite, TaskError};
 use folder::{RunFolder, State, state};
 use judge::Judge;
+use keeper::Keeper;
 use local::Local;
 use needs::Needs;
+use remote::Remote;
+use respondent::Respondent;
 use session::{Grading, Session, new_record};
 use settings::settings;
-use subjects::{open_all, open_present, refuse_overlong};
+use subjects::{Model, open_all, open_present, refuse_overlong};
 use variants::Preparer;
 
 pub use absent::{AbsentModel, stored_in_gguf};
@@ -73,7 +80,7 @@ pub use generate::{Answer, Audience, Ending, GenerateOptions, Generated, Wording
 pub use judge::Code;
 pub use merge::merge;
 pub use need::{Need, needs_table};
-pub use options::{Computing, Options, Places, Repeated};
+pub use options::{Computing, Options, Places, Repeated, Serving};
 pub use plan::forecast;
 pub use repeat::{read_repeated, repeated_flags};
 pub use rotations::rotations_table;
@@ -86,6 +93,8 @@ pub use subject::{LocatedModel, name_of};
 pub struct World<'a> {
     /// Finds the model that a name means, and fetches or builds it if need be.
     pub find: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
+    /// Finds the tokenizer of the model that a name means, without its weights.
+    pub tokenizer: &'a dyn Fn(&str) -> Result<LocatedModel, RunError>,
     /// What is not here of the model that a name means; `None` if it is here. Fetches nothing large.
     pub look: &'a dyn Fn(&str) -> Result<Option<AbsentModel>, RunError>,
     /// Where data is fetched from and goes to; looked up where something is missing, since all else needs no hub and no cache.
@@ -125,27 +134,31 @@ pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunErr
         judge.prepare(asked.iter().flat_map(|asked| &asked.tasks))?;
     }
     let needs = Needs::find(&asked, options, world)?;
-    let present = open_present(&needs, options, world)?;
+    let present = open_present(&needs, &asked, options, world)?;
     let left = needs.meet(options, world)?;
     variants::leave_out(&mut asked, &left)?;
     session.leave_out(left);
     plan::say_before_weights(&needs, &asked, options, world, &mut preparer)?;
-    let subjects = open_all(present, options, world)?;
-    shots::warn(&subjects, &suites, options);
+    let models = open_all(present, options, world)?;
+    shots::warn(&models, &suites, options);
 
-    let variants = variants::variants(&subjects, &asked, options, &mut preparer)?;
-    refuse_overlong(&subjects, &variants, options)?;
-    let settings = settings(options, &subjects, &variants)?;
+    let variants = subjects::variants(&models, &asked, options, &mut preparer)?;
+    refuse_overlong(&models, &variants, options)?;
+    let settings = settings(options, &models, &variants)?;
     if let Some(then) = &options.repeats {
         repeat::compare(then, &settings);
     }
     let mut place = RunFolder::new(folder, settings, options.places.resume);
-    for (at, (subject, variants)) in subjects.iter().zip(&variants).enumerate() {
-        let turn = Turn { name: subject.name.clone(), number: at + 1, of: subjects.len() };
+    for (at, (model, variants)) in models.iter().zip(&variants).enumerate() {
+        let turn = Turn { name: model.name().to_owned(), number: at + 1, of: models.len() };
         let (progress, stop) = (world.progress, world.stop);
-        let mut local = Local { subject, options, place: &mut place, turn, progress, stop };
+        let keeper = Keeper { options, place: &mut place, turn, progress, stop };
+        let mut who: Box<dyn Respondent> = match model {
+            Model::Local(subject) => Box::new(Local::new(subject, keeper)),
+            Model::Remote(served) => Box::new(Remote { served, keeper }),
+        };
         let grading = if options.predict_only { Grading::Filter } else { Grading::Full(&mut judge) };
-        session.ask(&mut local, variants, grading)?;
+        session.ask(&mut *who, variants, grading)?;
     }
     session.finish(Some(place), None)
 }

@@ -11,6 +11,7 @@ use crate::base::machine::free_bytes;
 use crate::base::shell::quoted;
 use crate::hub::{HubConfig, cached_dataset, fetch_dataset, missing_of_dataset};
 use crate::records::MissingData;
+use crate::remote::Address;
 use crate::report::message_width;
 use crate::report::numbers::short_bytes;
 use crate::tasks::data::{HubData, hub_data};
@@ -38,7 +39,8 @@ impl Needs {
     /// # Errors
     /// Names that nobody knows, and files that cannot be used.
     pub fn find(asked: &[Asked], options: &Options, world: &World<'_>) -> Result<Self, RunError> {
-        let looked = options.models.iter().map(|name| (world.look)(name));
+        let here = options.models.iter().filter(|name| !Address::is_one(name));
+        let looked = here.map(|name| (world.look)(name));
         let absent = looked.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let mut needs = Self { absent, ..Self::default() };
         needs.find_data(asked, options, world)?;

@@ -60,6 +60,9 @@ pub struct Options {
     /// How numbers are computed.
     #[serde(skip)]
     pub computing: Computing,
+    /// How served models are asked.
+    #[serde(skip)]
+    pub serving: Serving,
     /// Whether generated programs may be run. Nothing but a command line allows it: no run that is repeated does.
     #[serde(skip)]
     pub code: Code,
@@ -92,6 +95,7 @@ impl Default for Options {
             models: Vec::new(),
             places: Places::default(),
             computing: Computing::default(),
+            serving: Serving::default(),
             flags: records::RecordedOptions::default(),
             repeats: None,
             code: Code::default(),
@@ -150,6 +154,19 @@ pub struct Computing {
     pub layers: Option<Residence>,
     /// The matrix products' implementation.
     pub matmul: Option<String>,
+}
+
+/// How served models are asked, as plain data.
+#[derive(Debug, Clone, Default)]
+pub struct Serving {
+    /// Whose tokenizer makes their tokens: a model of the registry, or a folder.
+    pub tokenizer: Option<String>,
+    /// Requests at a time; `None` for as many as bring more.
+    pub concurrency: Option<usize>,
+    /// The form of their weights, as the user declares it.
+    pub dtype: Option<String>,
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Computing {

@@ -1,10 +1,12 @@
 //! `zoo plan`, `--dry-run`, and what is said of a run before weights are fetched for it.
 
+use super::chat::Wanted;
 use super::absent::{AbsentModel, memory_of_forms, placed};
 use super::forecast::{AskedForecast, Forecast, PlannedModel};
 use super::need::{Need, NeedKind, known_bytes, lines_about};
 use super::needs::{Needs, pull_command};
 use super::subject::{Subject, budget, matmul};
+use super::subjects::speaker;
 use super::variants::{self, Asked, Preparer, Speaker, Variant, leave_out};
 use super::{Options, RunError, World, find_suites};
 use crate::config::ModelConfig;
@@ -12,6 +14,7 @@ use crate::forms::TokenizerSource;
 use crate::hub::zoo_home;
 use crate::kernels::Precision;
 use crate::records::MissingData;
+use crate::remote::Address;
 use crate::report::numbers::duration;
 
 /// The precisions whose time is forecast.
@@ -26,6 +29,12 @@ const SMALL_DATA: u64 = 256 << 20;
 /// # Errors
 /// Wrong usage, and files that cannot be used.
 pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
+    if let Some(name) = options.models.iter().find(|name| Address::is_one(name)) {
+        return Err(RunError::Usage(format!(
+            "{name}: what a served model takes is its server's affair; plan the models of this machine, or ask a few documents \
+             (--limit) and see"
+        )));
+    }
     let suites = find_suites(&options.places.include_path, &options.suite)?;
     let mut asked = variants::asked(&suites, options)?;
     let needs = Needs::find(&asked, options, world)?;
@@ -157,8 +166,9 @@ impl Planner<'_, '_> {
     }
 
     fn asked_of_subject(&mut self, subject: &Subject) -> Result<AskedForecast, RunError> {
-        let subjects = std::slice::from_ref(subject);
-        let variants = variants::variants(subjects, self.asked, self.options, self.preparer)?.remove(0);
+        let needed = variants::wanted(self.asked, self.options)? != Wanted::None;
+        let tokenizer = needed.then(|| subject.tokenizer()).transpose()?;
+        let variants = speaker(subject).variants(tokenizer, self.asked, self.options, self.preparer)?;
         let model = PlannedModel {
             name: &subject.name,
             config: &subject.checkpoint.config,
@@ -182,7 +192,9 @@ impl Planner<'_, '_> {
         let matmul = matmul(computing)?;
         let footprint = model.footprint(matmul.as_ref()).expect("its shape is known")?;
         let (placement, limits) = placed(config, &footprint, computing)?;
-        let speaker = Speaker { name: &model.card.id, card: Some(&model.card), tokenizer: (&source, folder) };
+        let tokenizer_of = (&source, folder.as_path());
+        let speaker =
+            Speaker { name: &model.card.id, card: Some(&model.card), server: None, tokenizer: tokenizer_of };
         let variants = speaker.variants(Some(&tokenizer), self.asked, self.options, self.preparer)?;
         let model = PlannedModel {
             name: &model.card.id,

@@ -361,6 +361,9 @@ impl<'a> Session<'a> {
             if reused > 0 {
                 line += &format!("; {reused} of {requests} requests were taken over from other runs");
             }
+            if let Some(server) = &model.server {
+                line += &format!("\n{}: {}", model.name, server.line());
+            }
             line + "\n"
         };
         self.record.models.iter().filter(|model| model.tokens.asked > 0).map(line).collect()

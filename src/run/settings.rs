@@ -7,7 +7,8 @@ use super::RunError;
 use super::chat::{Templates, Wanted};
 use super::error::During;
 use super::options::{Computing, Options};
-use super::subject::{self, Subject};
+use super::subject;
+use super::subjects::Model;
 use super::variants::{self, Asked, Variant};
 use crate::base::digest::sha256;
 use crate::base::machine::cpu_name;
@@ -16,6 +17,7 @@ use crate::kernels;
 use crate::model::Checkpoint;
 use crate::records::{ModelRecord, ModelSettings, RunRecord, RunSettings, TaskSettings};
 use crate::registry::Registry;
+use crate::remote::Address;
 use crate::tasks::protocol::Protocol;
 use crate::tasks::{Chat, DataStore, Outline, PrepareOptions, Suite, Task, TaskError, outline};
 
@@ -25,12 +27,12 @@ const DIGITS: usize = 16;
 /// Those of a run that begins; one with other settings is another run.
 pub fn settings(
     options: &Options,
-    subjects: &[Subject],
+    models: &[Model],
     variants: &[Vec<Variant>],
 ) -> Result<RunSettings, RunError> {
-    let models = subjects.iter().zip(variants).map(|(subject, own)| {
+    let models = models.iter().zip(variants).map(|(model, own)| {
         let chats = own.iter().filter_map(|variant| variant.chat.as_ref());
-        Ok(ModelSettings { templates: Some(templates(chats)), ..subject.settings(&options.computing)? })
+        Ok(ModelSettings { templates: Some(templates(chats)), ..model.settings(&options.computing)? })
     });
     // All models are asked the same, but for what chat templates make of it; those are theirs.
     let variants = variants.first().expect("a run has models");
@@ -138,7 +140,10 @@ impl Today {
         for ((model, asked), recorded) in now.models.iter_mut().zip(&options.models).zip(paths) {
             let paths = [Path::new(asked), Path::new(&recorded.path)];
             let Some(path) = paths.into_iter().find(|path| path.exists()) else {
-                unknown.push(format!("the model {} is not here any more", model.name));
+                unknown.push(match Address::is_one(asked) {
+                    true => format!("whether {asked} still serves the same was not asked"),
+                    false => format!("the model {} is not here any more", model.name),
+                });
                 continue;
             };
             let look = || model_settings(path, model, recorded, (options, wanted));

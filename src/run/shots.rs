@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::Options;
-use super::subject::Subject;
+use super::subjects::Model;
 use crate::registry::Card;
 use crate::tasks::Suite;
 
 /// Says of each model with a card what [`remarks`] has to say.
-pub fn warn(subjects: &[Subject], suites: &[Suite], options: &Options) {
-    for card in subjects.iter().filter_map(|subject| subject.card.as_ref()) {
-        remarks(card, suites, options).iter().for_each(|line| tracing::warn!("{line}"));
+pub fn warn(models: &[Model], suites: &[Suite], options: &Options) {
+    let card = |model: &'_ Model| match model {
+        Model::Local(subject) => subject.card.clone(),
+        Model::Remote(_) => None,
+    };
+    for card in models.iter().filter_map(card) {
+        remarks(&card, suites, options).iter().for_each(|line| tracing::warn!("{line}"));
     }
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::chat::{self, Templates, Wanted};
-use super::subject::Subject;
 use super::{Options, RunError};
 use crate::evaluate::{EvaluateError, check_metrics};
 use crate::forms::TokenizerSource;
 use crate::metrics::MULTIPLE_CHOICE_METRICS;
+use crate::prompts::ChatFormat;
 use crate::records::MissingData;
 use crate::registry::Card;
 use crate::tasks::protocol::{Protocol, ScoredTokens, find_protocol};
@@ -133,37 +133,14 @@ pub fn asked(suites: &[Suite], options: &Options) -> Result<Vec<Asked>, RunError
     protocols.into_iter().map(|protocol| applied(protocol, &tasks, options)).collect()
 }
 
-/// The variants of every model, in order. Prompts are made before the first model is computed.
-///
-/// # Errors
-/// Unknown templates, and tasks that cannot be prepared.
-pub fn variants(
-    subjects: &[Subject],
-    asked: &[Asked],
-    options: &Options,
-    preparer: &mut Preparer<'_>,
-) -> Result<Vec<Vec<Variant>>, RunError> {
-    let wanted = wanted(asked, options)?;
-    let mut of_subject = |subject: &Subject| {
-        let speaker = Speaker {
-            name: &subject.name,
-            card: subject.card.as_ref(),
-            tokenizer: (&subject.checkpoint.tokenizer, &subject.checkpoint.path),
-        };
-        // Without templates the tokenizer is not read yet.
-        let needed = wanted != Wanted::None;
-        let tokenizer = needed.then(|| subject.tokenizer()).transpose()?;
-        speaker.variants(tokenizer, asked, options, preparer)
-    };
-    subjects.iter().map(&mut of_subject).collect()
-}
-
 /// A model whose own way of being asked counts.
 pub struct Speaker<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its card, if it has one.
     pub card: Option<&'a Card>,
+    /// The template of the server that runs it.
+    pub server: Option<ChatFormat>,
     /// Where its tokenizer is, and in which file or folder.
     pub tokenizer: (&'a TokenizerSource, &'a Path),
 }
@@ -172,7 +149,7 @@ impl Speaker<'_> {
     /// The variants of this model; the tokenizer is needed for chat templates.
     ///
     /// # Errors
-    /// As [`variants`].
+    /// Unknown templates, and tasks that cannot be prepared.
     pub fn variants(
         &self,
         tokenizer: Option<&Tokenizer>,
@@ -185,8 +162,8 @@ impl Speaker<'_> {
             None => vec![None],
             Some(tokenizer) => {
                 let card = self.card.and_then(|card| card.prompt.as_deref());
-                Templates::new(self.name, self.tokenizer, tokenizer, card, options)?
-                    .wanted(wanted, options)?
+                let own = Templates::new(self.name, self.tokenizer, tokenizer, card, options)?;
+                own.or_of(self.server.clone()).wanted(wanted, options)?
             }
         };
         let suffix = |chat: Option<&Chat>| match wanted {

@@ -12,6 +12,7 @@ use crate::engine::{
 use crate::evaluate::{ToWrite, WrittenQuestions};
 use crate::prompts::Writing;
 use crate::records::{Ledger, WriteRequest, WrittenText};
+use crate::remote::WriteJob;
 use crate::tokenizer::Tokenizer;
 
 /// Everything that a model is to write, and what of it is known.
@@ -56,6 +57,14 @@ impl<'q> Texts<'q> {
     pub fn known(&self, ledger: &Ledger) -> Vec<String> {
         let text = |record| ledger.known_text(record).expect("a text that was written").text.clone();
         self.records.iter().map(text).collect()
+    }
+
+    /// What a server is asked for one of them, and the tokens that it may take.
+    pub fn remote_job(&self, at: usize) -> (WriteJob, usize) {
+        let GenerateRequest { prompt, most, stop, sampling, stream } = self.asked[at].request(&self.stop);
+        let tokens = prompt.len() + most;
+        let stops = self.asked[at].generation.until.clone();
+        (WriteJob { prompt, most, ends: stop, stops, sampling, stream }, tokens)
     }
 
     /// What the engine is asked for those that are `missing`.

@@ -11,6 +11,7 @@ mod hub;
 mod networks;
 mod prompting;
 mod registry;
+mod remote;
 mod shards;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,6 +14,7 @@ use zoo::hub::{HubConfig, Token};
 pub struct Request {
     pub path: String,
     pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -43,7 +44,7 @@ impl Answer {
     }
 }
 
-type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
+pub type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
 /// A server that lives as long as the process; every request is kept.
 pub struct Server {
@@ -67,6 +68,11 @@ impl Server {
         Server { url, seen }
     }
 
+    /// Servers that were started already, by their addresses.
+    pub fn at(url: String) -> Self {
+        Server { url, seen: Arc::default() }
+    }
+
     /// The requests so far whose path has `part`.
     pub fn seen(&self, part: &str) -> Vec<Request> {
         let seen = self.seen.lock().unwrap();
@@ -74,8 +80,18 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn serve(stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
+    // Wait for the client to close, so that nothing unread resets the connection.
+    let after = stream.try_clone().unwrap();
+    serve_on(stream, handler, log);
+    let _ = after.shutdown(std::net::Shutdown::Write);
+    let _ = after.set_read_timeout(Some(Duration::from_millis(200)));
+    let _ = (&after).read(&mut [0; 64]);
+}
+
+/// Reads one request of a connection, and answers it.
+pub fn serve_on(stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(stream);
     let mut line = String::new();
     if reader.read_line(&mut line).is_err() {
         return;
@@ -91,7 +107,12 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
             headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
     }
-    let request = Request { path, headers };
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    if reader.read_exact(&mut body).is_err() {
+        return;
+    }
+    let request = Request { path, headers, body };
     let answer = handler(&request);
     log.lock().unwrap().push(request);
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
@@ -102,6 +123,7 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
+    let mut stream = reader.into_inner();
     let body = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
     let _ = stream.write_all(head.as_bytes()).and_then(|()| match answer.drip {
         Some(pause) => body.chunks(1).try_for_each(|byte| {
@@ -110,10 +132,7 @@ fn serve(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Request>>) {
         }),
         None => stream.write_all(body),
     });
-    let _ = stream.shutdown(std::net::Shutdown::Write);
-    // Wait for the client to close, so that nothing unread resets the connection.
-    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-    let _ = reader.read(&mut [0; 64]);
+    let _ = stream.flush();
 }
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -10,6 +10,7 @@ pub mod killed;
 pub mod pairs;
 pub mod place;
 pub mod reference;
+pub mod served;
 pub mod shared;
 pub mod terminal;
 pub mod tiny;

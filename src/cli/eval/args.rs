@@ -6,7 +6,7 @@ use super::Shown;
 use super::foreign::Foreign;
 use crate::cli::Global;
 use crate::cli::flags::{
-    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, ShardFlag, VariantFlags, WritingFlags, precisions,
+    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, ServingFlags, ShardFlag, VariantFlags, WritingFlags, precisions,
 };
 use crate::kernels::Precision;
 use crate::run::{Computing, Options, Places};
@@ -23,6 +23,7 @@ Examples:
   zoo eval smollm2-135m --suite arc_easy --apply-chat-template=both
   zoo eval ./llama-13b --suite mmlu --memory 4GiB
   zoo eval smollm2-135m --suite mmlu --precision int8 --against exact
+  zoo eval remote:http://10.0.0.7:8000 --tokenizer smollm2-135m --suite mmlu --dtype bfloat16
   zoo eval smollm2-135m --suite mmlu --protocol lm-eval-0.4.13,original-mmlu --metrics acc_token
   zoo eval smollm2-135m --suite mmlu --shard 0/8 --out shards/0";
 
@@ -81,6 +82,8 @@ pub struct Args {
     /// Score weights even if they look like a difference from a base rather than a model
     #[arg(long, help_heading = "Models")]
     pub allow_difference: bool,
+    #[command(flatten, next_help_heading = "Served models")]
+    pub serving: ServingFlags,
     #[command(flatten, next_help_heading = "Computation")]
     pub computing: ComputingFlags,
     /// Compute everything in this precision as well, and report what --precision changes against it: KL divergence,
@@ -96,7 +99,7 @@ impl Args {
     /// What the run is asked to do.
     pub fn options(&self, global: &Global) -> Options {
         let options = self.variants.in_options(self.asked.options(global));
-        let options = self.writing.in_options(options);
+        let options = self.serving.in_options(self.writing.in_options(options));
         Options {
             models: self.models.models.clone(),
             code: self.code.code(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Args;
 use crate::cli::build::Given;
 use crate::cli::defaults::FlagDefault;
-use crate::cli::flags::{ComputingFlags, Folders, ModelFlags, ModelSources, TaskFolders};
+use crate::cli::flags::{ComputingFlags, Folders, ModelFlags, ModelSources, ServingFlags, TaskFolders};
 use crate::kernels::Precision;
 use crate::records::RecordedOptions;
 use crate::run::{read_repeated, repeated_flags};
@@ -37,6 +37,7 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
     let ModelFlags { models, sources: ModelSources { weights, from, .. } } = &args.models;
     let Folders { data_dir, tasks: TaskFolders { include_path } } = &args.asked.folders;
     let ComputingFlags { max_length, batch_tokens, precision, matmul, .. } = &args.computing;
+    let ServingFlags { tokenizer, concurrency, dtype, ca_file } = &args.serving;
     let flags = Flags {
         models: models.iter().map(model).collect::<anyhow::Result<_>>()?,
         weights: weights.as_deref().map(whole).transpose()?,
@@ -49,6 +50,10 @@ pub fn flags(args: &Args) -> anyhow::Result<RecordedOptions> {
         precision: *precision,
         against: args.against,
         matmul: matmul.clone(),
+        tokenizer: tokenizer.as_ref().map(model).transpose()?,
+        concurrency: *concurrency,
+        dtype: dtype.clone(),
+        ca_file: ca_file.as_deref().map(whole).transpose()?,
         log_samples: args.log_samples,
         no_texts: args.no_texts,
         skip_missing_data: args.variants.skip_missing_data,
@@ -77,6 +82,10 @@ struct Flags {
     precision: Precision,
     against: Option<Precision>,
     matmul: Option<String>,
+    tokenizer: Option<String>,
+    concurrency: Option<usize>,
+    dtype: Option<String>,
+    ca_file: Option<String>,
     log_samples: bool,
     no_texts: bool,
     skip_missing_data: bool,

@@ -7,6 +7,7 @@ mod code;
 mod computing;
 mod drawing;
 mod models;
+mod serving;
 mod shard;
 mod variants;
 mod writing;
@@ -20,6 +21,7 @@ pub use computing::{
 };
 pub use drawing::DrawingFlags;
 pub use models::{ModelFlags, ModelSources};
+pub use serving::ServingFlags;
 pub use shard::ShardFlag;
 pub use variants::VariantFlags;
 pub use writing::WritingFlags;

@@ -8,7 +8,7 @@ use crate::cli::build::Given;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ModelFlags {
     /// Models: names of the registry (zoo list), org/name[@revision] of the hub, folders in Hugging Face's layout or Meta's,
-    /// or .gguf files
+    /// or .gguf files; zoo eval also takes remote:URL[,URL…][#MODEL], a model that OpenAI-style servers run
     #[arg(value_name = "MODEL", help_heading = None::<&'static str>)]
     pub models: Vec<String>,
     #[command(flatten)]

@@ -19,8 +19,8 @@ pub struct VariantFlags {
     #[arg(long, value_delimiter = ',', value_name = "METRIC")]
     pub metrics: Vec<String>,
     /// Write prompts as conversations, with the template of the model's card (or the checkpoint's own if it has
-    /// none), or with the one named: card, checkpoint, both (with and without, side by side), a template of the
-    /// checkpoint, one of zoo/prompts, or several of these separated by commas
+    /// none), or with the one named: card, checkpoint, server (of a served model), both (with and without, side by side), a
+    /// template of the checkpoint, one of zoo/prompts, or several of these separated by commas
     #[arg(
         long,
         alias = "apply_chat_template",

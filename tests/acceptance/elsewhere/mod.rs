@@ -6,5 +6,6 @@ mod chat;
 mod harness_tasks;
 mod humaneval;
 mod page;
+mod served;
 mod tables;
 mod tokenizer;

@@ -13,7 +13,7 @@ use graph::Graph;
 use source::{Source, rust_files};
 
 /// The rooms from the ground up. A room names only those before it.
-const ROOMS: [&str; 28] = [
+const ROOMS: [&str; 29] = [
     "base",
     "python",
     "weights",
@@ -30,6 +30,7 @@ const ROOMS: [&str; 28] = [
     "verify",
     "model",
     "engine",
+    "remote",
     "metrics",
     "sandbox",
     "tasks",

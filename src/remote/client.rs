@@ -1,0 +1,230 @@
+//! One server's HTTP: JSON there and back, within a size and a time, attempts with growing pauses, the key to this host alone.
+
+use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Url};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Access, RemoteError};
+use crate::base::http::{
+    MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback,
+    passes, pause_after, retry_after, short,
+};
+
+/// The largest answer: log-probabilities of 128 thousand tokens take a quarter of it.
+const MAX_ANSWER_BYTES: u64 = 128 << 20;
+/// How long a connection may take to come about.
+const MAX_CONNECTING: Duration = Duration::from_secs(10);
+/// The most characters of a server's words in an error.
+const WORDS: usize = 300;
+/// What may stand before a key.
+const BEARER: &str = "Bearer ";
+
+/// One server.
+#[derive(Debug)]
+pub struct Client {
+    base: Url,
+    http: Http,
+    access: Arc<Access>,
+    /// How often it has refused because there was too much to do.
+    overloads: AtomicU64,
+}
+
+/// What came of an attempt that another one may better.
+struct Passing {
+    pause: Option<Duration>,
+    most: u32,
+    error: RemoteError,
+}
+
+impl Client {
+    /// A client of one server; nothing is asked yet.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used.
+    pub fn new(base: &Url, access: &Arc<Access>) -> Result<Self, RemoteError> {
+        install_encryption();
+        let agent = concat!("zoo/", env!("CARGO_PKG_VERSION"));
+        let mut builder = Http::builder()
+            .user_agent(agent)
+            .connect_timeout(MAX_CONNECTING.min(access.wait))
+            .timeout(access.wait)
+            .referer(false)
+            .redirect(Policy::none());
+        if is_loopback(base) {
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &access.certificates {
+            let wrong = |reason: String| RemoteError::Setting { name: path.display().to_string(), reason };
+            let text = fs::read(path).map_err(|error| wrong(format!("cannot read certificates: {error}")))?;
+            let found = Certificate::from_pem_bundle(&text).ok().filter(|found| !found.is_empty());
+            let found = found.ok_or_else(|| wrong("expected certificates in PEM form, found none".to_owned()))?;
+            builder = builder.tls_certs_merge(found);
+        }
+        if access.key.is_some() && base.scheme() == "http" && !is_loopback(base) {
+            tracing::warn!("{}: the key of OPENAI_API_KEY goes there unencrypted; https keeps it secret", host(base));
+        }
+        let http = builder.build().map_err(|error| RemoteError::Setting {
+            name: host(base),
+            reason: format!("no HTTP client: {}", innermost(&error)),
+        })?;
+        Ok(Self { base: base.clone(), http, access: Arc::clone(access), overloads: AtomicU64::new(0) })
+    }
+
+    /// The server, as people write it.
+    pub fn host(&self) -> String {
+        host(&self.base)
+    }
+
+    /// The whole address.
+    pub fn url(&self) -> &Url {
+        &self.base
+    }
+
+    /// How often it has refused because there was too much to do.
+    pub fn overloads(&self) -> u64 {
+        self.overloads.load(Ordering::Relaxed)
+    }
+
+    /// What is at a path.
+    ///
+    /// # Errors
+    /// A server that cannot be reached, refuses, or answers something else.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        self.ask(|| self.http.get(self.at(path)))
+    }
+
+    /// The answer to a question.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
+        let text = body.to_string();
+        self.ask(|| self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone()))
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path.split('/'));
+        }
+        url
+    }
+
+    fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, RemoteError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Passing { pause, most, error } = match self.attempt(request(), attempt)? {
+                Ok(answer) => return self.read(&answer),
+                Err(passing) => passing,
+            };
+            if attempt >= self.access.attempts.min(most) || pause.is_some_and(|pause| pause > MAX_PAUSE) {
+                return Err(error);
+            }
+            let pause = pause_after(attempt, self.access.backoff, pause);
+            if pause > QUIET {
+                tracing::warn!("{error}; trying again in {} s", pause.as_secs());
+            } else {
+                tracing::info!("{error}; trying again in {} ms", pause.as_millis());
+            }
+            thread::sleep(pause);
+        }
+    }
+
+    /// Asks once. The inner error is one that may pass.
+    fn attempt(&self, request: RequestBuilder, attempt: u32) -> Result<Result<Vec<u8>, Passing>, RemoteError> {
+        let begun = Instant::now();
+        let host = self.host();
+        let mut request = request.timeout(self.access.wait);
+        if let Some(key) = &self.access.key {
+            request = request.header("Authorization", format!("{BEARER}{}", key.secret()));
+        }
+        let broken = |message: String, most: u32| {
+            let message = short(&message, WORDS);
+            let error = RemoteError::Unreachable { host: host.clone(), attempts: attempt, message };
+            Ok(Err(Passing { pause: None, most, error }))
+        };
+        let answer = match request.send() {
+            Ok(answer) => answer,
+            Err(error) if error.is_builder() => {
+                return Err(RemoteError::Setting { name: host, reason: innermost(&error) });
+            }
+            Err(error) if error.is_timeout() && !error.is_connect() => {
+                return broken(format!("no answer within {} s", self.access.wait.as_secs()), MAX_CONNECTS);
+            }
+            Err(error) if error.is_connect() => return broken(innermost(&error), MAX_CONNECTS),
+            Err(error) => return broken(innermost(&error), u32::MAX),
+        };
+        let status = answer.status();
+        if status.is_redirection() {
+            let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another address");
+            return Err(RemoteError::Elsewhere { host, to: short(to, WORDS) });
+        }
+        if !status.is_success() {
+            let (status, pause) = (status.as_u16(), retry_after(answer.headers()));
+            let message = message(answer);
+            if !passes(status) {
+                return Err(RemoteError::Refused { host, status, message });
+            }
+            if matches!(status, 429 | 503) {
+                self.overloads.fetch_add(1, Ordering::Relaxed);
+            }
+            let error = RemoteError::Overloaded { host, status, attempts: attempt, message };
+            return Ok(Err(Passing { pause, most: u32::MAX, error }));
+        }
+        let mut body = Vec::new();
+        match answer.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body) {
+            Ok(_) if body.len() as u64 > MAX_ANSWER_BYTES => Err(RemoteError::Answer {
+                host,
+                expected: format!("at most {} MiB", MAX_ANSWER_BYTES >> 20),
+                found: "more".to_owned(),
+            }),
+            Ok(_) => Ok(Ok(body)),
+            // A server that drips has had its time, and would take it again.
+            Err(_) if begun.elapsed() >= self.access.wait => {
+                broken(format!("no whole answer within {} s", self.access.wait.as_secs()), MAX_CONNECTS)
+            }
+            Err(error) => broken(format!("the connection broke in the midst of an answer ({error})"), u32::MAX),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, RemoteError> {
+        serde_json::from_slice(body).map_err(|error| RemoteError::Answer {
+            host: self.host(),
+            expected: "JSON of the OpenAI-style interface".to_owned(),
+            found: format!("{} ({error})", quoted(body)),
+        })
+    }
+}
+
+fn quoted(body: &[u8]) -> String {
+    format!("{:?}", short(&String::from_utf8_lossy(&body[..body.len().min(200)]), 60))
+}
+
+/// The server's own words: `error.message`, `error`, `message` or `detail` of its JSON, else its text.
+fn message(answer: Response) -> String {
+    let fallback = answer.status().canonical_reason().unwrap_or("no reason given").to_owned();
+    let mut text = Vec::new();
+    if answer.take(MAX_ERROR_BYTES).read_to_end(&mut text).is_err() {
+        return fallback;
+    }
+    let value: Option<Value> = serde_json::from_slice(&text).ok();
+    let said = value.as_ref().and_then(|value| {
+        let error = value.get("error");
+        let nested = error.and_then(|error| error.get("message"));
+        [nested, error, value.get("message"), value.get("detail")].into_iter().flatten().find_map(Value::as_str)
+    });
+    let plain = String::from_utf8_lossy(&text);
+    let said = said.or(Some(&*plain).filter(|text| !text.trim().is_empty() && !text.contains('<')));
+    said.map_or(fallback, |words| short(words, WORDS))
+}
