@@ -90,7 +90,9 @@ impl Supply<'_> {
             return source::find(name, self.global);
         }
         let absent = absent::look(name, |_, _| Ok(Vec::new()), self.hub(hub)?, self.global)?;
-        let Some(AbsentModel { card, tokenizer, .. }) = absent else { return source::find(name, self.global) };
+        let Some(AbsentModel { card, tokenizer, .. }) = absent else {
+            return source::find(name, self.global);
+        };
         match tokenizer {
             Some(path) => Ok(LocatedModel { name: card.id.clone(), card: Some(card), path }),
             None => bail!(Usage(format!(

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::{HubConfig, HubError};
 use crate::base::http::{
-    MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback, passes, pause_after,
-    retry_after, same_host, short,
+    MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback,
+    passes, pause_after, retry_after, same_host, short,
 };
 
 const MAX_REDIRECTS: usize = 10;

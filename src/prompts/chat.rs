@@ -163,7 +163,9 @@ impl ChatFormat {
                 (text(&segments), Some(segments))
             }
             TemplateSource::Jinja(jinja) => (jinja.render(messages, end)?, None),
-            TemplateSource::Elsewhere(elsewhere) => ((elsewhere.write)(messages, end).map_err(refused)?, None),
+            TemplateSource::Elsewhere(elsewhere) => {
+                ((elsewhere.write)(messages, end).map_err(refused)?, None)
+            }
         };
         Ok(WrittenChat { text, segments })
     }

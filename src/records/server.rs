@@ -43,11 +43,16 @@ impl ServerRecord {
     /// For people: who answered, as far as it is known, and how far its answers can be repeated.
     pub fn line(&self) -> String {
         let Self { program, fingerprint, dtype, concurrency, servers, .. } = self;
-        let fingerprint =
-            fingerprint.as_ref().map_or_else(String::new, |fingerprint| format!(" (fingerprint {fingerprint})"));
-        let dtype = dtype.as_ref().map_or_else(|| "dtype not declared".to_owned(), |dtype| format!("{dtype} as declared"));
-        let at_once = concurrency
-            .map_or_else(|| "concurrency adaptive".to_owned(), |concurrency| format!("{concurrency} at a time"));
+        let fingerprint = fingerprint
+            .as_ref()
+            .map_or_else(String::new, |fingerprint| format!(" (fingerprint {fingerprint})"));
+        let dtype = dtype
+            .as_ref()
+            .map_or_else(|| "dtype not declared".to_owned(), |dtype| format!("{dtype} as declared"));
+        let at_once = concurrency.map_or_else(
+            || "concurrency adaptive".to_owned(),
+            |concurrency| format!("{concurrency} at a time"),
+        );
         let servers = if *servers > 1 { format!(", {servers} servers") } else { String::new() };
         let far = |difference: f64| match difference {
             0.0 => "has the same bits".to_owned(),

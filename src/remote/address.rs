@@ -47,7 +47,9 @@ impl Address {
 fn one(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text.trim()).map_err(|error| format!("{text:?} ({error})"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a user name or a password in it; keys come from the environment (OPENAI_API_KEY)".to_owned());
+        return Err(
+            "a user name or a password in it; keys come from the environment (OPENAI_API_KEY)".to_owned()
+        );
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() {
         return Err(format!("{text:?}"));
@@ -78,9 +80,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for wrong in ["remote:", "remote:a:1x", "remote:ftp://a", "remote:http://a?x=1", "remote:http://a#",
-            "remote:http://a,http://a/v1"]
-        {
+        for wrong in [
+            "remote:",
+            "remote:a:1x",
+            "remote:ftp://a",
+            "remote:http://a?x=1",
+            "remote:http://a#",
+            "remote:http://a,http://a/v1",
+        ] {
             let said = Address::parse(wrong).unwrap_err().to_string();
             assert!(said.contains("remote:URL"), "{said}");
         }

@@ -14,13 +14,11 @@ impl Job {
     /// # Errors
     /// What the server refuses, and an answer that is not what was asked for.
     pub fn ask(&self, client: &Client, found: &Found) -> Result<Vec<Score>, RemoteError> {
-        let wrong =
-            |(expected, found): Wrong| RemoteError::Answer { host: client.host(), expected, found };
+        let wrong = |(expected, found): Wrong| RemoteError::Answer { host: client.host(), expected, found };
         let is_answer = self.continuations.iter().all(|one| one.len() == 1);
         match found.scoring {
             Some(Scoring::Echo) if found.together && is_answer => {
-                let answer: Completion =
-                    client.post("v1/completions", &together_body(&found.model, self))?;
+                let answer: Completion = client.post("v1/completions", &together_body(&found.model, self))?;
                 together(answer, self.continuations.iter().map(|one| one[0])).map_err(wrong)
             }
             Some(Scoring::Echo) => self
@@ -28,7 +26,8 @@ impl Job {
                 .iter()
                 .map(|continuation| {
                     let prompt: Vec<u32> = self.context.iter().chain(continuation).copied().collect();
-                    let answer: Completion = client.post("v1/completions", &echo_body(&found.model, &prompt))?;
+                    let answer: Completion =
+                        client.post("v1/completions", &echo_body(&found.model, &prompt))?;
                     echoed(answer, &prompt, continuation.len()).map_err(wrong)
                 })
                 .collect(),

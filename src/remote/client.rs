@@ -67,11 +67,15 @@ impl Client {
             let wrong = |reason: String| RemoteError::Setting { name: path.display().to_string(), reason };
             let text = fs::read(path).map_err(|error| wrong(format!("cannot read certificates: {error}")))?;
             let found = Certificate::from_pem_bundle(&text).ok().filter(|found| !found.is_empty());
-            let found = found.ok_or_else(|| wrong("expected certificates in PEM form, found none".to_owned()))?;
+            let found =
+                found.ok_or_else(|| wrong("expected certificates in PEM form, found none".to_owned()))?;
             builder = builder.tls_certs_merge(found);
         }
         if access.key.is_some() && base.scheme() == "http" && !is_loopback(base) {
-            tracing::warn!("{}: the key of OPENAI_API_KEY goes there unencrypted; https keeps it secret", host(base));
+            tracing::warn!(
+                "{}: the key of OPENAI_API_KEY goes there unencrypted; https keeps it secret",
+                host(base)
+            );
         }
         let http = builder.build().map_err(|error| RemoteError::Setting {
             name: host(base),
@@ -142,7 +146,11 @@ impl Client {
     }
 
     /// Asks once. The inner error is one that may pass.
-    fn attempt(&self, request: RequestBuilder, attempt: u32) -> Result<Result<Vec<u8>, Passing>, RemoteError> {
+    fn attempt(
+        &self,
+        request: RequestBuilder,
+        attempt: u32,
+    ) -> Result<Result<Vec<u8>, Passing>, RemoteError> {
         let begun = Instant::now();
         let host = self.host();
         let mut request = request.timeout(self.access.wait);
@@ -167,7 +175,8 @@ impl Client {
         };
         let status = answer.status();
         if status.is_redirection() {
-            let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another address");
+            let to =
+                answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another address");
             return Err(RemoteError::Elsewhere { host, to: short(to, WORDS) });
         }
         if !status.is_success() {
@@ -194,7 +203,9 @@ impl Client {
             Err(_) if begun.elapsed() >= self.access.wait => {
                 broken(format!("no whole answer within {} s", self.access.wait.as_secs()), MAX_CONNECTS)
             }
-            Err(error) => broken(format!("the connection broke in the midst of an answer ({error})"), u32::MAX),
+            Err(error) => {
+                broken(format!("the connection broke in the midst of an answer ({error})"), u32::MAX)
+            }
         }
     }
 
@@ -222,7 +233,10 @@ fn message(answer: Response) -> String {
     let said = value.as_ref().and_then(|value| {
         let error = value.get("error");
         let nested = error.and_then(|error| error.get("message"));
-        [nested, error, value.get("message"), value.get("detail")].into_iter().flatten().find_map(Value::as_str)
+        [nested, error, value.get("message"), value.get("detail")]
+            .into_iter()
+            .flatten()
+            .find_map(Value::as_str)
     });
     let plain = String::from_utf8_lossy(&text);
     let said = said.or(Some(&*plain).filter(|text| !text.trim().is_empty() && !text.contains('<')));

@@ -6,13 +6,17 @@
 #[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum RemoteError {
     /// Not an address.
-    #[error("expected remote:URL[,URL…][#MODEL] with http:// or https:// addresses without a query, found {found}")]
+    #[error(
+        "expected remote:URL[,URL…][#MODEL] with http:// or https:// addresses without a query, found {found}"
+    )]
     Address { found: String },
     /// A setting that cannot be used.
     #[error("{name}: {reason}")]
     Setting { name: String, reason: String },
     /// The other side was not reached, or the connection broke too often.
-    #[error("{host}: {message}, {attempts} times in a row; see whether the server runs and can be reached from here")]
+    #[error(
+        "{host}: {message}, {attempts} times in a row; see whether the server runs and can be reached from here"
+    )]
     Unreachable { host: String, attempts: u32, message: String },
     /// A request that is refused and would be again.
     #[error("{host} answered {status}: {message}")]
@@ -21,7 +25,9 @@ pub enum RemoteError {
     #[error("{host} still answered {status} after {attempts} attempts: {message}")]
     Overloaded { host: String, status: u16, attempts: u32, message: String },
     /// The server sends whoever asks elsewhere.
-    #[error("{host} sends to {to}, and no key and no prompt goes where nobody named it; name that address if it is yours")]
+    #[error(
+        "{host} sends to {to}, and no key and no prompt goes where nobody named it; name that address if it is yours"
+    )]
     Elsewhere { host: String, to: String },
     /// The answer is not what was asked for.
     #[error("{host}: expected {expected}, found {found}")]

@@ -82,7 +82,10 @@ mod tests {
         ];
         let whose = |jobs: &[Job]| jobs.iter().map(|job| job.requests.clone()).collect::<Vec<_>>();
         assert_eq!(whose(&jobs(&requests, |_| true, 9, true)), [vec![1], vec![0, 2, 5], vec![3]]);
-        assert_eq!(whose(&jobs(&requests, |_| true, 9, false)), [vec![1], vec![0], vec![2], vec![3], vec![5]]);
+        assert_eq!(
+            whose(&jobs(&requests, |_| true, 9, false)),
+            [vec![1], vec![0], vec![2], vec![3], vec![5]]
+        );
         assert_eq!(whose(&jobs(&requests, |index| index > 1, 9, true)), [vec![2, 4, 5], vec![3]]);
         let many: Vec<_> = (0..150).map(|token| request(&[1], &[token])).collect();
         let sizes: Vec<usize> = jobs(&many, |_| true, 9, true).iter().map(|job| job.requests.len()).collect();

@@ -25,10 +25,10 @@ mod write;
 
 pub use access::Access;
 pub use address::Address;
+pub use client::Client;
 pub use error::RemoteError;
+pub use found::{Found, Kind, Scoring, Tokens};
 pub use job::{Job, jobs};
 pub use pool::{Ended, Pool};
-pub use client::Client;
-pub use found::{Found, Kind, Scoring, Tokens};
 pub use server::{Server, Wanted};
 pub use write::{Continuation, WriteJob};

@@ -106,7 +106,9 @@ impl Pool {
             let (job, answer) = match answers.recv_timeout(LOOK) {
                 Ok(answered) => answered,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => unreachable!("threads live until every job has its end"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("threads live until every job has its end")
+                }
             };
             left -= 1;
             match answer {

@@ -53,7 +53,11 @@ struct Meta {
 ///
 /// # Errors
 /// A server that cannot be reached, has not the model, or makes other tokens of a text.
-pub fn probe(client: &Arc<Client>, wanted: Option<&str>, tokenizer: &Tokenizer) -> Result<Found, RemoteError> {
+pub fn probe(
+    client: &Arc<Client>,
+    wanted: Option<&str>,
+    tokenizer: &Tokenizer,
+) -> Result<Found, RemoteError> {
     let Model { id, owned_by, root, max_model_len, meta } = model(client, wanted)?;
     let kind = match owned_by.as_deref() {
         Some("vllm") => Kind::Vllm,
@@ -158,7 +162,11 @@ fn compare(client: &Client, tokenizer: &Tokenizer, own: &[u32], theirs: &[u32]) 
     let same = own.iter().zip(theirs).take_while(|(a, b)| a == b).count();
     let shown = |ids: &[u32]| {
         let few: Vec<String> = ids.iter().skip(same).take(3).map(u32::to_string).collect();
-        format!("{} (of {} tokens)", if few.is_empty() { "the end".to_owned() } else { few.join(" ") }, ids.len())
+        format!(
+            "{} (of {} tokens)",
+            if few.is_empty() { "the end".to_owned() } else { few.join(" ") },
+            ids.len()
+        )
     };
     let before = tokenizer.decode(&own[..same]).unwrap_or_default();
     Err(RemoteError::Unable {
@@ -175,7 +183,8 @@ fn compare(client: &Client, tokenizer: &Tokenizer, own: &[u32], theirs: &[u32]) 
 /// What the server scores, and how much alike.
 fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(), RemoteError> {
     if found.kind != Kind::LlamaServer {
-        let answer: Option<Completion> = optional(client.post("v1/completions", &echo_body(&found.model, ids)))?;
+        let answer: Option<Completion> =
+            optional(client.post("v1/completions", &echo_body(&found.model, ids)))?;
         if let Some(answer) = answer {
             found.fingerprint.clone_from(&answer.system_fingerprint);
             found.scoring = echoed(answer, ids, SCORED).ok().map(|_| Scoring::Echo);
@@ -199,15 +208,19 @@ fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(),
     found.repeated = far(score(client, found, ids)?);
     let model = &*found;
     let at_once: Vec<Result<Score, RemoteError>> = std::thread::scope(|scope| {
-        let one = |cut: usize| scope.spawn(move || score(client, model, &ids[cut..]).map(|score| (cut, score)));
+        let one =
+            |cut: usize| scope.spawn(move || score(client, model, &ids[cut..]).map(|score| (cut, score)));
         // The same request among others, which are of other lengths.
-        let asked: Vec<_> = (0..AT_ONCE).map(|number| one(if number % 2 == 0 { 0 } else { number })).collect();
+        let asked: Vec<_> =
+            (0..AT_ONCE).map(|number| one(if number % 2 == 0 { 0 } else { number })).collect();
         let answers = asked.into_iter().map(|one| one.join().expect("a request does not panic"));
-        answers.filter_map(|answer| match answer {
-            Ok((0, score)) => Some(Ok(score)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        }).collect()
+        answers
+            .filter_map(|answer| match answer {
+                Ok((0, score)) => Some(Ok(score)),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            })
+            .collect()
     });
     for score in at_once {
         found.at_once = found.at_once.max(far(score?));

@@ -39,7 +39,10 @@ mod tests {
     #[test]
     fn each_server_has_neighbours_and_helps_when_it_is_done() {
         let mut queue = Queue::new(7, 2);
-        assert_eq!([queue.next(0), queue.next(1), queue.next(0), queue.next(0)], [Some(0), Some(3), Some(1), Some(2)]);
+        assert_eq!(
+            [queue.next(0), queue.next(1), queue.next(0), queue.next(0)],
+            [Some(0), Some(3), Some(1), Some(2)]
+        );
         assert_eq!(queue.next(0), Some(5));
         queue.put_back(0, 5);
         let mut left: Vec<usize> = std::iter::from_fn(|| queue.next(1)).collect();

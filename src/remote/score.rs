@@ -46,7 +46,10 @@ pub fn echoed(answer: Completion, prompt: &[u32], scored: usize) -> Result<Score
     {
         // One more was written after the prompt, unless the server takes that back.
         if length != n && length != n + 1 {
-            return wrong(format!("{name} of the {n} tokens of the prompt, and one more"), length.to_string());
+            return wrong(
+                format!("{name} of the {n} tokens of the prompt, and one more"),
+                length.to_string(),
+            );
         }
     }
     let mut score = Score { logprob: 0.0, is_greedy: true };
@@ -194,10 +197,7 @@ fn number(value: Option<f64>, place: &dyn Fn() -> String) -> Result<f64, Wrong> 
 }
 
 /// The most probable token of a list, by its id where that is said, and its log-probability.
-fn best(
-    top: Option<&HashMap<String, f64>>,
-    place: &dyn Fn() -> String,
-) -> Result<(Option<u32>, f64), Wrong> {
+fn best(top: Option<&HashMap<String, f64>>, place: &dyn Fn() -> String) -> Result<(Option<u32>, f64), Wrong> {
     let of = |(token, value): (&String, &f64)| (id_of(token), *value);
     // Of equal ones the lowest id.
     let better = |a: (Option<u32>, f64), b: (Option<u32>, f64)| match a.1.total_cmp(&b.1) {
@@ -206,7 +206,9 @@ fn best(
         std::cmp::Ordering::Greater => a,
     };
     let best = top.and_then(|top| top.iter().map(of).reduce(better));
-    let Some((id, value)) = best else { return wrong(format!("the most probable token at {}", place()), "none") };
+    let Some((id, value)) = best else {
+        return wrong(format!("the most probable token at {}", place()), "none");
+    };
     Ok((id, number(Some(value), place)?))
 }
 
@@ -231,7 +233,8 @@ mod tests {
     }
 
     fn score(logprobs: Value, scored: usize) -> Result<Score, String> {
-        echoed(completion(logprobs), &[5, 6, 7], scored).map_err(|(expected, found)| format!("{expected}: {found}"))
+        echoed(completion(logprobs), &[5, 6, 7], scored)
+            .map_err(|(expected, found)| format!("{expected}: {found}"))
     }
 
     #[test]
@@ -273,7 +276,10 @@ mod tests {
         };
         let top = json!({"token_id:4": -0.25, "token_id:9": -3.0, "token_id:0": -9999.0});
         let scores = together(answer(top.clone()), [9, 4].into_iter()).unwrap();
-        assert_eq!(scores.iter().map(|s| (s.logprob, s.is_greedy)).collect::<Vec<_>>(), [(-3.0, false), (-0.25, true)]);
+        assert_eq!(
+            scores.iter().map(|s| (s.logprob, s.is_greedy)).collect::<Vec<_>>(),
+            [(-3.0, false), (-0.25, true)]
+        );
         for (ids, words) in [([4, 8], "none"), ([4, 0], "minus infinity")] {
             let (_, found) = together(answer(top.clone()), ids.into_iter()).unwrap_err();
             assert!(found.contains(words), "{found}");

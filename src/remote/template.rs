@@ -17,7 +17,12 @@ impl Server {
     ///
     /// # Errors
     /// A server that cannot be reached, has no such template or refuses the conversation, and a prompt that cannot be written as text.
-    pub fn write_chat(&self, messages: &[Message], end: End, tokenizer: &Tokenizer) -> Result<String, RemoteError> {
+    pub fn write_chat(
+        &self,
+        messages: &[Message],
+        end: End,
+        tokenizer: &Tokenizer,
+    ) -> Result<String, RemoteError> {
         let (client, found) = (&*self.clients[0], &self.found);
         let messages: Vec<Value> = messages
             .iter()
@@ -28,7 +33,8 @@ impl Server {
             Kind::Vllm => of_tokens(client, found, &messages, end, tokenizer),
             Kind::Other => Err(RemoteError::Unable {
                 host: client.host(),
-                reason: "it does not say how its template writes a conversation (/tokenize with messages)".to_owned(),
+                reason: "it does not say how its template writes a conversation (/tokenize with messages)"
+                    .to_owned(),
             }),
         }
     }

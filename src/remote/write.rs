@@ -62,7 +62,12 @@ impl WriteJob {
     ///
     /// # Errors
     /// What the server refuses, and an answer that is not what was asked for.
-    pub fn ask(&self, client: &Client, found: &Found, tokenizer: &Tokenizer) -> Result<Continuation, RemoteError> {
+    pub fn ask(
+        &self,
+        client: &Client,
+        found: &Found,
+        tokenizer: &Tokenizer,
+    ) -> Result<Continuation, RemoteError> {
         let wrong = |(expected, found)| RemoteError::Answer { host: client.host(), expected, found };
         let written = self.written(client, found, true)?;
         if let Some(told) = self.told(&written, tokenizer).map_err(wrong)? {
@@ -71,7 +76,9 @@ impl WriteJob {
         // The server has found a stop where there is none here: it goes on without.
         let written = self.written(client, found, false)?;
         let told = self.told(&written, tokenizer).map_err(wrong)?;
-        told.ok_or_else(|| wrong(("a text without a stop".to_owned(), "one that a stop has ended".to_owned())))
+        told.ok_or_else(|| {
+            wrong(("a text without a stop".to_owned(), "one that a stop has ended".to_owned()))
+        })
     }
 
     fn written(&self, client: &Client, found: &Found, stops: bool) -> Result<Written, RemoteError> {

@@ -81,9 +81,10 @@ fn provenance(record: &RunRecord) -> String {
         });
         let (weights, arithmetic) = match &model.server {
             Some(server) => (String::new(), server.line()),
-            None => {
-                (format!(", weights sha256 {}", model.weights_sha256), format!("{} arithmetic", model.precision))
-            }
+            None => (
+                format!(", weights sha256 {}", model.weights_sha256),
+                format!("{} arithmetic", model.precision),
+            ),
         };
         format!(
             "{}: protocol {}{asked}{weights}, tokenizer sha256 {}, {arithmetic}, at most {} tokens{built}",

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::absent::FormMemory;
-use super::error::During;
 use super::asking::all_questions;
+use super::error::During;
 use super::local::cache_blocks;
 use super::need::Need;
 use super::speeds::{KnownSpeed, speed};

@@ -1,7 +1,7 @@
 //! `zoo plan`, `--dry-run`, and what is said of a run before weights are fetched for it.
 
-use super::chat::Wanted;
 use super::absent::{AbsentModel, memory_of_forms, placed};
+use super::chat::Wanted;
 use super::forecast::{AskedForecast, Forecast, PlannedModel};
 use super::need::{Need, NeedKind, known_bytes, lines_about};
 use super::needs::{Needs, pull_command};

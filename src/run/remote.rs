@@ -45,11 +45,15 @@ impl Remote<'_> {
         match ended {
             Ended::Stopped => Err(self.keeper.stopped_after(kept, asked, ledger)),
             Ended::Failed(error) => Err(error).during(|| {
-                format!("{kept} of {asked} requests of {} are kept in {file}; --resume goes on from there", self.served.name)
+                format!(
+                    "{kept} of {asked} requests of {} are kept in {file}; --resume goes on from there",
+                    self.served.name
+                )
             }),
             Ended::Done(failed) if failed.is_empty() => Ok(()),
             Ended::Done(failed) => {
-                let lines = failed.iter().take(NAMED).map(|(job, error)| format!("\n  {}: {error}", place(*job)));
+                let lines =
+                    failed.iter().take(NAMED).map(|(job, error)| format!("\n  {}: {error}", place(*job)));
                 let lines: String = lines.collect();
                 let more = match failed.len().saturating_sub(NAMED) {
                     0 => String::new(),
@@ -86,7 +90,8 @@ impl InTokens for Remote<'_> {
         let served = self.served;
         let (progress, stop) = (self.keeper.progress, self.keeper.stop);
         let requests = questions.requests();
-        let mut tokens = Plan::new(&requests, served.limits).map_err(|error| questions.refused(error))?.tokens;
+        let mut tokens =
+            Plan::new(&requests, served.limits).map_err(|error| questions.refused(error))?.tokens;
         let own = (served.identity(), served.limits.max_length);
         let (mut ledger, reused) = self.keeper.ledger(own, |ledger, run| ledger.reuse(run, &requests))?;
         let mut follower = Follower::new(&questions, progress, stop);
@@ -102,7 +107,8 @@ impl InTokens for Remote<'_> {
         let is_missing = |index: usize| ledger.known(&requests[index]).is_none();
         let jobs = jobs(&requests, is_missing, served.limits.max_length, together);
         let whose: Vec<Vec<usize>> = jobs.iter().map(|job| job.requests.clone()).collect();
-        let jobs: Vec<(Job, usize)> = jobs.into_iter().map(|job| (job.tokens(), job)).map(|(n, job)| (job, n)).collect();
+        let jobs: Vec<(Job, usize)> =
+            jobs.into_iter().map(|job| (job.tokens(), job)).map(|(n, job)| (job, n)).collect();
         let sizes: Vec<u64> = jobs.iter().map(|(_, tokens)| *tokens as u64).collect();
         tracing::info!("{}: {} requests, {} to the server", served.name, requests.len(), jobs.len());
         let found = found.clone();
@@ -110,8 +116,11 @@ impl InTokens for Remote<'_> {
         let ended = progress::during(progress, "scoring", Some(sizes.iter().sum()), Unit::Tokens, || {
             let mut take = |job: usize, scores: Vec<crate::engine::Score>| -> Result<(), RunError> {
                 assert_eq!(scores.len(), whose[job].len(), "a job has a score for each of its requests");
-                let answers: Vec<_> =
-                    whose[job].iter().zip(&scores).map(|(index, score)| (&requests[*index], *score)).collect();
+                let answers: Vec<_> = whose[job]
+                    .iter()
+                    .zip(&scores)
+                    .map(|(index, score)| (&requests[*index], *score))
+                    .collect();
                 ledger.record(&answers).map_err(|error| questions.refused(error.into()))?;
                 whose[job].iter().zip(&scores).for_each(|(index, score)| follower.answered(*index, *score));
                 follower.begins(&BTreeSet::from([whose[job][0]]));
@@ -124,8 +133,10 @@ impl InTokens for Remote<'_> {
         ledger.sync()?;
         let kept = requests.iter().filter(|request| ledger.known(request).is_some()).count();
         self.unfinished(ended?, (kept, requests.len()), &ledger, &|job| questions.place_of(whose[job][0]))?;
-        let scores: Vec<_> =
-            requests.iter().map(|request| ledger.known(request).expect("every request was answered")).collect();
+        let scores: Vec<_> = requests
+            .iter()
+            .map(|request| ledger.known(request).expect("every request was answered"))
+            .collect();
         drop(follower);
         let resumed = known.checked_sub(reused).expect("what was taken over was known before the work");
         let requests = RequestRecord { asked: requests.len(), resumed, reused };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::chat::SERVER;
 use super::error::During;
-use super::subject::LocatedModel;
 use super::options::Serving;
+use super::subject::LocatedModel;
 use super::{Options, RunError, World};
 use crate::base::digest::sha256;
 use crate::engine::Limits;
@@ -56,7 +56,9 @@ impl Served {
         let (computing, serving) = (&options.computing, &options.serving);
         let address = Address::parse(name).map_err(|error| RunError::Usage(error.to_string()))?;
         if let Some(against) = computing.against {
-            return Err(RunError::Usage(format!("--against {against}: a server computes in its own way; ask two servers")));
+            return Err(RunError::Usage(format!(
+                "--against {against}: a server computes in its own way; ask two servers"
+            )));
         }
         if computing.precision != Precision::Exact {
             let precision = computing.precision;
@@ -81,7 +83,9 @@ impl Served {
         (world.say)(&format!("asking {} what it is and can do", hosts(&address)));
         let server = Server::probe(&address, access, &tokenizer).during(|| name.to_owned())?;
         if server.found.tokens == Tokens::Unknown {
-            tracing::warn!("{name}: the server does not say which tokens it makes of a text, so --tokenizer is taken on trust");
+            tracing::warn!(
+                "{name}: the server does not say which tokens it makes of a text, so --tokenizer is taken on trust"
+            );
         }
         let max_length = positions(name, server.found.positions, computing.max_length)?;
         let limits = Limits {
@@ -216,9 +220,9 @@ fn positions(name: &str, found: Option<usize>, asked: Option<usize>) -> Result<u
         ))),
         (_, Some(asked)) => Ok(asked),
         (Some(most), None) => Ok(most),
-        (None, None) => {
-            Err(RunError::Usage(format!("{name}: the server does not say how many positions it has; say it: --max-length N")))
-        }
+        (None, None) => Err(RunError::Usage(format!(
+            "{name}: the server does not say how many positions it has; say it: --max-length N"
+        ))),
     }
 }
 
@@ -231,9 +235,11 @@ mod tests {
         assert_eq!(positions("m", Some(2048), None).unwrap(), 2046);
         assert_eq!(positions("m", Some(2048), Some(2046)).unwrap(), 2046);
         assert_eq!(positions("m", None, Some(77)).unwrap(), 77);
-        for (found, asked, words) in
-            [(Some(2048), Some(2047), "at most 2046"), (None, None, "--max-length N"), (Some(2), None, "no room")]
-        {
+        for (found, asked, words) in [
+            (Some(2048), Some(2047), "at most 2046"),
+            (None, None, "--max-length N"),
+            (Some(2), None, "no room"),
+        ] {
             let said = positions("m", found, asked).unwrap_err().to_string();
             assert!(said.contains(words), "{said}");
         }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::asking::all_questions;
+use super::chat::Wanted as Templates;
 use super::error::During;
 use super::needs::Needs;
 use super::options::Computing;
 use super::served::Served;
 use super::subject::Subject;
-use super::chat::Wanted as Templates;
 use super::variants::{self, Asked, Preparer, Speaker, Variant};
 use super::{Options, RunError, World};
 use crate::evaluate::Overlong;
@@ -97,9 +97,8 @@ pub fn open_present(
     options: &Options,
     world: &World<'_>,
 ) -> Result<Present, RunError> {
-    let is_scored = |asked: &Asked| {
-        asked.tasks.iter().any(|task| task.config.output_type != OutputType::GenerateUntil)
-    };
+    let is_scored =
+        |asked: &Asked| asked.tasks.iter().any(|task| task.config.output_type != OutputType::GenerateUntil);
     let wanted = Wanted { scores: asked.iter().any(is_scored) };
     let open = |name: &String| match needs.lacks(name) {
         true => Ok(None),

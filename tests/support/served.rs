@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 use zoo::kernels::{self, Precision};
@@ -51,7 +51,12 @@ impl Served {
     }
 
     /// Writes greedily; gives ids, text up to a stop, the stop, and why it ends.
-    fn write(&self, prompt: &[u32], most: usize, stops: &[String]) -> (Vec<u32>, String, Option<String>, &'static str) {
+    fn write(
+        &self,
+        prompt: &[u32],
+        most: usize,
+        stops: &[String],
+    ) -> (Vec<u32>, String, Option<String>, &'static str) {
         let mut all = prompt.to_vec();
         let text = |all: &[u32]| self.tokenizer.decode_without_specials(&all[prompt.len()..]).unwrap();
         while all.len() - prompt.len() < most {
@@ -104,7 +109,8 @@ impl Served {
         }
         let most = most.min(POSITIONS - prompt.len());
         let (written, text, stop, reason) = self.write(&prompt, most, &stops);
-        let mut choice = json!({"index": 0, "text": text, "finish_reason": reason, "stop_reason": stop, "logprobs": null});
+        let mut choice =
+            json!({"index": 0, "text": text, "finish_reason": reason, "stop_reason": stop, "logprobs": null});
         if body["return_token_ids"] == true {
             choice["token_ids"] = json!(written);
         }
@@ -137,7 +143,11 @@ impl Served {
                 add(all[at + 1], Some(row), &[best(row).0]);
             }
         } else {
-            let chosen = if body["logprob_token_ids"].is_null() { Vec::new() } else { ids(&body["logprob_token_ids"]) };
+            let chosen = if body["logprob_token_ids"].is_null() {
+                Vec::new()
+            } else {
+                ids(&body["logprob_token_ids"])
+            };
             add(written, rows.last(), &chosen);
         }
         let [tokens, values, top] = lists;
@@ -230,7 +240,10 @@ pub fn answer(value: &Value) -> Answer {
 
 /// A refusal as servers word it.
 pub fn refused(status: u16, message: &str) -> Answer {
-    Answer::new(status, json!({"error": {"message": message, "type": "x", "param": null, "code": status}}).to_string())
+    Answer::new(
+        status,
+        json!({"error": {"message": message, "type": "x", "param": null, "code": status}}).to_string(),
+    )
 }
 
 fn named(id: u32) -> String {
@@ -243,9 +256,12 @@ fn ids(value: &Value) -> Vec<u32> {
 
 /// The most probable token, the first of equal ones.
 fn best(row: &[f64]) -> (u32, f64) {
-    let best = row.iter().enumerate().fold((0, f64::MIN), |best, (id, value)| {
-        if *value > best.1 { (id, *value) } else { best }
-    });
+    let best = row.iter().enumerate().fold(
+        (0, f64::MIN),
+        |best, (id, value)| {
+            if *value > best.1 { (id, *value) } else { best }
+        },
+    );
     (best.0 as u32, best.1)
 }
 
@@ -274,7 +290,8 @@ pub fn start_tls(served: &Arc<Served>) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/remote/");
     let own = CertificateDer::from_pem_file(format!("{folder}localhost.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(format!("{folder}localhost.key")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own], key).unwrap();
+    let config =
+        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own], key).unwrap();
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

@@ -43,9 +43,22 @@ fn a_real_server_answers_as_it_does_here() {
     for (number, (suite, extra)) in ASKED.into_iter().enumerate() {
         let [local, remote] = ["local", "remote"].map(|name| place.path().join(format!("{name}-{number}")));
         let address = format!("remote:{}", server.display());
-        let asked = eval(&address, &data, &remote, suite, &[extra, &["--tokenizer", folder, "--dtype", "float32"]].concat());
+        let asked = eval(
+            &address,
+            &data,
+            &remote,
+            suite,
+            &[extra, &["--tokenizer", folder, "--dtype", "float32"]].concat(),
+        );
         eval(folder, &data, &local, suite, extra);
-        eprintln!("{suite}: {}", stderr(&asked).lines().filter(|line| line.contains("served") || line.contains("asked")).collect::<Vec<_>>().join("\n"));
+        eprintln!(
+            "{suite}: {}",
+            stderr(&asked)
+                .lines()
+                .filter(|line| line.contains("served") || line.contains("asked"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
         compare(&local, &remote);
     }
 }

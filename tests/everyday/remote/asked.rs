@@ -24,7 +24,8 @@ fn what_a_server_cannot_do_is_said_before() {
     };
     // Generated tokens alone, as llama-server and chat servers have them.
     let mute = tiny.start_with(|_, body| {
-        (body["echo"] == true).then(|| answer(&json!({"choices": [{"index": 0, "text": "x", "logprobs": {"content": []}}]})))
+        (body["echo"] == true)
+            .then(|| answer(&json!({"choices": [{"index": 0, "text": "x", "logprobs": {"content": []}}]})))
     });
     says(&mute, &["--suite", "words"], 1, &["no log-probabilities of a prompt's tokens"]);
     // Texts can be written all the same.
@@ -42,9 +43,11 @@ fn what_a_server_cannot_do_is_said_before() {
     says(&server, &["--dry-run"], 2, &["server's affair"]);
     let address = format!("remote:{}", server.url);
     assert_says(&zoo(&["eval", &address, "--suite", "basics"]), 2, &["--tokenizer"]);
-    assert_says(&zoo(&["eval", &format!("{address}#nope"), "--tokenizer", &place.text("tiny"), "--suite", "basics"]), 1, &[
-        "serves no \"nope\", but tiny",
-    ]);
+    assert_says(
+        &zoo(&["eval", &format!("{address}#nope"), "--tokenizer", &place.text("tiny"), "--suite", "basics"]),
+        1,
+        &["serves no \"nope\", but tiny"],
+    );
     assert_says(&zoo(&["generate", &address, "Hello"]), 2, &["asked by zoo eval"]);
     assert_says(&zoo(&["eval", "remote:nowhere", "--suite", "basics"]), 2, &["remote:URL"]);
 }
@@ -53,7 +56,12 @@ fn what_a_server_cannot_do_is_said_before() {
 fn the_run_says_who_answered() {
     let place = place();
     let tiny = Served::open(&place.path("tiny"));
-    let output = served(&place, &tiny.start(), "run", &["--suite", "words", "--dtype", "float32", "--concurrency", "4"]);
+    let output = served(
+        &place,
+        &tiny.start(),
+        "run",
+        &["--suite", "words", "--dtype", "float32", "--concurrency", "4"],
+    );
     is_well(&output);
     let line = "served by vLLM 0.32.0 (fingerprint vllm-0.32.0-mock), float32 as declared, 4 at a time; a repeated request has the \
                 same bits, one among others has the same bits";
@@ -76,7 +84,12 @@ fn the_run_says_who_answered() {
         answer
     });
     place.unfinish("run");
-    let output = served(&place, &changed, "run", &["--suite", "words", "--dtype", "float32", "--concurrency", "4", "--resume"]);
+    let output = served(
+        &place,
+        &changed,
+        "run",
+        &["--suite", "words", "--dtype", "float32", "--concurrency", "4", "--resume"],
+    );
     assert_says(&output, 2, &["configuration"]);
 }
 

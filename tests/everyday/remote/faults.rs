@@ -44,7 +44,11 @@ fn what_passes_is_tried_again() {
     let server = tiny.start_with(fault);
     let output = served(&place, &server, "faulty", &[&WORDS[..], &["-v"]].concat());
     is_well(&output);
-    assert!(stderr(&output).contains("slow down") && stderr(&output).contains("trying again"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("slow down") && stderr(&output).contains("trying again"),
+        "{}",
+        stderr(&output)
+    );
     assert_same(&place.path("well"), &place.path("faulty"));
 }
 
@@ -63,7 +67,9 @@ fn bad_once(bad: impl Fn(&Value) -> Answer + Send + Sync + 'static, words: &[&st
     let said = stderr(&first);
     assert_eq!(met.load(Ordering::SeqCst), PROBE + 4, "{said}");
     assert_eq!(first.status.code(), Some(1), "{said}");
-    for word in ["1 requests were not answered", "task words, document ", "--resume", "of 36"].iter().chain(words) {
+    for word in
+        ["1 requests were not answered", "task words, document ", "--resume", "of 36"].iter().chain(words)
+    {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(!place.path("run/results.csv").exists());
@@ -82,7 +88,10 @@ fn a_document_that_is_refused_does_not_end_a_run() {
 #[test]
 fn what_is_no_answer_is_never_a_score() {
     bad_once(|_| Answer::new(200, "{\"choices\": [{"), &["expected JSON"]);
-    bad_once(|_| Answer::new(200, "{\"choices\": [{\"index\": 0, \"text\": \"\", \"logprobs\": NaN}]}"), &["expected JSON"]);
+    bad_once(
+        |_| Answer::new(200, "{\"choices\": [{\"index\": 0, \"text\": \"\", \"logprobs\": NaN}]}"),
+        &["expected JSON"],
+    );
     let lists = |body: &Value, value: Value, short: usize| {
         let prompt = body["prompt"].as_array().unwrap().clone();
         let tokens: Vec<String> = prompt.iter().map(|id| format!("token_id:{id}")).collect();
@@ -129,7 +138,10 @@ fn probed(server: &str, place: &Place, certificates: Option<&str>) -> Result<Pro
 fn an_answer_has_a_size_and_a_time() {
     let place = Place::new(&[]);
     let begun = Instant::now();
-    let drip = Server::start(|_| Answer { drip: Some(Duration::from_millis(50)), ..answer(&json!({"data": vec![1; 90]})) });
+    let drip = Server::start(|_| Answer {
+        drip: Some(Duration::from_millis(50)),
+        ..answer(&json!({"data": vec![1; 90]}))
+    });
     let said = probed(&drip.url, &place, None).unwrap_err().to_string();
     assert!(said.contains("within 0 s") && begun.elapsed() < Duration::from_secs(8), "{said}");
     let huge = Server::start(|_| Answer::new(200, vec![b' '; (128 << 20) + 1]));
@@ -148,9 +160,8 @@ fn nobody_is_asked_who_was_not_named() {
     let (place, tiny) = letters();
     let elsewhere = Arc::new(tiny.start());
     let to = elsewhere.url.clone();
-    let server = Server::start(move |request| {
-        Answer::new(307, "").with("Location", format!("{to}{}", request.path))
-    });
+    let server =
+        Server::start(move |request| Answer::new(307, "").with("Location", format!("{to}{}", request.path)));
     let said = stderr(&served(&place, &server, "run", &WORDS));
     assert!(said.contains(&elsewhere.url) && said.contains("name that address"), "{said}");
     assert!(elsewhere.seen("").is_empty() && !place.path("run").exists());
@@ -190,7 +201,11 @@ fn the_key_goes_to_the_server_and_nowhere_else() {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                assert!(!String::from_utf8_lossy(&fs::read(&path).unwrap()).contains("very-secret"), "{}", path.display());
+                assert!(
+                    !String::from_utf8_lossy(&fs::read(&path).unwrap()).contains("very-secret"),
+                    "{}",
+                    path.display()
+                );
             }
         }
     }

@@ -21,19 +21,35 @@ const TOLERANCE: f64 = 1e-4;
 
 /// A few tasks of each kind: choices of many tokens and of one, whole texts, texts that are written.
 const KINDS: [(&str, &str); 4] = [
-    ("letters", "output_type: multiple_choice\ndoc_to_choice: [\"A\", \"B\", \"C\"]\ndoc_to_target: \"{{a}}\"\n\
-      target_delimiter: \"\"\nnum_fewshot: 2\n"),
-    ("words", "output_type: multiple_choice\ndoc_to_choice: [\"one two\", \"three\", \"B\"]\ndoc_to_target: \"{{a}}\"\n"),
+    (
+        "letters",
+        "output_type: multiple_choice\ndoc_to_choice: [\"A\", \"B\", \"C\"]\ndoc_to_target: \"{{a}}\"\n\
+      target_delimiter: \"\"\nnum_fewshot: 2\n",
+    ),
+    (
+        "words",
+        "output_type: multiple_choice\ndoc_to_choice: [\"one two\", \"three\", \"B\"]\ndoc_to_target: \"{{a}}\"\n",
+    ),
     ("whole", "output_type: loglikelihood_rolling\ndoc_to_target: \"{{q}}\"\n"),
-    ("written", "output_type: generate_until\ndoc_to_target: \"{{q}}\"\nnum_fewshot: 1\n\
-      generation_kwargs: {until: [\"\\n\\n\", \"xx\", \"e\", \"~~\", \"QQ\", \"@@\"], max_gen_toks: 24}\n"),
+    (
+        "written",
+        "output_type: generate_until\ndoc_to_target: \"{{q}}\"\nnum_fewshot: 1\n\
+      generation_kwargs: {until: [\"\\n\\n\", \"xx\", \"e\", \"~~\", \"QQ\", \"@@\"], max_gen_toks: 24}\n",
+    ),
 ];
 
 /// A place with those tasks.
 fn place() -> Place {
     let place = Place::new(&["--suite", "letters,words,whole,written"]);
     let rows: String = (0..12)
-        .map(|n| format!("{{\"q\": \"Which is {n}, and what of {}?{}\", \"a\": {}}}\n", n * n, " It rains.".repeat(n), n % 3))
+        .map(|n| {
+            format!(
+                "{{\"q\": \"Which is {n}, and what of {}?{}\", \"a\": {}}}\n",
+                n * n,
+                " It rains.".repeat(n),
+                n % 3
+            )
+        })
         .collect();
     place.task("rows.jsonl", rows);
     for (name, kind) in KINDS {
@@ -64,7 +80,8 @@ fn command_for(place: &Place, server: &Server, out: &str, extra: &[&str]) -> Com
     let address = format!("remote:{}", server.url);
     let (tokenizer, tasks, out) = (place.text("tiny"), place.text("tasks"), place.text(out));
     let own = ["eval", &address, "--tokenizer", &tokenizer, "--include-path", &tasks, "--out", &out];
-    let all: &[&str] = if extra.contains(&"--suite") { &[] } else { &["--suite", "letters,words,whole,written"] };
+    let all: &[&str] =
+        if extra.contains(&"--suite") { &[] } else { &["--suite", "letters,words,whole,written"] };
     let mut command = command(&[&own[..], all, extra].concat());
     command.env_remove("OPENAI_API_KEY");
     command

@@ -86,7 +86,9 @@ fn a_continuation_of_several_tokens_is_their_sum() {
     let lists = &longest["answer"]["choices"][0];
     // The same numbers stand there a second time, by id.
     let by_id = |(at, id): (usize, &u32)| {
-        lists["prompt_logprobs"][prompt.len() - continuation.len() + at][id.to_string()]["logprob"].as_f64().unwrap()
+        lists["prompt_logprobs"][prompt.len() - continuation.len() + at][id.to_string()]["logprob"]
+            .as_f64()
+            .unwrap()
     };
     let sum: f64 = continuation.iter().enumerate().map(by_id).sum();
     assert!((logprob - sum).abs() < 1e-9 && continuation.len() > 3, "{logprob} {sum}");
@@ -95,12 +97,17 @@ fn a_continuation_of_several_tokens_is_their_sum() {
 #[test]
 fn refusals_are_told_in_the_server_s_words() {
     let Recorded { all, client, .. } = &recorded();
-    let one = |context: Vec<u32>, continuation: u32| {
-        Job { context, continuations: vec![vec![continuation]], requests: vec![0] }
+    let one = |context: Vec<u32>, continuation: u32| Job {
+        context,
+        continuations: vec![vec![continuation]],
+        requests: vec![0],
     };
     let said = |job: Job, found: &Found| job.ask(client, found).unwrap_err();
     let long = said(one(vec![7; 2047], 7), &found(false));
-    assert!(long.is_of_request() && long.to_string().contains("answered 400: max_tokens must be at least 1"), "{long}");
+    assert!(
+        long.is_of_request() && long.to_string().contains("answered 400: max_tokens must be at least 1"),
+        "{long}"
+    );
     let unknown = Job { context: vec![], continuations: vec![vec![1 << 20]], requests: vec![0] };
     assert!(said(unknown, &found(false)).to_string().contains("Token id 1048576 is out of vocabulary"));
     let answers = ids(&all["answers"]);
@@ -111,7 +118,10 @@ fn refusals_are_told_in_the_server_s_words() {
     assert!(matches!(error, RemoteError::Refused { status: 418, .. }), "{error}");
     let last = context.pop().unwrap();
     let error = said(one(context, last), &nope);
-    assert!(!error.is_of_request() && error.to_string().contains("The model `nope` does not exist"), "{error}");
+    assert!(
+        !error.is_of_request() && error.to_string().contains("The model `nope` does not exist"),
+        "{error}"
+    );
 }
 
 #[test]

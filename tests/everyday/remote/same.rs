@@ -24,7 +24,8 @@ fn a_served_model_answers_as_it_does_here() {
     // Letters are one request for each question, and nothing is echoed for them.
     let bodies: Vec<Value> =
         vllm.seen("/v1/completions").iter().map(|seen| serde_json::from_slice(&seen.body).unwrap()).collect();
-    let together = bodies.iter().filter(|body| body["logprob_token_ids"].as_array().is_some_and(|ids| ids.len() == 3));
+    let together =
+        bodies.iter().filter(|body| body["logprob_token_ids"].as_array().is_some_and(|ids| ids.len() == 3));
     assert_eq!(together.count(), 12);
 }
 
@@ -45,7 +46,9 @@ fn the_server_s_template_writes_prompts_as_the_checkpoint_s_does() {
     assert_eq!(local.len(), 5);
     for (a, b) in local.iter().zip(&remote) {
         for (a, b) in a.as_array().unwrap().iter().zip(b.as_array().unwrap()) {
-            assert!((a["logprob"].as_f64().unwrap() - b["logprob"].as_f64().unwrap()).abs() < super::TOLERANCE);
+            assert!(
+                (a["logprob"].as_f64().unwrap() - b["logprob"].as_f64().unwrap()).abs() < super::TOLERANCE
+            );
         }
     }
     let record: serde_yaml::Value = serde_yaml::from_str(&place.read("remote/run.yaml")).unwrap();
