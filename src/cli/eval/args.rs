@@ -6,7 +6,8 @@ use super::Shown;
 use super::foreign::Foreign;
 use crate::cli::Global;
 use crate::cli::flags::{
-    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, ServingFlags, ShardFlag, VariantFlags, WritingFlags, precisions,
+    AskedFlags, CodeFlags, ComputingFlags, ModelFlags, ServingFlags, ShardFlag, VariantFlags, WritingFlags,
+    precisions,
 };
 use crate::kernels::Precision;
 use crate::run::{Computing, Options, Places};
