@@ -35,20 +35,29 @@ struct LlamaBench {
     n_threads: usize,
     n_prompt: usize,
     n_gen: usize,
+    /// Tokens before those that are timed; older files do not say.
+    #[serde(default)]
+    n_depth: usize,
     avg_ts: f64,
 }
 
 impl LlamaBench {
-    /// `None` for tests of prompts and answers together, which are neither.
+    /// `None` for tests of prompts and answers together, which are neither, and of prompts after others.
     fn speed(self) -> Option<PeerSpeed> {
         let (what, tokens) = match (self.n_prompt, self.n_gen) {
-            (prompt, 0) if prompt > 0 => (PREFILL, prompt),
+            (prompt, 0) if prompt > 0 && self.n_depth == 0 => (PREFILL, prompt),
             (0, answer) if answer > 0 => (DECODE, 1),
             _ => return None,
         };
-        let form = self.model_type.split_whitespace().next_back().unwrap_or("?");
+        // Architecture, size, and what is left: `BF16`, `Q4_K - Medium`, `all F32`.
+        let form = self.model_type.splitn(3, ' ').nth(2).unwrap_or(&self.model_type);
+        let form = ["all ", "mostly "].iter().find_map(|words| form.strip_prefix(words)).unwrap_or(form);
+        let after = match self.n_depth {
+            0 => String::new(),
+            depth => format!(" after {depth} tokens"),
+        };
         Some(PeerSpeed {
-            program: format!("llama.cpp {form}"),
+            program: format!("llama.cpp {form}{after}"),
             what: what.to_owned(),
             tokens,
             threads: self.n_threads,
@@ -148,6 +157,8 @@ mod tests {
             value,
         };
         assert_eq!(speeds, [of("prefill", 512, 120.5), of("decode", 1, 14.5)]);
+        let medium = LLAMA_BENCH.replace("llama 1B BF16", "llama 1B Q4_K - Medium");
+        assert_eq!(read_peers(medium.as_bytes()).unwrap()[0].program, "llama.cpp Q4_K - Medium");
     }
 
     #[test]

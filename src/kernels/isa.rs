@@ -54,20 +54,9 @@ impl Isa {
         *ASKED_FOR.get_or_init(|| None)
     }
 
-    /// The vectors that plain loops are compiled for.
-    pub(super) fn of_loops() -> Self {
-        static LOOPS: OnceLock<Isa> = OnceLock::new();
-        *LOOPS.get_or_init(|| Self::asked_for().unwrap_or_else(Self::widest).vectors())
-    }
-
-    /// The widest that this processor has.
-    fn widest() -> Self {
-        Self::all().last().copied().unwrap_or(Isa::Plain)
-    }
-
     /// All that this processor has, and tiles in plain Rust where it has none.
     pub fn with_stand_in() -> Vec<Self> {
-        let mut all = Self::all();
+        let mut all = Self::all().to_vec();
         if !all.contains(&Isa::AmxBf16) {
             all.push(Isa::SoftTiles);
         }
@@ -83,7 +72,9 @@ impl Isa {
     pub fn vectors(self) -> Self {
         match self {
             Isa::AmxBf16 => Isa::Avx512Bf16,
-            Isa::SoftTiles => Self::all().into_iter().rfind(|isa| *isa != Isa::AmxBf16).unwrap_or(Isa::Plain),
+            Isa::SoftTiles => {
+                Self::all().iter().copied().rfind(|isa| *isa != Isa::AmxBf16).unwrap_or(Isa::Plain)
+            }
             vectors => vectors,
         }
     }
@@ -103,7 +94,12 @@ impl Isa {
     }
 
     /// All that this processor has, the narrowest first.
-    pub fn all() -> Vec<Self> {
+    pub fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Isa>> = OnceLock::new();
+        ALL.get_or_init(Self::found)
+    }
+
+    fn found() -> Vec<Self> {
         let mut all = vec![Isa::Plain];
         #[cfg(target_arch = "x86_64")]
         {

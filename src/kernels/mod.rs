@@ -223,6 +223,35 @@ pub fn name_here(name: &str) -> &str {
     if name == "native" { default().name() } else { name }
 }
 
+/// What results of an implementation are called in records, so that those with other last bits have other names: the
+/// implementation, and behind a `+` what the rest is made of where it is not what the name stands for.
+///
+/// Attention and loops take the instruction set of [`Isa::best`] whatever the implementation of linear layers is, and in less than
+/// exact precision pairs of bf16 numbers where it has products of them.
+pub fn name_of_bits(name: &str, precision: Precision) -> String {
+    bits_of(name_here(name), precision, Isa::best())
+}
+
+fn bits_of(name: &str, precision: Precision, best: Isa) -> String {
+    let in_pairs = precision != Precision::Exact && best.has_bf16_products();
+    let rest = match (name, best) {
+        // Everything is of tiles, or everything of plain Rust.
+        ("tiles", _) | ("portable", Isa::Plain) => None,
+        (_, Isa::Plain) => Some("plain"),
+        (_, best) if best.has_tiles() => Some("tiles"),
+        _ if in_pairs => Some("pairs"),
+        ("portable", _) => Some("fused"),
+        _ => None,
+    };
+    rest.map_or_else(|| name.to_owned(), |rest| format!("{name}+{rest}"))
+}
+
+/// Whether results of that [name](name_of_bits) have the same bits whatever is computed together and on how many threads.
+pub fn is_invariant(name_of_bits: &str) -> bool {
+    let name = name_of_bits.split(['+', ',']).next();
+    matches!(name, Some("native" | "portable" | "tiles"))
+}
+
 /// The fastest implementation of exact products.
 pub fn default() -> Box<dyn MatMul> {
     Box::new(Native::new(Precision::Exact))

@@ -9,7 +9,7 @@ use super::{Store, Weight};
 
 /// Rows of a block, at most: a part of their columns stays in the second cache for all panels. Whole tiles of every kind.
 pub(super) const ROWS: usize = 192;
-/// Blocks of output rows begin at multiples of it: of the rows of every tile.
+/// Blocks of output rows begin at multiples of it: of the rows of every tile in registers.
 pub const ROW_UNIT: usize = 12;
 /// Blocks for each thread, so that none waits long for the others.
 const BLOCKS_PER_THREAD: usize = 8;
@@ -70,6 +70,7 @@ pub type VisitBlocks<'a> = dyn Fn(Range<usize>, Range<usize>, ArrayView2<f32>) +
 pub fn for_blocks(w: &dyn Weight, x: ArrayView2<f32>, width: usize, visit: &VisitBlocks<'_>) {
     assert_eq!(x.ncols(), w.columns(), "inner dimension of the product");
     let width = width.max(1).next_multiple_of(w.column_unit());
+    assert!(ROWS.is_multiple_of(w.row_unit()), "blocks of rows are whole units");
     let activations = w.activations(x);
     let rows = ranges(x.nrows(), ROWS);
     let columns = ranges(w.rows(), width);

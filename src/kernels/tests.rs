@@ -187,7 +187,7 @@ fn bits_depend_on_neither_the_number_of_rows_nor_their_place_nor_threads() {
 #[test]
 fn fused_instruction_sets_have_the_same_bits() {
     let fused: Vec<Isa> =
-        Isa::all().into_iter().filter(|isa| *isa != Isa::Plain && !isa.has_tiles()).collect();
+        Isa::all().iter().copied().filter(|isa| *isa != Isa::Plain && !isa.has_tiles()).collect();
     let (x, w) = (numbers(8, 30, 600), numbers(9, 100, 600));
     let products: Vec<_> = fused
         .iter()
@@ -239,6 +239,29 @@ fn an_empty_batch_is_an_empty_result() {
         let matrix = stored(Dtype::F32, &numbers(15, 3, 4));
         assert_eq!(product(matmul.as_ref(), &matrix, Array2::zeros((0, 4)).view()).dim(), (0, 3));
     }
+}
+
+#[test]
+fn results_with_other_bits_have_other_names() {
+    let name = |name, precision, best| bits_of(name, precision, best);
+    let fused = [Isa::Avx2, Isa::Avx512, Isa::Avx512Vnni];
+    for isa in fused.into_iter().chain([Isa::Avx512Bf16]) {
+        assert_eq!(name("native", Precision::Exact, isa), "native");
+        assert_eq!(name("portable", Precision::Exact, isa), "portable+fused");
+        assert_eq!(name("blas", Precision::Exact, isa), "blas");
+    }
+    for precision in [Precision::Bf16, Precision::Int8] {
+        assert!(fused.iter().all(|&isa| name("native", precision, isa) == "native"));
+        assert_eq!(name("native", precision, Isa::Avx512Bf16), "native+pairs");
+        assert_eq!(name("portable", precision, Isa::Avx512Bf16), "portable+pairs");
+        assert_eq!(name("tiles", precision, Isa::AmxBf16), "tiles");
+    }
+    assert_eq!(name("portable", Precision::Exact, Isa::Plain), "portable");
+    assert_eq!(name("portable", Precision::Exact, Isa::SoftTiles), "portable+tiles");
+    assert_eq!(name("blas", Precision::Exact, Isa::Plain), "blas+plain");
+    let invariant = ["native", "native+pairs", "portable", "tiles"].map(is_invariant);
+    let others = ["blas", "blas+plain", "blas, --threads 2", "vllm 0.32"].map(is_invariant);
+    assert!(invariant.into_iter().all(|is| is) && others.into_iter().all(|is| !is));
 }
 
 #[test]

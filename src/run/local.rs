@@ -265,7 +265,7 @@ impl Respondent for Local<'_> {
             chat: variant.chat.as_ref().map(files::chat_record),
             rotation: variant.rotation,
             precision: subject.precision.name().to_owned(),
-            matmul: subject.matmul.to_owned(),
+            matmul: subject.name_of_bits(),
             server: None,
             seconds: BTreeMap::from(["loading", "scoring"].map(|what| (what.to_owned(), 0.0))),
             tokens: TokenCounts::default(),

@@ -232,7 +232,7 @@ fn model_settings(
     recorded: &ModelRecord,
     (options, wanted): (&Options, Wanted),
 ) -> Result<ModelSettings, RunError> {
-    let Computing { max_length, matmul, .. } = &options.computing;
+    let Computing { max_length, matmul, precision, .. } = &options.computing;
     let checkpoint = Checkpoint::open(path)?;
     let tokenizer = subject::tokenizer(&checkpoint)?;
     let mut chats = Vec::new();
@@ -246,15 +246,15 @@ fn model_settings(
         chats = own.wanted(wanted, options)?;
     }
     // What the last bits of OpenBLAS depend on is the finished run's own affair.
-    let matmul = kernels::name_here(matmul.as_deref().unwrap_or("native"));
-    let same = then.matmul.split(',').next() == Some(matmul);
+    let matmul = kernels::name_of_bits(matmul.as_deref().unwrap_or("native"), *precision);
+    let same = then.matmul.split(',').next() == Some(&matmul);
     Ok(ModelSettings {
         name: then.name.clone(),
         weights_sha256: subject::weights_sha256(&checkpoint, &then.name)?,
         config_sha256: subject::config_sha256(&checkpoint),
         tokenizer_sha256: tokenizer.sha256().to_owned(),
         max_length: max_length.unwrap_or(checkpoint.config.max_position_embeddings()),
-        matmul: if same { then.matmul.clone() } else { matmul.to_owned() },
+        matmul: if same { then.matmul.clone() } else { matmul },
         arithmetic: Some(options.computing.arithmetic()),
         templates: Some(templates(chats.iter().flatten())),
     })

@@ -128,7 +128,7 @@ pub fn speed(
     let products = kernels::by_name(matmul, precision)?;
     // What is remembered is of the default implementation.
     let figure = home
-        .filter(|_| matmul == kernels::name_here("native"))
+        .filter(|_| kernels::name_here(matmul) == kernels::name_here("native"))
         .and_then(|home| recall(home, precision, config));
     if let Some(Figure { operations, model, date, .. }) = figure {
         let speed = Speed { linear: operations, attention: operations };

@@ -134,6 +134,11 @@ impl Subject {
         pacing(self.matmul, &self.checkpoint.config, &self.footprint, &self.placement, self.memory_budget)
     }
 
+    /// What its products are called where their last bits count.
+    pub fn name_of_bits(&self) -> String {
+        kernels::name_of_bits(self.matmul, self.precision)
+    }
+
     /// Whose scores its scores are.
     pub fn identity(&self) -> Result<Identity, RunError> {
         Ok(Identity {
@@ -141,7 +146,7 @@ impl Subject {
             config_sha256: config_sha256(&self.checkpoint),
             tokenizer_sha256: self.tokenizer()?.sha256().to_owned(),
             precision: self.precision.name().to_owned(),
-            matmul: self.matmul.to_owned(),
+            matmul: self.name_of_bits(),
             arithmetic: ARITHMETIC,
         })
     }
@@ -151,10 +156,10 @@ impl Subject {
         let Limits { max_length, wave_tokens, .. } = self.limits;
         let matmul = match self.pacing() {
             Pacing::AsPlanned => {
-                let (name, threads) = (self.matmul, rayon::current_num_threads());
+                let (name, threads) = (self.name_of_bits(), rayon::current_num_threads());
                 format!("{name}, --batch-tokens {wave_tokens}, --threads {threads}")
             }
-            Pacing::ByTime { .. } => self.matmul.to_owned(),
+            Pacing::ByTime { .. } => self.name_of_bits(),
         };
         Ok(ModelSettings {
             name: self.name.clone(),

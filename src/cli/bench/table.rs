@@ -3,7 +3,7 @@
 use super::Args;
 use crate::base::machine::cpu_name;
 use crate::bench::{BenchModel, Exceeded, Measurement, Peaks, measurements};
-use crate::kernels::{Isa, Precision, products_of_tiles};
+use crate::kernels::{Precision, chosen, products_of_tiles};
 use crate::weights::Dtype;
 
 /// Head, measurements and what has to be known to read them.
@@ -16,7 +16,7 @@ pub fn page(
 ) -> String {
     let head = title(subject, args.model.is_none(), peaks);
     let mut text = format!("{head}\n{}", measurements(lines).text(width));
-    let notes = notes(lines, subject.weights(), args.layers.is_some(), &args.precision);
+    let notes = notes(lines, (peaks, subject.weights()), args.layers.is_some(), &args.precision);
     for note in notes.into_iter().chain(of_peaks(peaks, exceeded)) {
         text.push_str(&format!("{note}\n"));
     }
@@ -34,7 +34,12 @@ fn title(subject: &BenchModel, random: bool, peaks: &Peaks) -> String {
     format!("{}, {layers}{random}\n{}, {threads} thread{plural}, {isa}", subject.name, cpu_name())
 }
 
-fn notes(lines: &[Measurement], weights: Dtype, cut: bool, precisions: &[Precision]) -> Vec<String> {
+fn notes(
+    lines: &[Measurement],
+    (peaks, weights): (&Peaks, Dtype),
+    cut: bool,
+    precisions: &[Precision],
+) -> Vec<String> {
     let mut notes = vec![
         "Values are medians, of peaks the highest. The peak of prefill is all its operations at the speed of multiply-adds, that \
          of decode all weights, keys and values read at the speed of memory, or its operations if they take longer. Tokens of \
@@ -52,14 +57,21 @@ fn notes(lines: &[Measurement], weights: Dtype, cut: bool, precisions: &[Precisi
     {
         notes.push("Decode is faster than memory where weights stay in the processor's caches.".to_owned());
     }
-    if let Some(tiles) = Isa::best().has_tiles().then(|| products_of_tiles(weights)) {
+    if let (true, Some(_)) = (precisions.contains(&Precision::Exact), peaks.tiles) {
+        let products = products_of_tiles(weights);
         notes.push(format!(
-            "The peak of exact is that of tile products by {tiles}: so many products of bf16 numbers are one of f32 activations \
+            "The peak of exact is that of tile products by {products}: so many products of bf16 numbers are one of f32 activations \
              with weights of {weights}."
         ));
     }
-    if precisions.contains(&Precision::Bf16) && !Isa::best().has_bf16_products() {
-        notes.push("The peak of bf16 is that of f32: this processor has no bf16 dot product.".to_owned());
+    if precisions.contains(&Precision::Bf16) && !peaks.isa.has_bf16_products() {
+        let mut note =
+            "The peak of bf16 is that of f32: no instruction multiplies pairs of bf16 numbers here"
+                .to_owned();
+        for (isa, why) in &chosen().passed_over {
+            note += &format!("; {} is not used: {why}", isa.name());
+        }
+        notes.push(note + ".");
     }
     if cut {
         notes.push(
@@ -99,11 +111,24 @@ fn of_peaks(peaks: &Peaks, exceeded: &[Exceeded]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::bench::Goes;
+    use crate::kernels::Isa;
 
     #[test]
     fn a_peak_that_is_none_is_said() {
-        let goes = |max| Goes { median: max, min: max, max };
-        let mut peaks = Peaks {
+        let mut peaks = peaks();
+        let notes = of_peaks(&peaks, &[Exceeded { precision: "bf16".into(), factor: 1.68 }]);
+        assert!(notes[0].contains("bf16 are 1.68 times as fast as the loop"), "{notes:?}");
+        assert!(notes[1].contains("60 GFLOP/s") && notes[1].contains("100"), "{notes:?}");
+        peaks.bf16 = Some(goes(200e9));
+        assert!(of_peaks(&peaks, &[]).is_empty());
+    }
+
+    fn goes(max: f64) -> Goes {
+        Goes { median: max, min: max, max }
+    }
+
+    fn peaks() -> Peaks {
+        Peaks {
             isa: Isa::Plain,
             threads: 1,
             multiply_add: goes(100e9),
@@ -112,12 +137,7 @@ mod tests {
             tiles: None,
             integer: goes(400e9),
             memory: goes(10e9),
-        };
-        let notes = of_peaks(&peaks, &[Exceeded { precision: "bf16".into(), factor: 1.68 }]);
-        assert!(notes[0].contains("bf16 are 1.68 times as fast as the loop"), "{notes:?}");
-        assert!(notes[1].contains("60 GFLOP/s") && notes[1].contains("100"), "{notes:?}");
-        peaks.bf16 = Some(goes(200e9));
-        assert!(of_peaks(&peaks, &[]).is_empty());
+        }
     }
 
     fn lines() -> Vec<Measurement> {
@@ -148,11 +168,11 @@ mod tests {
 
     #[test]
     fn notes_say_what_has_to_be_known() {
-        let all = notes(&lines(), Dtype::F32, true, &Precision::ALL).join("\n");
+        let all = notes(&lines(), (&peaks(), Dtype::F32), true, &Precision::ALL).join("\n");
         for word in ["caches", "bf16", "--layers"] {
             assert!(all.contains(word), "{word}: {all}");
         }
-        let few = notes(&lines()[..2], Dtype::F32, false, &[Precision::Exact]).join("\n");
+        let few = notes(&lines()[..2], (&peaks(), Dtype::F32), false, &[Precision::Exact]).join("\n");
         assert!(!few.contains("caches") && !few.contains("bf16") && !few.contains("--layers"), "{few}");
     }
 }

@@ -35,7 +35,7 @@ pub struct ComputingFlags {
         (Residence::Disk, "disk", "On the disk, read once per pass"),
     ]))]
     pub layers: Option<Residence>,
-    /// Implementation of matrix products: native, blas (OpenBLAS, exact only) or portable (no vector instructions)
+    /// Implementation of matrix products: native, blas (OpenBLAS, exact only) or portable (linear layers without vector instructions)
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(["native", "blas", "portable"]))]
     pub matmul: Option<String>,
 }

@@ -47,7 +47,8 @@ mod x86 {
         __cpuid(1).ecx & OSXSAVE != 0 && unsafe { xcr0() } & STATES == STATES
     }
 
-    /// Asks the system for leave: tiles are 8 KiB that it saves for each thread. Virtual machines may offer the instructions and
+    /// Asks the system for leave: tiles are 8 KiB that it saves for each thread, on the stack of a signal too, so that a thread which
+    /// has used them and overflows its stack may end without a word. Virtual machines may offer the instructions and
     /// refuse this.
     pub fn may_use_tiles() -> bool {
         const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;

@@ -2,7 +2,7 @@
 //!
 //! For each row and column, even and odd products are summed apart over the 16 pairs of a tile, the two sums are added, and
 //! the result to what was there. What is below the least normal number is 0, coming in and going out. Products of two bf16
-//! numbers are exact in f32, so multiplying and adding round once, as the processor does.
+//! numbers between 2⁻¹²⁶ and the largest f32 are exact in f32, so multiplying and adding round once, as the processor does.
 
 use super::super::wide::on_widest;
 use super::{ROWS, STEP, WIDTH};

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::agree::{self, Said};
 use super::part::{Part, shard_of};
 use crate::finished::{PARTIAL_FILE, RUN_FILE, read_record, runs_below};
+use crate::kernels;
 use crate::records::{RunRecord, SHARD, shard_of as shard_asked};
 use crate::run::error::During;
 use crate::run::folder;
@@ -79,7 +80,7 @@ impl Shards {
                 cpus.into_iter().collect::<Vec<_>>().join(" and ")
             );
         }
-        if parts[0].models.iter().any(|model| model.matmul != "native" && model.matmul != "portable") {
+        if parts[0].models.iter().any(|model| !kernels::is_invariant(&model.matmul)) {
             tracing::warn!(
                 "products by {}: their last bits may depend on what is computed together, so that the results are those of one run \
                  within rounding",
