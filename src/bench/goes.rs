@@ -67,8 +67,8 @@ pub fn seconds<E>(least: usize, mut work: impl FnMut() -> Result<(), E>) -> Resu
 fn spread(results: &[f64]) -> f64 {
     let mut sorted = results.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let at = |part: usize| sorted[(sorted.len() - 1) * part / 4];
-    (at(3) - at(1)) / at(2).max(1e-9)
+    let last = sorted.len() - 1;
+    (sorted[(3 * last).div_ceil(4)] - sorted[last / 4]) / sorted[last / 2].max(1e-9)
 }
 
 #[cfg(test)]
