@@ -23,6 +23,11 @@ const OWN: [&str; 10] =
     ["started", "seconds", "cpu", "threads", "options", "flags", "tasks", "findings", "models", "programs"];
 /// What a description says of a model that is a shard's own.
 const OWN_OF_MODEL: [&str; 4] = ["path", "seconds", "tokens", "requests"];
+/// What a description says of whoever serves a model.
+const SERVER: &str = "server";
+/// What of that is a shard's own: what its probe measured, and how many requests there were at a time.
+const OWN_OF_SERVER: [&str; 6] =
+    ["root", "tokens_compared", "repeated_difference", "concurrent_difference", "concurrency", "servers"];
 /// How many differences are named.
 const NAMED: usize = 12;
 
@@ -125,10 +130,12 @@ fn entries(
     own: &[&str],
     all: &mut BTreeMap<String, String>,
 ) -> Result<(), RunError> {
-    let Value::Mapping(entries) = value else { return Ok(()) };
-    for (key, value) in entries {
+    let Value::Mapping(pairs) = value else { return Ok(()) };
+    for (key, value) in pairs {
         let key = key.as_str().unwrap_or_default();
-        if !own.contains(&key) {
+        if key == SERVER && value.is_mapping() {
+            entries(value, &format!("{before}{key}, "), &OWN_OF_SERVER, all)?;
+        } else if !own.contains(&key) {
             let text = serde_json::to_string(&value)?;
             let name = if key.ends_with("_sha256") { key.trim_end_matches("_sha256") } else { key };
             all.insert(format!("{before}{name}"), text.trim_matches('"').to_owned());
@@ -172,11 +179,16 @@ mod tests {
     #[test]
     fn what_a_description_says_in_future_is_compared_too() {
         let mut all = BTreeMap::new();
-        let value = serde_yaml::from_str("{server: {model: a, dtype: bf16}, seconds: 1, weights_sha256: ab}")
-            .unwrap();
+        let text = "{server: {model: a, dtype: bf16, servers: 2, concurrent_difference: 0.3}, later: {b: 1}, seconds: 1, \
+                    weights_sha256: ab}";
+        let value = serde_yaml::from_str(text).unwrap();
         entries(value, "model 1, ", &OWN_OF_MODEL, &mut all).unwrap();
-        let expected =
-            [("model 1, server", "{\"model\":\"a\",\"dtype\":\"bf16\"}"), ("model 1, weights", "ab")];
+        let expected = [
+            ("model 1, later", "{\"b\":1}"),
+            ("model 1, server, dtype", "bf16"),
+            ("model 1, server, model", "a"),
+            ("model 1, weights", "ab"),
+        ];
         assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
