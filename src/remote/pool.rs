@@ -35,11 +35,14 @@ pub enum Ended {
     Failed(RemoteError),
 }
 
+/// Has a server do a job.
+type Ask<J, A> = dyn Fn(&Client, &J) -> Result<A, RemoteError> + Send + Sync;
+
 /// What the threads share.
 struct Shared<J, A> {
     clients: Vec<Arc<Client>>,
     jobs: Vec<(J, usize)>,
-    ask: Box<dyn Fn(&Client, &J) -> Result<A, RemoteError> + Send + Sync>,
+    ask: Box<Ask<J, A>>,
     state: Mutex<State>,
     changed: Condvar,
 }

@@ -182,7 +182,7 @@ impl Scheduler {
 
 /// The place of a number among those from one to another, in steps, and how many there are; `None` if it is none of them.
 fn steps(own: usize, from: usize, to: usize, by: usize) -> Option<(usize, usize)> {
-    let is_step = by > 0 && from <= own && own <= to && (own - from) % by == 0;
+    let is_step = by > 0 && from <= own && own <= to && (own - from).is_multiple_of(by);
     is_step.then(|| ((own - from) / by, (to - from) / by + 1))
 }
 

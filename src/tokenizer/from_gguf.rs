@@ -39,11 +39,14 @@ pub fn tokenizer_files(meta: &Metadata) -> Result<Vec<(String, Vec<u8>)>, Tokeni
     Ok(vec![(name.to_owned(), content), ("tokenizer_config.json".to_owned(), pretty(&config))])
 }
 
+/// Files by name.
+pub type NamedFiles = Vec<(String, Vec<u8>)>;
+
 /// The same files for a `tokenizer.model` of tiktoken's; `None` if `bytes` are none. `place` names the file in errors.
 ///
 /// # Errors
 /// A line that is none, ranks with holes, bytes that no token spells.
-pub fn tiktoken_files(place: &str, bytes: &[u8]) -> Option<Result<Vec<(String, Vec<u8>)>, TokenizerError>> {
+pub fn tiktoken_files(place: &str, bytes: &[u8]) -> Option<Result<NamedFiles, TokenizerError>> {
     is_tiktoken(bytes).then(|| tokenizer_files(&Ranks::parse(place, bytes)?.metadata()))
 }
 

@@ -35,7 +35,7 @@ mod wire;
 use std::path::Path;
 
 pub use error::TokenizerError;
-pub use from_gguf::{tiktoken_files, tokenizer_files};
+pub use from_gguf::{NamedFiles, tiktoken_files, tokenizer_files};
 pub use gguf::sentencepiece_model;
 use library::Library;
 pub use merge_models::{AppendedScore, ModelFile, merge_models};
