@@ -213,8 +213,24 @@ struct Sums {
 
 impl Sums {
     fn of(x: &Array2<f32>, w: &Array2<f32>) -> Self {
-        let (x, w) = (x.map(|&x| f64::from(x)), w.map(|&w| f64::from(w)));
-        Self { sums: x.dot(&w.t()), scales: x.map(|x| x.abs()).dot(&w.map(|w| w.abs()).t()) }
+        let mut all = Self {
+            sums: Array2::zeros((x.nrows(), w.nrows())),
+            scales: Array2::zeros((x.nrows(), w.nrows())),
+        };
+        let turned = w.t().as_standard_layout().map(|&w| f64::from(w));
+        // By hand: OpenBLAS, which a build may have behind `dot`, asks for more memory than a small process has, and does not end.
+        for ((x, mut sums), mut scales) in
+            x.rows().into_iter().zip(all.sums.rows_mut()).zip(all.scales.rows_mut())
+        {
+            for (x, w) in x.iter().zip(turned.rows()) {
+                let x = f64::from(*x);
+                for ((sum, scale), w) in sums.iter_mut().zip(scales.iter_mut()).zip(w) {
+                    *sum += x * w;
+                    *scale += (x * w).abs();
+                }
+            }
+        }
+        all
     }
 
     /// Whether a product lies as near as its precision lets it.

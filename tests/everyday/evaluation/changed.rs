@@ -95,7 +95,7 @@ fn a_run_of_another_model_is_refused() {
     assert_says(&resume(&place, &["--precision", "int8"]), 2, &["arithmetic: exact then, int8 now"]);
     assert_says(&resume(&place, &["--against", "exact"]), 2, &["exact then, exact against exact now"]);
     assert_says(&resume(&place, &["--max-length", "100"]), 2, &["positions: 2048 then, 100 now"]);
-    assert_says(&resume(&place, &["--matmul", "portable"]), 2, &["matmul: native then, portable now"]);
+    assert_says(&resume(&place, &["--matmul", "portable"]), 2, &["matmul: native then, portable+fused now"]);
     let file = place.path("tiny/model.safetensors");
     let whole = fs::read(&file).unwrap();
     let mut changed = whole.clone();

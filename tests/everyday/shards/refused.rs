@@ -51,7 +51,7 @@ fn shards_of_other_runs_are_refused_with_both_values() {
         &["--protocol: lm-eval-0.4.13 in", "lm-eval-0.4.9 in"],
     );
     differs("precision", &["--precision", "bf16"], &["model 1, arithmetic: exact in", "bf16 in"]);
-    differs("products", &["--matmul", "portable"], &["model 1, matmul: native in", "portable in"]);
+    differs("products", &["--matmul", "portable"], &["model 1, matmul: native in", "portable+fused in"]);
     differs("suite", &["--suite", "pick"], &["--suite: choose in"]);
     differs(
         "system",
