@@ -19,15 +19,23 @@ const CODE_LLAMA_THETA: f64 = 1e6;
 const LLAMA_3_THETA: f64 = 500_000.0;
 /// Rows of Llama 3's vocabulary.
 const LLAMA_3_VOCABULARY: usize = 128_256;
+/// The special tokens among them, which are the last.
+const LLAMA_3_SPECIALS: usize = 256;
 /// The file's name.
 pub const PARAMS_FILE: &str = "params.json";
 
 /// Checks the text of a `params.json`; `rows` of the embedding count where it leaves the vocabulary to the tokenizer,
-/// and `file` says in errors where it is from.
+/// `tiktoken` whether the tokenizer beside it is of the kind that Meta's releases have since Llama 3 (`None`: there is none), and
+/// `file` says in errors where it is from.
 ///
 /// # Errors
 /// A value that no model has, or one of a model that is no release of Meta's.
-pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, ConfigError> {
+pub fn read(
+    bytes: &[u8],
+    rows: usize,
+    tiktoken: Option<bool>,
+    file: &str,
+) -> Result<LlamaConfig, ConfigError> {
     let map = fields::object(bytes, file)?;
     let fields = JsonFields { file, prefix: "", map: &map };
     let required = |key: &str, limit: usize| {
@@ -63,7 +71,7 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
     }
     let rope_theta = fields.between("rope_theta", 1.0, 1e12)?.unwrap_or(THETA);
     let num_hidden_layers = required("n_layers", MAX_LAYERS)?;
-    let is_third = is_third(&fields, rope_theta, vocabulary.unwrap_or(rows))?;
+    let is_third = is_third(&fields, rope_theta, vocabulary.unwrap_or(rows), tiktoken)?;
     let rope_scaling = scaling(&fields, is_third, hidden_size, num_hidden_layers)?;
     let is_later = kv_heads.is_some() || multiplier.is_some();
     let max_position_embeddings = match (is_third, rope_scaling) {
@@ -91,12 +99,17 @@ pub fn read(bytes: &[u8], rows: usize, file: &str) -> Result<LlamaConfig, Config
     Ok(config)
 }
 
-/// Whether a file is of Llama 3 or later: its theta says so. A theta that no release of Meta's has is refused, since its file has
+/// Whether a file is of Llama 3 or later: see [`is_llama_3`]. A theta that no release of Meta's has is refused, since its file has
 /// no word for the context; and so is Llama 3's vocabulary with another one, because the code of each generation has a default
 /// of its own.
-fn is_third(fields: &JsonFields, theta: f64, vocabulary: usize) -> Result<bool, ConfigError> {
+fn is_third(
+    fields: &JsonFields,
+    theta: f64,
+    vocabulary: usize,
+    tiktoken: Option<bool>,
+) -> Result<bool, ConfigError> {
     match theta {
-        LLAMA_3_THETA => Ok(true),
+        LLAMA_3_THETA => Ok(is_llama_3(theta, vocabulary, tiktoken)),
         THETA | CODE_LLAMA_THETA if vocabulary != LLAMA_3_VOCABULARY => Ok(false),
         THETA | CODE_LLAMA_THETA => {
             let expected =
@@ -151,19 +164,20 @@ fn is_llama_3_2(dim: usize, layers: usize) -> bool {
     matches!((dim, layers), (2048, 16) | (3072, 28))
 }
 
-/// Whether Meta's code of the model's generation cuts the embedding by rows, and not by columns as before Llama 3.
-pub fn cuts_embedding_by_rows(config: &LlamaConfig) -> bool {
-    config.rope_theta == LLAMA_3_THETA
+/// Whether a model is of Llama 3's generation, whose code has a context of its own and cuts the embedding by rows, not by columns
+/// as before. Its theta alone does not say so: models with LLaMA's tokenizer were trained further with the same. So the
+/// tokenizer's kind decides, and without a tokenizer (`None`) the size of the vocabulary, which derived models only extend.
+pub fn is_llama_3(theta: f64, vocabulary: usize, tiktoken: Option<bool>) -> bool {
+    theta == LLAMA_3_THETA && tiktoken.unwrap_or(vocabulary >= LLAMA_3_VOCABULARY)
 }
 
-/// The special tokens that a model of Meta's begins and ends texts with, by generation: LLaMA's first pieces, or those behind
-/// Llama 3's ranks.
-pub fn special_ids(config: &LlamaConfig) -> (usize, Vec<usize>) {
-    /// Special tokens of Llama 3, the last ids of its vocabulary.
-    const SPECIALS: usize = 256;
-    match config.vocab_size.checked_sub(SPECIALS) {
-        Some(first) if config.rope_theta == LLAMA_3_THETA => (first, vec![first + 1, first + 8, first + 9]),
-        _ => (1, vec![2]),
+/// The special tokens that a model of Meta's begins and ends texts with where no tokenizer says it, by generation: LLaMA's first
+/// pieces, or those behind Llama 3's ranks.
+pub fn special_ids(config: &LlamaConfig) -> (u32, Vec<u32>) {
+    const FIRST: u32 = (LLAMA_3_VOCABULARY - LLAMA_3_SPECIALS) as u32;
+    match is_llama_3(config.rope_theta, config.vocab_size, None) {
+        true => (FIRST, vec![FIRST + 1, FIRST + 8, FIRST + 9]),
+        false => (1, vec![2]),
     }
 }
 
@@ -194,7 +208,7 @@ mod tests {
     use crate::base::fault::FaultKind;
 
     fn parse(text: &str) -> Result<LlamaConfig, ConfigError> {
-        read(text.as_bytes(), 32_000, PARAMS_FILE)
+        read(text.as_bytes(), 32_000, None, PARAMS_FILE)
     }
 
     fn released(dim: usize, heads: usize, layers: usize, rest: &str) -> LlamaConfig {
@@ -277,9 +291,32 @@ mod tests {
         }
         let other = file(r#""rope_theta": 300000.0"#).unwrap_err();
         assert_eq!(other.class(), Some(FaultKind::Unsupported));
-        let later = file(r#""rope_theta": 500000.0, "use_scaled_rope": true, "rope_scaling_factor": 16"#)
-            .unwrap_err();
+        let later = file(
+            r#""rope_theta": 500000.0, "use_scaled_rope": true, "rope_scaling_factor": 16, "vocab_size": 128256"#,
+        )
+        .unwrap_err();
         assert!(later.to_string().contains("rope_scaling_factor is 16"), "{later}");
+    }
+
+    #[test]
+    fn llama_3_s_theta_with_another_tokenizer_is_not_llama_3() {
+        let text = |rows: usize| {
+            format!(
+                r#"{{"dim": 4096, "n_heads": 32, "n_layers": 32, "vocab_size": {rows}, "norm_eps": 1e-05, "rope_theta": 500000.0}}"#
+            )
+        };
+        for (rows, tiktoken, context, ids) in [
+            (65_000, None, 4096, (1, vec![2])),
+            (65_000, Some(false), 4096, (1, vec![2])),
+            (128_256, Some(false), 4096, (128_000, vec![128_001, 128_008, 128_009])),
+            (65_000, Some(true), 8192, (1, vec![2])),
+            (128_258, None, 8192, (128_000, vec![128_001, 128_008, 128_009])),
+        ] {
+            let config = read(text(rows).as_bytes(), rows, tiktoken, PARAMS_FILE).unwrap();
+            assert_eq!(config.max_position_embeddings, context, "{rows} {tiktoken:?}");
+            // What no tokenizer says.
+            assert_eq!(special_ids(&config), ids, "{rows}");
+        }
     }
 
     #[test]

@@ -105,12 +105,20 @@ impl GgufAsHf {
         let mut more = Map::new();
         for (field, key) in [
             ("bos_token_id", "tokenizer.ggml.bos_token_id"),
-            ("eos_token_id", "tokenizer.ggml.eos_token_id"),
             ("pad_token_id", "tokenizer.ggml.padding_token_id"),
         ] {
             if let Some(id) = metadata.unsigned(key)? {
                 more.insert(field.to_owned(), json!(id));
             }
+        }
+        let mut ends = Vec::new();
+        for key in ["eos", "eot", "eom"] {
+            let id = metadata.unsigned(&format!("tokenizer.ggml.{key}_token_id"))?;
+            ends.extend(id.filter(|id| !ends.contains(id)));
+        }
+        if let Some(eos) = ends.first() {
+            let eos = if ends.len() == 1 { json!(eos) } else { json!(ends) };
+            more.insert("eos_token_id".to_owned(), eos);
         }
         let mut matrices = self.tensors().iter().filter(|info| info.shape.len() == 2).map(|info| info.dtype);
         let first = matrices.next().filter(|first| matrices.all(|dtype| dtype == *first));

@@ -16,6 +16,7 @@ use crate::base::fault::{Fault, FaultKind};
 use crate::base::whole::{self, TooLarge};
 use crate::config::LlamaConfig;
 use crate::config::params::{self, PARAMS_FILE};
+use crate::tokenizer::{ModelFile, TokenizerError, meta_model};
 use crate::weights::{Dtype, MetaShards, TensorInfo, TensorSource, WeightsError};
 
 #[cfg(test)]
@@ -47,12 +48,17 @@ impl MetaAsHf {
     ///
     /// # Errors
     /// [`WeightsError::Fault`]: `MissingData` for a file that is not there, `InconsistentHeader` if `params.json`
-    /// contradicts the tensors or they each other; [`FormError::Config`] for a value that no model has.
+    /// contradicts the tensors or they each other; [`FormError::Config`] for a value that no model has;
+    /// [`FormError::Tokenizer`] for a `tokenizer.model` that cannot be read.
     pub fn open(folder: &Path) -> Result<Self, FormError> {
         let config_path = folder.join(PARAMS_FILE);
         // What no model has, and what is not read here, is said before what is missing.
         let bytes = read_params(&config_path);
-        let parameters = |bytes: &[u8], rows| params::read(bytes, rows, &config_path.display().to_string());
+        let model = meta_model(folder)?;
+        let tiktoken =
+            model.map(|(_, bytes)| ModelFile { place: "tokenizer.model", bytes: &bytes }.is_tiktoken());
+        let parameters =
+            |bytes: &[u8], rows| params::read(bytes, rows, tiktoken, &config_path.display().to_string());
         if let Ok(bytes) = &bytes {
             parameters(bytes, 1)?;
         }
@@ -91,13 +97,31 @@ impl MetaAsHf {
     /// What a `config.json` of the model says beside its shape.
     pub(super) fn beside_shape(&self) -> Map<String, Value> {
         let dtype = self.dtype.torch_name().unwrap_or("float16");
-        let (bos, ends) = params::special_ids(&self.config);
-        let eos = if let [eos] = ends[..] { json!(eos) } else { json!(ends) };
-        let more = json!({
-            "bos_token_id": bos, "eos_token_id": eos, "initializer_range": 0.02, "torch_dtype": dtype, "use_cache": true
-        });
-        let Value::Object(more) = more else { unreachable!("an object was written") };
+        let more = json!({"initializer_range": 0.02, "torch_dtype": dtype, "use_cache": true});
+        let Value::Object(mut more) = more else { unreachable!("an object was written") };
+        // What is wrong with a damaged tokenizer is said where it is read.
+        let (bos, ends) = self.special_ids().unwrap_or_default();
+        more.extend(bos.map(|bos| ("bos_token_id".to_owned(), json!(bos))));
+        match ends[..] {
+            [] => {}
+            [eos] => drop(more.insert("eos_token_id".to_owned(), json!(eos))),
+            _ => drop(more.insert("eos_token_id".to_owned(), json!(ends))),
+        }
         more
+    }
+
+    /// What texts begin with and where the model stops writing: by its tokenizer, else by its generation.
+    fn special_ids(&self) -> Result<(Option<u32>, Vec<u32>), TokenizerError> {
+        let folder = self.config_path.parent().expect("a file in a folder");
+        match meta_model(folder)? {
+            Some((file, bytes)) => {
+                ModelFile { place: &file.display().to_string(), bytes: &bytes }.begin_and_ends()
+            }
+            None => {
+                let (bos, ends) = params::special_ids(&self.config);
+                Ok((Some(bos), ends))
+            }
+        }
     }
 }
 

@@ -71,7 +71,9 @@ fn check_tokenizer(tokenizer: &Tokenizer) {
 
 /// Meta's `params.json`, and the `config.json` that says the same.
 pub(super) fn params_json(bytes: &[u8]) -> bool {
-    let Some(config) = accepted(config::params::read(bytes, 32_000, "params.json")) else { return false };
+    let Some(config) = accepted(config::params::read(bytes, 32_000, None, "params.json")) else {
+        return false;
+    };
     let again = config::hf::from_map(&config.to_json(), "params.json");
     let again = again.unwrap_or_else(|error| panic!("one reader accepts it, the next does not: {error}"));
     check_config(&again);

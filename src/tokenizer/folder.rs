@@ -5,7 +5,7 @@
 //! `add_bos_token` is false. See [`super::class`].
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -26,17 +26,33 @@ use crate::base::digest::sha256;
 pub(super) fn tokenizer(folder: &Path) -> Result<Tokenizer, TokenizerError> {
     let read = |name: &str| read_file(&folder.join(name));
     let found = tokenizer_of_files(folder, &read);
-    if matches!(found, Err(TokenizerError::Missing { .. })) && folder.join("params.json").is_file() {
-        // Meta's releases keep one `tokenizer.model` beside the folders of the sizes.
-        let above =
-            folder.canonicalize().ok().and_then(|folder| Some(folder.parent()?.join("tokenizer.model")));
-        if let Some(file) = above
-            && let Some(bytes) = read_file(&file)?
-        {
-            return from_model(&file, &bytes, &Settings::read(folder, &read)?);
-        }
+    if matches!(found, Err(TokenizerError::Missing { .. }))
+        && folder.join("params.json").is_file()
+        && let Some(file) = above(folder)
+        && let Some(bytes) = read_file(&file)?
+    {
+        return from_model(&file, &bytes, &Settings::read(folder, &read)?);
     }
     found
+}
+
+/// The `tokenizer.model` that Meta's releases keep beside the folders of the sizes.
+fn above(folder: &Path) -> Option<PathBuf> {
+    Some(folder.canonicalize().ok()?.parent()?.join("tokenizer.model"))
+}
+
+/// The `tokenizer.model` of a folder in Meta's layout, with its content.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn meta_model(folder: &Path) -> Result<Option<(PathBuf, Vec<u8>)>, TokenizerError> {
+    let above = if folder.join("tokenizer.json").is_file() { None } else { above(folder) };
+    for file in [Some(folder.join("tokenizer.model")), above].into_iter().flatten() {
+        if let Some(bytes) = read_file(&file)? {
+            return Ok(Some((file, bytes)));
+        }
+    }
+    Ok(None)
 }
 
 /// The same for the files that `read` gives by name; `folder` names them in errors.
@@ -64,8 +80,10 @@ pub(super) fn from_json(file: &Path, bytes: &[u8], settings: &Settings) -> Resul
 
 /// The tokenizer of a vocabulary of tiktoken.
 fn from_tiktoken(file: &Path, bytes: &[u8], settings: &Settings) -> Result<Tokenizer, TokenizerError> {
-    let ranks = Ranks::parse(&file.display().to_string(), bytes)?;
-    let tokenizer = of_json(file, json_of_ranks(&ranks)?, settings, Some(ranks.ids()), sha256(bytes))?;
+    let place = file.display().to_string();
+    let ranks = Ranks::parse(&place, bytes)?;
+    let tokenizer =
+        of_json(file, json_of_ranks(&place, &ranks)?, settings, Some(ranks.ids()), sha256(bytes))?;
     Ok(tokenizer.ending_at(&ranks.ends()))
 }
 

@@ -47,12 +47,12 @@ pub type NamedFiles = Vec<(String, Vec<u8>)>;
 /// # Errors
 /// A line that is none, ranks with holes, bytes that no token spells.
 pub fn tiktoken_files(place: &str, bytes: &[u8]) -> Option<Result<NamedFiles, TokenizerError>> {
-    is_tiktoken(bytes).then(|| tokenizer_files(&Ranks::parse(place, bytes)?.metadata()))
+    is_tiktoken(bytes).then(|| tokenizer_files(&Ranks::parse(place, bytes)?.metadata(place)?))
 }
 
-/// The content of the `tokenizer.json` of a vocabulary of tiktoken's, which puts BOS first.
-pub(super) fn json_of_ranks(ranks: &Ranks) -> Result<Value, TokenizerError> {
-    let (content, ..) = byte_level(&ranks.metadata())?;
+/// The content of the `tokenizer.json` of a vocabulary of tiktoken's, which puts BOS first; `place` names the file in errors.
+pub(super) fn json_of_ranks(place: &str, ranks: &Ranks) -> Result<Value, TokenizerError> {
+    let (content, ..) = byte_level(&ranks.metadata(place)?)?;
     Ok(serde_json::from_slice(&content).expect("what was written as JSON"))
 }
 

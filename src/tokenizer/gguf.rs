@@ -94,6 +94,13 @@ fn special_id(
     }
 }
 
+/// The ids at which a model stops writing beside the EOS: the ends of a turn and of a message.
+fn more_ends(meta: &Metadata, count: usize) -> Result<Vec<u32>, TokenizerError> {
+    let ids =
+        ["eot", "eom"].map(|key| special_id(meta, &format!("tokenizer.ggml.{key}_token_id"), count, None));
+    ids.into_iter().filter_map(Result::transpose).collect()
+}
+
 /// The special tokens that only chat templates know.
 fn names(meta: &Metadata) -> Result<SpecialNames, TokenizerError> {
     let tokens = tokens(meta)?;
@@ -179,6 +186,7 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let pieces = pieces(meta)?;
     let byte_fallback = pieces.iter().any(|piece| piece.kind == PieceKind::Byte);
     let (ids, (bos, eos)) = sentencepiece_specials(meta)?;
+    let ends = more_ends(meta, pieces.len())?;
     let vocabulary = Vocabulary::new(PLACE, pieces, ids.unk, byte_fallback)?;
     let rules = text_rules(meta)?;
     let tokens = whole_tokens(&vocabulary, ids);
@@ -187,13 +195,14 @@ fn sentencepiece(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
     let mut description = "zoo gguf vocabulary 1: llama\n".to_owned();
     engine.describe(&mut description);
     describe_special_tokens(ids, (bos, eos), &mut description);
-    Tokenizer::new(
+    let tokenizer = Tokenizer::new(
         Engine::SentencePiece(Box::new(engine)),
         ids,
         Some((bos, eos)),
         names(meta)?,
         sha256(description),
-    )
+    )?;
+    Ok(tokenizer.ending_at(&ends))
 }
 
 /// Appends the special tokens and those that encoding adds, for a digest. Ledgers of scores and descriptions of runs hold such
@@ -280,11 +289,12 @@ fn byte_level(meta: &Metadata) -> Result<Tokenizer, TokenizerError> {
         let _ = writeln!(description, "{} {merge}", merge.len());
     }
     describe_special_tokens(ids, (bos, eos), &mut description);
-    Tokenizer::new(
+    let tokenizer = Tokenizer::new(
         Engine::Library(Box::new(engine)),
         ids,
         Some((bos, eos)),
         names(meta)?,
         sha256(description),
-    )
+    )?;
+    Ok(tokenizer.ending_at(&more_ends(meta, tokens.len())?))
 }

@@ -44,6 +44,18 @@ impl ModelFile<'_> {
         ModelProto::parse(self.place, self.bytes).map(|model| model.vocabulary.len())
     }
 
+    /// What texts begin with, and the ids at which a model stops writing.
+    ///
+    /// # Errors
+    /// As [`ModelFile::count`].
+    pub fn begin_and_ends(self) -> Result<(Option<u32>, Vec<u32>), TokenizerError> {
+        if self.is_tiktoken() {
+            return Ranks::parse(self.place, self.bytes)
+                .map(|ranks| (ranks.ids().bos, ranks.ends().to_vec()));
+        }
+        ModelProto::parse(self.place, self.bytes).map(|model| (model.bos, model.eos.into_iter().collect()))
+    }
+
     /// Whether it is a list of tiktoken's and no SentencePiece model.
     pub fn is_tiktoken(self) -> bool {
         is_tiktoken(self.bytes)

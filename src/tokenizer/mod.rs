@@ -35,6 +35,7 @@ mod wire;
 use std::path::Path;
 
 pub use error::TokenizerError;
+pub use folder::meta_model;
 pub use from_gguf::{NamedFiles, tiktoken_files, tokenizer_files};
 pub use gguf::sentencepiece_model;
 use library::Library;

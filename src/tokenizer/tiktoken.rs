@@ -13,8 +13,12 @@ use super::vocabulary::{MAX_PIECES, PieceKind};
 use super::{SpecialIds, TokenizerError};
 use crate::weights::gguf::{Metadata, Value};
 
-/// Longest token in bytes; Llama 3's longest has 128. Every way to cut one in two is looked at.
-const MAX_TOKEN: usize = 512;
+/// Longest token in bytes, as long as Llama 3's longest. Every way to cut one in two is looked at.
+const MAX_TOKEN: usize = 128;
+/// Most merges that the tokens may stand for; Llama 3's stand for 280147.
+const MAX_MERGES: usize = 1 << 20;
+/// Most bytes of their texts, which are a few to a merge: a file of long runs of a few characters has far more of both than bytes.
+const MAX_MERGE_BYTES: usize = 8 << 20;
 /// Special tokens behind the ranks, named or not.
 const SPECIALS: usize = 256;
 /// Those that have names, by their places, as Meta's code lists them for Llama 3 and later. Each release has names for other
@@ -68,10 +72,7 @@ impl Ranks {
                     format!("one of {} bytes", token.len()),
                 );
             }
-            let Ok(place_of) = usize::try_from(rank)
-                .map_err(drop)
-                .and_then(|rank| if rank < MAX_PIECES { Ok(rank) } else { Err(()) })
-            else {
+            let Some(place_of) = usize::try_from(rank).ok().filter(|&rank| rank < MAX_PIECES) else {
                 return wrong(&format!("a rank below {MAX_PIECES}"), rank.to_string());
             };
             if tokens.len() <= place_of {
@@ -138,10 +139,14 @@ impl Ranks {
         ENDS.map(|place| self.special_id(place))
     }
 
-    /// The same vocabulary as the keys of a GGUF file say it, whose readers make everything else of it.
-    pub fn metadata(&self) -> Metadata {
+    /// The same vocabulary as the keys of a GGUF file say it, whose readers make everything else of it; `place` names the file in
+    /// errors.
+    ///
+    /// # Errors
+    /// Tokens that stand for more merges than any real vocabulary's.
+    pub fn metadata(&self, place: &str) -> Result<Metadata, TokenizerError> {
         let spelled: Vec<String> = self.tokens.iter().map(|token| spelling(token)).collect();
-        let merges = self.merges(&spelled);
+        let merges = self.merges(place, &spelled)?;
         let specials = (0..SPECIALS).map(special);
         let kinds = [(PieceKind::Normal, spelled.len()), (PieceKind::Control, SPECIALS)];
         let kinds = kinds.into_iter().flat_map(|(kind, n)| std::iter::repeat_n(i64::from(kind.number()), n));
@@ -156,16 +161,18 @@ impl Ranks {
             ("merges", Value::Strings(merges)),
             ("bos_token_id", id(0)),
             ("eos_token_id", id(1)),
+            ("eom_token_id", id(ENDS[1])),
+            ("eot_token_id", id(ENDS[2])),
             ("add_bos_token", Value::Bool(true)),
             ("add_eos_token", Value::Bool(false)),
         ];
-        Metadata(keys.into_iter().map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)).collect())
+        Ok(Metadata(keys.into_iter().map(|(key, value)| (format!("tokenizer.ggml.{key}"), value)).collect()))
     }
 
     /// All pairs of tokens that make a token, in the order of what they make, then of their own ranks.
-    fn merges(&self, spelled: &[String]) -> Vec<String> {
+    fn merges(&self, place: &str, spelled: &[String]) -> Result<Vec<String>, TokenizerError> {
         let known = self.by_token();
-        let mut merges = Vec::new();
+        let (mut merges, mut bytes) = (Vec::new(), 0);
         for token in &self.tokens {
             let halves = (1..token.len()).filter_map(|at| {
                 let (left, right) = token.split_at(at);
@@ -173,9 +180,14 @@ impl Ranks {
             });
             let mut halves: Vec<(usize, usize)> = halves.collect();
             halves.sort_unstable();
+            // Counted before they are kept: what a small file stands for can be large.
+            bytes += halves.iter().map(|&(l, r)| spelled[l].len() + 1 + spelled[r].len()).sum::<usize>();
+            let count = merges.len() + halves.len();
+            TokenizerError::check_limit(place, "number of merges of its tokens", MAX_MERGES, count)?;
+            TokenizerError::check_limit(place, "bytes of merges of its tokens", MAX_MERGE_BYTES, bytes)?;
             merges.extend(halves.iter().map(|&(l, r)| format!("{} {}", spelled[l], spelled[r])));
         }
-        merges
+        Ok(merges)
     }
 }
 
@@ -239,6 +251,16 @@ pub(crate) mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    /// A small file whose tokens stand for many merges: runs of a byte, of each length, for `letters` of them.
+    fn runs(letters: u8) -> Vec<u8> {
+        let mut text = String::from_utf8(file(&[])).unwrap();
+        let runs = (0..letters).flat_map(|letter| (2..=MAX_TOKEN).map(move |length| vec![letter; length]));
+        for (rank, token) in (256..).zip(runs) {
+            writeln!(text, "{} {rank}", encoded(&token)).unwrap();
+        }
+        text.into_bytes()
+    }
+
     /// The text of a file with a token for each byte, in order, and then `more`.
     pub fn file(more: &[&str]) -> Vec<u8> {
         let bytes = (0..=u8::MAX).map(|byte| vec![byte]);
@@ -297,6 +319,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn tokens_that_stand_for_too_many_merges_are_refused() {
+        assert!(tokenizer(&runs(1)).is_ok());
+        let small = runs(8);
+        let error = tokenizer(&small).unwrap_err().to_string();
+        assert!(
+            small.len() < 1 << 17 && error.contains("bytes of merges of its tokens expected to be"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_is_no_complete_list_is_refused_with_its_line() {
         let good = String::from_utf8(file(&["ab"])).unwrap();
         assert!(Ranks::parse("m", good.replace('\n', "\r\n").as_bytes()).is_ok());
@@ -307,7 +340,7 @@ pub(crate) mod tests {
             ("AQ== 1\n", "AQ== -1\n", "line 2: expected a token in base64"),
             ("AQ== 1\n", "AQ== 99999999\n", "line 2: expected a rank below"),
             ("AQ== 1\n", "A!== 1\n", "line 2: expected a token in base64"),
-            ("AQ== 1\n", " 1\n", "line 2: expected a token of 1 to 512 bytes"),
+            ("AQ== 1\n", " 1\n", "line 2: expected a token of 1 to 128 bytes"),
             ("YWI= 256\n", "PHxlb3RfaWR8Pg== 256\n", "\"<|eot_id|>\""),
             ("/w== 255\nYWI= 256\n", "YWI= 255\n", "without 1 of them"),
         ] {

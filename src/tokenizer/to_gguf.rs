@@ -49,7 +49,8 @@ pub fn gguf_vocabulary(
         return byte_level(&json, &content, &tokenizer, &settings, rows).map(Some);
     }
     let Some(bytes) = bytes else { return Ok(None) };
-    let content = json_of_ranks(&Ranks::parse(&model.display().to_string(), &bytes)?)?;
+    let place = model.display().to_string();
+    let content = json_of_ranks(&place, &Ranks::parse(&place, &bytes)?)?;
     let tokenizer = from_model(&model, &bytes, &settings)?;
     byte_level(&model, &content, &tokenizer, &settings, rows).map(Some)
 }
@@ -83,6 +84,27 @@ impl Keys {
         self.set("add_bos_token", Value::Bool(add_bos));
         self.set("add_eos_token", Value::Bool(add_eos));
     }
+
+    /// The ids at which the model stops writing beside the EOS. GGUF has keys for two of them, the ends of a turn and of a
+    /// message, which readers treat alike; the message's is named after its token.
+    fn set_ends(&mut self, place: &str, eos: Option<u32>, ends: &[u32], pieces: &[Piece]) {
+        let is_message = |id: u32| pieces[id as usize].text == "<|eom_id|>";
+        let others = ends.iter().copied().filter(|&id| Some(id) != eos && (id as usize) < pieces.len());
+        let (message, turn): (Vec<u32>, Vec<u32>) = others.partition(|&id| is_message(id));
+        let (mut message, mut turn) = (message.into_iter(), turn.into_iter());
+        for (key, id) in [("eot", turn.next()), ("eom", message.next().or_else(|| turn.next()))] {
+            if let Some(id) = id {
+                self.set(&format!("{key}_token_id"), Value::Unsigned(id.into()));
+            }
+        }
+        let left: Vec<u32> = turn.chain(message).collect();
+        if !left.is_empty() {
+            tracing::warn!(
+                "{place}: the model stops writing at more tokens than a GGUF file has keys for; readers of it will not stop at \
+                 {left:?}"
+            );
+        }
+    }
 }
 
 fn sentencepiece(
@@ -100,6 +122,7 @@ fn sentencepiece(
     keys.set("scores", Value::Floats(pieces.iter().map(|piece| piece.score).collect()));
     keys.set_pieces(&pieces);
     keys.set_specials(model.ids, model.added.0.is_some(), model.added.1.is_some());
+    keys.set_ends(&place, model.ids.eos, &settings.ends, &pieces);
     keys.set("add_space_prefix", Value::Bool(model.rules.add_dummy_prefix));
     if model.rules.remove_extra_whitespaces {
         keys.set("remove_extra_whitespaces", Value::Bool(true));
@@ -203,6 +226,7 @@ fn byte_level(
     let add_bos = tokenizer.adds_bos;
     let add_eos = nothing.len() > usize::from(add_bos) && nothing.last().copied() == ids.eos;
     keys.set_specials(ids, add_bos, add_eos);
+    keys.set_ends(&place, ids.eos, tokenizer.ends(), &pieces);
     Ok(keys.0)
 }
 
@@ -288,6 +312,30 @@ mod tests {
         let tokenizer = Tokenizer::from_gguf(&metadata).unwrap();
         assert_eq!(tokenizer.encode("a<human>[PAD]", AddSpecials::Default).unwrap(), [1, 261, 264, 262]);
         assert_eq!(tokenizer.encode_raw(" a").unwrap(), [259, 261]);
+    }
+
+    #[test]
+    fn all_ends_of_an_answer_come_back() {
+        let ends = |ids: Json| {
+            let metadata =
+                vocabulary(&[("generation_config.json", json!({"eos_token_id": ids}))], 264).unwrap();
+            Tokenizer::from_gguf(&metadata).unwrap().ends().to_vec()
+        };
+        assert_eq!(ends(json!(2)), [2]);
+        assert_eq!(ends(json!([2, 260])), [2, 260]);
+        assert_eq!(ends(json!([260, 2, 261])), [2, 260, 261]);
+        // There is no third key; an id that the model does not have is never written.
+        assert_eq!(ends(json!([2, 260, 261, 262])), [2, 260, 261]);
+        assert_eq!(ends(json!([2, 9999])), [2]);
+        // Llama 3's, with the message's end under its own key.
+        let file = super::super::tiktoken_file(&["ab"]);
+        let read = |name: &str| Ok((name == "tokenizer.model").then(|| file.clone()));
+        let metadata = gguf_vocabulary(Path::new("m"), &read, 513).unwrap().unwrap();
+        let id = |key: &str| metadata.unsigned(&format!("tokenizer.ggml.{key}_token_id")).unwrap();
+        assert_eq!((id("eos"), id("eom"), id("eot")), (Some(258), Some(265), Some(266)));
+        let mut ends = Tokenizer::from_gguf(&metadata).unwrap().ends().to_vec();
+        ends.sort_unstable();
+        assert_eq!(ends, [258, 265, 266]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::*;
 use crate::forms::{HfModel, SidecarContent};
+use crate::tokenizer::{sentencepiece_model, tiktoken_file};
+use crate::weights::gguf::{Metadata as GgufMetadata, Value as GgufValue};
 use crate::weights::torch::testing::file_of;
 use crate::weights::{Access, TensorSource};
 
@@ -179,4 +181,39 @@ fn parameters_that_contradict_the_tensors_are_refused() {
         assert_eq!(found, expected, "{text}");
         assert!(text.contains(word), "{text}");
     }
+}
+
+#[test]
+fn the_tokenizer_at_hand_says_where_texts_end() {
+    let params = PARAMS.replace("\"vocab_size\"", "\"rope_theta\": 500000.0, \"vocab_size\"");
+    let opened = |tokenizer: Option<&[u8]>| {
+        let folder = folder(&params, |_| {});
+        if let Some(bytes) = tokenizer {
+            fs::write(folder.path().join("tokenizer.model"), bytes).unwrap();
+        }
+        let model = MetaAsHf::open(folder.path()).unwrap();
+        let more = model.beside_shape();
+        (
+            model.config.max_position_embeddings,
+            more.get("bos_token_id").cloned(),
+            more.get("eos_token_id").cloned(),
+        )
+    };
+    // Llama 3's theta with LLaMA's tokenizer is a model like Atom, none of Llama 3's.
+    let word = |text: &str, kind: i64| (text.to_owned(), kind);
+    let pieces = [word("<unk>", 2), word("<s>", 3), word("</s>", 3), word("a", 1), word("b", 1)];
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let keys = [
+        (key("model"), GgufValue::String("llama".into())),
+        (key("tokens"), GgufValue::Strings(pieces.iter().map(|piece| piece.0.clone()).collect())),
+        (key("scores"), GgufValue::Floats(vec![0.0; 5])),
+        (key("token_type"), GgufValue::Integers(pieces.iter().map(|piece| piece.1).collect())),
+    ];
+    let sentencepiece = sentencepiece_model(&GgufMetadata(keys.into())).unwrap();
+    let llama = (4096, Some(json!(1)), Some(json!(2)));
+    assert_eq!((opened(Some(&sentencepiece)), opened(None)), (llama.clone(), llama));
+    let ranks = tiktoken_file(&[]);
+    assert_eq!(opened(Some(&ranks)), (8192, Some(json!(256)), Some(json!([257, 264, 265]))));
+    // What is damaged says nothing.
+    assert_eq!(opened(Some(&ranks[..30])), (8192, None, None));
 }

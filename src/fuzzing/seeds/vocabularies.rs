@@ -76,6 +76,7 @@ pub(super) fn models() -> Seeds {
         ("bad-tiktoken-twice", [&tiktoken[..], b"YWI= 256\n"].concat()),
         ("bad-tiktoken-hole", [&tiktoken[..], b"YWJhYg== 1000000\n"].concat()),
         ("bad-tiktoken-special", [&tiktoken[..], b"PHxlb3RfaWR8Pg== 259\n"].concat()),
+        ("bad-tiktoken-long", tiktoken_file(&[&"a".repeat(129)])),
         ("bad-group", vec![0x0b; 16]),
         ("bad-nothing", Vec::new()),
     ]

@@ -20,7 +20,7 @@ use crate::base::digest::{Digest as _, Md5, hex, md5};
 use crate::base::fault::Refusal;
 use crate::base::progress::{self, Progress, Unit};
 use crate::config::LlamaConfig;
-use crate::config::params::{PARAMS_FILE, read as read_params};
+use crate::config::params::{PARAMS_FILE, is_llama_3, read as read_params};
 use crate::forms::{FormError, HfModel, Sidecar};
 use crate::store::{TensorDigest, llama};
 use crate::tokenizer::ModelFile;
@@ -69,11 +69,13 @@ impl<'a> MetaPlan<'a> {
     pub fn new(model: &'a HfModel, shards: Option<usize>) -> Result<Self, FormError> {
         let config = llama(model, "Meta's form")?;
         let shards = shards.unwrap_or_else(|| released_shards(&config));
-        let tensors = plan(model, &config, shards)?;
         let tokenizer = model.sidecar("tokenizer.model").map(Sidecar::read).transpose()?;
+        let file = tokenizer.as_ref().map(|bytes| ModelFile { place: "tokenizer.model", bytes });
+        let tiktoken = file.map(ModelFile::is_tiktoken);
+        let is_llama_3 = is_llama_3(config.rope_theta, config.vocab_size, tiktoken);
+        let tensors = plan(model, &config, is_llama_3, shards)?;
         let mut notes = Vec::new();
-        let count = |bytes: &Vec<u8>| ModelFile { place: "tokenizer.model", bytes }.count();
-        let counted = tokenizer.as_ref().map(count).transpose()?;
+        let counted = file.map(ModelFile::count).transpose()?;
         match counted {
             None => notes.push(
                 "the model has no tokenizer.model: put the one of its family beside the weights".to_owned(),
@@ -85,9 +87,9 @@ impl<'a> MetaPlan<'a> {
             )),
             Some(_) => {}
         }
-        let params = params::params(model, &config, counted == Some(config.vocab_size))?;
+        let params = params::params(model, &config, is_llama_3, counted == Some(config.vocab_size))?;
         let params = serde_json::Value::Object(params).to_string().into_bytes();
-        let context = read_params(&params, config.vocab_size, PARAMS_FILE)?.max_position_embeddings;
+        let context = read_params(&params, config.vocab_size, tiktoken, PARAMS_FILE)?.max_position_embeddings;
         if context != config.max_position_embeddings {
             notes.push(format!(
                 "params.json has no length of context: readers will take {context} tokens, and the model has {}",
@@ -188,7 +190,12 @@ impl MetaTensor {
 }
 
 /// The tensors in Meta's names, in the order of the model.
-fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<MetaTensor>, Box<Refusal>> {
+fn plan(
+    model: &HfModel,
+    config: &LlamaConfig,
+    is_llama_3: bool,
+    shards: usize,
+) -> Result<Vec<MetaTensor>, Box<Refusal>> {
     let whole = model.path.display().to_string();
     if shards == 0 || shards > MAX_SHARDS {
         let expected = format!("1 to {MAX_SHARDS} shards");
@@ -200,7 +207,7 @@ fn plan(model: &HfModel, config: &LlamaConfig, shards: usize) -> Result<Vec<Meta
             continue;
         }
         let place = || format!("{whole}: tensor {:?}", info.name);
-        let Some((order, name, part)) = counterpart(&info.name, config) else {
+        let Some((order, name, part)) = counterpart(&info.name, config, is_llama_3) else {
             let found = format!("shape {:?} under this name", info.shape);
             let advice = "Meta's code has no such weight: write this model as safetensors or GGUF";
             return Err(Refusal::new(place(), "a weight of Meta's LLaMA", found, advice));

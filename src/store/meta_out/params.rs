@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::fault::Refusal;
-use crate::config::params::{cuts_embedding_by_rows, intermediate_size, scaled_by};
+use crate::config::params::{intermediate_size, scaled_by};
 use crate::config::{LlamaConfig, RopeScaling};
 use crate::forms::HfModel;
 
@@ -25,6 +25,7 @@ const MULTIPLIER: f64 = 1.3;
 pub(super) fn params(
     model: &HfModel,
     config: &LlamaConfig,
+    is_llama_3: bool,
     vocab_from_tokenizer: bool,
 ) -> Result<Map<String, Value>, Box<Refusal>> {
     let refuse = |key: &str, expected: &str, found: String| {
@@ -39,9 +40,10 @@ pub(super) fn params(
         return refuse("head_dim", &expected, config.head_dim.to_string());
     }
     let scaled = RopeScaling::llama3(scaled_by(config.hidden_size, config.num_hidden_layers));
-    let is_scaled = config.rope_scaling == scaled && cuts_embedding_by_rows(config);
+    let is_scaled = config.rope_scaling == scaled && is_llama_3;
     if config.rope_scaling != RopeScaling::None && !is_scaled {
-        let expected = format!("none, or {scaled:?} with Llama 3's theta: Meta's code knows no other");
+        let expected =
+            format!("none, or {scaled:?} with Llama 3's theta and vocabulary: Meta's code knows no other");
         return refuse("rope_scaling", &expected, format!("{:?}", config.rope_scaling));
     }
     let mut params = Map::new();
@@ -67,7 +69,7 @@ pub(super) fn params(
         set("use_scaled_rope", json!(true));
     }
     // Since Llama 3 it is stated.
-    let is_asked = vocab_from_tokenizer && !cuts_embedding_by_rows(config);
+    let is_asked = vocab_from_tokenizer && !is_llama_3;
     set("vocab_size", if is_asked { json!(-1) } else { json!(config.vocab_size) });
     Ok(params)
 }

@@ -8,7 +8,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::config::LlamaConfig;
-use crate::config::params::cuts_embedding_by_rows;
 use crate::forms::names::{self, Module, Spelling};
 use crate::forms::rows::pairs_from_halves;
 use crate::weights::{Join, TensorView, join};
@@ -115,8 +114,13 @@ fn place(module: Module) -> usize {
     order.iter().position(|known| *known == module).expect("every module has a place")
 }
 
-/// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such.
-pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, usize), String, ShardPart)> {
+/// The place in the file, Meta's name, and how the tensor is cut; `None` if Meta's LLaMA has none such. The embedding is cut by
+/// columns, but by rows since Llama 3.
+pub(super) fn counterpart(
+    name: &str,
+    config: &LlamaConfig,
+    is_llama_3: bool,
+) -> Option<((usize, usize), String, ShardPart)> {
     let tensor = names::TensorRole::parse(name, Spelling::Hf)?;
     let meta = tensor.name(Spelling::Meta)?;
     let (queries, keys) = (Some(config.num_attention_heads), Some(config.num_key_value_heads));
@@ -136,7 +140,7 @@ pub(super) fn counterpart(name: &str, config: &LlamaConfig) -> Option<((usize, u
         }
     };
     let part = match join(&meta)? {
-        Join::Columns if tensor == names::TensorRole::Embedding && cuts_embedding_by_rows(config) => {
+        Join::Columns if tensor == names::TensorRole::Embedding && is_llama_3 => {
             ShardPart::Rows { units: None, heads: None, uneven: false }
         }
         Join::Same => ShardPart::Replicated,
