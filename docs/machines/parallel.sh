@@ -1,5 +1,5 @@
 #!/bin/bash
-# A run in so many parts by GNU parallel, on this machine or on others (--sshloginfile), and its merge:
+# A run in so many parts by GNU parallel on this machine, and its merge:
 #
 #   PARTS=8 JOBS=2 parallel.sh smollm2-135m --suite mmlu --threads 4
 #   RUN=reports/mmlu PARTS=8 parallel.sh smollm2-135m --suite mmlu
@@ -8,15 +8,16 @@
 set -euo pipefail
 parts=${PARTS:-8} run=${RUN:-reports/merged}
 
-# The number of a job is {#}, from 1; shards count from 0. {%} is the slot and not the job.
+# The number of a job is {#}, from 1; shards count from 0. {%} is the slot and not the job. {} may be somebody's value.
 seq 0 $((parts - 1)) |
-    parallel --jobs "${JOBS:-1}" --halt soon,fail=1 --line-buffer --quote \
-        zoo eval "$@" --shard "{}/$parts" --out "$run.shards/{}" --resume
-folders=()
-for word in "$@"; do
-    case ${previous:-} in
-    --data-dir | --include-path) folders+=("$previous" "$word") ;;
+    parallel --jobs "${JOBS:-1}" --halt soon,fail=1 --line-buffer -I ,part, --quote \
+        zoo eval "$@" --shard ",part,/$parts" --out "$run.shards/,part," --resume
+# The merge needs task files, data and cards where they were.
+words=("$@") folders=()
+for ((at = 0; at < $#; at++)); do
+    case ${words[at]} in
+    --data-dir | --include-path | --zoo-dir) folders+=("${words[at]}" "${words[at + 1]}") ;;
+    --data-dir=* | --include-path=* | --zoo-dir=*) folders+=("${words[at]}") ;;
     esac
-    previous=$word
 done
-zoo merge "$run.shards" --out "$run" "${folders[@]}"
+zoo merge "$run.shards" --out "$run" ${folders[@]+"${folders[@]}"}

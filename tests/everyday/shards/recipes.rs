@@ -122,6 +122,7 @@ fn gnu_parallel_runs_the_parts() {
         let mut parallel = with_zoo(&place, "bash");
         let tasks = place.text("tasks");
         parallel.arg(&script).args([&place.text("tiny"), "--suite", "pick", "--include-path", &tasks]);
+        parallel.args(["--gen-kwargs", "{}"]);
         parallel.env("RUN", place.text("run")).env("PARTS", "3").env("JOBS", "2").env("HOME", place.root());
         done(&parallel.output().unwrap());
     }
@@ -137,51 +138,92 @@ fn what_gnu_parallel_starts_is_what_the_script_says() {
     // A stand-in that takes the same words, and runs one job after the other.
     let mut with = with_zoo(&place, "bash");
     let stand_in = place.path("bin/parallel");
-    let text = "#!/bin/bash\nset -e\nwhile [ \"$1\" != zoo ]; do shift; done\nwhile read -r one; do\n\
-                \"${@//\\{\\}/$one}\" < /dev/null\ndone\n";
+    let text = "#!/bin/bash\nset -e\nwhile [ \"$1\" != zoo ]; do [ \"$1\" = -I ] && word=$2; shift; done\n\
+                while read -r one; do\n\"${@//$word/$one}\" < /dev/null\ndone\n";
     fs::write(&stand_in, text).unwrap();
     fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755)).unwrap();
-    with.arg(&script).args([&place.text("tiny"), "--suite", "pick", "--include-path", &place.text("tasks")]);
+    // What stands for the number in most examples of GNU parallel is a value here; folders come in both ways.
+    let tasks = format!("--include-path={}", place.text("tasks"));
+    with.arg(&script).args([&place.text("tiny"), "--suite", "pick", "--gen-kwargs", "{}", &tasks]);
     done(&with.env("RUN", place.text("run")).env("PARTS", "3").output().unwrap());
     assert_same(&place.path("run"), &place.path("whole"));
 }
 
-/// Compiles the script, and runs one part with a server of a few lines in place of vLLM and a script in place of zoo.
+/// Runs the script with a package of a few lines in place of Ray, and scripts in place of vLLM and zoo.
 #[test]
-fn a_part_on_ray_starts_its_server_and_asks_it() {
+fn parts_on_ray_start_their_servers_and_ask_them() {
     if !is_here("python3") {
         return;
     }
     let place = Place::without_model(&[]);
-    let script = recipe("ray.py");
-    let compiled = place.text("ray.pyc");
-    let code = "import py_compile, sys; py_compile.compile(sys.argv[1], cfile=sys.argv[2], doraise=True)";
-    done(&Command::new("python3").args(["-c", code]).arg(&script).arg(compiled).output().unwrap());
-    fs::write(
-        place.path("serve.py"),
-        "import http.server, sys\n\
+    for folder in ["bin", "packages/ray", "run.shards/1"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    let package = "def init(): pass\n\
+                   def get(asked): return [part() for part in asked]\n\
+                   class Part:\n    def __init__(self, run): self.run = run\n    \
+                   def remote(self, *own): return lambda: self.run(*own)\n\
+                   def remote(num_gpus, max_retries, retry_exceptions):\n    assert num_gpus == 1 and retry_exceptions\n    \
+                   return Part\n";
+    fs::write(place.path("packages/ray/__init__.py"), package).unwrap();
+    let server = "#!/usr/bin/env python3\nimport http.server, sys\n\
          class Answer(http.server.BaseHTTPRequestHandler):\n    \
          def do_GET(self):\n        self.send_response(200 if self.path == '/health' else 404)\n        self.end_headers()\n    \
          def log_message(self, *_): pass\n\
-         assert sys.argv[1] == 'model' and sys.argv[6:] == ['--dtype', 'float32'], sys.argv\n\
-         http.server.HTTPServer((sys.argv[3], int(sys.argv[5])), Answer).serve_forever()\n",
-    )
-    .unwrap();
-    fs::write(place.path("zoo"), "#!/bin/bash\nprintf '%s\\n' \"$@\" > \"$(dirname \"$0\")/asked\"\n")
-        .unwrap();
-    fs::set_permissions(place.path("zoo"), fs::Permissions::from_mode(0o755)).unwrap();
-    let part = "import importlib.util, sys\n\
-                spec = importlib.util.spec_from_file_location('recipe', sys.argv[1])\n\
-                recipe = importlib.util.module_from_spec(spec)\n\
-                spec.loader.exec_module(recipe)\n\
-                recipe.run_part(2, 5, 'model', 'card', ['--suite', 'mmlu'], 'out', (sys.executable, sys.argv[2]), sys.argv[3])\n";
-    let mut python = Command::new("python3");
-    python.args(["-B", "-c", part]).arg(&script).args([place.text("serve.py"), place.text("zoo")]);
-    done(&python.output().unwrap());
-    let asked: Vec<String> = place.read("asked").lines().map(str::to_owned).collect();
-    assert!(asked[1].starts_with("remote:http://127.0.0.1:"), "{asked:?}");
-    let expected = "--tokenizer card --suite mmlu --shard 2/5 --out out.shards/2 --resume";
-    assert_eq!((asked[0].as_str(), asked[2..].join(" ")), ("eval", expected.to_owned()));
+         assert sys.argv[1:3] == ['serve', 'model'] and sys.argv[7:] == ['--dtype', 'float32'], sys.argv\n\
+         http.server.HTTPServer((sys.argv[4], int(sys.argv[6])), Answer).serve_forever()\n";
+    let zoo = "#!/bin/bash\necho \"$@\" >> \"$(dirname \"$0\")/../asked\"\n";
+    for (name, text) in [("vllm", server), ("zoo", zoo)] {
+        let path = place.path("bin").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // Part 1 has ended already.
+    fs::write(place.path("run.shards/1/run.yaml"), "").unwrap();
+    let run = |suite: &str| {
+        let mut python = with_zoo(&place, "python3");
+        python.env("PYTHONPATH", place.path("packages")).arg("-B").arg(recipe("on_ray.py"));
+        python.args([
+            "--model",
+            "model",
+            "--tokenizer",
+            "card",
+            "--suite",
+            suite,
+            "--parts",
+            "3",
+            "--include-path=tasks",
+        ]);
+        python.args([
+            "--limit",
+            "3",
+            "--data-dir",
+            "data",
+            "--zoo-dir",
+            "cards",
+            "--out",
+            &place.text("run"),
+        ]);
+        python.output().unwrap()
+    };
+    done(&run("mmlu"));
+    let asked = place.read("asked");
+    let asked: Vec<&str> = asked.lines().collect();
+    let (folders, shards) = ("--data-dir data --zoo-dir cards", place.text("run.shards"));
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for (line, part) in [(asked[0], 0), (asked[1], 2)] {
+        let (address, flags) = line.split_once(" --tokenizer ").unwrap();
+        assert!(address.starts_with("eval remote:http://127.0.0.1:"), "{line}");
+        let expected = format!(
+            "card --suite mmlu --include-path=tasks --limit 3 {folders} --shard {part}/3 --out {shards}/{part} --resume"
+        );
+        assert_eq!(flags, expected);
+    }
+    let expected = format!("merge {shards} --out {} --include-path=tasks {folders}", place.text("run"));
+    assert_eq!(asked[2], expected);
+    // Parts of something else are not taken for those of this run.
+    let other = run("basics");
+    assert!(!other.status.success() && stderr(&other).contains("parts of another run"), "{}", stderr(&other));
 }
 
 #[test]
@@ -193,6 +235,6 @@ fn every_recipe_is_named_on_its_page() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["kubernetes.yaml", "parallel.sh", "ray.py", "slurm.sbatch"]);
+    assert_eq!(files, ["kubernetes.yaml", "on_ray.py", "parallel.sh", "slurm.sbatch"]);
     assert!(files.iter().all(|file| page.contains(&format!("(machines/{file})"))));
 }
