@@ -12,8 +12,8 @@ use crate::run::{Places, merge};
 /// Shards are runs with --shard i/n, each of which has the documents whose number divided by n leaves i. All n have to be there, once,
 /// and of one run: whatever its numbers depend on is compared, and what differs is named with both values. Their samples are then
 /// graded as one, by the task files and data, which have to be here as they were; neither weights nor tokenizer are needed. The
-/// files are byte for byte those of one run, but for times. ledger/ has all scores in the order of their keys, for --reuse, and
-/// merged.yaml what each shard took.
+/// files are byte for byte those of one run, but for times, and for ledger/, which has the lines of one run in the order of their keys,
+/// for --reuse. merged.yaml has what each shard took.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -37,9 +37,23 @@ pub struct ServerRecord {
     pub concurrency: Option<usize>,
     /// Servers that share the load.
     pub servers: usize,
+    /// The folder or file of the tokenizer, which may have the chat template that wrote its prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
 }
 
 impl ServerRecord {
+    /// Both together, of one model: as far from repeatable as either was found.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            repeated_difference: self.repeated_difference.max(other.repeated_difference),
+            concurrent_difference: self.concurrent_difference.max(other.concurrent_difference),
+            servers: self.servers.max(other.servers),
+            ..self
+        }
+    }
+
     /// For people: who answered, as far as it is known, and how far its answers can be repeated.
     pub fn line(&self) -> String {
         let Self { program, fingerprint, dtype, concurrency, servers, .. } = self;
@@ -86,12 +100,18 @@ mod tests {
             concurrent_difference: 0.25,
             concurrency: Some(4),
             servers: 2,
+            tokenizer: None,
         };
         assert_eq!(
             record.line(),
             "served by vLLM 1 (fingerprint f), bfloat16 as declared, 4 at a time, 2 servers; a repeated request has the same \
              bits, one among others differs by 2.5e-1"
         );
+        let noisier =
+            ServerRecord { repeated_difference: 0.5, concurrent_difference: 0.125, ..record.clone() };
+        for both in [record.clone().and(noisier.clone()), noisier.and(record.clone())] {
+            assert_eq!((both.repeated_difference, both.concurrent_difference), (0.5, 0.25));
+        }
         let text = serde_yaml::to_string(&record).unwrap();
         assert_eq!(serde_yaml::from_str::<ServerRecord>(&text).unwrap(), record);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::During;
-use super::subject::tokenizer;
+use super::subject::{tokenizer, tokenizer_source};
 use super::{Options, RunError};
 use crate::forms::TokenizerSource;
 use crate::model::Checkpoint;
@@ -16,6 +16,8 @@ use crate::tokenizer::{SpecialNames, Tokenizer};
 
 /// The name of the template of the server that runs a model.
 pub const SERVER: &str = "server";
+/// What the name of a template begins with that a server has.
+pub const OF_SERVER: &str = "server: ";
 
 /// The chat templates that a model can be asked with.
 pub struct Templates<'a> {
@@ -215,25 +217,46 @@ pub fn check(options: &Options) -> Result<(), RunError> {
 }
 
 /// The template that wrote the prompts of a finished run: one of `zoo/prompts`, or the checkpoint's own, which has to be where
-/// it was.
+/// it was; of a served model its tokenizer's.
 ///
 /// # Errors
 /// A template that is not there any more, or not the same.
 pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Result<Chat, RunError> {
+    if chat.template.starts_with(OF_SERVER) {
+        return Err(RunError::Usage(format!(
+            "{}: its prompts were written by the chat template of the server, which nobody else can read; the model has to be asked \
+             again (zoo eval --reuse asks only what is not known)",
+            model.name
+        )));
+    }
+    let path = match &model.server {
+        None => Some(&model.path),
+        Some(server) => server.tokenizer.as_ref(),
+    };
+    let place = path.map_or("an unknown place", String::as_str);
     let found = if let Some(name) = chat.template.strip_prefix("card: ") {
         let templates = prompt_templates(options.places.own_cards.as_deref())?;
         Some(ChatFormat::of_card(prompts::find(&templates, name)?))
     } else {
         let open = || -> Result<Option<ChatFormat>, RunError> {
-            let checkpoint = Checkpoint::open(Path::new(&model.path))?;
-            let tokenizer = tokenizer(&checkpoint)?;
-            let source = (&checkpoint.tokenizer, checkpoint.path.as_path());
-            let templates = Templates::new(&model.name, source, &tokenizer, None, options)?;
+            let Some(path) = path.map(Path::new) else { return Ok(None) };
+            let (source, tokenizer) = if model.server.is_some() {
+                let source = tokenizer_source(path)?;
+                let tokenizer = source.read()?;
+                (source, tokenizer)
+            } else {
+                let checkpoint = Checkpoint::open(path)?;
+                let tokenizer = tokenizer(&checkpoint)?;
+                (checkpoint.tokenizer, tokenizer)
+            };
+            let templates = Templates::new(&model.name, (&source, path), &tokenizer, None, options)?;
             let own = templates.own.templates.iter();
             let mut formats = own.map(|one| ChatFormat::of_checkpoint(one, &templates.specials));
             Ok(formats.find(|format| format.name() == chat.template && format.source_sha256() == chat.sha256))
         };
-        open().during(|| format!("{}: cannot read the chat template {}", model.name, chat.template))?
+        open().during(|| {
+            format!("{}: cannot read the chat template {} in {place}", model.name, chat.template)
+        })?
     };
     let format = found.ok_or_else(|| {
         RunError::room(format!(
@@ -242,7 +265,7 @@ pub fn recorded(chat: &ChatRecord, model: &ModelRecord, options: &Options) -> Re
             model.name,
             chat.template,
             chat.sha256.as_deref().unwrap_or("unknown"),
-            model.path
+            place
         ))
     })?;
     Ok(Chat { format: Arc::new(format), multiturn: chat.fewshot_as_multiturn })

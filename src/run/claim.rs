@@ -13,7 +13,7 @@ use crate::base::own;
 use crate::records::ledger::LEDGER_FOLDER;
 
 /// The file that is locked; it is there while a run is under way, or after one was killed.
-const LOCK_FILE: &str = ".zoo.lock";
+pub const LOCK_FILE: &str = ".zoo.lock";
 /// Folders below a run's that it writes to.
 const FOLDERS: [&str; 5] = [LEDGER_FOLDER, "samples", "lm-eval", "submission", "judged"];
 /// How often a folder may vanish between two looks at it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::folder;
 use super::settings::{Today, by_model};
 use super::subject::name_of;
-use super::{Finished, Options, RunError, find_suites};
+use super::{Finished, Options, RunError, World, find_suites};
 use crate::finished::{read_record, read_rows};
 use crate::records::{RunRecord, RunSettings, option_differences};
 use crate::remote::Address;
@@ -14,14 +14,14 @@ use crate::remote::Address;
 ///
 /// # Errors
 /// A run of something else, and one that cannot be read.
-pub fn complete(folder: &Path, options: &Options) -> Result<Finished, RunError> {
+pub fn complete(folder: &Path, options: &Options, world: &World<'_>) -> Result<Finished, RunError> {
     let record = read_record(folder)?;
     let rows = read_rows(folder, &record, &options.places.include_path)?;
     let then = folder::settings(folder)?;
     let mut differences = differences(&record, then.as_ref(), options)?;
     if differences.is_empty() {
         let suites = find_suites(&options.places.include_path, &options.suite)?;
-        let today = Today::look(options, &suites, &record, then)?;
+        let today = Today::look((options, world), &suites, &record, then)?;
         differences = today.now.differences(&today.then);
         if differences.is_empty() {
             for what in today.unknown {
@@ -60,8 +60,10 @@ fn differences(
         differences.push(format!("models: {then} then, {now} now"));
     }
     for (model, asked) in models.into_iter().zip(&options.models) {
-        if Address::is_one(asked) || Address::is_one(&model.path) {
-            if *asked != model.path {
+        let is_served = [asked, &model.path].map(|name| Address::is_one(name));
+        if is_served != [false; 2] {
+            // A server may have moved; what it serves is compared then.
+            if is_served != [true; 2] {
                 differences.push(format!("model: {} then, {asked} now", model.path));
             }
             continue;

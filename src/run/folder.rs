@@ -144,6 +144,17 @@ pub fn clear(folder: &Path) -> Result<Claim, RunError> {
     }
 }
 
+/// Moves away whatever run is in a folder that was claimed, and gives the right to it up.
+///
+/// # Errors
+/// A folder that cannot be renamed.
+pub fn give_way(claim: Claim, folder: &Path) -> Result<(), RunError> {
+    if state(folder) != State::Free {
+        move_aside(claim, folder, "an earlier run was in the way")?;
+    }
+    Ok(())
+}
+
 /// A run in the way keeps its files under another name.
 fn move_aside(claim: Claim, folder: &Path, why: &str) -> Result<PathBuf, RunError> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

@@ -116,10 +116,11 @@ pub struct World<'a> {
 /// Wrong usage, and whatever stops the work; until the first model's questions are tokens no folder is touched. What can be
 /// known to stop it without large files stops it before these are fetched.
 pub fn evaluate(options: &Options, world: &World<'_>) -> Result<Finished, RunError> {
+    shard::check(options)?;
     if let (true, Some(folder)) = (options.places.resume, &options.places.out)
         && state(folder) == State::Complete
     {
-        return complete::complete(folder, options);
+        return complete::complete(folder, options, world);
     }
     let started = Timestamp::now();
     let suites = find_suites(&options.places.include_path, &options.suite)?;

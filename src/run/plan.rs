@@ -8,7 +8,7 @@ use super::needs::{Needs, pull_command};
 use super::subject::{Subject, budget, matmul};
 use super::subjects::speaker;
 use super::variants::{self, Asked, Preparer, Speaker, Variant, leave_out};
-use super::{Options, RunError, World, find_suites};
+use super::{Options, RunError, World, find_suites, shard};
 use crate::config::ModelConfig;
 use crate::forms::TokenizerSource;
 use crate::hub::zoo_home;
@@ -29,6 +29,7 @@ const SMALL_DATA: u64 = 256 << 20;
 /// # Errors
 /// Wrong usage, and files that cannot be used.
 pub fn forecast(options: &Options, world: &World<'_>) -> Result<Vec<Forecast>, RunError> {
+    shard::check(options)?;
     if let Some(name) = options.models.iter().find(|name| Address::is_one(name)) {
         return Err(RunError::Usage(format!(
             "{name}: what a served model takes is its server's affair; plan the models of this machine, or ask a few documents \

@@ -161,9 +161,14 @@ impl Scheduler {
             Count::Array { size, first, last, step } => {
                 let Some(of) = number(size)? else { return Err(unsaid(&format!(" ({size} is not set)"))) };
                 let variables = shown(&[index, size, first, last, step]);
-                let (from, to) = (number(first)?.unwrap_or(0), number(last)?);
+                let Some(from) = number(first)? else {
+                    return Err(format!(
+                        "--shard auto: {name} says {variables}, and not its first number ({first} is not set): pass --shard i/n, \
+                         where i is the place of this job among them, from 0"
+                    ));
+                };
                 let by = number(step)?.unwrap_or(1);
-                let to = to.unwrap_or(from + of.saturating_sub(1) * by);
+                let to = number(last)?.unwrap_or(from + of.saturating_sub(1) * by);
                 match steps(own, from, to, by) {
                     Some((place, found)) if found == of => (place, of, variables),
                     // A list of numbers, such as 1,3,7.
@@ -253,6 +258,7 @@ mod tests {
             ("PBS_ARRAY_INDEX=3", &["PBS_ARRAY_INDEX", "not how many"]),
             ("PARALLEL_SEQ=3", &["PARALLEL_SEQ", "counts from 1"]),
             ("SLURM_ARRAY_TASK_ID=3", &["SLURM_ARRAY_TASK_COUNT is not set"]),
+            ("SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_COUNT=8", &["SLURM_ARRAY_TASK_MIN is not set"]),
             ("RANK=1", &["WORLD_SIZE is not set"]),
             // One that is whole does not make up for one that is not.
             ("JOB_COMPLETION_INDEX=3 RANK=0 WORLD_SIZE=1", &["not how many"]),

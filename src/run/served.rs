@@ -1,23 +1,22 @@
 //! A served model as a run's subject: where it is, what the probe found, and by whose tokens it is asked.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
-use super::chat::SERVER;
+use super::chat::{OF_SERVER, SERVER};
 use super::error::During;
 use super::options::Serving;
-use super::subject::LocatedModel;
+use super::subject::{LocatedModel, tokenizer_source};
 use super::{Options, RunError, World};
 use crate::base::digest::sha256;
 use crate::engine::Limits;
-use crate::forms::{self, TokenizerSource};
+use crate::forms::TokenizerSource;
 use crate::kernels::Precision;
 use crate::prompts::{ChatFormat, End, Message};
 use crate::records::{Identity, ModelSettings, ServerRecord};
 use crate::registry::Card;
 use crate::remote::{Access, Address, Server, Tokens, Wanted};
 use crate::tokenizer::Tokenizer;
-use crate::weights::is_gguf;
 
 /// Positions that a prompt leaves free: one token is written after it, and the last token of a request is sent too.
 const LEFT_FREE: usize = 2;
@@ -73,11 +72,7 @@ impl Served {
             ))
         })?;
         let LocatedModel { card, path, .. } = (world.tokenizer)(wanted)?;
-        let has_own = ["tokenizer.json", "tokenizer.model"].iter().any(|file| path.join(file).is_file());
-        let source = match has_own && !is_gguf(&path) {
-            true => TokenizerSource::Folder(path.clone()),
-            false => forms::open(&path)?.tokenizer,
-        };
+        let source = tokenizer_source(&path)?;
         let tokenizer = source.read().during(|| format!("--tokenizer {wanted}"))?;
         let access = Access::from_env(serving.ca_file.clone())?;
         (world.say)(&format!("asking {} what it is and can do", hosts(&address)));
@@ -190,6 +185,7 @@ impl Served {
             concurrent_difference: found.at_once,
             concurrency: self.serving.concurrency,
             servers: self.server.clients.len(),
+            tokenizer: absolute(&self.path).ok().map(|path| path.display().to_string()),
         }
     }
 }
@@ -200,7 +196,7 @@ fn template(server: &Server, tokenizer: &Arc<Tokenizer>) -> Result<ChatFormat, R
     let write = move |messages: &[Message], end: End| {
         own.write_chat(messages, end, &tokenizer).map_err(|error| error.to_string())
     };
-    let name = format!("server: {}", server.found.model);
+    let name = format!("{OF_SERVER}{}", server.found.model);
     ChatFormat::of_elsewhere(&name, Arc::new(write)).during(|| format!("--apply-chat-template={SERVER}"))
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::RunError;
 use super::chat::{Templates, Wanted};
 use super::error::During;
 use super::options::{Computing, Options};
+use super::served::Served;
 use super::subject;
 use super::subjects::Model;
 use super::variants::{self, Asked, Variant};
+use super::{RunError, World};
 use crate::base::digest::sha256;
 use crate::base::machine::cpu_name;
 use crate::evaluate::harness::task_config;
@@ -109,7 +110,8 @@ fn templates<'a>(chats: impl Iterator<Item = &'a Chat>) -> Vec<String> {
 }
 
 /// The settings that the command of a finished run would have today, as far as they can be told without loading or fetching
-/// anything, beside those that it had. What cannot be told is as it was, and `unknown` says it.
+/// anything, beside those that it had. What cannot be told is as it was, and `unknown` says it. Only a server at another address
+/// is asked what it serves.
 pub struct Today {
     /// Then.
     pub then: RunSettings,
@@ -123,9 +125,9 @@ impl Today {
     /// Looks at models, tasks and data. `then` is what the run wrote down before it began, if it did.
     ///
     /// # Errors
-    /// Models, tasks and data that are there and cannot be read.
+    /// Models, tasks and data that are there and cannot be read, and servers that cannot be asked.
     pub fn look(
-        options: &Options,
+        (options, world): (&Options, &World<'_>),
         suites: &[Suite],
         record: &RunRecord,
         then: Option<RunSettings>,
@@ -138,6 +140,10 @@ impl Today {
         let all = variants::distinct(suites);
         let wanted = Wanted::of(all.iter().map(AsRef::as_ref), options)?;
         for ((model, asked), recorded) in now.models.iter_mut().zip(&options.models).zip(paths) {
+            if Address::is_one(asked) && *asked != recorded.path {
+                *model = served_settings(asked, (options, world), wanted)?;
+                continue;
+            }
             let paths = [Path::new(asked), Path::new(&recorded.path)];
             let Some(path) = paths.into_iter().find(|path| path.exists()) else {
                 unknown.push(match Address::is_one(asked) {
@@ -258,6 +264,23 @@ fn model_settings(
         arithmetic: Some(options.computing.arithmetic()),
         templates: Some(templates(chats.iter().flatten())),
     })
+}
+
+/// The settings of the model that a server runs now.
+fn served_settings(
+    asked: &str,
+    (options, world): (&Options, &World<'_>),
+    wanted: Wanted,
+) -> Result<ModelSettings, RunError> {
+    let served = Served::open(asked, options, world)?;
+    let mut chats = Vec::new();
+    if wanted != Wanted::None {
+        let card = served.card.as_ref().and_then(|card| card.prompt.as_deref());
+        let source = (&served.source, served.path.as_path());
+        let own = Templates::new(&served.name, source, &served.tokenizer, card, options)?;
+        chats = own.or_of(served.template.clone()).wanted(wanted, options)?;
+    }
+    Ok(ModelSettings { templates: Some(templates(chats.iter().flatten())), ..served.settings() })
 }
 
 /// The tasks as they are now; those whose data are not here are as they were.

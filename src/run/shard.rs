@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::RunError;
+use super::chat::SERVER;
 use super::error::During;
+use super::{Options, RunError};
 use crate::base::atomic::write_atomically;
 use crate::base::yaml;
 use crate::evaluate::SanityFinding;
@@ -36,6 +37,27 @@ pub struct ShardModel {
     pub special_tokens: Option<NamedSpecialTokens>,
     /// What was found of the shard's documents.
     pub findings: Vec<SanityFinding>,
+}
+
+/// Refuses what the shards of a run cannot become one run with, before anything is asked.
+///
+/// # Errors
+/// Wrong usage.
+pub fn check(options: &Options) -> Result<(), RunError> {
+    let Some(shard) = options.shard else { return Ok(()) };
+    if let Some(against) = options.computing.against {
+        return Err(RunError::Usage(format!(
+            "--shard {shard} cannot be used with --against {against}: what another arithmetic changes is not put together from \
+             shards"
+        )));
+    }
+    if options.apply_chat_template.iter().any(|name| name == SERVER) {
+        return Err(RunError::Usage(format!(
+            "--shard {shard} cannot be used with --apply-chat-template={SERVER}: the merge could not write the prompts again, since \
+             only the server has its template; name one of zoo/prompts, or checkpoint for that of --tokenizer"
+        )));
+    }
+    Ok(())
 }
 
 impl ShardFile {

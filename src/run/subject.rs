@@ -13,7 +13,7 @@ use crate::base::progress::{self, Progress, Unit};
 use crate::base::stop::Stop;
 use crate::config::ModelConfig;
 use crate::engine::{ARITHMETIC, Limits, Pacing, Placement};
-use crate::forms::TokenizerSource;
+use crate::forms::{self, TokenizerSource};
 use crate::hub;
 use crate::kernels::{self, MatMul, Precision};
 use crate::model::{Checkpoint, Footprint, Network};
@@ -23,7 +23,7 @@ use crate::report::numbers::short_bytes;
 use crate::store::Lock;
 use crate::tokenizer::Tokenizer;
 use crate::verify::norms_of_a_difference;
-use crate::weights::FileDigests;
+use crate::weights::{FileDigests, is_gguf};
 
 /// A model that was found on the disk.
 #[derive(Debug, Clone)]
@@ -223,6 +223,15 @@ pub(super) fn weights_sha256(checkpoint: &Checkpoint, name: &str) -> Result<Stri
 pub(super) fn config_sha256(checkpoint: &Checkpoint) -> String {
     // Every field, numbers with all digits that tell them apart.
     sha256(format!("{:?}", checkpoint.config))
+}
+
+/// Where the tokenizer in a folder or file is read from, whether there are weights or not.
+pub(super) fn tokenizer_source(path: &Path) -> Result<TokenizerSource, RunError> {
+    let has_own = ["tokenizer.json", "tokenizer.model"].iter().any(|file| path.join(file).is_file());
+    match has_own && !is_gguf(path) {
+        true => Ok(TokenizerSource::Folder(path.to_owned())),
+        false => Ok(forms::open(path)?.tokenizer),
+    }
 }
 
 /// The tokenizer of a model: the GGUF file's vocabulary, or the files beside the weights.

@@ -25,9 +25,11 @@ const OWN: [&str; 10] =
 const OWN_OF_MODEL: [&str; 4] = ["path", "seconds", "tokens", "requests"];
 /// What a description says of whoever serves a model.
 const SERVER: &str = "server";
-/// What of that is a shard's own: what its probe measured, and how many requests there were at a time.
-const OWN_OF_SERVER: [&str; 6] =
-    ["root", "tokens_compared", "repeated_difference", "concurrent_difference", "concurrency", "servers"];
+/// What of that is a shard's own: what its probe measured, how many requests there were at a time, and where its tokenizer was.
+const OWN_OF_SERVER: [&str; 5] =
+    ["repeated_difference", "concurrent_difference", "concurrency", "servers", "tokenizer"];
+/// Flags that say which files there are.
+const OF_FILES: [&str; 2] = ["log_samples", "no_texts"];
 /// How many differences are named.
 const NAMED: usize = 12;
 
@@ -113,6 +115,9 @@ fn described(record: &RunRecord) -> Result<BTreeMap<String, String>, RunError> {
     let mut all = BTreeMap::new();
     let whole = RunRecord { models: Vec::new(), tasks: Vec::new(), ..record.clone() };
     entries(serde_yaml::to_value(whole)?, "", &OWN, &mut all)?;
+    for name in OF_FILES {
+        all.insert(format!("--{}", name.replace('_', "-")), is_set(record, name).to_string());
+    }
     for (number, model) in (1..).zip(&record.models) {
         entries(serde_yaml::to_value(model)?, &format!("model {number}, "), &OWN_OF_MODEL, &mut all)?;
     }
@@ -122,6 +127,11 @@ fn described(record: &RunRecord) -> Result<BTreeMap<String, String>, RunError> {
         all.insert(format!("task {}, documents there are", task.task), task.of.to_string());
     }
     Ok(all)
+}
+
+/// Whether a flag was given that says which files there are.
+pub fn is_set(record: &RunRecord, flag: &str) -> bool {
+    record.flags.get(flag).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn entries(
@@ -179,7 +189,7 @@ mod tests {
     #[test]
     fn what_a_description_says_in_future_is_compared_too() {
         let mut all = BTreeMap::new();
-        let text = "{server: {model: a, dtype: bf16, servers: 2, concurrent_difference: 0.3}, later: {b: 1}, seconds: 1, \
+        let text = "{server: {model: a, root: r, dtype: bf16, servers: 2, concurrent_difference: 0.3}, later: {b: 1}, seconds: 1, \
                     weights_sha256: ab}";
         let value = serde_yaml::from_str(text).unwrap();
         entries(value, "model 1, ", &OWN_OF_MODEL, &mut all).unwrap();
@@ -187,6 +197,7 @@ mod tests {
             ("model 1, later", "{\"b\":1}"),
             ("model 1, server, dtype", "bf16"),
             ("model 1, server, model", "a"),
+            ("model 1, server, root", "r"),
             ("model 1, weights", "ab"),
         ];
         assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());

@@ -13,7 +13,8 @@ use crate::evaluate::{
     AnsweredTask, SanityCheck, SanityFinding, continuations_sha256_of, merged_findings, recorded,
 };
 use crate::records::{
-    ModelRecord, RequestRecord, SampleHeader, SampleLine, file_name, own_file_name, read_samples,
+    ModelRecord, RequestRecord, SampleHeader, SampleLine, ServerRecord, file_name, own_file_name,
+    read_samples,
 };
 use crate::registry::Published;
 use crate::run::RunError;
@@ -159,6 +160,8 @@ impl Respondent for Parts<'_> {
 
     fn about(&self, _: &Variant) -> Result<About, RunError> {
         let record = self.of_part(&self.parts[0]);
+        let servers = self.parts.iter().filter_map(|part| self.of_part(part).server.clone());
+        let record = &ModelRecord { server: servers.reduce(ServerRecord::and), ..record.clone() };
         Ok(About {
             name: record.name.clone(),
             weights_sha256: record.weights_sha256.clone(),

@@ -48,14 +48,13 @@ pub fn merge(runs: &[PathBuf], places: &Places, progress: &dyn Progress) -> Resu
     let mut place = Place::beside(out, &parts.iter().map(|part| part.path.as_path()).collect::<Vec<_>>())?;
     let then = folder::settings(&parts[0].path)?.expect("they were compared");
     let then = RunSettings { options: without_shard(&then.options), ..then };
-    let flag = |name: &str| record.flags.get(name).and_then(serde_yaml::Value::as_bool).unwrap_or(false);
     let options = Options {
         fewshot_seed: record.fewshot_seed,
         system_instruction: record.system_instruction.clone(),
         places: Places {
             out: Some(place.path().to_owned()),
-            log_samples: flag("log_samples"),
-            no_texts: flag("no_texts"),
+            log_samples: agree::is_set(&record, "log_samples"),
+            no_texts: agree::is_set(&record, "no_texts"),
             ..places.clone()
         },
         ..options
@@ -109,6 +108,13 @@ pub fn merge(runs: &[PathBuf], places: &Places, progress: &dyn Progress) -> Resu
         session.ask(&mut answers, std::slice::from_ref(&variant), grading)?;
     }
     place.begin()?;
+    for part in parts.iter().filter(|part| part.lacks_ledger()) {
+        tracing::warn!(
+            "{}: shard {} has no ledger, and the merged one lacks its scores; results do not need them, --reuse does",
+            part.path.display(),
+            part.shard
+        );
+    }
     for note in ledger::merge(&paths, place.path())? {
         tracing::warn!("{note}");
     }

@@ -1,8 +1,10 @@
 //! One of the shards that become one run.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::finished::RUN_FILE;
+use crate::records::ledger::LEDGER_FOLDER;
 use crate::records::{ModelRecord, ProgramsRecord, RunRecord};
 use crate::run::RunError;
 use crate::run::shard::ShardFile;
@@ -29,6 +31,15 @@ pub struct Part {
     pub models: Vec<ModelRecord>,
     /// What was found of its documents.
     pub known: ShardFile,
+}
+
+impl Part {
+    /// Whether it was answered and its answers are not there. A shard without a document has none.
+    pub fn lacks_ledger(&self) -> bool {
+        self.models.iter().any(|model| model.requests.asked > 0)
+            && fs::read_dir(self.path.join(LEDGER_FOLDER))
+                .map_or(true, |mut entries| entries.next().is_none())
+    }
 }
 
 /// Which shard a description is of.

@@ -1,65 +1,89 @@
 //! Where a merged run goes: into a folder beside its own, which gets the name when all of it is there.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::own;
 use crate::run::RunError;
-use crate::run::claim::Claim;
+use crate::run::claim::{Claim, LOCK_FILE};
 use crate::run::error::During;
 use crate::run::folder;
 
 /// A folder that becomes that of a run. Dropped before that, it is removed.
 pub struct Place {
+    /// As it was asked for.
+    asked: PathBuf,
+    /// The same without links and from the root.
     out: PathBuf,
+    /// Whether it was there before.
+    is_old: bool,
     temporary: PathBuf,
     /// Held while files are written.
     claim: Option<Claim>,
+    /// Whether there are files that go with it.
+    begun: bool,
 }
 
 impl Place {
     /// A folder beside `out`, which is not made yet.
     ///
     /// # Errors
-    /// A folder that holds a shard or anything else that is no run.
-    pub fn beside(out: &Path, shards: &[&Path]) -> Result<Self, RunError> {
-        let place = out.display();
-        if out.exists() {
-            let own = fs::canonicalize(out).during(|| format!("cannot look at {place}"))?;
-            let is_within =
-                |shard: &&&Path| fs::canonicalize(shard).is_ok_and(|shard| shard.starts_with(&own));
+    /// A folder that holds a shard or anything else that is no run, and one that cannot get another in its place.
+    pub fn beside(asked: &Path, shards: &[&Path]) -> Result<Self, RunError> {
+        let place = asked.display();
+        let doing = || format!("cannot look at {place}");
+        let refusal = |reason: &str| Err(RunError::Usage(format!("--out {place}: {reason}")));
+        let is_old = asked.symlink_metadata().is_ok();
+        let out = if is_old { fs::canonicalize(asked) } else { std::path::absolute(asked) }.during(doing)?;
+        let (Some(name), Some(parent)) = (out.file_name(), out.parent()) else {
+            return refusal("expected the name of a folder; name another one");
+        };
+        if is_old {
+            let is_within = |shard: &&&Path| fs::canonicalize(shard).is_ok_and(|own| own.starts_with(&out));
             if let Some(shard) = shards.iter().find(is_within) {
-                return Err(RunError::Usage(format!(
-                    "--out {place}: the shard {} is there; name another folder",
-                    shard.display()
-                )));
+                return refusal(&format!("the shard {} is there; name another folder", shard.display()));
             }
-            let is_empty = || Ok::<bool, io::Error>(fs::read_dir(out)?.next().is_none());
-            if !out.is_dir() || (folder::state(out) == folder::State::Free && !is_empty()?) {
-                return Err(RunError::Usage(format!(
-                    "--out {place}: expected no such folder, an empty one or that of a run, found something else"
-                )));
+            if !out.is_dir()
+                || (folder::state(&out) == folder::State::Free && !is_empty(&out).during(doing)?)
+            {
+                return refusal(
+                    "expected no such folder, an empty one or that of a run, found something else",
+                );
+            }
+            let is_here = std::env::current_dir().and_then(fs::canonicalize);
+            if is_here.is_ok_and(|here| here.starts_with(&out)) {
+                return refusal(
+                    "the merged run would take the place of the folder in which this command runs; name another one",
+                );
+            }
+            let device = |path: &Path| fs::metadata(path).map(|there| there.dev());
+            if device(&out).during(doing)? != device(parent).during(doing)? {
+                return refusal(
+                    "nothing can take the place of a folder where a file system is mounted; name one below it",
+                );
             }
         }
-        let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let temporary = out.with_file_name(format!(".{name}.zoo-merge"));
-        Ok(Self { out: out.to_owned(), temporary, claim: None })
+        let temporary = out.with_file_name(format!(".{}.zoo-merge", name.to_string_lossy()));
+        Ok(Self { asked: asked.to_owned(), out, is_old, temporary, claim: None, begun: false })
     }
 
-    /// Makes it. A run that is in the way of its name is moved aside.
+    /// Makes it. What is in the way of its name stays there until the end.
     ///
     /// # Errors
     /// Another process that writes to that folder, and folders that cannot be made.
     pub fn begin(&mut self) -> Result<(), RunError> {
-        self.claim = Some(folder::clear(&self.out)?);
-        let doing = || format!("cannot begin the run in {}", self.out.display());
+        self.claim = Some(Claim::of(&self.out)?);
+        let doing = || format!("cannot begin the run in {}", self.asked.display());
         own::refuse_link(&self.temporary).during(doing)?;
         // One that was killed left it, since nobody else has the right to the run's folder.
         match fs::remove_dir_all(&self.temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).during(doing),
             _ => {}
         }
+        self.begun = true;
         fs::create_dir_all(&self.temporary).during(doing)
     }
 
@@ -68,25 +92,37 @@ impl Place {
         &self.temporary
     }
 
-    /// Gives the folder its name.
+    /// Gives the folder its name. A run that is in the way of it is moved aside.
     ///
     /// # Errors
     /// Something that was put there meanwhile.
     pub fn commit(mut self) -> Result<PathBuf, RunError> {
-        // The file of the claim is all that is there.
-        self.claim = None;
-        let out = self.out.clone();
-        fs::rename(&self.temporary, &out)
-            .during(|| format!("cannot rename {} to {}", self.temporary.display(), out.display()))?;
-        Ok(out)
+        if let Some(claim) = self.claim.take() {
+            folder::give_way(claim, &self.out)?;
+        }
+        fs::rename(&self.temporary, &self.out)
+            .during(|| format!("cannot rename {} to {}", self.temporary.display(), self.asked.display()))?;
+        self.begun = false;
+        Ok(self.asked.clone())
     }
+}
+
+/// Whether nothing is there, but for what a merge leaves that is killed.
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        if entry?.file_name() != OsStr::new(LOCK_FILE) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.claim.is_some() {
+        if self.begun {
             let _ = fs::remove_dir_all(&self.temporary);
-            self.claim = None;
+        }
+        if self.claim.take().is_some() && !self.is_old {
             // Made by the claim, and empty without it; whatever else is there stays.
             let _ = fs::remove_dir(&self.out);
         }

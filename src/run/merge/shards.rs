@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::agree::{self, Said};
 use super::part::{Part, shard_of};
-use crate::finished::{PARTIAL_FILE, RUN_FILE, read_record, runs_below};
+use crate::finished::{RUN_FILE, read_record, runs_below};
 use crate::kernels;
 use crate::records::{RunRecord, SHARD, shard_of as shard_asked};
 use crate::run::error::During;
@@ -35,7 +35,7 @@ impl Shards {
     /// # Errors
     /// What is no finished shard, shards of different runs, and a shard that is missing or there twice.
     pub fn read(runs: &[PathBuf]) -> Result<Self, RunError> {
-        let paths = found(runs)?;
+        let Found { finished: paths, unfinished } = Found::in_folders(runs)?;
         let record = |path: &PathBuf| -> Result<(PathBuf, Shard, RunRecord), RunError> {
             let record = read_record(path)?;
             let shard = shard_of(path, &record)?;
@@ -67,11 +67,12 @@ impl Shards {
         };
         let mut parts: Vec<Part> = paths.par_iter().map(read).collect::<Result<_, _>>()?;
         parts.sort_by_key(|part| part.shard.index());
-        complete(&parts, runs)?;
-        let mut record = first.2;
+        complete(&parts, &unfinished)?;
+        // Whichever was named first, what is told of all is the first shard's.
+        let mut record = read_record(&parts[0].path)?;
         record.options.remove(SHARD);
         let options = Options::from_record(&record.options).during(|| {
-            format!("{}: the run was made with options that this zoo does not know", first.0.display())
+            format!("{}: the run was made with options that this zoo does not know", parts[0].path.display())
         })?;
         let cpus = parts.iter().map(|part| part.cpu.as_str()).collect::<BTreeSet<_>>();
         if cpus.len() > 1 {
@@ -92,29 +93,45 @@ impl Shards {
     }
 }
 
-/// The folders that are meant. In a folder of runs, those that are no shards are passed by.
-fn found(runs: &[PathBuf]) -> Result<Vec<PathBuf>, RunError> {
-    let mut paths = Vec::new();
-    for run in runs {
-        if run.join(RUN_FILE).is_file() || run.join(PARTIAL_FILE).is_file() {
-            paths.push(run.clone());
-            continue;
+/// The folders that are meant.
+struct Found {
+    /// Shards with their answers.
+    finished: Vec<PathBuf>,
+    /// Shards that were begun, by number and folder.
+    unfinished: Vec<String>,
+}
+
+impl Found {
+    /// Looks into folders that are shards, or have some. In a folder of runs, those that are no shards are passed by.
+    fn in_folders(runs: &[PathBuf]) -> Result<Self, RunError> {
+        let mut all = Self { finished: Vec::new(), unfinished: Vec::new() };
+        for run in runs {
+            let is_one = run.join(RUN_FILE).is_file();
+            let below = if run.is_dir() && !is_one { runs_below(run)? } else { Vec::new() };
+            let known = all.finished.len() + all.unfinished.len();
+            if is_one {
+                all.finished.push(run.clone());
+            }
+            for path in below.into_iter().filter(|path| path.is_dir()) {
+                if !path.join(RUN_FILE).is_file() {
+                    all.unfinished.extend(unfinished(&path));
+                } else if !is_whole(&path) {
+                    all.finished.push(path);
+                }
+            }
+            if all.finished.len() + all.unfinished.len() == known {
+                return Err(RunError::Usage(format!(
+                    "{}: expected the folder of a shard (zoo eval --shard i/n --out DIR), or a folder of such folders; found none",
+                    run.display()
+                )));
+            }
         }
-        let below = if run.is_dir() { runs_below(run)? } else { Vec::new() };
-        let is_shard = |path: &PathBuf| path.is_dir() && !is_whole(path);
-        let shards: Vec<PathBuf> = below.into_iter().filter(is_shard).collect();
-        if shards.is_empty() {
-            return Err(RunError::Usage(format!(
-                "{}: expected the folder of a shard (zoo eval --shard i/n --out DIR), or a folder of such folders; found none",
-                run.display()
-            )));
+        if all.finished.is_empty() {
+            let none = "expected the folders of the shards of a run, found none that is finished";
+            return Err(RunError::Usage(format!("{none}{}", advice(&all.unfinished))));
         }
-        paths.extend(shards);
+        Ok(all)
     }
-    if paths.is_empty() {
-        return Err(RunError::Usage("expected the folders of the shards of a run".to_owned()));
-    }
-    Ok(paths)
 }
 
 /// Whether this is the folder of a finished run that is no shard, as one that was merged before.
@@ -123,7 +140,7 @@ fn is_whole(path: &Path) -> bool {
 }
 
 /// Sees to it that every shard is there once.
-fn complete(parts: &[Part], runs: &[PathBuf]) -> Result<(), RunError> {
+fn complete(parts: &[Part], unfinished: &[String]) -> Result<(), RunError> {
     let of = parts[0].shard.of();
     let mut by_index: BTreeMap<usize, &Part> = BTreeMap::new();
     for part in parts {
@@ -143,26 +160,27 @@ fn complete(parts: &[Part], runs: &[PathBuf]) -> Result<(), RunError> {
     let named: Vec<String> = missing.iter().take(NAMED).map(|index| format!("{index}/{of}")).collect();
     let more =
         if missing.len() > NAMED { format!(" and {} more", missing.len() - NAMED) } else { String::new() };
-    let unfinished = unfinished(runs);
-    let advice = if unfinished.is_empty() {
-        String::new()
-    } else {
-        format!("; not finished yet, to be gone on with by zoo eval … --resume: {}", unfinished.join(", "))
-    };
     Err(RunError::Usage(format!(
-        "{} of {of} shards missing: {}{more}{advice}",
+        "{} of {of} shards missing: {}{more}{}",
         missing.len(),
-        named.join(", ")
+        named.join(", "),
+        advice(unfinished)
     )))
 }
 
-/// Shards below the folders that were named that were begun and are not finished.
-fn unfinished(runs: &[PathBuf]) -> Vec<String> {
-    let below = runs.iter().filter(|run| run.is_dir()).filter_map(|run| runs_below(run).ok()).flatten();
-    let begun = below.filter(|path| path.join(PARTIAL_FILE).is_file() && !path.join(RUN_FILE).is_file());
-    let said = begun.filter_map(|path| {
-        let settings = folder::settings(&path).ok()??;
-        Some(format!("{} in {}", shard_asked(&settings.options)?, path.display()))
-    });
-    said.take(NAMED).collect()
+/// What is to be done about shards that were begun.
+fn advice(unfinished: &[String]) -> String {
+    if unfinished.is_empty() {
+        return String::new();
+    }
+    let named = unfinished.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = unfinished.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; not finished yet, to be gone on with by zoo eval … --resume: {named}{more}")
+}
+
+/// A shard that was begun, by number and folder; `None` for other runs.
+fn unfinished(path: &Path) -> Option<String> {
+    let settings = folder::settings(path).ok()??;
+    Some(format!("{} in {}", shard_asked(&settings.options)?, path.display()))
 }

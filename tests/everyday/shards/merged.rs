@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{SUITE, assert_same, merge, names, run_shards, world, world_of};
 use crate::support::place::{Place, assert_says};
-use crate::support::tiny::{stderr, stdout, write_tiny_model};
+use crate::support::tiny::{command, stderr, stdout, write_tiny_model};
 
 /// Few enough positions for some prompts to lose tokens.
 const FLAGS: [&str; 8] = ["--suite", SUITE, "--max-length", "70", "--threads", "1", "--batch-tokens", "80"];
@@ -184,10 +184,51 @@ fn a_merge_is_there_whole_or_not_at_all() {
         (place.read("merged/results.csv"), place.read("merged.1/results.csv")),
         (first.clone(), first)
     );
+    // One that fails late has moved nothing.
+    let (ledger, aside) = (place.ledger("2-1"), place.path("aside"));
+    fs::rename(&ledger, &aside).unwrap();
+    fs::create_dir(&ledger).unwrap();
+    assert_says(&merge(&place, &names(2), "merged", &[]), 1, &["2-1/ledger"]);
+    assert!(place.path("merged/results.csv").exists() && !place.path("merged.2").exists());
+    let left = ["merged/.zoo.lock", ".merged.zoo-merge"].map(|name| place.path(name).exists());
+    assert_eq!(left, [false; 2]);
+    // Scores that were lost are told.
+    fs::remove_dir(&ledger).unwrap();
+    assert_says(&merge(&place, &names(2), "merged", &[]), 0, &["2-1: shard 1/2 has no ledger"]);
+    fs::rename(&aside, &ledger).unwrap();
+    // The claim of one that was killed is nobody's.
+    fs::create_dir(place.path("killed")).unwrap();
+    fs::write(place.path("killed/.zoo.lock"), "").unwrap();
+    assert_says(&merge(&place, &names(2), "killed", &[]), 0, &["merged from 2 shards"]);
     // Nothing that is no run is written over, and no shard.
     fs::create_dir(place.path("mine")).unwrap();
     fs::write(place.path("mine/notes"), "mine").unwrap();
     assert_says(&merge(&place, &names(2), "mine", &[]), 2, &["found something else"]);
     assert_says(&merge(&place, &names(2), "2-1", &[]), 2, &["the shard", "2-1 is there"]);
     assert!(place.path("2-1/run.yaml").exists());
+}
+
+#[test]
+fn a_merged_run_goes_where_its_name_leads() {
+    let place = world(&["--suite", "pick"]);
+    run_shards(&place, 2, &[]);
+    for name in ["real", "here"] {
+        fs::create_dir(place.path(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("real", place.path("link")).unwrap();
+    for (out, run) in [("link", "real"), ("new/.", "new"), ("new/.", "new"), ("below/../deep/er", "deep/er")]
+    {
+        assert_says(&merge(&place, &names(2), out, &[]), 0, &["merged from 2 shards"]);
+        assert!(place.path(run).join("results.csv").exists(), "{out}");
+    }
+    assert!(place.path("link").is_symlink() && place.path("new.1/results.csv").exists());
+    // A folder in which somebody works is not replaced, nor one that has no name.
+    for (out, words) in [(".", "in which this command runs"), ("/", "expected the name of a folder")] {
+        let args = ["merge", &place.text("2-0"), &place.text("2-1"), "--out", out];
+        let mut merge = command(&[&args[..], &["--include-path", &place.text("tasks")]].concat());
+        assert_says(&merge.current_dir(place.path("here")).output().unwrap(), 2, &[words]);
+        assert_eq!(fs::read_dir(place.path("here")).unwrap().count(), 0);
+    }
+    std::os::unix::fs::symlink("nowhere", place.path("lost")).unwrap();
+    assert_says(&merge(&place, &names(2), "lost", &[]), 1, &["cannot look at"]);
 }

@@ -4,4 +4,5 @@ mod merged;
 mod recipes;
 mod refused;
 mod schedulers;
+mod served;
 mod world;

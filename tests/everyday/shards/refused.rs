@@ -59,6 +59,9 @@ fn shards_of_other_runs_are_refused_with_both_values() {
         &["--system-instruction: none in", "Be brief. in"],
     );
 
+    differs("texts", &["--no-texts"], &["--no-texts: false in", "true in"]);
+    differs("harness", &["--log-samples"], &["--log-samples: false in", "true in"]);
+
     // Other weights under the same name, then another tokenizer.
     let model = place.path("tiny/model.safetensors");
     let mut weights = fs::read(&model).unwrap();
@@ -128,11 +131,11 @@ fn shards_that_are_missing_doubled_or_damaged_are_named() {
     copy(&place.path("2-0"), &place.path("all/a"));
     copy(&place.path("2-1"), &place.path("all/b"));
     place.unfinish("all/b");
-    assert_says(
-        &merge(&place, &["all".to_owned()], "merged", &[]),
-        1,
-        &["all/b", "expected the folder of a finished run"],
-    );
+    let words = ["1 of 2 shards missing: 1/2; not finished yet", "--resume: 1/2 in", "all/b"];
+    assert_says(&merge(&place, &["all".to_owned()], "merged", &[]), 2, &words);
+    assert_says(&merge(&place, &["all/a".to_owned(), "all/b".to_owned()], "merged", &[]), 2, &words);
+    let words = ["found none that is finished; not finished yet", "--resume: 1/2 in"];
+    assert_says(&merge(&place, &["all/b".to_owned()], "merged", &[]), 2, &words);
 
     // Samples that were cut, that have a document of another shard, one too few, or one twice.
     let file = "2-1/samples/tiny/choose.jsonl";
@@ -228,10 +231,16 @@ fn a_shard_says_that_it_is_one() {
     for (flags, words) in [
         (&["--shard", "2/2"][..], "found 2/2"),
         (&["--shard", "1"], "found \"1\""),
+        (&["--shard", "-1/2"], "found \"-1/2\""),
         (&["--shard", "0/2", "--against", "exact"], "cannot be used with"),
     ] {
         assert_says(&place.eval("wrong", flags), 2, &[words]);
     }
+    // Nor where a run that is repeated says the one of two that exclude each other.
+    place.run("twice", &["--precision", "bf16", "--against", "exact"]);
+    let (config, out) = (place.text("twice"), place.text("wrong"));
+    let output = place.zoo(&["eval", "--config", &config, "--shard", "0/2", "--out", &out]);
+    assert_says(&output, 2, &["--shard 0/2 cannot be used with --against exact"]);
     // Its own share is what it would take.
     let dry = place.eval("dry", &["--shard", "0/2", "--dry-run", "--format", "csv"]);
     assert!(dry.status.success(), "{}", stderr(&dry));
