@@ -105,7 +105,7 @@ fn an_indexed_job_of_kubernetes_runs_the_parts() {
         done(&zoo.output().unwrap());
     }
     done(&merge(&place, &["data/shards".to_owned()], "merged", &[]));
-    place.run("whole", &[]);
+    place.run("whole", &["--threads", "8"]);
     assert_same(&place.path("merged"), &place.path("whole"));
 }
 
