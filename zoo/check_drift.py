@@ -3,8 +3,8 @@
 
 FOLDER holds folders of models as they were released, at any depth, named by a card's id or alias or as the hub does
 (org/name, org--name, models--org--name); of each, config.json, params.json, generation_config.json and tokenizer_config.json
-are read, whichever are there. What a card says otherwise than a file is printed, with what the card does not say at all; the
-exit code is 1 if anything differs. Needs PyYAML, no network and none of zoo's code, so it can be wrong in other ways than zoo.
+are read, whichever are there. What a card says otherwise than a file is printed, with what only one of the two says; the
+exit code is 1 if anything differs or a file cannot be read, and 2 if nothing was compared. Needs PyYAML, no network and none of zoo's code, so it can be wrong in other ways than zoo.
 """
 import argparse
 import json
@@ -126,9 +126,33 @@ def of_tokenizer(settings):
     return said | {key: settings[key] for key in ("add_bos_token", "add_eos_token") if key in settings}
 
 
+def opened(folder, name):
+    """A file's content; an error if it is no JSON object."""
+    content = json.loads((folder / name).read_text())
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"expected an object with keys, found {json.dumps(content)[:40]}")
+    return content
+
+
+def converted(convert, content):
+    try:
+        return convert(content)
+    except KeyError as error:
+        raise ValueError(f"has no {error}") from error
+    except (TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(f"has a value of the wrong kind ({error})") from error
+
+
 def differences(zoo, card, folder):
-    """Field, card's value and file's value of all that is not the same."""
-    read = {name: json.loads((folder / name).read_text()) for name in FILES if (folder / name).is_file()}
+    """File, field, card's value and file's value of all that is not the same; field None and a reason for a file that cannot be
+    read."""
+    read = {}
+    for name in FILES:
+        if (folder / name).is_file():
+            try:
+                read[name] = opened(folder, name)
+            except (OSError, ValueError) as error:
+                yield name, None, None, error
     architecture, record = zoo.architecture(card), zoo.tokenizers.get(card.get("tokenizer")) or {}
     for name, convert in (("config.json", of_config), ("params.json", of_params)):
         if name not in read:
@@ -136,7 +160,15 @@ def differences(zoo, card, folder):
         if architecture is None:
             yield name, "architecture", None, "a network"
             continue
-        for key, value in convert(read[name]).items():
+        try:
+            said = converted(convert, read[name])
+        except ValueError as error:
+            yield name, None, None, error
+            continue
+        # What the record alone says is a difference too, where the form of the file has a word for it.
+        scaling = architecture.get("rope_scaling") or {}
+        only = {f"rope_scaling.{key}": None for key in scaling} if name == "config.json" else {}
+        for key, value in (only | said).items():
             if not same(recorded(architecture, key), value):
                 yield name, key, recorded(architecture, key), value
     config = read.get("config.json", {})
@@ -147,13 +179,20 @@ def differences(zoo, card, folder):
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [ends]
     stated = (card.get("stop") or {}).get("ids")
-    if stated is not None and ends != [None] and sorted(stated) != sorted(ends):
+    if any(not isinstance(end, int) for end in ends if end is not None):
+        yield "generation_config.json or config.json", None, None, f"eos_token_id is {ends}"
+    elif stated is not None and ends != [None] and sorted(stated) != sorted(ends):
         yield "generation_config.json or config.json", "stop.ids", stated, ends
     for key in ("bos", "eos", "pad"):
         value = config.get(f"{key}_token_id")
         if isinstance(value, int) and key in record and record[key] != value:
             yield "config.json", f"tokenizer.{key}", record[key], value
-    for key, value in of_tokenizer(read.get("tokenizer_config.json", {})).items():
+    try:
+        said = converted(of_tokenizer, read.get("tokenizer_config.json", {}))
+    except ValueError as error:
+        yield "tokenizer_config.json", None, None, error
+        return
+    for key, value in said.items():
         if key in record and record[key] != value:
             yield "tokenizer_config.json", f"tokenizer.{key}", record[key], value
 
@@ -163,9 +202,12 @@ def main():
     parser.add_argument("folder", type=Path, help="original files, in a folder for each model")
     parser.add_argument("--zoo", type=Path, default=Path(__file__).parent, help="the folder of cards [default: this one]")
     args = parser.parse_args()
+    if not args.folder.is_dir():
+        print(f"{args.folder}: no such folder", file=sys.stderr)
+        return 2
     zoo = Zoo(args.zoo)
     folders = sorted({path.parent for name in FILES for path in args.folder.rglob(name)})
-    compared, differing = 0, 0
+    compared, differing, unread = 0, 0, 0
     for folder in folders:
         card = zoo.card_of(folder.relative_to(args.folder)) or zoo.card_of(folder.resolve())
         if card is None:
@@ -173,10 +215,17 @@ def main():
             continue
         compared += 1
         for file, field, said, found in differences(zoo, card, folder):
+            if field is None:
+                unread += 1
+                print(f"{card['id']}: {file} cannot be compared: {found}  ({folder})")
+                continue
             differing += 1
             print(f"{card['id']}: {field}: the card says {said}, {file} says {found}  ({folder})")
-    print(f"{compared} of {len(folders)} folders compared with cards, {differing} differences")
-    return 1 if differing else 0
+    print(f"{compared} of {len(folders)} folders compared with cards, {differing} differences, {unread} files unread")
+    if compared == 0:
+        print(f"{args.folder}: nothing was compared: expected folders with {', '.join(FILES)}, named as cards", file=sys.stderr)
+        return 2
+    return 1 if differing or unread else 0
 
 
 if __name__ == "__main__":

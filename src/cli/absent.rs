@@ -112,7 +112,7 @@ fn of_parts(
     global: &Global,
 ) -> anyhow::Result<AbsentModel> {
     let mut model = AbsentModel { is_built: true, ..outline(card, registry)? };
-    for PartState { card: part, word, path, can_be_fetched } in
+    for PartState { card: part, word, path, can_be_fetched, bring } in
         part_states(card, rule, registry, given, config)?
     {
         let folder = match path {
@@ -125,7 +125,8 @@ fn of_parts(
                 small.or_else(|| small_files(part, config))
             }
             None => {
-                let bring = "it cannot be fetched, so you have to bring it".to_owned();
+                let bring =
+                    bring.unwrap_or_else(|| "it cannot be fetched, so you have to bring it".to_owned());
                 let need = Need::of_model(&part.id, word, &part.license, Ok(Default::default()));
                 model.needs.push(Need { bytes: None, obstacle: Some(bring), ..need });
                 None
@@ -167,7 +168,7 @@ pub fn fetch_all(
         return Ok(vec![fetch(card, config, global)?]);
     };
     let mut paths = Vec::new();
-    for PartState { card: part, word, path, can_be_fetched } in
+    for PartState { card: part, word, path, can_be_fetched, bring } in
         part_states(&view, rule, registry, &[], config)?
     {
         match path {
@@ -176,13 +177,17 @@ pub fn fetch_all(
                 paths.push(path);
             }
             None if can_be_fetched => paths.push(fetch(part, config, global)?),
-            None => models::note(
-                global,
-                &format!(
-                    "{} is built with {} ({word}), which cannot be fetched: zoo eval {} --from {}=PATH",
-                    card.id, part.id, card.id, part.id
-                ),
-            ),
+            None => {
+                let id = &card.id;
+                let bring = bring.map_or_else(String::new, |bring| format!("; {bring}"));
+                models::note(
+                    global,
+                    &format!(
+                        "{id} is built with {} ({word}), which cannot be fetched: zoo eval {id} --from {}=PATH{bring}",
+                        part.id, part.id
+                    ),
+                );
+            }
         }
     }
     Ok(paths)

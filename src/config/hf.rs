@@ -139,7 +139,7 @@ fn condensed(fields: &JsonFields, scaling: RopeScaling) -> Result<RopeScaling, C
         (Some(factor), RopeScaling::None) => Ok(RopeScaling::Linear { factor }),
         (Some(ratio), RopeScaling::Linear { factor }) if factor == ratio => Ok(scaling),
         (Some(ratio), _) => {
-            let expected = format!("the factor of rope_scaling ({:?})", scaling);
+            let expected = format!("the factor of rope_scaling ({scaling})");
             Err(fields.wrong(key, &expected, &ratio.to_string()))
         }
     }

@@ -158,8 +158,9 @@ impl LlamaConfig {
         if !self.rope_scaling.is_sound() {
             return fail(
                 "rope_scaling",
-                "positive factors, high_freq_factor above low_freq_factor".to_owned(),
-                format!("{:?}", self.rope_scaling),
+                "positive numbers, a llama3 factor of at least 1, high_freq_factor above low_freq_factor"
+                    .to_owned(),
+                self.rope_scaling.to_string(),
             );
         }
         Ok(())

@@ -21,6 +21,21 @@ const LLAMA_3_THETA: f64 = 500_000.0;
 const LLAMA_3_VOCABULARY: usize = 128_256;
 /// The special tokens among them, which are the last.
 const LLAMA_3_SPECIALS: usize = 256;
+/// Keys of later code that change what a network computes and are not followed here, unless they are null or false: experts,
+/// norms of queries and keys, other scalings, stored integers, adapters, layers without positions, images.
+const NOT_FOLLOWED: [&str; 11] = [
+    "moe",
+    "moe_args",
+    "use_qk_norm",
+    "rope_scaling",
+    "quantization_args",
+    "lora_args",
+    "nope_layer_interval",
+    "attention_chunk_size",
+    "attn_temperature_tuning",
+    "vision_args",
+    "vision_num_layers",
+];
 /// The file's name.
 pub const PARAMS_FILE: &str = "params.json";
 
@@ -42,6 +57,17 @@ pub fn read(
         let expected = format!("a whole number from 1 to {limit}");
         fields.within(key, limit)?.ok_or_else(|| fields.wrong(key, &expected, "nothing"))
     };
+    for key in NOT_FOLLOWED {
+        if let Some(value) =
+            fields.get(key).filter(|value| !matches!(value, Value::Null | Value::Bool(false)))
+        {
+            return Err(fields.unsupported(
+                key,
+                &value.to_string(),
+                "Meta's files of LLaMA models without it",
+            ));
+        }
+    }
     let hidden_size = required("dim", MAX_WIDTH)?;
     let num_attention_heads = required("n_heads", MAX_WIDTH)?;
     let kv_heads = fields.within("n_kv_heads", MAX_WIDTH)?;
@@ -275,6 +301,22 @@ mod tests {
         assert!(error.to_string().contains("use_scaled_rope"), "{error}");
         for unscaled in ["false", "null"] {
             assert_eq!(parse(&scaled.replace("true", unscaled)).unwrap(), parse(good).unwrap(), "{unscaled}");
+        }
+    }
+
+    #[test]
+    fn what_changes_the_arithmetic_and_is_not_followed_is_refused_by_name() {
+        let file = |more: &str| parse(&format!(r#"{{"dim": 64, "n_heads": 8, "n_layers": 5, {more}}}"#));
+        for (key, value) in [
+            ("moe", r#"{"num_experts": 8}"#),
+            ("use_qk_norm", "true"),
+            ("rope_scaling", r#"{"factor": 8}"#),
+            ("quantization_args", r#"{"group_size": 256}"#),
+        ] {
+            let error = file(&format!("{key:?}: {value}")).unwrap_err();
+            assert_eq!(error.class(), Some(FaultKind::Unsupported), "{key}");
+            assert!(error.to_string().contains(&format!("params.json: {key} is ")), "{error}");
+            assert!(file(&format!("{key:?}: null")).is_ok() && file(&format!("{key:?}: false")).is_ok());
         }
     }
 

@@ -6,6 +6,7 @@
 //! Source: `ROPE_INIT_FUNCTIONS["llama3"]` of `transformers`, and llama.cpp's converter, which applies it to 1.
 
 use std::f64::consts::TAU;
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -36,6 +37,23 @@ pub enum RopeScaling {
         /// The training context in tokens.
         original_max_position_embeddings: f64,
     },
+}
+
+impl fmt::Display for RopeScaling {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => out.write_str("none"),
+            Self::Linear { factor } => write!(out, "linear with factor {factor}"),
+            Self::Dynamic { factor } => write!(out, "dynamic with factor {factor}"),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+                write!(
+                    out,
+                    "llama3 with factor {factor}, low_freq_factor {low_freq_factor}, high_freq_factor {high_freq_factor}, \
+                 original_max_position_embeddings {original_max_position_embeddings}"
+                )
+            }
+        }
+    }
 }
 
 /// Largest relative difference between a factor of a file and that of the rule. Converters compute in f32; other
@@ -140,7 +158,7 @@ impl RopeScaling {
         Some((0..head_dim / 2).map(divisor).collect())
     }
 
-    /// Whether its numbers are those of a rule: positive, and the two ends of a ramp in their order.
+    /// Whether its numbers are those of a rule: positive, low frequencies not made higher, and the two ends of a ramp in their order.
     pub(super) fn is_sound(self) -> bool {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         match self {
@@ -151,7 +169,7 @@ impl RopeScaling {
                 low_freq_factor: low,
                 high_freq_factor: high,
                 original_max_position_embeddings: original,
-            } => [factor, low, high, original].into_iter().all(positive) && high > low,
+            } => [factor, low, high, original].into_iter().all(positive) && factor >= 1.0 && high > low,
         }
     }
 

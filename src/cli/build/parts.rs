@@ -201,6 +201,8 @@ pub struct PartState<'a> {
     pub path: Option<PathBuf>,
     /// Whether it can be fetched; else the user has to bring it.
     pub can_be_fetched: bool,
+    /// What the user has to bring, where the card says it.
+    pub bring: Option<String>,
 }
 
 /// The parts of a card's release; what is released comes first, then what it is added to.
@@ -217,6 +219,7 @@ pub fn part_states<'a>(
     let state = |(part, path): (Wanted<'a>, Option<PathBuf>)| PartState {
         card: part.card,
         word: part.role.word(rule),
+        bring: part.bring().map(str::to_owned),
         path,
         can_be_fetched: part.can_be_fetched(),
     };
@@ -227,9 +230,15 @@ pub fn part_states<'a>(
 }
 
 impl Wanted<'_> {
-    /// A key is one file of the original release, which no hub has.
+    /// A key is one file of the original release, which no hub has; and what a user has to bring is not what a hub has.
     fn can_be_fetched(&self) -> bool {
-        self.role != PartRole::Key && !self.card.sources.is_empty()
+        self.role != PartRole::Key && !self.card.sources.is_empty() && self.bring().is_none()
+    }
+
+    /// What a user must bring in place of released files that are not read here.
+    fn bring(&self) -> Option<&str> {
+        let is_released = matches!(self.role, PartRole::Released | PartRole::Adapter);
+        self.card.release.bring.as_deref().filter(|_| is_released).map(str::trim)
     }
 }
 
@@ -318,7 +327,8 @@ fn on_this_machine(part: &Wanted<'_>, release: &Release, config: &HubConfig) -> 
         }
         // One file of the original release, byte for byte: no conversion of it serves.
         PartRole::Key => cached().map(|folder| key_in(folder, Some(release))).filter(|file| file.is_file()),
-        PartRole::Released | PartRole::Adapter => cached(),
+        // Files of a form that is not read may well be in the cache.
+        PartRole::Released | PartRole::Adapter => cached().filter(|_| part.bring().is_none()),
     }
 }
 
@@ -339,96 +349,15 @@ fn missing(card: &Card, rule: Rule, absent: &[Wanted<'_>]) -> Usage {
     let id = &card.id;
     let parts = described(absent, rule);
     let flags = flags.join(" ");
-    Usage(format!("{id} has to be built, and {parts} is not on this machine{key}; name it: {flags}"))
+    let (are, them) = if let [_] = absent { ("is", "it") } else { ("are", "them") };
+    let mut text =
+        format!("{id} has to be built, and {parts} {are} not on this machine{key}; name {them}: {flags}");
+    for bring in absent.iter().filter_map(Wanted::bring) {
+        text.push_str("\n");
+        text.push_str(bring);
+    }
+    Usage(text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn given(name: &str, path: &Path) -> Given {
-        Given { name: name.to_owned(), path: path.to_owned() }
-    }
-
-    fn offline(home: &Path) -> HubConfig {
-        HubConfig { offline: true, ..HubConfig::at(home).unwrap() }
-    }
-
-    #[test]
-    fn parts_are_named_by_model_alias_or_role() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = offline(folder.path());
-        let (registry, places) =
-            (Registry::load(None).unwrap(), PartSources { config: &config, fetch: None });
-        let card = registry.card("vicuna-7b-v0").unwrap();
-        let (base, delta) = (folder.path().join("base"), folder.path().join("delta"));
-        let both = [given("llama-7b", &base), given("vicuna-7b-v0", &delta)];
-        let parts = BuildParts::of_card(card, Rule::VicunaDeltaV0, &registry, &both, places).unwrap();
-        assert_eq!(parts.one(PartRole::Base).unwrap(), base);
-        assert_eq!(parts.one(PartRole::Released).unwrap(), delta);
-        let roles = [given("delta", &delta), given("base", &base)];
-        assert_eq!(BuildParts::of_card(card, Rule::VicunaDeltaV0, &registry, &roles, places).unwrap(), parts);
-    }
-
-    #[test]
-    fn what_is_missing_or_strange_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = offline(folder.path());
-        let (registry, places) =
-            (Registry::load(None).unwrap(), PartSources { config: &config, fetch: None });
-        let of = |id: &str, given: &[Given]| {
-            let card = registry.card(id).unwrap();
-            BuildParts::of_card(card, card.release.rule.unwrap(), &registry, given, places)
-                .unwrap_err()
-                .to_string()
-        };
-        let here = folder.path();
-        let base = given("llama-7b", folder.path());
-        let error = of("vicuna-7b-v0", &[]);
-        assert!(error.contains("--from llama-7b=PATH --from vicuna-7b-v0=PATH"), "{error}");
-        let error = of("vicuna-7b-v0", &[base.clone(), given("llama-13b", here)]);
-        assert!(error.contains("made of llama-7b (base) and vicuna-7b-v0 (delta)"), "{error}");
-        let error = of("vicuna-7b-v0", &[base.clone(), given("base", here)]);
-        assert!(error.contains("twice"), "{error}");
-        let error = of("chinese-alpaca-plus-7b", &[base]);
-        assert!(
-            error.contains("--from chinese-llama-plus-7b=PATH --from chinese-alpaca-plus-7b=PATH"),
-            "{error}"
-        );
-        let error = of("belle-llama-7b-2m", &[]);
-        assert!(error.contains("llama-7b (key)") && error.contains("byte for byte"), "{error}");
-    }
-
-    #[test]
-    fn a_part_without_a_card_is_an_error_also_among_several_models() {
-        let registry = Registry::load(None).unwrap();
-        let given = [given("llama-7b", Path::new("."))];
-        let mut card = registry.card("chinese-alpaca-plus-7b").unwrap().clone();
-        assert_eq!(given_for(&card, &registry, &given).unwrap(), given);
-        card.release.merge_order.push("nobody".to_owned());
-        let error = given_for(&card, &registry, &given).unwrap_err().to_string();
-        assert!(error.contains("no card is called nobody"), "{error}");
-    }
-
-    #[test]
-    fn without_a_card_parts_are_named_by_role() {
-        let here = Path::new(".");
-        let parts = [given("base", here), given("adapter", here), given("adapter", here)];
-        let parts = BuildParts::by_role(Rule::PeftLora, &parts).unwrap();
-        assert_eq!(parts.all(PartRole::Adapter).count(), 2);
-        let error = |rule, parts: &[Given]| BuildParts::by_role(rule, parts).unwrap_err().to_string();
-        let text = error(Rule::VicunaDelta, &[given("base", here)]);
-        assert!(text.contains("needs the part delta: give --from base=PATH --from delta=PATH"), "{text}");
-        assert!(error(Rule::AlpacaDiff, &[given("delta", here)]).contains("--from diff=PATH"));
-        assert!(error(Rule::VicunaDelta, &[given("base", here), given("base", here)]).contains("twice"));
-    }
-
-    #[test]
-    fn from_is_a_name_and_a_path_that_exists() {
-        assert_eq!("base=.".parse::<Given>(), Ok(given("base", Path::new("."))));
-        for text in ["base", "=x", "base=", " =."] {
-            assert!(text.parse::<Given>().unwrap_err().contains("NAME=PATH"), "{text}");
-        }
-        assert!("base=./no/such".parse::<Given>().unwrap_err().contains("no such"));
-    }
-}
+mod tests;

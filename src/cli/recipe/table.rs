@@ -124,9 +124,13 @@ fn rows(stage: &Stage) -> Vec<Row> {
 
 fn schedule(rate: &LearningRate) -> Option<String> {
     let name = rate.schedule?.as_str();
+    let name = match rate.decay_steps {
+        Some(steps) => format!("constant, then {name} over the last {} steps", spaced(steps)),
+        None => name.to_owned(),
+    };
     Some(match rate.final_fraction {
         Some(fraction) => format!("{name} to {} % of the peak", 100.0 * fraction),
-        None => name.to_owned(),
+        None => name,
     })
 }
 

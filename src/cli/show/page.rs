@@ -44,7 +44,9 @@ impl Page<'_> {
             self.section(&mut out, title, self.release(card, release));
         }
         self.section(&mut out, "Sources", self.sources(card));
-        self.section(&mut out, "Prompt", prompt::section(card, self.templates, self.tokenizer, self.width));
+        let record = self.registry.tokenizer_of(card);
+        let prompt = prompt::section(card, self.templates, self.tokenizer, record, self.width);
+        self.section(&mut out, "Prompt", prompt);
         self.section(&mut out, "Published scores", self.scores(card));
         self.section(&mut out, "Notes", self.paragraphs(&card.notes));
         self.section(&mut out, "Doubts", self.paragraphs(&self.doubts(card)));

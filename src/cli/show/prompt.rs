@@ -4,15 +4,17 @@ use std::path::Path;
 
 use crate::prompts::chat_template::{ChatTemplates, compare};
 use crate::prompts::{self, PromptTemplates, RenderedSample};
-use crate::registry::Card;
+use crate::registry::{Bos, Card, TokenizerKind, TokenizerRecord};
 use crate::report::words::{LONGEST, fact, paragraph};
 use crate::tokenizer::{SpecialNames, Tokenizer};
 
-/// Template, sample, tokens and stop rules; nothing for a card that names no template.
+/// Template, sample, tokens and stop rules; nothing for a card that names no template. `record` is what is known of the card's
+/// tokenizer without its files.
 pub fn section(
     card: &Card,
     templates: &PromptTemplates,
     tokenizer: Option<&Tokenizer>,
+    record: Option<&TokenizerRecord>,
     width: usize,
 ) -> String {
     let Some(name) = &card.prompt else { return String::new() };
@@ -29,11 +31,12 @@ pub fn section(
             out.push_str(&fact("an answer ends at", &rules.join(", "), width));
         }
     }
+    let bos = puts_bos(card, record);
     match prompts::sample(template, tokenizer) {
-        Ok(sample) => out.push_str(&show(&sample, None, width)),
+        Ok(sample) => out.push_str(&show(&sample, None, bos, width)),
         // The tokenizer may lack the template's special tokens: the text is then shown alone.
         Err(error) => match prompts::sample(template, None) {
-            Ok(sample) => out.push_str(&show(&sample, Some(error.to_string()), width)),
+            Ok(sample) => out.push_str(&show(&sample, Some(error.to_string()), bos, width)),
             Err(error) => out.push_str(&fact("sample", &error.to_string(), width)),
         },
     }
@@ -73,8 +76,18 @@ pub fn own_template(card: &Card, templates: &PromptTemplates, folder: &Path, wid
     paragraph(&verdict, 2, width) + &details
 }
 
-/// `trouble` says why there are no tokens although there is a tokenizer.
-fn show(sample: &RenderedSample, trouble: Option<String>, width: usize) -> String {
+/// Whether the card's tokenizer puts a BOS in front of texts, as far as its record and the card know.
+fn puts_bos(card: &Card, record: Option<&TokenizerRecord>) -> bool {
+    let by_record = record.is_some_and(|record| {
+        let of_kind = record.kind == TokenizerKind::SentencepieceBpe;
+        record.bos.is_some() && record.add_bos_token.unwrap_or(of_kind)
+    });
+    by_record && card.bos != Bos::Never
+}
+
+/// `trouble` says why there are no tokens although there is a tokenizer; `bos` whether one would put a BOS in front where the
+/// template lets it.
+fn show(sample: &RenderedSample, trouble: Option<String>, bos: bool, width: usize) -> String {
     let mut out = "  sample\n".to_owned();
     out.push_str(&visible(&sample.text, width));
     match &sample.tokens {
@@ -87,7 +100,7 @@ fn show(sample: &RenderedSample, trouble: Option<String>, width: usize) -> Strin
             out.push_str(&paragraph(&words.join(" "), 4, width));
         }
         None => {
-            let bos = if sample.adds_bos { "; one would put a BOS in front" } else { "" };
+            let bos = if sample.adds_bos && bos { "; one would put a BOS in front" } else { "" };
             let why = trouble.unwrap_or_else(|| format!("no tokenizer is here (--tokenizer PATH){bos}"));
             out.push_str(&paragraph(&format!("tokens: {why}"), 2, width));
         }
@@ -169,13 +182,35 @@ mod tests {
             adds_bos: true,
             tokens: Some(vec![token(1, "<s>"), token(6324, "▁Hi"), token(2, "</s>")]),
         };
-        let text = show(&sample, None, 80);
+        let text = show(&sample, None, true, 80);
         assert_eq!(text, "  sample\n    │ Hi</s>\n  3 tokens\n    1:<s> 6324:▁Hi 2:</s>\n");
         sample.tokens = None;
         assert!(
-            show(&sample, None, 80).contains("tokens: no tokenizer is here (--tokenizer PATH); one would")
+            show(&sample, None, true, 80)
+                .contains("tokens: no tokenizer is here (--tokenizer PATH); one would")
         );
-        assert!(show(&sample, Some("no EOS".to_owned()), 80).ends_with("  tokens: no EOS\n"));
+        assert!(
+            show(&sample, None, false, 80).ends_with("tokens: no tokenizer is here (--tokenizer PATH)\n")
+        );
+        assert!(show(&sample, Some("no EOS".to_owned()), true, 80).ends_with("  tokens: no EOS\n"));
+    }
+
+    #[test]
+    fn no_bos_is_promised_against_the_card_or_its_tokenizer() {
+        let registry = crate::registry::Registry::load(None).unwrap();
+        let puts = |id: &str| {
+            let card = registry.card(id).unwrap();
+            puts_bos(card, registry.tokenizer_of(card))
+        };
+        for (id, expected) in [
+            ("belle-7b-0.2m", false),
+            ("smollm2-135m", false),
+            ("yi-6b", false),
+            ("vicuna-7b-v1.5", true),
+            ("llama-3-8b-instruct", true),
+        ] {
+            assert_eq!(puts(id), expected, "{id}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Values that no training can have, named with their line.
 
-use super::{Recipe, Stage};
+use super::{Decay, Recipe, Stage};
 use crate::base::yaml;
 use crate::registry::RegistryError;
 use crate::registry::checker::Checker;
@@ -53,6 +53,16 @@ pub(in crate::registry) fn stage(
             let (ok, found) = ((0.0..=1.0).contains(&last), last.to_string());
             checker.require(ok, &field("learning_rate.final_fraction"), "a number from 0 to 1", &found)?;
         }
+        checker.positive(&field("learning_rate.decay_steps"), rate.decay_steps)?;
+        if let Some(decay) = rate.decay_steps {
+            let name = field("learning_rate.decay_steps");
+            let falls = matches!(rate.schedule, Some(Decay::Cosine | Decay::Linear));
+            checker.require(falls, &name, "schedule: linear or cosine beside it", "none that falls")?;
+            let warmup = stage.schedule().map_or(rate.warmup_steps.unwrap_or(0), |curve| curve.warmup_steps);
+            let room = stage.total_steps().map(|total| total.steps.saturating_sub(warmup));
+            let expected = format!("at most the {} steps after the warm-up", room.unwrap_or(decay));
+            checker.require(room.is_none_or(|room| decay <= room), &name, &expected, &decay.to_string())?;
+        }
         let one = rate.warmup_steps.is_none() || rate.warmup_ratio.is_none();
         checker.require(one, &field("learning_rate.warmup_ratio"), "not warmup_steps as well", "both")?;
     }
@@ -99,6 +109,12 @@ stages:
             (RECIPE.replace("peak: 3.0e-4", "peak: -1"), "two.yaml:7: learning_rate.peak:"),
             (RECIPE.replace("notes: [one]", "note: one"), "two.yaml:8: "),
             (RECIPE.replace("final_fraction: 0.1", "final_fraction: 2"), "learning_rate.final_fraction:"),
+            (RECIPE.replace("2000", "2000, decay_steps: 0"), "two.yaml:7: learning_rate.decay_steps:"),
+            (
+                RECIPE.replace("2000", "2000, decay_steps: 248001"),
+                "at most the 248000 steps after the warm-up",
+            ),
+            (RECIPE.replace("cosine", "constant, decay_steps: 9"), "linear or cosine beside it"),
             (RECIPE.replace("2000", "2000, warmup_ratio: 0.1"), "two.yaml:7: learning_rate.warmup_ratio"),
             (RECIPE.replace("notes: [one]", "lora: {r: 8, alpha: 0}"), "two.yaml:8: lora.alpha"),
             (RECIPE.replace("notes: [one]", "lora: {rank: 8, alpha: 0}"), "`rank`"),

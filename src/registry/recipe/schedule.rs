@@ -1,4 +1,4 @@
-//! The learning rate at any step: linear warm-up from zero, then a cosine, a line or a constant.
+//! The learning rate at any step: linear warm-up from zero, perhaps some time at the peak, then a cosine, a line or a constant.
 //!
 //! The rule is the one of the LLaMA papers (cosine to a fraction of the peak, 2000 warm-up steps) and,
 //! with a final fraction of zero, that of the `get_cosine_schedule_with_warmup` and
@@ -29,6 +29,8 @@ pub struct Schedule {
     pub decay: Decay,
     /// Steps from a rate of zero to the peak.
     pub warmup_steps: u64,
+    /// Steps at the peak between the warm-up and what follows.
+    pub hold_steps: u64,
     /// Steps of the whole training, warm-up included.
     pub total_steps: u64,
     /// The last rate as a fraction of the peak.
@@ -45,13 +47,14 @@ impl Schedule {
             return self.peak * (step as f64 / self.warmup_steps as f64);
         }
         let last = self.peak * self.final_fraction;
-        if self.decay == Decay::Constant || self.total_steps <= self.warmup_steps {
+        let start = self.warmup_steps.saturating_add(self.hold_steps);
+        if self.decay == Decay::Constant || self.total_steps <= self.warmup_steps || step < start {
             return self.peak;
         }
         if step >= self.total_steps {
             return last;
         }
-        let progress = (step - self.warmup_steps) as f64 / (self.total_steps - self.warmup_steps) as f64;
+        let progress = (step - start) as f64 / (self.total_steps - start) as f64;
         let height = match self.decay {
             Decay::Cosine => 0.5 * (1.0 + (PI * progress).cos()),
             Decay::Linear => 1.0 - progress,
@@ -88,6 +91,7 @@ mod tests {
         peak: 3e-4,
         decay: Decay::Cosine,
         warmup_steps: 2000,
+        hold_steps: 0,
         total_steps: 500_000,
         final_fraction: 0.1,
     };
@@ -123,6 +127,7 @@ mod tests {
             peak: 3e-6,
             decay: Decay::Linear,
             warmup_steps: 100,
+            hold_steps: 0,
             total_steps: 1000,
             final_fraction: 0.0,
         };
@@ -132,13 +137,23 @@ mod tests {
         assert_eq!(line.lr(1000), 0.0);
         let flat = Schedule { decay: Decay::Constant, ..line };
         assert_eq!((flat.lr(100), flat.lr(1000), flat.lr(5000)), (3e-6, 3e-6, 3e-6));
+        let held = Schedule { hold_steps: 700, ..line };
+        assert_eq!((held.lr(100), held.lr(500), held.lr(800), held.lr(1000)), (3e-6, 3e-6, 3e-6, 0.0));
+        close(held.lr(900), 1.5e-6);
     }
 
     #[test]
     fn degenerate_lengths_give_no_nan() {
         for (warmup_steps, total_steps) in [(0, 0), (0, 1), (10, 10), (10, 5)] {
             for decay in [Decay::Cosine, Decay::Linear, Decay::Constant] {
-                let short = Schedule { peak: 1.0, decay, warmup_steps, total_steps, final_fraction: 0.0 };
+                let short = Schedule {
+                    peak: 1.0,
+                    decay,
+                    warmup_steps,
+                    hold_steps: 3,
+                    total_steps,
+                    final_fraction: 0.0,
+                };
                 for step in [0, 1, 5, 10, 11] {
                     assert!((0.0..=1.0).contains(&short.lr(step)), "{short:?} at {step}");
                 }

@@ -206,6 +206,8 @@ pub struct LearningRate {
     pub warmup_steps: Option<u64>,
     /// Length of the warm-up as a fraction of all steps.
     pub warmup_ratio: Option<f64>,
+    /// The last steps, in which the rate falls, where it stays at the peak before.
+    pub decay_steps: Option<u64>,
     /// The last rate as a fraction of the peak; zero for cosine and linear if it is not stated.
     pub final_fraction: Option<f64>,
     /// Where this is known from.

@@ -92,7 +92,11 @@ impl Stage {
             Decay::Constant => 1.0,
             Decay::Cosine | Decay::Linear => rate.final_fraction.unwrap_or(0.0),
         };
-        Ok(Schedule { peak: rate.peak, decay, warmup_steps, total_steps, final_fraction })
+        let hold_steps = match rate.decay_steps {
+            Some(steps) => total_steps.saturating_sub(warmup_steps).saturating_sub(steps),
+            None => 0,
+        };
+        Ok(Schedule { peak: rate.peak, decay, warmup_steps, hold_steps, total_steps, final_fraction })
     }
 }
 

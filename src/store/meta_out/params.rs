@@ -43,8 +43,8 @@ pub(super) fn params(
     let is_scaled = config.rope_scaling == scaled && is_llama_3;
     if config.rope_scaling != RopeScaling::None && !is_scaled {
         let expected =
-            format!("none, or {scaled:?} with Llama 3's theta and vocabulary: Meta's code knows no other");
-        return refuse("rope_scaling", &expected, format!("{:?}", config.rope_scaling));
+            format!("none, or {scaled} with Llama 3's theta and vocabulary: Meta's code knows no other");
+        return refuse("rope_scaling", &expected, config.rope_scaling.to_string());
     }
     let mut params = Map::new();
     let mut set = |key: &str, value: Value| {

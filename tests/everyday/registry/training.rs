@@ -95,12 +95,18 @@ fn the_llama_recipes_are_those_of_the_papers() {
         let recipe = registry.recipe_of(registry.find(id).unwrap()).unwrap();
         let schedule = recipe.schedule(1).unwrap();
         let decay = Decay::Cosine;
-        let expected = Schedule { peak, decay, warmup_steps: 2000, total_steps, final_fraction: 0.1 };
+        let expected =
+            Schedule { peak, decay, warmup_steps: 2000, hold_steps: 0, total_steps, final_fraction: 0.1 };
         assert_eq!(schedule, expected, "{id}");
         let optimizer = recipe.stages[0].optimizer.clone().unwrap();
         assert_eq!((optimizer.beta1, optimizer.beta2), (Some(0.9), Some(0.95)));
         assert_eq!((optimizer.weight_decay, optimizer.gradient_clipping), (Some(0.1), Some(1.0)));
     }
+    // Constant, then a line to zero over the last fifth.
+    let small = registry.recipe_of(registry.find("smollm2-135m-base").unwrap()).unwrap().schedule(1).unwrap();
+    assert_eq!((small.lr(1999) < 3e-3, small.lr(2000), small.lr(1_600_000)), (true, 3e-3, 3e-3));
+    assert!((small.lr(1_800_000) - 1.5e-3).abs() < 1e-15, "{}", small.lr(1_800_000));
+    assert_eq!(small.lr(2_000_000), 0.0);
     // 52 000 / 128 = 406, five times.
     let alpaca = registry.recipe_of(registry.find("alpaca-13b").unwrap()).unwrap();
     let schedule = alpaca.schedule(1).unwrap();
