@@ -38,12 +38,16 @@ pub(super) fn params() -> Seeds {
         ("good-llama-3", with(third)),
         (
             "good-llama-3.2",
-            with(json!({"rope_theta": 5e5, "use_scaled_rope": true, "dim": 2048, "n_layers": 16})),
+            with(
+                json!({"rope_theta": 5e5, "use_scaled_rope": true, "vocab_size": 128_256, "dim": 2048, "n_layers": 16}),
+            ),
         ),
         ("bad-rotary", with(json!({"use_scaled_rope": true}))),
         (
             "bad-rotary-factor",
-            with(json!({"use_scaled_rope": true, "rope_theta": 5e5, "rope_scaling_factor": 16})),
+            with(
+                json!({"use_scaled_rope": true, "vocab_size": 128_256, "rope_theta": 5e5, "rope_scaling_factor": 16}),
+            ),
         ),
         ("bad-llama-3", with(json!({"vocab_size": 128_256}))),
         ("bad-array", b"[]".to_vec()),
