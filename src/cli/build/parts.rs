@@ -353,7 +353,7 @@ fn missing(card: &Card, rule: Rule, absent: &[Wanted<'_>]) -> Usage {
     let mut text =
         format!("{id} has to be built, and {parts} {are} not on this machine{key}; name {them}: {flags}");
     for bring in absent.iter().filter_map(Wanted::bring) {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(bring);
     }
     Usage(text)
