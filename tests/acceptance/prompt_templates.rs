@@ -161,7 +161,12 @@ fn every_record_of_the_facts_is_a_template_that_says_the_same() {
         }
     }
     eprintln!("{compared} facts compared, {goldens} of them golden texts");
-    assert_eq!(templates.len(), records.len());
+    // Those of relatives that were described later.
+    let later = |name: &&String| !records.contains_key(name.as_str());
+    let others: Vec<&str> = templates.keys().filter(later).map(String::as_str).collect();
+    let expected =
+        ["baize", "guanaco", "koala", "llama-3", "smollm2", "stable-vicuna", "tinyllama-chat", "wizardlm-7b"];
+    assert_eq!(others, expected);
     assert_eq!((compared, goldens), (85, 25), "facts, and golden texts among them");
 }
 
@@ -280,8 +285,10 @@ fn samples_have_tokens_with_each_familys_vocabulary() {
     let llama = tokenizer(&shared, "llama");
     for (name, template) in load(None).unwrap() {
         let shown = sample(&template, Some(&llama));
-        if name == "ziya" {
-            assert!(shown.unwrap_err().to_string().contains("no token <human>"));
+        let of_others =
+            [("ziya", "<human>"), ("llama-3", "<|start_header_id|>"), ("smollm2", "<|im_start|>")];
+        if let Some((_, token)) = of_others.into_iter().find(|(template, _)| *template == name) {
+            assert!(shown.unwrap_err().to_string().contains(&format!("no token {token}")), "{name}");
             continue;
         }
         let shown = shown.unwrap();

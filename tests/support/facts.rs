@@ -13,6 +13,29 @@ pub fn facts() -> Option<Value> {
     Some(serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap())
 }
 
+/// Facts that were corrected after they had been collected.
+pub struct Corrections(Value);
+
+impl Corrections {
+    /// Those of the shared folder. `None` if the user opted out.
+    pub fn read() -> Option<Self> {
+        let file = shared()?.join("family").join("corrections.yaml");
+        let all: Value = serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert!(entries(&all["corrections"]).count() > 5, "corrections of several models");
+        Some(Self(all["corrections"].clone()))
+    }
+
+    /// What takes the place of a collected fact; keys of entries are ids, or several with commas between them.
+    pub fn of(&self, id: &str, key: &str) -> Option<&Value> {
+        let of_model = |(ids, entry)| ids_of(ids).any(|one| one == id).then_some(entry);
+        entries(&self.0).filter_map(of_model).find_map(|entry: &Value| entry.get(key))
+    }
+}
+
+fn ids_of(key: &str) -> impl Iterator<Item = &str> {
+    key.split(',').map(str::trim)
+}
+
 /// What was compared, and what differs.
 #[derive(Default)]
 pub struct Comparison {
