@@ -114,7 +114,7 @@ fn every_record_is_a_card() {
         let network = registry.architecture_of(card).map(|network| network.name.clone());
         if let Some(rows) = corrections.of(id, "vocab_size").and_then(Value::as_u64) {
             // Another vocabulary is another network and another tokenizer than those that were collected.
-            let found = registry.architecture_of(card).map(|network| network.vocab_size as u64);
+            let found = registry.architecture_of(card).map(|network| network.vocab_size);
             c.same(&format!("{id}.vocab_size"), found, Some(rows));
         } else {
             c.same(&format!("{id}.architecture"), network, text(&fact["architecture"]));
