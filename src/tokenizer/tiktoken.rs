@@ -55,6 +55,8 @@ impl Ranks {
     pub fn parse(place: &str, bytes: &[u8]) -> Result<Ranks, TokenizerError> {
         let mut tokens: Vec<Option<Vec<u8>>> = Vec::new();
         let mut count = 0;
+        // A rank takes room for all below it, which a file of few lines does not have.
+        let lines = bytes.split(|&byte| byte == b'\n').count();
         for (index, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
             if text.trim_ascii_end().is_empty() {
                 continue;
@@ -72,8 +74,10 @@ impl Ranks {
                     format!("one of {} bytes", token.len()),
                 );
             }
-            let Some(place_of) = usize::try_from(rank).ok().filter(|&rank| rank < MAX_PIECES) else {
-                return wrong(&format!("a rank below {MAX_PIECES}"), rank.to_string());
+            let Some(place_of) = usize::try_from(rank).ok().filter(|&rank| rank < lines.min(MAX_PIECES))
+            else {
+                let most = lines.min(MAX_PIECES);
+                return wrong(&format!("a rank below {most}, the number of lines"), rank.to_string());
             };
             if tokens.len() <= place_of {
                 tokens.resize(place_of + 1, None);

@@ -1,4 +1,4 @@
-//! How deep a template nests, counted before it is compiled.
+//! How deep a template nests, counted before it is compiled; and what the compiler does not survive.
 //!
 //! The compiler goes down a level of the stack for each operator of a chain, each bracket and each `elif`, and limits only
 //! some of these by itself, so a long chain would end the process. The tokens are those of the compiler's own lexer, hence
@@ -12,7 +12,7 @@ use minijinja::{Error, ErrorKind};
 /// that Jinja writes around operators.
 pub const MAX_NESTING: usize = 200;
 
-/// Refuses a template that nests deeper than [`MAX_NESTING`].
+/// Refuses a template that nests deeper than [`MAX_NESTING`], or imports another one.
 ///
 /// # Errors
 /// The line, and what was found. Faulty syntax is left to the compiler.
@@ -26,6 +26,11 @@ pub fn check(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
         match &token {
             Token::VariableStart | Token::BlockStart => tag = Tag::default(),
             Token::VariableEnd | Token::BlockEnd => tag.end(),
+            // There is no other template to import, and the compiler relies on names behind `as` that its parser does not ask for.
+            Token::Ident(word @ ("import" | "from")) if first => {
+                let said = format!("expected a template that stands alone, found {word} in line {line}");
+                return Err(Error::new(ErrorKind::InvalidOperation, said));
+            }
             Token::Ident(word) if first => ifs.keyword(word),
             Token::BracketOpen | Token::ParenOpen | Token::BraceOpen => tag.open(),
             Token::BracketClose | Token::ParenClose | Token::BraceClose => tag.close(),
