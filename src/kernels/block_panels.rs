@@ -60,6 +60,7 @@ impl BlockPanels {
         let (width, vectors) = (isa.panel_width(), isa.vectors());
         // Products with blocks are those of vectors, whose panels may be narrower than tiles.
         let quants = Quants::of(dtype).filter(|_| vectors.panel_width() == width);
+        let quants = quants.map(|quants| quants.of_blocks(matrix.data()));
         let bytes = |elements| bytes_of(dtype, elements);
         let mut packed = Aligned::zeros(rows.div_ceil(width) * width * bytes(columns));
         if columns > 0 {

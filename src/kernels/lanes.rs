@@ -44,17 +44,26 @@ pub trait Widen: Lanes {
 /// Vectors that small integers are widened into.
 ///
 /// # Safety
-/// As that of [`Lanes`]; pointers are valid for [`WIDTH`](Lanes::WIDTH) bytes.
+/// As that of [`Lanes`]; pointers are valid for the bytes of [`WIDTH`](Lanes::WIDTH) lanes.
 pub trait Quantised: Widen {
+    /// Eight nibbles in every lane.
+    type Nibbles: Copy;
     /// Signed bytes.
     unsafe fn load_i8(from: *const u8) -> Self;
-    /// The lower halves of bytes and the upper ones, each a number in 0..16, with `OFFSET` added.
-    unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2];
+    /// Four bytes in every lane, the lowest nibble first.
+    unsafe fn load_nibbles(from: *const u8) -> Self::Nibbles;
+    /// Nibble number `AT`, below 8, of every lane, with [`ABOVE`] added.
+    unsafe fn nibble<const AT: usize>(nibbles: Self::Nibbles) -> Self;
     /// `self * factor`, rounded.
     unsafe fn mul(self, factor: Self) -> Self;
     /// `self + term`, rounded.
     unsafe fn add(self, term: Self) -> Self;
 }
+
+/// What is added to a nibble: 16 + n is made of the bits of n without arithmetic, since they are the upper ones of its fraction.
+pub const ABOVE: f32 = 16.0;
+/// Where a nibble stands in such a number.
+const FRACTION: i32 = 19;
 
 /// Plain Rust, for every processor; a product and a sum are rounded each.
 #[derive(Clone, Copy)]
@@ -112,6 +121,8 @@ impl Widen for Plain {
 }
 
 impl Quantised for Plain {
+    type Nibbles = [u32; 8];
+
     #[inline(always)]
     unsafe fn load_i8(from: *const u8) -> Self {
         // SAFETY: the caller's pointer is valid for eight bytes.
@@ -120,10 +131,14 @@ impl Quantised for Plain {
     }
 
     #[inline(always)]
-    unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
-        // SAFETY: the caller's pointer is valid for eight bytes.
-        let bytes = unsafe { from.cast::<[u8; 8]>().read_unaligned() };
-        [0, 4].map(|shift| Self(bytes.map(|byte| (i32::from(byte >> shift & 15) + OFFSET) as f32)))
+    unsafe fn load_nibbles(from: *const u8) -> [u32; 8] {
+        // SAFETY: the caller's pointer is valid for eight times four bytes.
+        unsafe { from.cast::<[[u8; 4]; 8]>().read_unaligned() }.map(u32::from_le_bytes)
+    }
+
+    #[inline(always)]
+    unsafe fn nibble<const AT: usize>(nibbles: [u32; 8]) -> Self {
+        Self(nibbles.map(|lane| ABOVE + (lane >> (4 * AT) & 15) as f32))
     }
 
     #[inline(always)]
@@ -144,7 +159,7 @@ pub use x86::Bf16Pairs;
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, Quantised, Widen};
+    use super::{ABOVE, FRACTION, Lanes, Quantised, Widen};
 
     impl Lanes for __m256 {
         const WIDTH: usize = 8;
@@ -262,7 +277,15 @@ mod x86 {
         }
     }
 
+    /// How far nibble number `at` is from its place in a number, to the left and to the right.
+    const fn shifts(at: usize) -> (i32, i32) {
+        let left = FRACTION - 4 * at as i32;
+        if left > 0 { (left, 0) } else { (0, -left) }
+    }
+
     impl Quantised for __m256 {
+        type Nibbles = __m256i;
+
         #[inline(always)]
         unsafe fn load_i8(from: *const u8) -> Self {
             // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for eight bytes.
@@ -270,13 +293,23 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
-            // SAFETY: AVX2, by the contract of the trait, and the pointer is valid for eight bytes.
+        unsafe fn load_nibbles(from: *const u8) -> __m256i {
+            // SAFETY: AVX, by the contract of the trait, and the pointer is valid for eight times four bytes.
+            unsafe { _mm256_loadu_si256(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn nibble<const AT: usize>(nibbles: __m256i) -> Self {
+            let (left, right) = shifts(AT);
+            // SAFETY: AVX2, by the contract of the trait. The counts are known when this is compiled.
             unsafe {
-                let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
-                let low = _mm256_and_si256(bytes, _mm256_set1_epi32(15));
-                let number = |half| _mm256_cvtepi32_ps(_mm256_add_epi32(half, _mm256_set1_epi32(OFFSET)));
-                [number(low), number(_mm256_srli_epi32(bytes, 4))]
+                let above = _mm256_castps_si256(_mm256_set1_ps(ABOVE));
+                let moved = match left {
+                    0 => _mm256_srl_epi32(nibbles, _mm_cvtsi32_si128(right)),
+                    _ => _mm256_sll_epi32(nibbles, _mm_cvtsi32_si128(left)),
+                };
+                let own = _mm256_and_si256(moved, _mm256_set1_epi32(15 << FRACTION));
+                _mm256_castsi256_ps(_mm256_or_si256(own, above))
             }
         }
 
@@ -294,6 +327,8 @@ mod x86 {
     }
 
     impl Quantised for __m512 {
+        type Nibbles = __m512i;
+
         #[inline(always)]
         unsafe fn load_i8(from: *const u8) -> Self {
             // SAFETY: AVX-512F, by the contract of the trait, and the pointer is valid for sixteen bytes.
@@ -301,24 +336,25 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load_nibbles<const OFFSET: i32>(from: *const u8) -> [Self; 2] {
-            const { assert!(OFFSET > -128 && OFFSET < 128, "small integers are exact") };
-            // SAFETY: AVX-512F, by the contract of the trait, and the pointer is valid for sixteen bytes. A permutation reads
-            // the lowest four bits of an index and finds the number there.
+        unsafe fn load_nibbles(from: *const u8) -> __m512i {
+            // SAFETY: as above, and the pointer is valid for sixteen times four bytes.
+            unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn nibble<const AT: usize>(nibbles: __m512i) -> Self {
+            /// `a & b | c` as the table of an operation of three.
+            const SELECT: i32 = 0xea;
+            let (left, right) = shifts(AT);
+            // SAFETY: AVX-512F, by the contract of the trait. The counts are known when this is compiled.
             unsafe {
-                let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
-                let table: [f32; 16] = const {
-                    let mut table = [0.0; 16];
-                    let mut nibble = 0;
-                    while nibble < 16 {
-                        table[nibble] = (nibble as i32 + OFFSET) as f32;
-                        nibble += 1;
-                    }
-                    table
+                let above = _mm512_castps_si512(_mm512_set1_ps(ABOVE));
+                let moved = match left {
+                    0 => _mm512_srl_epi32(nibbles, _mm_cvtsi32_si128(right)),
+                    _ => _mm512_sll_epi32(nibbles, _mm_cvtsi32_si128(left)),
                 };
-                let table = _mm512_loadu_ps(table.as_ptr());
-                let high = _mm512_srli_epi32(bytes, 4);
-                [_mm512_permutexvar_ps(bytes, table), _mm512_permutexvar_ps(high, table)]
+                let own = _mm512_set1_epi32(15 << FRACTION);
+                _mm512_castsi512_ps(_mm512_ternarylogic_epi32::<SELECT>(moved, own, above))
             }
         }
 

@@ -66,6 +66,11 @@ impl<'a> StoredMatrix<'a> {
         self.columns
     }
 
+    /// The bytes of all rows.
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     /// The bytes of one row.
     ///
     /// # Panics
