@@ -1,7 +1,7 @@
 //! The flags of `zoo chat`.
 
+use crate::cli::Global;
 use crate::cli::flags::{AnsweringFlags, ComputingFlags, ModelSources, at_least_one};
-use crate::cli::{Global, models};
 use crate::run::{ChatOptions, Computing, RunError};
 
 const EXAMPLES: &str = "\
@@ -51,16 +51,9 @@ impl Args {
     /// # Errors
     /// Values of sampling that cannot be.
     pub fn options(&self, global: &Global) -> Result<ChatOptions, RunError> {
-        Ok(ChatOptions {
-            models: self.models.clone(),
-            wording: self.answering.wording(),
-            system: self.answering.system.clone(),
-            max_tokens: self.max_tokens,
-            drawing: self.answering.drawing.drawing()?,
-            hears_checkpoint: !self.ignore_generation_config,
-            stops: self.answering.stop.clone(),
-            computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },
-            own_cards: models::own_folder(global),
-        })
+        let computing = Computing { allow_difference: self.allow_difference, ..self.machine.computing() };
+        let most = (self.max_tokens, !self.ignore_generation_config);
+        let answering = self.answering.answering(most, computing, global)?;
+        Ok(ChatOptions { models: self.models.clone(), answering })
     }
 }

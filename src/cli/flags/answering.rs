@@ -1,7 +1,8 @@
 //! How a model is asked for an answer, and how it writes it.
 
 use super::DrawingFlags;
-use crate::run::Wording;
+use crate::cli::{Global, models};
+use crate::run::{Answering, Computing, RunError, Wording};
 
 /// How a model is asked for an answer, and how it writes it.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,9 +22,26 @@ pub struct AnsweringFlags {
 }
 
 impl AnsweringFlags {
-    /// By which template prompts are put to a model.
-    pub fn wording(&self) -> Wording {
-        self.template.clone().map_or(Wording::Own, Wording::Template)
+    /// How a model is asked, with at most so many tokens of an answer.
+    ///
+    /// # Errors
+    /// Values of sampling that cannot be.
+    pub fn answering(
+        &self,
+        (max_tokens, hears_checkpoint): (Option<usize>, bool),
+        computing: Computing,
+        global: &Global,
+    ) -> Result<Answering, RunError> {
+        Ok(Answering {
+            wording: self.template.clone().map_or(Wording::Own, Wording::Template),
+            system: self.system.clone(),
+            max_tokens,
+            drawing: self.drawing.drawing()?,
+            hears_checkpoint,
+            stops: self.stop.clone(),
+            computing,
+            own_cards: models::own_folder(global),
+        })
     }
 }
 

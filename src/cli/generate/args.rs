@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::cli::Global;
 use crate::cli::flags::{AnsweringFlags, ComputingFlags, ModelSources, at_least_one};
 use crate::cli::format::formats;
-use crate::cli::{Global, models};
 use crate::report::Format;
 use crate::run::{Computing, GenerateOptions, RunError, Wording};
 
@@ -82,19 +82,13 @@ impl Args {
                 "--logprobs: the text of an answer has no place for them; add --format json or --out FILE";
             return Err(RunError::Usage(text.to_owned()));
         }
-        Ok(GenerateOptions {
-            model: self.model.clone(),
-            prompts,
-            wording: if self.raw { Wording::Raw } else { self.answering.wording() },
-            system: self.answering.system.clone(),
-            max_tokens: self.max_tokens,
-            drawing: self.answering.drawing.drawing()?,
-            hears_checkpoint: self.generation_config,
-            stops: self.answering.stop.clone(),
-            logprobs: self.logprobs,
-            computing: Computing { allow_difference: self.allow_difference, ..self.machine.computing() },
-            own_cards: models::own_folder(global),
-        })
+        let computing = Computing { allow_difference: self.allow_difference, ..self.machine.computing() };
+        let most = (self.max_tokens, self.generation_config);
+        let mut answering = self.answering.answering(most, computing, global)?;
+        if self.raw {
+            answering.wording = Wording::Raw;
+        }
+        Ok(GenerateOptions { model: self.model.clone(), prompts, answering, logprobs: self.logprobs })
     }
 
     /// Whether answers are written as objects.

@@ -4,15 +4,13 @@ mod partner;
 mod transcript;
 mod turn;
 
-use std::path::PathBuf;
-
 pub use transcript::Transcript;
 pub use turn::{Hearer, Turn};
 
-use super::generate::Wording;
+use super::answering::Answering;
 use super::needs::Needs;
 use super::subject::budget;
-use super::{Computing, Drawing, Options, Places, RunError, World};
+use super::{RunError, World};
 use crate::base::stop::Stop;
 use partner::Partner;
 
@@ -21,22 +19,8 @@ use partner::Partner;
 pub struct ChatOptions {
     /// Models, by whatever names the caller can find.
     pub models: Vec<String>,
-    /// How they are asked.
-    pub wording: Wording,
-    /// The system message.
-    pub system: Option<String>,
-    /// Tokens of an answer, at most; `None` for as many as the model has positions.
-    pub max_tokens: Option<usize>,
-    /// How tokens are drawn.
-    pub drawing: Drawing,
-    /// Whether a checkpoint's own `generation_config.json` has a word where these say nothing.
-    pub hears_checkpoint: bool,
-    /// Texts that end an answer, beside those of the template.
-    pub stops: Vec<String>,
-    /// How numbers are computed.
-    pub computing: Computing,
-    /// The user's own model cards and prompt templates.
-    pub own_cards: Option<PathBuf>,
+    /// How they are asked; an answer may have as many tokens as the model has positions.
+    pub answering: Answering,
 }
 
 /// A conversation with one model or several.
@@ -53,15 +37,13 @@ impl Chat {
     /// # Errors
     /// Models that cannot be found or run, and a system message that one of them has no place for.
     pub fn open(options: &ChatOptions, world: &World<'_>) -> Result<Self, RunError> {
-        let places = Places { own_cards: options.own_cards.clone(), ..Places::default() };
-        let (models, computing) = (options.models.clone(), options.computing.clone());
-        let mut own = Options { models, computing, places, ..Options::default() };
+        let mut own = options.answering.of_run(options.models.clone());
         Needs::find(&[], &own, world)?.meet(&own, world)?;
         if let several @ 2.. = options.models.len() {
             // Each has the same part of the memory, since all stay in it.
             own.computing.memory = Some(budget(&own.computing) / several as u64);
         }
-        let open = |name: &String| Partner::open(name, options, &own, world);
+        let open = |name: &String| Partner::open(name, &options.answering, &own, world);
         let mut partners: Vec<Partner> = options.models.iter().map(open).collect::<Result<_, _>>()?;
         for at in 0..partners.len() {
             if partners.iter().filter(|partner| partner.name == partners[at].name).count() > 1 {
@@ -69,7 +51,7 @@ impl Chat {
             }
         }
         let mut chat = Self { partners, system: None, messages: 0 };
-        if let Some(system) = &options.system {
+        if let Some(system) = &options.answering.system {
             chat.set_system(Some(system))?;
         }
         Ok(chat)

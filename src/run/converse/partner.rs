@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ChatOptions;
 use super::transcript::Part;
 use super::turn::{Heard, Hearer, Timed, Turn};
 use crate::base::stop::Stop;
 use crate::engine::{EngineError, GenerateRequest, KeptSequence, Limits, LocalModel, Sampling, check_room};
 use crate::model::BLOCK;
 use crate::prompts::{ChatFormat, End, Message, StopRules};
-use crate::run::drawing::{Settled, settle};
+use crate::run::answering::Answering;
+use crate::run::drawing::Settled;
 use crate::run::generate::asked::{Asked, AskedPrompt, format, no_system, stops};
 use crate::run::generate::scribe::Scribe;
 use crate::run::subject::Subject;
@@ -50,19 +50,18 @@ impl Partner {
     /// A model that cannot be found or run.
     pub fn open(
         name: &str,
-        options: &ChatOptions,
+        answering: &Answering,
         own: &Options,
         world: &World<'_>,
     ) -> Result<Self, RunError> {
         let subject = Subject::open((world.find)(name)?, own)?;
         subject.explain();
-        let format = format(&subject, &options.wording, own)?;
+        let format = format(&subject, &answering.wording, own)?;
         let blocks = subject.cache_blocks();
         // The kept turn and the next one may have little in common.
         let positions = subject.limits.max_length.min(blocks / 2 * BLOCK);
-        let said = (&options.drawing, options.max_tokens);
-        let Settled { sampling, max_tokens } = settle(&subject, said, options.hears_checkpoint, world.say)?;
-        let stops = stops(format.as_ref(), &options.stops);
+        let Settled { sampling, max_tokens } = answering.settle(&subject, world)?;
+        let stops = stops(format.as_ref(), &answering.stops);
         let ends = subject.tokenizer()?.ends().into();
         let network = subject.network(own.computing.precision, world.progress, world.stop)?;
         let kept = KeptSequence::new(&network);

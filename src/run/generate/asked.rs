@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{GenerateOptions, Wording};
+use super::GenerateOptions;
 use crate::engine::{GenerateRequest, Sampling};
 use crate::prompts::{ChatFormat, End, Message, StopRules};
+use crate::run::answering::Wording;
 use crate::run::chat::Templates;
 use crate::run::error::During;
 use crate::run::subject::Subject;
@@ -64,15 +65,15 @@ impl Asked {
     /// Templates that are not there, prompts that have no form in them, texts that cannot be encoded.
     pub fn new(subject: &Subject, options: &GenerateOptions, own: &Options) -> Result<Self, RunError> {
         let tokenizer = subject.tokenizer()?;
-        let format = format(subject, &options.wording, own)?;
+        let format = format(subject, &options.answering.wording, own)?;
         match &format {
             Some(format) => tracing::info!("{}: prompts by the template {}", subject.name, format.name()),
             None => tracing::info!("{}: prompts as they are", subject.name),
         }
-        if let (None, Some(_)) = (&format, &options.system) {
+        if let (None, Some(_)) = (&format, &options.answering.system) {
             return Err(no_system(&subject.name));
         }
-        let system = options.system.iter().map(Message::system);
+        let system = options.answering.system.iter().map(Message::system);
         let one = |prompt: &String| -> Result<AskedPrompt, RunError> {
             let Some(format) = &format else { return AskedPrompt::of_text(prompt, tokenizer) };
             let messages: Vec<Message> = system.clone().chain([Message::user(prompt)]).collect();
@@ -81,7 +82,7 @@ impl Asked {
         let numbered = options.prompts.iter().enumerate();
         let prompts = numbered.map(|(index, prompt)| one(prompt).during(|| format!("prompt {}", index + 1)));
         let prompts = prompts.collect::<Result<_, _>>()?;
-        let stops = stops(format.as_ref(), &options.stops);
+        let stops = stops(format.as_ref(), &options.answering.stops);
         Ok(Self { prompts, stops, ends: tokenizer.ends().into() })
     }
 

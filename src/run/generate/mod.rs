@@ -9,16 +9,16 @@ pub(super) mod asked;
 mod prompts;
 pub(super) mod scribe;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Audience, Ending};
 pub use prompts::read_prompts;
 
-use super::drawing::{Settled, settle};
+use super::answering::Answering;
+use super::drawing::Settled;
 use super::needs::Needs;
 use super::subject::Subject;
-use super::{Computing, Drawing, Options, Places, RunError, World};
+use super::{RunError, World};
 use crate::base::progress::{Progress, Silent};
 use crate::engine::{EngineError, LocalModel, check_room};
 use asked::Asked;
@@ -31,39 +31,14 @@ pub struct GenerateOptions {
     pub model: String,
     /// What it is asked, at least one prompt.
     pub prompts: Vec<String>,
-    /// How it is asked.
-    pub wording: Wording,
-    /// The system message.
-    pub system: Option<String>,
-    /// Tokens of an answer, at most; `None` for [`MAX_TOKENS`].
-    pub max_tokens: Option<usize>,
-    /// How tokens are drawn.
-    pub drawing: Drawing,
-    /// Whether the checkpoint's own `generation_config.json` has a word where these say nothing.
-    pub hears_checkpoint: bool,
-    /// Texts that end an answer, beside those of the template.
-    pub stops: Vec<String>,
     /// Whether answers say the log-probability of each token.
     pub logprobs: bool,
-    /// How numbers are computed.
-    pub computing: Computing,
-    /// The user's own model cards and prompt templates.
-    pub own_cards: Option<PathBuf>,
+    /// How it is asked; [`MAX_TOKENS`] is the measure of an answer.
+    pub answering: Answering,
 }
 
 /// Tokens of an answer where nobody says how many it may have.
 pub const MAX_TOKENS: usize = 256;
-
-/// How prompts are put to a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wording {
-    /// By its card's template, else by the checkpoint's own, else as they are.
-    Own,
-    /// By the template of this name, as `--apply-chat-template` has them.
-    Template(String),
-    /// As they are.
-    Raw,
-}
 
 /// What was written, in numbers.
 #[derive(Debug, Clone)]
@@ -91,17 +66,13 @@ pub fn generate(
     world: &World<'_>,
     audience: &mut dyn Audience,
 ) -> Result<Generated, RunError> {
-    let own_cards = options.own_cards.clone();
-    let places = Places { own_cards, ..Places::default() };
-    let (models, computing) = (vec![options.model.clone()], options.computing.clone());
-    let own = Options { models, computing, places, ..Options::default() };
+    let own = options.answering.of_run(vec![options.model.clone()]);
     // What is not here is said, and how to get it.
     Needs::find(&[], &own, world)?.meet(&own, world)?;
     let subject = Subject::open((world.find)(&options.model)?, &own)?;
     subject.explain();
     let asked = Asked::new(&subject, options, &own)?;
-    let said = (&options.drawing, options.max_tokens);
-    let Settled { sampling, max_tokens } = settle(&subject, said, options.hears_checkpoint, world.say)?;
+    let Settled { sampling, max_tokens } = options.answering.settle(&subject, world)?;
     let most = max_tokens.unwrap_or(MAX_TOKENS);
     let requests = asked.requests((sampling, most), subject.limits.max_length)?;
     let blocks = subject.cache_blocks();
@@ -110,7 +81,7 @@ pub fn generate(
     let progress: &dyn Progress = if audience.is_live() { &Silent } else { world.progress };
     let tokenizer = subject.tokenizer()?;
     let _heeding = world.stop.heed();
-    let network = match subject.network(options.computing.precision, world.progress, world.stop) {
+    let network = match subject.network(own.computing.precision, world.progress, world.stop) {
         Err(_) if world.stop.is_requested() => None,
         network => Some(network?),
     };
