@@ -5,12 +5,13 @@
 CARGO ?= cargo
 DEMO_OUT ?= reports/demo
 
-.PHONY: help setup setup-pip build demo test acceptance lint doc fuzz miri
+.PHONY: help setup setup-pip build demo test acceptance served lint doc fuzz miri
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make build        the release binary, target/release/zoo'
 	@echo 'make acceptance   compare with reference results (needs ../shared or ZOO_SHARED)'
+	@echo 'make served       the same of servers that it starts: VLLM, LLAMA_SERVER, ZOO_SERVED_MODEL (tests/acceptance/elsewhere/served.sh)'
 	@echo 'make lint         rustfmt, clippy in both feature sets, cargo-deny if installed'
 	@echo 'make doc          the library documentation'
 	@echo 'make fuzz         fuzz the readers of untrusted files, FUZZ_RUNS=1000000 executions each, or FUZZ_RUNS=20s'
@@ -47,6 +48,9 @@ test: setup
 
 acceptance: setup
 	$(CARGO) test --locked --release --test acceptance -- --ignored --skip elsewhere::
+
+served: build
+	./tests/acceptance/elsewhere/served.sh
 
 lint: setup
 	$(CARGO) fmt --check
