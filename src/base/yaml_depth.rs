@@ -10,6 +10,9 @@ pub const MAX_DEPTH: usize = 256;
 
 /// The line (from 1) where brackets nest deeper than [`MAX_DEPTH`]; `None` if they do not.
 pub fn too_deep(text: &str) -> Option<usize> {
+    if !has_more(text.as_bytes()) {
+        return None;
+    }
     // What is read anew for brackets that stand in others is bounded too: more than this is deeper.
     let mut work = text.len().saturating_mul(MAX_DEPTH);
     let mut before = ' ';
@@ -24,6 +27,18 @@ pub fn too_deep(text: &str) -> Option<usize> {
         before = c;
     }
     None
+}
+
+/// Whether a text opens more than [`MAX_DEPTH`] brackets at all, which most do not. It is counted in pieces that a
+/// byte can count, so that many bytes are looked at at once.
+fn has_more(text: &[u8]) -> bool {
+    const COUNTED: usize = u8::MAX as usize;
+    let opened = |piece: &[u8]| piece.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum::<u8>();
+    let mut all = 0;
+    text.chunks(COUNTED).any(|piece| {
+        all += usize::from(opened(piece));
+        all > MAX_DEPTH
+    })
 }
 
 /// What is in brackets, from the first one on.
