@@ -55,7 +55,8 @@ fn of_card(
         Ok(Outlook { small, .. }) => small.clone(),
         Err(_) => None,
     };
-    if let Some(folder) = small.or_else(|| small_files(card, config)) {
+    let small = small.map_or_else(|| small_files(card, config), |small| Ok(Some(small)))?;
+    if let Some(folder) = small {
         let path = folder.join("config.json");
         if path.is_file() {
             model.config = Some(hf::read(&path)?);
@@ -82,7 +83,7 @@ fn of_card(
 /// # Errors
 /// A hub that does not have the repository, or does not give it to this user.
 pub fn described(card: Card, config: &HubConfig, global: &Global) -> anyhow::Result<Card> {
-    let folder = match small_files(&card, config) {
+    let folder = match small_files(&card, config)? {
         Some(folder) => Some(folder),
         None => match outlook(&card, config, &bar(global)) {
             Ok(found) => found.small,
@@ -122,7 +123,7 @@ fn of_parts(
                 let small = found.as_ref().ok().and_then(|outlook| outlook.small.clone());
                 let missing = found.map(|outlook| outlook.missing);
                 model.needs.push(Need::of_model(&part.id, word, &part.license, missing));
-                small.or_else(|| small_files(part, config))
+                small.map_or_else(|| small_files(part, config), |small| Ok(Some(small)))?
             }
             None => {
                 let bring =

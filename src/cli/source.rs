@@ -26,6 +26,7 @@ pub(crate) fn find_with(
     place: impl FnOnce(&Card, &Registry) -> anyhow::Result<PathBuf>,
 ) -> anyhow::Result<LocatedModel> {
     if let Some(path) = existing_path(name)? {
+        hub::refuse_changed(&path)?;
         return Ok(LocatedModel { name: name_of(&path), card: None, path });
     }
     let registry = models::registry(global)?;

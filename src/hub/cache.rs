@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HubError, names};
+use super::{HubError, names, select};
+use crate::base::digest::sha256;
 use crate::base::machine::free_bytes;
 use crate::base::own;
 use crate::base::whole;
@@ -16,6 +17,8 @@ const LIST: &str = ".zoo.json";
 const LOCK: &str = ".zoo.lock";
 /// The largest list that is read, in bytes.
 const MAX_LIST: u64 = 64 << 20;
+/// A configuration or a tokenizer that is larger comes with the weights.
+pub(super) const MAX_SMALL: u64 = 64 << 20;
 
 /// What was fetched into a folder, kept in the folder as `.zoo.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,8 +118,7 @@ const MOST_ABOVE: usize = 16;
 /// nothing is known.
 pub fn changed_since(path: &Path, sha256: &str) -> Option<String> {
     let path = fs::canonicalize(path).ok()?;
-    let lists = path.ancestors().skip(1).take(MOST_ABOVE);
-    let (folder, list) = lists.filter_map(|folder| Some((folder, Manifest::load(folder)?))).next()?;
+    let (folder, list) = list_above(&path)?;
     let fetched = &list.files.get(path.strip_prefix(folder).ok()?.to_str()?)?.sha256;
     (fetched != sha256).then(|| {
         format!(
@@ -124,6 +126,43 @@ pub fn changed_since(path: &Path, sha256: &str) -> Option<String> {
              which fetches it anew"
         )
     })
+}
+
+/// The folder of the cache in which a path lies, with its list; `None` outside of it.
+fn list_above(path: &Path) -> Option<(&Path, Manifest)> {
+    let lists = path.ancestors().take(MOST_ABOVE);
+    lists.filter_map(|folder| Some((folder, Manifest::load(folder)?))).next()
+}
+
+/// Refuses the small files of a model in the cache, those that say what it is like, if one of them is not as it was fetched: a digit
+/// of a configuration is another model. Weights are checked when they are read, by whoever needs their digest. Elsewhere nothing is
+/// known, and all is well.
+///
+/// # Errors
+/// A file of other bytes, and one that cannot be read.
+pub fn refuse_changed(model: &Path) -> Result<(), HubError> {
+    let Ok(path) = fs::canonicalize(model) else { return Ok(()) };
+    let Some((folder, list)) = list_above(&path) else { return Ok(()) };
+    let is_read = |(name, entry): &(&String, &Entry)| {
+        select::is_small(name) && entry.size <= MAX_SMALL && list.has(folder, name).is_some()
+    };
+    for (name, _) in list.files.iter().filter(is_read) {
+        refuse_changed_file(&folder.join(name))?;
+    }
+    Ok(())
+}
+
+/// Refuses one small file if it lies in the cache and is not as it was fetched.
+///
+/// # Errors
+/// As [`refuse_changed`].
+pub fn refuse_changed_file(path: &Path) -> Result<(), HubError> {
+    let bytes = match whole::read(path, MAX_SMALL) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        bytes => bytes.map_err(HubError::io("read", path))?,
+    };
+    let changed = changed_since(path, &sha256(&bytes));
+    changed.map_or(Ok(()), |reason| Err(HubError::Changed { path: path.to_owned(), reason }))
 }
 
 /// A folder below `tmp` that is removed when dropped.
@@ -168,7 +207,6 @@ pub fn name_in_cache(folder: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::digest::sha256;
 
     #[test]
     fn no_sizes_wrap_to_a_small_one() {
@@ -217,6 +255,30 @@ mod tests {
         assert!(said.contains(&sha256("abc")) && said.contains(&sha256("abd")), "{said}");
         fs::write(folder.join("data/other"), "abd").unwrap();
         assert_eq!(changed_since(&folder.join("data/other"), ""), None);
+    }
+
+    #[test]
+    fn small_files_are_those_that_were_fetched() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path();
+        let mut manifest = Manifest { source: "hub org/name".to_owned(), ..Manifest::default() };
+        for (name, text) in [("config.json", "{\"a\": 1}"), ("model.safetensors", "12345678"), ("tokenizer.json", "{}")] {
+            let entry = Entry { size: text.len() as u64, sha256: sha256(text) };
+            manifest.files.insert(name.to_owned(), entry);
+            fs::write(folder.join(name), text).unwrap();
+        }
+        fs::write(folder.join("config.json"), "{\"a\": 2}").unwrap();
+        assert!(refuse_changed(folder).is_ok(), "without a list nothing is known");
+        manifest.save(folder).unwrap();
+        for path in [folder.to_owned(), folder.join("model.safetensors")] {
+            let said = refuse_changed(&path).unwrap_err().to_string();
+            assert!(said.contains("config.json: expected the file that was fetched"), "{said}");
+        }
+        fs::write(folder.join("config.json"), "{\"a\": 1}").unwrap();
+        // Weights are checked by whoever reads them; what is not there is fetched.
+        fs::write(folder.join("model.safetensors"), "12345679").unwrap();
+        fs::remove_file(folder.join("tokenizer.json")).unwrap();
+        assert!(refuse_changed(folder).is_ok());
     }
 
     #[test]

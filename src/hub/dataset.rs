@@ -31,7 +31,13 @@ pub fn cached_dataset(repo: &str, config_name: Option<&str>, config: &HubConfig)
     }
     let folder = config.home.join("datasets").join(repo);
     let manifest = Manifest::load(&folder)?;
-    manifest.complete(&folder, set(config_name)).map(|_| folder.clone())
+    is_complete(&manifest, &folder, config_name).then(|| folder.clone())
+}
+
+/// Whether a configuration's files are there, and the card that says which of them are which split.
+fn is_complete(manifest: &Manifest, folder: &Path, config_name: Option<&str>) -> bool {
+    let has_card = !manifest.files.contains_key(CARD_FILE) || manifest.has(folder, CARD_FILE).is_some();
+    has_card && manifest.complete(folder, set(config_name)).is_some()
 }
 
 /// Whether fetching this configuration into the cache at `home` was begun and not finished, so that some of its files may not be
@@ -40,7 +46,7 @@ pub fn is_partial_dataset(repo: &str, config_name: Option<&str>, home: &Path) ->
     let folder = home.join("datasets").join(repo);
     let begun = |list: &Manifest| list.sets.contains_key(set(config_name));
     let list = Manifest::load(&folder).filter(|list| names::is_repo(repo) && begun(list));
-    list.is_some_and(|list| list.complete(&folder, set(config_name)).is_none())
+    list.is_some_and(|list| !is_complete(&list, &folder, config_name))
 }
 
 /// Fetches the files of these configurations of `repo` (`organisation/name`) that are not cached yet
@@ -130,6 +136,7 @@ fn listed<T>(
     let mut card = DatasetCard::default();
     if let Some(file) = files.iter().find(|file| file.path == CARD_FILE && file.size <= MAX_CARD) {
         filling.fetch(file)?;
+        cache::refuse_changed_file(&folder.join(CARD_FILE))?;
         card = DatasetCard::read(&folder)?;
     }
     work(&mut filling, &files, &card)

@@ -85,6 +85,9 @@ pub enum HubError {
         expected: String,
         found: String,
     },
+    /// A file of the cache is not as it was fetched.
+    #[error("{}: {reason}", path.display())]
+    Changed { path: PathBuf, reason: String },
     /// There is no room for the files.
     #[error(
         "{needed} bytes are needed at {} and {free} are free; make room or set ZOO_HOME to another disk",

@@ -30,9 +30,9 @@ mod pip;
 mod select;
 mod snapshot;
 
-pub use cache::{changed_since, name_in_cache};
+pub use cache::{changed_since, name_in_cache, refuse_changed, refuse_changed_file};
 pub use config::{HubConfig, Token, stay_offline, zoo_home};
-pub use data_card::{DatasetCard, DatasetConfig, stated_license};
+pub use data_card::{CARD_FILE, DatasetCard, DatasetConfig, stated_license};
 pub use dataset::{cached_dataset, fetch_dataset, is_partial_dataset, missing_of_dataset};
 pub use error::HubError;
 pub use listing::files_of_page;

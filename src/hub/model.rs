@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cache::{self, Manifest};
+use super::cache::{self, MAX_SMALL, Manifest};
 use super::data_card::{CARD_FILE, MAX_CARD, stated_license};
 use super::download::Filling;
 use super::http::Http;
@@ -12,9 +12,6 @@ use super::{HubConfig, HubError, names, pip, select};
 use crate::base::progress::Progress;
 use crate::registry::{Card, HubSource, Source};
 use crate::weights::is_gguf;
-
-/// A configuration or a tokenizer that is larger is fetched with the weights.
-const MAX_SMALL: u64 = 64 << 20;
 
 /// The model's folder or GGUF file if it is on this machine already; never uses the network.
 pub fn cached_model(card: &Card, config: &HubConfig) -> Option<PathBuf> {
@@ -35,9 +32,11 @@ pub fn cached_source(card: &Card, source: &Source, config: &HubConfig) -> Option
 }
 
 /// The model's folder or GGUF file: at once if it is cached, else from its sources in the card's order. If all of them fail,
-/// the error has every failure; a source that fails before one that works is a warning in the log.
+/// the error has every failure; a source that fails before one that works is a warning in the log. Small files of the cache are
+/// those that were fetched, or an error.
 pub fn fetch_model(card: &Card, config: &HubConfig, progress: &dyn Progress) -> Result<PathBuf, HubError> {
     if let Some(path) = cached_model(card, config) {
+        cache::refuse_changed(&path)?;
         return Ok(path);
     }
     let mut failures = Vec::new();
@@ -153,6 +152,7 @@ fn outlook_of_hub(
                 filling.count(file, &mut missing);
             }
         }
+        small.as_deref().map_or(Ok(()), cache::refuse_changed)?;
         if let [only] = chosen {
             missing.name.clone_from(&only.path);
         }
@@ -161,14 +161,19 @@ fn outlook_of_hub(
 }
 
 /// The folder with a model's configuration and tokenizer, where [`outlook`] or a fetch has left it; never uses the network.
-pub fn small_files(card: &Card, config: &HubConfig) -> Option<PathBuf> {
-    card.sources.iter().find_map(|source| {
+///
+/// # Errors
+/// A file that is not as it was fetched.
+pub fn small_files(card: &Card, config: &HubConfig) -> Result<Option<PathBuf>, HubError> {
+    let found = card.sources.iter().find_map(|source| {
         let Source::Hub(hub) = source else { return None };
         let folder = hub_folder(hub, config);
         let list = Manifest::load(&folder)?;
         let is_here = |name: &String| select::is_small(name) && list.has(&folder, name).is_some();
         list.files.keys().any(is_here).then_some(folder)
-    })
+    });
+    found.as_deref().map_or(Ok(()), cache::refuse_changed)?;
+    Ok(found)
 }
 
 /// Does some work on the folder of a model, which this process alone fills, with the files that are the model. Where nobody

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::json::row_error;
 use super::kwargs::Kwargs;
 use super::{DataStore, DatasetRef};
 use crate::base::glob::{BadPattern, Glob};
-use crate::hub::{DatasetCard, is_partial_dataset};
+use crate::hub::{CARD_FILE, DatasetCard, is_partial_dataset, refuse_changed_file};
 use crate::tasks::embedded;
 use crate::tasks::error::TaskError;
 use crate::tasks::folder::files_below;
@@ -49,6 +50,8 @@ impl Folder {
     pub(super) fn read(path: &Path) -> Result<Self, TaskError> {
         let files = files_below(path, is_data);
         let files = files.map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
+        // It says which files are which split: one of the cache has to be the one that was fetched.
+        refuse_changed_file(&path.join(CARD_FILE)).map_err(|error| row_error(path, (None, error.to_string())))?;
         Ok(Self { path: path.to_owned(), card: DatasetCard::read(path)?, files })
     }
 

@@ -197,12 +197,22 @@ fn a_cached_file_of_other_bytes_is_refused_and_fetched_anew_when_it_is_removed()
     let place = Cache::new();
     let server = Server::start(place.hub());
     assert!(place.eval(&server.url, "animals", "run", &[]).status.success());
-    for file in ["datasets/org/rows/fish/test.jsonl", "models/hub/org/tiny/main/model.safetensors"] {
+    for file in [
+        "datasets/org/rows/fish/test.jsonl",
+        "datasets/org/rows/README.md",
+        "models/hub/org/tiny/main/model.safetensors",
+        "models/hub/org/tiny/main/config.json",
+        "models/hub/org/tiny/main/tokenizer.json",
+    ] {
         let path = place.path("home").join(file);
         let whole = fs::read(&path).unwrap();
         let mut bytes = whole.clone();
-        // Of the same size, and read without an error: a letter of a question, a bit of a weight.
-        let at = if file.ends_with("jsonl") { 8 } else { whole.len() - 3 };
+        // Of the same size, and read without an error: a letter of a question, a bit of a weight, a digit of a shape.
+        let at = match file.rsplit('.').next() {
+            Some("jsonl") => 8,
+            Some("json") => whole.iter().rposition(u8::is_ascii_digit).unwrap(),
+            _ => whole.len() - 3,
+        };
         bytes[at] ^= 1;
         fs::write(&path, bytes).unwrap();
         let output = place.eval(&server.url, "animals", "other", &[]);
