@@ -2,6 +2,8 @@
 
 mod memory;
 
+use zoo::fuzzing::FuzzTarget;
+
 /// Bytes that a reader may hold at a time: a multiple of its input, beside what small inputs may cost.
 const MULTIPLE: usize = 64;
 const SMALL: usize = 8 << 20;
@@ -10,16 +12,15 @@ const PATTERNS: usize = 640 << 20;
 /// What a template may make before its fuel is used up, and the text that it writes.
 const TEMPLATES: usize = 512 << 20;
 
-/// Runs the reader called `name` on an input.
+/// Runs a reader on an input.
 ///
 /// # Panics
 /// If it breaks a promise, or holds more memory than inputs of this length are worth.
-pub fn check(name: &str, bytes: &[u8]) {
-    let target = zoo::fuzzing::target(name).unwrap_or_else(|| panic!("no reader is called {name}"));
+pub fn check(target: FuzzTarget, bytes: &[u8]) {
     let peak = memory::peak_during(|| {
         (target.run)(bytes);
     });
-    let fixed = match name {
+    let fixed = match target.name {
         "tokenizer_json" => PATTERNS,
         "chat_template" | "task_template" => TEMPLATES,
         _ => SMALL,

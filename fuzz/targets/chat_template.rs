@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zoo_fuzz::check("chat_template", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zoo_fuzz::check(zoo::fuzzing::CHAT_TEMPLATE, bytes));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zoo_fuzz::check("torch_pickle", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zoo_fuzz::check(zoo::fuzzing::TORCH_PICKLE, bytes));

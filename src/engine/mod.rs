@@ -98,13 +98,13 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
-    /// Both together.
+    /// Both together. Files may say any numbers; what no word holds stays the largest.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
-            asked: self.asked + other.asked,
-            distinct: self.distinct + other.distinct,
-            computed: self.computed + other.computed,
+            asked: self.asked.saturating_add(other.asked),
+            distinct: self.distinct.saturating_add(other.distinct),
+            computed: self.computed.saturating_add(other.computed),
         }
     }
 }

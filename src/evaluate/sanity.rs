@@ -159,6 +159,14 @@ impl SanityFinding {
         (documents > 0).then_some(finding)
     }
 
+    /// The largest number in it.
+    pub fn largest(&self) -> usize {
+        let Self { documents, of, first, turn, cut, .. } = self;
+        let Cut { bos, description, examples, question } = cut.unwrap_or_default();
+        let all = [*documents, *of, *turn, bos, description, examples, question];
+        all.iter().chain(first).copied().max().unwrap_or_default()
+    }
+
     /// One line: `arc_easy: 3 of 500 documents lost tokens on the left (…); documents 4, 17, 90`.
     pub fn line(&self) -> String {
         let Self { task, check, documents, of, first, .. } = self;

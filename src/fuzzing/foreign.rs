@@ -12,8 +12,10 @@ use crate::prompts::chat_template::ChatTemplate;
 use crate::prompts::{ChatFormat, End, Message};
 use crate::python::jinja::{MAX_RENDERED, Program, Template, describe};
 use crate::python::print::to_value;
-use crate::records::{Identity, Ledger, RunRecord, SampleLine, samples_of};
+use crate::records::{Identity, Ledger, RunRecord, RunSettings, SampleLine, samples_of};
 use crate::registry::Registry;
+use crate::remote::readings;
+use crate::run::ShardFile;
 use crate::tasks::read_text;
 use crate::tokenizer::SpecialNames;
 
@@ -108,4 +110,37 @@ pub(super) fn hub_listing(bytes: &[u8]) -> bool {
 pub(super) fn card(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     understood(Registry::card_of_text("tiny.yaml", text)).is_some()
+}
+
+/// What a shard knows of its documents, or its settings. What is read is written and read again.
+pub(super) fn shard_yaml(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let settings = understood(yaml::parse::<RunSettings>("settings.yaml", text));
+    if let Some(settings) = &settings {
+        assert!(settings.compared(settings).is_empty(), "settings that differ from themselves: {settings:?}");
+    }
+    let Some(shard) = understood(ShardFile::parse("shard.yaml", text)) else { return settings.is_some() };
+    let written = |shard: &ShardFile| {
+        serde_yaml::to_string(shard).unwrap_or_else(|error| panic!("read, not written: {error}"))
+    };
+    let again = ShardFile::parse("shard.yaml", &written(&shard));
+    let again = again.unwrap_or_else(|error| panic!("written, not read: {error}"));
+    assert_eq!(written(&shard), written(&again));
+    assert!(shard.shard.index() < shard.shard.of(), "{:?}", shard.shard);
+    true
+}
+
+/// The prompt that servers were asked about, and how many of its last tokens are scored.
+const ASKED: ([u32; 3], usize) = ([5, 6, 7], 2);
+
+/// The answer of a server, to whatever it was asked. Scores are those that a model can give.
+pub(super) fn server_answer(bytes: &[u8]) -> bool {
+    let (prompt, scored) = ASKED;
+    let mut is_one = false;
+    for reading in readings(bytes, &prompt, scored) {
+        let Some(scores) = understood(reading) else { continue };
+        is_one = true;
+        assert!(scores.iter().all(|score| Score::can_be(score.logprob, scored)), "{scores:?}");
+    }
+    is_one
 }

@@ -28,28 +28,43 @@ pub struct FuzzTarget {
     pub run: fn(&[u8]) -> bool,
 }
 
-/// All readers of untrusted files.
-pub const TARGETS: [FuzzTarget; 19] = [
-    FuzzTarget { name: "torch_zip", run: tensors::torch_file },
-    FuzzTarget { name: "torch_pickle", run: tensors::torch_pickle },
-    FuzzTarget { name: "torch_old", run: tensors::torch_file },
-    FuzzTarget { name: "safetensors_header", run: tensors::safetensors_header },
-    FuzzTarget { name: "gguf_header", run: tensors::gguf_header },
-    FuzzTarget { name: "gguf_vocabulary", run: texts::gguf_vocabulary },
-    FuzzTarget { name: "tokenizer_model", run: texts::tokenizer_model },
-    FuzzTarget { name: "tokenizer_json", run: texts::tokenizer_json },
-    FuzzTarget { name: "params_json", run: texts::params_json },
-    FuzzTarget { name: "config_json", run: texts::config_json },
-    FuzzTarget { name: "adapter_config", run: texts::adapter_config },
-    FuzzTarget { name: "chat_template", run: foreign::chat_template },
-    FuzzTarget { name: "task_template", run: foreign::task_template },
-    FuzzTarget { name: "task_yaml", run: foreign::task_yaml },
-    FuzzTarget { name: "ledger", run: foreign::ledger },
-    FuzzTarget { name: "samples", run: foreign::samples },
-    FuzzTarget { name: "run_yaml", run: foreign::run_yaml },
-    FuzzTarget { name: "hub_listing", run: foreign::hub_listing },
-    FuzzTarget { name: "card", run: foreign::card },
-];
+/// The readers, each by itself and all together. A fuzzer that names one is linked with it alone: what others count would be looked
+/// at after each of its executions.
+macro_rules! targets {
+    ($count:literal: $($constant:ident $name:literal $run:path,)+) => {
+        $(
+            #[doc = concat!("The reader called `", $name, "`.")]
+            pub const $constant: FuzzTarget = FuzzTarget { name: $name, run: $run };
+        )+
+
+        /// All readers of untrusted files.
+        pub const TARGETS: [FuzzTarget; $count] = [$($constant),+];
+    };
+}
+
+targets! { 21:
+    TORCH_ZIP "torch_zip" tensors::torch_file,
+    TORCH_PICKLE "torch_pickle" tensors::torch_pickle,
+    TORCH_OLD "torch_old" tensors::torch_file,
+    SAFETENSORS_HEADER "safetensors_header" tensors::safetensors_header,
+    GGUF_HEADER "gguf_header" tensors::gguf_header,
+    GGUF_VOCABULARY "gguf_vocabulary" texts::gguf_vocabulary,
+    TOKENIZER_MODEL "tokenizer_model" texts::tokenizer_model,
+    TOKENIZER_JSON "tokenizer_json" texts::tokenizer_json,
+    PARAMS_JSON "params_json" texts::params_json,
+    CONFIG_JSON "config_json" texts::config_json,
+    ADAPTER_CONFIG "adapter_config" texts::adapter_config,
+    CHAT_TEMPLATE "chat_template" foreign::chat_template,
+    TASK_TEMPLATE "task_template" foreign::task_template,
+    TASK_YAML "task_yaml" foreign::task_yaml,
+    LEDGER "ledger" foreign::ledger,
+    SAMPLES "samples" foreign::samples,
+    RUN_YAML "run_yaml" foreign::run_yaml,
+    HUB_LISTING "hub_listing" foreign::hub_listing,
+    CARD "card" foreign::card,
+    SHARD_YAML "shard_yaml" foreign::shard_yaml,
+    SERVER_ANSWER "server_answer" foreign::server_answer,
+}
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<FuzzTarget> {

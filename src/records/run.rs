@@ -74,13 +74,13 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// Both together.
+    /// Both together. Files may say any numbers; what no word holds stays the largest.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
-            asked: self.asked + other.asked,
-            resumed: self.resumed + other.resumed,
-            reused: self.reused + other.reused,
+            asked: self.asked.saturating_add(other.asked),
+            resumed: self.resumed.saturating_add(other.resumed),
+            reused: self.reused.saturating_add(other.reused),
         }
     }
 }

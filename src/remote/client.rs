@@ -1,6 +1,5 @@
 //! One server's HTTP: JSON there and back, within a size and a time, attempts with growing pauses, the key to this host alone.
 
-use std::fs;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +18,19 @@ use crate::base::http::{
     MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback,
     passes, pause_after, retry_after, short,
 };
+use crate::base::whole;
 
 /// The largest answer: log-probabilities of 128 thousand tokens take a quarter of it.
 const MAX_ANSWER_BYTES: u64 = 128 << 20;
+/// The largest answer about the server itself, such as a list of models.
+const MAX_ABOUT_BYTES: u64 = 8 << 20;
+/// What every answer may have, and how many bytes more for each byte of the question: a token takes five there, and two to four
+/// hundred with its log-probability. What is read takes more memory than its bytes, and many answers are read at a time.
+const MAX_SHORT_BYTES: u64 = 1 << 20;
+/// See [`MAX_SHORT_BYTES`].
+const BYTES_FOR_BYTE: u64 = 256;
+/// The largest file of certificates; those of all authorities together take a fifth of a megabyte.
+const MAX_CERTIFICATES: u64 = 8 << 20;
 /// How long a connection may take to come about.
 const MAX_CONNECTING: Duration = Duration::from_secs(10);
 /// The most characters of a server's words in an error.
@@ -65,7 +74,8 @@ impl Client {
         }
         if let Some(path) = &access.certificates {
             let wrong = |reason: String| RemoteError::Setting { name: path.display().to_string(), reason };
-            let text = fs::read(path).map_err(|error| wrong(format!("cannot read certificates: {error}")))?;
+            let text = whole::read(path, MAX_CERTIFICATES);
+            let text = text.map_err(|error| wrong(format!("cannot read certificates: {error}")))?;
             let found = Certificate::from_pem_bundle(&text).ok().filter(|found| !found.is_empty());
             let found =
                 found.ok_or_else(|| wrong("expected certificates in PEM form, found none".to_owned()))?;
@@ -104,7 +114,7 @@ impl Client {
     /// # Errors
     /// A server that cannot be reached, refuses, or answers something else.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
-        self.ask(|| self.http.get(self.at(path)))
+        self.ask(MAX_ABOUT_BYTES, || self.http.get(self.at(path)))
     }
 
     /// The answer to a question.
@@ -113,7 +123,8 @@ impl Client {
     /// As [`get`](Self::get).
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
         let text = body.to_string();
-        self.ask(|| self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone()))
+        let most = MAX_SHORT_BYTES.saturating_add(BYTES_FOR_BYTE.saturating_mul(text.len() as u64));
+        self.ask(most.min(MAX_ANSWER_BYTES), || self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone()))
     }
 
     fn at(&self, path: &str) -> Url {
@@ -124,12 +135,17 @@ impl Client {
         url
     }
 
-    fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, RemoteError> {
+    /// The answer of at most `limit` bytes to a request.
+    fn ask<T: DeserializeOwned>(
+        &self,
+        limit: u64,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, RemoteError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let Passing { pause, most, error } = match self.attempt(request(), attempt)? {
-                Ok(answer) => return self.read(&answer),
+            let Passing { pause, most, error } = match self.attempt(request(), limit, attempt)? {
+                Ok(answer) => return read(&self.host(), &answer),
                 Err(passing) => passing,
             };
             if attempt >= self.access.attempts.min(most) || pause.is_some_and(|pause| pause > MAX_PAUSE) {
@@ -149,6 +165,7 @@ impl Client {
     fn attempt(
         &self,
         request: RequestBuilder,
+        limit: u64,
         attempt: u32,
     ) -> Result<Result<Vec<u8>, Passing>, RemoteError> {
         let begun = Instant::now();
@@ -192,10 +209,10 @@ impl Client {
             return Ok(Err(Passing { pause, most: u32::MAX, error }));
         }
         let mut body = Vec::new();
-        match answer.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body) {
-            Ok(_) if body.len() as u64 > MAX_ANSWER_BYTES => Err(RemoteError::Answer {
+        match answer.take(limit + 1).read_to_end(&mut body) {
+            Ok(_) if body.len() as u64 > limit => Err(RemoteError::Answer {
                 host,
-                expected: format!("at most {} MiB", MAX_ANSWER_BYTES >> 20),
+                expected: format!("an answer of at most {limit} bytes"),
                 found: "more".to_owned(),
             }),
             Ok(_) => Ok(Ok(body)),
@@ -208,14 +225,18 @@ impl Client {
             }
         }
     }
+}
 
-    fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, RemoteError> {
-        serde_json::from_slice(body).map_err(|error| RemoteError::Answer {
-            host: self.host(),
-            expected: "JSON of the OpenAI-style interface".to_owned(),
-            found: format!("{} ({error})", quoted(body)),
-        })
-    }
+/// What the bytes of an answer say.
+///
+/// # Errors
+/// What is no answer of that kind.
+pub fn read<T: DeserializeOwned>(host: &str, body: &[u8]) -> Result<T, RemoteError> {
+    serde_json::from_slice(body).map_err(|error| RemoteError::Answer {
+        host: host.to_owned(),
+        expected: "JSON of the OpenAI-style interface".to_owned(),
+        found: format!("{} ({})", quoted(body), short(&error.to_string(), WORDS)),
+    })
 }
 
 fn quoted(body: &[u8]) -> String {

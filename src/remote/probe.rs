@@ -11,6 +11,7 @@ use super::completion::Completion;
 use super::found::{Found, Kind, Scoring, Tokens};
 use super::job::Job;
 use super::score::{Native, echo_body, echoed, forced, forced_body, only, together, together_body};
+use crate::base::http::short;
 use crate::engine::Score;
 use crate::tokenizer::{AddSpecials, Tokenizer};
 
@@ -22,14 +23,22 @@ const TEXT: &str = "The zoo opens at 10:45, and 12345 visitors don't wait:\n\n  
 const SCORED: usize = 8;
 /// So many requests at once show what they do to each other.
 const AT_ONCE: usize = 8;
+/// The most characters of what a server calls itself and its models.
+const MAX_NAME: usize = 1024;
+/// How many models an error names.
+const NAMED: usize = 12;
+/// The most characters of a name in an error.
+const SHOWN: usize = 80;
 
+/// What a server says it serves.
 #[derive(Debug, Deserialize)]
-struct Models {
+pub struct Models {
     data: Vec<Model>,
 }
 
+/// A model that is served.
 #[derive(Debug, Deserialize)]
-struct Model {
+pub struct Model {
     id: String,
     #[serde(default)]
     owned_by: Option<String>,
@@ -58,7 +67,9 @@ pub fn probe(
     wanted: Option<&str>,
     tokenizer: &Tokenizer,
 ) -> Result<Found, RemoteError> {
-    let Model { id, owned_by, root, max_model_len, meta } = model(client, wanted)?;
+    let models: Models = client.get("v1/models")?;
+    let model = models.named(wanted).map_err(|reason| RemoteError::Unable { host: client.host(), reason })?;
+    let Model { id, owned_by, root, max_model_len, meta } = model;
     let kind = match owned_by.as_deref() {
         Some("vllm") => Kind::Vllm,
         Some("llamacpp") => Kind::LlamaServer,
@@ -83,6 +94,14 @@ pub fn probe(
         host: client.host(),
         reason: format!("the text of the probe has no tokens: {error}"),
     })?;
+    if ids.len() < SCORED + AT_ONCE {
+        let reason = format!(
+            "--tokenizer makes {} tokens of a text of {} characters, too few to see whether the server makes the same",
+            ids.len(),
+            TEXT.chars().count()
+        );
+        return Err(RemoteError::Unable { host: client.host(), reason });
+    }
     if let Some(theirs) = theirs(client, &found)? {
         compare(client, tokenizer, &ids, &theirs)?;
         found.tokens = Tokens::Alike;
@@ -91,21 +110,34 @@ pub fn probe(
     Ok(found)
 }
 
-/// The model that is served under a name; without one the only one.
-fn model(client: &Client, wanted: Option<&str>) -> Result<Model, RemoteError> {
-    let Models { mut data } = client.get("v1/models")?;
-    let names = data.iter().map(|model| model.id.as_str()).collect::<Vec<_>>().join(", ");
-    let unable = |reason: String| Err(RemoteError::Unable { host: client.host(), reason });
-    match wanted {
-        Some(wanted) => match data.iter().position(|model| model.id == wanted) {
-            Some(at) => Ok(data.swap_remove(at)),
-            None => unable(format!("it serves no {wanted:?}, but {names}")),
-        },
-        None => match (data.pop(), data.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (None, _) => unable("it serves no model".to_owned()),
-            _ => unable(format!("it serves {names}; say which one is meant: remote:URL#MODEL")),
-        },
+impl Models {
+    /// The model that is served under a name; without one the only one.
+    ///
+    /// # Errors
+    /// None, one of several, and names that are none, in words.
+    pub fn named(self, wanted: Option<&str>) -> Result<Model, String> {
+        let Self { mut data } = self;
+        let names = data.iter().take(NAMED).map(|model| short(&model.id, SHOWN)).collect::<Vec<_>>();
+        let more = data.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = names.join(", ") + &more;
+        let model = match wanted {
+            Some(wanted) => {
+                let at = data.iter().position(|model| model.id == wanted);
+                data.swap_remove(at.ok_or_else(|| format!("it serves no {wanted:?}, but {names}"))?)
+            }
+            None => match (data.pop(), data.is_empty()) {
+                (Some(only), true) => only,
+                (None, _) => return Err("it serves no model".to_owned()),
+                _ => return Err(format!("it serves {names}; say which one is meant: remote:URL#MODEL")),
+            },
+        };
+        let said = [Some(&model.id), model.root.as_ref(), model.meta.as_ref().and_then(|meta| meta.ftype.as_ref())];
+        let longest = said.into_iter().flatten().map(String::len).max().unwrap_or_default();
+        if longest > MAX_NAME {
+            return Err(format!("expected names of at most {MAX_NAME} bytes, found one of {longest}"));
+        }
+        Ok(model)
     }
 }
 
@@ -126,7 +158,7 @@ fn version(client: &Client, kind: Kind) -> Result<Option<String>, RemoteError> {
         Kind::Other => return Ok(None),
     };
     let answer: Option<Value> = optional(client.get(path))?;
-    Ok(answer.and_then(|answer| answer.get(key)?.as_str().map(str::to_owned)))
+    Ok(answer.and_then(|answer| answer.get(key)?.as_str().map(|text| short(text, MAX_NAME))))
 }
 
 /// The tokens that a server makes of the probe's text, if it says them.
@@ -186,7 +218,7 @@ fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(),
         let answer: Option<Completion> =
             optional(client.post("v1/completions", &echo_body(&found.model, ids)))?;
         if let Some(answer) = answer {
-            found.fingerprint.clone_from(&answer.system_fingerprint);
+            found.fingerprint = answer.system_fingerprint.as_deref().map(|text| short(text, MAX_NAME));
             found.scoring = echoed(answer, ids, SCORED).ok().map(|_| Scoring::Echo);
         }
         let (context, last) = ids.split_at(ids.len() - 2);

@@ -47,7 +47,8 @@ pub struct Continuation {
 }
 
 /// What a server has written.
-struct Written {
+#[derive(Debug)]
+pub(super) struct Written {
     text: String,
     ids: Option<Vec<u32>>,
     tokens: usize,
@@ -188,7 +189,8 @@ impl WriteJob {
     }
 }
 
-fn openai_written(choice: Choice, tokens: Option<usize>) -> Result<Written, Wrong> {
+/// A text as the OpenAI-style interface tells it.
+pub(super) fn openai_written(choice: Choice, tokens: Option<usize>) -> Result<Written, Wrong> {
     let Choice { text, finish_reason, stop_reason, token_ids, .. } = choice;
     let reason = finish_reason.unwrap_or_default();
     if !matches!(reason.as_str(), "stop" | "length") {
@@ -200,7 +202,8 @@ fn openai_written(choice: Choice, tokens: Option<usize>) -> Result<Written, Wron
     Ok(Written { text, ids: token_ids, tokens, is_cut: reason == "length", has_stop })
 }
 
-fn native_written(native: Native) -> Result<Written, Wrong> {
+/// A text as llama-server tells it.
+pub(super) fn native_written(native: Native) -> Result<Written, Wrong> {
     let Native { content, tokens, stop_type, truncated, .. } = native;
     let reason = stop_type.unwrap_or_default();
     if truncated || !matches!(reason.as_str(), "eos" | "limit" | "word") {

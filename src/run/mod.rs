@@ -88,6 +88,7 @@ pub use repeat::{read_repeated, repeated_flags};
 pub use rotations::rotations_table;
 pub use scheduler::{Scheduled, scheduled};
 pub use session::Finished;
+pub use shard::ShardFile;
 pub use speeds::{Figure, remember};
 pub use subject::{LocatedModel, name_of};
 

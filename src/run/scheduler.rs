@@ -168,8 +168,9 @@ impl Scheduler {
                     ));
                 };
                 let by = number(step)?.unwrap_or(1);
-                let to = number(last)?.unwrap_or(from + of.saturating_sub(1) * by);
-                match steps(own, from, to, by) {
+                let reckoned = || of.saturating_sub(1).checked_mul(by)?.checked_add(from);
+                let to = number(last)?.or_else(reckoned);
+                match to.and_then(|to| steps(own, from, to, by)) {
                     Some((place, found)) if found == of => (place, of, variables),
                     // A list of numbers, such as 1,3,7.
                     _ => return Err(uneven(name, &variables)),
@@ -188,7 +189,8 @@ impl Scheduler {
 /// The place of a number among those from one to another, in steps, and how many there are; `None` if it is none of them.
 fn steps(own: usize, from: usize, to: usize, by: usize) -> Option<(usize, usize)> {
     let is_step = by > 0 && from <= own && own <= to && (own - from).is_multiple_of(by);
-    is_step.then(|| ((own - from) / by, (to - from) / by + 1))
+    let of = is_step.then(|| ((to - from) / by).checked_add(1)).flatten()?;
+    Some(((own - from) / by, of))
 }
 
 fn uneven(name: &str, said: &str) -> String {
@@ -270,6 +272,14 @@ mod tests {
             ("RANK=x WORLD_SIZE=2", &["RANK: expected a whole number, found \"x\""]),
             ("RANK=1 WORLD_SIZE=-2", &["WORLD_SIZE: expected a whole number"]),
             ("RANK=2 WORLD_SIZE=2", &["RANK=2, WORLD_SIZE=2", "found 2/2"]),
+            (
+                "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=18446744073709551615 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_STEP=3",
+                &["not one after the other"],
+            ),
+            (
+                "SGE_TASK_ID=7 SGE_TASK_FIRST=0 SGE_TASK_LAST=18446744073709551615",
+                &["not one after the other"],
+            ),
             (
                 "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=7",
                 &["not one after the other in even steps"],

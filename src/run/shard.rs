@@ -16,6 +16,8 @@ use crate::tasks::Shard;
 
 /// The file's name.
 const FILE: &str = "shard.yaml";
+/// The most documents, turns and cut tokens that a shard may say it has: sums over all shards fit any machine word.
+const MOST: usize = 1 << 32;
 
 /// What a shard knows that its other files do not say.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +74,23 @@ impl ShardFile {
         let name = path.display().to_string();
         let expected = || format!("{name}: expected what a shard knows of its documents");
         let text = yaml::read_text(&path, MAX_RUN_BYTES).during(expected)?;
-        yaml::parse(&name, &text).during(expected)
+        Self::parse(&name, &text)
+    }
+
+    /// Reads the text of such a file, which errors call `name`.
+    ///
+    /// # Errors
+    /// What is none, and numbers of documents that no task has.
+    pub fn parse(name: &str, text: &str) -> Result<Self, RunError> {
+        let expected = || format!("{name}: expected what a shard knows of its documents");
+        let file: Self = yaml::parse(name, text).during(expected)?;
+        for finding in file.models.iter().flat_map(|model| &model.findings) {
+            let most = finding.largest();
+            if most > MOST {
+                let place = format!("{name}: findings of {}", finding.task);
+                return Err(RunError::room(format!("{place}: expected numbers up to {MOST}, found {most}")));
+            }
+        }
+        Ok(file)
     }
 }

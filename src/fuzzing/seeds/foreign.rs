@@ -207,3 +207,27 @@ pub(super) fn cards() -> Seeds {
         ("bad-cut", &card[..60]),
     ])
 }
+
+pub(super) fn shards() -> Seeds {
+    let shard = "shard: 1/8\nmodels:\n- name: tiny\n  special_tokens: [[<unk>, 0], [</s>, 2], [<s>, 1]]\n  findings:\n  - task: mine\n    \
+                 check: skipped\n    documents: 3\n    of: 9\n    first: [0, 4, 8]\n    cut: {bos: 0, description: 1, examples: 2, \
+                 question: 3}\n";
+    let settings = "zoo: 0.1.0\ncpu: some\noptions: {shard: 1/8, limit: 9}\nmodels:\n- name: tiny\n  weights_sha256: a\n  \
+                    config_sha256: b\n  tokenizer_sha256: c\n  max_length: 64\n  matmul: native\ntasks:\n- task: mine\n  num_fewshot: \
+                    0\n  documents: 9\n  data_sha256: d\n";
+    let changed = |from: &str, to: &str| shard.replace(from, to);
+    texts(&[
+        ("good-shard", shard),
+        ("good-none", "shard: 0/1\nmodels: []\n"),
+        ("good-settings", settings),
+        ("bad-empty", ""),
+        ("bad-place", &changed("1/8", "8/8")),
+        ("bad-many", &changed("1/8", "1/18446744073709551616")),
+        ("bad-documents", &changed("documents: 3", "documents: 18446744073709551615")),
+        ("bad-turn", &(shard.to_owned() + "    turn: 18446744073709551615\n")),
+        ("bad-id", &changed("<s>, 1]", "<s>, -1]")),
+        ("bad-check", &changed("skipped", "\"\\e[2J\"")),
+        ("bad-depth", &changed("models:", &("models: ".to_owned() + &"[".repeat(1000)))),
+        ("bad-key", &(settings.to_owned() + "later: 1\n")),
+    ])
+}

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod foreign;
+mod servers;
 mod tensors;
 mod texts;
 mod torch;
@@ -38,6 +39,8 @@ fn all() -> Vec<(&'static str, Seeds)> {
         ("run_yaml", foreign::runs()),
         ("hub_listing", foreign::listings()),
         ("card", foreign::cards()),
+        ("shard_yaml", foreign::shards()),
+        ("server_answer", servers::answers()),
     ]
 }
 

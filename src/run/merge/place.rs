@@ -83,8 +83,10 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).during(doing),
             _ => {}
         }
+        // Whatever is put there meanwhile is in the way.
+        fs::create_dir(&self.temporary).during(doing)?;
         self.begun = true;
-        fs::create_dir_all(&self.temporary).during(doing)
+        Ok(())
     }
 
     /// Where files go until the end.

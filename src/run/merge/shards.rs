@@ -63,6 +63,12 @@ impl Shards {
                 )));
             }
             let RunRecord { started, seconds, cpu, threads, programs, models, .. } = record;
+            if !seconds.is_finite() || seconds < 0.0 {
+                let place = path.display();
+                return Err(RunError::room(format!(
+                    "{place}: {RUN_FILE}, seconds: expected a time, found {seconds}"
+                )));
+            }
             Ok(Part { path, shard, started, seconds, cpu, threads, programs, models, known })
         };
         let mut parts: Vec<Part> = paths.par_iter().map(read).collect::<Result<_, _>>()?;

@@ -133,6 +133,23 @@ fn files_of_a_run_have_an_end() {
 }
 
 #[test]
+fn files_of_a_shard_have_an_end() {
+    let place = place();
+    for shard in ["0/2", "1/2"] {
+        let out = format!("shard-{}", &shard[..1]);
+        assert!(bounded(&place, &place.args(&out, &["--shard", shard])).status.success());
+    }
+    let [first, second, merged] = ["shard-0", "shard-1", "merged"].map(|name| place.text(name));
+    let merge = words(&["merge", &first, &second, "--out", &merged]);
+    for name in ["shard.yaml", "settings.yaml", "samples/tiny/mine.jsonl"] {
+        refused(&place, &place.path("shard-1").join(name), &merge);
+    }
+    refused(&place, &place.ledger("shard-1"), &merge);
+    assert!(!place.path("merged").exists());
+    assert!(bounded(&place, &merge).status.success());
+}
+
+#[test]
 fn a_file_of_answers_has_an_end() {
     let place = place();
     fs::write(place.path("answers.jsonl"), "{\"task\": \"mine\", \"doc_id\": 0, \"answer\": \"a\"}\n")

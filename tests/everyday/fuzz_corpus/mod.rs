@@ -95,7 +95,9 @@ check_each!(
     samples,
     run_yaml,
     hub_listing,
-    card
+    card,
+    shard_yaml,
+    server_answer
 );
 
 #[test]

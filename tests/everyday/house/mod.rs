@@ -155,6 +155,37 @@ fn what_is_said_once_stands_in_one_place() {
     }
 }
 
+/// Files that are read without a limit, each with what it is: the system's own, and what this process has made.
+const READ_WHOLE: [(&str, &str); 4] = [
+    ("base/machine.rs", "/proc and /sys"),
+    ("fuzzing/seeds", "seeds, in tests"),
+    ("sandbox/linux/enter.rs", "/proc"),
+    ("sandbox/proof.rs", "a file of the sandbox's own"),
+];
+
+/// A device never ends and a pipe never begins: what somebody else may have put there is read by `base::whole`.
+#[test]
+fn files_are_read_up_to_a_limit() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    let mut found = BTreeSet::new();
+    for file in files {
+        let name = file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8");
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        if name.ends_with("tests.rs") || name.contains("/tests/") {
+            continue;
+        }
+        // Tests stand at the end.
+        let code = text.split("mod tests {").next().expect("a file has a beginning");
+        if ["fs::read(", "fs::read_to_string("].iter().any(|call| code.contains(call)) {
+            let known = READ_WHOLE.iter().find(|(place, _)| name.starts_with(place));
+            found.insert(known.unwrap_or_else(|| panic!("src/{name} reads a file without a limit")).0);
+        }
+    }
+    assert_eq!(found, READ_WHOLE.map(|(place, _)| place).into(), "no longer so, take it off the list");
+}
+
 /// A file that no `mod` names is not compiled, and its tests are not run.
 #[test]
 fn every_file_of_tests_is_in_a_binary() {

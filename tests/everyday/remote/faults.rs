@@ -2,6 +2,7 @@
 //! documents named and all other answers kept.
 
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -144,12 +145,12 @@ fn an_answer_has_a_size_and_a_time() {
     });
     let said = probed(&drip.url, &place, None).unwrap_err().to_string();
     assert!(said.contains("within 0 s") && begun.elapsed() < Duration::from_secs(8), "{said}");
-    let huge = Server::start(|_| Answer::new(200, vec![b' '; (128 << 20) + 1]));
+    let huge = Server::start(|_| Answer::new(200, vec![b' '; (8 << 20) + 1]));
     let patient = Access { wait: Duration::from_secs(60), attempts: 1, ..Access::default() };
     let address = Address::parse(&format!("remote:{}", huge.url)).unwrap();
     let tokenizer = Tokenizer::from_folder(&place.path("tiny")).unwrap();
     let said = Probed::probe(&address, patient, &tokenizer).unwrap_err().to_string();
-    assert!(said.contains("at most 128 MiB"), "{said}");
+    assert!(said.contains("an answer of at most 8388608 bytes"), "{said}");
     // A server that is not there.
     let said = probed("http://127.0.0.1:9", &place, None).unwrap_err().to_string();
     assert!(said.contains("127.0.0.1:9") && said.contains("2 times"), "{said}");
@@ -180,6 +181,61 @@ fn a_certificate_is_one_of_the_system_or_one_that_was_named() {
     assert_eq!(Probed::probe(&address, access, &tokenizer).unwrap().found.model, "tiny");
     let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/remote/make.sh");
     assert!(probed(&url, &place, Some(key)).unwrap_err().to_string().contains("PEM"));
+}
+
+#[test]
+fn certificates_are_a_file_that_ends() {
+    let place = Place::new(&[]);
+    let pipe = place.text("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    for (path, found) in [("/dev/zero", "a device"), (pipe.as_str(), "a pipe"), ("/", "a folder")] {
+        let said = probed("http://127.0.0.1:9", &place, Some(path)).unwrap_err().to_string();
+        assert!(said.contains("cannot read certificates") && said.contains(found), "{said}");
+    }
+}
+
+/// Kilobytes of address space for a client whose server answers in bulk; threads and the allocator reserve most of it.
+const SPACE: u64 = 4 << 20;
+
+#[test]
+fn what_a_server_says_takes_memory_by_what_it_was_asked() {
+    let (place, _) = letters();
+    // A list in which each entry takes ten times as much memory as it has bytes.
+    let bulk = |entries: usize| {
+        let nothing = "null,".repeat(entries);
+        format!("{{\"choices\": [{{\"text\": \"\", \"logprobs\": {{\"top_logprobs\": [{nothing}null]}}}}]}}")
+    };
+    let bulk = bulk(24 << 20);
+    let server = Server::start(move |request| match request.path.as_str() {
+        path if path.contains("models") => {
+            answer(&json!({"data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 512}]}))
+        }
+        path if path.contains("completions") => Answer::new(200, bulk.clone()),
+        _ => answer(&json!({})),
+    });
+    let command = super::command_for(&place, &server, "run", &WORDS);
+    let output = Command::new("sh")
+        .args(["-c", &format!("ulimit -v {SPACE}; exec timeout -s KILL 120 \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("gives no log-probabilities"), "{said}");
+}
+
+#[test]
+fn names_on_a_server_are_told_in_few_words() {
+    let place = Place::new(&[]);
+    let many: Vec<Value> = (0..20_000).map(|n| json!({"id": format!("{n}-{}", "x".repeat(200))})).collect();
+    let server = Server::start(move |_| answer(&json!({"data": many})));
+    let said = probed(&server.url, &place, None).unwrap_err().to_string();
+    assert!(said.contains("and 19988 more; say which one is meant") && said.len() < 2000, "{said}");
+    let server = Server::start(|_| answer(&json!({"data": [{"id": "x".repeat(2000)}]})));
+    let said = probed(&server.url, &place, None).unwrap_err().to_string();
+    assert!(said.contains("expected names of at most 1024 bytes, found one of 2000"), "{said}");
 }
 
 #[test]

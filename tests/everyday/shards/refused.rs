@@ -245,3 +245,39 @@ fn a_shard_says_that_it_is_one() {
     let dry = place.eval("dry", &["--shard", "0/2", "--dry-run", "--format", "csv"]);
     assert!(dry.status.success(), "{}", stderr(&dry));
 }
+
+#[test]
+fn numbers_that_no_shard_has_are_refused() {
+    let place = world(&["--suite", "choose"]);
+    run_shards(&place, 2, &[]);
+    let changed = |file: &str, change: &dyn Fn(&str) -> String, words: &[&str]| {
+        let path = place.path("2-1").join(file);
+        let whole = fs::read_to_string(&path).unwrap();
+        let other = change(&whole);
+        assert_ne!(whole, other, "{file}");
+        fs::write(&path, other).unwrap();
+        assert_refused(&place, "2-1", 1, words);
+        fs::write(&path, whole).unwrap();
+    };
+    // Two sums that wrap to the documents that are missing, and a turn that has none after it.
+    for finding in ["documents: 18446744073709551615, of: 9", "documents: 1, of: 9, turn: 18446744073709551615"] {
+        let findings = format!("findings: [{{task: choose, check: skipped, first: [], {finding}}}]");
+        let put = |text: &str| text.replace("findings: []", &findings);
+        changed("shard.yaml", &put, &["2-1/shard.yaml: findings of choose", "expected numbers up to 4294967296"]);
+    }
+    for seconds in [".nan", "-1.0", ".inf"] {
+        let put = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("seconds: ")).unwrap();
+            text.replace(line, &format!("seconds: {seconds}"))
+        };
+        changed("run.yaml", &put, &["2-1: run.yaml, seconds: expected a time"]);
+    }
+    // What is only told of a run may be any number.
+    let path = place.path("2-1/run.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let line = text.lines().find(|line| line.starts_with("    computed: ")).unwrap();
+    fs::write(&path, text.replace(line, "    computed: 18446744073709551615")).unwrap();
+    let output = merge(&place, &["2-0".to_owned(), "2-1".to_owned()], "merged", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(place.read("merged/run.yaml").contains("computed: 18446744073709551615\n"));
+}
