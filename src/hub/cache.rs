@@ -262,7 +262,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path();
         let mut manifest = Manifest { source: "hub org/name".to_owned(), ..Manifest::default() };
-        for (name, text) in [("config.json", "{\"a\": 1}"), ("model.safetensors", "12345678"), ("tokenizer.json", "{}")] {
+        for (name, text) in
+            [("config.json", "{\"a\": 1}"), ("model.safetensors", "12345678"), ("tokenizer.json", "{}")]
+        {
             let entry = Entry { size: text.len() as u64, sha256: sha256(text) };
             manifest.files.insert(name.to_owned(), entry);
             fs::write(folder.join(name), text).unwrap();

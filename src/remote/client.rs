@@ -124,7 +124,9 @@ impl Client {
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
         let text = body.to_string();
         let most = MAX_SHORT_BYTES.saturating_add(BYTES_FOR_BYTE.saturating_mul(text.len() as u64));
-        self.ask(most.min(MAX_ANSWER_BYTES), || self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone()))
+        self.ask(most.min(MAX_ANSWER_BYTES), || {
+            self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone())
+        })
     }
 
     fn at(&self, path: &str) -> Url {

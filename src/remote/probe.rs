@@ -132,7 +132,8 @@ impl Models {
                 _ => return Err(format!("it serves {names}; say which one is meant: remote:URL#MODEL")),
             },
         };
-        let said = [Some(&model.id), model.root.as_ref(), model.meta.as_ref().and_then(|meta| meta.ftype.as_ref())];
+        let said =
+            [Some(&model.id), model.root.as_ref(), model.meta.as_ref().and_then(|meta| meta.ftype.as_ref())];
         let longest = said.into_iter().flatten().map(String::len).max().unwrap_or_default();
         if longest > MAX_NAME {
             return Err(format!("expected names of at most {MAX_NAME} bytes, found one of {longest}"));

@@ -26,7 +26,8 @@ pub(super) fn answers() -> Seeds {
         "content": " a", "tokens": [6], "stop_type": "limit", "truncated": false,
         "completion_probabilities": [{"id": 6, "logprob": -1.5, "top_logprobs": [{"id": 3, "logprob": -0.5}]}],
     });
-    let written = json!({"choices": [{"index": 0, "text": "one two", "finish_reason": "stop", "token_ids": [1, 2]}]});
+    let written =
+        json!({"choices": [{"index": 0, "text": "one two", "finish_reason": "stop", "token_ids": [1, 2]}]});
     let models = json!({
         "object": "list", "data": [{"id": "tiny", "owned_by": "vllm", "root": "/models/tiny", "max_model_len": 512}],
     });

@@ -51,7 +51,8 @@ impl Folder {
         let files = files_below(path, is_data);
         let files = files.map_err(|source| TaskError::Io { file: path.display().to_string(), source })?;
         // It says which files are which split: one of the cache has to be the one that was fetched.
-        refuse_changed_file(&path.join(CARD_FILE)).map_err(|error| row_error(path, (None, error.to_string())))?;
+        refuse_changed_file(&path.join(CARD_FILE))
+            .map_err(|error| row_error(path, (None, error.to_string())))?;
         Ok(Self { path: path.to_owned(), card: DatasetCard::read(path)?, files })
     }
 

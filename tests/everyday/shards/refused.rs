@@ -260,10 +260,16 @@ fn numbers_that_no_shard_has_are_refused() {
         fs::write(&path, whole).unwrap();
     };
     // Two sums that wrap to the documents that are missing, and a turn that has none after it.
-    for finding in ["documents: 18446744073709551615, of: 9", "documents: 1, of: 9, turn: 18446744073709551615"] {
+    for finding in
+        ["documents: 18446744073709551615, of: 9", "documents: 1, of: 9, turn: 18446744073709551615"]
+    {
         let findings = format!("findings: [{{task: choose, check: skipped, first: [], {finding}}}]");
         let put = |text: &str| text.replace("findings: []", &findings);
-        changed("shard.yaml", &put, &["2-1/shard.yaml: findings of choose", "expected numbers up to 4294967296"]);
+        changed(
+            "shard.yaml",
+            &put,
+            &["2-1/shard.yaml: findings of choose", "expected numbers up to 4294967296"],
+        );
     }
     for seconds in [".nan", "-1.0", ".inf"] {
         let put = |text: &str| {
