@@ -218,12 +218,11 @@ impl Weight for Int8Panels {
     ) {
         let Activations::Int8(x) = x else { panic!("expected activations in blocks of integers") };
         let (count, depth) = (rows.len(), self.blocks * BLOCK);
-        assert_eq!((y.dim(), x.scales.dim().1), ((count, columns.len()), self.blocks), "shapes of the block");
-        assert!(rows.end <= x.scales.dim().0 && columns.end <= self.rows, "a block of the product");
+        let (x_rows, x_blocks) = x.scales.dim();
+        assert_eq!(x_blocks, self.blocks, "blocks of the activations");
+        let mut y = BlockRows::of_block(self, (x_rows, self.columns), (&rows, &columns), &mut y);
         let Form { panel, tile, group, product } = self.form;
-        assert!(columns.start.is_multiple_of(panel), "blocks begin at panels");
         let tiles = count.next_multiple_of(tile);
-        let mut y = BlockRows::new(&mut y);
         let mut sums = vec![0.0; count * panel];
         for first in columns.clone().step_by(panel) {
             sums.fill(0.0);

@@ -3,10 +3,11 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use ndarray::ArrayViewMut2;
 
-use super::Store;
+use super::{Store, Weight};
 
 /// A borrowed block `[rows, columns]` whose columns are neighbours in memory.
 pub(super) struct BlockRows<'a> {
@@ -26,6 +27,23 @@ impl<'a> BlockRows<'a> {
         assert!(rows < 2 || strides[0] >= columns as isize, "rows of an output follow each other");
         let stride = if rows < 2 { columns } else { strides[0] as usize };
         Self { first: y.as_mut_ptr(), rows, columns, stride, borrowed: PhantomData }
+    }
+
+    /// The output of a block of a product of `x` rows and columns.
+    ///
+    /// # Panics
+    /// As [`Weight::block`] where shapes do not agree, and as [`new`](Self::new).
+    pub fn of_block(
+        weight: &dyn Weight,
+        x: (usize, usize),
+        (rows, columns): (&Range<usize>, &Range<usize>),
+        y: &'a mut ArrayViewMut2<'_, f32>,
+    ) -> Self {
+        let expected = ((rows.len(), columns.len()), weight.columns());
+        assert_eq!((y.dim(), x.1), expected, "shapes of the block");
+        assert!(rows.end <= x.0 && columns.end <= weight.rows(), "a block of the product");
+        assert!(columns.start.is_multiple_of(weight.column_unit()), "blocks begin at panels");
+        Self::new(y)
     }
 
     /// Puts `count` numbers of each row of `sums`, which are `width` apart, into the columns from `first` on.

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use super::software::{Sums, WORDS, add_product};
+use super::software::{WORDS, add_product};
 use super::{ROWS, STEP, Unit, WIDTH};
 use crate::weights::Dtype;
 
@@ -62,6 +62,9 @@ pub(super) struct PanelArgs {
     pub tiles: usize,
     /// Groups of rows.
     pub groups: usize,
+    /// Rows that count: fewer than those of the groups if the last group is filled up. What the sums of others are afterwards is
+    /// anything.
+    pub rows: usize,
     /// Steps of 32 numbers over K, at least one.
     pub steps: usize,
     /// Activations, in groups `[step][part][tile][16][32]`.
@@ -101,7 +104,7 @@ pub(super) unsafe fn panel(unit: Unit, args: PanelArgs) {
 /// # Safety
 /// As [`panel`].
 unsafe fn software(args: PanelArgs) {
-    let PanelArgs { parts, tiles, groups, steps, .. } = args;
+    let PanelArgs { parts, tiles, groups, rows, steps, .. } = args;
     let [of_a, of_b] = parts.counts();
     let (tile, panel) = (ROWS * WORDS, WORDS * WIDTH);
     let group = steps * of_a * tiles * tile;
@@ -116,8 +119,10 @@ unsafe fn software(args: PanelArgs) {
                 *word = u32::from(*from.add(2 * at)) | u32::from(*from.add(2 * at + 1)) << 16;
             }
             for (row, half) in (0..tiles).flat_map(|row| [(row, 0), (row, 1)]) {
-                let c = args.c.add((index * tiles + row) * ROWS * args.c_stride + half * WORDS);
-                let mut sums: Sums = [[0.0; WORDS]; ROWS];
+                let first = (index * tiles + row) * ROWS;
+                let c = args.c.wrapping_add(first * args.c_stride + half * WORDS);
+                let mut sums = [[0.0; WORDS]; ROWS];
+                let sums = &mut sums[..rows.saturating_sub(first).min(ROWS)];
                 if args.resume {
                     for (line, sums) in sums.iter_mut().enumerate() {
                         sums.copy_from_slice(std::slice::from_raw_parts(c.add(line * args.c_stride), WORDS));
@@ -127,8 +132,8 @@ unsafe fn software(args: PanelArgs) {
                     for q in 0..of_b {
                         let b = &b[(step * of_b + q) * panel + half * WORDS..];
                         for p in 0..of_a.min(super::split::PARTS - q) {
-                            let a = &words[((step * of_a + p) * tiles + row) * tile..][..tile];
-                            add_product(&mut sums, a, b);
+                            let a = &words[((step * of_a + p) * tiles + row) * tile..][..sums.len() * WORDS];
+                            add_product(sums, a, b);
                         }
                     }
                 }

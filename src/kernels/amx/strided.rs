@@ -109,6 +109,7 @@ fn product(
                 parts,
                 tiles,
                 groups: whole,
+                rows: whole * in_group,
                 steps,
                 a: a.as_ptr(),
                 a_gap: 0,
@@ -131,8 +132,14 @@ fn product(
                 }
                 let a = &a[whole * group..];
                 assert_eq!((a.len(), b.len()), (group, words), "what is left is a group");
-                let args =
-                    PanelArgs { groups: 1, a: a.as_ptr(), c: sums.as_mut_ptr(), c_stride: WIDTH, ..args };
+                let args = PanelArgs {
+                    groups: 1,
+                    rows: left,
+                    a: a.as_ptr(),
+                    c: sums.as_mut_ptr(),
+                    c_stride: WIDTH,
+                    ..args
+                };
                 // SAFETY: whoever calls has tiles if they are the processor's. `a` holds a group of rows of `steps` steps and
                 // `of_a` parts, `b` as many steps of `of_b` parts, `sums` a group of rows. Tested against sums in f64.
                 unsafe { panel(unit, args) }

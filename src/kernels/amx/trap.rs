@@ -200,8 +200,20 @@ fn assembly_walks_as_plain_rust_does() {
                     let mut c = vec![1.5; groups * rows * stride];
                     let (a, b) = (a.as_ptr(), b.as_ptr());
                     let (a_gap, c_stride, out) = (gap, stride, c.as_mut_ptr());
-                    let args =
-                        PanelArgs { parts, tiles, groups, steps, a, a_gap, b, c: out, c_stride, resume };
+                    let rows = groups * rows;
+                    let args = PanelArgs {
+                        parts,
+                        tiles,
+                        groups,
+                        rows,
+                        steps,
+                        a,
+                        a_gap,
+                        b,
+                        c: out,
+                        c_stride,
+                        resume,
+                    };
                     // SAFETY: vectors of the shapes that were just made; tiles are installed.
                     unsafe { panel(unit, args) }
                     c
@@ -248,8 +260,9 @@ fn a_step_has_as_many_products_and_loads_as_it_is_meant_to() {
         let (a, b) = (vec![0; 3 * 2 * ROWS * STEP], vec![0; 3 * STEP / 2 * WIDTH]);
         let mut c = vec![0.0; 2 * ROWS * WIDTH];
         let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-        let (tiles, groups, steps, c_stride) = (2, 1, 1, WIDTH);
-        let args = PanelArgs { parts, tiles, groups, steps, a, a_gap: 0, b, c, c_stride, resume: false };
+        let (tiles, groups, rows, steps, c_stride) = (2, 1, 2 * ROWS, 1, WIDTH);
+        let args =
+            PanelArgs { parts, tiles, groups, rows, steps, a, a_gap: 0, b, c, c_stride, resume: false };
         // Other tests count too; what one call adds is seen where nothing else runs, so the least of some is taken.
         let counts = (0..50).map(|_| {
             let before = (PRODUCTS.load(Relaxed), LOADS.load(Relaxed));

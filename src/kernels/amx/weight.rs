@@ -146,14 +146,11 @@ impl Weight for TileWeight {
         let Activations::Split(x) = x else { panic!("expected activations in parts of bf16") };
         let (count, depth, parts) = (rows.len(), self.panels.columns, self.parts());
         let [of_x, _] = parts.counts();
-        assert_eq!((y.dim(), x.dim().1), ((count, columns.len()), depth), "shapes of the block");
-        assert!(rows.end <= x.dim().0 && columns.end <= self.panels.rows, "a block of the product");
-        assert!(columns.start.is_multiple_of(WIDTH), "blocks begin at panels");
+        let mut y = BlockRows::of_block(self, x.dim(), (&rows, &columns), &mut y);
         assert_eq!(x.parts(), of_x, "parts of the activations");
         let tiles = x.tiles();
         let groups = count.div_ceil(tiles * ROWS);
         let cut = if self.is_paired() { CUT } else { SPLIT_CUT };
-        let mut y = BlockRows::new(&mut y);
         SCRATCH.with_borrow_mut(|Scratch { sums, wide, split }| {
             let length = groups * tiles * ROWS * WIDTH;
             let sums = &mut sums.reserve(length)[..length];
@@ -174,6 +171,7 @@ impl Weight for TileWeight {
                             parts,
                             tiles,
                             groups,
+                            rows: count,
                             steps,
                             a: a.as_ptr(),
                             a_gap: gap,
