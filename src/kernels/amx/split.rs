@@ -3,9 +3,12 @@
 //! The first part is the number rounded to bf16, the second what is left, rounded, the third what is left then: 8 + 8 + 8
 //! bits, exact for every number whose parts are no less than the least normal number. Of numbers of f16, two parts are exact.
 
+#![allow(unsafe_code)]
+
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use super::super::Isa;
 use super::super::aligned::Recycled;
 use super::super::wide::on_widest;
 use super::{ROWS, STEP, WIDTH};
@@ -32,9 +35,23 @@ fn leading(x: f32) -> (u32, f32) {
     (first, if is_finite { x - f32::from_bits(first) } else { 0.0 })
 }
 
+/// Splits `[count, 32]` numbers of a panel into `[step][part][16 pairs][32][2]`; what fills up the last step is 0.
+///
+/// Most of the time of a product of few rows goes here, so where the processor rounds to bf16 by itself, as all do that have tiles, it
+/// does. Parts are the same but for those of about 2⁻¹²⁶, where the instruction takes 0, as tiles do, and of what rounds to a number
+/// without end, of which something that is no number is left.
+pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    if Isa::of_loops() == Isa::Avx512Bf16 && is_x86_feature_detected!("avx512bw") {
+        // SAFETY: the processor has both.
+        return unsafe { x86::split_panel(numbers, parts, out) };
+    }
+    split_panel_plainly(numbers, parts, out);
+}
+
 on_widest! {
-    /// Splits `[count, 32]` numbers of a panel into `[step][part][16 pairs][32][2]`; what fills up the last step is 0.
-    pub fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
+    /// The same on any processor.
+    pub fn split_panel_plainly(numbers: &[f32], parts: usize, out: &mut [u32]) {
         let lines = out.chunks_exact_mut(parts * STEP / 2 * WIDTH);
         for (out, numbers) in lines.zip(numbers.chunks(STEP * WIDTH)) {
             if numbers.len() < STEP * WIDTH {
@@ -156,6 +173,73 @@ impl SplitRows {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{STEP, WIDTH};
+
+    /// The order in which numbers of two rows stand in pairs: the first ones of both, the second ones of both, and so on.
+    const WOVEN: [u16; WIDTH] = {
+        let mut order = [0; WIDTH];
+        let mut at = 0;
+        while at < WIDTH {
+            order[at] = (at / 2 + at % 2 * WIDTH / 2) as u16;
+            at += 1;
+        }
+        order
+    };
+
+    /// [`split_panel`](super::split_panel) by instructions of the processor.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
+        let (lines, rest) = numbers.as_chunks::<{ 2 * WIDTH }>();
+        for (at, rows) in lines.iter().enumerate() {
+            split_rows(rows, parts, out, at);
+        }
+        let whole = lines.len() + usize::from(!rest.is_empty());
+        if !rest.is_empty() {
+            let mut rows = [0.0; 2 * WIDTH];
+            rows[..rest.len()].copy_from_slice(rest);
+            split_rows(&rows, parts, out, lines.len());
+        }
+        for line in whole..whole.next_multiple_of(STEP / 2) {
+            split_rows(&[0.0; 2 * WIDTH], parts, out, line);
+        }
+    }
+
+    /// Two rows, which are one line of pairs of each part.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn split_rows(rows: &[f32; 2 * WIDTH], parts: usize, out: &mut [u32], line: usize) {
+        const HALF: usize = WIDTH / 2;
+        let first = line / (STEP / 2) * parts * STEP / 2 + line % (STEP / 2);
+        for columns in 0..2 {
+            // SAFETY: `rows` has two rows of two vectors, and `WOVEN` is a vector of numbers of 16 bits.
+            let (mut low, mut high, woven) = unsafe {
+                let rows = rows.as_ptr().add(columns * HALF);
+                (
+                    _mm512_loadu_ps(rows),
+                    _mm512_loadu_ps(rows.add(WIDTH)),
+                    _mm512_loadu_si512(WOVEN.as_ptr().cast()),
+                )
+            };
+            for part in 0..parts {
+                // SAFETY: both are 64 bytes of any bits.
+                let both =
+                    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
+                let pairs = _mm512_permutexvar_epi16(woven, both);
+                let out = &mut out[(first + part * STEP / 2) * WIDTH + columns * HALF..][..HALF];
+                // SAFETY: sixteen words are a vector.
+                unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), pairs) };
+                let upper = _mm512_set1_epi32(0xffff_0000u32 as i32);
+                low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)));
+                high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use half::f16;
@@ -225,6 +309,29 @@ mod tests {
                 for (part, expected) in expected.iter().take(parts).enumerate() {
                     let found = from[((part * tiles + tile) * ROWS + lane) * STEP + j % STEP];
                     assert_eq!(u32::from(found) << 16, expected.to_bits(), "[{i}, {j}] part {part}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_the_processor_rounds_are_the_same() {
+        let largest = f32::from_bits(0x7f7f_0000);
+        let all =
+            (0..1u32 << 16).map(|i| f32::from_bits(i.wrapping_mul(65_537) ^ i.wrapping_mul(40_503) << 3));
+        let numbers: Vec<f32> = all.map(|x| if x.abs() <= largest { x } else { x.signum() }).collect();
+        let numbers: Vec<f32> = numbers.into_iter().map(|x| if x.is_nan() { 1.0 } else { x }).collect();
+        for (count, parts) in [(1, 1), (2, 3), (31, 2), (numbers.len() / WIDTH, 3)] {
+            let (numbers, words) =
+                (&numbers[..count * WIDTH], count.div_ceil(STEP) * parts * STEP / 2 * WIDTH);
+            let (mut found, mut expected) = (vec![7; words], vec![7; words]);
+            split_panel(numbers, parts, &mut found);
+            split_panel_plainly(numbers, parts, &mut expected);
+            for (found, expected) in found.iter().zip(&expected) {
+                for shift in [0, 16] {
+                    let [found, expected] = [found, expected].map(|word| f32::from_bits(word >> shift << 16));
+                    let next_to_nothing = found.abs().max(expected.abs()) <= f32::MIN_POSITIVE;
+                    assert!(found == expected || next_to_nothing, "{found:e} {expected:e}");
                 }
             }
         }
