@@ -10,7 +10,7 @@ use crate::engine::{Placement, TooLarge};
 use crate::forms::Renamed;
 use crate::kernels::{Native, Precision};
 use crate::model::{Checkpoint, Footprint, Network, Residence};
-use crate::weights::{Dtype, TensorInfo, TensorSource};
+use crate::weights::{Dtype, TensorInfo, TensorSource, type_of_most};
 
 /// A model to be measured.
 pub struct BenchModel {
@@ -62,14 +62,7 @@ impl BenchModel {
 
     /// The type of most of its weights, in bytes.
     pub fn weights(&self) -> Dtype {
-        let mut bytes: Vec<(Dtype, usize)> = Vec::new();
-        for info in self.source.tensors() {
-            match bytes.iter_mut().find(|(dtype, _)| *dtype == info.dtype) {
-                Some((_, sum)) => *sum += info.bytes(),
-                None => bytes.push((info.dtype, info.bytes())),
-            }
-        }
-        bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map_or(Dtype::F32, |(dtype, _)| dtype)
+        type_of_most(self.source.tensors()).unwrap_or(Dtype::F32)
     }
 
     /// The largest file of weights; random ones have none.

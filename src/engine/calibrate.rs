@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::cost::Speed;
 use crate::config::ModelConfig;
 use crate::kernels::{MatMul, MatrixLayout, Store, StoredMatrix, multiply, multiply_small};
+use crate::weights::Dtype;
 
 /// Tokens of a measured product.
 const ROWS: usize = 128;
@@ -17,13 +18,18 @@ const WIDTH: usize = 4096;
 const TIME: Duration = Duration::from_millis(250);
 /// Keys of a measured product of attention.
 const KEYS: usize = 512;
-/// Measures products as wide as the model's on all threads of the pool.
-pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig) -> Speed {
+
+/// Measures products as wide as the model's, with weights of a type or, of blocks, with those that they are widened to, on all
+/// threads of the pool.
+pub fn calibrate(matmul: &dyn MatMul, config: &ModelConfig, weights: Dtype) -> Speed {
     let shape = config.shape();
     let (hidden, head) = (shape.hidden_size.min(WIDTH), shape.head_dim.min(WIDTH));
     let x = Array2::from_shape_vec((ROWS, hidden), numbers(ROWS * hidden)).expect("rows of the hidden size");
     let mut y = Array2::zeros((ROWS, hidden));
-    let w = StoredMatrix::from_f32(hidden, hidden, &numbers(hidden * hidden)).expect("a square of numbers");
+    let stored = if weights.is_narrowable() { weights } else { Dtype::F32 };
+    let mut bytes = vec![0; stored.bytes_for(hidden * hidden).expect("numbers one by one")];
+    stored.narrow(&numbers(hidden * hidden), &mut bytes).expect("a type that numbers are written in");
+    let w = StoredMatrix::new(stored, hidden, hidden, bytes).expect("a square of numbers");
     let w = matmul.prepare(&w);
     let linear = speed(2.0 * ROWS as f64 * hidden as f64 * hidden as f64, || {
         multiply(w.as_ref(), x.view(), y.view_mut(), Store::Overwrite);
@@ -76,7 +82,10 @@ mod tests {
     fn a_speed_is_a_number_above_zero() {
         let config =
             crate::config::LlamaConfig { hidden_size: 64, ..crate::config::LlamaConfig::SMOLLM2_135M };
-        let Speed { linear, attention } = calibrate(&Native::new(Precision::Exact), &config.into());
-        assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
+        let config = config.into();
+        for dtype in [Dtype::F32, Dtype::BF16, Dtype::Q4_0] {
+            let Speed { linear, attention } = calibrate(&Native::new(Precision::Exact), &config, dtype);
+            assert!(linear > 1e3 && linear.is_finite() && attention > 1e3 && attention.is_finite());
+        }
     }
 }

@@ -52,7 +52,7 @@ use serde::{Deserialize, Serialize};
 
 pub use aligned::Aligned;
 pub use amx::detect::has_tiles;
-pub use amx::{SplitRows, products_of_tiles};
+pub use amx::{SplitRows, products_of, products_of_tiles};
 pub use awake::awake;
 #[cfg(feature = "openblas")]
 pub use blas::Blas;

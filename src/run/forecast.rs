@@ -20,6 +20,7 @@ use crate::evaluate::{AskedTask, WrittenQuestions, ordered, summary};
 use crate::kernels::Precision;
 use crate::model::{Footprint, KvCache, Residence};
 use crate::tokenizer::Tokenizer;
+use crate::weights::Dtype;
 
 /// What a run of one model would fetch, hold, compute and take.
 #[derive(Debug)]
@@ -120,6 +121,8 @@ pub struct PlannedModel<'a> {
     pub matmul: &'a str,
     /// See `matmul`.
     pub precision: Precision,
+    /// The type of most of its weights.
+    pub weights: Dtype,
 }
 
 impl AskedForecast {
@@ -150,7 +153,7 @@ impl AskedForecast {
         wanted.extend(precisions.iter().filter(|precision| **precision != model.precision));
         let known = |precision: Precision| {
             let matmul = if precision == model.precision { model.matmul } else { "native" };
-            Some((precision, speed(home, matmul, precision, model.config)?))
+            Some((precision, speed(home, matmul, (precision, model.weights), model.config)?))
         };
         let known: Vec<(Precision, KnownSpeed)> = wanted.into_iter().filter_map(known).collect();
         let own_speed = known.first().filter(|(precision, _)| *precision == model.precision);

@@ -16,6 +16,7 @@ use crate::kernels::Precision;
 use crate::records::MissingData;
 use crate::remote::Address;
 use crate::report::numbers::duration;
+use crate::weights::{Dtype, type_of_most};
 
 /// The precisions whose time is forecast.
 const PRECISIONS: [Precision; 3] = [Precision::Exact, Precision::Bf16, Precision::Int8];
@@ -180,6 +181,7 @@ impl Planner<'_, '_> {
             tokenizer: subject.tokenizer()?,
             matmul: subject.matmul,
             precision: subject.precision,
+            weights: type_of_most(subject.checkpoint.weights.tensors()).unwrap_or(Dtype::F32),
         };
         self.put(&model, &variants)
     }
@@ -207,6 +209,7 @@ impl Planner<'_, '_> {
             tokenizer: &tokenizer,
             matmul: matmul.name(),
             precision: computing.precision,
+            weights: model.stored,
         };
         self.put(&model, &variants).map(Some)
     }

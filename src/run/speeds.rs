@@ -1,7 +1,8 @@
 //! How fast this machine computes: what `zoo bench` measured here and remembered, or a measurement of half a second.
 //!
 //! Figures are kept by processor in the tool's own folder, each with what it depends on: threads, precision, the width of the
-//! network, and the build of the program. A figure of a network twice as wide or half as wide still counts.
+//! network, of how many products of numbers one is made here (on tiles it depends on the type of the weights), and the build of the
+//! program. A figure of a network twice as wide or half as wide still counts.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,9 @@ use crate::base::machine::cpu_name;
 use crate::base::yaml;
 use crate::config::ModelConfig;
 use crate::engine::{Speed, calibrate};
-use crate::kernels::{self, Isa, Precision};
+use crate::kernels::{self, Isa, Precision, products_of};
 use crate::records::file_name;
+use crate::weights::Dtype;
 
 /// A file of figures is no larger.
 const MAX_BYTES: u64 = 1 << 20;
@@ -33,6 +35,9 @@ pub struct Figure {
     pub hidden_size: usize,
     /// Floating-point operations a second in a whole pass over some thousand tokens, attention included.
     pub operations: f64,
+    /// [Products of numbers](products_of) that one of its products was made of.
+    #[serde(default = "one")]
+    pub products: usize,
     /// What was measured.
     pub model: String,
     /// When.
@@ -41,10 +46,14 @@ pub struct Figure {
     pub build: String,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl Figure {
-    /// A figure of this build of the program.
+    /// A figure of this build of the program, of a precision and a type of weights.
     pub fn new(
-        precision: Precision,
+        (precision, weights): (Precision, Dtype),
         config: &ModelConfig,
         operations: f64,
         model: &str,
@@ -55,6 +64,7 @@ impl Figure {
             threads: rayon::current_num_threads(),
             hidden_size: config.hidden_size(),
             operations,
+            products: products_of(Isa::best(), precision, weights),
             model: model.to_owned(),
             date,
             build: build(),
@@ -63,7 +73,9 @@ impl Figure {
 
     /// Whether it takes the place of an older one.
     fn replaces(&self, older: &Self) -> bool {
-        let key = |one: &Self| (one.precision.clone(), one.threads, one.hidden_size, one.build.clone());
+        let key = |one: &Self| {
+            (one.precision.clone(), one.products, one.threads, one.hidden_size, one.build.clone())
+        };
         key(self) == key(older)
     }
 }
@@ -98,11 +110,13 @@ pub fn remember(home: &Path, figures: Vec<Figure>) -> Result<(), RunError> {
         .during(|| format!("cannot keep what was measured in {}", path.display()))
 }
 
-/// The remembered figure for a network, the nearest in width.
-fn recall(home: &Path, precision: Precision, config: &ModelConfig) -> Option<Figure> {
+/// The remembered figure for a network and so many products of numbers in one, the nearest in width.
+fn recall(home: &Path, (precision, products): (Precision, usize), config: &ModelConfig) -> Option<Figure> {
     let (threads, wide) = (rayon::current_num_threads(), config.hidden_size() as f64);
-    let fits =
-        |one: &Figure| one.precision == precision.name() && one.threads == threads && one.build == build();
+    let fits = |one: &Figure| {
+        (one.precision.as_str(), one.products, one.threads) == (precision.name(), products, threads)
+            && one.build == build()
+    };
     let distance = |one: &Figure| (one.hidden_size as f64 / wide).ln().abs();
     let near = known(home).into_iter().filter(|one| fits(one) && distance(one) <= NEAR.ln() + 1e-9);
     near.min_by(|a, b| distance(a).total_cmp(&distance(b)))
@@ -117,24 +131,24 @@ pub struct KnownSpeed {
     pub source: String,
 }
 
-/// How fast products of the implementation `matmul` are here in a precision, in a network of this width; `None` where there
-/// are none.
+/// How fast products of the implementation `matmul` are here in a precision with weights of a type, in a network of this width;
+/// `None` where there are none.
 pub fn speed(
     home: Option<&Path>,
     matmul: &str,
-    precision: Precision,
+    (precision, weights): (Precision, Dtype),
     config: &ModelConfig,
 ) -> Option<KnownSpeed> {
     let products = kernels::by_name(matmul, precision)?;
     // What is remembered is of the default implementation.
     let figure = home
         .filter(|_| kernels::name_here(matmul) == kernels::name_here("native"))
-        .and_then(|home| recall(home, precision, config));
+        .and_then(|home| recall(home, (precision, products_of(Isa::best(), precision, weights)), config));
     if let Some(Figure { operations, model, date, .. }) = figure {
         let speed = Speed { linear: operations, attention: operations };
         return Some(KnownSpeed { speed, source: format!("zoo bench of {model}, {date}") });
     }
-    let speed = calibrate(products.as_ref(), config);
+    let speed = calibrate(products.as_ref(), config, weights);
     Some(KnownSpeed { speed, source: "measured just now in products of this width".to_owned() })
 }
 
@@ -151,10 +165,13 @@ mod tests {
     fn figures_are_found_by_what_they_depend_on() {
         let home = tempfile::tempdir().unwrap();
         let figure = |width, operations| {
-            Figure::new(Precision::Exact, &of_width(width), operations, "m", "2026-01-01".to_owned())
+            let what = (Precision::Exact, Dtype::F32);
+            Figure::new(what, &of_width(width), operations, "m", "2026-01-01".to_owned())
         };
-        let found =
-            |precision, width| recall(home.path(), precision, &of_width(width)).map(|one| one.operations);
+        let products = figure(1, 0.0).products;
+        let found = |precision, width| {
+            recall(home.path(), (precision, products), &of_width(width)).map(|one| one.operations)
+        };
         assert_eq!(found(Precision::Exact, 576), None);
         remember(home.path(), vec![figure(576, 1e9), figure(2048, 2e9)]).unwrap();
         assert_eq!(found(Precision::Exact, 576), Some(1e9));
@@ -167,10 +184,32 @@ mod tests {
         assert_eq!(found(Precision::Exact, 576), Some(3e9));
         let other = Figure { threads: 10_000, operations: 9e9, ..figure(576, 0.0) };
         let older = Figure { build: "0.0.1 release".to_owned(), operations: 8e9, ..figure(576, 0.0) };
-        remember(home.path(), vec![other, older]).unwrap();
+        // Nor does one that is made of another number of products, as one of another type of weights is on tiles.
+        let stored_otherwise = Figure { products: products + 1, operations: 7e9, ..figure(576, 0.0) };
+        remember(home.path(), vec![other, older, stored_otherwise]).unwrap();
         assert_eq!(found(Precision::Exact, 576), Some(3e9));
-        let known = speed(Some(home.path()), "native", Precision::Exact, &of_width(576)).unwrap();
+        let what = (Precision::Exact, Dtype::F32);
+        let known = speed(Some(home.path()), "native", what, &of_width(576)).unwrap();
         assert_eq!((known.speed.linear, known.source.as_str()), (3e9, "zoo bench of m, 2026-01-01"));
+    }
+
+    #[test]
+    fn on_tiles_a_speed_is_that_of_a_type_of_weights() {
+        let types = [Dtype::BF16, Dtype::F16, Dtype::F32, Dtype::Q8_0];
+        let of = |isa, precision| types.map(|dtype| products_of(isa, precision, dtype));
+        assert_eq!(of(Isa::SoftTiles, Precision::Exact), [3, 5, 6, 6]);
+        assert_eq!(of(Isa::AmxBf16, Precision::Exact), [3, 5, 6, 6]);
+        assert_eq!(of(Isa::AmxBf16, Precision::Bf16), [1; 4]);
+        assert_eq!(of(Isa::Avx512Bf16, Precision::Exact), [1; 4]);
+        // A file from before this was known is of vectors.
+        let figure = Figure {
+            products: 6,
+            ..Figure::new((Precision::Exact, Dtype::F32), &of_width(64), 1e9, "m", "d".into())
+        };
+        let text = serde_yaml::to_string(&figure).unwrap();
+        assert_eq!(serde_yaml::from_str::<Figure>(&text).unwrap(), figure);
+        let older = text.replace("products: 6\n", "");
+        assert_eq!(serde_yaml::from_str::<Figure>(&older).unwrap().products, 1);
     }
 
     #[test]
@@ -180,6 +219,6 @@ mod tests {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "[{precision: exact").unwrap();
         assert_eq!(known(home.path()), []);
-        assert!(speed(None, "no such products", Precision::Exact, &of_width(64)).is_none());
+        assert!(speed(None, "no such products", (Precision::Exact, Dtype::F32), &of_width(64)).is_none());
     }
 }

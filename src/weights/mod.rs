@@ -42,6 +42,18 @@ pub use safetensors::SafetensorsFile;
 pub use sharded::ShardedWeights;
 pub use torch::TorchFile;
 
+/// The type of most weights, by their bytes; `None` where there are none.
+pub fn type_of_most(tensors: &[TensorInfo]) -> Option<Dtype> {
+    let mut bytes: Vec<(Dtype, usize)> = Vec::new();
+    for info in tensors {
+        match bytes.iter_mut().find(|(dtype, _)| *dtype == info.dtype) {
+            Some((_, sum)) => *sum += info.bytes(),
+            None => bytes.push((info.dtype, info.bytes())),
+        }
+    }
+    bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(dtype, _)| dtype)
+}
+
 /// What a file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {

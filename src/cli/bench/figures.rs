@@ -19,7 +19,8 @@ pub fn keep(subject: &BenchModel, precisions: &[Precision], measured: &[Measurem
         let longest = measured.iter().filter(own).max_by_key(|line| line.tokens)?;
         let tokens = longest.tokens.filter(|&tokens| tokens >= ENOUGH)?;
         let each = operations(&subject.config, tokens).ok()? / tokens as f64;
-        Some(Figure::new(*precision, &subject.config, each * longest.value, &subject.name, date.clone()))
+        let what = (*precision, subject.weights());
+        Some(Figure::new(what, &subject.config, each * longest.value, &subject.name, date.clone()))
     };
     let figures: Vec<Figure> = precisions.iter().filter_map(figure).collect();
     if figures.is_empty() {

@@ -37,6 +37,7 @@ pub(super) use strided::{multiply, multiply_pairs};
 use unit::Unit;
 pub(super) use weight::TileWeight;
 
+use super::{Isa, Precision};
 use crate::weights::Dtype;
 
 /// Columns of a panel: two tiles.
@@ -55,4 +56,10 @@ pub(super) fn busy(_: u64) -> u64 {
 /// How many products of bf16 numbers an exact product with weights of a type is made of, where it is one of tiles.
 pub fn products_of_tiles(weights: Dtype) -> usize {
     Parts::exact(weights).products()
+}
+
+/// How many products of numbers one of a precision with weights of a type is made of on an instruction set: what the speeds of
+/// two types are as on tiles, while vectors are about as fast with all.
+pub fn products_of(isa: Isa, precision: Precision, weights: Dtype) -> usize {
+    if precision == Precision::Exact && isa.has_tiles() { products_of_tiles(weights) } else { 1 }
 }
