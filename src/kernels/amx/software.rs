@@ -42,7 +42,7 @@ on_widest! {
             unpair(words, rows);
         }
         if are_ordinary(&rows, &columns) {
-            walk(sums, &rows, &columns, |a, b, sum| mul_add::<FUSED>(a, b, sum));
+            walk(sums, &rows, &columns, mul_add::<FUSED>);
         } else {
             walk(sums, &rows, &columns, |a, b, sum| flushed(a * b + sum));
         }
