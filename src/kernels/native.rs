@@ -168,9 +168,7 @@ impl Weight for PackedWeight {
             (Activations::Bf16Pairs(x), Operands::Bf16Pairs) => (x.dim(), x.tile(), true),
             (_, operands) => panic!("expected activations for {operands:?}"),
         };
-        assert_eq!((y.dim(), x_columns), ((count, columns.len()), depth), "shapes of the block");
-        assert!(rows.end <= x_rows && columns.end <= self.panels.rows, "a block of the product");
-        assert!(columns.start.is_multiple_of(width), "blocks begin at panels");
+        let mut y = BlockRows::of_block(self, (x_rows, x_columns), (&rows, &columns), &mut y);
         assert!(
             x_tile == self.isa.tile_rows() || (x_tile == x_rows && x_rows < self.isa.tile_rows()),
             "tiles"
@@ -178,7 +176,6 @@ impl Weight for PackedWeight {
         let product = self.isa.panel(self.panels.operands());
         // Widening pays for more rows than one tile has.
         let blocks = self.panels.quants().filter(|_| count <= self.isa.tile_rows());
-        let mut y = BlockRows::new(&mut y);
         SUMS.with_borrow_mut(|sums| {
             let sums = &mut sums.reserve(count * width)[..count * width];
             for first in columns.clone().step_by(width) {

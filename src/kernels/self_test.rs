@@ -155,7 +155,9 @@ pub(super) fn check(isa: Isa) -> Result<(), String> {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0, Dtype::Q4_1] {
         for [rows, outputs, inputs] in [SHAPE, LONG, FEW] {
             let x = values(rows, inputs, 1);
-            let matrix = stored(dtype, outputs, inputs);
+            // Blocks whose minima are far smaller than their scales are multiplied in another way.
+            let least = if rows == SHAPE[0] { 0 } else { 0x20 };
+            let matrix = stored(dtype, outputs, inputs, least);
             let mut w = Array2::zeros((outputs, inputs));
             for (row, mut out) in w.rows_mut().into_iter().enumerate() {
                 matrix.widen_row(row, out.as_slice_mut().expect("rows of a new matrix"));
@@ -279,14 +281,16 @@ fn values(rows: usize, columns: usize, seed: u32) -> Array2<f32> {
     })
 }
 
-/// A weight of this type whose values are numbers of ordinary size.
-fn stored(dtype: Dtype, rows: usize, columns: usize) -> StoredMatrix<'static> {
+/// A weight of this type whose values are numbers of ordinary size. Of blocks each byte has the bits of `least`: with 0x20 scales
+/// and minima are of one size.
+fn stored(dtype: Dtype, rows: usize, columns: usize, least: u8) -> StoredMatrix<'static> {
     let numbers = values(rows, columns, 4);
     let numbers = numbers.as_slice().expect("rows of a new matrix");
     let mut bytes = vec![0; dtype.bytes_for(numbers.len()).expect("whole blocks")];
     if dtype.narrow(numbers, &mut bytes).is_err() {
         // Any bytes are blocks; with these, scales are small numbers.
-        bytes.iter_mut().zip(numbers).for_each(|(byte, number)| *byte = (number.to_bits() >> 9) as u8 & 0x3b);
+        let small = |number: &f32| (number.to_bits() >> 9) as u8 & 0x3b | least;
+        bytes.iter_mut().zip(numbers).for_each(|(byte, number)| *byte = small(number));
     }
     StoredMatrix::new(dtype, rows, columns, bytes).expect("bytes of the shape")
 }
@@ -294,6 +298,7 @@ fn stored(dtype: Dtype, rows: usize, columns: usize) -> StoredMatrix<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::quants::Quants;
 
     #[test]
     fn every_instruction_set_of_this_processor_is_right() {
@@ -306,6 +311,12 @@ mod tests {
             "{passed_over:?}"
         );
         assert!(*took > Duration::ZERO);
+    }
+
+    #[test]
+    fn minima_of_both_sizes_are_among_what_is_multiplied() {
+        let form = |least| Quants::Q4_1.of_blocks(stored(Dtype::Q4_1, SHAPE[1], SHAPE[2], least).data());
+        assert_eq!([form(0), form(0x20)], [Quants::Q4_1Apart, Quants::Q4_1]);
     }
 
     #[test]
