@@ -80,6 +80,7 @@ fn write_new(new: &New, global: &Global) -> anyhow::Result<()> {
     let registry = models::registry(global)?;
     let base = base.as_deref().map(|name| models::find(&registry, name)).transpose()?;
     let place = hub::snapshot(model)?.unwrap_or_else(|| model.clone());
+    hub::refuse_changed(&place)?;
     let opened = forms::open(&place)?;
     let config = opened.config()?;
     let path = place.canonicalize().with_context(|| format!("cannot read {}", place.display()))?;

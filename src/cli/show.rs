@@ -12,7 +12,7 @@ use anyhow::Context;
 use super::format::formats;
 use super::{Global, absent, models};
 use crate::forms::{self, TokenizerSource};
-use crate::hub::{HubConfig, cached_model, cached_source};
+use crate::hub::{HubConfig, cached_model, cached_source, refuse_changed};
 use crate::registry::{Card, Registry, Source};
 use crate::report::{Format, terminal_width};
 use crate::tokenizer::Tokenizer;
@@ -76,6 +76,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<()> {
             // A folder that the user names, or the model's own where it is a folder.
             let cached = || cached_model(card, config.as_ref()?);
             let folder = args.tokenizer.clone().or_else(cached).filter(|path| path.is_dir());
+            folder.as_deref().map_or(Ok(()), refuse_changed)?;
             let own = folder.map(|folder| prompt::own_template(card, &templates, &folder, terminal_width()));
             match own.filter(|text| !text.is_empty()) {
                 Some(own) => format!("{page}\nThe checkpoint's prompt\n{own}"),
@@ -121,7 +122,8 @@ fn tokenizer_here(
     let candidates = std::iter::once(card).chain(registry.cards().iter().filter(same));
     for candidate in candidates {
         let Some(location) = cached_model(candidate, config) else { continue };
-        match tokenizer_at(&location) {
+        let checked = refuse_changed(&location).map_err(anyhow::Error::from);
+        match checked.and_then(|()| tokenizer_at(&location)) {
             Ok(tokenizer) => return Some(tokenizer),
             Err(error) => {
                 models::note(global, &format!("the tokenizer of {} cannot be read: {error:#}", candidate.id))

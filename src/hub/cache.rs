@@ -119,13 +119,7 @@ const MOST_ABOVE: usize = 16;
 pub fn changed_since(path: &Path, sha256: &str) -> Option<String> {
     let path = fs::canonicalize(path).ok()?;
     let (folder, list) = list_above(&path)?;
-    let fetched = &list.files.get(path.strip_prefix(folder).ok()?.to_str()?)?.sha256;
-    (fetched != sha256).then(|| {
-        format!(
-            "expected the file that was fetched (sha256 {fetched}), found other bytes ({sha256}); remove it and give the command again, \
-             which fetches it anew"
-        )
-    })
+    list.files.get(path.strip_prefix(folder).ok()?.to_str()?)?.complaint(sha256)
 }
 
 /// The folder of the cache in which a path lies, with its list; `None` outside of it.
@@ -144,12 +138,9 @@ pub fn refuse_changed(model: &Path) -> Result<(), HubError> {
     let Ok(path) = fs::canonicalize(model) else { return Ok(()) };
     let Some((folder, list)) = list_above(&path) else { return Ok(()) };
     let is_read = |(name, entry): &(&String, &Entry)| {
-        select::is_small(name) && entry.size <= MAX_SMALL && list.has(folder, name).is_some()
+        select::is_small(name) && entry.size <= MAX_SMALL && names::complaint(name).is_none()
     };
-    for (name, _) in list.files.iter().filter(is_read) {
-        refuse_changed_file(&folder.join(name))?;
-    }
-    Ok(())
+    list.files.iter().filter(is_read).try_for_each(|(name, entry)| entry.refuse_changed(&folder.join(name)))
 }
 
 /// Refuses one small file if it lies in the cache and is not as it was fetched.
@@ -157,12 +148,33 @@ pub fn refuse_changed(model: &Path) -> Result<(), HubError> {
 /// # Errors
 /// As [`refuse_changed`].
 pub fn refuse_changed_file(path: &Path) -> Result<(), HubError> {
-    let bytes = match whole::read(path, MAX_SMALL) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.map_err(HubError::io("read", path))?,
-    };
-    let changed = changed_since(path, &sha256(&bytes));
-    changed.map_or(Ok(()), |reason| Err(HubError::Changed { path: path.to_owned(), reason }))
+    let Ok(path) = fs::canonicalize(path) else { return Ok(()) };
+    let Some((folder, list)) = list_above(&path) else { return Ok(()) };
+    let entry = path.strip_prefix(folder).ok().and_then(|name| list.files.get(name.to_str()?));
+    entry.map_or(Ok(()), |entry| entry.refuse_changed(&path))
+}
+
+impl Entry {
+    /// What is wrong with bytes of this digest.
+    fn complaint(&self, sha256: &str) -> Option<String> {
+        let fetched = &self.sha256;
+        (fetched != sha256).then(|| {
+            format!(
+                "expected the file that was fetched (sha256 {fetched}), found other bytes ({sha256}); remove it and give the command \
+                 again, which fetches it anew"
+            )
+        })
+    }
+
+    /// Refuses a file that is there with other bytes.
+    fn refuse_changed(&self, path: &Path) -> Result<(), HubError> {
+        let bytes = match whole::read(path, MAX_SMALL) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            bytes => bytes.map_err(HubError::io("read", path))?,
+        };
+        let changed = self.complaint(&sha256(&bytes));
+        changed.map_or(Ok(()), |reason| Err(HubError::Changed { path: path.to_owned(), reason }))
+    }
 }
 
 /// A folder below `tmp` that is removed when dropped.
@@ -272,9 +284,17 @@ mod tests {
         fs::write(folder.join("config.json"), "{\"a\": 2}").unwrap();
         assert!(refuse_changed(folder).is_ok(), "without a list nothing is known");
         manifest.save(folder).unwrap();
-        for path in [folder.to_owned(), folder.join("model.safetensors")] {
-            let said = refuse_changed(&path).unwrap_err().to_string();
-            assert!(said.contains("config.json: expected the file that was fetched"), "{said}");
+        for text in ["{\"a\": 2}", "{\"a\": 11}", ""] {
+            fs::write(folder.join("config.json"), text).unwrap();
+            let refused = [
+                refuse_changed(folder),
+                refuse_changed(&folder.join("model.safetensors")),
+                refuse_changed_file(&folder.join("config.json")),
+            ];
+            for refused in refused {
+                let said = refused.unwrap_err().to_string();
+                assert!(said.contains("config.json: expected the file that was fetched"), "{said}");
+            }
         }
         fs::write(folder.join("config.json"), "{\"a\": 1}").unwrap();
         // Weights are checked by whoever reads them; what is not there is fetched.

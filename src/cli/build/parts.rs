@@ -188,7 +188,12 @@ fn found<'a>(
         Some(given) => Some(given.path.clone()),
         None => on_this_machine(part, &card.release, config),
     };
-    Ok(wanted.into_iter().map(|part| (part, place(&part))).collect())
+    let placed = |part: Wanted<'a>| {
+        let path = place(&part);
+        path.as_deref().map_or(Ok(()), hub::refuse_changed)?;
+        Ok((part, path))
+    };
+    wanted.into_iter().map(placed).collect()
 }
 
 /// A part of a card's release, as it is known before anything is fetched.

@@ -14,9 +14,19 @@
 #   SERVED_LOGS       a folder that keeps what the servers say
 #   SERVED_TESTS      what runs the tests, before their names (cargo test --locked --release --test acceptance --)
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
 : "${ZOO_SERVED_MODEL:?name the folder of the model that is served}"
+# Programs and the model are named from where this is started.
+program() {
+  local path
+  path=$(type -P "$1") || { echo "served.sh: $1: no such program" >&2; exit 1; }
+  realpath -s "$path"
+}
+ZOO_SERVED_MODEL=$(realpath "$ZOO_SERVED_MODEL")
 export ZOO_SERVED_MODEL
+if [ -n "${VLLM:-}" ]; then VLLM=$(program "$VLLM"); fi
+if [ -n "${LLAMA_SERVER:-}" ]; then LLAMA_SERVER=$(program "$LLAMA_SERVER"); fi
+if [ -n "${ZOO:-}" ]; then ZOO=$(program "$ZOO"); fi
+cd "$(dirname "$0")/../../.."
 port=${SERVED_PORT:-8311} wait=${SERVED_WAIT:-900} zoo=${ZOO:-target/release/zoo}
 tests=${SERVED_TESTS:-cargo test --locked --release --test acceptance --}
 export ZOO_SERVED=http://127.0.0.1:$port
@@ -59,7 +69,7 @@ start() {
   exit 1
 }
 
-vllm() {
+serve_vllm() {
   export VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
   # Of a build for processors; others pass these by.
   export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
@@ -68,7 +78,7 @@ vllm() {
     --served-model-name served --max-model-len 2048 --max-num-seqs 16 --enforce-eager
 }
 
-llama() {
+serve_llama() {
   [ -f "$room/model.gguf" ] || "$zoo" convert "$ZOO_SERVED_MODEL" --to gguf --dtype f32 --out "$room/model.gguf" >&2
   # Keys and values are kept in f16 unless it is told otherwise: scores would be hundredths apart.
   start llama-server "$LLAMA_SERVER" -m "$room/model.gguf" --host 127.0.0.1 --port "$port" --alias served -c 8192 -np 4 \
@@ -77,8 +87,8 @@ llama() {
 
 up() {
   case $1 in
-    vllm-float32 | vllm-bfloat16) : "${VLLM:?names the program vllm}"; vllm "${1#vllm-}" ;;
-    llama-server) : "${LLAMA_SERVER:?names the program llama-server}"; llama ;;
+    vllm-float32 | vllm-bfloat16) : "${VLLM:?names the program vllm}"; serve_vllm "${1#vllm-}" ;;
+    llama-server) : "${LLAMA_SERVER:?names the program llama-server}"; serve_llama ;;
     *) echo "served.sh: expected vllm-float32, vllm-bfloat16 or llama-server, found $1" >&2; exit 2 ;;
   esac
 }
@@ -91,7 +101,7 @@ if [ $# -gt 0 ]; then
 fi
 
 # What this machine answers is computed once for all of them.
-export ZOO_SERVED_RUNS=${ZOO_SERVED_RUNS:-$room}
+export ZOO_SERVED_RUNS=$room
 [ -n "${VLLM:-}${LLAMA_SERVER:-}" ] || { echo "served.sh: nothing was compared: VLLM or LLAMA_SERVER names a program" >&2; exit 1; }
 failed=0
 for one in vllm-float32 vllm-bfloat16 llama-server; do
@@ -99,7 +109,8 @@ for one in vllm-float32 vllm-bfloat16 llama-server; do
   if [ -z "$program" ]; then echo "SKIPPED, nothing was compared with $one: $needs is not set" >&2; continue; fi
   up "$one"
   filter=${one//-/_}
-  $tests --ignored --nocapture --test-threads 1 "elsewhere::served::$filter" || failed=1
+  $tests --ignored --nocapture --test-threads 1 "elsewhere::served::$filter" 2>&1 | tee "$room/said" || failed=1
+  grep -q '^test result: ok\. [1-9]' "$room/said" || { echo "served.sh: no test of $one passed" >&2; failed=1; }
   stop
 done
 exit "$failed"

@@ -36,8 +36,9 @@ struct Place {
     server: String,
     model: String,
     data: PathBuf,
-    runs: PathBuf,
-    _own: tempfile::TempDir,
+    /// Of what this machine answers, which is computed once for all servers.
+    here: PathBuf,
+    own: tempfile::TempDir,
 }
 
 impl Place {
@@ -46,41 +47,50 @@ impl Place {
         let (server, model) = (named("ZOO_SERVED")?, named("ZOO_SERVED_MODEL")?);
         let data = shared()?.join("hub");
         let own = tempfile::tempdir().unwrap();
-        let runs = std::env::var_os("ZOO_SERVED_RUNS").map_or_else(|| own.path().to_owned(), PathBuf::from);
+        let here = std::env::var_os("ZOO_SERVED_RUNS").map_or_else(|| own.path().to_owned(), PathBuf::from);
         let [server, model] = [server, model].map(|path| path.to_str().unwrap().to_owned());
-        Some(Self { server, model, data, runs, _own: own })
+        Some(Self { server, model, data, here, own })
     }
 
-    /// Runs a model, or prints what is there of it.
-    fn eval(&self, model: &str, name: &str, extra: &[&str]) -> PathBuf {
-        let out = self.runs.join(name);
-        let own =
-            ["eval", model, "--max-length", "2046", "--data-dir", self.data.to_str().unwrap(), "--resume"];
+    /// Runs a model.
+    fn eval(&self, model: &str, out: PathBuf, extra: &[&str]) -> PathBuf {
+        let own = ["eval", model, "--max-length", "2046", "--data-dir", self.data.to_str().unwrap()];
         let output =
             command(&[&own[..], &["--out", out.to_str().unwrap()], extra].concat()).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        assert!(output.status.success(), "{}: {}", out.display(), stderr(&output));
         out
+    }
+
+    /// Runs the model on this machine, or prints what is there of it.
+    fn eval_here(&self, name: &str, extra: &[&str]) -> PathBuf {
+        self.eval(&self.model, self.here.join(name), &[extra, &["--resume"]].concat())
+    }
+
+    /// Asks the server.
+    fn ask(&self, name: &str, dtype: &str, extra: &[&str]) -> PathBuf {
+        let asked = ["--tokenizer", &self.model, "--dtype", dtype];
+        let address = format!("remote:{}", self.server);
+        self.eval(&address, self.own.path().join(name), &[&asked, extra].concat())
     }
 
     /// What this machine answers to a part.
     fn local(&self, part: usize) -> PathBuf {
         let (suite, limit, extra) = PARTS[part];
         let asked = ["--suite", suite, "--limit", limit];
-        self.eval(&self.model, &format!("local-{part}"), &[&asked, extra].concat())
+        self.eval_here(&part.to_string(), &[&asked, extra].concat())
     }
 
     /// What the server answers to the first documents of some tasks of a part.
-    fn remote(&self, part: usize, (name, dtype): (&str, &str), suite: &str, limit: &str) -> PathBuf {
-        let asked = ["--suite", suite, "--limit", limit, "--tokenizer", &self.model, "--dtype", dtype];
+    fn remote(&self, part: usize, dtype: &str, suite: &str, limit: &str) -> PathBuf {
+        let asked = ["--suite", suite, "--limit", limit];
         let (first, _) = suite.split_once(',').unwrap_or((suite, ""));
-        let address = format!("remote:{}", self.server);
-        self.eval(&address, &format!("{name}-{part}-{first}"), &[&asked, PARTS[part].2].concat())
+        self.ask(&format!("of-server-{part}-{first}"), dtype, &[&asked, PARTS[part].2].concat())
     }
 
     /// Holds a server against this machine, part by part.
     fn hold(&self, server: (&str, &str), asked: &[(usize, &str, &str)]) -> Vec<Compared> {
         let one = |(part, suite, limit): &(usize, &str, &str)| {
-            let remote = self.remote(*part, server, suite, limit);
+            let remote = self.remote(*part, server.1, suite, limit);
             Compared::of(&self.local(*part), &remote)
         };
         let all: Vec<Compared> = asked.iter().flat_map(one).collect();
@@ -125,11 +135,9 @@ fn vllm_float32_writes_conversations_as_the_checkpoint_says() {
     let Some(place) = Place::find() else { return };
     let asked =
         ["--suite", "gsm8k", "--limit", "10", "--num-fewshot", "0", "--gen-kwargs", "max_gen_toks=96"];
-    let address = format!("remote:{}", place.server);
-    let theirs = ["--apply-chat-template=server", "--tokenizer", &place.model, "--dtype", "float32"];
-    let remote = place.eval(&address, "vllm-float32-chat", &[&asked[..], &theirs].concat());
-    let local =
-        place.eval(&place.model, "local-chat", &[&asked[..], &["--apply-chat-template=checkpoint"]].concat());
+    let theirs = [&asked[..], &["--apply-chat-template=server"]].concat();
+    let remote = place.ask("of-server-chat", "float32", &theirs);
+    let local = place.eval_here("chat", &[&asked[..], &["--apply-chat-template=checkpoint"]].concat());
     let all = Compared::of(&local, &remote);
     eprintln!("{}", table("vllm-float32, the server's template", &all));
     assert_same(&all);
