@@ -2,9 +2,10 @@
 //!
 //! A block of a panel is the same block of all its rows: their scales, side by side as f16, their minima if there are any, and
 //! then bytes of one column after the other, those of neighbours in a column side by side; of nibbles, eight columns at a time,
-//! those of a row together. Not a byte more than in the file. A step widens integers in registers to the bits of ggml's
-//! `dequantize_row_*`, so products have the bits of products with widened weights. For a few rows of activations, as in decoding,
-//! that is what lets a weight of four bits come from memory four times as fast as one of sixteen.
+//! those of a row together. Not a byte more than in the file. A step widens integers in registers to the numbers of ggml's
+//! `dequantize_row_*` (a scale of Q4_0 without end gives none), so products have the bits of products with widened weights. For a
+//! few rows of activations, as in decoding, that is what lets a weight of four bits come from memory four times as fast as one of
+//! sixteen.
 //!
 //! Arithmetic is what limits nibbles. 16 + n takes no conversion, only the nibble's bits; then `scale · (16 + n) + (minimum − 16 ·
 //! scale)`, rounded once, is `scale · n + minimum` rounded once, if the difference is exact. It is for any weights that a

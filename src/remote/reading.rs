@@ -1,4 +1,4 @@
-//! An answer read in every way in which servers are asked: what fuzzers look at.
+//! An answer read in every way in which servers are asked for scores, for texts and for their models: what fuzzers look at.
 
 use super::RemoteError;
 use super::client::read;
