@@ -122,8 +122,22 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
+        self.post_for(path, body, 0)
+    }
+
+    /// The same for an answer that may list so many things beside what was asked.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn post_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        listed: usize,
+    ) -> Result<T, RemoteError> {
         let text = body.to_string();
-        let most = MAX_SHORT_BYTES.saturating_add(BYTES_FOR_BYTE.saturating_mul(text.len() as u64));
+        let asked = text.len().saturating_add(listed) as u64;
+        let most = MAX_SHORT_BYTES.saturating_add(BYTES_FOR_BYTE.saturating_mul(asked));
         self.ask(most.min(MAX_ANSWER_BYTES), || {
             self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone())
         })

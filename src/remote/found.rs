@@ -71,6 +71,8 @@ pub struct Found {
     pub scoring: Option<Scoring>,
     /// Whether it scores several answers of one token at once.
     pub together: bool,
+    /// A token that it shows when it is forced to write it, if that is how it scores.
+    pub shown: Option<u32>,
     /// Whether it makes the same tokens.
     pub tokens: Tokens,
     /// How far the score of a repeated request is from that of the first one.

@@ -85,6 +85,7 @@ pub fn probe(
         positions: max_model_len.or(meta.and_then(|meta| meta.n_ctx)),
         scoring: None,
         together: false,
+        shown: None,
         tokens: Tokens::Unknown,
         repeated: 0.0,
         at_once: 0.0,
@@ -231,7 +232,8 @@ fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(),
     } else {
         let (context, last) = ids.split_at(ids.len() - 1);
         let answer: Option<Native> = optional(client.post("completion", &forced_body(context, last[0])))?;
-        found.scoring = answer.and_then(|answer| forced(&answer, last[0]).ok()).map(|_| Scoring::Forced);
+        found.shown = answer.filter(|answer| forced(answer, last[0]).is_ok()).map(|_| last[0]);
+        found.scoring = found.shown.map(|_| Scoring::Forced);
     }
     if found.scoring.is_none() {
         return Ok(());

@@ -110,6 +110,13 @@ pub fn forced_body(context: &[u32], token: u32) -> Value {
     })
 }
 
+/// The same question for the most probable tokens beside the forced one, so many of them.
+pub fn listed_body(context: &[u32], token: u32, most: usize) -> Value {
+    let mut body = forced_body(context, token);
+    body["n_probs"] = most.into();
+    body
+}
+
 /// What llama-server says of the tokens that it writes.
 #[derive(Debug, Deserialize)]
 pub struct Native {
@@ -143,6 +150,26 @@ pub struct Chosen {
 struct Top {
     id: u32,
     logprob: Option<f64>,
+}
+
+/// The score of a token that is among the most probable ones beside a forced one; `None` if it is not.
+///
+/// # Errors
+/// As [`forced`].
+pub fn listed(answer: &Native, forced_token: u32, token: u32) -> Result<Option<Score>, Wrong> {
+    forced(answer, forced_token)?;
+    let place = || format!("token {token} among the most probable ones");
+    let top = &answer.completion_probabilities[0].top_logprobs;
+    let best = (Some(top[0].id), number(top[0].logprob, &place)?);
+    let Some(own) = top.iter().find(|one| one.id == token) else { return Ok(None) };
+    let logprob = number(own.logprob, &place)?;
+    Ok(Some(Score { logprob, is_greedy: is_best(token, logprob, best) }))
+}
+
+/// Whether a server that was to write a token says nothing of it: llama-server keeps a token back that ends within a character, and
+/// with it what it knows of it.
+pub fn is_kept_back(answer: &Native) -> bool {
+    answer.completion_probabilities.is_empty() && !answer.truncated
 }
 
 /// The score of a token that was forced.

@@ -171,7 +171,7 @@ impl Served {
                     return refused(400, "the request exceeds the available context size");
                 }
                 let row = self.next(&prompt);
-                let (top, value) = best(&row);
+                let (top, _) = best(&row);
                 let stops: Vec<String> = serde_json::from_value(body["stop"].clone()).unwrap_or_default();
                 let most = body["n_predict"].as_u64().unwrap() as usize;
                 let forced = body["logit_bias"][0][0].as_u64().map(|id| id as u32);
@@ -188,10 +188,24 @@ impl Served {
                     _ => "limit",
                 };
                 let own = forced.unwrap_or(top);
+                let mut most_probable: Vec<u32> = (0..row.len() as u32).filter(|id| *id != top).collect();
+                most_probable.sort_by(|a, b| row[*b as usize].total_cmp(&row[*a as usize]));
+                let shown = [top]
+                    .into_iter()
+                    .chain(most_probable)
+                    .take(body["n_probs"].as_u64().unwrap_or(1) as usize);
+                let shown: Vec<Value> =
+                    shown.map(|id| json!({"id": id, "logprob": row[id as usize]})).collect();
+                let mut probabilities = vec![
+                    json!({"id": own, "token": "", "logprob": row[own as usize], "top_logprobs": shown}),
+                ];
+                // What is no whole character is kept back, and nothing is said of it.
+                if self.tokenizer.decode(&[own]).unwrap().contains('\u{fffd}') {
+                    probabilities.clear();
+                }
                 answer(&json!({
                     "content": text, "tokens": written, "stop_type": stop_type, "truncated": false,
-                    "completion_probabilities": [{"id": own, "token": "", "logprob": row[own as usize],
-                        "top_logprobs": [{"id": top, "logprob": value}]}],
+                    "completion_probabilities": probabilities,
                 }))
             }
             _ => Answer::new(404, r#"{"error":{"code":404,"message":"File Not Found"}}"#),

@@ -49,6 +49,7 @@ fn found(together: bool) -> Found {
         positions: Some(2048),
         scoring: Some(Scoring::Echo),
         together,
+        shown: None,
         tokens: Tokens::Alike,
         repeated: 0.0,
         at_once: 0.0,

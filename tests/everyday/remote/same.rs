@@ -21,6 +21,9 @@ fn a_served_model_answers_as_it_does_here() {
     let llama = Server::start(move |request| mine.llama_server(request));
     is_well(&served(&place, &llama, "llama", &["--concurrency", "3"]));
     assert_same(&place.path("local"), &place.path("llama"));
+    // Halves of characters are not shown; they are looked up in lists.
+    let is_list = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["n_probs"] == 64;
+    assert!(llama.seen("/completion").iter().any(|seen| is_list(&seen.body)));
     // Letters are one request for each question, and nothing is echoed for them.
     let bodies: Vec<Value> =
         vllm.seen("/v1/completions").iter().map(|seen| serde_json::from_slice(&seen.body).unwrap()).collect();
