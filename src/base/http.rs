@@ -7,6 +7,8 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+use super::printable::is_obeyed;
+
 /// A server that asks for a longer pause is given up.
 pub const MAX_PAUSE: Duration = Duration::from_secs(120);
 /// Whoever waits longer than this is told what for.
@@ -71,7 +73,7 @@ pub fn is_loopback(url: &Url) -> bool {
 
 /// Text of a server or of another program for an error message: one line, printable, short.
 pub fn short(text: &str, limit: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if c.is_control() || is_obeyed(c) { ' ' } else { c }).collect();
     let clean = clean.trim();
     if clean.chars().count() <= limit {
         return clean.to_owned();

@@ -10,7 +10,8 @@ use tracing_subscriber::fmt::{FmtContext, layer};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Global, screen};
+use super::Global;
+use crate::base::printable::{WHOLE, printable};
 
 /// Warnings by default, more with `-v`, only errors with `--quiet`; `ZOO_LOG` has the last word (`debug`,
 /// `zoo::engine=trace,warn`).
@@ -49,7 +50,7 @@ where
     ) -> fmt::Result {
         let mut words = String::new();
         context.field_format().format_fields(Writer::new(&mut words), event)?;
-        let words = screen::shown(&words, &std::io::stderr());
+        let words = printable(&words, WHOLE);
         let level = *event.metadata().level();
         if !self.in_colour {
             return writeln!(writer, "{level:>5} {words}");

@@ -1,5 +1,6 @@
-//! The two streams of the program. What is no terminal gets every text as it is; a terminal gets what it can show of it, since
-//! names, answers and messages may come from anywhere ([`printable`]).
+//! The two streams of the program. Results in a pipe or a file are every text as it is; a terminal gets what it can show of it,
+//! since names, answers and messages may come from anywhere ([`printable`]). So does whoever reads messages, since there is often a
+//! terminal at the end of a pipe.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -10,7 +11,7 @@ use crate::base::printable::{WHOLE, printable};
 const LINE: usize = 1 << 16;
 
 /// A text as `stream` may have it.
-pub fn shown<'t>(text: &'t str, stream: &impl IsTerminal) -> Cow<'t, str> {
+fn shown<'t>(text: &'t str, stream: &impl IsTerminal) -> Cow<'t, str> {
     if stream.is_terminal() { printable(text, WHOLE) } else { Cow::Borrowed(text) }
 }
 
@@ -39,8 +40,7 @@ pub fn say(line: &str) {
     let mut err = io::stderr().lock();
     // A bar may stand in the line.
     let clear = if err.is_terminal() { "\r\u{1b}[K" } else { "" };
-    let line = if err.is_terminal() { printable(line, LINE) } else { Cow::Borrowed(line) };
-    let _ = writeln!(err, "{clear}{line}");
+    let _ = writeln!(err, "{clear}{}", printable(line, LINE));
 }
 
 /// Ends the program as clap does where it cannot read the command line, or was asked for help.

@@ -16,6 +16,15 @@ fn zoo(home: &Path, endpoint: &str, args: &[&str]) -> Output {
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 #[test]
+fn messages_are_spelled_in_pipes_too() {
+    let home = tempfile::tempdir().unwrap();
+    let output = zoo(home.path(), NOWHERE, &["show", "a\u{1b}[31m\u{202e}b"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("\\u{1b}[31m\\u{202e}b") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+}
+
+#[test]
 fn a_folder_of_several_gguf_files_says_how_to_name_one() {
     let home = tempfile::tempdir().unwrap();
     let zoo = |args: &[&str]| zoo(home.path(), NOWHERE, args);
