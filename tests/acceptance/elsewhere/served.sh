@@ -80,9 +80,10 @@ serve_vllm() {
 
 serve_llama() {
   [ -f "$room/model.gguf" ] || "$zoo" convert "$ZOO_SERVED_MODEL" --to gguf --dtype f32 --out "$room/model.gguf" >&2
-  # Keys and values are kept in f16 unless it is told otherwise: scores would be hundredths apart.
+  # Keys and values are kept in f16 unless it is told otherwise, and its flash attention rounds to f16 too: scores would be hundredths
+  # apart.
   start llama-server "$LLAMA_SERVER" -m "$room/model.gguf" --host 127.0.0.1 --port "$port" --alias served -c 8192 -np 4 \
-    --cache-type-k f32 --cache-type-v f32 --no-webui
+    --cache-type-k f32 --cache-type-v f32 --flash-attn off --no-webui
 }
 
 up() {

@@ -18,6 +18,8 @@ use crate::support::tiny::{command, stderr};
 const IN_F32: f64 = 1e-3;
 /// The same of a whole text, whose windows have two thousand tokens each.
 const OF_TEXTS: f64 = 2e-2;
+/// The same of llama-server, whose sums are further from those of vLLM, PyTorch and this machine than these are from each other.
+const OF_LLAMA_SERVER: f64 = 1e-2;
 /// The same in bf16, whose numbers depend on what else is in the batch; a choice whose lead is larger stays the same.
 const IN_BF16: f64 = 0.6;
 /// What a token adds to that in continuations of many.
@@ -105,9 +107,9 @@ fn whole() -> Vec<(usize, &'static str, &'static str)> {
 }
 
 /// The same numbers, but for the order of sums in f32.
-fn assert_same(all: &[Compared]) {
+fn assert_same(all: &[Compared], near: f64) {
     for one in all {
-        let tolerance = if one.task.starts_with("wikitext") { OF_TEXTS } else { IN_F32 };
+        let tolerance = if one.task.starts_with("wikitext") { near / IN_F32 * OF_TEXTS } else { near };
         assert!(one.most() <= tolerance, "{}: {} apart", one.task, one.most());
         assert_eq!(one.flags, 0, "{}: greedy flags", one.task);
         assert!(one.texts.is_empty(), "{}: texts {:?}", one.task, one.texts);
@@ -126,7 +128,7 @@ fn assert_same(all: &[Compared]) {
 #[ignore = "needs a vLLM in f32, see served.sh"]
 fn vllm_float32_answers_as_it_does_here() {
     let Some(place) = Place::find() else { return };
-    assert_same(&place.hold(("vllm-float32", "float32"), &whole()));
+    assert_same(&place.hold(("vllm-float32", "float32"), &whole()), IN_F32);
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn vllm_float32_writes_conversations_as_the_checkpoint_says() {
     let local = place.eval_here("chat", &[&asked[..], &["--apply-chat-template=checkpoint"]].concat());
     let all = Compared::of(&local, &remote);
     eprintln!("{}", table("vllm-float32, the server's template", &all));
-    assert_same(&all);
+    assert_same(&all, IN_F32);
     assert_eq!((all.len(), all[0].written), (1, 10));
 }
 
@@ -172,5 +174,5 @@ fn llama_server_answers_as_it_does_here() {
         (2, "wikitext", "1"),
         (3, "gsm8k", "10"),
     ];
-    assert_same(&place.hold(("llama-server", "float32"), &asked));
+    assert_same(&place.hold(("llama-server", "float32"), &asked), OF_LLAMA_SERVER);
 }
