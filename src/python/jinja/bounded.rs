@@ -5,34 +5,30 @@
 //! of sixty levels, is small until something walks over it. So these few instructions of a compiled template are replaced by
 //! filters here, under names that no template can spell. Lists are lists then, no longer lazy ones, and values that are put
 //! into others are measured, also those that are kept in a namespace, which could hold itself otherwise. What an operator gives
-//! is still minijinja's own answer, but for `~`, which prints as Python does.
+//! is still minijinja's own answer, but for `~`, which prints as Python does. Where they are put in is in `rewrite.rs`, what
+//! comparing costs in `compared.rs`.
 
 use std::sync::LazyLock;
 
-use minijinja::machinery::{CompiledTemplate, Instruction, Instructions};
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Expression, State, UndefinedBehavior, Value, filters};
 
-use super::{invalid, text_of};
+use super::{deadline, invalid, text_of};
 use crate::python::print::MAX_DEPTH;
 
 /// Bytes for which one unit of fuel pays, in minijinja.
 const BYTES_PER_FUEL: u64 = 64;
 /// Bytes of a place in a list, by minijinja's account.
 pub const SLOT: usize = 32;
-/// The most values that a list or map in a template's text has to be replaced: a call has room for no more. Longer ones are as
-/// long as the text.
-const MAX_ITEMS: usize = 1 << 14;
-
-const PLUS: &str = "+";
-const TIMES: &str = "*";
-const CONCAT: &str = "~";
-const SLICE: &str = "[:]";
-const LIST: &str = "[]";
-const TUPLE: &str = "()";
-const MAP: &str = "{}";
-const KWARGS: &str = "**";
-const KEEP: &str = ".=";
+pub const PLUS: &str = "+";
+pub const TIMES: &str = "*";
+pub const CONCAT: &str = "~";
+pub const SLICE: &str = "[:]";
+pub const LIST: &str = "[]";
+pub const TUPLE: &str = "()";
+pub const MAP: &str = "{}";
+pub const KWARGS: &str = "**";
+pub const KEEP: &str = ".=";
 
 /// Adds the operators to an environment.
 pub fn install(env: &mut Environment<'static>) {
@@ -45,6 +41,8 @@ pub fn install(env: &mut Environment<'static>) {
         measured(state, Value::from(Tuple::from(items.0)))
     });
     env.add_filter(MAP, |state: &State<'_, '_>, pairs: Rest<Value>| {
+        // A key is read to find its place.
+        pairs.0.chunks(2).try_for_each(|pair| measure(state, &pair[0], true).map(|_| ()))?;
         measured(state, Value::from_pairs(pairs.0.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()))))
     });
     env.add_filter(KWARGS, |state: &State<'_, '_>, pairs: Rest<Value>| {
@@ -58,7 +56,6 @@ pub fn install(env: &mut Environment<'static>) {
     env.add_filter("slice", |state: &State<'_, '_>, list: Value, count: usize, fill: Option<Value>| {
         measured(state, filters::slice(state, list, count, fill)?)
     });
-    env.add_filter("groupby", groupby);
     env.add_filter("sum", sum);
     // Jinja has none of these: two join lists lazily, one shows all there is.
     env.remove_filter("chain");
@@ -66,80 +63,12 @@ pub fn install(env: &mut Environment<'static>) {
     env.remove_global("debug");
 }
 
-/// Puts the operators in place of the compiler's own instructions.
-pub fn replace(compiled: &mut CompiledTemplate<'_>) {
-    for instructions in std::iter::once(&mut compiled.instructions).chain(compiled.blocks.values_mut()) {
-        replace_in(instructions);
-        guard_namespaces(instructions);
-    }
-}
-
-fn replace_in(instructions: &mut Instructions<'_>) {
-    let mut at = 0;
-    while let Some(instruction) = instructions.get_mut(at) {
-        let arguments = |values: usize| (values <= MAX_ITEMS).then_some(values);
-        let operator = match instruction {
-            Instruction::Add => Some((PLUS, 2)),
-            Instruction::Mul => Some((TIMES, 2)),
-            Instruction::StringConcat => Some((CONCAT, 2)),
-            Instruction::Slice => Some((SLICE, 4)),
-            Instruction::BuildList(Some(items)) => arguments(*items).map(|items| (LIST, items)),
-            Instruction::BuildTuple(Some(items)) => arguments(*items).map(|items| (TUPLE, items)),
-            Instruction::BuildMap(pairs) => arguments(*pairs * 2).map(|items| (MAP, items)),
-            Instruction::BuildKwargs(pairs) => arguments(*pairs * 2).map(|items| (KWARGS, items)),
-            _ => None,
-        };
-        if let Some((name, arguments)) = operator {
-            let arguments = u16::try_from(arguments).expect("a replaced instruction has few arguments");
-            // The last number is that of no remembered filter.
-            *instruction = Instruction::ApplyFilter(name, Some(arguments), !0);
-        }
-        at += 1;
-    }
-}
-
-/// Has what is kept in a namespace pass a filter: a value and the namespace are on the stack then, in this order.
-fn guard_namespaces(instructions: &mut Instructions<'_>) {
-    let guard = [Instruction::Swap, Instruction::ApplyFilter(KEEP, Some(1), !0), Instruction::Swap];
-    // Where each instruction moves to.
-    let mut moved = Vec::new();
-    let mut at = 0_u32;
-    while let Some(instruction) = instructions.get(moved.len() as u32) {
-        moved.push(at);
-        at += if matches!(instruction, Instruction::SetAttr(_)) { guard.len() as u32 + 1 } else { 1 };
-    }
-    if moved.len() as u32 == at {
-        return;
-    }
-    moved.push(at);
-    let mut guarded = Instructions::new(instructions.name(), instructions.source());
-    for number in 0..moved.len() as u32 - 1 {
-        let mut instruction = instructions.get(number).expect("an instruction that was counted").clone();
-        if let Instruction::Iterate(target)
-        | Instruction::Jump(target)
-        | Instruction::JumpIfFalse(target)
-        | Instruction::JumpIfFalseOrPop(target)
-        | Instruction::JumpIfTrueOrPop(target)
-        | Instruction::BuildMacro(_, target, _) = &mut instruction
-        {
-            *target = moved[*target as usize];
-        }
-        let guard = if matches!(instruction, Instruction::SetAttr(_)) { &guard[..] } else { &[] };
-        for added in guard.iter().cloned().chain([instruction]) {
-            match instructions.get_line(number).and_then(|line| u16::try_from(line).ok()) {
-                Some(line) => guarded.add_with_line(added, line),
-                None => guarded.add(added),
-            };
-        }
-    }
-    *instructions = guarded;
-}
-
 /// Refuses to make a value of so many bytes if the fuel that is left would not pay for it.
 ///
 /// # Errors
 /// That it would not.
 pub fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    deadline::check()?;
     match bytes as u64 / BYTES_PER_FUEL < fuel_left(state) {
         true => Ok(()),
         false => Err(Error::from(ErrorKind::OutOfFuel)),
@@ -151,6 +80,7 @@ pub fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
 /// # Errors
 /// No fuel is left.
 pub fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    deadline::check()?;
     state.consume_fuel(bytes as u64 / BYTES_PER_FUEL)
 }
 
@@ -159,12 +89,56 @@ pub fn charge(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
 /// # Errors
 /// A value that nests too deep, or is too large for the fuel that is left.
 pub fn measure(state: &State<'_, '_>, value: &Value, texts: bool) -> Result<usize, Error> {
+    walked(state, texts, false, |walk| walk.value(value, 0))
+}
+
+/// Pays for comparing two values: for the bytes of the shorter of two texts, and all that stands at the same places of two lists.
+///
+/// # Errors
+/// Values that nest too deep, or are too large for the fuel that is left.
+pub fn compare(state: &State<'_, '_>, a: &Value, b: &Value) -> Result<(), Error> {
+    match (a.as_str(), b.as_str()) {
+        (Some(a), Some(b)) => charge(state, a.len().min(b.len())),
+        _ => walked(state, true, false, |walk| walk.pair(a, b, 0)).map(|_| ()),
+    }
+}
+
+/// Looks for a value in a list, and pays for as many comparisons as it takes; `found` is told of each place and says whether to stop.
+///
+/// # Errors
+/// Those of [`compare`].
+pub fn search(
+    state: &State<'_, '_>,
+    list: &Value,
+    wanted: &Value,
+    mut found: impl FnMut(usize) -> bool,
+) -> Result<(), Error> {
+    walked(state, true, false, |walk| {
+        for (place, item) in list.try_iter()?.checked().enumerate() {
+            let item = item?;
+            walk.pair(&item, wanted, 0)?;
+            if item == *wanted && found(place) {
+                break;
+            }
+        }
+        Ok(())
+    })
+    .map(|_| ())
+}
+
+/// Goes over values and pays for their bytes, which are given back.
+fn walked(
+    state: &State<'_, '_>,
+    texts: bool,
+    plain: bool,
+    over: impl FnOnce(&mut Walk) -> Result<(), Error>,
+) -> Result<usize, Error> {
     let all = fuel_left(state).saturating_mul(BYTES_PER_FUEL);
-    let mut walk = Walk { texts, plain: false, left: all };
-    walk.value(value, 0)?;
-    let bytes = all - walk.left;
-    state.consume_fuel(bytes / BYTES_PER_FUEL)?;
-    Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    let mut walk = Walk { texts, plain, left: all };
+    over(&mut walk)?;
+    let bytes = usize::try_from(all - walk.left).unwrap_or(usize::MAX);
+    charge(state, bytes)?;
+    Ok(bytes)
 }
 
 /// A list or map that a template writes. The characters of its texts are not copied into it.
@@ -177,10 +151,7 @@ fn measured(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
 /// no template needs.
 fn keep(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
     if value.as_str().is_none() && value.kind() != ValueKind::Number {
-        let all = fuel_left(state).saturating_mul(BYTES_PER_FUEL);
-        let mut walk = Walk { texts: false, plain: true, left: all };
-        walk.value(&value, 0)?;
-        charge(state, usize::try_from(all - walk.left).unwrap_or(usize::MAX))?;
+        walked(state, false, true, |walk| walk.value(&value, 0))?;
     }
     Ok(value)
 }
@@ -200,16 +171,13 @@ struct Walk {
 
 impl Walk {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(invalid(format!("expected values nested at most {MAX_DEPTH} deep, found more")));
-        }
+        self.pay(0, depth)?;
         if self.plain && is_changeable(value) {
             let said = "expected data to keep in a namespace, found a namespace, a macro or another object";
             return Err(invalid(said.to_owned()));
         }
         let text = value.as_str().filter(|_| self.texts).map_or(0, str::len);
-        let left = self.left.checked_sub((SLOT + text) as u64);
-        self.left = left.ok_or_else(|| Error::from(ErrorKind::OutOfFuel))?;
+        self.pay(SLOT + text, depth)?;
         match value.kind() {
             ValueKind::Seq | ValueKind::Iterable => {
                 value.try_iter()?.checked().try_for_each(|item| self.value(&item?, depth + 1))
@@ -221,6 +189,29 @@ impl Walk {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What it takes to compare two values until they differ, or more.
+    fn pair(&mut self, a: &Value, b: &Value, depth: usize) -> Result<(), Error> {
+        let text = a.as_str().zip(b.as_str()).map_or(0, |(a, b)| a.len().min(b.len()));
+        self.pay(SLOT + text, depth)?;
+        if is_list(a) && is_list(b) {
+            for (a, b) in a.try_iter()?.checked().zip(b.try_iter()?.checked()) {
+                self.pair(&a?, &b?, depth + 1)?;
+            }
+        } else if a.kind() == ValueKind::Map && b.kind() == ValueKind::Map {
+            self.value(a, depth)?;
+        }
+        Ok(())
+    }
+
+    fn pay(&mut self, bytes: usize, depth: usize) -> Result<(), Error> {
+        if depth > MAX_DEPTH {
+            return Err(invalid(format!("expected values nested at most {MAX_DEPTH} deep, found more")));
+        }
+        let left = self.left.checked_sub(bytes as u64);
+        self.left = left.ok_or_else(|| Error::from(ErrorKind::OutOfFuel))?;
+        Ok(())
     }
 }
 
@@ -331,21 +322,6 @@ fn sum(
     Ok(Value::from(all))
 }
 
-/// The items of a list with equal attributes together; pays for sorting them.
-fn groupby(
-    state: &State<'_, '_>,
-    list: Value,
-    attribute: Option<&str>,
-    options: Kwargs,
-) -> Result<Value, Error> {
-    if list.is_undefined() && state.undefined_behavior() == UndefinedBehavior::Strict {
-        return Err(Error::from(ErrorKind::UndefinedError));
-    }
-    let length = list.len().unwrap_or(0);
-    charge(state, slots(&list).saturating_mul(length.max(2).ilog2() as usize))?;
-    measured(state, filters::groupby(list, attribute, options)?)
-}
-
 fn times(state: &State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
     for (repeated, count) in [(a, b), (b, a)] {
         let size = match repeated.as_str() {
@@ -374,6 +350,6 @@ fn slice(
     if of.is_undefined() && state.undefined_behavior() == UndefinedBehavior::Strict {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    ensure(state, of.as_str().map_or_else(|| slots(of), str::len))?;
+    charge(state, of.as_str().map_or_else(|| slots(of), str::len))?;
     answer(state, &CUT, &[of, start, stop, step])
 }

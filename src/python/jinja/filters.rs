@@ -9,6 +9,9 @@ use crate::python::print::{Json, json};
 use crate::python::regex::PyRegex;
 use crate::python::text::{capitalize, is_space, strip, without_underscores};
 
+/// The most bytes of characters that are to be trimmed.
+const MAX_TRIMMED: usize = 1 << 10;
+
 /// Adds the filters to an environment.
 pub fn install(env: &mut Environment<'static>, program: Program) {
     env.add_filter("string", text_of);
@@ -27,8 +30,21 @@ pub fn install(env: &mut Environment<'static>, program: Program) {
 
 fn trim(state: &State<'_, '_>, value: &Value, chars: Option<&str>) -> Result<String, Error> {
     let text = text_of(state, value)?;
-    let cut = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
-    Ok(text.trim_matches(cut).to_owned())
+    Ok(text.trim_matches(&cut_of(chars)?).to_owned())
+}
+
+/// Which characters are trimmed: those that are given, or white space.
+///
+/// # Errors
+/// More characters than anybody names, each of which would be looked for in all of them.
+pub fn cut_of(chars: Option<&str>) -> Result<impl Fn(char) -> bool, Error> {
+    if let Some(chars) = chars.filter(|chars| chars.len() > MAX_TRIMMED) {
+        let found = chars.len();
+        return Err(invalid(format!(
+            "expected at most {MAX_TRIMMED} bytes of characters to trim, found {found}"
+        )));
+    }
+    Ok(move |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c)))
 }
 
 fn join(

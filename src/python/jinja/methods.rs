@@ -10,8 +10,8 @@ use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 use regex::Regex;
 
-use super::bounded::{SLOT, charge, ensure, measure};
-use super::filters::joined;
+use super::bounded::{SLOT, charge, ensure, measure, search};
+use super::filters::{cut_of, joined};
 use crate::python::print;
 use crate::python::text::{capitalize, is_case, is_space, split, split_lines, title};
 
@@ -28,7 +28,16 @@ pub fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Valu
         }
         (None, ValueKind::Seq | ValueKind::Iterable) => {
             charge(state, value.len().unwrap_or(0).saturating_mul(SLOT))?;
-            if name == "index" { Some(list_index(value, args)?) } else { None }
+            match name {
+                "index" => Some(list_index(state, value, args)?),
+                "count" => Some(list_count(state, value, args)?),
+                _ => None,
+            }
+        }
+        (None, ValueKind::Map) => {
+            // A key is read to find its place.
+            args.iter().take(1).try_for_each(|key| measure(state, key, true).map(|_| ()))?;
+            None
         }
         _ => None,
     };
@@ -53,6 +62,10 @@ fn size_after(state: &State<'_, '_>, text: &str, name: &str, args: &[Value]) -> 
             let largest = sizes.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
             let (fields, widths) = fields(text);
             all.saturating_add(widths).saturating_add(largest.saturating_mul(fields))
+        }
+        "startswith" | "endswith" => {
+            args.iter().try_for_each(|arg| measure(state, arg, true).map(|_| ()))?;
+            all
         }
         // Letters of other scripts may become three.
         _ => all.saturating_mul(3),
@@ -83,11 +96,11 @@ fn text_method(
     Ok(Some(match name {
         "strip" | "lstrip" | "rstrip" => {
             let (set,): (Option<&str>,) = from_args(args)?;
-            let cut = |c: char| set.map_or_else(|| is_space(c), |set| set.contains(c));
+            let cut = cut_of(set)?;
             Value::from(match name {
-                "strip" => text.trim_matches(cut),
-                "lstrip" => text.trim_start_matches(cut),
-                _ => text.trim_end_matches(cut),
+                "strip" => text.trim_matches(&cut),
+                "lstrip" => text.trim_start_matches(&cut),
+                _ => text.trim_end_matches(&cut),
             })
         }
         "split" => {
@@ -155,13 +168,28 @@ static CLASSES: LazyLock<[(&str, Regex); 4]> = LazyLock::new(|| {
     ]
 });
 
-fn list_index(list: &Value, args: &[Value]) -> Result<Value, Error> {
+fn list_count(state: &State<'_, '_>, list: &Value, args: &[Value]) -> Result<Value, Error> {
     let (what,): (&Value,) = from_args(args)?;
-    for (i, item) in list.try_iter()?.checked().enumerate() {
-        if item? == *what {
-            return Ok(Value::from(i));
-        }
+    let mut count = 0_u64;
+    search(state, list, what, |_| {
+        count += 1;
+        false
+    })?;
+    Ok(Value::from(count))
+}
+
+fn list_index(state: &State<'_, '_>, list: &Value, args: &[Value]) -> Result<Value, Error> {
+    let (what,): (&Value,) = from_args(args)?;
+    let mut first = None;
+    search(state, list, what, |place| {
+        first = Some(place);
+        true
+    })?;
+    if let Some(place) = first {
+        return Ok(Value::from(place));
     }
+    // Both are shown.
+    measure(state, list, true)?;
     let shown = |value| print::repr(value).map_err(invalid);
     Err(invalid(format!("{} is not in the list {}", shown(what)?, shown(list)?)))
 }

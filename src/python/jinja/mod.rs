@@ -3,12 +3,15 @@
 //!
 //! What differs between programs is said by [`Program`]. `\r\n` and `\r` in a template's own text become `\n`. A template
 //! from a stranger's file is bounded in its length and nesting before it is compiled (`nesting.rs`), in its steps and in what
-//! it makes (`bounded.rs`), and in the text that comes of it.
+//! it makes (`bounded.rs`) and compares (`compared.rs`), in the time that this takes (`deadline.rs`), and in the text that comes of it.
 
 mod bounded;
+mod compared;
+mod deadline;
 mod filters;
 pub(super) mod methods;
 mod nesting;
+mod rewrite;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -89,15 +92,19 @@ impl Template {
             TemplateConfig { syntax_config: syntax, default_auto_escape: Arc::new(|_| AutoEscape::None) };
         let compiled = Compiled::try_new(source, |source| {
             let mut compiled = CompiledTemplate::new(NAME, source, &config)?;
-            bounded::replace(&mut compiled);
+            rewrite::replace(&mut compiled)?;
             Ok::<_, Error>(compiled)
         })?;
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(RECURSION);
         env.set_unknown_method_callback(methods::method);
-        env.set_formatter(|out, state, value| out.write_str(&text_of(state, value)?).map_err(Error::from));
+        env.set_formatter(|out, state, value| {
+            deadline::check()?;
+            out.write_str(&text_of(state, value)?).map_err(Error::from)
+        });
         filters::install(&mut env, program);
         bounded::install(&mut env);
+        compared::install(&mut env);
         Ok(Self { env, compiled: Arc::new(compiled) })
     }
 
@@ -114,6 +121,7 @@ impl Template {
         let compiled = self.compiled.borrow_dependent();
         let mut text = String::new();
         let mut output = make_string_output(&mut text);
+        deadline::begin();
         eval(
             &self.env,
             &compiled.instructions,

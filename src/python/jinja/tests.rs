@@ -132,6 +132,63 @@ fn values_are_paid_for_before_they_are_made() {
 }
 
 #[test]
+fn what_is_compared_and_looked_up_is_paid_for() {
+    let again = |set: &str, what: &str| format!("{set}{{% for i in range(99999) %}}{what}{{% endfor %}}x");
+    let two =
+        "{% set s = 'a' * 4000000 %}{% set a = s ~ 'b' %}{% set b = s ~ 'c' %}{% set e = 'é' * 4000000 %}";
+    let mut sources: Vec<String> = [
+        "{% if a == b %}{% endif %}",
+        "{% if a < b %}{% endif %}",
+        "{% if 'A' < a < b %}{% endif %}",
+        "{% if [a] == [b] %}{% endif %}",
+        "{% if a is eq b %}{% endif %}",
+        "{% if a is ge b %}{% endif %}",
+        "{% if a is sameas b %}{% endif %}",
+        "{% if a is endingwith s %}{% endif %}",
+        "{% if e is lower %}{% endif %}",
+        "{% if a in [b] %}{% endif %}",
+        "{% if a is in [b] %}{% endif %}",
+        "{% if a in {'x': 1} %}{% endif %}",
+        "{% if e[-1] == 'b' %}{% endif %}",
+        "{% set x = e[i:i + 1] %}",
+        "{% for c in e %}{% break %}{% endfor %}",
+        "{% set x = {'x': 1}.get(a) %}",
+        "{% set x = {'x': 1}[a] is defined %}",
+        "{% set x = {a: 1} %}",
+        "{% set x = [a, b]|max %}",
+        "{% set x = [a, b]|sort %}",
+        "{% set x = [b].count(a) %}",
+        "{% set x = s.startswith(s) %}",
+        "{% set x = s.find(a) %}",
+        "{% if loop.changed(a) %}{% endif %}",
+    ]
+    .iter()
+    .map(|what| again(two, what))
+    .collect();
+    let many = "{% set l = [a] * 20000 %}";
+    for what in
+        ["b in l", "l|unique", "l|sort", "l|min", "l|max", "l.index(b)", "l.count(b)", "l|select('eq', b)"]
+    {
+        sources.push(format!("{two}{many}{{% set x = {what} %}}x"));
+    }
+    sources.push(format!("{two}{many}{{% for g in l|groupby('x', default=s) %}}{{% endfor %}}x"));
+    sources.push(format!("{two}{many}{{{{ ([{{'x': 1}}] * 20000)|map(attribute=s)|list|length }}}}"));
+    sources.push(format!("{two}{{{{ s.strip(a) }}}}"));
+    for source in sources {
+        let begun = std::time::Instant::now();
+        let said = render(&source, json!({})).unwrap_err();
+        assert!(said.contains("fuel") || said.contains("to trim"), "{source}: {said}");
+        assert!(begun.elapsed().as_secs() < 20, "{source}");
+    }
+    let plain = "{{ 1 < 2 < 3 }}{{ 1 < 3 < 2 }}{{ 'a' in 'ab' }}{{ 1 in [2] }}{{ 'b' not in {'b': 1} }}{{ 'é'[-1] }}{{ [1, 2][-1] }}{{ {'a': 1}['a'] }}\
+                 {{ [1, 2] == [1, 2] }}{{ 'a' != 'b' }}{% for i in [1, 1, 2] %}{{ loop.changed(i) }}{% endfor %}\
+                 {{ [1, 2]|select('eq', 2)|list }}{{ [3, 1]|sort }}{{ [{'a': 1}]|map(attribute='a')|list }}{{ [1, 1].count(1) }}{{ [5, 6].index(6) }}\
+                 {% for i in [[1, []]] recursive %}{{ i[0] }}{{ loop(i[1]) }}{% endfor %}{{ 'b' in 'abc' == true }}";
+    let made = render(plain, json!({})).unwrap();
+    assert!(made.starts_with("TrueFalseTrueFalseFalseé21TrueTrueTrueFalseTrue[2][1, 3][1]211"), "{made}");
+}
+
+#[test]
 fn nothing_holds_itself() {
     for source in [
         "{% set a = namespace() %}{% set b = namespace(x=a) %}{% set a.x = b %}{{ a == b }}",

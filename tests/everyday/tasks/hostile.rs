@@ -46,6 +46,24 @@ fn templates() -> Vec<(String, &'static str)> {
         ),
         ("{{ '{:>2000000000}'.format('x') }}".into(), "ran out of fuel"),
         ("{{ '{:.2000000000f}'.format(1.5) }}".into(), "ran out of fuel"),
+        (
+            "{% set s = 'é' * 4000000 %}{% for i in range(99999) %}{% if s[-1] == 'b' %}{% endif %}{% endfor %}x".into(),
+            "ran out of fuel",
+        ),
+        (
+            "{% set s = 'a' * 8000000 %}{% set t = 'a' * 8000000 %}{% for i in range(99999) %}{% if s == t %}{% endif %}\
+             {% endfor %}x"
+                .into(),
+            "ran out of fuel",
+        ),
+        (
+            "{% set s = 'a' * 4000000 %}{% set a = s ~ 'b' %}{% set l = [s ~ 'c'] * 99999 %}{% if a in l %}{% endif %}x".into(),
+            "ran out of fuel",
+        ),
+        (
+            "{% set l = ['a' * 4000000 ~ 'b'] * 20000 %}{{ l|unique|list|length }}{{ l|sort|length }}".into(),
+            "ran out of fuel",
+        ),
         ("{{ 'x' * 20000000 }}".into(), "at most 8388608 bytes"),
     ]
 }
