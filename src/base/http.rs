@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::printable::is_obeyed;
 
-/// A server that asks for a longer pause is given up.
+/// Nobody waits longer for a server that asks for a pause.
 pub const MAX_PAUSE: Duration = Duration::from_secs(120);
 /// Whoever waits longer than this is told what for.
 pub const QUIET: Duration = Duration::from_secs(5);

@@ -15,6 +15,7 @@ pub mod progress;
 pub mod recognise;
 pub mod shell;
 pub mod stop;
+pub mod waiting;
 pub mod whole;
 pub mod yaml;
 mod yaml_depth;

@@ -2,7 +2,6 @@
 //! statuses turned into sentences.
 
 use std::io::Read;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,10 @@ use crate::base::http::{
     MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback,
     passes, pause_after, retry_after, same_host, short,
 };
+use crate::base::waiting::Waiting;
 
 const MAX_REDIRECTS: usize = 10;
+
 /// What a request is for, in words for errors.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
@@ -251,17 +252,7 @@ impl Deadline {
 
 /// Does what may have to wait for a host, and says so when it does.
 fn noting<T>(host: &str, work: impl FnOnce() -> T) -> T {
-    let (done, waiting) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            if waiting.recv_timeout(QUIET) == Err(mpsc::RecvTimeoutError::Timeout) {
-                tracing::warn!("waiting for {host}, which does not answer");
-            }
-        });
-        let result = work();
-        drop(done);
-        result
-    })
+    Waiting::new(host).during(QUIET, work, |_| true)
 }
 
 /// The server's own words: its header, or the `error` of its JSON.

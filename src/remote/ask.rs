@@ -24,7 +24,8 @@ impl Job {
         let is_answer = self.continuations.iter().all(|one| one.len() == 1);
         match found.scoring {
             Some(Scoring::Echo) if found.together && is_answer => {
-                let answer: Completion = client.post("v1/completions", &together_body(&found.model, self))?;
+                let answer: Completion =
+                    client.complete("v1/completions", &together_body(&found.model, self))?;
                 together(answer, self.continuations.iter().map(|one| one[0])).map_err(wrong)
             }
             Some(Scoring::Echo) => self
@@ -33,7 +34,7 @@ impl Job {
                 .map(|continuation| {
                     let prompt: Vec<u32> = self.context.iter().chain(continuation).copied().collect();
                     let answer: Completion =
-                        client.post("v1/completions", &echo_body(&found.model, &prompt))?;
+                        client.complete("v1/completions", &echo_body(&found.model, &prompt))?;
                     echoed(answer, &prompt, continuation.len()).map_err(wrong)
                 })
                 .collect(),
@@ -49,7 +50,7 @@ impl Job {
         let mut context = self.context.clone();
         let mut whole = Score { logprob: 0.0, is_greedy: true };
         for token in continuation {
-            let answer: Native = client.post("completion", &forced_body(&context, *token))?;
+            let answer: Native = client.complete("completion", &forced_body(&context, *token))?;
             let score = match found.shown.filter(|_| is_kept_back(&answer)) {
                 Some(shown) => look_up(client, &context, shown, *token)?,
                 None => forced(&answer, *token).map_err(|wrong| unlike(client, wrong))?,
@@ -65,7 +66,7 @@ impl Job {
 /// The score of a token that the server does not show: from the list of the most probable ones beside one that it shows.
 fn look_up(client: &Client, context: &[u32], shown: u32, token: u32) -> Result<Score, RemoteError> {
     for most in MOST_PROBABLE {
-        let answer: Native = client.post_for("completion", &listed_body(context, shown, most), most)?;
+        let answer: Native = client.complete_for("completion", &listed_body(context, shown, most), most)?;
         if let Some(score) = listed(&answer, shown, token).map_err(|wrong| unlike(client, wrong))? {
             return Ok(score);
         }

@@ -1,8 +1,8 @@
 //! One server's HTTP: JSON there and back, within a size and a time, attempts with growing pauses, the key to this host alone.
 
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,13 @@ use reqwest::{Certificate, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::identity::{Another, Identity, Signed};
 use super::{Access, RemoteError};
 use crate::base::http::{
-    MAX_CONNECTS, MAX_ERROR_BYTES, MAX_PAUSE, QUIET, host, innermost, install_encryption, is_loopback,
-    passes, pause_after, retry_after, short,
+    MAX_CONNECTS, MAX_ERROR_BYTES, QUIET, host, innermost, install_encryption, is_loopback, passes,
+    pause_after, retry_after, short,
 };
+use crate::base::waiting::Waiting;
 use crate::base::whole;
 
 /// The largest answer: log-probabilities of 128 thousand tokens take a quarter of it.
@@ -33,6 +35,10 @@ const BYTES_FOR_BYTE: u64 = 256;
 const MAX_CERTIFICATES: u64 = 8 << 20;
 /// How long a connection may take to come about.
 const MAX_CONNECTING: Duration = Duration::from_secs(10);
+/// A question about itself that a server lets pass is asked so often.
+const ABOUT_ATTEMPTS: u32 = 2;
+/// A text takes longer than an answer about the server: so many times as long until its silence is said.
+const LONGER: u32 = 4;
 /// The most characters of a server's words in an error.
 const WORDS: usize = 300;
 /// What may stand before a key.
@@ -46,6 +52,19 @@ pub struct Client {
     access: Arc<Access>,
     /// How often it has refused because there was too much to do.
     overloads: AtomicU64,
+    waiting: Waiting,
+    identity: Mutex<Identity>,
+}
+
+/// How long an answer is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the whole of it.
+    wait: Duration,
+    /// How often, if it does not come.
+    attempts: u32,
+    /// Until the silence is said.
+    quiet: Duration,
 }
 
 /// What came of an attempt that another one may better.
@@ -91,7 +110,14 @@ impl Client {
             name: host(base),
             reason: format!("no HTTP client: {}", innermost(&error)),
         })?;
-        Ok(Self { base: base.clone(), http, access: Arc::clone(access), overloads: AtomicU64::new(0) })
+        Ok(Self {
+            base: base.clone(),
+            http,
+            access: Arc::clone(access),
+            overloads: AtomicU64::new(0),
+            waiting: Waiting::new(&host(base)),
+            identity: Mutex::default(),
+        })
     }
 
     /// The server, as people write it.
@@ -109,36 +135,77 @@ impl Client {
         self.overloads.load(Ordering::Relaxed)
     }
 
-    /// What is at a path.
+    /// The probe is over: all further answers have to be of the server that has answered until now.
+    pub fn settle(&self) {
+        for what in self.identity.lock().unwrap_or_else(PoisonError::into_inner).settle() {
+            tracing::warn!(
+                "{}: its answers do not all name one {what}, so nobody sees whether another server takes its place by that",
+                self.host()
+            );
+        }
+    }
+
+    /// What is at a path, about the server itself.
     ///
     /// # Errors
     /// A server that cannot be reached, refuses, or answers something else.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
-        self.ask(MAX_ABOUT_BYTES, || self.http.get(self.at(path)))
+        self.ask(MAX_ABOUT_BYTES, self.about(), || self.http.get(self.at(path)))
     }
 
-    /// The answer to a question.
+    /// The answer to a question that takes the server no work of its model.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
-        self.post_for(path, body, 0)
+        self.put(path, body, self.about(), 0)
+    }
+
+    /// What the model answers, which may have to wait for its turn.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and an answer of another server than the one that was probed.
+    pub fn complete<T: DeserializeOwned + Signed>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
+        self.complete_for(path, body, 0)
     }
 
     /// The same for an answer that may list so many things beside what was asked.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
-    pub fn post_for<T: DeserializeOwned>(
+    /// As [`complete`](Self::complete).
+    pub fn complete_for<T: DeserializeOwned + Signed>(
         &self,
         path: &str,
         body: &Value,
         listed: usize,
     ) -> Result<T, RemoteError> {
+        let Access { wait, quiet, .. } = *self.access;
+        let patience = Patience { wait, attempts: MAX_CONNECTS, quiet: LONGER * quiet };
+        let answer: T = self.put(path, body, patience, listed)?;
+        let heard = self.identity.lock().unwrap_or_else(PoisonError::into_inner).hear(answer.signature());
+        heard.map_err(|Another { what, before, now }| {
+            let [before, now] = [before, now].map(|name| short(&name, WORDS));
+            RemoteError::Another { host: self.host(), what, before, now }
+        })?;
+        Ok(answer)
+    }
+
+    fn about(&self) -> Patience {
+        let Access { wait, about_wait, quiet, .. } = *self.access;
+        Patience { wait: about_wait.min(wait), attempts: ABOUT_ATTEMPTS, quiet }
+    }
+
+    fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Patience,
+        listed: usize,
+    ) -> Result<T, RemoteError> {
         let text = body.to_string();
         let asked = text.len().saturating_add(listed) as u64;
         let most = MAX_SHORT_BYTES.saturating_add(BYTES_FOR_BYTE.saturating_mul(asked));
-        self.ask(most.min(MAX_ANSWER_BYTES), || {
+        self.ask(most.min(MAX_ANSWER_BYTES), patience, || {
             self.http.post(self.at(path)).header(CONTENT_TYPE, "application/json").body(text.clone())
         })
     }
@@ -155,23 +222,30 @@ impl Client {
     fn ask<T: DeserializeOwned>(
         &self,
         limit: u64,
+        patience: Patience,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, RemoteError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let Passing { pause, most, error } = match self.attempt(request(), limit, attempt)? {
+            let asked = self.waiting.during(
+                patience.quiet,
+                || self.attempt(request(), limit, patience, attempt),
+                |came| !matches!(came, Ok(Err(Passing { error: RemoteError::Unreachable { .. }, .. }))),
+            );
+            let Passing { pause: asked, most, error } = match asked? {
                 Ok(answer) => return read(&self.host(), &answer),
                 Err(passing) => passing,
             };
-            if attempt >= self.access.attempts.min(most) || pause.is_some_and(|pause| pause > MAX_PAUSE) {
+            if attempt >= self.access.attempts.min(most) {
                 return Err(error);
             }
-            let pause = pause_after(attempt, self.access.backoff, pause);
-            if pause > QUIET {
-                tracing::warn!("{error}; trying again in {} s", pause.as_secs());
+            let pause = pause_after(attempt, self.access.backoff, asked).min(self.access.longest_pause);
+            let again = again(pause, asked);
+            if pause > QUIET || asked.is_some_and(|asked| asked > pause) {
+                tracing::warn!("{error}; {again}");
             } else {
-                tracing::info!("{error}; trying again in {} ms", pause.as_millis());
+                tracing::info!("{error}; {again}");
             }
             thread::sleep(pause);
         }
@@ -182,11 +256,12 @@ impl Client {
         &self,
         request: RequestBuilder,
         limit: u64,
+        patience: Patience,
         attempt: u32,
     ) -> Result<Result<Vec<u8>, Passing>, RemoteError> {
         let begun = Instant::now();
         let host = self.host();
-        let mut request = request.timeout(self.access.wait);
+        let mut request = request.timeout(patience.wait);
         if let Some(key) = &self.access.key {
             request = request.header("Authorization", format!("{BEARER}{}", key.secret()));
         }
@@ -201,7 +276,7 @@ impl Client {
                 return Err(RemoteError::Setting { name: host, reason: innermost(&error) });
             }
             Err(error) if error.is_timeout() && !error.is_connect() => {
-                return broken(format!("no answer within {} s", self.access.wait.as_secs()), MAX_CONNECTS);
+                return broken(format!("no answer within {} s", patience.wait.as_secs()), patience.attempts);
             }
             Err(error) if error.is_connect() => return broken(innermost(&error), MAX_CONNECTS),
             Err(error) => return broken(innermost(&error), u32::MAX),
@@ -233,13 +308,26 @@ impl Client {
             }),
             Ok(_) => Ok(Ok(body)),
             // A server that drips has had its time, and would take it again.
-            Err(_) if begun.elapsed() >= self.access.wait => {
-                broken(format!("no whole answer within {} s", self.access.wait.as_secs()), MAX_CONNECTS)
+            Err(_) if begun.elapsed() >= patience.wait => {
+                broken(format!("no whole answer within {} s", patience.wait.as_secs()), patience.attempts)
             }
             Err(error) => {
                 broken(format!("the connection broke in the midst of an answer ({error})"), u32::MAX)
             }
         }
+    }
+}
+
+/// When it is tried again, and what the server would rather have.
+fn again(pause: Duration, asked: Option<Duration>) -> String {
+    let soon = if pause.as_secs() > 0 {
+        format!("trying again in {} s", pause.as_secs())
+    } else {
+        format!("trying again in {} ms", pause.as_millis())
+    };
+    match asked.filter(|asked| *asked > pause) {
+        Some(asked) => format!("{soon}, although it asks for a pause of {} s", asked.as_secs()),
+        None => soon,
     }
 }
 
@@ -278,4 +366,20 @@ fn message(answer: Response) -> String {
     let plain = String::from_utf8_lossy(&text);
     let said = said.or(Some(&*plain).filter(|text| !text.trim().is_empty() && !text.contains('<')));
     said.map_or(fallback, |words| short(words, WORDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_is_cut_is_told_with_the_one_that_was_asked_for() {
+        let second = Duration::from_secs(1);
+        assert_eq!(again(second / 2, None), "trying again in 500 ms");
+        assert_eq!(again(7 * second, Some(7 * second)), "trying again in 7 s");
+        assert_eq!(
+            again(120 * second, Some(300 * second)),
+            "trying again in 120 s, although it asks for a pause of 300 s"
+        );
+    }
 }

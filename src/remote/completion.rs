@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::identity::{Signature, Signed};
+
 /// An answer.
 #[derive(Debug, Deserialize)]
 pub struct Completion {
@@ -13,9 +15,19 @@ pub struct Completion {
     /// Which server in which configuration answered.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
+    /// Which model answered, as a string.
+    #[serde(default)]
+    pub model: Option<Value>,
     /// What it took.
     #[serde(default)]
     pub usage: Option<Usage>,
+}
+
+impl Signed for Completion {
+    fn signature(&self) -> Signature<'_> {
+        let model = self.model.as_ref().and_then(Value::as_str);
+        Signature { fingerprint: self.system_fingerprint.as_deref(), model }
+    }
 }
 
 /// What an answer took.

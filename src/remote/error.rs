@@ -32,6 +32,12 @@ pub enum RemoteError {
     /// The answer is not what was asked for.
     #[error("{host}: expected {expected}, found {found}")]
     Answer { host: String, expected: String, found: String },
+    /// In the midst of the work somebody else answers.
+    #[error(
+        "{host}: the server is another one now: its answers say {what} {now:?} and said {before:?} before; see what serves \
+         there, and begin anew with that"
+    )]
+    Another { host: String, what: &'static str, before: String, now: String },
     /// The server cannot do what is needed.
     #[error("{host} cannot be asked this: {reason}")]
     Unable { host: String, reason: String },

@@ -82,9 +82,85 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether another server can stand in for this one: all that decides numbers is the same.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let plain = |found: &Self| Self { repeated: 0.0, at_once: 0.0, ..found.clone() };
-        plain(self) == plain(other)
+    /// Why another server cannot stand in for this one: what decides numbers and is not the same, with both values. Nothing if it
+    /// can.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let Self {
+            kind, version, fingerprint, model, root, dtype, positions, scoring, together, tokens, ..
+        } = self;
+        let name =
+            |name: &Option<String>| name.as_ref().map_or_else(|| "none".to_owned(), |it| format!("{it:?}"));
+        let number = |number: Option<usize>| number.map_or_else(|| "none".to_owned(), |it| it.to_string());
+        let scores = |scoring: Option<Scoring>| scoring.map_or("none", Scoring::name).to_owned();
+        let says = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let alike = |tokens: Tokens| says(tokens == Tokens::Alike);
+        [
+            ("program", kind.name().to_owned(), other.kind.name().to_owned()),
+            ("version", name(version), name(&other.version)),
+            ("fingerprint", name(fingerprint), name(&other.fingerprint)),
+            ("model", format!("{model:?}"), format!("{:?}", other.model)),
+            ("root of the model", name(root), name(&other.root)),
+            ("form of the weights", name(dtype), name(&other.dtype)),
+            ("positions", number(*positions), number(other.positions)),
+            ("scores by", scores(*scoring), scores(other.scoring)),
+            ("scores of several answers at once", says(*together), says(other.together)),
+            ("tokens that could be compared", alike(*tokens), alike(other.tokens)),
+        ]
+        .into_iter()
+        .filter(|(_, there, here)| there != here)
+        .map(|(what, there, here)| format!("{what} {there} there, {here} here"))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_named_with_both_values() {
+        let one = Found {
+            kind: Kind::Vllm,
+            version: Some("0.32.0".to_owned()),
+            fingerprint: None,
+            model: "m".to_owned(),
+            root: None,
+            dtype: None,
+            positions: Some(2048),
+            scoring: Some(Scoring::Echo),
+            together: true,
+            shown: None,
+            tokens: Tokens::Alike,
+            repeated: 0.0,
+            at_once: 0.0,
+        };
+        // How far repeated requests are apart is no difference.
+        assert!(one.differences(&Found { repeated: 0.5, at_once: 0.1, ..one.clone() }).is_empty());
+        let other = Found {
+            version: Some("0.33.0".to_owned()),
+            root: Some("/m".to_owned()),
+            positions: Some(512),
+            together: false,
+            ..one.clone()
+        };
+        assert_eq!(
+            one.differences(&other),
+            [
+                "version \"0.32.0\" there, \"0.33.0\" here",
+                "root of the model none there, \"/m\" here",
+                "positions 2048 there, 512 here",
+                "scores of several answers at once yes there, no here",
+            ]
+        );
+        let all = Found {
+            kind: Kind::Other,
+            fingerprint: Some("f".to_owned()),
+            model: "n".to_owned(),
+            dtype: Some("F16".to_owned()),
+            scoring: None,
+            tokens: Tokens::Unknown,
+            ..other
+        };
+        assert_eq!(one.differences(&all).len(), 10);
     }
 }

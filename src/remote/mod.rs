@@ -13,6 +13,7 @@ mod client;
 mod completion;
 mod error;
 mod found;
+mod identity;
 mod job;
 mod pace;
 mod pool;

@@ -9,6 +9,7 @@ use super::RemoteError;
 use super::client::Client;
 use super::completion::Completion;
 use super::found::{Found, Kind, Scoring, Tokens};
+use super::identity::MAX_NAME;
 use super::job::Job;
 use super::score::{Native, echo_body, echoed, forced, forced_body, only, together, together_body};
 use crate::base::http::short;
@@ -23,8 +24,6 @@ const TEXT: &str = "The zoo opens at 10:45, and 12345 visitors don't wait:\n\n  
 const SCORED: usize = 8;
 /// So many requests at once show what they do to each other.
 const AT_ONCE: usize = 8;
-/// The most characters of what a server calls itself and its models.
-const MAX_NAME: usize = 1024;
 /// How many models an error names.
 const NAMED: usize = 12;
 /// The most characters of a name in an error.
@@ -185,7 +184,7 @@ fn theirs(client: &Client, found: &Found) -> Result<Option<Vec<u32>>, RemoteErro
         "model": found.model, "prompt": TEXT, "max_tokens": 1, "temperature": 0, "add_special_tokens": false,
         "return_token_ids": true,
     });
-    let answer: Option<Completion> = optional(client.post("v1/completions", &body))?;
+    let answer: Option<Completion> = optional(client.complete("v1/completions", &body))?;
     Ok(answer.and_then(|answer| only(answer).ok()?.prompt_token_ids))
 }
 
@@ -218,7 +217,7 @@ fn compare(client: &Client, tokenizer: &Tokenizer, own: &[u32], theirs: &[u32]) 
 fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(), RemoteError> {
     if found.kind != Kind::LlamaServer {
         let answer: Option<Completion> =
-            optional(client.post("v1/completions", &echo_body(&found.model, ids)))?;
+            optional(client.complete("v1/completions", &echo_body(&found.model, ids)))?;
         if let Some(answer) = answer {
             found.fingerprint = answer.system_fingerprint.as_deref().map(|text| short(text, MAX_NAME));
             found.scoring = echoed(answer, ids, SCORED).ok().map(|_| Scoring::Echo);
@@ -227,11 +226,11 @@ fn abilities(client: &Arc<Client>, found: &mut Found, ids: &[u32]) -> Result<(),
         let continuations: Vec<Vec<u32>> = last.iter().map(|id| vec![*id]).collect();
         let job = Job { context: context.to_vec(), continuations, requests: vec![0, 1] };
         let answer: Option<Completion> =
-            optional(client.post("v1/completions", &together_body(&found.model, &job)))?;
+            optional(client.complete("v1/completions", &together_body(&found.model, &job)))?;
         found.together = answer.is_some_and(|answer| together(answer, last.iter().copied()).is_ok());
     } else {
         let (context, last) = ids.split_at(ids.len() - 1);
-        let answer: Option<Native> = optional(client.post("completion", &forced_body(context, last[0])))?;
+        let answer: Option<Native> = optional(client.complete("completion", &forced_body(context, last[0])))?;
         found.shown = answer.filter(|answer| forced(answer, last[0]).is_ok()).map(|_| last[0]);
         found.scoring = found.shown.map(|_| Scoring::Forced);
     }

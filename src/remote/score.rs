@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::completion::{Choice, Completion, Logprobs, id_of};
+use super::identity::{Signature, Signed};
 use super::job::Job;
 use crate::engine::Score;
 
@@ -135,6 +136,15 @@ pub struct Native {
     /// One for each token.
     #[serde(default)]
     pub completion_probabilities: Vec<Chosen>,
+    /// Which model answered, as a string.
+    #[serde(default)]
+    pub model: Option<Value>,
+}
+
+impl Signed for Native {
+    fn signature(&self) -> Signature<'_> {
+        Signature { fingerprint: None, model: self.model.as_ref().and_then(Value::as_str) }
+    }
 }
 
 /// A token that was written, and the most probable ones at its place.

@@ -39,25 +39,19 @@ impl Server {
         let mut first: Option<Found> = None;
         for client in &clients {
             let found = probe(client, address.model.as_deref(), tokenizer)?;
+            client.settle();
             let Some(known) = &mut first else {
                 first = Some(found);
                 continue;
             };
-            if !known.is_same(&found) {
-                return Err(RemoteError::Unable {
-                    host: client.host(),
-                    reason: format!(
-                        "it is not the same as {}: {} {:?} of {} there, {} {:?} of {} here; servers that share the load have one \
-                         version, one model and one configuration",
-                        clients[0].host(),
-                        known.model,
-                        known.fingerprint.as_deref().unwrap_or("without a fingerprint"),
-                        known.kind.name(),
-                        found.model,
-                        found.fingerprint.as_deref().unwrap_or("without a fingerprint"),
-                        found.kind.name()
-                    ),
-                });
+            let differences = known.differences(&found);
+            if !differences.is_empty() {
+                let reason = format!(
+                    "it is not the same as {}: {}; servers that share the load have one version, one model and one configuration",
+                    clients[0].host(),
+                    differences.join("; ")
+                );
+                return Err(RemoteError::Unable { host: client.host(), reason });
             }
             known.repeated = known.repeated.max(found.repeated);
             known.at_once = known.at_once.max(found.at_once);

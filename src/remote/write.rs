@@ -86,11 +86,11 @@ impl WriteJob {
         let wrong = |(expected, found)| RemoteError::Answer { host: client.host(), expected, found };
         let written = match found.kind {
             Kind::LlamaServer => {
-                let native: Native = client.post("completion", &self.native_body(stops))?;
+                let native: Native = client.complete("completion", &self.native_body(stops))?;
                 native_written(native)
             }
             Kind::Vllm | Kind::Other => {
-                let answer: Completion = client.post("v1/completions", &self.body(found, stops))?;
+                let answer: Completion = client.complete("v1/completions", &self.body(found, stops))?;
                 let written = answer.usage.map(|usage| usage.completion_tokens);
                 only(answer).and_then(|choice| openai_written(choice, written))
             }

@@ -204,7 +204,7 @@ impl Served {
                     probabilities.clear();
                 }
                 answer(&json!({
-                    "content": text, "tokens": written, "stop_type": stop_type, "truncated": false,
+                    "model": "tiny", "content": text, "tokens": written, "stop_type": stop_type, "truncated": false,
                     "completion_probabilities": probabilities,
                 }))
             }

@@ -113,7 +113,11 @@ fn servers_of_one_model_share_the_load() {
         answer
     });
     let both = Server::at(format!("{},{}", one.url, other.url));
-    assert_says(&served(&place, &both, "third", &[]), 1, &["not the same as"]);
+    assert_says(
+        &served(&place, &both, "third", &[]),
+        1,
+        &["not the same as", "fingerprint \"vllm-0.32.0-mock\" there, \"vllm-0.32.0-other\" here"],
+    );
 }
 
 #[test]

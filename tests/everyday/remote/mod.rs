@@ -2,9 +2,11 @@
 //! server does wrong is no number.
 
 mod asked;
+mod changed;
 mod faults;
 mod recorded;
 mod same;
+mod silent;
 
 use std::path::Path;
 use std::process::{Command, Output};
