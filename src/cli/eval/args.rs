@@ -69,7 +69,8 @@ pub struct Args {
     #[command(flatten, next_help_heading = "Questions")]
     pub asked: AskedFlags,
     /// Ask only the documents whose number divided by n leaves i, as they are asked in the whole run: 0/8 is the first of eight shards, 7/8
-    /// the last. auto reads i and n from the scheduler (Slurm, srun, torchrun, MPI, AWS Batch, LSF, SGE). zoo merge puts shards together
+    /// the last. auto reads i and n from the scheduler (Slurm, srun, torchrun, MPI, AWS Batch, LSF, SGE), auto/n only i (Kubernetes, PBS, GNU
+    /// parallel). zoo merge puts shards together
     #[arg(long, value_name = "i/n", help_heading = "Questions", allow_hyphen_values = true)]
     pub shard: Option<ShardFlag>,
     #[command(flatten, next_help_heading = "Questions")]

@@ -9,7 +9,10 @@ use crate::tasks::Shard;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardFlag {
     /// What the scheduler's variables say.
-    Auto,
+    Auto {
+        /// How many there are, for schedulers that say only which one this is.
+        of: Option<usize>,
+    },
     /// This one.
     Given(Shard),
 }
@@ -18,7 +21,14 @@ impl FromStr for ShardFlag {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Given) }
+        if text == "auto" {
+            return Ok(Self::Auto { of: None });
+        }
+        let Some(of) = text.strip_prefix("auto/") else { return text.parse().map(Self::Given) };
+        let first = format!("0/{of}").parse::<Shard>();
+        let first =
+            first.map_err(|_| format!("expected auto/n, such as auto/8 for eight shards; found {text:?}"))?;
+        Ok(Self::Auto { of: Some(first.of()) })
     }
 }
 
@@ -30,8 +40,8 @@ impl ShardFlag {
     pub fn shard(self) -> Result<(Shard, Option<String>), RunError> {
         match self {
             Self::Given(shard) => Ok((shard, None)),
-            Self::Auto => {
-                let Scheduled { shard, by } = scheduled(|name| std::env::var(name).ok())?;
+            Self::Auto { of } => {
+                let Scheduled { shard, by } = scheduled(|name| std::env::var(name).ok(), of)?;
                 Ok((shard, Some(by)))
             }
         }

@@ -102,6 +102,7 @@ fn an_indexed_job_of_kubernetes_runs_the_parts() {
         };
         let mut zoo = command(&["eval", &place.text("tiny"), "--suite", "pick"]);
         zoo.args(words("args").into_iter().map(put)).args(["--include-path", &place.text("tasks")]);
+        zoo.env("JOB_COMPLETION_INDEX", index.to_string());
         done(&zoo.output().unwrap());
     }
     done(&merge(&place, &["data/shards".to_owned()], "merged", &[]));
