@@ -23,7 +23,7 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
             path.display()
         )));
     }
-    if !path.is_dir() || path.join(RUN_FILE).is_file() {
+    if !path.is_dir() || has_run_file(path) {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = runs_below(path)?;
@@ -48,7 +48,7 @@ pub fn find_runs(path: &Path) -> Result<Vec<PathBuf>, FinishedError> {
 /// # Errors
 /// A folder that cannot be read.
 pub fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
-    if folder.join(RUN_FILE).is_file() || is_unfinished(folder) {
+    if has_run_file(folder) || is_unfinished(folder) {
         return Ok(vec![folder.to_owned()]);
     }
     let mut found = Vec::new();
@@ -56,8 +56,18 @@ pub fn runs_below(folder: &Path) -> Result<Vec<PathBuf>, FinishedError> {
     Ok(found)
 }
 
+/// Whether a folder has the description of a finished run, or something else under its name: a pipe, a device, a folder or a link to
+/// nothing. That is no run, and whoever reads it says so; a run that is passed by without a word would be missed by nobody.
+pub fn has_run_file(folder: &Path) -> bool {
+    is_there(&folder.join(RUN_FILE))
+}
+
 fn is_unfinished(folder: &Path) -> bool {
-    folder.join(PARTIAL_FILE).is_file() && !folder.join(RUN_FILE).is_file()
+    is_there(&folder.join(PARTIAL_FILE)) && !has_run_file(folder)
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -66,7 +76,7 @@ fn look(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Resul
     entries.sort();
     for entry in entries {
         if entry.is_dir() {
-            if entry.join(RUN_FILE).is_file() || is_unfinished(&entry) {
+            if has_run_file(&entry) || is_unfinished(&entry) {
                 found.push(entry);
             } else if depth > 1 {
                 // What may not be looked into holds nothing for us.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::{During, FinishedError, chain};
-use super::find::runs_below;
-use super::record::{MAX_RUN_BYTES, PARTIAL_FILE, RUN_FILE, read_record};
+use super::find::{has_run_file, runs_below};
+use super::record::{MAX_RUN_BYTES, PARTIAL_FILE, read_record};
 use super::run::{About, Run};
 use crate::base::yaml;
 use crate::records::{RunRecord, RunSettings, shard_of};
@@ -52,7 +52,7 @@ pub fn list_runs(path: &Path) -> Result<Vec<Listed>, FinishedError> {
 }
 
 fn list(path: &Path) -> Listed {
-    let listed = if path.join(RUN_FILE).is_file() {
+    let listed = if has_run_file(path) {
         read_record(path).map(|record| finished(&record))
     } else if path.is_dir() {
         unfinished(&path.join(PARTIAL_FILE))

@@ -22,7 +22,7 @@ mod steps;
 
 pub use contrast::{Comparison, Pairs};
 pub use error::FinishedError;
-pub use find::{find_runs, runs_below};
+pub use find::{find_runs, has_run_file, runs_below};
 pub use harness::{HarnessFile, is_harness_file};
 pub use join::{Column, Joined, join};
 pub use list::{Listed, list_runs};

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::agree::{self, Said};
 use super::part::{Part, shard_of};
-use crate::finished::{RUN_FILE, read_record, runs_below};
+use crate::finished::{RUN_FILE, has_run_file, read_record, runs_below};
 use crate::kernels;
 use crate::records::{RunRecord, SHARD, shard_of as shard_asked};
 use crate::run::error::During;
@@ -112,15 +112,15 @@ impl Found {
     fn in_folders(runs: &[PathBuf]) -> Result<Self, RunError> {
         let mut all = Self { finished: Vec::new(), unfinished: Vec::new() };
         for run in runs {
-            let is_one = run.join(RUN_FILE).is_file();
+            let is_one = has_run_file(run);
             let below = if run.is_dir() && !is_one { runs_below(run)? } else { Vec::new() };
             let known = all.finished.len() + all.unfinished.len();
             if is_one {
                 all.finished.push(run.clone());
             }
             for path in below.into_iter().filter(|path| path.is_dir()) {
-                if !path.join(RUN_FILE).is_file() {
-                    all.unfinished.extend(unfinished(&path));
+                if !has_run_file(&path) {
+                    all.unfinished.extend(unfinished(&path)?);
                 } else if !is_whole(&path) {
                     all.finished.push(path);
                 }
@@ -142,7 +142,7 @@ impl Found {
 
 /// Whether this is the folder of a finished run that is no shard, as one that was merged before.
 fn is_whole(path: &Path) -> bool {
-    path.join(RUN_FILE).is_file() && read_record(path).is_ok_and(|record| record.shard().is_none())
+    read_record(path).is_ok_and(|record| record.shard().is_none())
 }
 
 /// Sees to it that every shard is there once.
@@ -186,7 +186,10 @@ fn advice(unfinished: &[String]) -> String {
 }
 
 /// A shard that was begun, by number and folder; `None` for other runs.
-fn unfinished(path: &Path) -> Option<String> {
-    let settings = folder::settings(path).ok()??;
-    Some(format!("{} in {}", shard_asked(&settings.options)?, path.display()))
+///
+/// # Errors
+/// Settings that cannot be read: they may be those of a shard.
+fn unfinished(path: &Path) -> Result<Option<String>, RunError> {
+    let Some(settings) = folder::settings(path)? else { return Ok(None) };
+    Ok(shard_asked(&settings.options).map(|shard| format!("{shard} in {}", path.display())))
 }
