@@ -2,7 +2,7 @@
 //!
 //! What is hashed piece by piece uses a [`Digest`] itself and ends with [`hex`].
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 pub use md5::Md5;
@@ -54,6 +54,45 @@ pub fn of_reader<D: Digest>(mut reader: impl Read, progress: &dyn Progress) -> i
     }
 }
 
+/// A reader or a writer whose bytes are digested as they pass.
+#[derive(Debug)]
+pub struct Digested<T> {
+    inner: T,
+    digest: Sha256,
+}
+
+impl<T> Digested<T> {
+    /// Nothing has passed yet.
+    pub fn new(inner: T) -> Self {
+        Self { inner, digest: Sha256::new() }
+    }
+
+    /// What was wrapped, and SHA-256 of the bytes that have passed.
+    pub fn finish(self) -> (T, String) {
+        (self.inner, hex(self.digest.finalize()))
+    }
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(out)?;
+        self.digest.update(&out[..count]);
+        Ok(count)
+    }
+}
+
+impl<W: Write> Write for Digested<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// SHA-256 of a file; `progress` advances by the bytes read.
 pub fn sha256_of_file(path: &Path, progress: &dyn Progress) -> io::Result<String> {
     of_reader::<Sha256>(whole::open(path)?, progress)
@@ -82,6 +121,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         assert_eq!(sha256_of_file(file.path(), &Silent).unwrap(), ABC);
+        let mut copied = Digested::new(Vec::new());
+        let mut reader = Digested::new(bytes.as_slice());
+        io::copy(&mut reader, &mut copied).unwrap();
+        assert_eq!((reader.finish().1, copied.finish()), (sha256(&bytes), (bytes.clone(), sha256(&bytes))));
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub use run::{
     RunRecord, SuiteRecord, VerdictCounts,
 };
 pub use sample::{
-    Choice, SampleHeader, SampleLine, read_samples, read_samples_as, samples_of, write_samples,
+    Choice, SampleHeader, SampleLine, read_samples, read_samples_as, read_samples_digested, samples_of,
+    write_samples,
 };
 pub use server::ServerRecord;
 pub use settings::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MAX_BYTES;
 use crate::base::atomic::AtomicFile;
+use crate::base::digest::Digested;
 use crate::base::whole;
 use crate::sandbox::Verdict;
 
@@ -110,16 +111,18 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// Writes a complete samples file.
-pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -> io::Result<()> {
-    let mut file = AtomicFile::create(path)?;
+/// Writes a complete samples file; returns its SHA-256.
+pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -> io::Result<String> {
+    let mut file = Digested::new(AtomicFile::create(path)?);
     serde_json::to_writer(&mut file, header)?;
     file.write_all(b"\n")?;
     for line in lines {
         serde_json::to_writer(&mut file, line)?;
         file.write_all(b"\n")?;
     }
-    file.commit()
+    let (file, sha256) = file.finish();
+    file.commit()?;
+    Ok(sha256)
 }
 
 /// Reads a samples file: its first line and the others.
@@ -128,6 +131,19 @@ pub fn write_samples(path: &Path, header: &SampleHeader, lines: &[SampleLine]) -
 /// A file that cannot be read, one without its first line, and a line that is not one of samples, by its number.
 pub fn read_samples(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>)> {
     read_samples_as(path)
+}
+
+/// The same with the SHA-256 of the file.
+///
+/// # Errors
+/// As [`read_samples`].
+pub fn read_samples_digested(path: &Path) -> io::Result<(SampleHeader, Vec<SampleLine>, String)> {
+    let place = path.display().to_string();
+    let file = whole::reader(path, MAX_BYTES).map_err(|error| placed(&place, &error))?;
+    let mut file = BufReader::new(Digested::new(file));
+    // Up to its end, so that nothing of it is left out of the digest.
+    let (header, lines) = samples_of(&place, &mut file)?;
+    Ok((header, lines, file.into_inner().finish().1))
 }
 
 /// The same of what is wanted of each line.

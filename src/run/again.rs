@@ -30,6 +30,7 @@ use crate::tasks::{PreparedTask, Suite, Task};
 /// # Errors
 /// A folder without a finished run, prompts that are not the same any more, and what the grading itself refuses.
 pub fn score_run(folder: &Path, options: &Options, progress: &dyn Progress) -> Result<Finished, RunError> {
+    options.places.out.as_deref().map_or(Ok(()), folder::refuse_foreign)?;
     let record = read_record(folder)?;
     if let Some(shard) = record.shard() {
         let folder = folder.display();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::folder;
 use super::judge::Judge;
 use super::respondent::{About, Answered, Respondent};
 use super::session::{Finished, Grading, Session, new_record};
@@ -39,6 +40,7 @@ pub fn score_answers(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Finished, RunError> {
+    options.places.out.as_deref().map_or(Ok(()), folder::refuse_foreign)?;
     let files: Vec<AnswerFile> =
         written.files.iter().map(|path| read_answers(path)).collect::<Result<_, _>>()?;
     let suites = find_suites(&options.places.include_path, &options.suite)?;

@@ -21,16 +21,26 @@ use crate::tasks::Chat;
 /// As many notes stand below a table as they are.
 const FEW_NOTES: usize = 3;
 
-/// Writes tables, samples, findings and the record. Times are in the record alone: a run that was interrupted ends in
-/// the same tables and samples as one that was not.
-pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> Result<(), RunError> {
-    for model in models {
+/// SHA-256 of the samples of one model, by task.
+pub type SamplesDigests = BTreeMap<String, String>;
+
+/// Writes the samples; gives their digests, model by model.
+pub fn write_all_samples(folder: &Path, models: &[Outcome]) -> Result<Vec<SamplesDigests>, RunError> {
+    let of_model = |model: &Outcome| {
         let samples = folder.join("samples").join(file_name(&model.folder));
-        for task in &model.tasks {
+        let of_task = |task: &TaskResult| {
             let path = samples.join(own_file_name(task.name()) + ".jsonl");
-            write_samples(&path, &header(&model.identity, task), &task.samples)?;
-        }
-    }
+            let digest = write_samples(&path, &header(&model.identity, task), &task.samples)?;
+            Ok((task.name().to_owned(), digest))
+        };
+        model.tasks.iter().map(of_task).collect()
+    };
+    models.iter().map(of_model).collect()
+}
+
+/// Writes tables, findings and the record. Times are in the record alone: a run that was interrupted ends in the same tables and
+/// samples as one that was not.
+pub fn write(folder: &Path, rows: &[Row], models: &[Outcome], record: &RunRecord) -> Result<(), RunError> {
     let provenance = provenance(record);
     let comparison = [comparison_markdown(rows), folded_notes(models), provenance.clone()];
     let details = [details_markdown(rows), list(&record.findings), provenance];

@@ -1,10 +1,12 @@
 //! The folder of a run under way: begun, gone on with, or moved out of the way.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use super::claim::Claim;
+use super::claim::{Claim, LOCK_FILE};
 use super::error::During;
 use crate::base::atomic::{remove_leftovers, write_atomically};
 use crate::base::yaml;
@@ -33,11 +35,53 @@ pub fn state(folder: &Path) -> State {
         State::Complete
     } else if has(PARTIAL_FILE) {
         State::Unfinished
-    } else if has("results.csv") {
-        State::Complete
     } else {
         State::Free
     }
+}
+
+/// Refuses a folder that has something and is no run's. A run has its description or that of one under way, or at least its claim;
+/// tables and samples alone may be anybody's, and are neither written over nor moved away.
+///
+/// # Errors
+/// Such a folder, and one that cannot be looked into.
+pub fn refuse_foreign(folder: &Path) -> Result<(), RunError> {
+    // One look at all names: another process may begin a run at the same time, and its claim is there before anything else.
+    let names = names(folder)?;
+    if names.iter().any(|name| [RUN_FILE, PARTIAL_FILE, LOCK_FILE].iter().any(|own| name == own)) {
+        return Ok(());
+    }
+    names.into_iter().next().map_or(Ok(()), |name| Err(foreign(folder, &name)))
+}
+
+/// Refuses a folder that has anything but the claim of a run that was killed.
+///
+/// # Errors
+/// As [`refuse_foreign`].
+pub fn refuse_content(folder: &Path) -> Result<(), RunError> {
+    let other = names(folder)?.into_iter().find(|name| name != LOCK_FILE);
+    other.map_or(Ok(()), |name| Err(foreign(folder, &name)))
+}
+
+/// What a folder has, in order; nothing where there is none.
+fn names(folder: &Path) -> Result<Vec<OsString>, RunError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries,
+    };
+    let names = entries.and_then(|all| all.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>());
+    let mut names: Vec<OsString> = names.during(|| format!("cannot look at {}", folder.display()))?;
+    names.sort();
+    Ok(names)
+}
+
+fn foreign(folder: &Path, name: &OsString) -> RunError {
+    RunError::Usage(format!(
+        "--out {}: expected no such folder, an empty one or that of a run (with {RUN_FILE} or {PARTIAL_FILE}), found something else \
+         in it: {}; name another folder",
+        folder.display(),
+        name.display()
+    ))
 }
 
 /// The folder of a run. It is not touched before the run begins; from then on this process alone writes to it.
@@ -78,6 +122,7 @@ impl RunFolder {
         let partial = folder.join(PARTIAL_FILE);
         let mut moved_to = None;
         loop {
+            refuse_foreign(folder)?;
             let claim = Claim::of(folder)?;
             let why = match state(folder) {
                 State::Unfinished if *resume => {
@@ -136,6 +181,7 @@ pub fn settings(folder: &Path) -> Result<Option<RunSettings>, RunError> {
 /// Claims `folder` and moves away whatever run is in it.
 pub fn clear(folder: &Path) -> Result<Claim, RunError> {
     loop {
+        refuse_foreign(folder)?;
         let claim = Claim::of(folder)?;
         if state(folder) == State::Free {
             return Ok(claim);
@@ -273,6 +319,7 @@ mod tests {
             let folder = place.path().join(format!("run-{name}"));
             fs::create_dir(&folder).unwrap();
             std::os::unix::fs::symlink(&theirs, folder.join(name)).unwrap();
+            fs::write(folder.join(PARTIAL_FILE), "").unwrap();
             let mut own = RunFolder::new(folder, settings(), false);
             let refused = own.begin().unwrap_err();
             let mut said = refused.to_string();

@@ -1,5 +1,6 @@
 //! A run under way: collected while respondents answer, graded and written in one way, whoever they are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,7 @@ impl<'a> Session<'a> {
             let folder = folder.display();
             return Err(RunError::room(format!("--out {folder}: expected a folder, found a file")));
         }
+        folder::refuse_foreign(&folder)?;
         Ok(folder)
     }
 
@@ -172,8 +174,9 @@ impl<'a> Session<'a> {
             let raw: Vec<SanityFinding> = findings.into_iter().flatten().collect();
             if is_part {
                 let special_tokens = about.special_tokens.clone();
-                // Its name is known when it is added.
-                self.parts.push(ShardModel { name: String::new(), special_tokens, findings: raw.clone() });
+                // Its name is known when it is added, and its samples when they are written.
+                let (name, samples_sha256) = (String::new(), BTreeMap::new());
+                self.parts.push(ShardModel { name, special_tokens, findings: raw.clone(), samples_sha256 });
             }
             let mut findings = ordered(raw.into_iter());
             if asked_now && !is_part {
@@ -310,8 +313,11 @@ impl<'a> Session<'a> {
             write_atomically(&folder.join("precision.csv"), table.as_bytes())?;
         }
         let mut lines = String::new();
+        let samples = files::write_all_samples(folder, models)?;
         if let Some(shard) = self.options.shard {
-            ShardFile { shard, models: self.parts.clone() }.write(folder)?;
+            let parts = self.parts.iter().cloned().zip(samples);
+            let models = parts.map(|(part, samples_sha256)| ShardModel { samples_sha256, ..part }).collect();
+            ShardFile { shard, models }.write(folder)?;
         } else {
             let rotations = rotations(models);
             if !rotations.is_empty() {

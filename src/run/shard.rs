@@ -1,5 +1,6 @@
 //! `shard.yaml` in the folder of a shard: what its merge needs beside samples, settings and description.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct ShardModel {
     pub special_tokens: Option<NamedSpecialTokens>,
     /// What was found of the shard's documents.
     pub findings: Vec<SanityFinding>,
+    /// SHA-256 of its samples, by task. Shards of earlier versions have none, and are not merged.
+    #[serde(default)]
+    pub samples_sha256: BTreeMap<String, String>,
 }
 
 /// Refuses what the shards of a run cannot become one run with, before anything is asked.

@@ -14,7 +14,7 @@ use crate::evaluate::{
 };
 use crate::records::{
     ModelRecord, RequestRecord, SampleHeader, SampleLine, ServerRecord, file_name, own_file_name,
-    read_samples,
+    read_samples_digested,
 };
 use crate::registry::Published;
 use crate::run::RunError;
@@ -48,11 +48,15 @@ impl Parts<'_> {
         part.path.join("samples").join(file_name(&self.folder)).join(own_file_name(task) + ".jsonl")
     }
 
-    /// The documents of one shard.
-    fn read(&self, part: &Part, task: &PreparedTask) -> Result<(SampleHeader, Vec<SampleLine>), RunError> {
+    /// The documents of one shard, and SHA-256 of their file.
+    fn read(
+        &self,
+        part: &Part,
+        task: &PreparedTask,
+    ) -> Result<(SampleHeader, Vec<SampleLine>, String), RunError> {
         let name = &task.task.name;
         let path = self.file(part, name);
-        let (header, lines) = read_samples(&path)
+        let (header, lines, sha256) = read_samples_digested(&path)
             .during(|| format!("cannot read the samples of shard {} of {name}", part.shard))?;
         let model = self.of_part(part);
         let output_type = task.task.config.output_type.name();
@@ -99,21 +103,45 @@ impl Parts<'_> {
                 lines.len()
             )));
         }
-        Ok((header, lines))
+        Ok((header, lines, sha256))
+    }
+
+    /// Refuses samples that are not those which the shard wrote: anybody's numbers can stand in them then, whatever its ledger says.
+    fn refuse_changed(&self, part: &Part, task: &str, now: &str) -> Result<(), RunError> {
+        let then = part.known.models[self.at].samples_sha256.get(task);
+        if then.is_some_and(|then| then == now) {
+            return Ok(());
+        }
+        let file = self.file(part, task);
+        let (file, path) = (file.display(), part.path.display());
+        let advice = format!(
+            "run shard {} again under another name (--reuse {path} takes over the scores of its ledger)",
+            part.shard
+        );
+        Err(RunError::room(match then {
+            Some(then) => format!(
+                "{file}: the samples of {task} are not those that the shard wrote (sha256 {now}, then {then}): the file was changed \
+                 afterwards; put it back, or {advice}"
+            ),
+            None => format!(
+                "{path}: shard.yaml: expected the digest of the samples of {task}, found none, so that nothing tells whether {file} \
+                 is as it was written; {advice}"
+            ),
+        }))
     }
 
     fn task(&self, task: &Arc<PreparedTask>) -> Result<AnsweredTask, RunError> {
         let mut all: Vec<SampleLine> = Vec::with_capacity(task.docs.len());
         let mut digests = Vec::with_capacity(self.parts.len());
         for part in self.parts {
-            let (header, lines) = self.read(part, task)?;
+            let (header, lines, sha256) = self.read(part, task)?;
             all.extend(lines);
-            digests.push(header.continuations_sha256);
+            digests.push((header.continuations_sha256, sha256));
         }
         all.sort_by_key(|line| line.doc_id);
         let name = &task.task.name;
         let answered = recorded(task, &all).during(|| format!("the samples of {name}"))?;
-        for (part, then) in self.parts.iter().zip(digests) {
+        for (part, (then, sha256)) in self.parts.iter().zip(digests) {
             let own = answered.task.docs.iter().filter(|doc| part.shard.has(doc.doc_id));
             let now = continuations_sha256_of(&answered.task, own);
             if now != then {
@@ -126,6 +154,7 @@ impl Parts<'_> {
                     shown(then)
                 )));
             }
+            self.refuse_changed(part, name, &sha256)?;
         }
         let findings = self.parts.iter().flat_map(|part| self.findings(part, name)).cloned();
         let findings = merged_findings(&answered, findings)?;

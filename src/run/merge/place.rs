@@ -1,6 +1,5 @@
 //! Where a merged run goes: into a folder beside its own, which gets the name when all of it is there.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::own;
 use crate::run::RunError;
-use crate::run::claim::{Claim, LOCK_FILE};
+use crate::run::claim::Claim;
 use crate::run::error::During;
 use crate::run::folder;
 
@@ -46,12 +45,11 @@ impl Place {
             if let Some(shard) = shards.iter().find(is_within) {
                 return refusal(&format!("the shard {} is there; name another folder", shard.display()));
             }
-            if !out.is_dir()
-                || (folder::state(&out) == folder::State::Free && !is_empty(&out).during(doing)?)
-            {
-                return refusal(
-                    "expected no such folder, an empty one or that of a run, found something else",
-                );
+            if !out.is_dir() {
+                return refusal("expected no such folder, an empty one or that of a run, found a file");
+            }
+            if folder::state(&out) == folder::State::Free {
+                folder::refuse_content(&out)?;
             }
             let is_here = std::env::current_dir().and_then(fs::canonicalize);
             if is_here.is_ok_and(|here| here.starts_with(&out)) {
@@ -107,16 +105,6 @@ impl Place {
         self.begun = false;
         Ok(self.asked.clone())
     }
-}
-
-/// Whether nothing is there, but for what a merge leaves that is killed.
-fn is_empty(folder: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(folder)? {
-        if entry?.file_name() != OsStr::new(LOCK_FILE) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 impl Drop for Place {

@@ -185,6 +185,29 @@ fn shards_that_are_missing_doubled_or_damaged_are_named() {
         &[&[digest.as_str()], &lines[1..]].concat(),
         &["the continuations are not those that were scored"],
     );
+    // Scores and flags that are not those that were written, however likely they look.
+    let forged = |name: &str, from: &str, to: &str| {
+        let text = text.replacen(from, to, 1);
+        assert_ne!(text, place.read(file), "{from}");
+        with(
+            name,
+            &text.lines().collect::<Vec<_>>(),
+            &[
+                &format!(
+                    "{name}/samples/tiny/choose.jsonl: the samples of choose are not those that the shard wrote"
+                ),
+                "the file was changed afterwards",
+                "run shard 1/2 again",
+            ],
+        );
+    };
+    forged("score", "\"logprob\":-", "\"logprob\":-1");
+    forged("greedy", "\"is_greedy\":false", "\"is_greedy\":true");
+    copy(&place.path("2-1"), &place.path("unsaid"));
+    let known = place.read("unsaid/shard.yaml");
+    let (head, _) = known.split_once("  samples_sha256:").unwrap();
+    fs::write(place.path("unsaid/shard.yaml"), head).unwrap();
+    assert_refused(&place, "unsaid", 1, &["unsaid: shard.yaml: expected the digest of the samples of "]);
     let shard = "shard.yaml";
     copy(&place.path("2-1"), &place.path("swapped"));
     fs::copy(place.path("2-0").join(shard), place.path("swapped").join(shard)).unwrap();
@@ -286,4 +309,93 @@ fn numbers_that_no_shard_has_are_refused() {
     let output = merge(&place, &["2-0".to_owned(), "2-1".to_owned()], "merged", &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(place.read("merged/run.yaml").contains("computed: 18446744073709551615\n"));
+}
+
+#[test]
+fn what_stands_under_a_description_s_name_and_is_no_file_is_named() {
+    let place = world(&["--suite", "pick"]);
+    run_shards(&place, 2, &[]);
+    fs::create_dir(place.path("all")).unwrap();
+    fs::rename(place.path("2-0"), place.path("all/a")).unwrap();
+    fs::rename(place.path("2-1"), place.path("all/b")).unwrap();
+    let all = place.text("all");
+    let own = |name: &str| place.path("all/b").join(name);
+    let ways: [(&str, &dyn Fn(&Path)); 3] = [
+        ("a pipe", &|path| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+        }),
+        ("a device", &|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap()),
+        ("a folder", &|path| fs::create_dir(path).unwrap()),
+    ];
+    for (found, make) in ways {
+        let said = format!("found {found}");
+        let put = |name: &str| {
+            fs::rename(own(name), place.path("kept")).unwrap();
+            make(&own(name));
+        };
+        let back = |name: &str| {
+            if found == "a folder" {
+                fs::remove_dir(own(name)).unwrap();
+            } else {
+                fs::remove_file(own(name)).unwrap();
+            }
+            fs::rename(place.path("kept"), own(name)).unwrap();
+        };
+        put("run.yaml");
+        for named in [vec!["all".to_owned()], vec!["all/a".to_owned(), "all/b".to_owned()]] {
+            assert_says(&merge(&place, &named, "merged", &[]), 1, &["all/b/run.yaml", &said]);
+        }
+        assert_says(&zoo(&["runs", &all]), 0, &["all/b/run.yaml", &said]);
+        for verb in ["report", "samples"] {
+            assert_says(&zoo(&[verb, &format!("{all}/b")]), 1, &["all/b/run.yaml", &said]);
+        }
+        back("run.yaml");
+        put("shard.yaml");
+        let output = merge(&place, &["all".to_owned()], "merged", &[]);
+        assert_says(&output, 1, &["all/b/shard.yaml", &said]);
+        back("shard.yaml");
+        // One that is under way.
+        fs::rename(own("run.yaml"), place.path("run.yaml")).unwrap();
+        fs::rename(own("settings.yaml"), own("run.partial.yaml")).unwrap();
+        put("run.partial.yaml");
+        let output = merge(&place, &["all".to_owned()], "merged", &[]);
+        assert_says(&output, 1, &["all/b/run.partial.yaml", &said]);
+        assert_says(&zoo(&["runs", &all]), 0, &["all/b/run.partial.yaml", &said]);
+        back("run.partial.yaml");
+        fs::rename(own("run.partial.yaml"), own("settings.yaml")).unwrap();
+        fs::rename(place.path("run.yaml"), own("run.yaml")).unwrap();
+    }
+    assert_says(&merge(&place, &["all".to_owned()], "merged", &[]), 0, &["merged from 2 shards"]);
+}
+
+#[test]
+fn a_folder_of_somebody_s_is_neither_moved_away_nor_written_to() {
+    let place = world(&["--suite", "pick"]);
+    run_shards(&place, 2, &[]);
+    place.run("whole", &[]);
+    // Tables of that name are anybody's, and so are samples.
+    for name in ["results.csv", "samples", "diary.txt"] {
+        let theirs = place.path("theirs");
+        fs::create_dir(&theirs).unwrap();
+        fs::write(theirs.join(name), "mine").unwrap();
+        let own = place.text("theirs");
+        let outputs = [
+            merge(&place, &names(2), "theirs", &[]),
+            place.eval("theirs", &[]),
+            place.eval("theirs", &["--resume"]),
+            place.zoo(&["score", &place.text("whole"), "--out", &own]),
+        ];
+        for output in outputs {
+            let found = format!("found something else in it: {name}; name another folder");
+            assert_says(
+                &output,
+                2,
+                &["theirs: expected no such folder, an empty one or that of a run", &found],
+            );
+        }
+        assert_eq!(fs::read_to_string(theirs.join(name)).unwrap(), "mine");
+        assert_eq!(fs::read_dir(&theirs).unwrap().count(), 1, "{name}");
+        assert!(!place.path("theirs.1").exists());
+        fs::remove_dir_all(theirs).unwrap();
+    }
 }
