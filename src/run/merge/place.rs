@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::own;
 use crate::run::RunError;
-use crate::run::claim::Claim;
+use crate::run::claim::{Claim, LOCK_FILE};
 use crate::run::error::During;
 use crate::run::folder;
 
@@ -84,6 +84,8 @@ impl Place {
         // Whatever is put there meanwhile is in the way.
         fs::create_dir(&self.temporary).during(doing)?;
         self.begun = true;
+        // Who writes the run sees that it may.
+        fs::write(self.temporary.join(LOCK_FILE), "").during(doing)?;
         Ok(())
     }
 
@@ -99,6 +101,12 @@ impl Place {
     pub fn commit(mut self) -> Result<PathBuf, RunError> {
         if let Some(claim) = self.claim.take() {
             folder::give_way(claim, &self.out)?;
+        }
+        match fs::remove_file(self.temporary.join(LOCK_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).during(|| format!("cannot end the run in {}", self.temporary.display()));
+            }
+            _ => {}
         }
         fs::rename(&self.temporary, &self.out)
             .during(|| format!("cannot rename {} to {}", self.temporary.display(), self.asked.display()))?;
