@@ -320,7 +320,8 @@ fn what_stands_under_a_description_s_name_and_is_no_file_is_named() {
     fs::rename(place.path("2-1"), place.path("all/b")).unwrap();
     let all = place.text("all");
     let own = |name: &str| place.path("all/b").join(name);
-    let ways: [(&str, &dyn Fn(&Path)); 3] = [
+    type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+    let ways: [Way<'_>; 3] = [
         ("a pipe", &|path| {
             rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
         }),
