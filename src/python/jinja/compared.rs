@@ -4,6 +4,8 @@
 //! text for nothing where one is looked up by its place or a loop begins: with texts of some megabytes and the fuel for a million
 //! steps a template would take hours. Here texts are paid for by their bytes, and lists by all that is in them.
 
+use std::borrow::Cow;
+
 use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters, tests};
 
@@ -27,6 +29,14 @@ pub const TIME: &str = "?";
 /// `loop.changed`.
 pub const CHANGED: &str = ".changed";
 
+/// A filter that keeps some items of a list by a path of attributes and a test.
+type ByAttribute = fn(
+    &mut State<'_, '_>,
+    Value,
+    Cow<'_, str>,
+    Option<Cow<'_, str>>,
+    Rest<ValueOrKwargs>,
+) -> Result<Vec<Value>, Error>;
 type Comparison = fn(&Value, &Value) -> bool;
 
 /// The names of operators, of the tests that are the same, and what they say.
@@ -121,8 +131,21 @@ fn install_filters(env: &mut Environment<'static>) {
         }
         filters::map(state, list, args)
     });
-    env.add_filter("selectattr", selectattr);
-    env.add_filter("rejectattr", rejectattr);
+    let by_attribute: [(&str, ByAttribute); 2] =
+        [("selectattr", filters::selectattr), ("rejectattr", filters::rejectattr)];
+    for (name, filter) in by_attribute {
+        env.add_filter(
+            name,
+            move |state: &mut State<'_, '_>,
+                  list: Value,
+                  path: Cow<'_, str>,
+                  test: Option<Cow<'_, str>>,
+                  args: Rest<ValueOrKwargs>| {
+                pay_for_attribute(state, &list, Some(&path))?;
+                filter(state, list, path, test, args)
+            },
+        );
+    }
 }
 
 /// That an operand is defined, where it has to be.
@@ -183,28 +206,6 @@ fn groupby(
     let groups = filters::groupby(list, attribute, options)?;
     measure(state, &groups, false)?;
     Ok(groups)
-}
-
-fn selectattr(
-    state: &mut State<'_, '_>,
-    list: Value,
-    path: std::borrow::Cow<'_, str>,
-    test: Option<std::borrow::Cow<'_, str>>,
-    args: Rest<ValueOrKwargs>,
-) -> Result<Vec<Value>, Error> {
-    pay_for_attribute(state, &list, Some(&path))?;
-    filters::selectattr(state, list, path, test, args)
-}
-
-fn rejectattr(
-    state: &mut State<'_, '_>,
-    list: Value,
-    path: std::borrow::Cow<'_, str>,
-    test: Option<std::borrow::Cow<'_, str>>,
-    args: Rest<ValueOrKwargs>,
-) -> Result<Vec<Value>, Error> {
-    pay_for_attribute(state, &list, Some(&path))?;
-    filters::rejectattr(state, list, path, test, args)
 }
 
 /// `loop.changed(…)`, which compares its arguments with those before.
