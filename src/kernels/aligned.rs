@@ -98,13 +98,13 @@ fn heap(bytes: usize) -> Vec<CacheLine> {
 /// done with activations.
 #[derive(Debug)]
 pub struct Recycled<T: bytemuck::Pod> {
-    lines: Vec<CacheLine>,
+    numbers: Aligned<CacheLine>,
     length: usize,
     of: PhantomData<T>,
 }
 
 /// Memory that waits.
-static FREE: Mutex<Vec<Vec<CacheLine>>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<Aligned<CacheLine>>> = Mutex::new(Vec::new());
 /// Pieces that wait, at most: as many as one product holds.
 const KEPT: usize = 2;
 
@@ -113,31 +113,33 @@ impl<T: bytemuck::Pod> Recycled<T> {
     pub fn take(length: usize) -> Self {
         let lines = (length * size_of::<T>()).div_ceil(size_of::<CacheLine>());
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = free.iter().enumerate().filter(|(_, piece)| piece.len() >= lines);
-        let found = fitting.min_by_key(|(_, piece)| piece.len()).map(|(at, _)| at);
-        let lines = found.map(|at| free.swap_remove(at)).unwrap_or_else(|| heap(length * size_of::<T>()));
-        Self { lines, length, of: PhantomData }
+        let fitting = free.iter().enumerate().filter(|(_, piece)| piece.length >= lines);
+        let found = fitting.min_by_key(|(_, piece)| piece.length).map(|(at, _)| at);
+        // A pool of its own: a mapping goes with what it was made for.
+        let new = || Aligned::zeros_of(&PagePool::new(), lines);
+        let numbers = found.map(|at| free.swap_remove(at)).unwrap_or_else(new);
+        Self { numbers, length, of: PhantomData }
     }
 
     /// All numbers; the first one begins a cache line.
     pub fn as_slice(&self) -> &[T] {
-        &bytemuck::cast_slice(&self.lines)[..self.length]
+        &bytemuck::cast_slice(self.numbers.as_slice())[..self.length]
     }
 
     /// All numbers; the first one begins a cache line.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
+        &mut bytemuck::cast_slice_mut(self.numbers.as_mut_slice())[..self.length]
     }
 }
 
 impl<T: bytemuck::Pod> Drop for Recycled<T> {
     fn drop(&mut self) {
-        let piece = std::mem::take(&mut self.lines);
+        let piece = std::mem::take(&mut self.numbers);
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.push(piece);
         // The smallest go first.
         if free.len() > KEPT {
-            let smallest = free.iter().enumerate().min_by_key(|(_, piece)| piece.len());
+            let smallest = free.iter().enumerate().min_by_key(|(_, piece)| piece.length);
             if let Some((at, _)) = smallest {
                 free.swap_remove(at);
             }

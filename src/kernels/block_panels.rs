@@ -133,9 +133,16 @@ impl BlockPanels {
     pub fn stored(&self, panel: usize, from: usize, count: usize) -> &[u8] {
         let is_piece = from.is_multiple_of(PIECE) && count == PIECE.min(self.columns - from);
         assert!(is_piece, "a piece of the panel");
-        let bytes = |elements| bytes_of(self.dtype, elements);
-        let start = self.width * (panel * bytes(self.columns) + bytes(from));
-        &self.bytes.as_slice()[start..][..self.width * bytes(count)]
+        &self.bytes.as_slice()[self.start(panel, from)..][..self.width * bytes_of(self.dtype, count)]
+    }
+
+    /// Where the blocks of the columns from `from` on are, which begin a piece.
+    pub fn place(&self, panel: usize, from: usize) -> *const u8 {
+        self.bytes.as_slice().as_ptr().wrapping_add(self.start(panel, from))
+    }
+
+    fn start(&self, panel: usize, from: usize) -> usize {
+        self.width * (panel * bytes_of(self.dtype, self.columns) + bytes_of(self.dtype, from))
     }
 }
 

@@ -51,28 +51,56 @@ impl<'a> BlockRows<'a> {
     /// # Panics
     /// If there are no such columns, or `sums` is too short.
     pub fn put(&mut self, store: Store, first: usize, count: usize, sums: &[f32], width: usize) {
+        assert!(count <= width && self.rows * width <= sums.len(), "a part of the block");
+        self.put_panels(store, first, count, (sums, self.rows * width), width);
+    }
+
+    /// The same of several panels, each of whose sums begin `panel` after those of the one before: row by row, so that what is
+    /// written lies side by side.
+    ///
+    /// # Panics
+    /// As [`put`](Self::put).
+    pub fn put_panels(
+        &mut self,
+        store: Store,
+        first: usize,
+        count: usize,
+        (sums, panel): (&[f32], usize),
+        width: usize,
+    ) {
         assert!(
-            count <= width && first + count <= self.columns && self.rows * width <= sums.len(),
+            first + count <= self.columns
+                && self.rows * width <= panel
+                && count.div_ceil(width) * panel <= sums.len(),
             "a part of the block"
         );
-        for (row, sums) in sums.chunks_exact(width).take(self.rows).enumerate() {
-            // SAFETY: `row` and the columns `first..first + count` lie in the view that `new` was given and that is borrowed
-            // mutably for as long as this; rows do not overlap, since they are at least their length apart. Tested at odd
-            // shapes by the products.
-            let y =
-                unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.stride + first), count) };
-            let sums = &sums[..count];
-            // The widths of whole panels are a few instructions each and no call.
-            match (store, count) {
-                (Store::Overwrite, 32) => copy::<32>(y, sums),
-                (Store::Overwrite, 16) => copy::<16>(y, sums),
-                (Store::Overwrite, _) => y.copy_from_slice(sums),
-                (Store::Add, _) => {
-                    let add = |(y, sum): (&mut f32, &f32)| *y += sum;
-                    let ((y, y_rest), (sums, sums_rest)) = (y.as_chunks_mut::<16>(), sums.as_chunks::<16>());
-                    y.iter_mut().zip(sums).for_each(|(y, sums)| y.iter_mut().zip(sums).for_each(add));
-                    y_rest.iter_mut().zip(sums_rest).for_each(add);
-                }
+        for row in 0..self.rows {
+            for (sums, from) in sums.chunks_exact(panel).zip((0..count).step_by(width)) {
+                let own = width.min(count - from);
+                self.put_row(store, row, first + from, &sums[row * width..][..own]);
+            }
+        }
+    }
+
+    /// Puts numbers into a row, from a column on.
+    fn put_row(&mut self, store: Store, row: usize, first: usize, sums: &[f32]) {
+        let count = sums.len();
+        assert!(row < self.rows && first + count <= self.columns, "a part of a row");
+        // SAFETY: `row` and the columns `first..first + count` lie in the view that `new` was given and that is borrowed mutably
+        // for as long as this; rows do not overlap, since they are at least their length apart. Tested at odd shapes by the
+        // products.
+        let y = unsafe { std::slice::from_raw_parts_mut(self.first.add(row * self.stride + first), count) };
+        // The widths of whole panels are a few instructions each and no call.
+        match (store, count) {
+            (Store::Overwrite, 64) => copy::<64>(y, sums),
+            (Store::Overwrite, 32) => copy::<32>(y, sums),
+            (Store::Overwrite, 16) => copy::<16>(y, sums),
+            (Store::Overwrite, _) => y.copy_from_slice(sums),
+            (Store::Add, _) => {
+                let add = |(y, sum): (&mut f32, &f32)| *y += sum;
+                let ((y, y_rest), (sums, sums_rest)) = (y.as_chunks_mut::<16>(), sums.as_chunks::<16>());
+                y.iter_mut().zip(sums).for_each(|(y, sums)| y.iter_mut().zip(sums).for_each(add));
+                y_rest.iter_mut().zip(sums_rest).for_each(add);
             }
         }
     }

@@ -52,12 +52,12 @@ impl Panels {
     }
 
     /// Packs a matrix for products of tiles, which read pairs of bf16 numbers in steps of `step` columns: what is stored in bf16, or
-    /// `rounded` to it, as such pairs and whole steps, everything else as [`exact`](Self::exact) does.
-    pub fn of_tiles(matrix: &StoredMatrix<'_>, isa: Isa, rounded: bool, step: usize) -> Self {
+    /// `rounded` to it, as such pairs, whole steps and panels `width` wide, everything else as [`exact`](Self::exact) does.
+    pub fn of_tiles(matrix: &StoredMatrix<'_>, isa: Isa, rounded: bool, width: usize, step: usize) -> Self {
         if !rounded && matrix.dtype() != Dtype::BF16 {
             return Self::exact(matrix, isa);
         }
-        let (rows, columns, width) = (matrix.rows(), matrix.columns(), isa.panel_width());
+        let (rows, columns) = (matrix.rows(), matrix.columns());
         let numbers = bf16_panels(matrix, width, step, Order::Paired);
         let numbers = Numbers::Halves(Operands::Bf16Pairs, numbers);
         Self { rows, columns, width, depth: columns.next_multiple_of(step), numbers }
@@ -124,6 +124,16 @@ impl Panels {
         match self.numbers {
             Numbers::F32(_) | Numbers::Blocks(_) => Operands::F32,
             Numbers::Halves(operands, _) => operands,
+        }
+    }
+
+    /// Where a panel's columns from `from` on are stored, to be asked for before they are read.
+    pub fn stored(&self, panel: usize, from: usize) -> *const u8 {
+        let at = (panel * self.depth + from) * self.width;
+        match &self.numbers {
+            Numbers::Blocks(blocks) => blocks.place(panel, from),
+            Numbers::F32(numbers) => numbers.as_slice().as_ptr().wrapping_add(at).cast(),
+            Numbers::Halves(_, numbers) => numbers.as_slice().as_ptr().wrapping_add(at).cast(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::Isa;
 use super::amx;
 use super::isa::Operands;
 use super::layout::MatrixLayout;
+use super::left::Right;
 #[cfg(target_arch = "x86_64")]
 use super::tile::LINE;
 use super::tile::TileArgs;
@@ -61,13 +62,11 @@ pub(super) fn product(
     }
     assert_eq!(c_shape.columns % width, 0, "whole panels of columns");
     if let Some(unit) = isa.tiles() {
-        return match operands {
-            Operands::StridedBf16Pairs => {
-                let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
-                amx::multiply_pairs(unit, (a, a_shape), (b, b_shape), (c, c_shape), resume)
-            }
-            _ => amx::multiply(unit, (a, a_shape), (b, b_shape), (c, c_shape), resume),
+        let right = match operands {
+            Operands::StridedBf16Pairs => Right::Pairs(bytemuck::cast_slice(b), b_shape),
+            _ => Right::Numbers(b, b_shape),
         };
+        return amx::multiply(unit, (a, a_shape), right, (c, c_shape), resume);
     }
     for column in (0..c_shape.columns).step_by(width) {
         let tile = TileArgs {

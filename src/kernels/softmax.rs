@@ -40,41 +40,78 @@ on_widest! {
     ) {
         let lengths = [scores.len() / width, out.len() / out_width, rows.len()];
         assert!(lengths == [seen.len(); 3], "a row of scores, of sums and of the softmax for each");
-        let all = scores.chunks_exact_mut(width).zip(out.chunks_exact_mut(out_width)).zip(rows).zip(seen);
-        for (((scores, out), row), &seen) in all {
-            if seen < width {
-                let masked = if seen == 0 { 0.0 } else { f32::NEG_INFINITY };
-                scores[seen..].fill(masked);
-                if seen == 0 {
-                    continue;
-                }
+        let mut whole = scores.chunks_exact_mut(AT_ONCE * width);
+        let mut outs = out.chunks_exact_mut(AT_ONCE * out_width);
+        let (mut states, mut ends) = (rows.chunks_exact_mut(AT_ONCE), seen.chunks_exact(AT_ONCE));
+        for (((scores, out), rows), seen) in (&mut whole).zip(&mut outs).zip(&mut states).zip(&mut ends) {
+            take_rows::<FUSED, AT_ONCE>(scores, width, scale, seen, rows, out, out_width);
+        }
+        let rest = whole.into_remainder().chunks_exact_mut(width);
+        let rest = rest.zip(outs.into_remainder().chunks_exact_mut(out_width));
+        let rest = rest.zip(states.into_remainder().chunks_exact_mut(1)).zip(ends.remainder().chunks_exact(1));
+        for (((scores, out), row), seen) in rest {
+            take_rows::<FUSED, 1>(scores, width, scale, seen, row, out, out_width);
+        }
+    }
+}
+
+/// Rows that are taken together: while one waits for its last comparison or sum, another goes on.
+const AT_ONCE: usize = 4;
+
+/// [`take_block`] for `N` rows.
+#[inline(always)]
+fn take_rows<const FUSED: bool, const N: usize>(
+    scores: &mut [f32],
+    width: usize,
+    scale: f32,
+    seen: &[usize],
+    rows: &mut [RunningSoftmax],
+    out: &mut [f32],
+    out_width: usize,
+) {
+    for (scores, &seen) in scores.chunks_exact_mut(width).zip(seen) {
+        if seen < width {
+            scores[seen..].fill(if seen == 0 { 0.0 } else { f32::NEG_INFINITY });
+        }
+    }
+    let mut lanes = [[f32::NEG_INFINITY; LANES]; N];
+    for at in (0..width).step_by(LANES) {
+        for (lanes, scores) in lanes.iter_mut().zip(scores.chunks_exact(width)) {
+            for (lane, &score) in lanes.iter_mut().zip(&scores[at..at + LANES]) {
+                *lane = if score > *lane { score } else { *lane };
             }
-            let mut lanes = [f32::NEG_INFINITY; LANES];
-            for chunk in scores.chunks_exact(LANES) {
-                for (lane, &score) in lanes.iter_mut().zip(chunk) {
-                    *lane = if score > *lane { score } else { *lane };
-                }
+        }
+    }
+    for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
+        if seen[row] == 0 {
+            continue;
+        }
+        let state = &mut rows[row];
+        let highest = lanes[row].iter().fold(state.highest, |a, &b| if b > a { b } else { a });
+        if highest > state.highest && state.sum > 0.0 {
+            let kept = exp::<FUSED>((state.highest - highest) * scale);
+            state.sum *= kept;
+            for out in &mut out[row * out_width..][..out_width] {
+                *out *= kept;
             }
-            let highest = lanes.iter().fold(row.highest, |a, &b| if b > a { b } else { a });
-            if highest > row.highest && row.sum > 0.0 {
-                let kept = exp::<FUSED>((row.highest - highest) * scale);
-                row.sum *= kept;
-                for out in out.iter_mut() {
-                    *out *= kept;
-                }
+        }
+        state.highest = highest;
+        // A loop of its own, so that compilers make vectors of it.
+        for score in scores.iter_mut() {
+            *score = exp::<FUSED>((*score - highest) * scale);
+        }
+    }
+    let mut sums = [[0.0f32; LANES]; N];
+    for at in (0..width).step_by(LANES) {
+        for (sums, scores) in sums.iter_mut().zip(scores.chunks_exact(width)) {
+            for (sum, score) in sums.iter_mut().zip(&scores[at..at + LANES]) {
+                *sum += *score;
             }
-            row.highest = highest;
-            // A loop of its own, so that compilers make vectors of it.
-            for score in scores.iter_mut() {
-                *score = exp::<FUSED>((*score - highest) * scale);
-            }
-            let mut sums = [0.0f32; LANES];
-            for chunk in scores.chunks_exact(LANES) {
-                for (sum, score) in sums.iter_mut().zip(chunk) {
-                    *sum += *score;
-                }
-            }
-            row.sum += sums.iter().sum::<f32>();
+        }
+    }
+    for ((state, sums), &seen) in rows.iter_mut().zip(&sums).zip(seen) {
+        if seen > 0 {
+            state.sum += sums.iter().sum::<f32>();
         }
     }
 }

@@ -14,8 +14,7 @@ use rayon::prelude::*;
 use super::cache::{BLOCK, BlockTable, CachedLayer, Operands, in_pairs};
 use super::{Wave, positions, rows};
 use crate::kernels::{
-    MatrixLayout, Precision, RunningSoftmax, column_step, multiply_pairs, multiply_small, pair_columns,
-    pair_rows, take_block,
+    Left, MatrixLayout, Precision, Right, RunningSoftmax, column_step, pair_rows, take_block,
 };
 
 mod units;
@@ -134,9 +133,13 @@ pub fn attention(
 #[derive(Default)]
 struct Scratch {
     q: Vec<f32>,
+    /// The queries as products with all blocks of keys read them.
+    queries: Left,
     keys: Vec<f32>,
     values: Vec<f32>,
     scores: Vec<f32>,
+    /// The scores as the product with values reads them.
+    weights: Left,
     out: Vec<f32>,
     state: Vec<RunningSoftmax>,
     seen: Vec<usize>,
@@ -146,10 +149,8 @@ struct Scratch {
 /// Operands of one thread in pairs of bf16 numbers.
 #[derive(Default)]
 struct Pairs {
-    q: Vec<u32>,
     keys: Vec<u32>,
     values: Vec<u32>,
-    scores: Vec<u32>,
 }
 
 thread_local! {
@@ -183,9 +184,7 @@ impl UnitHead<'_> {
                 scratch.q.extend_from_slice(row.as_slice().expect("numbers of a head are neighbours"));
             }
         }
-        if self.heads.in_pairs() {
-            pair_columns(&scratch.q, &mut scratch.pairs.q);
-        }
+        scratch.queries.prepare(&scratch.q, width, self.heads.in_pairs());
         scratch.out.clear();
         scratch.out.resize(rows * padded, 0.0);
         scratch.state.clear();
@@ -298,7 +297,7 @@ impl UnitHead<'_> {
     ) {
         let (width, group, count) = (self.heads.head_dim, self.heads.group(), rows.len());
         let padded = self.heads.padded();
-        let Scratch { q, scores, out, state, seen, pairs, .. } = scratch;
+        let Scratch { q, queries, scores, weights, out, state, seen, .. } = scratch;
         let position = |row: usize| start.map(|start| start + row / group);
         seen.clear();
         seen.extend(
@@ -313,19 +312,17 @@ impl UnitHead<'_> {
         let out = &mut out[rows.start * padded..rows.end * padded];
         let of_scores = MatrixLayout { rows: count, columns, stride: KEYS };
         let of_keys = |rows| MatrixLayout { rows, columns, stride: KEYS };
-        match operands {
-            Operands::Pairs { keys, .. } => {
-                let half = width / 2;
-                let q = &pairs.q[rows.start * half..rows.end * half];
-                let q = (q, MatrixLayout::packed(count, half));
-                multiply_pairs(q, (keys, of_keys(half)), (scores, of_scores), false);
+        let of_values = |rows| MatrixLayout::packed(rows, padded);
+        let (keys, values) = match operands {
+            Operands::Pairs { keys, values } => {
+                let depth = most.div_ceil(2);
+                (Right::Pairs(keys, of_keys(width / 2)), Right::Pairs(values, of_values(depth)))
             }
-            Operands::Numbers { keys, .. } => {
-                let q = &q[rows.start * width..rows.end * width];
-                let q = (q, MatrixLayout::packed(count, width));
-                multiply_small(q, (keys, of_keys(width)), (scores, of_scores), false);
+            Operands::Numbers { keys, values } => {
+                (Right::Numbers(keys, of_keys(width)), Right::Numbers(values, of_values(most)))
             }
-        }
+        };
+        queries.times((q, rows.start), keys, (scores, of_scores), false);
         let mut scale = 1.0 / (width as f32).sqrt();
         if let Some(slopes) = self.heads.slopes {
             scores.iter_mut().for_each(|score| *score *= scale);
@@ -333,20 +330,8 @@ impl UnitHead<'_> {
             scale = 1.0;
         }
         take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
-        let out = (out, MatrixLayout::packed(count, padded));
-        match operands {
-            Operands::Pairs { values, .. } => {
-                pair_columns(scores, &mut pairs.scores);
-                let depth = most.div_ceil(2);
-                let of_scores = MatrixLayout { rows: count, columns: depth, stride: KEYS / 2 };
-                let values = (values, MatrixLayout::packed(depth, padded));
-                multiply_pairs((&pairs.scores, of_scores), values, out, true);
-            }
-            Operands::Numbers { values, .. } => {
-                let of_scores = MatrixLayout { rows: count, columns: most, stride: KEYS };
-                multiply_small((scores, of_scores), (values, MatrixLayout::packed(most, padded)), out, true);
-            }
-        }
+        weights.prepare(scores, KEYS, self.heads.in_pairs());
+        weights.times((scores, 0), values, (out, MatrixLayout::packed(count, padded)), true);
     }
 
     /// Lowers scores by their distance: `scores` are the rows from `first` on, whose queries begin at `start` or, in a unit

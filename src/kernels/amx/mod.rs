@@ -6,8 +6,8 @@
 //! weights of bf16, five for f16, six for f32 and whatever is widened to it. What is left out (parts p and q with p + q > 2)
 //! is below the last bit of f32. `--precision bf16` takes one part of each.
 //!
-//! * [`split`]: numbers into parts, in the order in which tiles read them.
-//! * [`product`]: one panel of 32 columns, all rows; the loop over K is one piece of assembly, since stable Rust has no tile
+//! * [`split`]: numbers into parts, in the order in which tiles read them. [`rows`]: activations in that form.
+//! * [`product`]: one panel of columns, all rows; the loop over K is one piece of assembly, since stable Rust has no tile
 //!   registers, or the same walk over a tile in plain Rust ([`software`]), with which processors without tiles test
 //!   everything around it.
 //! * [`weight`]: a weight of a linear layer. [`strided`]: the small products of attention.
@@ -21,6 +21,7 @@
 
 pub(super) mod detect;
 pub(super) mod product;
+mod rows;
 mod software;
 mod split;
 mod strided;
@@ -32,20 +33,23 @@ mod weight;
 use product::Parts;
 #[cfg(target_arch = "x86_64")]
 pub(super) use product::busy;
-pub use split::SplitRows;
-pub(super) use strided::{multiply, multiply_pairs};
+pub use rows::SplitRows;
+pub(super) use strided::{LeftTiles, multiply};
 use unit::Unit;
 pub(super) use weight::TileWeight;
 
 use super::{Isa, Precision};
 use crate::weights::Dtype;
 
-/// Columns of a panel: two tiles.
+/// Columns of a panel of two tiles, which small products and most weights have.
 pub(super) const WIDTH: usize = 32;
 /// Rows of a tile.
 const ROWS: usize = 16;
 /// Numbers of K that one product of tiles takes.
 pub(super) const STEP: usize = 32;
+/// Numbers of K after which sums go to memory and come back: what a panel has there (16 KiB of bf16) stays in the first cache for all
+/// rows. A piece of ggml's blocks.
+const CUT: usize = super::block_panels::PIECE;
 
 /// Four products of tiles for each round, of which nobody reads the sums; returns the number of operations.
 #[cfg(not(target_arch = "x86_64"))]

@@ -1,12 +1,15 @@
-//! One panel of 32 columns times all rows of a block: the walk over tiles, on the processor or in plain Rust.
+//! One panel of columns times all rows of a block: the walk over tiles, on the processor or in plain Rust.
 //!
-//! A group of rows has 2 × 2 tiles of sums, or 1 × 2 where rows are few, which stay where they are for all of K that the call
-//! covers; the other four registers hold two tiles of rows and two of columns.
+//! Four of the eight registers are tiles of sums, which stay where they are for all of K that the call covers. Of what a tile of
+//! rows has in three parts there is three times as much to bring as of columns, so with columns of one part sums are 1 × 4 tiles:
+//! all parts of a tile of rows meet a tile of columns as soon as it is there. Else they are 2 × 2 tiles, or 1 × 2 for the last rows.
+//!
+//! Memory is as busy as tiles are: what is read next is asked for line by line meanwhile.
 
 #![allow(unsafe_code)]
 
 use super::software::{WORDS, add_product};
-use super::{ROWS, STEP, Unit, WIDTH};
+use super::{ROWS, STEP, Unit};
 use crate::weights::Dtype;
 
 /// Of how many parts the numbers on both sides are the sums.
@@ -42,6 +45,14 @@ impl Parts {
         }
     }
 
+    /// Columns of a panel.
+    pub(super) const fn width(self) -> usize {
+        match self {
+            Parts::ThreeByOne => 4 * ROWS,
+            _ => 2 * ROWS,
+        }
+    }
+
     /// Products of tiles for one of the numbers themselves.
     pub(super) const fn products(self) -> usize {
         match self {
@@ -58,30 +69,39 @@ impl Parts {
 pub(super) struct PanelArgs {
     /// Of how many parts they are.
     pub parts: Parts,
-    /// Tiles of a group of rows, 1 or 2.
-    pub tiles: usize,
-    /// Groups of rows.
-    pub groups: usize,
-    /// Rows that count: fewer than those of the groups if the last group is filled up. What the sums of others are afterwards is
-    /// anything.
+    /// Rows that count, at least one; whole tiles are computed, and what the sums of other rows are afterwards is anything.
     pub rows: usize,
     /// Steps of 32 numbers over K, at least one.
     pub steps: usize,
-    /// Activations, in groups `[step][part][tile][16][32]`.
+    /// Activations, in tiles of 16 rows `[step][part][16][32]`.
     pub a: *const u16,
-    /// Numbers from the end of a group's steps to those of the next group.
-    pub a_gap: usize,
-    /// Weights `[step][part][16 pairs][32]`.
+    /// From one tile to the next; more than its steps have only with parts [`ThreeByOne`](Parts::ThreeByOne).
+    pub a_stride: usize,
+    /// Weights `[step][part][16 pairs][width]`.
     pub b: *const u32,
-    /// Sums `[groups * tiles * 16][32]`.
+    /// Sums `[rows in whole tiles][width]`.
     pub c: *mut f32,
     /// From one row of `c` to the next.
     pub c_stride: usize,
     /// Whether sums go on from what `c` holds; else they begin at 0.
     pub resume: bool,
+    /// Activations and weights that are read after these; any address.
+    pub next: [*const u8; 2],
 }
 
-/// Computes all groups of rows of one panel.
+impl PanelArgs {
+    /// Tiles of rows.
+    fn tiles(&self) -> usize {
+        self.rows.div_ceil(ROWS)
+    }
+
+    /// Numbers of `a` that are read in a tile.
+    fn of_tile(&self) -> usize {
+        self.steps * self.parts.counts()[0] * ROWS * STEP
+    }
+}
+
+/// Computes all rows of one panel.
 ///
 /// # Safety
 /// Tiles are [here](super::detect::has_tiles) if the unit is the processor; every pointer is valid for the shape at its field,
@@ -104,25 +124,23 @@ pub(super) unsafe fn panel(unit: Unit, args: PanelArgs) {
 /// # Safety
 /// As [`panel`].
 unsafe fn software(args: PanelArgs) {
-    let PanelArgs { parts, tiles, groups, rows, steps, .. } = args;
-    let [of_a, of_b] = parts.counts();
-    let (tile, panel) = (ROWS * WORDS, WORDS * WIDTH);
-    let group = steps * of_a * tiles * tile;
+    let PanelArgs { parts, rows, steps, .. } = args;
+    let ([of_a, of_b], width) = (parts.counts(), parts.width());
+    let (tile, panel) = (ROWS * WORDS, WORDS * width);
     // SAFETY: the shapes that the caller vouches for, in pairs; pairs of activations are read one number after the other, so that
     // they need not be aligned as words.
     unsafe {
         let b = std::slice::from_raw_parts(args.b, steps * of_b * panel);
-        let mut words = vec![0; group];
-        for index in 0..groups {
-            let from = args.a.add(index * (2 * group + args.a_gap));
+        let mut words = vec![0; steps * of_a * tile];
+        for first in (0..rows).step_by(ROWS) {
+            let from = args.a.add(first / ROWS * args.a_stride);
             for (at, word) in words.iter_mut().enumerate() {
                 *word = u32::from(*from.add(2 * at)) | u32::from(*from.add(2 * at + 1)) << 16;
             }
-            for (row, half) in (0..tiles).flat_map(|row| [(row, 0), (row, 1)]) {
-                let first = (index * tiles + row) * ROWS;
-                let c = args.c.wrapping_add(first * args.c_stride + half * WORDS);
+            for columns in (0..width).step_by(WORDS) {
+                let c = args.c.wrapping_add(first * args.c_stride + columns);
                 let mut sums = [[0.0; WORDS]; ROWS];
-                let sums = &mut sums[..rows.saturating_sub(first).min(ROWS)];
+                let sums = &mut sums[..(rows - first).min(ROWS)];
                 if args.resume {
                     for (line, sums) in sums.iter_mut().enumerate() {
                         sums.copy_from_slice(std::slice::from_raw_parts(c.add(line * args.c_stride), WORDS));
@@ -130,10 +148,10 @@ unsafe fn software(args: PanelArgs) {
                 }
                 for step in 0..steps {
                     for q in 0..of_b {
-                        let b = &b[(step * of_b + q) * panel + half * WORDS..];
+                        let b = &b[(step * of_b + q) * panel + columns..];
                         for p in 0..of_a.min(super::split::PARTS - q) {
-                            let a = &words[((step * of_a + p) * tiles + row) * tile..][..sums.len() * WORDS];
-                            add_product(sums, a, b);
+                            let a = &words[(step * of_a + p) * tile..][..sums.len() * WORDS];
+                            add_product(sums, a, b, width);
                         }
                     }
                 }
@@ -160,7 +178,7 @@ pub(in super::super) fn busy(rounds: u64) -> u64 {
 mod hardware {
     use std::arch::asm;
 
-    use super::{PanelArgs, Parts, STEP, WIDTH};
+    use super::{PanelArgs, Parts, ROWS, STEP};
 
     /// All eight registers are whole tiles: 16 rows of 64 bytes.
     #[repr(C, align(64))]
@@ -206,30 +224,48 @@ mod hardware {
         }
     }
 
-    /// Two tiles of columns of a part: tmm6 and tmm7.
-    macro_rules! columns {
-        ($q:literal) => {
+    /// Asks for so many lines that are read in this panel's next step, or in the next panel's first one, which lies behind it where rows
+    /// are few: weights come from memory then, and nothing else is to be done.
+    macro_rules! stream {
+        ($lines:literal) => {
             concat!(
-                "tileloadd tmm6, [{b} + {line}*1 + 2048*",
-                $q,
-                "]\n",
-                "tileloadd tmm7, [{b} + {line}*1 + 2048*",
-                $q,
-                " + 64]\n",
+                "lea {next_b}, [{b} + 2048]\n.rept ",
+                $lines,
+                "\nprefetcht0 [{next_b}]\nadd {next_b}, 64\n.endr\n"
             )
         };
     }
 
-    /// The products of a part of the rows with those columns.
+    /// Asks for so many lines from `$next` on, for the second cache: the first one holds what is being multiplied.
+    macro_rules! ahead {
+        ($next:literal, $lines:literal) => {
+            concat!(".rept ", $lines, "\nprefetcht1 [{", $next, "}]\nadd {", $next, "}, 64\n.endr\n")
+        };
+    }
+
+    /// Tile `$at` of the columns of part `$q`, of panels `$tiles` wide, in register `$to`.
+    macro_rules! column {
+        (2, $q:literal, $at:literal, $to:literal) => {
+            concat!("tileloadd ", $to, ", [{b} + {row}*2 + 2048*", $q, " + 64*", $at, "]\n")
+        };
+        (4, $q:literal, $at:literal, $to:literal) => {
+            concat!("tileloadd ", $to, ", [{b} + {row}*4 + 4096*", $q, " + 64*", $at, "]\n")
+        };
+    }
+
+    /// A tile of rows, part `$p`, in register `$to`.
+    macro_rules! rows {
+        ($a:literal, $p:literal, $to:literal) => {
+            concat!("tileloadd ", $to, ", [{", $a, "} + {row}*1 + 1024*", $p, "]\n")
+        };
+    }
+
+    /// The products of a part of two tiles of rows, or of one, with two tiles of columns.
     macro_rules! products {
-        (two, $p:literal) => {
+        (pair, $p:literal) => {
             concat!(
-                "tileloadd tmm4, [{a} + {row}*1 + 2048*",
-                $p,
-                "]\n",
-                "tileloadd tmm5, [{a} + {row}*1 + 2048*",
-                $p,
-                " + 1024]\n",
+                rows!("a", $p, "tmm4"),
+                rows!("a2", $p, "tmm5"),
                 "tdpbf16ps tmm0, tmm4, tmm6\n",
                 "tdpbf16ps tmm1, tmm4, tmm7\n",
                 "tdpbf16ps tmm2, tmm5, tmm6\n",
@@ -237,63 +273,69 @@ mod hardware {
             )
         };
         (one, $p:literal) => {
+            concat!(rows!("a", $p, "tmm4"), "tdpbf16ps tmm0, tmm4, tmm6\n", "tdpbf16ps tmm1, tmm4, tmm7\n",)
+        };
+    }
+
+    macro_rules! columns {
+        ($q:literal) => {
+            concat!(column!(2, $q, 0, "tmm6"), column!(2, $q, 1, "tmm7"))
+        };
+    }
+
+    /// A step of each number of parts.
+    macro_rules! step {
+        ($form:ident, OneByOne) => {
+            concat!(columns!(0), products!($form, 0))
+        };
+        ($form:ident, ThreeByTwo) => {
             concat!(
-                "tileloadd tmm4, [{a} + {row}*1 + 1024*",
-                $p,
-                "]\n",
-                "tdpbf16ps tmm0, tmm4, tmm6\n",
-                "tdpbf16ps tmm1, tmm4, tmm7\n",
+                columns!(0),
+                products!($form, 0),
+                products!($form, 1),
+                products!($form, 2),
+                columns!(1),
+                products!($form, 0),
+                products!($form, 1)
+            )
+        };
+        ($form:ident, ThreeByThree) => {
+            concat!(
+                columns!(0),
+                products!($form, 0),
+                products!($form, 1),
+                products!($form, 2),
+                columns!(1),
+                products!($form, 0),
+                products!($form, 1),
+                columns!(2),
+                products!($form, 0)
             )
         };
     }
 
-    /// What the lines of code of a group of two tiles, or of one, have apart from the products: `{second}` is 16 rows below `{c}`.
-    macro_rules! sums {
-        (two, begin) => {
-            "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3\n"
-        };
-        (one, begin) => {
-            "tilezero tmm0\ntilezero tmm1\n"
-        };
-        (two, load) => {
-            "lea {n}, [{c} + {c_line}*8]\nlea {n}, [{n} + {c_line}*8]\n\
-             tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]\n\
-             tileloadd tmm2, [{n} + {c_line}*1]\ntileloadd tmm3, [{n} + {c_line}*1 + 64]\n"
-        };
-        (one, load) => {
-            "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]\n"
-        };
-        (two, store) => {
-            "lea {n}, [{c} + {c_line}*8]\nlea {n}, [{n} + {c_line}*8]\n\
-             tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1\n\
-             tilestored [{n} + {c_line}*1], tmm2\ntilestored [{n} + {c_line}*1 + 64], tmm3\n\
-             lea {c}, [{n} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]\n"
-        };
-        (one, store) => {
-            "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1\n\
-             lea {c}, [{c} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]\n"
+    /// Three parts of a tile of rows, tmm4 to tmm6, times tile `$at` of the columns.
+    macro_rules! three {
+        ($at:literal) => {
+            concat!(
+                column!(4, 0, $at, "tmm7"),
+                "tdpbf16ps tmm",
+                $at,
+                ", tmm4, tmm7\ntdpbf16ps tmm",
+                $at,
+                ", tmm5, tmm7\ntdpbf16ps tmm",
+                $at,
+                ", tmm6, tmm7\n",
+            )
         };
     }
 
-    /// Weights that are read once, from memory, are asked for two pages ahead; those of more rows come back to a near cache.
-    macro_rules! ahead {
-        (one, 1) => {
-            ".irp at, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, \
-             30, 31\nprefetcht0 [{b} + 8192 + 64*\\at]\n.endr\n"
-        };
-        ($tiles:ident, $b:literal) => {
-            ""
-        };
-    }
-
-    /// A function for groups of so many tiles and so many parts, `$a` of the rows and `$b` of the columns: `$step` are the
-    /// products of one step.
-    macro_rules! panel {
-        ($name:ident, $tiles:ident, $count:literal, $a:literal, $b:tt, $step:expr) => {
+    /// A function for 1 × 4 tiles of sums, three parts of rows and one of columns, which asks for weights in `$weights`.
+    macro_rules! wide {
+        ($name:ident, $weights:expr) => {
             /// # Safety
-            /// As [`panel`](super::panel), for these parts and tiles.
+            /// As [`panel`](super::panel), for three parts by one.
             unsafe fn $name(args: PanelArgs) {
-                let bytes = |numbers: usize| numbers * size_of::<u16>();
                 // SAFETY: the caller vouches for tiles and for the memory that is read and written; all tile registers are named as
                 // changed, and the code leaves the stack alone. The configuration holds for this piece of code alone.
                 unsafe {
@@ -303,36 +345,50 @@ mod hardware {
                         "mov {b}, {panel}",
                         "test {resume}, {resume}",
                         "jnz 3f",
-                        sums!($tiles, begin),
+                        "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
                         "jmp 4f",
                         "3:",
-                        sums!($tiles, load),
+                        "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
+                        "tileloadd tmm2, [{c} + {c_line}*1 + 128]\ntileloadd tmm3, [{c} + {c_line}*1 + 192]",
                         "4:",
                         "mov {n}, {steps}",
                         "5:",
-                        ahead!($tiles, $b),
-                        $step,
-                        concat!("add {a}, 1024*", $count, "*", $a),
-                        concat!("add {b}, 2048*", $b),
+                        rows!("a", 0, "tmm4"),
+                        column!(4, 0, 0, "tmm7"),
+                        "tdpbf16ps tmm0, tmm4, tmm7",
+                        rows!("a", 1, "tmm5"),
+                        "tdpbf16ps tmm0, tmm5, tmm7",
+                        rows!("a", 2, "tmm6"),
+                        "tdpbf16ps tmm0, tmm6, tmm7",
+                        ahead!("next_a", 3),
+                        three!(1),
+                        $weights,
+                        three!(2),
+                        three!(3),
+                        "add {a}, 3072",
+                        "add {b}, 4096",
                         "dec {n}",
                         "jnz 5b",
-                        sums!($tiles, store),
+                        "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
+                        "tilestored [{c} + {c_line}*1 + 128], tmm2\ntilestored [{c} + {c_line}*1 + 192], tmm3",
+                        "lea {c}, [{c} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]",
                         "add {a}, {gap}",
-                        "dec {groups}",
+                        "dec {tiles}",
                         "jnz 2b",
                         "tilerelease",
                         a = inout(reg) args.a => _,
                         b = inout(reg) &raw const WHOLE_TILES => _,
                         c = inout(reg) args.c => _,
-                        groups = inout(reg) args.groups => _,
+                        tiles = inout(reg) args.tiles() => _,
                         n = out(reg) _,
                         panel = in(reg) args.b,
                         steps = in(reg) args.steps,
                         resume = in(reg) u64::from(args.resume),
-                        gap = in(reg) bytes(args.a_gap),
-                        row = in(reg) bytes(STEP),
-                        line = in(reg) 2 * bytes(WIDTH),
+                        gap = in(reg) (args.a_stride - args.of_tile()) * size_of::<u16>(),
+                        row = in(reg) STEP * size_of::<u16>(),
                         c_line = in(reg) args.c_stride * size_of::<f32>(),
+                        next_a = inout(reg) args.next[0] => _,
+                        next_b = inout(reg) args.next[1] => _,
                         out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                         out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                         options(nostack),
@@ -342,73 +398,150 @@ mod hardware {
         };
     }
 
-    macro_rules! of_parts {
-        ($tiles:ident, $count:literal, $one:ident, $three_one:ident, $three_two:ident, $three:ident) => {
-            panel!($one, $tiles, $count, 1, 1, concat!(columns!(0), products!($tiles, 0)));
-            panel!(
-                $three_one,
-                $tiles,
-                $count,
-                3,
-                1,
-                concat!(columns!(0), products!($tiles, 0), products!($tiles, 1), products!($tiles, 2))
-            );
-            panel!(
-                $three_two,
-                $tiles,
-                $count,
-                3,
-                2,
-                concat!(
-                    columns!(0),
-                    products!($tiles, 0),
-                    products!($tiles, 1),
-                    products!($tiles, 2),
-                    columns!(1),
-                    products!($tiles, 0),
-                    products!($tiles, 1)
-                )
-            );
-            panel!(
-                $three,
-                $tiles,
-                $count,
-                3,
-                3,
-                concat!(
-                    columns!(0),
-                    products!($tiles, 0),
-                    products!($tiles, 1),
-                    products!($tiles, 2),
-                    columns!(1),
-                    products!($tiles, 0),
-                    products!($tiles, 1),
-                    columns!(2),
-                    products!($tiles, 0)
-                )
-            );
+    wide!(three_by_one_of_few, stream!(64));
+    wide!(three_by_one, ahead!("next_b", 8));
+
+    /// A function for pairs of tiles of rows and panels of two tiles, which asks for so many lines of activations and of weights in
+    /// a step.
+    macro_rules! pairs {
+        ($name:ident, $parts:ident, $a:literal, $b:literal, $of_a:literal, $of_b:literal) => {
+            /// # Safety
+            /// As [`panel`](super::panel), for these parts and an even number of tiles that follow each other.
+            unsafe fn $name(args: PanelArgs) {
+                // SAFETY: as above.
+                unsafe {
+                    asm!(
+                        "ldtilecfg [{b}]",
+                        "2:",
+                        "mov {b}, {panel}",
+                        "lea {n}, [{c} + {c_line}*8]\nlea {n}, [{n} + {c_line}*8]",
+                        "test {resume}, {resume}",
+                        "jnz 3f",
+                        "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
+                        "jmp 4f",
+                        "3:",
+                        "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
+                        "tileloadd tmm2, [{n} + {c_line}*1]\ntileloadd tmm3, [{n} + {c_line}*1 + 64]",
+                        "4:",
+                        "mov {n}, {steps}",
+                        "5:",
+                        ahead!("next_a", $a),
+                        step!(pair, $parts),
+                        ahead!("next_b", $b),
+                        concat!("add {a}, 1024*", $of_a, "\nadd {a2}, 1024*", $of_a),
+                        concat!("add {b}, 2048*", $of_b),
+                        "dec {n}",
+                        "jnz 5b",
+                        "lea {n}, [{c} + {c_line}*8]\nlea {n}, [{n} + {c_line}*8]",
+                        "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
+                        "tilestored [{n} + {c_line}*1], tmm2\ntilestored [{n} + {c_line}*1 + 64], tmm3",
+                        "lea {c}, [{n} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]",
+                        // The next pair: `a` and `a2` are at the ends of their tiles.
+                        "xchg {a}, {a2}\nneg {a2}\nlea {a2}, [{a2} + {a}*2]",
+                        "dec {pairs}",
+                        "jnz 2b",
+                        "tilerelease",
+                        a = inout(reg) args.a => _,
+                        a2 = inout(reg) args.a.wrapping_add(args.of_tile()) => _,
+                        b = inout(reg) &raw const WHOLE_TILES => _,
+                        c = inout(reg) args.c => _,
+                        pairs = inout(reg) args.tiles() / 2 => _,
+                        n = out(reg) _,
+                        panel = in(reg) args.b,
+                        steps = in(reg) args.steps,
+                        resume = in(reg) u64::from(args.resume),
+                        row = in(reg) STEP * size_of::<u16>(),
+                        c_line = in(reg) args.c_stride * size_of::<f32>(),
+                        next_a = inout(reg) args.next[0] => _,
+                        next_b = inout(reg) args.next[1] => _,
+                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                        options(nostack),
+                    )
+                }
+            }
         };
     }
 
-    of_parts!(one, 1, one_by_one, three_by_one, three_by_two, three_by_three);
-    of_parts!(two, 2, one_by_one_two, three_by_one_two, three_by_two_two, three_by_three_two);
+    pairs!(one_by_one_pairs, OneByOne, 2, 4, 1, 1);
+    pairs!(three_by_two_pairs, ThreeByTwo, 6, 2, 3, 2);
+    pairs!(three_by_three_pairs, ThreeByThree, 6, 4, 3, 3);
+
+    /// The same for one tile of rows, which asks for weights alone.
+    macro_rules! one {
+        ($name:ident, $parts:ident, $weights:expr, $of_a:literal, $of_b:literal) => {
+            /// # Safety
+            /// As [`panel`](super::panel), for these parts and one tile.
+            unsafe fn $name(args: PanelArgs) {
+                // SAFETY: as above.
+                unsafe {
+                    asm!(
+                        "ldtilecfg [{configuration}]",
+                        "test {resume}, {resume}",
+                        "jnz 3f",
+                        "tilezero tmm0\ntilezero tmm1",
+                        "jmp 4f",
+                        "3:",
+                        "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
+                        "4:",
+                        "5:",
+                        $weights,
+                        step!(one, $parts),
+                        concat!("add {a}, 1024*", $of_a),
+                        concat!("add {b}, 2048*", $of_b),
+                        "dec {n}",
+                        "jnz 5b",
+                        "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
+                        "tilerelease",
+                        configuration = in(reg) &raw const WHOLE_TILES,
+                        a = inout(reg) args.a => _,
+                        b = inout(reg) args.b => _,
+                        c = in(reg) args.c,
+                        n = inout(reg) args.steps => _,
+                        resume = in(reg) u64::from(args.resume),
+                        row = in(reg) STEP * size_of::<u16>(),
+                        c_line = in(reg) args.c_stride * size_of::<f32>(),
+                        next_b = inout(reg) args.next[1] => _,
+                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                        options(nostack),
+                    )
+                }
+            }
+        };
+    }
+
+    one!(one_by_one, OneByOne, stream!(32), 1, 1);
+    one!(three_by_two, ThreeByTwo, ahead!("next_b", 8), 3, 2);
+    one!(three_by_three, ThreeByThree, ahead!("next_b", 16), 3, 3);
 
     /// # Safety
     /// As [`panel`](super::panel).
     pub(super) unsafe fn panel(args: PanelArgs) {
-        assert!(args.groups > 0 && args.steps > 0, "a product of something");
-        // SAFETY: as the caller says.
+        let (tiles, of_tile) = (args.tiles(), args.of_tile());
+        assert!(tiles > 0 && args.steps > 0, "a product of something");
+        // SAFETY: as the caller says; the last tile of an odd number stands behind the pairs.
         unsafe {
-            match (args.parts, args.tiles) {
-                (Parts::OneByOne, 1) => one_by_one(args),
-                (Parts::ThreeByOne, 1) => three_by_one(args),
-                (Parts::ThreeByTwo, 1) => three_by_two(args),
-                (Parts::ThreeByThree, 1) => three_by_three(args),
-                (Parts::OneByOne, 2) => one_by_one_two(args),
-                (Parts::ThreeByOne, 2) => three_by_one_two(args),
-                (Parts::ThreeByTwo, 2) => three_by_two_two(args),
-                (Parts::ThreeByThree, 2) => three_by_three_two(args),
-                (_, tiles) => panic!("groups of one or two tiles, not {tiles}"),
+            let (pairs, one): (unsafe fn(PanelArgs), unsafe fn(PanelArgs)) = match args.parts {
+                Parts::ThreeByOne => {
+                    assert!(args.a_stride >= of_tile, "tiles beside each other");
+                    return match tiles {
+                        1..=4 => three_by_one_of_few(args),
+                        _ => three_by_one(args),
+                    };
+                }
+                Parts::OneByOne => (one_by_one_pairs, one_by_one),
+                Parts::ThreeByTwo => (three_by_two_pairs, three_by_two),
+                Parts::ThreeByThree => (three_by_three_pairs, three_by_three),
+            };
+            assert!(tiles == 1 || args.a_stride == of_tile, "tiles that follow each other");
+            let even = tiles / 2 * 2;
+            if even > 0 {
+                pairs(PanelArgs { rows: even * ROWS, ..args });
+            }
+            if even < tiles {
+                let (a, c) = (args.a.add(even * of_tile), args.c.add(even * ROWS * args.c_stride));
+                one(PanelArgs { rows: ROWS, a, c, ..args });
             }
         }
     }

@@ -5,7 +5,7 @@
 //! numbers between 2⁻¹²⁶ and the largest f32 are exact in f32, so multiplying and adding round once, as the processor does.
 
 use super::super::wide::{mul_add, on_widest};
-use super::{ROWS, STEP, WIDTH};
+use super::{ROWS, STEP};
 
 /// Words of a row of a tile: pairs of bf16 numbers, or sums.
 pub(super) const WORDS: usize = STEP / 2;
@@ -31,10 +31,10 @@ type Apart = [[f32; WORDS]; 2];
 
 on_widest! {
     /// Adds a product: `a` are 16 pairs for each row of `sums`, of which there are at most 16, `b` 16 rows of pairs that are
-    /// [`WIDTH`] apart, of which the first 16 count.
-    pub fn add_product(sums: &mut [[f32; WORDS]], a: &[u32], b: &[u32]) {
+    /// `width` apart, of which the first 16 count.
+    pub fn add_product(sums: &mut [[f32; WORDS]], a: &[u32], b: &[u32], width: usize) {
         let mut columns: [Apart; WORDS] = [[[0.0; WORDS]; 2]; WORDS];
-        for (columns, words) in columns.iter_mut().zip(b.chunks(WIDTH)) {
+        for (columns, words) in columns.iter_mut().zip(b.chunks(width)) {
             unpair(words.first_chunk().expect("16 columns"), columns);
         }
         let mut rows: [Apart; ROWS] = [[[0.0; WORDS]; 2]; ROWS];
@@ -119,6 +119,7 @@ fn walk(
 mod tests {
     use half::bf16;
 
+    use super::super::WIDTH;
     use super::*;
 
     fn word(low: f32, high: f32) -> u32 {
@@ -134,7 +135,7 @@ mod tests {
         }
         let mut sums = [[0.0; WORDS]; ROWS];
         sums[0][0] = start;
-        add_product(&mut sums, &rows, &columns);
+        add_product(&mut sums, &rows, &columns, WIDTH);
         assert!(sums.iter().skip(1).flatten().all(|&sum| sum == 0.0));
         sums[0][0]
     }
@@ -175,7 +176,7 @@ mod tests {
             for count in [1, 3, 16] {
                 let start = [[0.75; WORDS]; ROWS];
                 let (mut found, mut expected) = (start, start);
-                add_product(&mut found[..count], &a[..count * WORDS], &b);
+                add_product(&mut found[..count], &a[..count * WORDS], &b, WIDTH);
                 walk(&mut expected[..count], &rows, &columns, |a, b, sum| flushed(a * b + sum));
                 assert_eq!(found.map(|row| row.map(f32::to_bits)), expected.map(|row| row.map(f32::to_bits)));
             }

@@ -5,18 +5,12 @@
 
 #![allow(unsafe_code)]
 
-use ndarray::ArrayView2;
-use rayon::prelude::*;
-
 use super::super::Isa;
-use super::super::aligned::Recycled;
 use super::super::wide::on_widest;
-use super::{ROWS, STEP, WIDTH};
+use super::{STEP, WIDTH};
 
 /// Parts of which a number of f32 is the sum.
 pub(super) const PARTS: usize = 3;
-/// Numbers of a tile of rows.
-const TILE: usize = ROWS * STEP;
 
 /// The nearest number of bf16, ties to even, as the upper half of f32 bits, and what is left of `x`.
 ///
@@ -41,14 +35,42 @@ fn leading(x: f32) -> (u32, f32) {
 /// does. Parts are the same but for those of about 2⁻¹²⁶, where the instruction takes 0, as tiles do.
 pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
     #[cfg(target_arch = "x86_64")]
-    if Isa::of_loops() == Isa::Avx512Bf16 && is_x86_feature_detected!("avx512bw") {
-        // SAFETY: the processor has both.
+    if rounds_by_itself() {
+        // SAFETY: the processor has the instructions.
         let is_split = unsafe { x86::split_panel(numbers, parts, out) };
         if is_split {
             return;
         }
     }
     split_panel_plainly(numbers, parts, out);
+}
+
+/// Splits rows of numbers, of one length: of each 32 of a row one part after the other, `between` apart, and the next 32
+/// `parts * between` after them; each row 32 after the one before. What fills up the last 32 is 0. As with
+/// [panels](split_panel), by the processor's own rounding where it has one.
+pub(super) fn split_rows<'a>(
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
+    parts: usize,
+    between: usize,
+    out: &mut [u16],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if rounds_by_itself() {
+        // SAFETY: the processor has the instructions.
+        let is_split = unsafe { x86::split_rows(rows.clone(), parts, between, out) };
+        if is_split {
+            return;
+        }
+    }
+    for (at, row) in rows.enumerate() {
+        split_row_plainly(row, parts, between, &mut out[at * STEP..]);
+    }
+}
+
+/// Whether loops have AVX-512 with an instruction that rounds to bf16.
+#[cfg(target_arch = "x86_64")]
+fn rounds_by_itself() -> bool {
+    Isa::of_loops() == Isa::Avx512Bf16 && is_x86_feature_detected!("avx512bw")
 }
 
 on_widest! {
@@ -80,9 +102,8 @@ on_widest! {
 }
 
 on_widest! {
-    /// Splits a row of numbers: of each 32 one part after the other, `between` apart, and the next 32 `parts * between` after
-    /// them; what fills up the last 32 is 0.
-    pub fn split_row(numbers: &[f32], parts: usize, between: usize, out: &mut [u16]) {
+    /// One row of [`split_rows`], on any processor.
+    pub fn split_row_plainly(numbers: &[f32], parts: usize, between: usize, out: &mut [u16]) {
         for (step, numbers) in numbers.chunks(STEP).enumerate() {
             let mut left = [0.0f32; STEP];
             left[..numbers.len()].copy_from_slice(numbers);
@@ -95,83 +116,6 @@ on_widest! {
                 }
             }
         }
-    }
-}
-
-/// Rows of activations in parts and tiles, `[group of rows][step][part][tile][16][32]`: groups are two tiles, or one where there
-/// are no more rows than it has. What fills up the last group is anything.
-#[derive(Debug)]
-pub struct SplitRows {
-    rows: usize,
-    columns: usize,
-    parts: usize,
-    tiles: usize,
-    numbers: Recycled<u16>,
-}
-
-impl SplitRows {
-    /// What a number of f32 takes in all its parts.
-    pub(in super::super) const BYTES: usize = PARTS * size_of::<u16>();
-
-    /// Splits every number into so many parts, on all threads.
-    pub(super) fn new(x: ArrayView2<f32>, parts: usize) -> Self {
-        let x = x.as_standard_layout();
-        let (rows, columns) = x.dim();
-        let mut split = Self::empty(rows, columns, parts);
-        let group = split.group();
-        let fill = |(index, out): (usize, &mut [u16])| {
-            let (first, between) = (index * split.tiles * ROWS, split.tiles * TILE);
-            for row in first..rows.min(first + split.tiles * ROWS) {
-                let numbers = x.row(row).to_slice().expect("numbers of a row are neighbours");
-                split_row(numbers, parts, between, &mut out[(row - first) * STEP..]);
-            }
-        };
-        let mut numbers = std::mem::replace(&mut split.numbers, Recycled::take(0));
-        match group {
-            0 => {}
-            _ if rows <= ROWS => numbers.as_mut_slice().chunks_mut(group).enumerate().for_each(fill),
-            _ => numbers.as_mut_slice().par_chunks_mut(group).enumerate().for_each(fill),
-        }
-        split.numbers = numbers;
-        split
-    }
-
-    /// The same layout, to be filled.
-    fn empty(rows: usize, columns: usize, parts: usize) -> Self {
-        let tiles = if rows <= ROWS { 1 } else { 2 };
-        let groups = rows.div_ceil(tiles * ROWS);
-        let numbers = Recycled::take(groups * columns.div_ceil(STEP) * parts * tiles * TILE);
-        Self { rows, columns, parts, tiles, numbers }
-    }
-
-    /// Rows, without those that fill up the last group, and columns.
-    pub(super) fn dim(&self) -> (usize, usize) {
-        (self.rows, self.columns)
-    }
-
-    /// Parts of every number.
-    pub(super) fn parts(&self) -> usize {
-        self.parts
-    }
-
-    /// Tiles of a group.
-    pub(super) fn tiles(&self) -> usize {
-        self.tiles
-    }
-
-    /// Numbers of a group.
-    pub(super) fn group(&self) -> usize {
-        self.columns.div_ceil(STEP) * self.parts * self.tiles * TILE
-    }
-
-    /// The groups from the one that begins at `row` on, from step `step` on.
-    ///
-    /// # Panics
-    /// If no group begins there.
-    pub(super) fn from(&self, row: usize, step: usize) -> &[u16] {
-        assert!(row.is_multiple_of(self.tiles * ROWS), "the beginning of a group");
-        let group = row / (self.tiles * ROWS);
-        &self.numbers.as_slice()[group * self.group() + step * self.parts * self.tiles * TILE..]
     }
 }
 
@@ -192,35 +136,103 @@ mod x86 {
         order
     };
 
-    /// [`split_panel`](super::split_panel) by instructions of the processor; `false`, and nothing is done, if one of the numbers would
-    /// be rounded to one without end, of which something that is no number would be left.
+    /// The bits of the least number that is nearer to the one after the largest of bf16 than to that: it would be rounded to one without
+    /// end, of which something that is no number would be left.
+    const BEYOND: u32 = 0x7f7f_8000;
+
+    /// The larger ones of these bits and of those of numbers without their signs.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn largest(most: __m512i, numbers: __m512) -> __m512i {
+        let positive = _mm512_set1_epi32(i32::MAX);
+        _mm512_max_epu32(most, _mm512_and_si512(_mm512_castps_si512(numbers), positive))
+    }
+
+    /// [`split_panel`](super::split_panel) by instructions of the processor; `false`, and what was written is worth nothing, if one
+    /// of the numbers is beyond those that it rounds to numbers.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) -> bool {
-        /// The bits of the least number that is nearer to the one after the largest of bf16 than to that.
-        const BEYOND: u32 = 0x7f7f_8000;
-        if numbers.iter().fold(0, |most, number| most.max(number.to_bits() & !(1 << 31))) >= BEYOND {
-            return false;
-        }
+        let mut most = _mm512_setzero_si512();
         let (lines, rest) = numbers.as_chunks::<{ 2 * WIDTH }>();
         for (at, rows) in lines.iter().enumerate() {
-            split_rows(rows, parts, out, at);
+            most = split_pairs(rows, parts, out, at, most);
         }
         let whole = lines.len() + usize::from(!rest.is_empty());
         if !rest.is_empty() {
             let mut rows = [0.0; 2 * WIDTH];
             rows[..rest.len()].copy_from_slice(rest);
-            split_rows(&rows, parts, out, lines.len());
+            most = split_pairs(&rows, parts, out, lines.len(), most);
         }
         for line in whole..whole.next_multiple_of(STEP / 2) {
-            split_rows(&[0.0; 2 * WIDTH], parts, out, line);
+            most = split_pairs(&[0.0; 2 * WIDTH], parts, out, line, most);
         }
-        true
+        _mm512_reduce_max_epu32(most) < BEYOND
     }
 
-    /// Two rows, which are one line of pairs of each part.
+    /// [`split_rows`](super::split_rows) in the same way, a step of all rows after the other, so that what is written lies side by side.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub(super) fn split_rows<'a>(
+        rows: impl Iterator<Item = &'a [f32]> + Clone,
+        parts: usize,
+        between: usize,
+        out: &mut [u16],
+    ) -> bool {
+        let mut most = _mm512_setzero_si512();
+        let length = rows.clone().next().map_or(0, <[f32]>::len);
+        for from in (0..length).step_by(STEP) {
+            let out = &mut out[from / STEP * parts * between..];
+            for (at, row) in rows.clone().enumerate() {
+                let out = &mut out[at * STEP..];
+                match row[from..].first_chunk::<STEP>() {
+                    Some(numbers) => most = split_step(numbers, parts, between, out, most),
+                    None => {
+                        let mut numbers = [0.0; STEP];
+                        numbers[..length - from].copy_from_slice(&row[from..length]);
+                        most = split_step(&numbers, parts, between, out, most);
+                    }
+                }
+            }
+        }
+        _mm512_reduce_max_epu32(most) < BEYOND
+    }
+
+    /// 32 numbers of a row; returns the larger ones of `most` and of their bits.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    fn split_rows(rows: &[f32; 2 * WIDTH], parts: usize, out: &mut [u32], line: usize) {
+    fn split_step(
+        numbers: &[f32; STEP],
+        parts: usize,
+        between: usize,
+        out: &mut [u16],
+        most: __m512i,
+    ) -> __m512i {
+        // SAFETY: the numbers are two vectors.
+        let (mut low, mut high) =
+            unsafe { (_mm512_loadu_ps(numbers.as_ptr()), _mm512_loadu_ps(numbers.as_ptr().add(STEP / 2))) };
+        let most = largest(largest(most, low), high);
+        for part in 0..parts {
+            // SAFETY: both are 64 bytes of any bits.
+            let both = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
+            let out = &mut out[part * between..][..STEP];
+            // SAFETY: so many numbers of 16 bits are a vector.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), both) };
+            let wide = |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+            low = _mm512_sub_ps(low, wide(_mm512_castsi512_si256(both)));
+            high = _mm512_sub_ps(high, wide(_mm512_extracti64x4_epi64::<1>(both)));
+        }
+        most
+    }
+
+    /// Two rows, which are one line of pairs of each part; returns the larger ones of `most` and of their bits.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn split_pairs(
+        rows: &[f32; 2 * WIDTH],
+        parts: usize,
+        out: &mut [u32],
+        line: usize,
+        mut most: __m512i,
+    ) -> __m512i {
         const HALF: usize = WIDTH / 2;
         let first = line / (STEP / 2) * parts * STEP / 2 + line % (STEP / 2);
         for columns in 0..2 {
@@ -233,6 +245,7 @@ mod x86 {
                     _mm512_loadu_si512(WOVEN.as_ptr().cast()),
                 )
             };
+            most = largest(largest(most, low), high);
             for part in 0..parts {
                 // SAFETY: both are 64 bytes of any bits.
                 let both =
@@ -246,17 +259,17 @@ mod x86 {
                 high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)));
             }
         }
+        most
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use half::f16;
-    use ndarray::Array2;
 
     use super::*;
 
-    fn parts_of(x: f32) -> [f32; PARTS] {
+    pub(in super::super) fn parts_of(x: f32) -> [f32; PARTS] {
         let mut left = x;
         std::array::from_fn(|_| {
             let (first, rest) = leading(left);
@@ -300,26 +313,6 @@ mod tests {
         for x in [f32::NAN, f32::from_bits(0x7f80_0001), f32::from_bits(0xff80_0001)] {
             let [first, second, third] = parts_of(x);
             assert!(first.is_nan() && second == 0.0 && third == 0.0);
-        }
-    }
-
-    #[test]
-    fn every_part_has_its_place() {
-        let value = |i: usize, j: usize| (i * 257 + j) as f32 * 1.000_123 + 0.37;
-        for (rows, columns, parts) in [(1, 1, 3), (16, 33, 3), (17, 64, 1), (70, 100, 3)] {
-            let x = Array2::from_shape_fn((rows, columns), |(i, j)| value(i, j));
-            let split = SplitRows::new(x.view(), parts);
-            let tiles = if rows <= ROWS { 1 } else { 2 };
-            assert_eq!((split.dim(), split.tiles(), split.parts()), ((rows, columns), tiles, parts));
-            for (i, j) in (0..rows).flat_map(|i| (0..columns.next_multiple_of(STEP)).map(move |j| (i, j))) {
-                let expected = if j < columns { parts_of(x[(i, j)]) } else { [0.0; PARTS] };
-                let from = split.from(i / (tiles * ROWS) * tiles * ROWS, j / STEP);
-                let (tile, lane) = (i % (tiles * ROWS) / ROWS, i % ROWS);
-                for (part, expected) in expected.iter().take(parts).enumerate() {
-                    let found = from[((part * tiles + tile) * ROWS + lane) * STEP + j % STEP];
-                    assert_eq!(u32::from(found) << 16, expected.to_bits(), "[{i}, {j}] part {part}");
-                }
-            }
         }
     }
 

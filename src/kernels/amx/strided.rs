@@ -1,19 +1,21 @@
-//! Small products of operands at strides, as attention makes them, by tiles: both sides are brought into tiles first.
+//! Small products, as attention makes them, by tiles: both sides are brought into tiles first, the left one once for several.
 
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::super::aligned::Aligned;
 use super::super::layout::MatrixLayout;
+use super::super::left::Right;
 use super::product::{PanelArgs, Parts, panel};
-use super::split::{PARTS, split_panel, split_row};
+use super::split::{PARTS, split_panel, split_rows};
 use super::{ROWS, STEP, Unit, WIDTH};
 
 /// What one thread works in.
 #[derive(Default)]
 struct Scratch {
-    a: Aligned<u16>,
+    left: LeftTiles,
     wide: Aligned<f32>,
     b: Aligned<u32>,
     sums: Aligned<f32>,
@@ -23,130 +25,191 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// `c = a · b`, or with `resume` `c += a · b`, of numbers of f32; shapes are those of a product whose columns are whole panels.
+/// `c = a · b`, or with `resume` `c += a · b`, of a left factor at strides that is used but once; shapes of pairs count pairs.
 pub(in super::super) fn multiply(
     unit: Unit,
     (a, a_shape): (&[f32], MatrixLayout),
-    (b, b_shape): (&[f32], MatrixLayout),
+    right: Right<'_>,
     c: (&mut [f32], MatrixLayout),
     resume: bool,
 ) {
-    let depth = a_shape.columns;
-    let row = |row: usize, between: usize, out: &mut [u16]| {
-        split_row(&a[row * a_shape.stride..][..depth], PARTS, between, out);
-    };
-    let columns = |first: usize, wide: &mut Aligned<f32>, out: &mut [u32]| {
-        let wide = &mut wide.reserve(depth * WIDTH)[..depth * WIDTH];
-        for (k, wide) in wide.chunks_exact_mut(WIDTH).enumerate() {
-            wide.copy_from_slice(&b[k * b_shape.stride + first..][..WIDTH]);
-        }
-        split_panel(wide, PARTS, out);
-    };
-    product(unit, Parts::ThreeByThree, depth, (row, columns), c, resume);
-}
-
-/// The same of pairs of bf16 numbers: shapes count pairs.
-pub(in super::super) fn multiply_pairs(
-    unit: Unit,
-    (a, a_shape): (&[u32], MatrixLayout),
-    (b, b_shape): (&[u32], MatrixLayout),
-    c: (&mut [f32], MatrixLayout),
-    resume: bool,
-) {
-    let depth = a_shape.columns;
-    let row = |row: usize, between: usize, out: &mut [u16]| {
-        for (step, pairs) in a[row * a_shape.stride..][..depth].chunks(STEP / 2).enumerate() {
-            let out = &mut out[step * between..][..STEP];
-            let (own, rest) = out.split_at_mut(2 * pairs.len());
-            own.copy_from_slice(bytemuck::cast_slice(pairs));
-            rest.fill(0);
-        }
-    };
-    let columns = |first: usize, _: &mut Aligned<f32>, out: &mut [u32]| {
-        let (own, rest) = out.split_at_mut(depth * WIDTH);
-        for (k, out) in own.chunks_exact_mut(WIDTH).enumerate() {
-            out.copy_from_slice(&b[k * b_shape.stride + first..][..WIDTH]);
-        }
-        rest.fill(0);
-    };
-    product(unit, Parts::OneByOne, 2 * depth, (row, columns), c, resume);
-}
-
-/// A product of `depth` numbers of K. `row` brings a row of the left side into tiles whose parts are `between` apart, `columns`
-/// those of a panel of the right side.
-fn product(
-    unit: Unit,
-    parts: Parts,
-    depth: usize,
-    (row, columns): (impl Fn(usize, usize, &mut [u16]), impl Fn(usize, &mut Aligned<f32>, &mut [u32])),
-    (c, c_shape): (&mut [f32], MatrixLayout),
-    resume: bool,
-) {
-    let MatrixLayout { rows, stride, .. } = c_shape;
-    if rows == 0 || depth == 0 {
-        if !resume {
-            c.chunks_mut(stride.max(1)).take(rows).for_each(|row| row[..c_shape.columns].fill(0.0));
-        }
-        return;
+    let mut left = SCRATCH.with_borrow_mut(|scratch| std::mem::take(&mut scratch.left));
+    match right {
+        Right::Numbers(..) => left.split(a, a_shape),
+        Right::Pairs(..) => left.pairs(bytemuck::cast_slice(a), a_shape),
     }
-    let [of_a, of_b] = parts.counts();
-    let steps = depth.div_ceil(STEP);
-    let tiles = if rows <= ROWS { 1 } else { 2 };
-    let in_group = tiles * ROWS;
-    let (groups, whole) = (rows.div_ceil(in_group), rows / in_group);
-    let (group, between) = (steps * of_a * in_group * STEP, in_group * STEP);
-    SCRATCH.with_borrow_mut(|Scratch { a, wide, b, sums }| {
-        let a = &mut a.reserve(groups * group)[..groups * group];
-        for at in 0..rows {
-            row(at, between, &mut a[at / in_group * group + at % in_group * STEP..]);
-        }
-        let words = steps * of_b * STEP / 2 * WIDTH;
-        let b = &mut b.reserve(words)[..words];
-        let sums = &mut sums.reserve(in_group * WIDTH)[..in_group * WIDTH];
-        for first in (0..c_shape.columns).step_by(WIDTH) {
-            columns(first, wide, b);
-            let args = PanelArgs {
-                parts,
-                tiles,
-                groups: whole,
-                rows: whole * in_group,
-                steps,
-                a: a.as_ptr(),
-                a_gap: 0,
-                b: b.as_ptr(),
-                c: std::ptr::null_mut(),
-                c_stride: stride,
-                resume,
-            };
-            if whole > 0 {
-                let last = (whole * in_group - 1) * stride + first + WIDTH;
-                let own = &mut c[first..last];
-                // SAFETY: as below, but the sums are `own`: the columns of this panel in `whole` groups of rows, at their stride.
-                unsafe { panel(unit, PanelArgs { c: own.as_mut_ptr(), ..args }) }
-            }
-            let left = rows - whole * in_group;
-            if left > 0 {
-                let own = |row: usize| (whole * in_group + row) * stride + first;
-                for (row, sums) in sums.chunks_exact_mut(WIDTH).take(left).enumerate().filter(|_| resume) {
-                    sums.copy_from_slice(&c[own(row)..][..WIDTH]);
-                }
-                let a = &a[whole * group..];
-                assert_eq!((a.len(), b.len()), (group, words), "what is left is a group");
-                let args = PanelArgs {
-                    groups: 1,
-                    rows: left,
-                    a: a.as_ptr(),
-                    c: sums.as_mut_ptr(),
-                    c_stride: WIDTH,
-                    ..args
-                };
-                // SAFETY: whoever calls has tiles if they are the processor's. `a` holds a group of rows of `steps` steps and
-                // `of_a` parts, `b` as many steps of `of_b` parts, `sums` a group of rows. Tested against sums in f64.
-                unsafe { panel(unit, args) }
-                for (row, sums) in sums.chunks_exact(WIDTH).take(left).enumerate() {
-                    c[own(row)..][..WIDTH].copy_from_slice(sums);
+    left.multiply(unit, 0, right, c, resume);
+    SCRATCH.with_borrow_mut(|scratch| scratch.left = left);
+}
+
+/// Rows of a left factor in tiles, `[tile][step][part][16][32]`; what fills up the last tile is anything.
+#[derive(Debug, Default)]
+pub(in super::super) struct LeftTiles {
+    parts: usize,
+    rows: usize,
+    /// Steps over the numbers of a row.
+    steps: usize,
+    numbers: Aligned<u16>,
+}
+
+impl LeftTiles {
+    /// Splits rows of numbers of f32 into three parts.
+    pub(in super::super) fn split(&mut self, x: &[f32], shape: MatrixLayout) {
+        let MatrixLayout { rows, columns, stride } = shape;
+        self.fill(rows, columns.div_ceil(STEP), PARTS, |tile, out| {
+            split_rows(tile.map(|row| &x[row * stride..][..columns]), PARTS, ROWS * STEP, out);
+        });
+    }
+
+    /// Takes rows of pairs of bf16 numbers as they are; the shape counts pairs.
+    pub(in super::super) fn pairs(&mut self, x: &[u32], shape: MatrixLayout) {
+        let MatrixLayout { rows, columns, stride } = shape;
+        self.fill(rows, columns.div_ceil(STEP / 2), 1, |tile, out| {
+            for (at, row) in tile.enumerate() {
+                for (step, pairs) in x[row * stride..][..columns].chunks(STEP / 2).enumerate() {
+                    let out = &mut out[(step * ROWS + at) * STEP..][..STEP];
+                    let (own, rest) = out.split_at_mut(2 * pairs.len());
+                    own.copy_from_slice(bytemuck::cast_slice(pairs));
+                    rest.fill(0);
                 }
             }
+        });
+    }
+
+    /// Has `fill` bring the rows of every tile.
+    fn fill(&mut self, rows: usize, steps: usize, parts: usize, fill: impl Fn(Range<usize>, &mut [u16])) {
+        (self.parts, self.rows, self.steps) = (parts, rows, steps);
+        let tile = self.of_tile();
+        let numbers = self.numbers.reserve(rows.div_ceil(ROWS) * tile);
+        if tile > 0 {
+            for (first, out) in (0..rows).step_by(ROWS).zip(numbers.chunks_exact_mut(tile)) {
+                fill(first..rows.min(first + ROWS), out);
+            }
         }
-    });
+    }
+
+    /// Numbers of a tile.
+    fn of_tile(&self) -> usize {
+        self.steps * self.parts * ROWS * STEP
+    }
+
+    /// `c = a · b`, or with `resume` `c += a · b`, for the rows from `first` on, as many as `c` has, and their first numbers, as many as
+    /// `b` has rows.
+    ///
+    /// # Panics
+    /// If there are no such rows, or `b` has more than rows have numbers.
+    pub(in super::super) fn multiply(
+        &self,
+        unit: Unit,
+        first: usize,
+        right: Right<'_>,
+        (c, c_shape): (&mut [f32], MatrixLayout),
+        resume: bool,
+    ) {
+        let MatrixLayout { rows, columns, stride } = c_shape;
+        let (parts, steps) = (right.parts(), self.steps);
+        assert!(first + rows <= self.rows && right.depth() <= steps * STEP, "rows of the left factor");
+        if rows == 0 || steps == 0 {
+            if !resume {
+                c.chunks_mut(stride.max(1)).take(rows).for_each(|row| row[..columns].fill(0.0));
+            }
+            return;
+        }
+        let [of_a, of_b] = parts.counts();
+        assert_eq!(of_a, self.parts, "parts of the left factor");
+        // Rows before the first whole tile, in whole tiles, and behind the last one.
+        let before = (first.next_multiple_of(ROWS) - first).min(rows);
+        let whole = (rows - before) / ROWS * ROWS;
+        let pieces = [(0, before), (before, whole), (before + whole, rows - before - whole)];
+        SCRATCH.with_borrow_mut(|Scratch { wide, b, sums, .. }| {
+            let words = steps * of_b * STEP / 2 * WIDTH;
+            let b = &mut b.reserve(words)[..words];
+            let sums = &mut sums.reserve(ROWS * WIDTH)[..ROWS * WIDTH];
+            for column in (0..columns).step_by(WIDTH) {
+                right.panel(column, steps, wide, b);
+                for (at, rows) in pieces.into_iter().filter(|(_, rows)| *rows > 0) {
+                    let (tile, lane) = ((first + at) / ROWS, (first + at) % ROWS);
+                    let a = &self.numbers.as_slice()[tile * self.of_tile()..];
+                    let tiles = (lane + rows).div_ceil(ROWS);
+                    assert!(a.len() >= (tiles - 1) * self.of_tile() + steps * of_a * ROWS * STEP, "tiles");
+                    let args = PanelArgs {
+                        parts,
+                        rows: lane + rows,
+                        steps,
+                        a: a.as_ptr(),
+                        a_stride: self.of_tile(),
+                        b: b.as_ptr(),
+                        c: std::ptr::null_mut(),
+                        c_stride: WIDTH,
+                        resume,
+                        next: [a.as_ptr().cast(), b.as_ptr().cast()],
+                    };
+                    if lane == 0 && rows.is_multiple_of(ROWS) {
+                        let own = &mut c[at * stride + column..(at + rows - 1) * stride + column + WIDTH];
+                        // SAFETY: as below, but the sums are `own`: the columns of this panel in whole tiles of rows, at their
+                        // stride.
+                        unsafe { panel(unit, PanelArgs { c: own.as_mut_ptr(), c_stride: stride, ..args }) }
+                        continue;
+                    }
+                    let own = |row: usize| (at + row) * stride + column;
+                    for (row, sums) in sums.chunks_exact_mut(WIDTH).skip(lane).take(rows).enumerate() {
+                        if resume {
+                            sums.copy_from_slice(&c[own(row)..][..WIDTH]);
+                        }
+                    }
+                    // SAFETY: whoever calls has tiles if they are the processor's. `a` holds `steps` steps of a tile and `b` as many of
+                    // the panel, `sums` a tile of rows and two of columns. Tested against sums in f64.
+                    unsafe { panel(unit, PanelArgs { c: sums.as_mut_ptr(), ..args }) }
+                    for (row, sums) in sums.chunks_exact(WIDTH).skip(lane).take(rows).enumerate() {
+                        c[own(row)..][..WIDTH].copy_from_slice(sums);
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Right<'_> {
+    fn parts(self) -> Parts {
+        match self {
+            Right::Numbers(..) => Parts::ThreeByThree,
+            Right::Pairs(..) => Parts::OneByOne,
+        }
+    }
+
+    /// Numbers of a column.
+    fn depth(self) -> usize {
+        match self {
+            Right::Numbers(_, shape) => shape.rows,
+            Right::Pairs(_, shape) => 2 * shape.rows,
+        }
+    }
+
+    /// Brings so many steps of the panel that begins at column `first` into tiles; what is behind its rows is 0.
+    fn panel(self, first: usize, steps: usize, wide: &mut Aligned<f32>, out: &mut [u32]) {
+        match self {
+            Right::Numbers(b, MatrixLayout { rows, stride, .. }) => {
+                let wide = &mut wide.reserve(steps * STEP * WIDTH)[..steps * STEP * WIDTH];
+                let (own, rest) = wide.split_at_mut(rows * WIDTH);
+                for (k, wide) in own.chunks_exact_mut(WIDTH).enumerate() {
+                    copy(&b[k * stride + first..], wide);
+                }
+                rest.fill(0.0);
+                split_panel(wide, PARTS, out);
+            }
+            Right::Pairs(b, MatrixLayout { rows, stride, .. }) => {
+                let (own, rest) = out.split_at_mut(rows * WIDTH);
+                for (k, out) in own.chunks_exact_mut(WIDTH).enumerate() {
+                    copy(&b[k * stride + first..], out);
+                }
+                rest.fill(0);
+            }
+        }
+    }
+}
+
+/// The first numbers of a row, as many as a panel has: a few instructions and no call.
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    let from = from.first_chunk::<WIDTH>().expect("whole panels");
+    *to.first_chunk_mut::<WIDTH>().expect("a row of a panel") = *from;
 }

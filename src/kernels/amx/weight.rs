@@ -8,29 +8,33 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::super::aligned::Aligned;
-use super::super::block_panels::PIECE;
 use super::super::isa::Operands;
-use super::super::multiply::ROWS as BLOCK_ROWS;
 use super::super::output::BlockRows;
 use super::super::panels::Panels;
 use super::super::{Activations, Isa, Store, StoredMatrix, Weight};
 use super::product::{PanelArgs, Parts, panel};
-use super::split::{SplitRows, split_panel};
-use super::{ROWS, STEP, Unit, WIDTH};
+use super::rows::SplitRows;
+use super::split::split_panel;
+use super::{CUT, ROWS, STEP, Unit, WIDTH};
 use crate::weights::Dtype;
 
-/// Columns after which sums go to memory and come back, with weights that are read as they lie: what a panel has there stays in
-/// the first cache for all rows.
-const CUT: usize = 512;
-/// The same with weights that are split on the way: the pieces of ggml's blocks.
-const SPLIT_CUT: usize = PIECE;
-/// Rows of a block, at most, whose parts of a cut stay in the second cache: three of each number, or one.
-const EXACT_ROWS: usize = 2 * BLOCK_ROWS;
-/// The same of one part each, and of more where weights are split for them.
-const MANY_ROWS: usize = 4 * BLOCK_ROWS;
+/// How many rows and panels a block goes over at a time. Of the rows a cut waits in the second cache (2 MiB on all processors that
+/// have tiles, half of which may be a neighbour's), and the sums of as many panels beside it.
+struct Blocking {
+    /// Rows, at most: whole pairs of tiles.
+    rows: usize,
+    /// Panels whose sums wait while a cut is multiplied with them.
+    panels: usize,
+    /// Numbers of K after which sums go to memory and come back: what a panel has there, 16 KiB, stays in the first cache.
+    cut: usize,
+}
 
-/// A weight in panels of 32 columns: pairs of bf16 numbers as tiles read them, or any other type, of which a piece of a panel
-/// is split at a time.
+/// What a block's rows have of all of K, in bytes, stays near for all panels if it is no more than that; so one is taken after the
+/// other then, each as it lies in memory.
+const NEAR: usize = 640 << 10;
+
+/// A weight in panels of columns: pairs of bf16 numbers as tiles read them, or any other type, of which a piece of a panel is split
+/// at a time.
 pub(in super::super) struct TileWeight {
     unit: Unit,
     panels: Panels,
@@ -55,7 +59,9 @@ impl TileWeight {
     /// Packs a matrix, rounded to bf16 or exactly.
     pub(in super::super) fn new(unit: Unit, isa: Isa, matrix: &StoredMatrix<'_>, rounded: bool) -> Self {
         assert_eq!(isa.panel_width(), WIDTH, "two tiles");
-        Self { unit, panels: Panels::of_tiles(matrix, isa, rounded, STEP), stored: matrix.dtype(), rounded }
+        let stored = matrix.dtype();
+        let width = parts_of(stored, rounded).width();
+        Self { unit, panels: Panels::of_tiles(matrix, isa, rounded, width, STEP), stored, rounded }
     }
 
     /// Bytes in memory of a matrix in this form; `None` for more than can be counted.
@@ -65,11 +71,20 @@ impl TileWeight {
         columns: usize,
         rounded: bool,
     ) -> Option<u64> {
-        Panels::tiles_bytes(dtype, rows, columns, rounded, WIDTH, STEP)
+        Panels::tiles_bytes(dtype, rows, columns, rounded, parts_of(dtype, rounded).width(), STEP)
     }
 
     fn parts(&self) -> Parts {
-        if self.rounded { Parts::OneByOne } else { Parts::exact(self.stored) }
+        parts_of(self.stored, self.rounded)
+    }
+
+    fn blocking(&self) -> Blocking {
+        match self.parts() {
+            Parts::ThreeByOne => Blocking { rows: 256, panels: 8, cut: CUT / 2 },
+            Parts::OneByOne => Blocking { rows: 256, panels: 16, cut: CUT },
+            // A panel is split for all rows of a block, which takes as long as the products of some thirty.
+            Parts::ThreeByTwo | Parts::ThreeByThree => Blocking { rows: 384, panels: 8, cut: CUT },
+        }
     }
 
     /// Whether panels are what tiles read.
@@ -105,6 +120,11 @@ impl TileWeight {
     }
 }
 
+/// The parts of activations and of weights of a type, rounded or exact.
+fn parts_of(stored: Dtype, rounded: bool) -> Parts {
+    if rounded { Parts::OneByOne } else { Parts::exact(stored) }
+}
+
 impl Weight for TileWeight {
     fn rows(&self) -> usize {
         self.panels.rows
@@ -119,7 +139,7 @@ impl Weight for TileWeight {
     }
 
     fn column_unit(&self) -> usize {
-        WIDTH
+        self.panels.width
     }
 
     fn row_unit(&self) -> usize {
@@ -127,7 +147,7 @@ impl Weight for TileWeight {
     }
 
     fn rows_of_block(&self) -> usize {
-        if self.parts() == Parts::ThreeByOne { EXACT_ROWS } else { MANY_ROWS }
+        self.blocking().rows
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
@@ -145,50 +165,66 @@ impl Weight for TileWeight {
     ) {
         let Activations::Split(x) = x else { panic!("expected activations in parts of bf16") };
         let (count, depth, parts) = (rows.len(), self.panels.columns, self.parts());
-        let [of_x, _] = parts.counts();
+        let [of_x, of_w] = parts.counts();
         let mut y = BlockRows::of_block(self, x.dim(), (&rows, &columns), &mut y);
         assert_eq!(x.parts(), of_x, "parts of the activations");
-        let tiles = x.tiles();
-        let groups = count.div_ceil(tiles * ROWS);
-        let cut = if self.is_paired() { CUT } else { SPLIT_CUT };
+        if count == 0 {
+            return;
+        }
+        let width = self.panels.width;
+        let tiles = count.div_ceil(ROWS);
+        let Blocking { panels, cut, .. } = self.blocking();
+        let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= NEAR;
+        let panels = if is_near { 1 } else { panels };
+        let of_panel = tiles * ROWS * width;
         SCRATCH.with_borrow_mut(|Scratch { sums, wide, split }| {
-            let length = groups * tiles * ROWS * WIDTH;
-            let sums = &mut sums.reserve(length)[..length];
-            for first in columns.clone().step_by(WIDTH) {
+            let sums = &mut sums.reserve(panels * of_panel)[..panels * of_panel];
+            for begin in columns.clone().step_by(panels * width) {
+                let end = columns.end.min(begin + panels * width);
+                let firsts = (begin..end).step_by(width);
                 if depth == 0 {
                     sums.fill(0.0);
                 }
                 for from in (0..depth).step_by(cut) {
                     let part = cut.min(depth - from);
                     let steps = part.div_ceil(STEP);
-                    self.with_part(first / WIDTH, from, part, (&mut *wide, &mut *split), |b| {
-                        let a = x.from(rows.start, from / STEP);
-                        let taken = steps * of_x * tiles * ROWS * STEP;
-                        let gap = x.group() - taken;
-                        assert!(a.len() + gap >= groups * x.group(), "a part of the rows");
-                        assert!(b.len() >= steps * parts.counts()[1] * STEP / 2 * WIDTH, "a part of a panel");
-                        let args = PanelArgs {
-                            parts,
-                            tiles,
-                            groups,
-                            rows: count,
-                            steps,
-                            a: a.as_ptr(),
-                            a_gap: gap,
-                            b: b.as_ptr(),
-                            c: sums.as_mut_ptr(),
-                            c_stride: WIDTH,
-                            resume: from > 0,
-                        };
-                        // SAFETY: `Native` makes weights of the processor's tiles where they are. `a` begins at a step of the
-                        // first group and holds `groups` of them, each `group()` long, of which `steps` are read; `b` as many
-                        // steps of this panel, as was just asserted; `sums` whole tiles of its own. Tested against f64 sums at
-                        // odd shapes, over tiles in plain Rust on every processor.
-                        unsafe { panel(self.unit, args) }
-                    });
+                    let (a, a_stride) = x.part(rows.start, from);
+                    let used = (tiles - 1) * a_stride + steps * of_x * ROWS * STEP;
+                    assert!(a.len() >= used, "a part of the rows");
+                    // What the next cut has of these rows is asked for in as many parts as there are panels.
+                    let next_cut = if from + cut < depth { from + cut } else { 0 };
+                    let next_rows: &[u8] = bytemuck::cast_slice(x.part(rows.start, next_cut).0);
+                    let share = steps * of_x * tiles * ROWS * STEP * size_of::<u16>() / panels;
+                    for (at, (first, sums)) in firsts.clone().zip(sums.chunks_exact_mut(of_panel)).enumerate()
+                    {
+                        let (next_panel, next_from) =
+                            if first + width < end { (first + width, from) } else { (begin, next_cut) };
+                        let next = [
+                            next_rows.as_ptr().wrapping_add(at * share),
+                            self.panels.stored(next_panel / width, next_from),
+                        ];
+                        self.with_part(first / width, from, part, (&mut *wide, &mut *split), |b| {
+                            assert!(b.len() >= steps * of_w * STEP / 2 * width, "a part of a panel");
+                            let args = PanelArgs {
+                                parts,
+                                rows: count,
+                                steps,
+                                a: a.as_ptr(),
+                                a_stride,
+                                b: b.as_ptr(),
+                                c: sums.as_mut_ptr(),
+                                c_stride: width,
+                                resume: from > 0,
+                                next,
+                            };
+                            // SAFETY: `Native` makes weights of the processor's tiles where they are. `a` holds `steps` steps of
+                            // all tiles at their stride and `b` as many of this panel, as was asserted; `sums` are whole tiles of
+                            // their own. Tested against f64 sums at odd shapes, over tiles in plain Rust on every processor.
+                            unsafe { panel(self.unit, args) }
+                        });
+                    }
                 }
-                let own = WIDTH.min(columns.end - first);
-                y.put(store, first - columns.start, own, sums, WIDTH);
+                y.put_panels(store, begin - columns.start, end - begin, (sums, of_panel), width);
             }
         });
     }
