@@ -69,7 +69,7 @@ impl Parts {
 pub(super) struct PanelArgs {
     /// Of how many parts they are.
     pub parts: Parts,
-    /// Rows that count, at least one; whole tiles are computed, and what the sums of other rows are afterwards is anything.
+    /// Rows that count, at least one; what the sums of others of their tiles are afterwards is anything.
     pub rows: usize,
     /// Steps of 32 numbers over K, at least one.
     pub steps: usize,
@@ -180,7 +180,7 @@ mod hardware {
 
     use super::{PanelArgs, Parts, ROWS, STEP};
 
-    /// All eight registers are whole tiles: 16 rows of 64 bytes.
+    /// How large the registers are, in rows of 64 bytes.
     #[repr(C, align(64))]
     struct Configuration {
         palette: u8,
@@ -190,13 +190,38 @@ mod hardware {
         rows: [u8; 16],
     }
 
-    static WHOLE_TILES: Configuration = Configuration {
-        palette: 1,
-        start_row: 0,
-        zero: [0; 14],
-        bytes_of_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-        rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-    };
+    impl Configuration {
+        /// Registers up to number `last` of `rows` rows, those behind of 16.
+        const fn new(rows: usize, last: usize) -> Self {
+            let mut of_register = [0; 16];
+            let mut register = 0;
+            while register < 8 {
+                of_register[register] = if register <= last { rows as u8 } else { ROWS as u8 };
+                register += 1;
+            }
+            let bytes_of_row = [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0];
+            Self { palette: 1, start_row: 0, zero: [0; 14], bytes_of_row, rows: of_register }
+        }
+
+        /// One for each number of rows up to 16.
+        const fn of_few(last: usize) -> [Self; ROWS] {
+            let mut all = [const { Self::new(ROWS, 7) }; ROWS];
+            let mut rows = 1;
+            while rows < ROWS {
+                all[rows - 1] = Self::new(rows, last);
+                rows += 1;
+            }
+            all
+        }
+    }
+
+    /// All eight registers are whole tiles.
+    static WHOLE_TILES: Configuration = Configuration::new(ROWS, 7);
+    /// Sums and activations of fewer rows than a tile has, 1 × 4 tiles of sums: what is not there is neither read nor multiplied, so that
+    /// there is time and room for weights.
+    static FEW_OF_FOUR: [Configuration; ROWS] = Configuration::of_few(6);
+    /// The same for 1 × 2 tiles of sums.
+    static FEW_OF_TWO: [Configuration; ROWS] = Configuration::of_few(5);
 
     /// Products of tiles of zeros, four in a round.
     ///
@@ -224,22 +249,21 @@ mod hardware {
         }
     }
 
-    /// Asks for so many lines that are read in this panel's next step, or in the next panel's first one, which lies behind it where rows
-    /// are few: weights come from memory then, and nothing else is to be done.
-    macro_rules! stream {
-        ($lines:literal) => {
-            concat!(
-                "lea {next_b}, [{b} + 2048]\n.rept ",
-                $lines,
-                "\nprefetcht0 [{next_b}]\nadd {next_b}, 64\n.endr\n"
-            )
+    /// Asks for so many lines from `$next` on: for the first cache, or for the second where the first one holds what is multiplied.
+    macro_rules! ahead {
+        ($next:literal, $lines:literal) => {
+            ahead!("prefetcht1", $next, $lines)
+        };
+        ($instruction:literal, $next:literal, $lines:literal) => {
+            concat!(".rept ", $lines, "\n", $instruction, " [{", $next, "}]\nadd {", $next, "}, 64\n.endr\n")
         };
     }
 
-    /// Asks for so many lines from `$next` on, for the second cache: the first one holds what is being multiplied.
-    macro_rules! ahead {
-        ($next:literal, $lines:literal) => {
-            concat!(".rept ", $lines, "\nprefetcht1 [{", $next, "}]\nadd {", $next, "}, 64\n.endr\n")
+    /// Where rows are few, weights come from memory once, one step and panel behind the other, and as fast as they come: the tile of
+    /// columns that is read a step later is asked for before each one.
+    macro_rules! stream {
+        () => {
+            ahead!("prefetcht0", "next_b", 16)
         };
     }
 
@@ -330,9 +354,10 @@ mod hardware {
         };
     }
 
-    /// A function for 1 × 4 tiles of sums, three parts of rows and one of columns, which asks for weights in `$weights`.
+    /// A function for 1 × 4 tiles of sums, three parts of rows and one of columns, which asks for weights with `$begin` in each
+    /// step and `$ahead` in each tile of columns.
     macro_rules! wide {
-        ($name:ident, $weights:expr) => {
+        ($name:ident, $begin:literal, $ahead:expr) => {
             /// # Safety
             /// As [`panel`](super::panel), for three parts by one.
             unsafe fn $name(args: PanelArgs) {
@@ -353,6 +378,8 @@ mod hardware {
                         "4:",
                         "mov {n}, {steps}",
                         "5:",
+                        $begin,
+                        $ahead,
                         rows!("a", 0, "tmm4"),
                         column!(4, 0, 0, "tmm7"),
                         "tdpbf16ps tmm0, tmm4, tmm7",
@@ -361,9 +388,11 @@ mod hardware {
                         rows!("a", 2, "tmm6"),
                         "tdpbf16ps tmm0, tmm6, tmm7",
                         ahead!("next_a", 3),
+                        $ahead,
                         three!(1),
-                        $weights,
+                        $ahead,
                         three!(2),
+                        $ahead,
                         three!(3),
                         "add {a}, 3072",
                         "add {b}, 4096",
@@ -377,7 +406,7 @@ mod hardware {
                         "jnz 2b",
                         "tilerelease",
                         a = inout(reg) args.a => _,
-                        b = inout(reg) &raw const WHOLE_TILES => _,
+                        b = inout(reg) &raw const FEW_OF_FOUR[args.rows.min(ROWS) - 1] => _,
                         c = inout(reg) args.c => _,
                         tiles = inout(reg) args.tiles() => _,
                         n = out(reg) _,
@@ -398,8 +427,8 @@ mod hardware {
         };
     }
 
-    wide!(three_by_one_of_few, stream!(64));
-    wide!(three_by_one, ahead!("next_b", 8));
+    wide!(three_by_one_of_few, "lea {next_b}, [{b} + 4096]", stream!());
+    wide!(three_by_one, "", ahead!("next_b", 2));
 
     /// A function for pairs of tiles of rows and panels of two tiles, which asks for so many lines of activations and of weights in
     /// a step.
@@ -469,7 +498,7 @@ mod hardware {
 
     /// The same for one tile of rows, which asks for weights alone.
     macro_rules! one {
-        ($name:ident, $parts:ident, $weights:expr, $of_a:literal, $of_b:literal) => {
+        ($name:ident, $parts:ident, $begin:literal, $ahead:expr, $of_a:literal, $of_b:literal) => {
             /// # Safety
             /// As [`panel`](super::panel), for these parts and one tile.
             unsafe fn $name(args: PanelArgs) {
@@ -485,7 +514,8 @@ mod hardware {
                         "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
                         "4:",
                         "5:",
-                        $weights,
+                        $begin,
+                        $ahead,
                         step!(one, $parts),
                         concat!("add {a}, 1024*", $of_a),
                         concat!("add {b}, 2048*", $of_b),
@@ -493,7 +523,7 @@ mod hardware {
                         "jnz 5b",
                         "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
                         "tilerelease",
-                        configuration = in(reg) &raw const WHOLE_TILES,
+                        configuration = in(reg) &raw const FEW_OF_TWO[args.rows - 1],
                         a = inout(reg) args.a => _,
                         b = inout(reg) args.b => _,
                         c = in(reg) args.c,
@@ -511,9 +541,9 @@ mod hardware {
         };
     }
 
-    one!(one_by_one, OneByOne, stream!(32), 1, 1);
-    one!(three_by_two, ThreeByTwo, ahead!("next_b", 8), 3, 2);
-    one!(three_by_three, ThreeByThree, ahead!("next_b", 16), 3, 3);
+    one!(one_by_one, OneByOne, "lea {next_b}, [{b} + 4096]", concat!(stream!(), stream!()), 1, 1);
+    one!(three_by_two, ThreeByTwo, "", ahead!("next_b", 8), 3, 2);
+    one!(three_by_three, ThreeByThree, "", ahead!("next_b", 16), 3, 3);
 
     /// # Safety
     /// As [`panel`](super::panel).
@@ -541,7 +571,7 @@ mod hardware {
             }
             if even < tiles {
                 let (a, c) = (args.a.add(even * of_tile), args.c.add(even * ROWS * args.c_stride));
-                one(PanelArgs { rows: ROWS, a, c, ..args });
+                one(PanelArgs { rows: args.rows - even * ROWS, a, c, ..args });
             }
         }
     }

@@ -64,7 +64,8 @@ impl SplitRows {
         self.parts
     }
 
-    /// What a cut has of the tiles from the one that begins at `row` on, from column `from` on, and from one tile to the next.
+    /// What a cut has of the tiles from the one that begins at `row` on, from column `from` on, and from one tile to the next; behind it
+    /// stand the other cuts, of a single tile what follows in K.
     ///
     /// # Panics
     /// If no tile begins there, or no step.
@@ -72,7 +73,7 @@ impl SplitRows {
         assert!(row.is_multiple_of(ROWS) && from.is_multiple_of(STEP), "the beginning of a tile");
         let (tiles, cut) = (self.rows.div_ceil(ROWS), from / CUT * CUT);
         let tile = tile_of(self.parts, CUT.min(self.columns - cut));
-        let numbers = &self.numbers.as_slice()[tiles * tile_of(self.parts, cut)..][..tiles * tile];
+        let numbers = &self.numbers.as_slice()[tiles * tile_of(self.parts, cut)..];
         (&numbers[row / ROWS * tile + tile_of(self.parts, from - cut)..], tile)
     }
 }
@@ -102,6 +103,11 @@ mod tests {
                 let (from, _) = split.part(i / ROWS * ROWS, j / STEP * STEP);
                 let (next, stride) = split.part(0, j / STEP * STEP);
                 assert_eq!(from.len() + i / ROWS * stride, next.len());
+                assert!(
+                    rows > ROWS
+                        || from.len()
+                            == columns.div_ceil(STEP) * parts * ROWS * STEP - j / STEP * parts * ROWS * STEP
+                );
                 for (part, expected) in expected.iter().take(parts).enumerate() {
                     let at = (part * ROWS + i % ROWS) * STEP + j % STEP;
                     assert_eq!(u32::from(from[at]) << 16, expected.to_bits(), "[{i}, {j}] part {part}");

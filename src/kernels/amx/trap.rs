@@ -18,12 +18,14 @@ use crate::weights::Dtype;
 /// What the registers of a thread hold, in words.
 struct Tiles {
     configured: bool,
+    /// Rows of each register.
+    rows: [usize; 8],
     registers: [[[u32; WORDS]; ROWS]; 8],
 }
 
 thread_local! {
     static TILES: UnsafeCell<Tiles> =
-        const { UnsafeCell::new(Tiles { configured: false, registers: [[[0; WORDS]; ROWS]; 8] }) };
+        const { UnsafeCell::new(Tiles { configured: false, rows: [0; 8], registers: [[[0; WORDS]; ROWS]; 8] }) };
 }
 
 /// Instructions that were carried out, products among them.
@@ -106,6 +108,11 @@ unsafe fn step(tiles: &mut Tiles, at: *const u8, registers: &[i64]) -> Option<i6
                 for (line, row) in b.chunks_exact_mut(WIDTH).zip(&tiles.registers[second]) {
                     line[..WORDS].copy_from_slice(row);
                 }
+                let low_rows = tiles.rows[usize::from(low)];
+                assert!(
+                    tiles.rows[register] == low_rows && tiles.rows[second] == ROWS,
+                    "shapes of a product"
+                );
                 let mut sums = tiles.registers[register].map(|row| row.map(f32::from_bits));
                 add_product(&mut sums, tiles.registers[usize::from(low)].as_flattened(), &b, WIDTH);
                 tiles.registers[register] = sums.map(|row| row.map(f32::to_bits));
@@ -135,7 +142,7 @@ unsafe fn step(tiles: &mut Tiles, at: *const u8, registers: &[i64]) -> Option<i6
     // SAFETY: what the instruction would read and write itself.
     unsafe {
         match (opcode, prefix) {
-            // LDTILECFG: whole tiles are the only configuration.
+            // LDTILECFG: whole rows are the only configuration.
             (0x49, 0) => {
                 let bytes = std::slice::from_raw_parts(row(0).cast::<u8>(), 64);
                 assert_eq!(bytes[..16], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -145,14 +152,16 @@ unsafe fn step(tiles: &mut Tiles, at: *const u8, registers: &[i64]) -> Option<i6
                 assert!(
                     bytes[32..48].iter().all(|&byte| byte == 0) && bytes[56..].iter().all(|&byte| byte == 0)
                 );
-                assert!(bytes[48..56].iter().all(|&rows| rows == 16));
+                tiles.rows = std::array::from_fn(|register| usize::from(bytes[48 + register]));
+                assert!(tiles.rows.iter().all(|rows| (1..=ROWS).contains(rows)));
                 tiles.configured = true;
                 tiles.registers = [[[0; WORDS]; ROWS]; 8];
             }
             // TILELOADD
             (0x4b, 3) => {
                 assert!(tiles.configured);
-                for (at, words) in tiles.registers[register].iter_mut().enumerate() {
+                for (at, words) in tiles.registers[register].iter_mut().enumerate().take(tiles.rows[register])
+                {
                     *words = row(at).read_unaligned();
                 }
                 LOADS.fetch_add(1, Relaxed);
@@ -160,7 +169,7 @@ unsafe fn step(tiles: &mut Tiles, at: *const u8, registers: &[i64]) -> Option<i6
             // TILESTORED
             (0x4b, 2) => {
                 assert!(tiles.configured);
-                for (at, words) in tiles.registers[register].iter().enumerate() {
+                for (at, words) in tiles.registers[register].iter().enumerate().take(tiles.rows[register]) {
                     row(at).write_unaligned(*words);
                 }
             }
@@ -188,9 +197,14 @@ fn assembly_walks_as_plain_rust_does() {
     for parts in ALL {
         let ([of_a, of_b], width) = (parts.counts(), parts.width());
         // Rows that take one tile, whole pairs, one more, and as many as another function is for; gaps where there may be some.
-        for (rows, steps, more, gap) in
-            [(16, 1, 0, 0), (33, 2, 0, 32), (32, 3, 16, 0), (64, 2, 16, 512), (7 * ROWS, 1, 0, 0)]
-        {
+        for (rows, steps, more, gap) in [
+            (16, 1, 0, 0),
+            (5, 2, 16, 0),
+            (33, 2, 0, 32),
+            (32, 3, 16, 0),
+            (64, 2, 16, 512),
+            (7 * ROWS, 1, 0, 0),
+        ] {
             let (tiles, stride) = (rows.div_ceil(ROWS), width + more);
             let gap = if parts == Parts::ThreeByOne { gap } else { 0 };
             let a_stride = steps * of_a * ROWS * STEP + gap;

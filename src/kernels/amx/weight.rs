@@ -174,6 +174,8 @@ impl Weight for TileWeight {
         let width = self.panels.width;
         let tiles = count.div_ceil(ROWS);
         let Blocking { panels, cut, .. } = self.blocking();
+        // A single tile has all of K in one piece.
+        let cut = if tiles == 1 && self.is_paired() { depth.max(1) } else { cut };
         let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= NEAR;
         let panels = if is_near { 1 } else { panels };
         let of_panel = tiles * ROWS * width;
@@ -189,6 +191,7 @@ impl Weight for TileWeight {
                     let part = cut.min(depth - from);
                     let steps = part.div_ceil(STEP);
                     let (a, a_stride) = x.part(rows.start, from);
+                    let a_stride = if tiles == 1 { steps * of_x * ROWS * STEP } else { a_stride };
                     let used = (tiles - 1) * a_stride + steps * of_x * ROWS * STEP;
                     assert!(a.len() >= used, "a part of the rows");
                     // What the next cut has of these rows is asked for in as many parts as there are panels.
