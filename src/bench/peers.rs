@@ -1,7 +1,7 @@
 //! Speeds of other programs, from files that they or scripts around them write, beside those of this run.
 //!
 //! Two forms are read: what `llama-bench -o csv` prints, and a table with the columns `program,what,tokens,threads,value`
-//! (`benches/peers/torch.py` writes one for PyTorch). Values are tokens a second.
+//! (`benches/peers/pytorch.py` writes one for PyTorch). Values are tokens a second.
 
 use serde::Deserialize;
 

@@ -41,6 +41,8 @@ pub(in super::super) struct TileWeight {
     stored: Dtype,
     /// Whether both sides are rounded to bf16, which is all that is multiplied then.
     rounded: bool,
+    /// [`NEAR`], but in tests.
+    near: usize,
 }
 
 /// What one thread works in.
@@ -61,7 +63,13 @@ impl TileWeight {
         assert_eq!(isa.panel_width(), WIDTH, "two tiles");
         let stored = matrix.dtype();
         let width = parts_of(stored, rounded).width();
-        Self { unit, panels: Panels::of_tiles(matrix, isa, rounded, width, STEP), stored, rounded }
+        Self {
+            unit,
+            panels: Panels::of_tiles(matrix, isa, rounded, width, STEP),
+            stored,
+            rounded,
+            near: NEAR,
+        }
     }
 
     /// Bytes in memory of a matrix in this form; `None` for more than can be counted.
@@ -174,9 +182,10 @@ impl Weight for TileWeight {
         let width = self.panels.width;
         let tiles = count.div_ceil(ROWS);
         let Blocking { panels, cut, .. } = self.blocking();
-        // A single tile has all of K in one piece.
-        let cut = if tiles == 1 && self.is_paired() { depth.max(1) } else { cut };
-        let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= NEAR;
+        // Activations that are a single tile have all of K in one piece.
+        let is_single = x.dim().0 <= ROWS;
+        let cut = if is_single && self.is_paired() { depth.max(1) } else { cut };
+        let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= self.near;
         let panels = if is_near { 1 } else { panels };
         let of_panel = tiles * ROWS * width;
         SCRATCH.with_borrow_mut(|Scratch { sums, wide, split }| {
@@ -191,7 +200,7 @@ impl Weight for TileWeight {
                     let part = cut.min(depth - from);
                     let steps = part.div_ceil(STEP);
                     let (a, a_stride) = x.part(rows.start, from);
-                    let a_stride = if tiles == 1 { steps * of_x * ROWS * STEP } else { a_stride };
+                    let a_stride = if is_single { steps * of_x * ROWS * STEP } else { a_stride };
                     let used = (tiles - 1) * a_stride + steps * of_x * ROWS * STEP;
                     assert!(a.len() >= used, "a part of the rows");
                     // What the next cut has of these rows is asked for in as many parts as there are panels.
@@ -230,5 +239,47 @@ impl Weight for TileWeight {
                 y.put_panels(store, begin - columns.start, end - begin, (sums, of_panel), width);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, s};
+
+    use super::*;
+
+    /// Rows of several blocks, of one, of one tile among others and alone; panels of several chunks, cuts of K that are whole and that are
+    /// not; taken near and far: all of them the same bits.
+    #[test]
+    fn blocks_have_the_bits_of_the_whole_product() {
+        let isa = Isa::with_stand_in().into_iter().find(|isa| isa.has_tiles()).expect("a stand-in");
+        let unit = isa.tiles().expect("tiles");
+        let (rows, outputs, depth) = (70, 600, 300);
+        let value = |i: usize, j: usize| ((i * 37 + j * 11) % 101) as f32 / 50.7 - 1.0;
+        let w = Array2::from_shape_fn((outputs, depth), |(i, j)| value(i, j));
+        let x = Array2::from_shape_fn((rows, depth), |(i, j)| value(i, j + 3));
+        for (dtype, rounded) in
+            [(Dtype::BF16, false), (Dtype::F16, false), (Dtype::F32, false), (Dtype::BF16, true)]
+        {
+            let mut bytes = vec![0; dtype.bytes_for(w.len()).unwrap()];
+            dtype.narrow(w.as_slice().unwrap(), &mut bytes).unwrap();
+            let matrix = StoredMatrix::new(dtype, outputs, depth, bytes).unwrap();
+            let mut weight = TileWeight::new(unit, isa, &matrix, rounded);
+            let product = |weight: &TileWeight, x: ArrayView2<f32>, rows: Range<usize>| {
+                let mut y = Array2::from_elem((rows.len(), outputs), f32::NAN);
+                weight.block(&weight.activations(x), rows, 0..outputs, Store::Overwrite, y.view_mut());
+                y
+            };
+            let whole = product(&weight, x.view(), 0..rows);
+            for near in [0, NEAR] {
+                weight.near = near;
+                for part in [0..rows, 0..32, 32..rows, 64..rows, 32..48, 64..65] {
+                    let expected = whole.slice(s![part.clone(), ..]);
+                    assert_eq!(product(&weight, x.view(), part.clone()), expected, "{dtype} {near} {part:?}");
+                    let own = x.slice(s![part.clone(), ..]);
+                    assert_eq!(product(&weight, own, 0..part.len()), expected, "{dtype} {near} {part:?}");
+                }
+            }
+        }
     }
 }

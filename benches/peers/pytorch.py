@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times a model in PyTorch, and writes what `zoo bench --vs-csv` reads.
 
-    python benches/peers/torch.py FOLDER [--dtype float32,bfloat16] [--tokens 512,2048] [--threads 2] > torch.csv
+    python benches/peers/pytorch.py FOLDER [--dtype float32,bfloat16] [--tokens 512,2048] [--threads 2] > torch.csv
 
 FOLDER is a model in Hugging Face's form. Prefill is one sequence with the logits of its last token, decode one more token
 after 256 others; the median of several goes after one that warms up. Needs torch and transformers, which zoo does not.
@@ -57,7 +57,7 @@ def main():
 
             def step():
                 model(ids(1), past_key_values=cache, use_cache=True, logits_to_keep=1)
-                cache.crop(CONTEXT)
+                cache.crop(-1)
 
             line("decode", 1, 1 / median_seconds(step))
 
