@@ -22,3 +22,12 @@ impl MatrixLayout {
         if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.columns }
     }
 }
+
+/// A right factor, row by row.
+#[derive(Debug, Clone, Copy)]
+pub enum Right<'a> {
+    /// Numbers of f32.
+    Numbers(&'a [f32], MatrixLayout),
+    /// Pairs of [rows](super::pair_rows) of bf16 numbers; the shape counts pairs.
+    Pairs(&'a [u32], MatrixLayout),
+}

@@ -3,7 +3,7 @@
 use super::Isa;
 use super::amx::LeftTiles;
 use super::isa::Operands;
-use super::layout::MatrixLayout;
+use super::layout::{MatrixLayout, Right};
 use super::pairs::pair_columns;
 use super::small::product;
 
@@ -13,15 +13,6 @@ pub struct Left {
     columns: usize,
     pairs: Vec<u32>,
     tiles: LeftTiles,
-}
-
-/// A right factor, row by row.
-#[derive(Debug, Clone, Copy)]
-pub enum Right<'a> {
-    /// Numbers of f32.
-    Numbers(&'a [f32], MatrixLayout),
-    /// Pairs of [rows](super::pair_rows) of bf16 numbers; the shape counts pairs.
-    Pairs(&'a [u32], MatrixLayout),
 }
 
 impl Left {
@@ -81,6 +72,7 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::pairs::multiply_pairs;
     use crate::kernels::{column_step, multiplies_pairs, multiply_small, pair_rows};
 
     /// Rows before a tile, behind one, and all of several; fewer numbers than rows have.
@@ -111,12 +103,7 @@ mod tests {
                             let mut own_pairs = Vec::new();
                             pair_columns(&own[..rows * columns], &mut own_pairs);
                             let a = MatrixLayout { rows, columns: of_b.rows, stride: columns / 2 };
-                            super::super::multiply_pairs(
-                                (&own_pairs, a),
-                                (b, of_b),
-                                (&mut expected, shape),
-                                resume,
-                            );
+                            multiply_pairs((&own_pairs, a), (b, of_b), (&mut expected, shape), resume);
                         }
                         Right::Numbers(b, of_b) => {
                             let a = MatrixLayout { rows, columns: depth, stride: columns };

@@ -3,9 +3,12 @@
 #![allow(unsafe_code)]
 
 use super::Isa;
+#[cfg(test)]
 use super::isa::Operands;
+#[cfg(test)]
 use super::layout::MatrixLayout;
 use super::native::rounded;
+#[cfg(test)]
 use super::small::product;
 
 /// Whether this processor multiplies pairs of bf16 numbers in one instruction.
@@ -46,7 +49,8 @@ pub fn pair_rows(x: &[f32], width: usize, pairs: &mut Vec<u32>) {
 ///
 /// # Panics
 /// As [`multiply_small`](super::multiply_small), and if this processor [multiplies no pairs](multiplies_pairs).
-pub fn multiply_pairs(
+#[cfg(test)]
+pub(super) fn multiply_pairs(
     (a, a_shape): (&[u32], MatrixLayout),
     (b, b_shape): (&[u32], MatrixLayout),
     (c, c_shape): (&mut [f32], MatrixLayout),

@@ -5,8 +5,7 @@
 use super::Isa;
 use super::amx;
 use super::isa::Operands;
-use super::layout::MatrixLayout;
-use super::left::Right;
+use super::layout::{MatrixLayout, Right};
 #[cfg(target_arch = "x86_64")]
 use super::tile::LINE;
 use super::tile::TileArgs;

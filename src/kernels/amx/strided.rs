@@ -6,8 +6,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::super::aligned::Aligned;
-use super::super::layout::MatrixLayout;
-use super::super::left::Right;
+use super::super::layout::{MatrixLayout, Right};
 use super::product::{PanelArgs, Parts, panel};
 use super::split::{PARTS, split_panel, split_rows};
 use super::{ROWS, STEP, Unit, WIDTH};

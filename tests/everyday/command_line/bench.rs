@@ -17,6 +17,9 @@ fn a_shape_is_measured_compared_and_written() {
     assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().join(","), columns);
     let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let mut peaks = vec!["multiply-add", "multiply-add, one thread", "integer products", "memory read"];
+    if zoo::kernels::has_tiles() && zoo::kernels::Isa::best().has_tiles() {
+        peaks.insert(2, "tile products");
+    }
     if zoo::kernels::Isa::best().vectors().has_bf16_products() {
         peaks.insert(2, "bf16 products");
     }

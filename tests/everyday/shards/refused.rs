@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use zoo::kernels::{Precision, name_of_bits};
+
 use super::world::{merge, names, run_shards, world};
 use crate::support::place::{Place, assert_says};
 use crate::support::tiny::{stderr, stdout, write_tiny_model, zoo};
@@ -51,7 +53,9 @@ fn shards_of_other_runs_are_refused_with_both_values() {
         &["--protocol: lm-eval-0.4.13 in", "lm-eval-0.4.9 in"],
     );
     differs("precision", &["--precision", "bf16"], &["model 1, arithmetic: exact in", "bf16 in"]);
-    differs("products", &["--matmul", "portable"], &["model 1, matmul: native in", "portable+fused in"]);
+    let [native, portable] = ["native", "portable"].map(|name| name_of_bits(name, Precision::Exact));
+    let expected = [format!("model 1, matmul: {native} in"), format!("{portable} in")];
+    differs("products", &["--matmul", "portable"], &expected.each_ref().map(String::as_str));
     differs("suite", &["--suite", "pick"], &["--suite: choose in"]);
     differs(
         "system",
