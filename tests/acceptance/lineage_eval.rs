@@ -30,8 +30,9 @@ use zoo::weights;
 /// Largest difference of a logit or log-likelihood to PyTorch's in f32.
 const TOLERANCE: &str = "1e-4";
 /// The same where f32 itself is that coarse. PyTorch's stored value of one sum over six tokens is 8e-5 below its own
-/// in f64; with OpenBLAS, whose order of sums depends on the processor, zoo's is 2e-5 above.
-const COARSE: (&str, &str, &str) = ("lora-zh-llama-r16", "blas", "1.5e-4");
+/// in f64; with OpenBLAS, whose order of sums depends on the processor, zoo's is 2e-5 above, and with products of tiles, which
+/// sum in an order of their own, 1.2e-4 from what is stored.
+const COARSE: (&str, [&str; 2], &str) = ("lora-zh-llama-r16", ["blas", "tiles"], "1.5e-4");
 /// Tokens of the greedy texts.
 const GREEDY: usize = 16;
 /// No text is longer.
@@ -137,7 +138,8 @@ fn check(kit: &Path, case: &str, form: &str, checkpoint: &Checkpoint) {
     let expected = read_json(&path);
     let folder = tempfile::tempdir().unwrap();
     for matmul in kernels::names() {
-        let tolerance = if (case, *matmul) == (COARSE.0, COARSE.1) { COARSE.2 } else { TOLERANCE };
+        let is_coarse = case == COARSE.0 && COARSE.1.contains(&kernels::name_here(matmul));
+        let tolerance = if is_coarse { COARSE.2 } else { TOLERANCE };
         let got = folder.path().join(format!("{matmul}.json"));
         fs::write(&got, evaluate(checkpoint, &expected, matmul).to_string()).unwrap();
         let mut verify = Command::new("python3");
