@@ -47,8 +47,7 @@ pub(super) const WIDTH: usize = 32;
 const ROWS: usize = 16;
 /// Numbers of K that one product of tiles takes.
 pub(super) const STEP: usize = 32;
-/// Numbers of K after which sums go to memory and come back: what a panel has there (16 KiB of bf16) stays in the first cache for all
-/// rows. A piece of ggml's blocks.
+/// Numbers of K whose activations lie together, a piece of ggml's blocks: products take such a cut at a time, or half of one.
 const CUT: usize = super::block_panels::PIECE;
 
 /// Four products of tiles for each round, of which nobody reads the sums; returns the number of operations.

@@ -100,7 +100,7 @@ impl TileWeight {
         matches!(self.panels.operands(), Operands::Bf16Pairs)
     }
 
-    /// Calls `work` with `[step][part][16 pairs][32]` of the columns `from..from + count` of a panel.
+    /// Calls `work` with `[step][part][16 pairs][width]` of the columns `from..from + count` of a panel.
     fn with_part(
         &self,
         panel: usize,
