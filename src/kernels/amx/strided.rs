@@ -107,6 +107,8 @@ impl LeftTiles {
     ) {
         let MatrixLayout { rows, columns, stride } = c_shape;
         let (parts, steps) = (right.parts(), self.steps);
+        // A panel that is no whole one would be written into the next row.
+        assert!(columns.is_multiple_of(WIDTH) && stride >= columns, "whole panels of columns");
         assert!(first + rows <= self.rows && right.depth() <= steps * STEP, "rows of the left factor");
         if rows == 0 || steps == 0 {
             if !resume {
