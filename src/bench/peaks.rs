@@ -85,7 +85,10 @@ impl Peaks {
         let bf16 = self.bf16.map_or(0.0, |goes| goes.max);
         let tiles = self.tiles.map_or(0.0, |goes| goes.max);
         match precision {
-            Precision::Exact => self.multiply_add.max.max(tiles / products_of_tiles(weights) as f64),
+            Precision::Exact => {
+                let of_tiles = products_of_tiles(weights).map_or(0.0, |products| tiles / products as f64);
+                self.multiply_add.max.max(of_tiles)
+            }
             Precision::Bf16 => bf16.max(tiles).max(self.multiply_add.max),
             Precision::Int8 => self.integer.max,
         }

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, CowArray, s};
 use openblas_src as _;
 use rayon::prelude::*;
 
-use super::{Activations, MatMul, Precision, Store, StoredMatrix, Weight};
+use super::{ActivationForm, Activations, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
 // The one function of OpenBLAS that ndarray does not wrap.
@@ -91,6 +91,10 @@ impl Weight for Dense {
 
     fn column_unit(&self) -> usize {
         COLUMNS
+    }
+
+    fn form(&self) -> ActivationForm {
+        ActivationForm::Rows
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {

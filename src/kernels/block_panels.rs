@@ -55,12 +55,10 @@ impl BlockPanels {
 
     /// Brings the rows of every panel together, piece by piece.
     pub fn new(matrix: &StoredMatrix<'_>, isa: Isa) -> Self {
-        assert!(isa.is_here(), "an instruction set of this processor");
+        assert!(isa.is_here() && !isa.has_tiles(), "vectors of this processor");
         let (dtype, rows, columns) = (matrix.dtype(), matrix.rows(), matrix.columns());
-        let (width, vectors) = (isa.panel_width(), isa.vectors());
-        // Products with blocks are those of vectors, whose panels may be narrower than tiles.
-        let quants = Quants::of(dtype).filter(|_| vectors.panel_width() == width);
-        let quants = quants.map(|quants| quants.of_blocks(matrix.data()));
+        let width = isa.panel_width();
+        let quants = Quants::of(dtype).map(|quants| quants.of_blocks(matrix.data()));
         let bytes = |elements| bytes_of(dtype, elements);
         let mut packed = Aligned::zeros(rows.div_ceil(width) * width * bytes(columns));
         if columns > 0 {
@@ -85,7 +83,7 @@ impl BlockPanels {
                 },
             );
         }
-        Self { dtype, quants, isa: vectors, columns, width, bytes: packed }
+        Self { dtype, quants, isa, columns, width, bytes: packed }
     }
 
     /// Bytes in memory.
@@ -136,11 +134,6 @@ impl BlockPanels {
         &self.bytes.as_slice()[self.start(panel, from)..][..self.width * bytes_of(self.dtype, count)]
     }
 
-    /// Where the blocks of the columns from `from` on are, which begin a piece.
-    pub fn place(&self, panel: usize, from: usize) -> *const u8 {
-        self.bytes.as_slice().as_ptr().wrapping_add(self.start(panel, from))
-    }
-
     fn start(&self, panel: usize, from: usize) -> usize {
         self.width * (panel * bytes_of(self.dtype, self.columns) + bytes_of(self.dtype, from))
     }
@@ -183,7 +176,7 @@ mod tests {
     fn shapes() -> Vec<(usize, usize, Isa)> {
         let of =
             |isa| [(1, 256), (35, 512), (20, 256), (33, 768)].map(|(rows, columns)| (rows, columns, isa));
-        Isa::with_stand_in().into_iter().flat_map(of).collect()
+        Isa::all().iter().copied().filter(|isa| !isa.has_tiles()).flat_map(of).collect()
     }
 
     #[test]

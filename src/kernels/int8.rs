@@ -16,7 +16,7 @@ use super::int8_tile::{BLOCK, Form, Int8Args};
 use super::output::BlockRows;
 use super::tiled::Tiled;
 use super::wide::on_widest;
-use super::{Activations, Isa, Store, StoredMatrix, Weight};
+use super::{ActivationForm, Activations, Isa, Store, StoredMatrix, Weight};
 
 /// The largest quantised magnitude.
 const LARGEST: f32 = 127.0;
@@ -202,6 +202,10 @@ impl Weight for Int8Panels {
 
     fn column_unit(&self) -> usize {
         self.form.panel
+    }
+
+    fn form(&self) -> ActivationForm {
+        ActivationForm::Int8
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {

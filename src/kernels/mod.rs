@@ -111,7 +111,7 @@ pub trait Weight: Send + Sync {
     /// Blocks of output columns begin at multiples of it.
     fn column_unit(&self) -> usize;
 
-    /// Blocks of output rows begin at multiples of it: of the rows of every tile. The same for all weights of a [`MatMul`].
+    /// Blocks of output rows begin at multiples of it: of the rows of every tile. The same for all weights of a [form](Self::form).
     fn row_unit(&self) -> usize {
         ROW_UNIT
     }
@@ -120,6 +120,9 @@ pub trait Weight: Send + Sync {
     fn rows_of_block(&self) -> usize {
         multiply::ROWS
     }
+
+    /// The form of [`activations`](Self::activations), which all weights of that form take.
+    fn form(&self) -> ActivationForm;
 
     /// Activations `[tokens, in]` as products with this weight take them.
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a>;
@@ -152,6 +155,21 @@ pub enum Activations<'a> {
     Int8(Int8Rows),
     /// Numbers of bf16 whose sums are the activations, in tiles.
     Split(SplitRows),
+}
+
+/// The forms of [`Activations`] of one precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivationForm {
+    /// [`Activations::Rows`].
+    Rows,
+    /// [`Activations::Tiled`].
+    Tiled,
+    /// [`Activations::Bf16Pairs`].
+    Bf16Pairs,
+    /// [`Activations::Int8`].
+    Int8,
+    /// [`Activations::Split`].
+    Split,
 }
 
 /// What happens to the numbers that an output held before.

@@ -30,8 +30,8 @@ pub fn multiply(w: &dyn Weight, x: ArrayView2<f32>, y: ArrayViewMut2<f32>, store
     multiply_all(vec![Product { weight: w, y }], x, store);
 }
 
-/// Several products with weights that one [`MatMul`](super::MatMul) has prepared; the activations are brought into its form
-/// once.
+/// Several products with weights that one [`MatMul`](super::MatMul) has prepared; the activations are brought once into each form that
+/// they take.
 ///
 /// # Panics
 /// If the shapes do not agree.
@@ -40,6 +40,16 @@ pub fn multiply_all(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store
         assert_eq!(y.dim(), (x.nrows(), weight.rows()), "shape of the product");
         assert_eq!(x.ncols(), weight.columns(), "inner dimension of the product");
     }
+    let mut rest = products;
+    while let Some(form) = rest.first().map(|product| product.weight.form()) {
+        let (alike, others) = rest.into_iter().partition(|product| product.weight.form() == form);
+        multiply_alike(alike, x, store);
+        rest = others;
+    }
+}
+
+/// [`multiply_all`] with weights that take one form.
+fn multiply_alike(products: Vec<Product<'_>>, x: ArrayView2<f32>, store: Store) {
     let Some(first) = products.first().filter(|_| x.nrows() > 0) else { return };
     let activations = first.weight.activations(x);
     let rows = products.iter().map(|product| product.weight.rows_of_block()).max();

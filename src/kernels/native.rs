@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::aligned::Aligned;
 use super::amx::{SplitRows, TileWeight};
-use super::block_panels::PIECE;
+use super::block_panels::{BlockPanels, PIECE};
 use super::int8::Int8Panels;
 use super::isa::Operands;
 use super::multiply::ROWS;
@@ -18,7 +18,7 @@ use super::panels::Panels;
 use super::quants;
 use super::tile::TileArgs;
 use super::tiled::Tiled;
-use super::{Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
+use super::{ActivationForm, Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
 /// Columns of a part of the activations: a part of a panel stays in the first cache, or near it, for all rows.
@@ -43,6 +43,17 @@ impl Native {
     pub fn with_isa(isa: Isa, precision: Precision) -> Option<Self> {
         isa.is_here().then_some(Self { isa, precision })
     }
+
+    /// What products with weights of a type are made of: with [blocks](BlockPanels) that are not rounded, vectors even where there are
+    /// tiles, since these would have every block widened and split for every token that is written.
+    fn isa_for(&self, weights: Dtype) -> Isa {
+        isa_for(self.isa, self.precision, weights)
+    }
+}
+
+/// [`Native::isa_for`] of an instruction set and a precision.
+pub(super) fn isa_for(isa: Isa, precision: Precision, weights: Dtype) -> Isa {
+    if precision == Precision::Exact && BlockPanels::takes(weights) { isa.vectors() } else { isa }
 }
 
 impl MatMul for Native {
@@ -67,33 +78,32 @@ impl MatMul for Native {
     }
 
     fn prepare(&self, matrix: &StoredMatrix<'_>) -> Box<dyn Weight> {
-        let width = self.isa.panel_width();
-        if let (Some(unit), Precision::Exact | Precision::Bf16) = (self.isa.tiles(), self.precision) {
-            return Box::new(TileWeight::new(unit, self.isa, matrix, self.precision == Precision::Bf16));
+        let isa = self.isa_for(matrix.dtype());
+        if let (Some(unit), Precision::Exact | Precision::Bf16) = (isa.tiles(), self.precision) {
+            return Box::new(TileWeight::new(unit, isa, matrix, self.precision == Precision::Bf16));
         }
         match self.precision {
-            Precision::Exact => Box::new(PackedWeight {
-                isa: self.isa,
-                panels: Panels::exact(matrix, self.isa),
-                rounded: false,
-            }),
-            Precision::Bf16 => {
-                let panels = Panels::bf16(matrix, width, self.isa.has_bf16_products());
-                Box::new(PackedWeight { isa: self.isa, panels, rounded: true })
+            Precision::Exact => {
+                Box::new(PackedWeight { isa, panels: Panels::exact(matrix, isa), rounded: false })
             }
-            Precision::Int8 => Box::new(Int8Panels::new(matrix, self.isa)),
+            Precision::Bf16 => {
+                let panels = Panels::bf16(matrix, isa.panel_width(), isa.has_bf16_products());
+                Box::new(PackedWeight { isa, panels, rounded: true })
+            }
+            Precision::Int8 => Box::new(Int8Panels::new(matrix, isa)),
         }
     }
 
     fn prepared_bytes(&self, dtype: Dtype, rows: usize, columns: usize) -> Option<u64> {
+        let isa = self.isa_for(dtype);
         let rounded = self.precision == Precision::Bf16;
         match self.precision {
-            Precision::Exact | Precision::Bf16 if self.isa.has_tiles() => {
+            Precision::Exact | Precision::Bf16 if isa.has_tiles() => {
                 TileWeight::bytes_of(dtype, rows, columns, rounded)
             }
-            Precision::Exact => Panels::exact_bytes(dtype, rows, columns, self.isa.panel_width()),
-            Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, self.isa.panel_width()),
-            Precision::Int8 => Int8Panels::bytes_of(rows, columns, self.isa),
+            Precision::Exact => Panels::exact_bytes(dtype, rows, columns, isa.panel_width()),
+            Precision::Bf16 => Panels::exact_bytes(Dtype::BF16, rows, columns, isa.panel_width()),
+            Precision::Int8 => Int8Panels::bytes_of(rows, columns, isa),
         }
     }
 }
@@ -137,6 +147,13 @@ impl Weight for PackedWeight {
 
     fn rows_of_block(&self) -> usize {
         if self.panels.are_widened() { WIDENED_ROWS } else { ROWS }
+    }
+
+    fn form(&self) -> ActivationForm {
+        match self.panels.operands() {
+            Operands::Bf16Pairs => ActivationForm::Bf16Pairs,
+            _ => ActivationForm::Tiled,
+        }
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {

@@ -128,10 +128,13 @@ impl Panels {
     }
 
     /// Where a panel's columns from `from` on are stored, to be asked for before they are read.
+    ///
+    /// # Panics
+    /// If they are blocks.
     pub fn stored(&self, panel: usize, from: usize) -> *const u8 {
         let at = (panel * self.depth + from) * self.width;
         match &self.numbers {
-            Numbers::Blocks(blocks) => blocks.place(panel, from),
+            Numbers::Blocks(_) => panic!("blocks lie piece by piece"),
             Numbers::F32(numbers) => numbers.as_slice().as_ptr().wrapping_add(at).cast(),
             Numbers::Halves(_, numbers) => numbers.as_slice().as_ptr().wrapping_add(at).cast(),
         }

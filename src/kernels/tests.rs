@@ -146,11 +146,35 @@ fn products_with_blocks_have_the_bits_of_products_with_widened_weights() {
             assert!(wide.iter().all(|x| x.is_finite()) && wide.iter().any(|x| *x < 0.0), "{dtype}");
             for isa in Isa::with_stand_in() {
                 let matmul = Native::with_isa(isa, Precision::Exact).unwrap();
-                let expected = product(&matmul, &stored(Dtype::F32, &wide), x.view());
+                // Vectors multiply blocks even where there are tiles.
+                let vectors = Native::with_isa(isa.vectors(), Precision::Exact).unwrap();
+                let expected = product(&vectors, &stored(Dtype::F32, &wide), x.view());
                 for rows in [1, 2, 5, 8, 11, 12, 13, 40] {
                     let found = product(&matmul, &matrix, x.slice(s![..rows, ..]));
                     assert_eq!(found, expected.slice(s![..rows, ..]), "{dtype} {isa:?} {rows}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_different_forms_are_made_beside_each_other() {
+    let (x, w) = (numbers(22, 40, 64), numbers(23, 70, 64));
+    let blocks: Vec<u8> = (0..70 * 2 * 34u32).map(|i| (i * 7 % 60) as u8).collect();
+    let blocks = StoredMatrix::new(Dtype::Q8_0, 70, 64, blocks).unwrap();
+    for isa in Isa::with_stand_in() {
+        let matmul = Native::with_isa(isa, Precision::Exact).unwrap();
+        let matrices = [&blocks, &stored(Dtype::BF16, &w), &stored(Dtype::F32, &w), &blocks];
+        let weights = matrices.map(|matrix| matmul.prepare(matrix));
+        for rows in [1, 40] {
+            let x = x.slice(s![..rows, ..]);
+            let mut found = [(); 4].map(|()| Array2::zeros((rows, 70)));
+            let products = weights.iter().zip(&mut found);
+            let products = products.map(|(weight, y)| Product { weight: weight.as_ref(), y: y.view_mut() });
+            multiply_all(products.collect(), x, Store::Overwrite);
+            for (matrix, found) in matrices.into_iter().zip(found) {
+                assert_eq!(found, product(&matmul, matrix, x), "{isa:?} {}", matrix.dtype());
             }
         }
     }

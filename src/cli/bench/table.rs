@@ -57,8 +57,9 @@ fn notes(
     {
         notes.push("Decode is faster than memory where weights stay in the processor's caches.".to_owned());
     }
-    if let (true, Some(_)) = (precisions.contains(&Precision::Exact), peaks.tiles) {
-        let products = products_of_tiles(weights);
+    if let (true, Some(_), Some(products)) =
+        (precisions.contains(&Precision::Exact), peaks.tiles, products_of_tiles(weights))
+    {
         notes.push(format!(
             "The peak of exact is that of tile products by {products}: so many products of bf16 numbers are one of f32 activations \
              with weights of {weights}."

@@ -15,6 +15,9 @@ use super::software::{WORDS, add_product};
 use super::{ROWS, STEP, Unit};
 use crate::weights::Dtype;
 
+/// So many tiles of rows are few: what takes time is to bring weights, not to multiply them, so tiles are taken one at a time.
+pub(super) const FEW: usize = 4;
+
 /// Of how many parts the numbers on both sides are the sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parts {
@@ -78,7 +81,7 @@ pub(super) struct PanelArgs {
     pub steps: usize,
     /// Activations, in tiles of 16 rows `[step][part][16][32]`.
     pub a: *const u16,
-    /// From one tile to the next; more than its steps have only with parts [`ThreeByOne`](Parts::ThreeByOne).
+    /// From one tile to the next; more than its steps have only with parts [`ThreeByOne`](Parts::ThreeByOne) and of [`FEW`] tiles.
     pub a_stride: usize,
     /// Weights `[step][part][16 pairs][width]`.
     pub b: *const u32,
@@ -118,6 +121,26 @@ pub(super) unsafe fn panel(unit: Unit, args: PanelArgs) {
             #[cfg(not(target_arch = "x86_64"))]
             Unit::Hardware => unreachable!("no processor of this kind has tiles"),
             Unit::Software => software(args),
+        }
+    }
+}
+
+/// The same of one or two panels, whose weights and whose sums follow each other, and a few tiles of rows: of three parts of rows, and
+/// of weights of two or three.
+///
+/// # Safety
+/// As [`panel`], for each of the panels.
+pub(super) unsafe fn few_rows(unit: Unit, args: PanelArgs, panels: usize) {
+    let of_weights = args.steps * args.parts.counts()[1] * WORDS * args.parts.width();
+    let of_sums = args.tiles() * ROWS * args.c_stride;
+    // SAFETY: as the caller says.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if let (Unit::Hardware, 2) = (unit, panels) {
+            return hardware::two_panels(args, of_weights, of_sums);
+        }
+        for at in 0..panels {
+            panel(unit, PanelArgs { b: args.b.add(at * of_weights), c: args.c.add(at * of_sums), ..args });
         }
     }
 }

@@ -4,6 +4,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::super::aligned::Recycled;
+use super::few::{Parted, bring_together};
 use super::split::{PARTS, split_rows};
 use super::{CUT, ROWS, STEP};
 
@@ -17,6 +18,8 @@ pub struct SplitRows {
     columns: usize,
     parts: usize,
     numbers: Recycled<u16>,
+    /// Of a row that is multiplied by vectors, K in whole steps.
+    together: Option<Vec<Parted>>,
 }
 
 impl SplitRows {
@@ -51,7 +54,18 @@ impl SplitRows {
             cut if tiles == 1 => numbers.as_mut_slice().chunks_mut(cut).enumerate().for_each(fill_cut),
             cut => numbers.as_mut_slice().par_chunks_mut(cut).enumerate().for_each(fill_cut),
         }
-        Self { rows, columns, parts, numbers }
+        Self { rows, columns, parts, numbers, together: None }
+    }
+
+    /// If there is one row alone, brings the parts of each number together too.
+    pub(super) fn and_together(mut self) -> Self {
+        self.together = (self.rows == 1).then(|| bring_together(&self));
+        self
+    }
+
+    /// The only row with the parts of each number beside each other, if they were [brought together](Self::and_together).
+    pub(super) fn together(&self) -> Option<&[Parted]> {
+        self.together.as_deref()
     }
 
     /// Rows, without those that fill up the last tile, and columns.

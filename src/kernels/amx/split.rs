@@ -5,6 +5,11 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m512, _mm256_loadu_si256, _mm512_cvtph_ps, _mm512_loadu_ps};
+
+use half::f16;
+
 use super::super::Isa;
 use super::super::wide::on_widest;
 use super::{STEP, WIDTH};
@@ -29,20 +34,76 @@ fn leading(x: f32) -> (u32, f32) {
     (first, if is_finite { x - f32::from_bits(first) } else { 0.0 })
 }
 
+/// The bits of the least number that is nearer to the one after the largest of bf16 than to that: it would be rounded to one without
+/// end, of which something that is no number would be left.
+const BEYOND: u32 = 0x7f7f_8000;
+
+/// Numbers of a panel as they are stored.
+pub(super) trait Number: bytemuck::Pod + Into<f32> {
+    /// Parts of which each is the sum.
+    const PARTS: usize;
+
+    /// Whether the processor rounds its parts to numbers.
+    fn is_ordinary(self) -> bool;
+
+    /// Sixteen of them.
+    ///
+    /// # Safety
+    /// So many are there, and the processor has AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn load(from: *const Self) -> __m512;
+}
+
+impl Number for f32 {
+    const PARTS: usize = PARTS;
+
+    fn is_ordinary(self) -> bool {
+        self.to_bits() & i32::MAX as u32 <= BEYOND - 1
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load(from: *const Self) -> __m512 {
+        // SAFETY: as the caller says.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+}
+
+impl Number for f16 {
+    const PARTS: usize = 2;
+
+    fn is_ordinary(self) -> bool {
+        self.is_finite()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load(from: *const Self) -> __m512 {
+        // SAFETY: as the caller says; sixteen numbers of 16 bits are half a vector.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+}
+
 /// Splits `[count, 32]` numbers of a panel into `[step][part][16 pairs][32][2]`; what fills up the last step is 0.
 ///
 /// Most of the time of a product of few rows goes here, so where the processor rounds to bf16 by itself, as all do that have tiles, it
-/// does. Parts are the same but for those of about 2⁻¹²⁶, where the instruction takes 0, as tiles do.
-pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) {
+/// does. Parts are the same but for those of about 2⁻¹²⁶, where the instruction takes 0, as tiles do. What lies `ahead` bytes behind
+/// what is split is asked for, so that it comes from memory as fast.
+pub(super) fn split_panel<T: Number>(numbers: &[T], ahead: usize, out: &mut [u32]) {
     #[cfg(target_arch = "x86_64")]
     if rounds_by_itself() {
         // SAFETY: the processor has the instructions.
-        let is_split = unsafe { x86::split_panel(numbers, parts, out) };
+        let is_split = unsafe { x86::split_panel(numbers, ahead, out) };
         if is_split {
             return;
         }
     }
-    split_panel_plainly(numbers, parts, out);
+    let mut wide = [0.0; STEP * WIDTH];
+    let steps = out.chunks_exact_mut(T::PARTS * STEP / 2 * WIDTH);
+    for (out, numbers) in steps.zip(numbers.chunks(STEP * WIDTH)) {
+        wide.iter_mut().zip(numbers).for_each(|(wide, number)| *wide = (*number).into());
+        split_panel_plainly(&wide[..numbers.len()], T::PARTS, out);
+    }
 }
 
 /// Splits rows of numbers, of one length: of each 32 of a row one part after the other, `between` apart, and the next 32
@@ -69,7 +130,7 @@ pub(super) fn split_rows<'a>(
 
 /// Whether loops have AVX-512 with an instruction that rounds to bf16.
 #[cfg(target_arch = "x86_64")]
-fn rounds_by_itself() -> bool {
+pub(super) fn rounds_by_itself() -> bool {
     Isa::of_loops() == Isa::Avx512Bf16 && is_x86_feature_detected!("avx512bw")
 }
 
@@ -123,7 +184,7 @@ on_widest! {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{STEP, WIDTH};
+    use super::{BEYOND, Number, STEP, WIDTH};
 
     /// The order in which numbers of two rows stand in pairs: the first ones of both, the second ones of both, and so on.
     const WOVEN: [u16; WIDTH] = {
@@ -136,10 +197,6 @@ mod x86 {
         order
     };
 
-    /// The bits of the least number that is nearer to the one after the largest of bf16 than to that: it would be rounded to one without
-    /// end, of which something that is no number would be left.
-    const BEYOND: u32 = 0x7f7f_8000;
-
     /// The larger ones of these bits and of those of numbers without their signs.
     #[inline]
     #[target_feature(enable = "avx512f")]
@@ -151,20 +208,25 @@ mod x86 {
     /// [`split_panel`](super::split_panel) by instructions of the processor; `false`, and what was written is worth nothing, if one
     /// of the numbers is beyond those that it rounds to numbers.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn split_panel(numbers: &[f32], parts: usize, out: &mut [u32]) -> bool {
+    pub(super) fn split_panel<T: Number>(numbers: &[T], ahead: usize, out: &mut [u32]) -> bool {
         let mut most = _mm512_setzero_si512();
-        let (lines, rest) = numbers.as_chunks::<{ 2 * WIDTH }>();
-        for (at, rows) in lines.iter().enumerate() {
-            most = split_pairs(rows, parts, out, at, most);
-        }
-        let whole = lines.len() + usize::from(!rest.is_empty());
-        if !rest.is_empty() {
-            let mut rows = [0.0; 2 * WIDTH];
-            rows[..rest.len()].copy_from_slice(rest);
-            most = split_pairs(&rows, parts, out, lines.len(), most);
-        }
-        for line in whole..whole.next_multiple_of(STEP / 2) {
-            most = split_pairs(&[0.0; 2 * WIDTH], parts, out, line, most);
+        let steps = out.chunks_exact_mut(T::PARTS * STEP / 2 * WIDTH);
+        for (out, numbers) in steps.zip(numbers.chunks(STEP * WIDTH)) {
+            let (lines, rest) = numbers.as_chunks::<{ 2 * WIDTH }>();
+            for (line, rows) in lines.iter().enumerate() {
+                for next in (0..size_of_val(rows)).step_by(64) {
+                    _mm_prefetch::<_MM_HINT_T0>(rows.as_ptr().cast::<i8>().wrapping_add(ahead + next));
+                }
+                most = split_pairs(rows, out, line, most);
+            }
+            if lines.len() < STEP / 2 {
+                let mut rows = [T::zeroed(); 2 * WIDTH];
+                rows[..rest.len()].copy_from_slice(rest);
+                for line in lines.len()..STEP / 2 {
+                    most = split_pairs(&rows, out, line, most);
+                    rows.fill(T::zeroed());
+                }
+            }
         }
         _mm512_reduce_max_epu32(most) < BEYOND
     }
@@ -223,38 +285,33 @@ mod x86 {
         most
     }
 
-    /// Two rows, which are one line of pairs of each part; returns the larger ones of `most` and of their bits.
+    /// Two rows, which are one line of pairs of each part of a step; returns the larger ones of `most` and of their bits.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    fn split_pairs(
-        rows: &[f32; 2 * WIDTH],
-        parts: usize,
+    fn split_pairs<T: Number>(
+        rows: &[T; 2 * WIDTH],
         out: &mut [u32],
         line: usize,
         mut most: __m512i,
     ) -> __m512i {
         const HALF: usize = WIDTH / 2;
-        let first = line / (STEP / 2) * parts * STEP / 2 + line % (STEP / 2);
-        for columns in 0..2 {
+        assert!(out.len() == T::PARTS * STEP / 2 * WIDTH && line < STEP / 2, "a line of a step");
+        let upper = _mm512_set1_epi32(0xffff_0000u32 as i32);
+        for columns in [0, HALF] {
             // SAFETY: `rows` has two rows of two vectors, and `WOVEN` is a vector of numbers of 16 bits.
             let (mut low, mut high, woven) = unsafe {
-                let rows = rows.as_ptr().add(columns * HALF);
-                (
-                    _mm512_loadu_ps(rows),
-                    _mm512_loadu_ps(rows.add(WIDTH)),
-                    _mm512_loadu_si512(WOVEN.as_ptr().cast()),
-                )
+                let rows = rows.as_ptr().add(columns);
+                (T::load(rows), T::load(rows.add(WIDTH)), _mm512_loadu_si512(WOVEN.as_ptr().cast()))
             };
             most = largest(largest(most, low), high);
-            for part in 0..parts {
+            for part in 0..T::PARTS {
                 // SAFETY: both are 64 bytes of any bits.
                 let both =
                     unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) };
                 let pairs = _mm512_permutexvar_epi16(woven, both);
-                let out = &mut out[(first + part * STEP / 2) * WIDTH + columns * HALF..][..HALF];
+                let out = &mut out[(part * STEP / 2 + line) * WIDTH + columns..][..HALF];
                 // SAFETY: sixteen words are a vector.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), pairs) };
-                let upper = _mm512_set1_epi32(0xffff_0000u32 as i32);
                 low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)));
                 high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)));
             }
@@ -331,13 +388,13 @@ pub(super) mod tests {
             (0..1u32 << 16).map(|i| f32::from_bits(i.wrapping_mul(65_537) ^ i.wrapping_mul(40_503) << 3));
         let mut numbers: Vec<f32> = all.map(|x| if x.abs() < beyond { x } else { 1.0 }).collect();
         numbers[5] = f32::from_bits(0x7f7f_7fff);
-        for (count, parts) in [(1, 1), (2, 3), (31, 2), (numbers.len() / WIDTH, 3)] {
+        for count in [1, 2, 31, 32, 45, numbers.len() / WIDTH] {
             let (numbers, words) =
-                (&numbers[..count * WIDTH], count.div_ceil(STEP) * parts * STEP / 2 * WIDTH);
+                (&numbers[..count * WIDTH], count.div_ceil(STEP) * PARTS * STEP / 2 * WIDTH);
             let (mut found, mut expected) = (vec![7; words], vec![7; words]);
             // SAFETY: the processor has the instructions, as was just asked.
-            assert!(unsafe { x86::split_panel(numbers, parts, &mut found) });
-            split_panel_plainly(numbers, parts, &mut expected);
+            assert!(unsafe { x86::split_panel(numbers, 0, &mut found) });
+            split_panel_plainly(numbers, PARTS, &mut expected);
             for (found, expected) in found.iter().zip(&expected) {
                 for shift in [0, 16] {
                     let [found, expected] = [found, expected].map(|word| f32::from_bits(word >> shift << 16));
@@ -350,8 +407,8 @@ pub(super) mod tests {
             numbers[77] = large;
             let mut found = vec![7; numbers.len() / 2 * 3];
             // SAFETY: as above.
-            assert!(!unsafe { x86::split_panel(&numbers, 3, &mut found) }, "{large} would be lost");
-            split_panel(&numbers, 3, &mut found);
+            assert!(!unsafe { x86::split_panel(&numbers, 0, &mut found) }, "{large} would be lost");
+            split_panel(&numbers, 0, &mut found);
             // The lower half of the second line of each part.
             let part = |part: usize| {
                 f64::from(f32::from_bits(found[(part * STEP / 2 + 1) * WIDTH + 77 % WIDTH] << 16))
@@ -366,19 +423,22 @@ pub(super) mod tests {
     fn panels_are_split_in_pairs() {
         for count in [1, 2, 31, 32, 45] {
             let numbers: Vec<f32> = (0..count * WIDTH).map(|i| i as f32 * 1.000_123 + 0.37).collect();
-            for parts in [1, 2, 3] {
-                let steps = count.div_ceil(STEP);
-                let mut out = vec![7; steps * parts * STEP / 2 * WIDTH];
-                split_panel(&numbers, parts, &mut out);
-                for (k, lane) in (0..steps * STEP).flat_map(|k| (0..WIDTH).map(move |lane| (k, lane))) {
-                    let expected = parts_of(numbers.get(k * WIDTH + lane).copied().unwrap_or(0.0));
-                    for (part, expected) in expected.iter().take(parts).enumerate() {
-                        let line = (k / STEP * parts + part) * STEP / 2 + k % STEP / 2;
-                        let word = out[line * WIDTH + lane];
-                        let found = if k % 2 == 0 { word << 16 } else { word & 0xffff_0000 };
-                        assert_eq!(found, expected.to_bits(), "{count} [{k}, {lane}] part {part}");
-                    }
-                }
+            assert_split(&numbers);
+            assert_split(&numbers.iter().map(|&x| f16::from_f32(x)).collect::<Vec<_>>());
+        }
+    }
+
+    fn assert_split<T: Number>(numbers: &[T]) {
+        let (steps, parts) = (numbers.len().div_ceil(STEP * WIDTH), T::PARTS);
+        let mut out = vec![7; steps * parts * STEP / 2 * WIDTH];
+        split_panel(numbers, 0, &mut out);
+        for (k, lane) in (0..steps * STEP).flat_map(|k| (0..WIDTH).map(move |lane| (k, lane))) {
+            let expected = parts_of(numbers.get(k * WIDTH + lane).map_or(0.0, |&x| x.into()));
+            for (part, expected) in expected.iter().take(parts).enumerate() {
+                let line = (k / STEP * parts + part) * STEP / 2 + k % STEP / 2;
+                let word = out[line * WIDTH + lane];
+                let found = if k % 2 == 0 { word << 16 } else { word & 0xffff_0000 };
+                assert_eq!(found, expected.to_bits(), "[{k}, {lane}] part {part}");
             }
         }
     }

@@ -196,7 +196,7 @@ impl Right<'_> {
                     copy(&b[k * stride + first..], wide);
                 }
                 rest.fill(0.0);
-                split_panel(wide, PARTS, out);
+                split_panel::<f32>(wide, 0, out);
             }
             Right::Pairs(b, MatrixLayout { rows, stride, .. }) => {
                 let (own, rest) = out.split_at_mut(rows * WIDTH);

@@ -5,14 +5,17 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use half::f16;
 use ndarray::{ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
 
 use super::super::aligned::Aligned;
 use super::super::isa::Operands;
 use super::super::output::BlockRows;
 use super::super::panels::Panels;
-use super::super::{Activations, Isa, Store, StoredMatrix, Weight};
-use super::product::{PanelArgs, Parts, panel};
+use super::super::{ActivationForm, Activations, Isa, Store, StoredMatrix, Weight};
+use super::few::{self, Parted};
+use super::product::{FEW, PanelArgs, Parts, few_rows, panel};
 use super::rows::SplitRows;
 use super::split::split_panel;
 use super::{CUT, ROWS, STEP, Unit, WIDTH};
@@ -33,14 +36,19 @@ struct Blocking {
 /// other then, each as it lies in memory.
 const NEAR: usize = 640 << 10;
 
-/// A weight in panels of columns: pairs of bf16 numbers as tiles read them, or any other type, of which a piece of a panel is split
-/// at a time.
+/// How far ahead of what is split weights are asked for, in bytes.
+const AHEAD: usize = 8 << 10;
+
+/// A weight in panels of columns: pairs of bf16 numbers as tiles read them, or numbers of f16 or f32, of which a piece of a panel is
+/// split at a time. Weights in ggml's blocks are none, unless they are rounded.
 pub(in super::super) struct TileWeight {
     unit: Unit,
     panels: Panels,
     stored: Dtype,
     /// Whether both sides are rounded to bf16, which is all that is multiplied then.
     rounded: bool,
+    /// Whether few rows are multiplied by vectors: numbers of f32 and f16 that are ordinary, which the processor splits in registers.
+    by_vectors: bool,
     /// [`NEAR`], but in tests.
     near: usize,
 }
@@ -49,7 +57,6 @@ pub(in super::super) struct TileWeight {
 #[derive(Default)]
 struct Scratch {
     sums: Aligned<f32>,
-    wide: Aligned<f32>,
     split: Aligned<u32>,
 }
 
@@ -63,13 +70,9 @@ impl TileWeight {
         assert_eq!(isa.panel_width(), WIDTH, "two tiles");
         let stored = matrix.dtype();
         let width = parts_of(stored, rounded).width();
-        Self {
-            unit,
-            panels: Panels::of_tiles(matrix, isa, rounded, width, STEP),
-            stored,
-            rounded,
-            near: NEAR,
-        }
+        let panels = Panels::of_tiles(matrix, isa, rounded, width, STEP);
+        let by_vectors = few::is_here() && are_ordinary(&panels);
+        Self { unit, panels, stored, rounded, by_vectors, near: NEAR }
     }
 
     /// Bytes in memory of a matrix in this form; `None` for more than can be counted.
@@ -106,7 +109,7 @@ impl TileWeight {
         panel: usize,
         from: usize,
         count: usize,
-        (wide, split): (&mut Aligned<f32>, &mut Aligned<u32>),
+        split: &mut Aligned<u32>,
         work: impl FnOnce(&[u32]),
     ) {
         if self.is_paired() {
@@ -116,15 +119,99 @@ impl TileWeight {
         let [_, parts] = self.parts().counts();
         let words = count.div_ceil(STEP) * parts * STEP / 2 * WIDTH;
         let split = &mut split.reserve(words)[..words];
-        self.panels.with_part(panel, from, count, |part| match self.panels.operands() {
-            Operands::F16 => {
-                let wide = &mut wide.reserve(count * WIDTH)[..count * WIDTH];
-                Dtype::F16.widen(part, wide).expect("whole numbers of 16 bits");
-                split_panel(wide, parts, split);
-            }
-            _ => split_panel(bytemuck::cast_slice(part), parts, split),
-        });
+        self.split(panel, from, count, split);
         work(split);
+    }
+
+    /// Some columns of a row that is alone.
+    fn multiply_by_vectors(&self, x: &[Parted], columns: Range<usize>, store: Store, y: &mut BlockRows<'_>) {
+        for first in columns.clone().step_by(WIDTH) {
+            let mut sums = [0.0; WIDTH];
+            self.panels.with_part(first / WIDTH, 0, self.panels.columns, |numbers| {
+                match self.panels.operands() {
+                    Operands::F16 => few::add_products::<f16>(x, bytemuck::cast_slice(numbers), &mut sums),
+                    _ => few::add_products::<f32>(x, bytemuck::cast_slice(numbers), &mut sums),
+                }
+            });
+            y.put(store, first - columns.start, WIDTH.min(columns.end - first), &sums, WIDTH);
+        }
+    }
+
+    /// A block of tiles of rows that are [`FEW`], with weights that are split for them: two panels at a time, since with fewer sums
+    /// each product waits for the one before.
+    fn multiply_few(
+        &self,
+        x: &SplitRows,
+        (rows, columns): (Range<usize>, Range<usize>),
+        store: Store,
+        y: &mut BlockRows<'_>,
+    ) {
+        /// What two panels have there in parts stays in the first cache.
+        const PART: usize = CUT / 4;
+        let (depth, [of_x, of_w]) = (self.panels.columns, self.parts().counts());
+        let tiles = rows.len().div_ceil(ROWS);
+        let of_panel = tiles * ROWS * WIDTH;
+        SCRATCH.with_borrow_mut(|Scratch { sums, split }| {
+            let sums = &mut sums.reserve(2 * of_panel)[..2 * of_panel];
+            for begin in columns.clone().step_by(2 * WIDTH) {
+                let end = columns.end.min(begin + 2 * WIDTH);
+                let panels = (end - begin).div_ceil(WIDTH);
+                if depth == 0 {
+                    sums.fill(0.0);
+                }
+                for from in (0..depth).step_by(PART) {
+                    let count = PART.min(depth - from);
+                    let steps = count.div_ceil(STEP);
+                    let words = steps * of_w * STEP / 2 * WIDTH;
+                    let split = &mut split.reserve(2 * words)[..2 * words];
+                    for (panel, split) in (begin / WIDTH..).zip(split.chunks_exact_mut(words).take(panels)) {
+                        self.split(panel, from, count, split);
+                    }
+                    let (a, a_stride) = x.part(rows.start, from);
+                    assert!(
+                        a.len() >= (tiles - 1) * a_stride + steps * of_x * ROWS * STEP,
+                        "a part of the rows"
+                    );
+                    let args = PanelArgs {
+                        parts: self.parts(),
+                        rows: rows.len(),
+                        steps,
+                        a: a.as_ptr(),
+                        a_stride,
+                        b: split.as_ptr(),
+                        c: sums.as_mut_ptr(),
+                        c_stride: WIDTH,
+                        resume: from > 0,
+                        next: [a.as_ptr().cast(), self.panels.stored(begin / WIDTH, from)],
+                    };
+                    // SAFETY: as in `block`, for as many panels as there are parts and sums of.
+                    unsafe { few_rows(self.unit, args, panels) }
+                }
+                y.put_panels(store, begin - columns.start, end - begin, (sums, of_panel), WIDTH);
+            }
+        });
+    }
+
+    /// Splits the columns `from..from + count` of a panel.
+    fn split(&self, panel: usize, from: usize, count: usize, split: &mut [u32]) {
+        self.panels.with_part(panel, from, count, |part| match self.panels.operands() {
+            Operands::F16 => split_panel::<f16>(bytemuck::cast_slice(part), AHEAD, split),
+            _ => split_panel::<f32>(bytemuck::cast_slice(part), AHEAD, split),
+        });
+    }
+}
+
+/// Whether panels hold numbers of f32 or f16 that are all rounded to numbers.
+fn are_ordinary(panels: &Panels) -> bool {
+    let all = |is_ordinary: fn(&[u8]) -> bool| {
+        (0..panels.rows.div_ceil(panels.width))
+            .into_par_iter()
+            .all(|panel| panels.with_part(panel, 0, panels.columns, is_ordinary))
+    };
+    match panels.operands() {
+        Operands::F32 => all(few::are_ordinary::<f32>),
+        Operands::F16 => all(few::are_ordinary::<f16>),
+        _ => false,
     }
 }
 
@@ -158,9 +245,14 @@ impl Weight for TileWeight {
         self.blocking().rows
     }
 
+    fn form(&self) -> ActivationForm {
+        ActivationForm::Split
+    }
+
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
         let [parts, _] = self.parts().counts();
-        Activations::Split(SplitRows::new(x, parts))
+        let split = SplitRows::new(x, parts);
+        Activations::Split(if self.by_vectors { split.and_together() } else { split })
     }
 
     fn block(
@@ -179,16 +271,25 @@ impl Weight for TileWeight {
         if count == 0 {
             return;
         }
-        let width = self.panels.width;
+        if let Some(together) = x.together().filter(|_| self.by_vectors) {
+            return self.multiply_by_vectors(together, columns, store, &mut y);
+        }
         let tiles = count.div_ceil(ROWS);
+        if tiles <= FEW && !self.is_paired() {
+            return self.multiply_few(x, (rows, columns), store, &mut y);
+        }
+        let width = self.panels.width;
         let Blocking { panels, cut, .. } = self.blocking();
         // Activations that are a single tile have all of K in one piece.
         let is_single = x.dim().0 <= ROWS;
-        let cut = if is_single && self.is_paired() { depth.max(1) } else { cut };
+        let cut = match self.panels.operands() {
+            Operands::Bf16Pairs if is_single => depth.max(1),
+            _ => cut,
+        };
         let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= self.near;
         let panels = if is_near { 1 } else { panels };
         let of_panel = tiles * ROWS * width;
-        SCRATCH.with_borrow_mut(|Scratch { sums, wide, split }| {
+        SCRATCH.with_borrow_mut(|Scratch { sums, split }| {
             let sums = &mut sums.reserve(panels * of_panel)[..panels * of_panel];
             for begin in columns.clone().step_by(panels * width) {
                 let end = columns.end.min(begin + panels * width);
@@ -215,7 +316,7 @@ impl Weight for TileWeight {
                             next_rows.as_ptr().wrapping_add(at * share),
                             self.panels.stored(next_panel / width, next_from),
                         ];
-                        self.with_part(first / width, from, part, (&mut *wide, &mut *split), |b| {
+                        self.with_part(first / width, from, part, split, |b| {
                             assert!(b.len() >= steps * of_w * STEP / 2 * width, "a part of a panel");
                             let args = PanelArgs {
                                 parts,
@@ -280,6 +381,78 @@ mod tests {
                     assert_eq!(product(&weight, own, 0..part.len()), expected, "{dtype} {near} {part:?}");
                 }
             }
+        }
+    }
+
+    /// A row alone and among others, of numbers that are small enough for their products and parts to be flushed, and large: the same
+    /// bits by vectors as by tiles.
+    #[test]
+    fn a_row_has_the_bits_of_tiles_by_vectors() {
+        if !few::is_here() {
+            return eprintln!(
+                "SKIPPED, nothing was compared: this processor does not round to bf16 by itself"
+            );
+        }
+        let isa = Isa::with_stand_in().into_iter().find(|isa| isa.has_tiles()).expect("a stand-in");
+        let unit = isa.tiles().expect("tiles");
+        // Any mantissas, and exponents around one.
+        let number = |i: usize, j: usize, around: i32, spread: u32| {
+            let bits = (i as u32 * 613 + j as u32 * 7).wrapping_mul(2_654_435_761);
+            let exponent = around + (bits >> 8) as i32 % spread as i32;
+            f32::from_bits((bits & 0x807f_ffff) | ((exponent + 127).clamp(0, 254) as u32) << 23)
+        };
+        let outputs = 70;
+        for depth in [1, 31, 32, 33, 64, 300] {
+            for (of_x, of_w) in [(0, 0), (-60, -64), (-126, 0), (0, -126), (60, -127), (-10, -24), (62, 60)] {
+                for (dtype, spread) in [(Dtype::F32, 3), (Dtype::F32, 12), (Dtype::F16, 3), (Dtype::F16, 12)]
+                {
+                    let w = Array2::from_shape_fn((outputs, depth), |(i, j)| number(i, j, of_w, spread));
+                    let x = Array2::from_shape_fn((20, depth), |(i, j)| number(i + 1, j + 5, of_x, spread));
+                    let mut bytes = vec![0; dtype.bytes_for(w.len()).unwrap()];
+                    if dtype.narrow(w.as_slice().unwrap(), &mut bytes).is_err() {
+                        continue;
+                    }
+                    let matrix = StoredMatrix::new(dtype, outputs, depth, bytes).unwrap();
+                    let weight = TileWeight::new(unit, isa, &matrix, false);
+                    let overflows = dtype == Dtype::F16 && of_w > 15;
+                    assert_eq!(weight.by_vectors, !overflows, "{dtype} {of_w}");
+                    let product = |x: ArrayView2<f32>| {
+                        let mut y = Array2::from_elem((x.nrows(), outputs), f32::NAN);
+                        let rows = 0..x.nrows();
+                        weight.block(
+                            &weight.activations(x),
+                            rows,
+                            0..outputs,
+                            Store::Overwrite,
+                            y.view_mut(),
+                        );
+                        y.mapv(f32::to_bits)
+                    };
+                    let all = product(x.view());
+                    for row in [0, 7, 19] {
+                        let found = product(x.slice(s![row..=row, ..]));
+                        assert_eq!(
+                            found,
+                            all.slice(s![row..=row, ..]),
+                            "{dtype} {depth} {of_x} {of_w} {row}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_not_split_in_registers() {
+        let isa = Isa::with_stand_in().into_iter().find(|isa| isa.has_tiles()).expect("a stand-in");
+        for (dtype, infinite) in [(Dtype::F32, f32::INFINITY), (Dtype::F32, f32::MAX), (Dtype::F16, f32::NAN)]
+        {
+            let mut w = vec![1.0; 40 * 50];
+            w[1234] = infinite;
+            let mut bytes = vec![0; dtype.bytes_for(w.len()).unwrap()];
+            dtype.narrow(&w, &mut bytes).unwrap();
+            let matrix = StoredMatrix::new(dtype, 40, 50, bytes).unwrap();
+            assert!(!TileWeight::new(isa.tiles().unwrap(), isa, &matrix, false).by_vectors, "{infinite}");
         }
     }
 }

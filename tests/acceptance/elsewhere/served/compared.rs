@@ -95,6 +95,11 @@ impl Compared {
         self.apart.iter().map(|(apart, _)| *apart).fold(0.0, f64::max)
     }
 
+    /// The mean difference; 0 of none.
+    pub fn mean(&self) -> f64 {
+        self.apart.iter().map(|(apart, _)| apart).sum::<f64>() / self.apart.len().max(1) as f64
+    }
+
     /// The largest difference of two metrics.
     pub fn metrics_apart(&self) -> f64 {
         let [here, there] = &self.metrics;
@@ -129,7 +134,6 @@ pub fn table(title: &str, all: &[Compared]) -> String {
          | other texts | metrics here and there |\n|---|---|---|---|---|---|---|---|---|\n"
     );
     for one in all {
-        let mean = one.apart.iter().map(|(apart, _)| apart).sum::<f64>() / one.apart.len().max(1) as f64;
         let [here, there] = &one.metrics;
         let shown: Vec<String> = here
             .iter()
@@ -137,11 +141,12 @@ pub fn table(title: &str, all: &[Compared]) -> String {
             .collect();
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.1e} | {mean:.1e} | {} | {} ({:.3}) | {} of {} | {} |",
+            "| {} | {} | {} | {:.1e} | {:.1e} | {} | {} ({:.3}) | {} of {} | {} |",
             one.task,
             one.documents,
             one.continuations,
             one.most(),
+            one.mean(),
             one.flags,
             one.choices,
             one.lost_lead,
