@@ -16,10 +16,11 @@ use crate::support::tiny::{command, stderr};
 
 /// Log-likelihoods of one continuation in f32 on two machines.
 const IN_F32: f64 = 1e-3;
-/// The same of a whole text, for each of its thousands of tokens: vLLM's are that far from those here, PyTorch's, and llama-server's.
+/// The same of a whole text, for each of its thousands of tokens.
 const OF_A_TOKEN: f64 = 2e-5;
-/// The same of llama-server, whose sums are further from those of vLLM, PyTorch and this machine than these are from each other.
-const OF_LLAMA_SERVER: f64 = 1e-2;
+/// The same of llama-server, for each token of continuations and texts: its probabilities are too high by that, since they are parts of
+/// a sum in f32 that goes over the vocabulary one after the other.
+const OF_LLAMA_SERVER: f64 = 2e-4;
 /// The same in bf16, whose numbers depend on what else is in the batch; a choice whose lead is larger stays the same.
 const IN_BF16: f64 = 1.0;
 /// Their mean.
@@ -32,7 +33,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
     ("arc_easy,hellaswag,lambada_openai", "50", &[]),
     ("mmlu_abstract_algebra,mmlu_anatomy", "50", &["--num-fewshot", "5"]),
     ("wikitext", "8", &[]),
-    ("gsm8k", "20", &["--gen-kwargs", "max_gen_toks=96"]),
+    ("gsm8k", "50", &["--gen-kwargs", "max_gen_toks=96"]),
 ];
 
 /// A server, and where its runs and those of this machine are.
@@ -108,17 +109,17 @@ fn whole() -> Vec<(usize, &'static str, &'static str)> {
     PARTS.iter().enumerate().map(|(part, (suite, limit, _))| (part, *suite, *limit)).collect()
 }
 
-/// The same numbers, but for the order of sums in f32.
-fn assert_same(all: &[Compared], near: f64) {
+/// The same numbers, but for the order of sums in f32; so far for each token of continuations, and of whole texts, if that is more.
+fn assert_same(all: &[Compared], of_a_token: [f64; 2]) {
     for one in all {
-        let is_text = one.task.starts_with("wikitext");
+        let of_a_token = of_a_token[usize::from(one.task.starts_with("wikitext"))];
         for (apart, tokens) in &one.apart {
-            let tolerance = if is_text { near.max(OF_A_TOKEN * *tokens as f64) } else { near };
+            let tolerance = IN_F32.max(of_a_token * *tokens as f64);
             assert!(*apart <= tolerance, "{}: {apart} apart in {tokens} tokens", one.task);
         }
         assert_eq!(one.flags, 0, "{}: greedy flags", one.task);
         assert!(one.texts.is_empty(), "{}: texts {:?}", one.task, one.texts);
-        assert!(one.metrics_apart() <= near, "{}: {:?} and {:?}", one.task, one.metrics[0], one.metrics[1]);
+        assert!(one.metrics_apart() <= IN_F32, "{}: {:?} and {:?}", one.task, one.metrics[0], one.metrics[1]);
         assert!(one.documents > 0 && one.continuations + one.written > 0, "{}", one.task);
     }
 }
@@ -127,7 +128,7 @@ fn assert_same(all: &[Compared], near: f64) {
 #[ignore = "needs a vLLM in f32, see served.sh"]
 fn vllm_float32_answers_as_it_does_here() {
     let Some(place) = Place::find() else { return };
-    assert_same(&place.hold(("vllm-float32", "float32"), &whole()), IN_F32);
+    assert_same(&place.hold(("vllm-float32", "float32"), &whole()), [0.0, OF_A_TOKEN]);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn vllm_float32_writes_conversations_as_the_checkpoint_says() {
     let local = place.eval_here("chat", &[&asked[..], &["--apply-chat-template=checkpoint"]].concat());
     let all = Compared::of(&local, &remote);
     eprintln!("{}", table("vllm-float32, the server's template", &all));
-    assert_same(&all, IN_F32);
+    assert_same(&all, [0.0, OF_A_TOKEN]);
     assert_eq!((all.len(), all[0].written), (1, 10));
 }
 
@@ -174,5 +175,5 @@ fn llama_server_answers_as_it_does_here() {
         (2, "wikitext", "1"),
         (3, "gsm8k", "10"),
     ];
-    assert_same(&place.hold(("llama-server", "float32"), &asked), OF_LLAMA_SERVER);
+    assert_same(&place.hold(("llama-server", "float32"), &asked), [OF_LLAMA_SERVER; 2]);
 }
