@@ -7,15 +7,14 @@ use std::ops::Range;
 
 use half::f16;
 use ndarray::{ArrayView2, ArrayViewMut2};
-use rayon::prelude::*;
 
 use super::super::aligned::Aligned;
 use super::super::isa::Operands;
 use super::super::output::BlockRows;
 use super::super::panels::Panels;
 use super::super::{ActivationForm, Activations, Isa, Store, StoredMatrix, Weight};
-use super::few::{self, Parted};
-use super::product::{FEW, PanelArgs, Parts, few_rows, panel};
+use super::few;
+use super::product::{FEW, PanelArgs, Parts, panel};
 use super::rows::SplitRows;
 use super::split::split_panel;
 use super::{CUT, ROWS, STEP, Unit, WIDTH};
@@ -71,7 +70,7 @@ impl TileWeight {
         let stored = matrix.dtype();
         let width = parts_of(stored, rounded).width();
         let panels = Panels::of_tiles(matrix, isa, rounded, width, STEP);
-        let by_vectors = few::is_here() && are_ordinary(&panels);
+        let by_vectors = few::is_here() && few_rows::are_ordinary(&panels);
         Self { unit, panels, stored, rounded, by_vectors, near: NEAR }
     }
 
@@ -123,95 +122,12 @@ impl TileWeight {
         work(split);
     }
 
-    /// Some columns of a row that is alone.
-    fn multiply_by_vectors(&self, x: &[Parted], columns: Range<usize>, store: Store, y: &mut BlockRows<'_>) {
-        for first in columns.clone().step_by(WIDTH) {
-            let mut sums = [0.0; WIDTH];
-            self.panels.with_part(first / WIDTH, 0, self.panels.columns, |numbers| {
-                match self.panels.operands() {
-                    Operands::F16 => few::add_products::<f16>(x, bytemuck::cast_slice(numbers), &mut sums),
-                    _ => few::add_products::<f32>(x, bytemuck::cast_slice(numbers), &mut sums),
-                }
-            });
-            y.put(store, first - columns.start, WIDTH.min(columns.end - first), &sums, WIDTH);
-        }
-    }
-
-    /// A block of tiles of rows that are [`FEW`], with weights that are split for them: two panels at a time, since with fewer sums
-    /// each product waits for the one before.
-    fn multiply_few(
-        &self,
-        x: &SplitRows,
-        (rows, columns): (Range<usize>, Range<usize>),
-        store: Store,
-        y: &mut BlockRows<'_>,
-    ) {
-        /// What two panels have there in parts stays in the first cache.
-        const PART: usize = CUT / 4;
-        let (depth, [of_x, of_w]) = (self.panels.columns, self.parts().counts());
-        let tiles = rows.len().div_ceil(ROWS);
-        let of_panel = tiles * ROWS * WIDTH;
-        SCRATCH.with_borrow_mut(|Scratch { sums, split }| {
-            let sums = &mut sums.reserve(2 * of_panel)[..2 * of_panel];
-            for begin in columns.clone().step_by(2 * WIDTH) {
-                let end = columns.end.min(begin + 2 * WIDTH);
-                let panels = (end - begin).div_ceil(WIDTH);
-                if depth == 0 {
-                    sums.fill(0.0);
-                }
-                for from in (0..depth).step_by(PART) {
-                    let count = PART.min(depth - from);
-                    let steps = count.div_ceil(STEP);
-                    let words = steps * of_w * STEP / 2 * WIDTH;
-                    let split = &mut split.reserve(2 * words)[..2 * words];
-                    for (panel, split) in (begin / WIDTH..).zip(split.chunks_exact_mut(words).take(panels)) {
-                        self.split(panel, from, count, split);
-                    }
-                    let (a, a_stride) = x.part(rows.start, from);
-                    assert!(
-                        a.len() >= (tiles - 1) * a_stride + steps * of_x * ROWS * STEP,
-                        "a part of the rows"
-                    );
-                    let args = PanelArgs {
-                        parts: self.parts(),
-                        rows: rows.len(),
-                        steps,
-                        a: a.as_ptr(),
-                        a_stride,
-                        b: split.as_ptr(),
-                        c: sums.as_mut_ptr(),
-                        c_stride: WIDTH,
-                        resume: from > 0,
-                        next: [a.as_ptr().cast(), self.panels.stored(begin / WIDTH, from)],
-                    };
-                    // SAFETY: as in `block`, for as many panels as there are parts and sums of.
-                    unsafe { few_rows(self.unit, args, panels) }
-                }
-                y.put_panels(store, begin - columns.start, end - begin, (sums, of_panel), WIDTH);
-            }
-        });
-    }
-
     /// Splits the columns `from..from + count` of a panel.
     fn split(&self, panel: usize, from: usize, count: usize, split: &mut [u32]) {
         self.panels.with_part(panel, from, count, |part| match self.panels.operands() {
             Operands::F16 => split_panel::<f16>(bytemuck::cast_slice(part), AHEAD, split),
             _ => split_panel::<f32>(bytemuck::cast_slice(part), AHEAD, split),
         });
-    }
-}
-
-/// Whether panels hold numbers of f32 or f16 that are all rounded to numbers.
-fn are_ordinary(panels: &Panels) -> bool {
-    let all = |is_ordinary: fn(&[u8]) -> bool| {
-        (0..panels.rows.div_ceil(panels.width))
-            .into_par_iter()
-            .all(|panel| panels.with_part(panel, 0, panels.columns, is_ordinary))
-    };
-    match panels.operands() {
-        Operands::F32 => all(few::are_ordinary::<f32>),
-        Operands::F16 => all(few::are_ordinary::<f16>),
-        _ => false,
     }
 }
 
@@ -342,6 +258,8 @@ impl Weight for TileWeight {
         });
     }
 }
+
+mod few_rows;
 
 #[cfg(test)]
 mod tests {
