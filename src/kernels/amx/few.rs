@@ -6,9 +6,9 @@
 
 #![allow(unsafe_code)]
 
-use super::rows::SplitRows;
-use super::split::{Number, PARTS};
-use super::{ROWS, STEP, WIDTH};
+use super::rows::Parted;
+use super::split::Number;
+use super::{STEP, WIDTH};
 
 /// Whether this processor has the instructions.
 pub(super) fn is_here() -> bool {
@@ -21,28 +21,6 @@ pub(super) fn is_here() -> bool {
 /// Whether all of these numbers are split by the processor as they are everywhere.
 pub(super) fn are_ordinary<T: Number>(numbers: &[u8]) -> bool {
     bytemuck::cast_slice::<u8, T>(numbers).iter().all(|number| number.is_ordinary())
-}
-
-/// Numbers of activations in their parts.
-pub(super) type Parted = [f32; PARTS];
-
-/// The parts of each number of a row beside each other: all of K, in whole steps.
-///
-/// # Panics
-/// If it is not the only row, or has other parts.
-pub(super) fn bring_together(x: &SplitRows) -> Vec<Parted> {
-    assert_eq!((x.dim().0, x.parts()), (1, PARTS), "a row and its parts");
-    let mut all = Vec::with_capacity(x.dim().1.next_multiple_of(STEP));
-    for from in (0..x.dim().1).step_by(STEP) {
-        let (tile, _) = x.part(0, from);
-        let [first, second, third] = std::array::from_fn(|part| {
-            tile[part * ROWS * STEP..].first_chunk::<STEP>().expect("a row of a tile")
-        });
-        let wide = |half: u16| f32::from_bits(u32::from(half) << 16);
-        let numbers = first.iter().zip(second).zip(third);
-        all.extend(numbers.map(|((first, second), third)| [*first, *second, *third].map(wide)));
-    }
-    all
 }
 
 /// Adds the products of a row with the numbers `[k, 32]` of a panel to the sums of its columns; what is behind the last one of a step

@@ -4,9 +4,11 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::super::aligned::Recycled;
-use super::few::{Parted, bring_together};
 use super::split::{PARTS, split_rows};
 use super::{CUT, ROWS, STEP};
+
+/// A number of activations in its parts.
+pub(super) type Parted = [f32; PARTS];
 
 /// Rows of activations in parts and tiles, `[cut of K][tile of 16 rows][step][part][16][32]`. What fills up the last tile is
 /// anything.
@@ -59,8 +61,23 @@ impl SplitRows {
 
     /// If there is one row alone, brings the parts of each number together too.
     pub(super) fn and_together(mut self) -> Self {
-        self.together = (self.rows == 1).then(|| bring_together(&self));
+        self.together = (self.rows == 1).then(|| self.bring_together());
         self
+    }
+
+    fn bring_together(&self) -> Vec<Parted> {
+        assert_eq!(self.parts, PARTS, "parts of the activations");
+        let mut all = Vec::with_capacity(self.columns.next_multiple_of(STEP));
+        for from in (0..self.columns).step_by(STEP) {
+            let (tile, _) = self.part(0, from);
+            let [first, second, third] = std::array::from_fn(|part| {
+                tile[part * ROWS * STEP..].first_chunk::<STEP>().expect("a row of a tile")
+            });
+            let wide = |half: u16| f32::from_bits(u32::from(half) << 16);
+            let numbers = first.iter().zip(second).zip(third);
+            all.extend(numbers.map(|((first, second), third)| [*first, *second, *third].map(wide)));
+        }
+        all
     }
 
     /// The only row with the parts of each number beside each other, if they were [brought together](Self::and_together).

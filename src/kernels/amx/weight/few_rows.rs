@@ -11,9 +11,9 @@ use super::super::super::Store;
 use super::super::super::isa::Operands;
 use super::super::super::output::BlockRows;
 use super::super::super::panels::Panels;
-use super::super::few::{self, Parted};
+use super::super::few;
 use super::super::product::{PanelArgs, few_rows};
-use super::super::rows::SplitRows;
+use super::super::rows::{Parted, SplitRows};
 use super::super::{CUT, ROWS, STEP, WIDTH};
 use super::{SCRATCH, Scratch, TileWeight};
 
