@@ -154,10 +154,13 @@ fn slower(isa: Isa) -> Option<String> {
 
 /// Rows of activations, outputs and inputs: more than a tile of each, and no whole panels.
 const SHAPE: [usize; 3] = [17, 33, 64];
-/// More rows than a group of two tiles, and more inputs than any part of a sum has.
-const LONG: [usize; 3] = [33, 3, 544];
+/// More rows than the four tiles that are few, so that pairs of them and one more are multiplied, and more inputs than any part of a
+/// sum has.
+const LONG: [usize; 3] = [65, 3, 544];
 /// Few rows of the same.
 const FEW: [usize; 3] = [2, 5, 544];
+/// One row, which has a way of its own with some weights, and two panels.
+const ONE: [usize; 3] = [1, 33, 544];
 
 /// Multiplies in every form that an instruction set has: exactly with weights of every type, and rounded, where all types become the
 /// same form before anything is multiplied.
@@ -166,7 +169,7 @@ const FEW: [usize; 3] = [2, 5, 544];
 /// The form whose product is wrong, and by how much.
 pub(super) fn check(isa: Isa) -> Result<(), String> {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0, Dtype::Q4_1] {
-        for [rows, outputs, inputs] in [SHAPE, LONG, FEW] {
+        for [rows, outputs, inputs] in [SHAPE, LONG, FEW, ONE] {
             let x = values(rows, inputs, 1);
             // Blocks whose minima are far smaller than their scales are multiplied in another way.
             let least = if rows == SHAPE[0] { 0 } else { 0x20 };

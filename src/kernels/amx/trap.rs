@@ -240,15 +240,18 @@ fn whole_products_are_the_same_by_both() {
         let mut bytes = vec![0; dtype.bytes_for(w.len()).unwrap()];
         dtype.narrow(w.as_slice().unwrap(), &mut bytes).unwrap();
         let matrix = StoredMatrix::new(dtype, 40, 70, bytes).unwrap();
-        let x = Array2::from_shape_fn((35, 70), |(i, j)| ((i * 53 + j * 7) % 97) as f32 / 48.3 - 1.0);
-        let run = |unit| {
-            let weight = TileWeight::new(unit, Isa::SoftTiles, &matrix, rounded);
-            let mut y = Array2::from_elem((35, 40), f32::NAN);
-            let activations = weight.activations(x.view());
-            weight.block(&activations, 0..35, 0..40, Store::Overwrite, y.view_mut());
-            y
-        };
-        assert_eq!(run(Unit::Hardware), run(Unit::Software), "{dtype} {rounded}");
+        // Few tiles of rows, and more.
+        for rows in [35, 70] {
+            let x = Array2::from_shape_fn((rows, 70), |(i, j)| ((i * 53 + j * 7) % 97) as f32 / 48.3 - 1.0);
+            let run = |unit| {
+                let weight = TileWeight::new(unit, Isa::SoftTiles, &matrix, rounded);
+                let mut y = Array2::from_elem((rows, 40), f32::NAN);
+                let activations = weight.activations(x.view());
+                weight.block(&activations, 0..rows, 0..40, Store::Overwrite, y.view_mut());
+                y
+            };
+            assert_eq!(run(Unit::Hardware), run(Unit::Software), "{dtype} {rounded} {rows}");
+        }
     }
 }
 

@@ -46,7 +46,8 @@ pub(in super::super) struct TileWeight {
     stored: Dtype,
     /// Whether both sides are rounded to bf16, which is all that is multiplied then.
     rounded: bool,
-    /// Whether few rows are multiplied by vectors: numbers of f32 and f16 that are ordinary, which the processor splits in registers.
+    /// Whether a row that is alone is multiplied by vectors: by numbers of f32 and f16 that are ordinary, which the processor splits in
+    /// registers.
     by_vectors: bool,
     /// [`NEAR`], but in tests.
     near: usize,
@@ -198,10 +199,7 @@ impl Weight for TileWeight {
         let Blocking { panels, cut, .. } = self.blocking();
         // Activations that are a single tile have all of K in one piece.
         let is_single = x.dim().0 <= ROWS;
-        let cut = match self.panels.operands() {
-            Operands::Bf16Pairs if is_single => depth.max(1),
-            _ => cut,
-        };
+        let cut = if is_single && self.is_paired() { depth.max(1) } else { cut };
         let is_near = tiles * ROWS * depth * of_x * size_of::<u16>() <= self.near;
         let panels = if is_near { 1 } else { panels };
         let of_panel = tiles * ROWS * width;

@@ -1,5 +1,5 @@
-//! What a real vLLM and a real llama-server have answered, read by what asks them. `tests/fixtures/remote/record.py` recorded it; an answer is found by its
-//! question, so that whatever is sent otherwise has none.
+//! What a real vLLM and a real llama-server have answered, read by what asks them. `tests/fixtures/remote/record.py` recorded it; an
+//! answer is found by its question, so that whatever is sent otherwise has none.
 
 use std::sync::Arc;
 
