@@ -3,6 +3,7 @@
 pub mod address_space;
 pub mod atomic;
 pub mod digest;
+pub mod embedded;
 pub mod fault;
 pub mod glob;
 pub mod http;

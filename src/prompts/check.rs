@@ -219,7 +219,7 @@ golden:
         ];
         for (from, to, wanted) in cases {
             assert!(FILE.contains(from), "{from}");
-            let message = parse("p/tiny.yaml", &FILE.replace(from, to)).unwrap_err().to_string();
+            let message = parse("p/tiny.yaml", FILE.replace(from, to)).unwrap_err().to_string();
             assert!(message.starts_with("p/tiny.yaml:") && message.contains(wanted), "{to}: {message}");
         }
     }

@@ -6,9 +6,10 @@ use std::path::Path;
 use super::check::check;
 use super::error::PromptError;
 use super::template::PromptTemplate;
+use crate::base::embedded::{File, Text};
 use crate::base::names::nearest;
 use crate::base::yaml::{self, MAX_BYTES, stem};
-use crate::registry::embedded;
+use crate::registry::embedded::FILES;
 
 /// How similar two names must be to offer one for the other.
 const SIMILAR: f64 = 0.7;
@@ -19,15 +20,16 @@ pub type PromptTemplates = BTreeMap<String, PromptTemplate>;
 /// Reads and checks one template; `file` names it in messages, and its stem must be the template's name.
 ///
 /// Errors: no YAML, unknown or missing keys, values that cannot be, golden texts that do not come out.
-pub fn parse(file: &str, text: &str) -> Result<PromptTemplate, PromptError> {
-    let template: PromptTemplate = yaml::parse(file, text)?;
-    check(&template, file, text)?;
+pub fn parse<'a>(file: &str, text: impl Into<Text<'a>>) -> Result<PromptTemplate, PromptError> {
+    let text = text.into();
+    let template: PromptTemplate = text.parse(file)?;
+    check(&template, file, &text.yaml)?;
     Ok(template)
 }
 
 /// The names of the templates in the binary, sorted.
 pub fn embedded_names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = embedded_files().map(|(file, _)| stem(file)).collect();
+    let mut names: Vec<&str> = embedded_files().map(|file| stem(file.path)).collect();
     names.sort_unstable();
     names
 }
@@ -37,15 +39,15 @@ pub fn embedded_names() -> Vec<&'static str> {
 /// Errors: unreadable files, faulty templates, one name twice.
 pub fn load(zoo_dir: Option<&Path>) -> Result<PromptTemplates, PromptError> {
     let mut templates = PromptTemplates::new();
-    for (file, text) in embedded_files() {
-        let template = parse(&format!("zoo/{file}"), text)?;
+    for file in embedded_files() {
+        let template = parse(&format!("zoo/{}", file.path), file)?;
         templates.insert(template.name.clone(), template);
     }
     if let Some(folder) = zoo_dir.map(|dir| dir.join("prompts")).filter(|folder| folder.is_dir()) {
         let mut files = BTreeMap::new();
         for path in yaml::files_in(&folder, &yaml::ENDINGS)? {
             let file = path.display().to_string();
-            let template = parse(&file, &yaml::read_text(&path, MAX_BYTES)?)?;
+            let template = parse(&file, yaml::read_text(&path, MAX_BYTES)?)?;
             let name = template.name.clone();
             if let Some(previous) = templates.insert(name.clone(), template) {
                 let other = files.remove(&name).unwrap_or(format!("zoo/prompts/{}.yaml", previous.name));
@@ -67,8 +69,8 @@ pub fn find<'a>(templates: &'a PromptTemplates, name: &str) -> Result<&'a Prompt
     })
 }
 
-fn embedded_files() -> impl Iterator<Item = (&'static str, &'static str)> {
-    embedded::files().iter().filter(|(file, _)| file.starts_with("prompts/")).copied()
+fn embedded_files() -> impl Iterator<Item = File> {
+    FILES.below("prompts/")
 }
 
 #[cfg(test)]
@@ -99,7 +101,7 @@ mod tests {
         assert_eq!(load(Some(zoo.path())).unwrap().len(), embedded_names().len());
         let folder = zoo.path().join("prompts");
         fs::create_dir(&folder).unwrap();
-        let source = embedded_files().find(|(file, _)| stem(file) == "ziya").unwrap().1;
+        let source = embedded_files().find(|file| stem(file.path) == "ziya").unwrap().text;
         fs::write(folder.join("mine.yaml"), source.replace("name: ziya", "name: mine")).unwrap();
         fs::write(folder.join("notes.txt"), "no template").unwrap();
         let templates = load(Some(zoo.path())).unwrap();

@@ -10,8 +10,10 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::checker::Checker;
+use super::embedded::FILES;
 use super::recipe::{self, Recipe};
 use super::{ArchitectureRecord, Card, CardOrigin, RegistryError, TokenizerRecord, records, validate};
+use crate::base::embedded::{File, Text};
 use crate::base::yaml::{self, FileError, MAX_BYTES};
 
 /// A value with the file and the text it was read from (needed to name lines later).
@@ -77,7 +79,7 @@ impl Kind {
 }
 
 /// Reads and checks one file.
-pub(super) fn parse(kind: Kind, text: Cow<'static, str>, origin: CardOrigin) -> Result<Item, RegistryError> {
+pub(super) fn parse(kind: Kind, text: Text<'static>, origin: CardOrigin) -> Result<Item, RegistryError> {
     checked(kind, text, origin, None)
 }
 
@@ -93,7 +95,7 @@ type Gathered<'a> = Option<&'a RefCell<Vec<RegistryError>>>;
 
 fn checked(
     kind: Kind,
-    text: Cow<'static, str>,
+    text: Text<'static>,
     origin: CardOrigin,
     gathered: Gathered<'_>,
 ) -> Result<Item, RegistryError> {
@@ -122,7 +124,7 @@ fn checked(
 
 /// Reads and checks one card.
 pub(super) fn card(
-    text: Cow<'static, str>,
+    text: Text<'static>,
     origin: CardOrigin,
     gathered: Gathered<'_>,
 ) -> Result<Loaded<Card>, RegistryError> {
@@ -132,14 +134,14 @@ pub(super) fn card(
     Ok(loaded)
 }
 
-fn read<T: DeserializeOwned>(text: Cow<'static, str>, file: String) -> Result<Loaded<T>, RegistryError> {
-    let value = yaml::parse(&file, &text).map_err(|error| match error {
+fn read<T: DeserializeOwned>(text: Text<'static>, file: String) -> Result<Loaded<T>, RegistryError> {
+    let value = text.parse(&file).map_err(|error| match error {
         FileError::Syntax { file, line, message } => {
             FileError::Syntax { file, line, message: advised(message) }
         }
         other => other,
     })?;
-    Ok(Loaded { value, file, text })
+    Ok(Loaded { value, file, text: text.yaml })
 }
 
 /// What the parser says of keys that once had another name, place or form, and what they are now.
@@ -174,11 +176,12 @@ pub(super) fn advised(message: String) -> String {
 pub(super) fn embedded() -> Result<Vec<Item>, RegistryError> {
     let kind_of =
         |name: &str| Kind::of_folder(name.rsplit_once('/').map_or("", |(folder, _)| folder).as_ref());
-    super::embedded::files()
-        .par_iter()
-        .filter_map(|(name, text)| Some((kind_of(name)?, name, text)))
-        .map(|(kind, name, text)| {
-            parse(kind, Cow::Borrowed(*text), CardOrigin { file: format!("zoo/{name}"), folder: None })
+    let files: Vec<File> = FILES.iter().collect();
+    files
+        .into_par_iter()
+        .filter_map(|file| Some((kind_of(file.path)?, file)))
+        .map(|(kind, file)| {
+            parse(kind, file.into(), CardOrigin { file: format!("zoo/{}", file.path), folder: None })
         })
         .collect()
 }
@@ -202,7 +205,7 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Item>, RegistryError> {
 /// The prompt templates of the binary and of a user's folder, which another room reads: their names.
 pub(super) fn prompt_names(user_dir: Option<&Path>) -> Result<BTreeSet<String>, RegistryError> {
     let stem = |file: &str| yaml::stem(file).to_owned();
-    let embedded = super::embedded::files().iter().filter_map(|(file, _)| file.strip_prefix("prompts/"));
+    let embedded = FILES.below("prompts/").map(|file| file.path);
     let mut names: BTreeSet<String> = embedded.map(stem).collect();
     if let Some(own) = user_dir.map(|user_dir| user_dir.join("prompts")).filter(|own| own.is_dir()) {
         names.extend(yaml::files_in(&own, &yaml::ENDINGS)?.iter().map(|path| stem(&path.to_string_lossy())));
@@ -218,7 +221,7 @@ pub(super) fn file(kind: Kind, path: &Path) -> Result<Item, RegistryError> {
 fn file_with(kind: Kind, path: &Path, gathered: Gathered<'_>) -> Result<Item, RegistryError> {
     let text = yaml::read_text(path, MAX_BYTES)?;
     let folder = path.parent().map(Path::to_owned);
-    checked(kind, Cow::Owned(text), CardOrigin { file: path.display().to_string(), folder }, gathered)
+    checked(kind, text.into(), CardOrigin { file: path.display().to_string(), folder }, gathered)
 }
 
 #[cfg(test)]
@@ -256,6 +259,21 @@ sources:
         assert_eq!(card.sources[0].to_string(), "hub repository org/tiny");
         assert_eq!(card.parameters, None);
         assert_eq!(card.bos, super::super::Bos::Tokenizer);
+    }
+
+    #[test]
+    fn embedded_files_are_read_alike_from_json_and_from_yaml() {
+        let of_yaml: Vec<Item> = FILES
+            .iter()
+            .filter(|file| !file.path.starts_with("prompts/"))
+            .map(|file| {
+                let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let kind = Kind::of_folder(folder.as_ref()).unwrap();
+                let origin = CardOrigin { file: format!("zoo/{}", file.path), folder: None };
+                parse(kind, file.text.into(), origin).unwrap()
+            })
+            .collect();
+        assert_eq!(format!("{:?}", embedded().unwrap()), format!("{of_yaml:?}"));
     }
 
     #[test]

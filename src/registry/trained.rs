@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 
 use super::load::{Loaded, advised};
@@ -65,7 +66,10 @@ pub(super) fn recipe_of(
 fn changed(stage: &Stage, change: Mapping) -> Result<Stage, String> {
     let mut value = serde_yaml::to_value(stage).expect("a stage can be written as YAML");
     merge(&mut value, Value::Mapping(change));
-    // By way of text, since only then an error has the path to the key; its line is that of the text.
+    if let Ok(stage) = Stage::deserialize(&value) {
+        return Ok(stage);
+    }
+    // Again by way of text, since only then an error has the path to the key; its line is that of the text.
     let text = serde_yaml::to_string(&value).expect("what was YAML can be written as YAML");
     serde_yaml::from_str(&text).map_err(|error| {
         let message = error.to_string();

@@ -1,13 +1,23 @@
-//! The files of `evals/` that are part of the binary; the table is written by `build.rs`.
+//! The files of `evals/` that are part of the binary: suites and small data sets.
 
-/// Every embedded file as (path below `evals/`, text), sorted by path: suites and small data sets.
-pub fn files() -> &'static [(&'static str, &'static str)] {
-    // A static, so that the texts stand in the binary once however many callers this is inlined into.
-    static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/evals_files.rs"));
-    FILES
-}
+use crate::base::embedded::Files;
 
-/// The text of an embedded file.
-pub fn file(path: &str) -> Option<&'static str> {
-    files().iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
+/// All of them; paths are those below `evals/`.
+pub static FILES: Files = Files::new(
+    include_str!(concat!(env!("OUT_DIR"), "/evals_files.txt")),
+    include!(concat!(env!("OUT_DIR"), "/evals_files.rs")),
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::embedded::Text;
+
+    #[test]
+    fn json_says_what_yaml_says() {
+        let files = || FILES.iter().filter(|file| file.path.ends_with(".yaml"));
+        let differing: Vec<&str> =
+            files().filter(|file| Text::from(*file).of_json_differs()).map(|file| file.path).collect();
+        assert!(files().count() > 100 && differing.is_empty(), "{differing:?}");
+    }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::discover::{FileKind, classify, is_task_file, task_files};
+use super::embedded::FILES;
 use super::error::{TaskError, did_you_mean};
 use super::schema::{Fields, GroupConfig, GroupMember, Loader, Location, TaskConfig};
 use super::suite::{Group, Suite, Task};
@@ -45,8 +46,8 @@ impl Index {
     /// A folder that cannot be read.
     pub fn load(include_paths: &[PathBuf]) -> Result<Self, TaskError> {
         let mut index = Self::default();
-        let embedded = super::embedded::files().iter().filter(|(path, _)| path.ends_with(".yaml"));
-        index.add(embedded.map(|(path, _)| Location::Embedded((*path).to_owned())));
+        let embedded = FILES.iter().filter(|file| file.path.ends_with(".yaml"));
+        index.add(embedded.map(|file| Location::Embedded(file.path.to_owned())));
         for folder in include_paths {
             let files = task_files(folder)
                 .map_err(|source| TaskError::Io { file: folder.display().to_string(), source })?;

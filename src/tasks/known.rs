@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::embedded;
-use crate::base::yaml;
+use super::embedded::FILES;
+use crate::base::embedded::Text;
 
 /// The file's name below `evals/`.
 const FILE: &str = "datasets.yaml";
@@ -41,8 +41,8 @@ struct File {
 pub fn known_dataset(name: &str) -> Option<&'static KnownDataset> {
     static KNOWN: OnceLock<Vec<KnownDataset>> = OnceLock::new();
     let known = KNOWN.get_or_init(|| {
-        let text = embedded::file(FILE).expect("the file is part of the binary");
-        yaml::parse::<File>(FILE, text).expect("the file is read in a test").datasets
+        let file = FILES.get(FILE).expect("the file is part of the binary");
+        Text::from(file).parse::<File>(FILE).expect("the file is read in a test").datasets
     });
     known.iter().find(|known| known.dataset == name)
 }
@@ -52,6 +52,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::base::yaml;
     use crate::tasks::Index;
 
     #[test]
@@ -67,7 +68,7 @@ mod tests {
             let said = [&known.license, &known.src].iter().all(|text| !text.is_empty());
             assert!(said && !known.languages.is_empty(), "{name}");
         }
-        let text = embedded::file(FILE).unwrap();
+        let text = FILES.get(FILE).unwrap().text;
         let all: Vec<String> =
             yaml::parse::<File>(FILE, text).unwrap().datasets.into_iter().map(|d| d.dataset).collect();
         assert_eq!(all, used.into_iter().collect::<Vec<_>>(), "in order, each once");

@@ -8,7 +8,7 @@ use super::kwargs::Kwargs;
 use super::{DataStore, DatasetRef};
 use crate::base::glob::{BadPattern, Glob};
 use crate::hub::{CARD_FILE, DatasetCard, is_partial_dataset, refuse_changed_file};
-use crate::tasks::embedded;
+use crate::tasks::embedded::FILES;
 use crate::tasks::error::TaskError;
 use crate::tasks::folder::files_below;
 use crate::tasks::known::known_dataset;
@@ -274,7 +274,7 @@ fn bases(dataset: &DatasetRef<'_>) -> Vec<PathBuf> {
 fn built_in(dataset: &DatasetRef<'_>, split: &str) -> Option<LocatedSplit> {
     let name = format!("{}/{split}.jsonl", dataset.name.unwrap_or("default"));
     let path = format!("data/{}/{name}", dataset.path);
-    embedded::file(&path)?;
+    FILES.get(&path)?;
     let file = DataFile { name, at: Location::Embedded(path) };
     Some(LocatedSplit { files: vec![file], place: "built in".into() })
 }

@@ -1,7 +1,7 @@
 //! Which data sets of a hub tasks need, and which of them are not on this machine; nothing is read.
 
 use super::{DataStore, DatasetRef};
-use crate::tasks::embedded;
+use crate::tasks::embedded::FILES;
 use crate::tasks::error::TaskError;
 use crate::tasks::known::known_dataset;
 use crate::tasks::splits::splits_read;
@@ -45,7 +45,7 @@ fn is_of_hub(path: &str) -> bool {
         || path.starts_with(['.', '/'])
         || known_dataset(path).is_some_and(|known| known.bring.is_some());
     let folder = format!("data/{path}/");
-    !own && !embedded::files().iter().any(|(file, _)| file.starts_with(&folder))
+    !own && FILES.below(&folder).next().is_none()
 }
 
 /// The bytes of all files of these data sets; `None` where one is not known.

@@ -13,7 +13,7 @@ use crate::base::recognise::{StandIn, stand_in};
 use crate::base::whole::{self, Bounded, TooLarge};
 use crate::hub;
 use crate::tasks::document::Document;
-use crate::tasks::embedded;
+use crate::tasks::embedded::FILES;
 use crate::tasks::error::TaskError;
 use crate::tasks::schema::Location;
 
@@ -63,7 +63,7 @@ pub(super) fn read(
         let sha256 = match &file.at {
             Location::Disk(path) => from_disk(path, dataset, &mut rows)?,
             Location::Embedded(path) => {
-                let text = embedded::file(path).expect("it was found among the embedded files");
+                let text = FILES.get(path).expect("it was found among the embedded files").text;
                 json::read(text, None, &mut rows).map_err(|e| row_error(Path::new(&file.name), e))?;
                 sha256(text)
             }

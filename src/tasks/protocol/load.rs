@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::Protocol;
 use crate::base::digest::sha256;
+use crate::base::embedded::Text;
 use crate::base::yaml::{self, FileError, MAX_BYTES};
-use crate::tasks::embedded;
+use crate::tasks::embedded::FILES;
 use crate::tasks::error::nearest;
 
 /// Why there is no such protocol.
@@ -33,9 +34,9 @@ pub enum ProtocolError {
 /// # Errors
 /// A file that is no protocol.
 pub fn protocols() -> Result<Vec<Protocol>, ProtocolError> {
-    let files = embedded::files().iter().filter(|(path, _)| path.starts_with("protocols/"));
+    let files = FILES.below("protocols/");
     let mut all: Vec<Protocol> =
-        files.map(|(path, text)| parse(&format!("evals/{path}"), text)).collect::<Result<_, _>>()?;
+        files.map(|file| parse(&format!("evals/{}", file.path), file)).collect::<Result<_, _>>()?;
     all.sort_by_key(|protocol| (protocol.name != super::DEFAULT_PROTOCOL, protocol.name.clone()));
     Ok(all)
 }
@@ -47,7 +48,7 @@ pub fn protocols() -> Result<Vec<Protocol>, ProtocolError> {
 pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
     if name.ends_with(".yaml") {
         let text = yaml::read_text(Path::new(name), MAX_BYTES).map_err(ProtocolError::File)?;
-        return Ok(Protocol { file_sha256: Some(sha256(&text)), ..parse(name, &text)? });
+        return Ok(Protocol { file_sha256: Some(sha256(&text)), ..parse(name, text.as_str())? });
     }
     let all = protocols()?;
     let names: Vec<String> = all.iter().map(|protocol| protocol.name.clone()).collect();
@@ -58,8 +59,10 @@ pub fn find_protocol(name: &str) -> Result<Protocol, ProtocolError> {
     })
 }
 
-fn parse(file: &str, text: &str) -> Result<Protocol, ProtocolError> {
-    let protocol: Protocol = yaml::parse(file, text).map_err(ProtocolError::File)?;
+fn parse<'a>(file: &str, text: impl Into<Text<'a>>) -> Result<Protocol, ProtocolError> {
+    let text = text.into();
+    let protocol: Protocol = text.parse(file).map_err(ProtocolError::File)?;
+    let text = &text.yaml;
     let wrong = |field: &str, expected: &str, found: &str| {
         Err(ProtocolError::File(FileError::field(file, text, field, expected, found)))
     };
@@ -112,7 +115,7 @@ mod tests {
             ("own.yaml", "only_listed: true", "at least one entry in tasks"),
             ("own.yaml", "tasks: [{num_fewshot: -1, dataset: d}]", "tasks[0]"),
         ] {
-            let said = parse(file, &format!("{text}{more}\n")).unwrap_err().to_string();
+            let said = parse(file, format!("{text}{more}\n")).unwrap_err().to_string();
             assert!(said.starts_with(file) && said.contains(part), "{said}");
         }
         let empty = parse("own.yaml", "protocol: own\ndescription: ''\nsource: s\n").unwrap_err();

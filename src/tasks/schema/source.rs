@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use serde_yaml::Value;
 
 use super::lenient;
+use crate::base::embedded::Text;
 use crate::base::yaml::{self, FileError};
-use crate::tasks::embedded;
+use crate::tasks::embedded::FILES;
 use crate::tasks::error::TaskError;
 
 /// Larger task files are refused; the largest of the reference harness is below 1 MiB.
@@ -149,7 +150,7 @@ impl Loader {
     /// Parses files on all threads, so that loading them has only to merge. What cannot be read is left to
     /// [`load`](Self::load), which says so.
     pub fn parse_ahead(&mut self, files: &[Location]) {
-        let parsed = files.par_iter().filter_map(|at| Some((at.clone(), parse(at, &read(at).ok()?).ok()?)));
+        let parsed = files.par_iter().filter_map(|at| Some((at.clone(), parse(at, read(at).ok()?).ok()?)));
         self.parsed.par_extend(parsed);
     }
 
@@ -167,7 +168,7 @@ impl Loader {
         }
         let mut own = match self.parsed.remove(at) {
             Some(own) => own,
-            None => parse(at, &read(at)?)?,
+            None => parse(at, read(at)?)?,
         };
         let mut merged = match own.remove("include") {
             Some(include) => self.merged(at, &include.value, above)?,
@@ -234,17 +235,18 @@ fn include_names(at: &Location, value: &Value) -> Result<Vec<String>, TaskError>
 }
 
 /// The text of a file.
-fn read(at: &Location) -> Result<String, TaskError> {
+fn read(at: &Location) -> Result<Text<'static>, TaskError> {
     let io = |source| TaskError::Io { file: at.display(), source };
     match at {
         Location::Embedded(path) => {
-            let text = embedded::file(path).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))?;
-            Ok(text.to_owned())
+            FILES.get(path).map(Text::from).ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
         }
-        Location::Disk(path) => yaml::read_text(path, MAX_FILE_BYTES).map_err(|error| match error {
-            FileError::Io { reason, .. } => io(reason),
-            other => not_yaml(at, &other.to_string()),
-        }),
+        Location::Disk(path) => {
+            yaml::read_text(path, MAX_FILE_BYTES).map(Text::from).map_err(|error| match error {
+                FileError::Io { reason, .. } => io(reason),
+                other => not_yaml(at, &other.to_string()),
+            })
+        }
     }
 }
 
@@ -252,17 +254,24 @@ fn not_yaml(at: &Location, message: &str) -> TaskError {
     TaskError::wrong(at.display(), format!("not a readable YAML file: {message}"))
 }
 
+/// A text of YAML, also one that only Python reads.
+fn from_yaml(text: &str) -> Result<Value, serde_yaml::Error> {
+    yaml::from_str(text).or_else(|strict| {
+        let doubled = strict.to_string().contains("duplicate entry");
+        if doubled { lenient::from_str(text) } else { Err(strict) }
+    })
+}
+
 /// The file's own top-level keys, `include` among them.
 ///
 /// # Errors
 /// What is no YAML, or has no keys.
-pub fn parse(at: &Location, text: &str) -> Result<Fields, TaskError> {
+pub fn parse<'a>(at: &Location, text: impl Into<Text<'a>>) -> Result<Fields, TaskError> {
+    let text = text.into();
     let bad = |message: String| not_yaml(at, &message);
-    let value = yaml::from_str(text).or_else(|strict| {
-        let doubled = strict.to_string().contains("duplicate entry");
-        if doubled { lenient::from_str(text) } else { Err(strict) }
-    });
-    let mut value: Value = value.map_err(|e| bad(e.to_string()))?;
+    let mut value: Value =
+        text.of_json().map_or_else(|| from_yaml(&text.yaml), Ok).map_err(|e| bad(e.to_string()))?;
+    let text = &text.yaml;
     if text.contains("<<") {
         value.apply_merge().map_err(|e| bad(e.to_string()))?;
     }
