@@ -78,21 +78,29 @@ fn take_rows<const FUSED: bool, const N: usize>(
     for at in (0..width).step_by(LANES) {
         for (lanes, scores) in lanes.iter_mut().zip(scores.chunks_exact(width)) {
             for (lane, &score) in lanes.iter_mut().zip(&scores[at..at + LANES]) {
-                *lane = if score > *lane { score } else { *lane };
+                *lane = greater(*lane, score);
             }
         }
+    }
+    // All rows at once, so that a vector of them is one exponential.
+    let (mut highest, mut before) = ([0.0; N], [0.0; N]);
+    for (((highest, before), lanes), row) in highest.iter_mut().zip(&mut before).zip(lanes).zip(&*rows) {
+        *before = row.highest;
+        *highest = greater(row.highest, greatest(lanes));
+    }
+    let mut kept = [0.0; N];
+    for ((kept, before), highest) in kept.iter_mut().zip(&before).zip(&highest) {
+        *kept = exp::<FUSED>((before - highest) * scale);
     }
     for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
         if seen[row] == 0 {
             continue;
         }
-        let state = &mut rows[row];
-        let highest = lanes[row].iter().fold(state.highest, |a, &b| if b > a { b } else { a });
+        let (state, highest) = (&mut rows[row], highest[row]);
         if highest > state.highest && state.sum > 0.0 {
-            let kept = exp::<FUSED>((state.highest - highest) * scale);
-            state.sum *= kept;
+            state.sum *= kept[row];
             for out in &mut out[row * out_width..][..out_width] {
-                *out *= kept;
+                *out *= kept[row];
             }
         }
         state.highest = highest;
@@ -114,6 +122,20 @@ fn take_rows<const FUSED: bool, const N: usize>(
             state.sum += sums.iter().sum::<f32>();
         }
     }
+}
+
+/// The greater of two numbers, the first one if the second is none.
+#[inline(always)]
+fn greater(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// The greatest of all lanes, half by half.
+#[inline(always)]
+fn greatest(lanes: [f32; LANES]) -> f32 {
+    let mut half: [f32; LANES / 2] = std::array::from_fn(|i| greater(lanes[i], lanes[i + LANES / 2]));
+    half = std::array::from_fn(|i| greater(half[i], half[(i + 2) % 4]));
+    greater(half[0], half[1])
 }
 
 #[cfg(test)]

@@ -23,8 +23,11 @@ use units::{Run, Unit, runs, units, units_of_tables};
 
 /// Keys in one block; blocks begin at multiples of it. A multiple of every panel's width.
 const KEYS: usize = BLOCK;
-/// Rows in one piece of work, about: queries times the heads that are stacked. Keys are gathered once for all of them.
-const ROWS: usize = 384;
+/// Rows in one piece of work, about, of short texts and of long ones: queries times the heads that are stacked. Keys are gathered once
+/// for all of them, and what they work in stays in the second cache.
+const ROWS: [usize; 2] = [384, 1024];
+/// Pieces of work for each thread where they are larger than the least: those at the end of a text take longest.
+const PIECES: usize = 8;
 
 /// The heads of a layer, and what positions add to their scores.
 #[derive(Debug, Clone, Copy)]
@@ -57,15 +60,17 @@ impl Heads<'_> {
         self.head_dim.next_multiple_of(column_step())
     }
 
-    /// Queries in one piece of work, at most.
-    fn piece(&self) -> usize {
-        (ROWS / self.group()).next_multiple_of(KEYS)
+    /// Queries in one piece of work, at most, of a wave of so many.
+    fn piece(&self, queries: usize) -> usize {
+        let [least, most] = ROWS.map(|rows| (rows / self.group()).next_multiple_of(KEYS));
+        let shared = queries * self.keys / (PIECES * rayon::current_num_threads());
+        shared.next_multiple_of(KEYS).clamp(least, most)
     }
 
     /// The same where so many short runs are all there is: every thread is to have work.
-    fn piece_of(&self, runs: usize) -> usize {
+    fn piece_of(&self, queries: usize, runs: usize) -> usize {
         let units = rayon::current_num_threads().div_ceil(self.keys);
-        self.piece().min(runs.div_ceil(units))
+        self.piece(queries).min(runs.div_ceil(units))
     }
 }
 
@@ -91,10 +96,11 @@ pub fn attention(
 ) {
     let tables = past.map_or(wave.segments.len(), |past| past.tables.len());
     assert_eq!(tables, wave.segments.len(), "a table for every segment");
-    let runs = runs(wave, heads.piece());
+    let queries = q.nrows() - wave.given;
+    let runs = runs(wave, heads.piece(queries));
     let units = match past {
-        None => units(wave, &runs, heads.piece()),
-        Some(Past { tables, .. }) => units_of_tables(tables, &runs, heads.piece_of(runs.len())),
+        None => units(wave, &runs, heads.piece(queries)),
+        Some(Past { tables, .. }) => units_of_tables(tables, &runs, heads.piece_of(queries, runs.len())),
     };
     let group = heads.group() * heads.head_dim;
     // The queries of every run and key-value head, cut out of the matrix.

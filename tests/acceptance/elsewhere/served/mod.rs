@@ -16,7 +16,7 @@ use crate::support::tiny::{command, stderr};
 
 /// Log-likelihoods of one continuation in f32 on two machines.
 const IN_F32: f64 = 1e-3;
-/// The same of a whole text, for each of its thousands of tokens.
+/// The same of a whole text, for each of its thousands of tokens: PyTorch sums probabilities in f32 (`docs/servers.md`).
 const OF_A_TOKEN: f64 = 2e-5;
 /// The same of llama-server, for each token of continuations and texts: its probabilities are too high by that, since they are parts of
 /// a sum in f32 that goes over the vocabulary one after the other.
@@ -32,7 +32,7 @@ const IN_BF16_A_TOKEN: f64 = 0.06;
 const PARTS: [(&str, &str, &[&str]); 4] = [
     ("arc_easy,hellaswag,lambada_openai", "50", &[]),
     ("mmlu_abstract_algebra,mmlu_anatomy", "50", &["--num-fewshot", "5"]),
-    ("wikitext", "8", &[]),
+    ("wikitext", "50", &[]),
     ("gsm8k", "50", &["--gen-kwargs", "max_gen_toks=96"]),
 ];
 
