@@ -1,9 +1,10 @@
 //! Template filters with the meaning they have in Python's Jinja, and lm-evaluation-harness's `regex_replace`.
 
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
 use super::bounded::SLOT;
+use super::methods::ensure_keys;
 use super::{Program, bounded, invalid, text_of};
 use crate::python::print::{Json, json};
 use crate::python::regex::PyRegex;
@@ -20,6 +21,10 @@ pub fn install(env: &mut Environment<'static>, program: Program) {
         text_of(state, value).map(|text| capitalize(&text))
     });
     env.add_filter("join", join);
+    env.add_filter("format", |state: &mut State<'_, '_>, text: &Value, values: Rest<ValueOrKwargs>| {
+        text.as_str().map_or(Ok(()), |text| ensure_keys(text, b'%', *b"()"))?;
+        filters::format(state, text, values)
+    });
     env.add_filter("int", int);
     env.add_filter("regex_replace", regex_replace);
     match program {

@@ -58,6 +58,7 @@ fn size_after(state: &State<'_, '_>, text: &str, name: &str, args: &[Value]) -> 
             _ => all,
         },
         "format" => {
+            ensure_keys(text, b'{', *b"[]")?;
             let sizes = args.iter().map(|arg| measure(state, arg, true));
             let largest = sizes.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
             let (fields, widths) = fields(text);
@@ -85,6 +86,30 @@ fn fields(text: &str) -> (usize, usize) {
         })
         .count();
     (count, widths)
+}
+
+/// Fields are filled in by code that goes over keys byte by byte, and panics within a character.
+///
+/// # Errors
+/// A key, as in `{0[key]}` and `%(key)s`, with a character of several bytes: `field` begins a field, `key` are what stands around a key.
+pub fn ensure_keys(text: &str, field: u8, key: [u8; 2]) -> Result<(), Error> {
+    let mut bytes = text.bytes();
+    while bytes.any(|byte| byte == field) {
+        while let Some(byte) = bytes.next() {
+            if byte == key[0] {
+                if !bytes.by_ref().take_while(|byte| *byte != key[1]).all(|byte| byte.is_ascii()) {
+                    let start: String = text.chars().take(80).collect();
+                    return Err(invalid(format!(
+                        "format: expected keys of ASCII letters, found others in {start:?}"
+                    )));
+                }
+            } else if field == b'%' || !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_')) {
+                // Names and numbers may stand before a key in braces; behind them is the format, or a doubled brace.
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn text_method(

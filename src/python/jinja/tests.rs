@@ -311,3 +311,27 @@ fn whole_numbers_that_do_not_fit_are_refused() {
         assert!(said.contains("at most 128 bits"), "{number}: {said}");
     }
 }
+
+/// Found by fuzzing: the code that fills fields in panicked within a character of a key.
+#[test]
+fn keys_of_formats_with_other_letters_are_refused() {
+    let values = || json!({"m": {"é": 1, "e": 2}});
+    for source in [
+        "{{ '{inp[Оii0pОii0000(0000(0}'.format() }}",
+        "0{{' {{{ae[pȂ'.format('x') }}",
+        "{{ '{1[99Ǽ99}'.format('x') }}",
+        "{{ '{0.a[é]}'.format(m) }}",
+        "{{ '{0[a}é]}'.format(m) }}",
+        "{{ '%(é)s'|format(m) }}",
+        "{{ '%s %(pȂ'|format(m) }}",
+    ] {
+        assert!(render(source, values()).is_err(), "{source}");
+    }
+    for (source, text) in [
+        ("{{ '{0[e]} [é] {{[é]}} {1:é>3}'.format(m, 'x') }}", "2 [é] {[é]} ééx"),
+        ("{{ '%(e)s(é) %%(é)'|format(m) }}", "2(é) %(é)"),
+        ("{{ '%s(é)'|format('x') }}", "x(é)"),
+    ] {
+        assert_eq!(render(source, values()).unwrap(), text, "{source}");
+    }
+}
