@@ -4,7 +4,7 @@ use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
 use super::bounded::SLOT;
-use super::methods::ensure_keys;
+use super::formats::ensure_keys;
 use super::{Program, bounded, invalid, text_of};
 use crate::python::print::{Json, json};
 use crate::python::regex::PyRegex;

@@ -12,6 +12,7 @@ use regex::Regex;
 
 use super::bounded::{SLOT, charge, ensure, measure, search};
 use super::filters::{cut_of, joined};
+use super::formats::{ensure_keys, fields};
 use crate::python::print;
 use crate::python::text::{capitalize, is_case, is_space, split, split_lines, title};
 
@@ -71,45 +72,6 @@ fn size_after(state: &State<'_, '_>, text: &str, name: &str, args: &[Value]) -> 
         // Letters of other scripts may become three.
         _ => all.saturating_mul(3),
     })
-}
-
-/// How many fields `str.format` fills in a text, and all widths and precisions of theirs together.
-fn fields(text: &str) -> (usize, usize) {
-    let mut widths = 0_usize;
-    let specs = text.split('{').skip(1).map(|field| field.split('}').next().unwrap_or(field));
-    let count = specs
-        .map(|spec| {
-            let numbers = spec.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
-            for number in numbers {
-                widths = widths.saturating_add(number.parse().unwrap_or(usize::MAX));
-            }
-        })
-        .count();
-    (count, widths)
-}
-
-/// Fields are filled in by code that goes over keys byte by byte, and panics within a character.
-///
-/// # Errors
-/// A key, as in `{0[key]}` and `%(key)s`, with a character of several bytes: `field` begins a field, `key` are what stands around a key.
-pub fn ensure_keys(text: &str, field: u8, key: [u8; 2]) -> Result<(), Error> {
-    let mut bytes = text.bytes();
-    while bytes.any(|byte| byte == field) {
-        while let Some(byte) = bytes.next() {
-            if byte == key[0] {
-                if !bytes.by_ref().take_while(|byte| *byte != key[1]).all(|byte| byte.is_ascii()) {
-                    let start: String = text.chars().take(80).collect();
-                    return Err(invalid(format!(
-                        "format: expected keys of ASCII letters, found others in {start:?}"
-                    )));
-                }
-            } else if field == b'%' || !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_')) {
-                // Names and numbers may stand before a key in braces; behind them is the format, or a doubled brace.
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn text_method(

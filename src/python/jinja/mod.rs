@@ -9,6 +9,7 @@ mod bounded;
 mod compared;
 mod deadline;
 mod filters;
+mod formats;
 pub(super) mod methods;
 mod nesting;
 mod rewrite;
