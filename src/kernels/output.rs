@@ -46,6 +46,11 @@ impl<'a> BlockRows<'a> {
         Self::new(y)
     }
 
+    /// Where the rows of the columns from `first` on are, for whoever asks for their lines before they are written.
+    pub fn place(&self, first: usize) -> (*const f32, usize) {
+        (self.first.cast_const().wrapping_add(first), self.stride)
+    }
+
     /// Puts `count` numbers of each row of `sums`, which are `width` apart, into the columns from `first` on.
     ///
     /// # Panics

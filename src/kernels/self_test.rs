@@ -168,19 +168,25 @@ const ONE: [usize; 3] = [1, 33, 544];
 /// # Errors
 /// The form whose product is wrong, and by how much.
 pub(super) fn check(isa: Isa) -> Result<(), String> {
-    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0, Dtype::Q4_1] {
+    let types =
+        [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::Q8_0, Dtype::Q4_0, Dtype::Q4_1].map(|of| (of, false));
+    // Tiles take numbers of f32 that are short in fewer parts.
+    let short_too = isa.has_tiles().then_some((Dtype::F32, true));
+    for (dtype, is_short) in types.into_iter().chain(short_too) {
         for [rows, outputs, inputs] in [SHAPE, LONG, FEW, ONE] {
             let x = values(rows, inputs, 1);
             // Blocks whose minima are far smaller than their scales are multiplied in another way.
             let least = if rows == SHAPE[0] { 0 } else { 0x20 };
-            let matrix = stored(dtype, outputs, inputs, least);
+            let matrix =
+                if is_short { short(outputs, inputs) } else { stored(dtype, outputs, inputs, least) };
             let mut w = Array2::zeros((outputs, inputs));
             for (row, mut out) in w.rows_mut().into_iter().enumerate() {
                 matrix.widen_row(row, out.as_slice_mut().expect("rows of a new matrix"));
             }
             let sums = Sums::of(&x, &w);
-            let precisions =
-                Precision::ALL.into_iter().filter(|&of| of == Precision::Exact || dtype == Dtype::F32);
+            let precisions = Precision::ALL
+                .into_iter()
+                .filter(|&of| of == Precision::Exact || dtype == Dtype::F32 && !is_short);
             for precision in precisions {
                 let matmul = Native::with_isa(isa, precision).ok_or("it is not here")?;
                 let mut y = Array2::from_elem((rows, outputs), f32::NAN);
@@ -295,6 +301,13 @@ fn values(rows: usize, columns: usize, seed: u32) -> Array2<f32> {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     })
+}
+
+/// The same with 16 bits each, which is more than types of 16 bits have.
+fn short(rows: usize, columns: usize) -> StoredMatrix<'static> {
+    let cut = values(rows, columns, 5).map(|number| f32::from_bits(number.to_bits() & !0xff));
+    let numbers = cut.as_slice().expect("rows of a new matrix");
+    StoredMatrix::from_f32(rows, columns, numbers).expect("bytes of the shape")
 }
 
 /// A weight of this type whose values are numbers of ordinary size. Of blocks each byte has the bits of `least`: with 0x20 scales

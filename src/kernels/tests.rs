@@ -211,6 +211,41 @@ fn bits_depend_on_neither_the_number_of_rows_nor_their_place_nor_threads() {
     }
 }
 
+/// Whether they become numbers of 16 bits, or lose a third part that is 0 in all, nothing is different.
+#[test]
+fn numbers_of_f32_that_are_shorter_have_the_same_bits() {
+    let (x, w) = (numbers(31, 70, 300), numbers(32, 70, 300));
+    let of_f32 = |w: &Array2<f32>| stored(Dtype::F32, w);
+    let as_f32 = |dtype: Dtype| of_f32(&widened(&stored(dtype, &w)));
+    let short = of_f32(&w.map(|w| f32::from_bits(w.to_bits() & !0xff)));
+    for isa in Isa::with_stand_in() {
+        let matmul = Native::with_isa(isa, Precision::Exact).unwrap();
+        for (matrix, halved) in [
+            (as_f32(Dtype::BF16), true),
+            (as_f32(Dtype::F16), true),
+            (short.clone(), false),
+            (of_f32(&w), false),
+        ] {
+            let [stored, prepared] = [matmul.prepare_as_stored(&matrix), matmul.prepare(&matrix)];
+            assert_eq!(prepared.bytes() < stored.bytes(), halved, "{isa:?}");
+            for rows in [1, 2, 17, 70] {
+                let x = x.slice(s![..rows, ..]);
+                let [stored, prepared] = [&stored, &prepared].map(|weight| {
+                    let mut y = Array2::from_elem((rows, 70), f32::NAN);
+                    multiply(weight.as_ref(), x, y.view_mut(), Store::Overwrite);
+                    y
+                });
+                assert_eq!(stored, prepared, "{isa:?} {rows}");
+                // The first outputs of the same numbers beside one that is not short.
+                let mut beside = widened(&matrix);
+                beside[(69, 299)] = 1.1;
+                let beside = product(&matmul, &of_f32(&beside), x);
+                assert_eq!(stored.slice(s![.., ..69]), beside.slice(s![.., ..69]), "{isa:?} {rows}");
+            }
+        }
+    }
+}
+
 #[test]
 fn fused_instruction_sets_have_the_same_bits() {
     let fused: Vec<Isa> =

@@ -4,7 +4,7 @@
 //! rows has in three parts there is three times as much to bring as of columns, so with columns of one part sums are 1 × 4 tiles:
 //! all parts of a tile of rows meet a tile of columns as soon as it is there. Else they are 2 × 2 tiles, or 1 × 2 for the last rows.
 //!
-//! Memory is as busy as tiles are: what is read next is asked for line by line meanwhile.
+//! Memory is as busy as tiles are: what is read next, and the places of sums that come next, are asked for line by line meanwhile.
 
 #![allow(unsafe_code)]
 
@@ -25,7 +25,7 @@ pub(super) enum Parts {
     OneByOne,
     /// Activations of f32, weights of bf16: three products.
     ThreeByOne,
-    /// Activations of f32, weights of f16: five products.
+    /// Activations of f32, weights of f16, or of f32 that have no third part: five products.
     ThreeByTwo,
     /// Both of f32: six products.
     ThreeByThree,
@@ -59,6 +59,14 @@ impl Parts {
         }
     }
 
+    /// Rows whose sums are in registers at the same time, where rows are many.
+    pub(super) const fn rows_together(self) -> usize {
+        match self {
+            Parts::ThreeByOne => ROWS,
+            _ => 2 * ROWS,
+        }
+    }
+
     /// Products of tiles for one of the numbers themselves.
     pub(super) const fn products(self) -> usize {
         match self {
@@ -81,7 +89,7 @@ pub(super) struct PanelArgs {
     pub steps: usize,
     /// Activations, in tiles of 16 rows `[step][part][16][32]`.
     pub a: *const u16,
-    /// From one tile to the next; more than its steps have only with parts [`ThreeByOne`](Parts::ThreeByOne) and of [`FEW`] tiles.
+    /// From one tile to the next, at least what its steps have.
     pub a_stride: usize,
     /// Weights `[step][part][16 pairs][width]`.
     pub b: *const u32,
@@ -93,6 +101,21 @@ pub(super) struct PanelArgs {
     pub resume: bool,
     /// Activations and weights that are read after these; any address.
     pub next: [*const u8; 2],
+    /// Where sums are read or written after the first tiles' are, row by row; any address.
+    pub sums: Ahead,
+}
+
+/// Rows of as many numbers as a panel has columns, which are asked for while others are multiplied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    /// The first row; null if nothing need be asked for.
+    pub first: *const f32,
+    /// From one row to the next.
+    pub stride: usize,
+}
+
+impl Ahead {
+    pub(super) const NOTHING: Self = Self { first: std::ptr::null(), stride: 0 };
 }
 
 impl PanelArgs {

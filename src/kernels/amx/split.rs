@@ -69,6 +69,47 @@ impl Number for f32 {
     }
 }
 
+/// A number of f32 that is the sum of two parts: what has 16 bits or fewer, as what ggml's blocks become when they are widened.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Short(f32);
+
+// SAFETY: a number of f32, for which any bits are one and all zero is 0.
+unsafe impl bytemuck::Zeroable for Short {}
+// SAFETY: as above; it has no padding and nothing else in it.
+unsafe impl bytemuck::Pod for Short {}
+
+impl From<Short> for f32 {
+    fn from(short: Short) -> Self {
+        short.0
+    }
+}
+
+impl Number for Short {
+    const PARTS: usize = 2;
+
+    fn is_ordinary(self) -> bool {
+        self.0.is_ordinary()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load(from: *const Self) -> __m512 {
+        // SAFETY: as the caller says.
+        unsafe { _mm512_loadu_ps(from.cast()) }
+    }
+}
+
+on_widest! {
+    /// Whether no number has a third part.
+    pub fn are_short(numbers: &[f32]) -> bool {
+        numbers.chunks(1 << 10).all(|numbers| {
+            let third = |&number: &f32| leading(leading(number).1).1 != 0.0;
+            !numbers.iter().fold(false, |any, number| any | third(number))
+        })
+    }
+}
+
 impl Number for f16 {
     const PARTS: usize = 2;
 
@@ -222,6 +263,24 @@ pub(super) mod tests {
                 let [first, second, third] = parts_of(x);
                 assert_eq!((first + second, third), (x, 0.0), "{x:e}");
             }
+        }
+    }
+
+    #[test]
+    fn short_numbers_have_no_third_part() {
+        // Sixteen bits, or fewer in another place.
+        let short = |i: u32| {
+            f32::from_bits((i.wrapping_mul(40_503) & 0x7f_ff00) | (100 + i % 60) << 23 | (i & 1) << 31)
+        };
+        let mut numbers: Vec<f32> = (0..45 * WIDTH as u32).map(short).collect();
+        numbers[3] = 1.0 + f32::EPSILON;
+        assert!(are_short(&numbers) && are_short(&[]));
+        assert!(numbers.iter().all(|&x| parts_of(x)[2] == 0.0));
+        assert_split(&numbers.iter().map(|&x| Short(x)).collect::<Vec<_>>());
+        for long in [1.0 + 3.0 * f32::EPSILON + 2f32.powi(-9), 1.1, f32::from_bits(0x3f81_0101)] {
+            assert_ne!(parts_of(long)[2], 0.0);
+            numbers[45 * WIDTH - 1] = long;
+            assert!(!are_short(&numbers), "{long}");
         }
     }
 

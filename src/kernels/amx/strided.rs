@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::super::aligned::Aligned;
 use super::super::layout::{MatrixLayout, Right};
-use super::product::{PanelArgs, Parts, panel};
+use super::product::{Ahead, PanelArgs, Parts, panel};
 use super::split::{PARTS, split_panel, split_rows};
 use super::{ROWS, STEP, Unit, WIDTH};
 
@@ -144,12 +144,18 @@ impl LeftTiles {
                         c_stride: WIDTH,
                         resume,
                         next: [a.as_ptr().cast(), b.as_ptr().cast()],
+                        sums: Ahead::NOTHING,
                     };
                     if lane == 0 && rows.is_multiple_of(ROWS) {
                         let own = &mut c[at * stride + column..(at + rows - 1) * stride + column + WIDTH];
                         // SAFETY: as below, but the sums are `own`: the columns of this panel in whole tiles of rows, at their
                         // stride.
-                        unsafe { panel(unit, PanelArgs { c: own.as_mut_ptr(), c_stride: stride, ..args }) }
+                        unsafe {
+                            let c = own.as_mut_ptr();
+                            let sums =
+                                Ahead { first: c.wrapping_add(parts.rows_together() * stride), stride };
+                            panel(unit, PanelArgs { c, c_stride: stride, sums, ..args });
+                        }
                         continue;
                     }
                     let own = |row: usize| (at + row) * stride + column;

@@ -9,7 +9,7 @@ use std::sync::Once;
 use ndarray::Array2;
 
 use super::detect::has_tiles;
-use super::product::{PanelArgs, Parts, panel};
+use super::product::{Ahead, PanelArgs, Parts, panel};
 use super::software::{WORDS, add_product};
 use super::{ROWS, STEP, TileWeight, Unit, WIDTH};
 use crate::kernels::{Isa, Store, StoredMatrix, Weight};
@@ -214,9 +214,20 @@ fn assembly_walks_as_plain_rust_does() {
                 let run = |unit| {
                     let mut c = vec![1.5; tiles * ROWS * stride];
                     let (a, b, c_stride) = (a.as_ptr(), b.as_ptr(), stride);
-                    let (c_start, next) = (c.as_mut_ptr(), [a.cast(), b.cast()]);
-                    let args =
-                        PanelArgs { parts, rows, steps, a, a_stride, b, c: c_start, c_stride, resume, next };
+                    let (c_start, next, sums) = (c.as_mut_ptr(), [a.cast(), b.cast()], Ahead::NOTHING);
+                    let args = PanelArgs {
+                        parts,
+                        rows,
+                        steps,
+                        a,
+                        a_stride,
+                        b,
+                        c: c_start,
+                        c_stride,
+                        resume,
+                        next,
+                        sums,
+                    };
                     // SAFETY: vectors of the shapes that were just made; tiles are installed.
                     unsafe { panel(unit, args) }
                     c
@@ -270,7 +281,19 @@ fn a_step_has_as_many_products_and_loads_as_it_is_meant_to() {
         let mut c = vec![0.0; rows * parts.width()];
         let (a, b, c, next) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), [a.as_ptr().cast(); 2]);
         let (steps, a_stride, c_stride) = (1, parts.counts()[0] * ROWS * STEP, parts.width());
-        let args = PanelArgs { parts, rows, steps, a, a_stride, b, c, c_stride, resume: false, next };
+        let args = PanelArgs {
+            parts,
+            rows,
+            steps,
+            a,
+            a_stride,
+            b,
+            c,
+            c_stride,
+            resume: false,
+            next,
+            sums: Ahead::NOTHING,
+        };
         // SAFETY: nobody else reads or writes what this thread's registers hold, and nothing is borrowed while instructions trap.
         let done = || TILES.with(|tiles| unsafe { (*tiles.get()).done });
         let before = done();

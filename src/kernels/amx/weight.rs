@@ -14,9 +14,9 @@ use super::super::output::BlockRows;
 use super::super::panels::Panels;
 use super::super::{ActivationForm, Activations, Isa, Store, StoredMatrix, Weight};
 use super::few;
-use super::product::{FEW, PanelArgs, Parts, panel};
+use super::product::{Ahead, FEW, PanelArgs, Parts, panel};
 use super::rows::SplitRows;
-use super::split::split_panel;
+use super::split::{Short, split_panel};
 use super::{CUT, ROWS, STEP, Unit, WIDTH};
 use crate::weights::Dtype;
 
@@ -43,9 +43,7 @@ const AHEAD: usize = 8 << 10;
 pub(in super::super) struct TileWeight {
     unit: Unit,
     panels: Panels,
-    stored: Dtype,
-    /// Whether both sides are rounded to bf16, which is all that is multiplied then.
-    rounded: bool,
+    parts: Parts,
     /// Whether a row that is alone is multiplied by vectors: by numbers of f32 and f16 that are ordinary, which the processor splits in
     /// registers.
     by_vectors: bool,
@@ -72,7 +70,11 @@ impl TileWeight {
         let width = parts_of(stored, rounded).width();
         let panels = Panels::of_tiles(matrix, isa, rounded, width, STEP);
         let by_vectors = few::is_here() && few_rows::are_ordinary(&panels);
-        Self { unit, panels, stored, rounded, by_vectors, near: NEAR }
+        let parts = match parts_of(stored, rounded) {
+            Parts::ThreeByThree if few_rows::are_short(&panels) => Parts::ThreeByTwo,
+            parts => parts,
+        };
+        Self { unit, panels, parts, by_vectors, near: NEAR }
     }
 
     /// Bytes in memory of a matrix in this form; `None` for more than can be counted.
@@ -85,16 +87,12 @@ impl TileWeight {
         Panels::tiles_bytes(dtype, rows, columns, rounded, parts_of(dtype, rounded).width(), STEP)
     }
 
-    fn parts(&self) -> Parts {
-        parts_of(self.stored, self.rounded)
-    }
-
     fn blocking(&self) -> Blocking {
-        match self.parts() {
+        match self.parts {
             Parts::ThreeByOne => Blocking { rows: 256, panels: 8, cut: CUT / 2 },
             Parts::OneByOne => Blocking { rows: 256, panels: 16, cut: CUT },
             // A panel is split for all rows of a block, which takes as long as the products of some thirty.
-            Parts::ThreeByTwo | Parts::ThreeByThree => Blocking { rows: 384, panels: 8, cut: CUT },
+            Parts::ThreeByTwo | Parts::ThreeByThree => Blocking { rows: 384, panels: 8, cut: CUT / 2 },
         }
     }
 
@@ -116,7 +114,7 @@ impl TileWeight {
             let count = count.next_multiple_of(STEP);
             return self.panels.with_part(panel, from, count, |part| work(bytemuck::cast_slice(part)));
         }
-        let [_, parts] = self.parts().counts();
+        let [_, parts] = self.parts.counts();
         let words = count.div_ceil(STEP) * parts * STEP / 2 * WIDTH;
         let split = &mut split.reserve(words)[..words];
         self.split(panel, from, count, split);
@@ -127,6 +125,9 @@ impl TileWeight {
     fn split(&self, panel: usize, from: usize, count: usize, split: &mut [u32]) {
         self.panels.with_part(panel, from, count, |part| match self.panels.operands() {
             Operands::F16 => split_panel::<f16>(bytemuck::cast_slice(part), AHEAD, split),
+            _ if self.parts == Parts::ThreeByTwo => {
+                split_panel::<Short>(bytemuck::cast_slice(part), AHEAD, split);
+            }
             _ => split_panel::<f32>(bytemuck::cast_slice(part), AHEAD, split),
         });
     }
@@ -167,7 +168,7 @@ impl Weight for TileWeight {
     }
 
     fn activations<'a>(&self, x: ArrayView2<'a, f32>) -> Activations<'a> {
-        let [parts, _] = self.parts().counts();
+        let [parts, _] = self.parts.counts();
         let split = SplitRows::new(x, parts);
         Activations::Split(if self.by_vectors { split.and_together() } else { split })
     }
@@ -181,7 +182,7 @@ impl Weight for TileWeight {
         mut y: ArrayViewMut2<f32>,
     ) {
         let Activations::Split(x) = x else { panic!("expected activations in parts of bf16") };
-        let (count, depth, parts) = (rows.len(), self.panels.columns, self.parts());
+        let (count, depth, parts) = (rows.len(), self.panels.columns, self.parts);
         let [of_x, of_w] = parts.counts();
         let mut y = BlockRows::of_block(self, x.dim(), (&rows, &columns), &mut y);
         assert_eq!(x.parts(), of_x, "parts of the activations");
@@ -222,6 +223,8 @@ impl Weight for TileWeight {
                     let next_cut = if from + cut < depth { from + cut } else { 0 };
                     let next_rows: &[u8] = bytemuck::cast_slice(x.part(rows.start, next_cut).0);
                     let share = steps * of_x * tiles * ROWS * STEP * size_of::<u16>() / panels;
+                    // In the last whole cut so are the places of the output.
+                    let is_last_whole = from == (depth / cut).max(1) * cut - cut;
                     for (at, (first, sums)) in firsts.clone().zip(sums.chunks_exact_mut(of_panel)).enumerate()
                     {
                         let (next_panel, next_from) =
@@ -230,6 +233,17 @@ impl Weight for TileWeight {
                             next_rows.as_ptr().wrapping_add(at * share),
                             self.panels.stored(next_panel / width, next_from),
                         ];
+                        let ahead = if is_last_whole {
+                            let (first, stride) = y.place(first - columns.start);
+                            Ahead { first, stride }
+                        } else if parts == Parts::OneByOne {
+                            Ahead::NOTHING
+                        } else {
+                            Ahead {
+                                first: sums.as_ptr().wrapping_add(parts.rows_together() * width),
+                                stride: width,
+                            }
+                        };
                         self.with_part(first / width, from, part, split, |b| {
                             assert!(b.len() >= steps * of_w * STEP / 2 * width, "a part of a panel");
                             let args = PanelArgs {
@@ -243,6 +257,7 @@ impl Weight for TileWeight {
                                 c_stride: width,
                                 resume: from > 0,
                                 next,
+                                sums: ahead,
                             };
                             // SAFETY: `Native` makes weights of the processor's tiles where they are. `a` holds `steps` steps of
                             // all tiles at their stride and `b` as many of this panel, as was asserted; `sums` are whole tiles of

@@ -4,50 +4,11 @@
 
 use std::arch::asm;
 
+mod configuration;
+
+use configuration::{FEW_OF_FOUR, FEW_OF_TWO, WHOLE_TILES};
+
 use super::{FEW, PanelArgs, Parts, ROWS, STEP};
-
-/// How large the registers are, in rows of 64 bytes.
-#[repr(C, align(64))]
-struct Configuration {
-    palette: u8,
-    start_row: u8,
-    zero: [u8; 14],
-    bytes_of_row: [u16; 16],
-    rows: [u8; 16],
-}
-
-impl Configuration {
-    /// Registers up to number `last` of `rows` rows, those behind of 16.
-    const fn new(rows: usize, last: usize) -> Self {
-        let mut of_register = [0; 16];
-        let mut register = 0;
-        while register < 8 {
-            of_register[register] = if register <= last { rows as u8 } else { ROWS as u8 };
-            register += 1;
-        }
-        let bytes_of_row = [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0];
-        Self { palette: 1, start_row: 0, zero: [0; 14], bytes_of_row, rows: of_register }
-    }
-
-    /// One for each number of rows up to 16.
-    const fn of_few(last: usize) -> [Self; ROWS] {
-        let mut all = [const { Self::new(ROWS, 7) }; ROWS];
-        let mut rows = 1;
-        while rows < ROWS {
-            all[rows - 1] = Self::new(rows, last);
-            rows += 1;
-        }
-        all
-    }
-}
-
-/// All eight registers are whole tiles.
-static WHOLE_TILES: Configuration = Configuration::new(ROWS, 7);
-/// Sums and activations of fewer rows than a tile has, 1 × 4 tiles of sums: what is not there is neither read nor multiplied, so that
-/// there is time and room for weights.
-static FEW_OF_FOUR: [Configuration; ROWS] = Configuration::of_few(6);
-/// The same for 1 × 2 tiles of sums.
-static FEW_OF_TWO: [Configuration; ROWS] = Configuration::of_few(5);
 
 /// Products of tiles of zeros, four in a round.
 ///
@@ -75,6 +36,23 @@ pub(super) unsafe fn busy(rounds: u64) {
     }
 }
 
+/// What is needed once for each tile or pair of tiles, and has no register of its own.
+#[repr(C)]
+struct Outer {
+    panel: *const u32,
+    steps: usize,
+    resume: usize,
+    /// Bytes from behind the last step of a tile to the next tile.
+    gap: usize,
+}
+
+impl Outer {
+    fn of(args: &PanelArgs) -> Self {
+        let gap = (args.a_stride - args.of_tile()) * size_of::<u16>();
+        Self { panel: args.b, steps: args.steps, resume: usize::from(args.resume), gap }
+    }
+}
+
 /// Asks for so many lines from `$next` on: for the first cache, or for the second where the first one holds what is multiplied.
 macro_rules! ahead {
     ($next:literal, $lines:literal) => {
@@ -82,6 +60,21 @@ macro_rules! ahead {
     };
     ($instruction:literal, $next:literal, $lines:literal) => {
         concat!(".rept ", $lines, "\n", $instruction, " [{", $next, "}]\nadd {", $next, "}, 64\n.endr\n")
+    };
+}
+
+/// Asks for so many rows of the sums that are read or written next, two or four lines each.
+macro_rules! sums_ahead {
+    ($rows:literal, 2) => {
+        concat!(".rept ", $rows, "\nprefetcht0 [{sums}]\nprefetcht0 [{sums} + 64]\nadd {sums}, {sums_line}\n.endr\n")
+    };
+    ($rows:literal, 4) => {
+        concat!(
+            ".rept ",
+            $rows,
+            "\nprefetcht0 [{sums}]\nprefetcht0 [{sums} + 64]\nprefetcht0 [{sums} + 128]\nprefetcht0 [{sums} + 192]\n",
+            "add {sums}, {sums_line}\n.endr\n"
+        )
     };
 }
 
@@ -181,31 +174,33 @@ macro_rules! three {
 }
 
 /// A function for 1 × 4 tiles of sums, three parts of rows and one of columns, which asks for weights with `$begin` in each
-/// step and `$ahead` in each tile of columns.
+/// step and `$ahead` in each tile of columns, and for so many rows of sums there.
 macro_rules! wide {
-    ($name:ident, $begin:literal, $ahead:expr) => {
+    ($name:ident, $begin:literal, $ahead:expr, $of_sums:literal) => {
         /// # Safety
         /// As [`panel`](super::panel), for three parts by one.
         unsafe fn $name(args: PanelArgs) {
+            let outer = Outer::of(&args);
             // SAFETY: the caller vouches for tiles and for the memory that is read and written; all tile registers are named as
             // changed, and the code leaves the stack alone. The configuration holds for this piece of code alone.
             unsafe {
                 asm!(
                     "ldtilecfg [{b}]",
                     "2:",
-                    "mov {b}, {panel}",
-                    "test {resume}, {resume}",
-                    "jnz 3f",
+                    "mov {b}, [{outer}]",
+                    "cmp qword ptr [{outer} + 16], 0",
+                    "jne 3f",
                     "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
                     "jmp 4f",
                     "3:",
                     "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
                     "tileloadd tmm2, [{c} + {c_line}*1 + 128]\ntileloadd tmm3, [{c} + {c_line}*1 + 192]",
                     "4:",
-                    "mov {n}, {steps}",
+                    "mov {n}, [{outer} + 8]",
                     "5:",
                     $begin,
                     $ahead,
+                    sums_ahead!($of_sums, 4),
                     rows!("a", 0, "tmm4"),
                     column!(4, 0, 0, "tmm7"),
                     "tdpbf16ps tmm0, tmm4, tmm7",
@@ -215,10 +210,13 @@ macro_rules! wide {
                     "tdpbf16ps tmm0, tmm6, tmm7",
                     ahead!("next_a", 3),
                     $ahead,
+                    sums_ahead!($of_sums, 4),
                     three!(1),
                     $ahead,
+                    sums_ahead!($of_sums, 4),
                     three!(2),
                     $ahead,
+                    sums_ahead!($of_sums, 4),
                     three!(3),
                     "add {a}, 3072",
                     "add {b}, 4096",
@@ -227,7 +225,7 @@ macro_rules! wide {
                     "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
                     "tilestored [{c} + {c_line}*1 + 128], tmm2\ntilestored [{c} + {c_line}*1 + 192], tmm3",
                     "lea {c}, [{c} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]",
-                    "add {a}, {gap}",
+                    "add {a}, [{outer} + 24]",
                     "dec {tiles}",
                     "jnz 2b",
                     "tilerelease",
@@ -236,14 +234,13 @@ macro_rules! wide {
                     c = inout(reg) args.c => _,
                     tiles = inout(reg) args.tiles() => _,
                     n = out(reg) _,
-                    panel = in(reg) args.b,
-                    steps = in(reg) args.steps,
-                    resume = in(reg) u64::from(args.resume),
-                    gap = in(reg) (args.a_stride - args.of_tile()) * size_of::<u16>(),
+                    outer = in(reg) &raw const outer,
                     row = in(reg) STEP * size_of::<u16>(),
                     c_line = in(reg) args.c_stride * size_of::<f32>(),
                     next_a = inout(reg) args.next[0] => _,
                     next_b = inout(reg) args.next[1] => _,
+                    sums = inout(reg) args.sums.first => _,
+                    sums_line = in(reg) args.sums.stride * size_of::<f32>(),
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
@@ -253,36 +250,38 @@ macro_rules! wide {
     };
 }
 
-wide!(three_by_one_of_few, "lea {next_b}, [{b} + 4096]", stream!());
-wide!(three_by_one, "", ahead!("next_b", 2));
+wide!(three_by_one_of_few, "lea {next_b}, [{b} + 4096]", stream!(), 0);
+wide!(three_by_one, "", ahead!("next_b", 2), 1);
 
-/// A function for pairs of tiles of rows and panels of two tiles, which asks for so many lines of activations and of weights in
-/// a step.
+/// A function for pairs of tiles of rows and panels of two tiles, which asks for so many lines of activations and of weights and
+/// so many rows of sums in a step.
 macro_rules! pairs {
-    ($name:ident, $parts:ident, $a:literal, $b:literal, $of_a:literal, $of_b:literal) => {
+    ($name:ident, $parts:ident, [$a:literal, $b:literal, $of_sums:literal], $of_a:literal, $of_b:literal) => {
         /// # Safety
-        /// As [`panel`](super::panel), for these parts and an even number of tiles that follow each other.
+        /// As [`panel`](super::panel), for these parts and an even number of tiles.
         unsafe fn $name(args: PanelArgs) {
+            let outer = Outer::of(&args);
             // SAFETY: as above.
             unsafe {
                 asm!(
                     "ldtilecfg [{b}]",
                     "2:",
-                    "mov {b}, {panel}",
+                    "mov {b}, [{outer}]",
                     "lea {n}, [{c} + {c_line}*8]\nlea {n}, [{n} + {c_line}*8]",
-                    "test {resume}, {resume}",
-                    "jnz 3f",
+                    "cmp qword ptr [{outer} + 16], 0",
+                    "jne 3f",
                     "tilezero tmm0\ntilezero tmm1\ntilezero tmm2\ntilezero tmm3",
                     "jmp 4f",
                     "3:",
                     "tileloadd tmm0, [{c} + {c_line}*1]\ntileloadd tmm1, [{c} + {c_line}*1 + 64]",
                     "tileloadd tmm2, [{n} + {c_line}*1]\ntileloadd tmm3, [{n} + {c_line}*1 + 64]",
                     "4:",
-                    "mov {n}, {steps}",
+                    "mov {n}, [{outer} + 8]",
                     "5:",
                     ahead!("next_a", $a),
                     step!(pair, $parts),
                     ahead!("next_b", $b),
+                    sums_ahead!($of_sums, 2),
                     concat!("add {a}, 1024*", $of_a, "\nadd {a2}, 1024*", $of_a),
                     concat!("add {b}, 2048*", $of_b),
                     "dec {n}",
@@ -291,24 +290,25 @@ macro_rules! pairs {
                     "tilestored [{c} + {c_line}*1], tmm0\ntilestored [{c} + {c_line}*1 + 64], tmm1",
                     "tilestored [{n} + {c_line}*1], tmm2\ntilestored [{n} + {c_line}*1 + 64], tmm3",
                     "lea {c}, [{n} + {c_line}*8]\nlea {c}, [{c} + {c_line}*8]",
-                    // The next pair: `a` and `a2` are at the ends of their tiles.
+                    // The next pair: `a` and `a2` are behind the steps of their tiles.
                     "xchg {a}, {a2}\nneg {a2}\nlea {a2}, [{a2} + {a}*2]",
+                    "add {a}, [{outer} + 24]\nadd {a2}, [{outer} + 24]",
                     "dec {pairs}",
                     "jnz 2b",
                     "tilerelease",
                     a = inout(reg) args.a => _,
-                    a2 = inout(reg) args.a.wrapping_add(args.of_tile()) => _,
+                    a2 = inout(reg) args.a.wrapping_add(args.a_stride) => _,
                     b = inout(reg) &raw const WHOLE_TILES => _,
                     c = inout(reg) args.c => _,
                     pairs = inout(reg) args.tiles() / 2 => _,
                     n = out(reg) _,
-                    panel = in(reg) args.b,
-                    steps = in(reg) args.steps,
-                    resume = in(reg) u64::from(args.resume),
+                    outer = in(reg) &raw const outer,
                     row = in(reg) STEP * size_of::<u16>(),
                     c_line = in(reg) args.c_stride * size_of::<f32>(),
                     next_a = inout(reg) args.next[0] => _,
                     next_b = inout(reg) args.next[1] => _,
+                    sums = inout(reg) args.sums.first => _,
+                    sums_line = in(reg) args.sums.stride * size_of::<f32>(),
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
@@ -318,9 +318,10 @@ macro_rules! pairs {
     };
 }
 
-pairs!(one_by_one_pairs, OneByOne, 2, 4, 1, 1);
-pairs!(three_by_two_pairs, ThreeByTwo, 6, 2, 3, 2);
-pairs!(three_by_three_pairs, ThreeByThree, 6, 4, 3, 3);
+pairs!(one_by_one_pairs, OneByOne, [2, 4, 0], 1, 1);
+pairs!(one_by_one_pairs_and_sums, OneByOne, [2, 4, 4], 1, 1);
+pairs!(three_by_two_pairs, ThreeByTwo, [6, 2, 8], 3, 2);
+pairs!(three_by_three_pairs, ThreeByThree, [6, 4, 8], 3, 3);
 
 /// The same for one tile of rows, which asks for weights alone.
 macro_rules! one {
@@ -394,13 +395,14 @@ pub(super) unsafe fn panel(args: PanelArgs) {
                     _ => three_by_one(args),
                 };
             }
-            Parts::OneByOne => (one_by_one_pairs, one_by_one),
+            Parts::OneByOne if args.sums.first.is_null() => (one_by_one_pairs, one_by_one),
+            Parts::OneByOne => (one_by_one_pairs_and_sums, one_by_one),
             Parts::ThreeByTwo => (three_by_two_pairs, three_by_two),
             Parts::ThreeByThree => (three_by_three_pairs, three_by_three),
         };
-        let is_close = args.a_stride == of_tile;
-        assert!(is_close || tiles <= FEW, "tiles that follow each other");
-        let even = if is_close { tiles / 2 * 2 } else { 0 };
+        // What is read of a few tiles is all of K, one behind the other, or rows are few and weights many.
+        let in_pairs = args.a_stride == of_tile || tiles > FEW;
+        let even = if in_pairs { tiles / 2 * 2 } else { 0 };
         if even > 0 {
             pairs(PanelArgs { rows: even * ROWS, ..args });
         }

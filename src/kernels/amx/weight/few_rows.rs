@@ -12,23 +12,30 @@ use super::super::super::isa::Operands;
 use super::super::super::output::BlockRows;
 use super::super::super::panels::Panels;
 use super::super::few;
-use super::super::product::{PanelArgs, few_rows};
+use super::super::product::{Ahead, PanelArgs, few_rows};
 use super::super::rows::{Parted, SplitRows};
+use super::super::split;
 use super::super::{CUT, ROWS, STEP, WIDTH};
 use super::{SCRATCH, Scratch, TileWeight};
 
 /// Whether panels hold numbers of f32 or f16 that are all rounded to numbers.
 pub(super) fn are_ordinary(panels: &Panels) -> bool {
-    let all = |is_ordinary: fn(&[u8]) -> bool| {
-        (0..panels.rows.div_ceil(panels.width))
-            .into_par_iter()
-            .all(|panel| panels.with_part(panel, 0, panels.columns, is_ordinary))
-    };
     match panels.operands() {
-        Operands::F32 => all(few::are_ordinary::<f32>),
-        Operands::F16 => all(few::are_ordinary::<f16>),
+        Operands::F32 => all(panels, few::are_ordinary::<f32>),
+        Operands::F16 => all(panels, few::are_ordinary::<f16>),
         _ => false,
     }
+}
+
+/// Whether panels hold numbers of f32 that all are sums of two parts.
+pub(super) fn are_short(panels: &Panels) -> bool {
+    matches!(panels.operands(), Operands::F32)
+        && all(panels, |part| split::are_short(bytemuck::cast_slice(part)))
+}
+
+fn all(panels: &Panels, is_so: impl Fn(&[u8]) -> bool + Sync) -> bool {
+    let panel_numbers = 0..panels.rows.div_ceil(panels.width);
+    panel_numbers.into_par_iter().all(|panel| panels.with_part(panel, 0, panels.columns, &is_so))
 }
 
 impl TileWeight {
@@ -63,7 +70,7 @@ impl TileWeight {
     ) {
         /// What two panels have there in parts stays in the first cache.
         const PART: usize = CUT / 4;
-        let (depth, [of_x, of_w]) = (self.panels.columns, self.parts().counts());
+        let (depth, [of_x, of_w]) = (self.panels.columns, self.parts.counts());
         let tiles = rows.len().div_ceil(ROWS);
         let of_panel = tiles * ROWS * WIDTH;
         SCRATCH.with_borrow_mut(|Scratch { sums, split }| {
@@ -88,7 +95,7 @@ impl TileWeight {
                         "a part of the rows"
                     );
                     let args = PanelArgs {
-                        parts: self.parts(),
+                        parts: self.parts,
                         rows: rows.len(),
                         steps,
                         a: a.as_ptr(),
@@ -98,6 +105,7 @@ impl TileWeight {
                         c_stride: WIDTH,
                         resume: from > 0,
                         next: [a.as_ptr().cast(), self.panels.stored(begin / WIDTH, from)],
+                        sums: Ahead::NOTHING,
                     };
                     // SAFETY: as in `block`, for as many panels as there are parts and sums of.
                     unsafe { few_rows(self.unit, args, panels) }
