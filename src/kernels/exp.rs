@@ -6,6 +6,9 @@
 
 use super::wide::{mul_add, on_widest};
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86;
+
 /// Relative error of [`exp`] against f64 over its whole range.
 #[cfg(test)]
 const EXP_TOLERANCE: f64 = 2e-7;
@@ -19,6 +22,9 @@ const ROUNDER: f32 = 12_582_912.0;
 /// ln 2 in two parts: the high one has trailing zeros, so that n·LN2_HIGH is exact.
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
+/// (eʳ − 1 − r) / r², least largest error over the interval, from the highest power down.
+const COEFFICIENTS: [f32; 6] =
+    [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5];
 
 /// eˣ; 0 below −87.3, the largest value at and above 88.3.
 #[inline(always)]
@@ -27,12 +33,8 @@ pub fn exp<const FUSED: bool>(x: f32) -> f32 {
     let rounded = mul_add::<FUSED>(clamped, std::f32::consts::LOG2_E, ROUNDER);
     let n = rounded - ROUNDER;
     let r = mul_add::<FUSED>(n, -LN2_LOW, mul_add::<FUSED>(n, -LN2_HIGH, clamped));
-    // (eʳ − 1 − r) / r², least largest error over the interval.
-    let p = mul_add::<FUSED>(1.987_569_1e-4, r, 1.398_199_9e-3);
-    let p = mul_add::<FUSED>(p, r, 8.333_452e-3);
-    let p = mul_add::<FUSED>(p, r, 4.166_579_6e-2);
-    let p = mul_add::<FUSED>(p, r, 0.166_666_66);
-    let p = mul_add::<FUSED>(p, r, 0.5);
+    let [first, rest @ ..] = COEFFICIENTS;
+    let p = rest.into_iter().fold(first, |p, coefficient| mul_add::<FUSED>(p, r, coefficient));
     let p = mul_add::<FUSED>(p, r * r, r) + 1.0;
     // The last bits of `rounded` are n in two's complement: moved to the exponent's place, with its bias.
     let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));

@@ -3,8 +3,12 @@
 //! Every row keeps the highest score so far and the sum of exponentials relative to it. A row's bits depend on its own
 //! scores alone, and on where the blocks are cut.
 
+use super::Isa;
 use super::exp::exp;
 use super::wide::on_widest;
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// Lanes of maxima and sums; they depend on the index alone.
 const LANES: usize = 8;
@@ -24,12 +28,37 @@ impl Default for RunningSoftmax {
     }
 }
 
+/// Takes in one more block of scores: replaces them by `e^(scale · (score − highest))` and rescales what was summed before.
+///
+/// `scores` are rows of `width` numbers (a multiple of sixteen), of which the first `seen[row]` count, and the others become
+/// 0; `out` are the rows of weighted sums so far, `out_width` numbers each.
+///
+/// # Panics
+/// If there is not a row of scores, of sums and of the softmax for each other.
+pub fn take_block(
+    scores: &mut [f32],
+    width: usize,
+    scale: f32,
+    seen: &[usize],
+    rows: &mut [RunningSoftmax],
+    out: &mut [f32],
+    out_width: usize,
+) {
+    let lengths = [scores.len() / width, out.len() / out_width, rows.len()];
+    assert!(lengths == [seen.len(); 3], "a row of scores, of sums and of the softmax for each");
+    assert!(width.is_multiple_of(2 * LANES), "rows of whole vectors");
+    #[cfg(target_arch = "x86_64")]
+    if !matches!(Isa::of_loops(), Isa::Plain | Isa::Avx2) {
+        // SAFETY: these sets have AVX-512 Foundation, and the processor was asked.
+        #[allow(unsafe_code)]
+        return unsafe { x86::take_block(scores, width, scale, seen, rows, out, out_width) };
+    }
+    take_block_in_loops(scores, width, scale, seen, rows, out, out_width);
+}
+
 on_widest! {
-    /// Takes in one more block of scores: replaces them by `e^(scale · (score − highest))` and rescales what was summed before.
-    ///
-    /// `scores` are rows of `width` numbers (a multiple of eight), of which the first `seen[row]` count, and the others become
-    /// 0; `out` are the rows of weighted sums so far, `out_width` numbers each.
-    pub fn take_block(
+    /// [`take_block`] in plain loops.
+    pub fn take_block_in_loops(
         scores: &mut [f32],
         width: usize,
         scale: f32,
@@ -38,8 +67,6 @@ on_widest! {
         out: &mut [f32],
         out_width: usize,
     ) {
-        let lengths = [scores.len() / width, out.len() / out_width, rows.len()];
-        assert!(lengths == [seen.len(); 3], "a row of scores, of sums and of the softmax for each");
         let mut whole = scores.chunks_exact_mut(AT_ONCE * width);
         let mut outs = out.chunks_exact_mut(AT_ONCE * out_width);
         let (mut states, mut ends) = (rows.chunks_exact_mut(AT_ONCE), seen.chunks_exact(AT_ONCE));
@@ -163,18 +190,55 @@ mod tests {
         assert!((log_total - total.ln()).abs() < 1e-6);
     }
 
+    /// By intrinsics, where the processor has them, and in loops of fused multiply-adds.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn vectors_have_the_bits_of_loops() {
+        if matches!(Isa::of_loops(), Isa::Plain | Isa::Avx2) {
+            return eprintln!("SKIPPED, nothing was compared: no AVX-512 is taken");
+        }
+        let (width, out_width, count) = (64, 24, 37);
+        let mut in_loops = (vec![RunningSoftmax::default(); count], vec![1.5f32; count * out_width]);
+        let mut by_vectors = in_loops.clone();
+        for block in 0..4u32 {
+            let mut state = block + 1;
+            let mut scores: Vec<f32> = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 8) as f32 / (1 << 20) as f32 - 8.0) * [1.0, 60.0][state as usize >> 20 & 1]
+            })
+            .take(count * width)
+            .collect();
+            scores[3] = f32::NEG_INFINITY;
+            scores[5 * width + 9] = if block == 3 { f32::NAN } else { -0.0 };
+            let mut same = scores.clone();
+            let seen: Vec<usize> = (0..count).map(|row| (row * 7 + block as usize) % (width + 1)).collect();
+            let (rows, out) = &mut in_loops;
+            take_block_in_loops(&mut scores, width, 0.125, &seen, rows, out, out_width);
+            let (rows, out) = &mut by_vectors;
+            take_block(&mut same, width, 0.125, &seen, rows, out, out_width);
+            let bits = |numbers: &[f32]| -> Vec<u32> {
+                numbers.iter().map(|x| if x.is_nan() { f32::NAN } else { *x }.to_bits()).collect()
+            };
+            assert_eq!(bits(&scores), bits(&same), "block {block}");
+            assert_eq!(bits(&in_loops.1), bits(&by_vectors.1), "block {block}");
+            for (one, other) in in_loops.0.iter().zip(&by_vectors.0) {
+                assert_eq!(bits(&[one.highest, one.sum]), bits(&[other.highest, other.sum]), "block {block}");
+            }
+        }
+    }
+
     #[test]
     fn a_row_that_sees_nothing_stays_as_it_was() {
         let before = RunningSoftmax { highest: 1.0, sum: 2.0 };
-        let (mut row, mut out, mut scores) = ([before], [5.0; 2], [9.0; 8]);
-        take_block(&mut scores, 8, 1.0, &[0], &mut row, &mut out, 2);
-        assert_eq!((row[0], out, scores), (before, [5.0; 2], [0.0; 8]));
+        let (mut row, mut out, mut scores) = ([before], [5.0; 2], [9.0; 16]);
+        take_block(&mut scores, 16, 1.0, &[0], &mut row, &mut out, 2);
+        assert_eq!((row[0], out, scores), (before, [5.0; 2], [0.0; 16]));
     }
 
     #[test]
     fn what_is_no_number_stays_none() {
         let (mut row, mut out) = ([RunningSoftmax::default()], [0.0; 1]);
-        take_block(&mut [f32::NAN; 8], 8, 1.0, &[8], &mut row, &mut out, 1);
+        take_block(&mut [f32::NAN; 16], 16, 1.0, &[16], &mut row, &mut out, 1);
         assert!(row[0].sum.is_nan() || row[0].sum == 0.0);
     }
 }
