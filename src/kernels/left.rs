@@ -22,17 +22,12 @@ impl Left {
     /// If these are no whole rows, or rows of an odd number of columns in pairs.
     pub fn prepare(&mut self, x: &[f32], columns: usize, in_pairs: bool) {
         assert!(x.len().is_multiple_of(columns), "rows of {columns}");
-        let rows = x.len() / columns;
+        assert!(!in_pairs || columns.is_multiple_of(2), "pairs of columns");
         self.columns = columns;
-        if in_pairs {
-            assert!(columns.is_multiple_of(2), "pairs of columns");
-            pair_columns(x, &mut self.pairs);
-        }
         if Isa::best().has_tiles() {
-            match in_pairs {
-                true => self.tiles.pairs(&self.pairs, MatrixLayout::packed(rows, columns / 2)),
-                false => self.tiles.split(x, MatrixLayout::packed(rows, columns)),
-            }
+            self.tiles.take(x, MatrixLayout::packed(x.len() / columns, columns), in_pairs);
+        } else if in_pairs {
+            pair_columns(x, &mut self.pairs);
         }
     }
 

@@ -34,7 +34,7 @@ pub(in super::super) fn multiply(
 ) {
     let mut left = SCRATCH.with_borrow_mut(|scratch| std::mem::take(&mut scratch.left));
     match right {
-        Right::Numbers(..) => left.split(a, a_shape),
+        Right::Numbers(..) => left.split(a, a_shape, PARTS),
         Right::Pairs(..) => left.pairs(bytemuck::cast_slice(a), a_shape),
     }
     left.multiply(unit, 0, right, c, resume);
@@ -52,16 +52,22 @@ pub(in super::super) struct LeftTiles {
 }
 
 impl LeftTiles {
-    /// Splits rows of numbers of f32 into three parts.
-    pub(in super::super) fn split(&mut self, x: &[f32], shape: MatrixLayout) {
+    /// Brings rows of numbers of f32 as they are read beside [numbers](Right::Numbers), in three parts, or beside
+    /// [pairs](Right::Pairs), rounded.
+    pub(in super::super) fn take(&mut self, x: &[f32], shape: MatrixLayout, in_pairs: bool) {
+        self.split(x, shape, if in_pairs { 1 } else { PARTS });
+    }
+
+    /// Splits rows of numbers of f32 into so many parts.
+    fn split(&mut self, x: &[f32], shape: MatrixLayout, parts: usize) {
         let MatrixLayout { rows, columns, stride } = shape;
-        self.fill(rows, columns.div_ceil(STEP), PARTS, |tile, out| {
-            split_rows(tile.map(|row| &x[row * stride..][..columns]), PARTS, ROWS * STEP, out);
+        self.fill(rows, columns.div_ceil(STEP), parts, |tile, out| {
+            split_rows(tile.map(|row| &x[row * stride..][..columns]), parts, ROWS * STEP, out);
         });
     }
 
     /// Takes rows of pairs of bf16 numbers as they are; the shape counts pairs.
-    pub(in super::super) fn pairs(&mut self, x: &[u32], shape: MatrixLayout) {
+    fn pairs(&mut self, x: &[u32], shape: MatrixLayout) {
         let MatrixLayout { rows, columns, stride } = shape;
         self.fill(rows, columns.div_ceil(STEP / 2), 1, |tile, out| {
             for (at, row) in tile.enumerate() {
