@@ -400,7 +400,7 @@ pub(super) unsafe fn panel(args: PanelArgs) {
             Parts::ThreeByTwo => (three_by_two_pairs, three_by_two),
             Parts::ThreeByThree => (three_by_three_pairs, three_by_three),
         };
-        // What is read of a few tiles is all of K, one behind the other, or rows are few and weights many.
+        // A few tiles that do not follow each other are taken one at a time: what they wait for are weights from memory.
         let in_pairs = args.a_stride == of_tile || tiles > FEW;
         let even = if in_pairs { tiles / 2 * 2 } else { 0 };
         if even > 0 {
