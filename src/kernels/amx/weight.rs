@@ -69,9 +69,10 @@ impl TileWeight {
         let stored = matrix.dtype();
         let width = parts_of(stored, rounded).width();
         let panels = Panels::of_tiles(matrix, isa, rounded, width, STEP);
-        let by_vectors = few::is_here() && few_rows::are_ordinary(&panels);
+        let numbers = few_rows::look_at(&panels);
+        let by_vectors = few::is_here() && numbers.are_ordinary;
         let parts = match parts_of(stored, rounded) {
-            Parts::ThreeByThree if few_rows::are_short(&panels) => Parts::ThreeByTwo,
+            Parts::ThreeByThree if numbers.are_short => Parts::ThreeByTwo,
             parts => parts,
         };
         Self { unit, panels, parts, by_vectors, near: NEAR }

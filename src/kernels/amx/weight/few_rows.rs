@@ -18,24 +18,33 @@ use super::super::split;
 use super::super::{CUT, ROWS, STEP, WIDTH};
 use super::{SCRATCH, Scratch, TileWeight};
 
-/// Whether panels hold numbers of f32 or f16 that are all rounded to numbers.
-pub(super) fn are_ordinary(panels: &Panels) -> bool {
-    match panels.operands() {
-        Operands::F32 => all(panels, few::are_ordinary::<f32>),
-        Operands::F16 => all(panels, few::are_ordinary::<f16>),
-        _ => false,
-    }
+/// What is true of all numbers of a weight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    /// They are of f32 or f16, and all are rounded to numbers.
+    pub are_ordinary: bool,
+    /// They are of f32, and all are sums of two parts.
+    pub are_short: bool,
 }
 
-/// Whether panels hold numbers of f32 that all are sums of two parts.
-pub(super) fn are_short(panels: &Panels) -> bool {
-    matches!(panels.operands(), Operands::F32)
-        && all(panels, |part| split::are_short(bytemuck::cast_slice(part)))
-}
-
-fn all(panels: &Panels, is_so: impl Fn(&[u8]) -> bool + Sync) -> bool {
-    let panel_numbers = 0..panels.rows.div_ceil(panels.width);
-    panel_numbers.into_par_iter().all(|panel| panels.with_part(panel, 0, panels.columns, &is_so))
+/// Looks at every number once: what a model's weights take to be read is part of its start.
+pub(super) fn look_at(panels: &Panels) -> Numbers {
+    let look = |bytes: &[u8]| match panels.operands() {
+        Operands::F32 => {
+            let are_short = split::are_short(bytemuck::cast_slice(bytes));
+            Numbers { are_ordinary: few::are_ordinary::<f32>(bytes), are_short }
+        }
+        Operands::F16 => Numbers { are_ordinary: few::are_ordinary::<f16>(bytes), are_short: false },
+        _ => Numbers { are_ordinary: false, are_short: false },
+    };
+    let both = |one: Numbers, other: Numbers| Numbers {
+        are_ordinary: one.are_ordinary && other.are_ordinary,
+        are_short: one.are_short && other.are_short,
+    };
+    let numbers = (0..panels.rows.div_ceil(panels.width))
+        .into_par_iter()
+        .map(|panel| panels.with_part(panel, 0, panels.columns, look));
+    numbers.reduce(|| Numbers { are_ordinary: true, are_short: true }, both)
 }
 
 impl TileWeight {
