@@ -69,7 +69,7 @@ pub use pairs::{multiplies_pairs, pair_columns, pair_rows};
 pub use rows::{LogitSummary, rms_norm, rotate, summarize};
 pub use self_test::{Chosen, chosen};
 pub use small::{column_step, multiply_small, prefetch};
-pub use softmax::{RunningSoftmax, take_block};
+pub use softmax::{RunningSoftmax, ScoreBlock, take_block};
 pub use stored::StoredMatrix;
 pub use tiled::Tiled;
 

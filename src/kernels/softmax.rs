@@ -28,56 +28,72 @@ impl Default for RunningSoftmax {
     }
 }
 
-/// Takes in one more block of scores: replaces them by `e^(scale · (score − highest))` and rescales what was summed before.
-///
-/// `scores` are rows of `width` numbers (a multiple of sixteen), of which the first `seen[row]` count, and the others become
-/// 0; `out` are the rows of weighted sums so far, `out_width` numbers each.
+/// One more block of scores, and what it is taken into: a row of each for every query.
+pub struct ScoreBlock<'a> {
+    /// Rows of [`width`](Self::width) scores, which become `e^(scale · (score − highest))`.
+    pub scores: &'a mut [f32],
+    /// Scores of a row, a multiple of sixteen.
+    pub width: usize,
+    /// What scores are multiplied with.
+    pub scale: f32,
+    /// How many of a row's scores count; the others become 0.
+    pub seen: &'a [usize],
+    /// What rows have seen before.
+    pub rows: &'a mut [RunningSoftmax],
+    /// Rows of [`out_width`](Self::out_width) weighted sums so far, which are rescaled.
+    pub out: &'a mut [f32],
+    /// Sums of a row.
+    pub out_width: usize,
+}
+
+impl<'a> ScoreBlock<'a> {
+    /// So many rows at a time, the last time those that are left.
+    fn in_groups(self, rows: usize) -> impl Iterator<Item = ScoreBlock<'a>> {
+        let Self { width, scale, out_width, .. } = self;
+        let parts = self.scores.chunks_mut(rows * width).zip(self.out.chunks_mut(rows * out_width));
+        let states = self.rows.chunks_mut(rows).zip(self.seen.chunks(rows));
+        parts.zip(states).map(move |((scores, out), (rows, seen))| ScoreBlock {
+            scores,
+            width,
+            scale,
+            seen,
+            rows,
+            out,
+            out_width,
+        })
+    }
+}
+
+/// Takes in a block.
 ///
 /// # Panics
-/// If there is not a row of scores, of sums and of the softmax for each other.
-pub fn take_block(
-    scores: &mut [f32],
-    width: usize,
-    scale: f32,
-    seen: &[usize],
-    rows: &mut [RunningSoftmax],
-    out: &mut [f32],
-    out_width: usize,
-) {
-    let lengths = [scores.len() / width, out.len() / out_width, rows.len()];
-    assert!(lengths == [seen.len(); 3], "a row of scores, of sums and of the softmax for each");
+/// If there is not a row of scores, of sums and of the softmax for each other, or rows are no whole vectors.
+pub fn take_block(block: ScoreBlock<'_>) {
+    let ScoreBlock { width, out_width, .. } = block;
+    let lengths = [block.scores.len() / width, block.out.len() / out_width, block.rows.len()];
+    assert!(lengths == [block.seen.len(); 3], "a row of scores, of sums and of the softmax for each");
     assert!(width.is_multiple_of(2 * LANES), "rows of whole vectors");
     #[cfg(target_arch = "x86_64")]
     if !matches!(Isa::of_loops(), Isa::Plain | Isa::Avx2) {
         // SAFETY: these sets have AVX-512 Foundation, and the processor was asked.
         #[allow(unsafe_code)]
-        return unsafe { x86::take_block(scores, width, scale, seen, rows, out, out_width) };
+        return unsafe { x86::take_block(block) };
     }
-    take_block_in_loops(scores, width, scale, seen, rows, out, out_width);
+    take_block_in_loops(block);
 }
 
 on_widest! {
     /// [`take_block`] in plain loops.
-    pub fn take_block_in_loops(
-        scores: &mut [f32],
-        width: usize,
-        scale: f32,
-        seen: &[usize],
-        rows: &mut [RunningSoftmax],
-        out: &mut [f32],
-        out_width: usize,
-    ) {
-        let mut whole = scores.chunks_exact_mut(AT_ONCE * width);
-        let mut outs = out.chunks_exact_mut(AT_ONCE * out_width);
-        let (mut states, mut ends) = (rows.chunks_exact_mut(AT_ONCE), seen.chunks_exact(AT_ONCE));
-        for (((scores, out), rows), seen) in (&mut whole).zip(&mut outs).zip(&mut states).zip(&mut ends) {
-            take_rows::<FUSED, AT_ONCE>(scores, width, scale, seen, rows, out, out_width);
-        }
-        let rest = whole.into_remainder().chunks_exact_mut(width);
-        let rest = rest.zip(outs.into_remainder().chunks_exact_mut(out_width));
-        let rest = rest.zip(states.into_remainder().chunks_exact_mut(1)).zip(ends.remainder().chunks_exact(1));
-        for (((scores, out), row), seen) in rest {
-            take_rows::<FUSED, 1>(scores, width, scale, seen, row, out, out_width);
+    pub fn take_block_in_loops(block: ScoreBlock<'_>) {
+        for group in block.in_groups(AT_ONCE) {
+            match group.rows.len() {
+                AT_ONCE => take_rows::<FUSED, AT_ONCE>(group),
+                _ => {
+                    for row in group.in_groups(1) {
+                        take_rows::<FUSED, 1>(row);
+                    }
+                }
+            }
         }
     }
 }
@@ -87,15 +103,8 @@ const AT_ONCE: usize = 4;
 
 /// [`take_block`] for `N` rows.
 #[inline(always)]
-fn take_rows<const FUSED: bool, const N: usize>(
-    scores: &mut [f32],
-    width: usize,
-    scale: f32,
-    seen: &[usize],
-    rows: &mut [RunningSoftmax],
-    out: &mut [f32],
-    out_width: usize,
-) {
+fn take_rows<const FUSED: bool, const N: usize>(block: ScoreBlock<'_>) {
+    let ScoreBlock { scores, width, scale, seen, rows, out, out_width } = block;
     for (scores, &seen) in scores.chunks_exact_mut(width).zip(seen) {
         if seen < width {
             scores[seen..].fill(if seen == 0 { 0.0 } else { f32::NEG_INFINITY });
@@ -169,18 +178,30 @@ fn greatest(lanes: [f32; LANES]) -> f32 {
 mod tests {
     use super::*;
 
+    /// A block whose scores are halved.
+    fn block<'a>(
+        scores: &'a mut [f32],
+        width: usize,
+        seen: &'a [usize],
+        rows: &'a mut [RunningSoftmax],
+        out: &'a mut [f32],
+    ) -> ScoreBlock<'a> {
+        let out_width = out.len() / rows.len();
+        ScoreBlock { scores, width, scale: 0.5, seen, rows, out, out_width }
+    }
+
     #[test]
     fn blocks_make_the_distribution_of_the_whole() {
         let all: Vec<f32> = (0..32).map(|i| ((i * 37) % 29) as f32 - 6.0).collect();
         let seen = 27;
         let mut row = [RunningSoftmax::default()];
         let mut out = [0.0f32; 1];
-        for (block, scores) in all.chunks(16).enumerate() {
+        for (number, scores) in all.chunks(16).enumerate() {
             let mut scores = scores.to_vec();
-            let own = seen - block * 16;
-            take_block(&mut scores, 16, 0.5, &[own.min(16)], &mut row, &mut out, 1);
+            let own = seen - number * 16;
+            take_block(block(&mut scores, 16, &[own.min(16)], &mut row, &mut out));
             // Values are the positions of the keys.
-            out[0] += scores.iter().enumerate().map(|(i, p)| p * (block * 16 + i) as f32).sum::<f32>();
+            out[0] += scores.iter().enumerate().map(|(i, p)| p * (number * 16 + i) as f32).sum::<f32>();
         }
         let total: f64 = all[..seen].iter().map(|&s| f64::from(0.5 * s).exp()).sum();
         let mean: f64 =
@@ -200,8 +221,8 @@ mod tests {
         let (width, out_width, count) = (64, 24, 37);
         let mut in_loops = (vec![RunningSoftmax::default(); count], vec![1.5f32; count * out_width]);
         let mut by_vectors = in_loops.clone();
-        for block in 0..4u32 {
-            let mut state = block + 1;
+        for number in 0..4u32 {
+            let mut state = number + 1;
             let mut scores: Vec<f32> = std::iter::repeat_with(|| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 ((state >> 8) as f32 / (1 << 20) as f32 - 8.0) * [1.0, 60.0][state as usize >> 20 & 1]
@@ -209,20 +230,24 @@ mod tests {
             .take(count * width)
             .collect();
             scores[3] = f32::NEG_INFINITY;
-            scores[5 * width + 9] = if block == 3 { f32::NAN } else { -0.0 };
+            scores[5 * width + 9] = if number == 3 { f32::NAN } else { -0.0 };
             let mut same = scores.clone();
-            let seen: Vec<usize> = (0..count).map(|row| (row * 7 + block as usize) % (width + 1)).collect();
+            let seen: Vec<usize> = (0..count).map(|row| (row * 7 + number as usize) % (width + 1)).collect();
             let (rows, out) = &mut in_loops;
-            take_block_in_loops(&mut scores, width, 0.125, &seen, rows, out, out_width);
+            take_block_in_loops(block(&mut scores, width, &seen, rows, out));
             let (rows, out) = &mut by_vectors;
-            take_block(&mut same, width, 0.125, &seen, rows, out, out_width);
+            take_block(block(&mut same, width, &seen, rows, out));
             let bits = |numbers: &[f32]| -> Vec<u32> {
                 numbers.iter().map(|x| if x.is_nan() { f32::NAN } else { *x }.to_bits()).collect()
             };
-            assert_eq!(bits(&scores), bits(&same), "block {block}");
-            assert_eq!(bits(&in_loops.1), bits(&by_vectors.1), "block {block}");
+            assert_eq!(bits(&scores), bits(&same), "block {number}");
+            assert_eq!(bits(&in_loops.1), bits(&by_vectors.1), "block {number}");
             for (one, other) in in_loops.0.iter().zip(&by_vectors.0) {
-                assert_eq!(bits(&[one.highest, one.sum]), bits(&[other.highest, other.sum]), "block {block}");
+                assert_eq!(
+                    bits(&[one.highest, one.sum]),
+                    bits(&[other.highest, other.sum]),
+                    "block {number}"
+                );
             }
         }
     }
@@ -231,14 +256,14 @@ mod tests {
     fn a_row_that_sees_nothing_stays_as_it_was() {
         let before = RunningSoftmax { highest: 1.0, sum: 2.0 };
         let (mut row, mut out, mut scores) = ([before], [5.0; 2], [9.0; 16]);
-        take_block(&mut scores, 16, 1.0, &[0], &mut row, &mut out, 2);
+        take_block(block(&mut scores, 16, &[0], &mut row, &mut out));
         assert_eq!((row[0], out, scores), (before, [5.0; 2], [0.0; 16]));
     }
 
     #[test]
     fn what_is_no_number_stays_none() {
         let (mut row, mut out) = ([RunningSoftmax::default()], [0.0; 1]);
-        take_block(&mut [f32::NAN; 16], 16, 1.0, &[16], &mut row, &mut out, 1);
+        take_block(block(&mut [f32::NAN; 16], 16, &[16], &mut row, &mut out));
         assert!(row[0].sum.is_nan() || row[0].sum == 0.0);
     }
 }

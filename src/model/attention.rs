@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cache::{BLOCK, BlockTable, CachedLayer, Operands, in_pairs};
 use super::{Wave, positions, rows};
 use crate::kernels::{
-    Left, MatrixLayout, Precision, Right, RunningSoftmax, column_step, pair_rows, take_block,
+    Left, MatrixLayout, Precision, Right, RunningSoftmax, ScoreBlock, column_step, pair_rows, take_block,
 };
 
 mod units;
@@ -335,7 +335,16 @@ impl UnitHead<'_> {
             self.add_biases(slopes, block, rows.start, start, scores);
             scale = 1.0;
         }
-        take_block(scores, KEYS, scale, seen, &mut state[rows], out, padded);
+        let (width, rows) = (KEYS, &mut state[rows]);
+        take_block(ScoreBlock {
+            scores: &mut *scores,
+            width,
+            scale,
+            seen,
+            rows,
+            out: &mut *out,
+            out_width: padded,
+        });
         weights.prepare(scores, KEYS, self.heads.in_pairs());
         weights.times((scores, 0), values, (out, MatrixLayout::packed(count, padded)), true);
     }

@@ -202,19 +202,21 @@ fn assembly_walks_as_plain_rust_does() {
             (32, 3, 16, 0),
             (64, 2, 16, 512),
             (7 * ROWS, 1, 0, 0),
+            (7 * ROWS, 2, 16, 512),
         ] {
             let (tiles, stride) = (rows.div_ceil(ROWS), width + more);
-            let gap = if parts == Parts::ThreeByOne { gap } else { 0 };
             let a_stride = steps * of_a * ROWS * STEP + gap;
             let a = bits(tiles * a_stride, 1);
             let b = bits(steps * of_b * STEP * width, 2);
             let b: Vec<u32> =
                 b.as_chunks::<2>().0.iter().map(|[a, b]| u32::from(*a) | u32::from(*b) << 16).collect();
-            for resume in [false, true] {
+            // Whether places of sums are asked for, for which one product of parts has a function of its own.
+            for (resume, asks) in [(false, false), (false, true), (true, false), (true, true)] {
                 let run = |unit| {
                     let mut c = vec![1.5; tiles * ROWS * stride];
                     let (a, b, c_stride) = (a.as_ptr(), b.as_ptr(), stride);
-                    let (c_start, next, sums) = (c.as_mut_ptr(), [a.cast(), b.cast()], Ahead::NOTHING);
+                    let (c_start, next) = (c.as_mut_ptr(), [a.cast(), b.cast()]);
+                    let sums = if asks { Ahead { first: c_start, stride } } else { Ahead::NOTHING };
                     let args = PanelArgs {
                         parts,
                         rows,
@@ -234,7 +236,7 @@ fn assembly_walks_as_plain_rust_does() {
                 };
                 let (found, expected) = (run(Unit::Hardware), run(Unit::Software));
                 let own = rows * stride;
-                assert_eq!(found[..own], expected[..own], "{parts:?} {rows} {steps} {resume}");
+                assert_eq!(found[..own], expected[..own], "{parts:?} {rows} {steps} {resume} {asks}");
                 assert!(found.chunks(stride).all(|row| row[width..].iter().all(|&gap| gap == 1.5)));
             }
         }

@@ -69,7 +69,7 @@ impl TileWeight {
         let stored = matrix.dtype();
         let width = parts_of(stored, rounded).width();
         let panels = Panels::of_tiles(matrix, isa, rounded, width, STEP);
-        let numbers = few_rows::look_at(&panels);
+        let numbers = Numbers::of(&panels);
         let by_vectors = few::is_here() && numbers.are_ordinary;
         let parts = match parts_of(stored, rounded) {
             Parts::ThreeByThree if numbers.are_short => Parts::ThreeByTwo,
@@ -274,6 +274,9 @@ impl Weight for TileWeight {
 }
 
 mod few_rows;
+mod numbers;
+
+use numbers::Numbers;
 
 #[cfg(test)]
 mod tests {

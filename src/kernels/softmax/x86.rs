@@ -4,42 +4,25 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, RunningSoftmax};
+use super::{LANES, ScoreBlock};
 use crate::kernels::exp::x86::exp;
 
 /// Numbers of a vector.
 const VECTOR: usize = 16;
 
-/// [`take_block`](super::take_block) for rows of whole vectors, with the bits of fused multiply-adds.
+/// [`take_block`](super::take_block) with the bits of fused multiply-adds.
 #[target_feature(enable = "avx512f")]
-pub(super) fn take_block(
-    scores: &mut [f32],
-    width: usize,
-    scale: f32,
-    seen: &[usize],
-    rows: &mut [RunningSoftmax],
-    out: &mut [f32],
-    out_width: usize,
-) {
-    let scores = scores.chunks_mut(VECTOR * width).zip(out.chunks_mut(VECTOR * out_width));
-    let states = rows.chunks_mut(VECTOR).zip(seen.chunks(VECTOR));
-    for ((scores, out), (rows, seen)) in scores.zip(states) {
-        take_rows(scores, width, scale, seen, rows, out, out_width);
+pub(super) fn take_block(block: ScoreBlock<'_>) {
+    for group in block.in_groups(VECTOR) {
+        take_rows(group);
     }
 }
 
 /// As many rows as a vector has numbers, or fewer: what is rescaled is one exponential for all.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn take_rows(
-    scores: &mut [f32],
-    width: usize,
-    scale: f32,
-    seen: &[usize],
-    rows: &mut [RunningSoftmax],
-    out: &mut [f32],
-    out_width: usize,
-) {
+fn take_rows(block: ScoreBlock<'_>) {
+    let ScoreBlock { scores, width, scale, seen, rows, out, out_width } = block;
     let (mut highest, mut before) = ([0.0; VECTOR], [0.0; VECTOR]);
     for (at, ((scores, row), &seen)) in scores.chunks_exact_mut(width).zip(&*rows).zip(seen).enumerate() {
         if seen < width {

@@ -5,47 +5,15 @@
 use std::ops::Range;
 
 use half::f16;
-use rayon::prelude::*;
 
 use super::super::super::Store;
 use super::super::super::isa::Operands;
 use super::super::super::output::BlockRows;
-use super::super::super::panels::Panels;
 use super::super::few;
 use super::super::product::{Ahead, PanelArgs, few_rows};
 use super::super::rows::{Parted, SplitRows};
-use super::super::split;
 use super::super::{CUT, ROWS, STEP, WIDTH};
 use super::{SCRATCH, Scratch, TileWeight};
-
-/// What is true of all numbers of a weight.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Numbers {
-    /// They are of f32 or f16, and all are rounded to numbers.
-    pub are_ordinary: bool,
-    /// They are of f32, and all are sums of two parts.
-    pub are_short: bool,
-}
-
-/// Looks at every number once: what a model's weights take to be read is part of its start.
-pub(super) fn look_at(panels: &Panels) -> Numbers {
-    let look = |bytes: &[u8]| match panels.operands() {
-        Operands::F32 => {
-            let are_short = split::are_short(bytemuck::cast_slice(bytes));
-            Numbers { are_ordinary: few::are_ordinary::<f32>(bytes), are_short }
-        }
-        Operands::F16 => Numbers { are_ordinary: few::are_ordinary::<f16>(bytes), are_short: false },
-        _ => Numbers { are_ordinary: false, are_short: false },
-    };
-    let both = |one: Numbers, other: Numbers| Numbers {
-        are_ordinary: one.are_ordinary && other.are_ordinary,
-        are_short: one.are_short && other.are_short,
-    };
-    let numbers = (0..panels.rows.div_ceil(panels.width))
-        .into_par_iter()
-        .map(|panel| panels.with_part(panel, 0, panels.columns, look));
-    numbers.reduce(|| Numbers { are_ordinary: true, are_short: true }, both)
-}
 
 impl TileWeight {
     /// Some columns of a row that is alone.
