@@ -13,11 +13,12 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::order::{Order, transpose};
 use super::quants::{self, Quants};
+use super::tile::PART;
 use super::{Isa, StoredMatrix};
 use crate::weights::Dtype;
 
-/// Columns of a piece: whole blocks of every type.
-pub const PIECE: usize = 256;
+/// Columns of a piece: those of a part of the activations, and whole blocks of every type.
+const PIECE: usize = PART;
 
 /// A matrix `[rows, columns]` of blocks, as `[panel][piece][row of the panel]`, or `[panel][block][row of the panel]` where there
 /// are [products](super::quants) with blocks; the last panel is filled up with zeros.

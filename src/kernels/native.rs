@@ -9,20 +9,18 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::aligned::Aligned;
 use super::amx::{SplitRows, TileWeight};
-use super::block_panels::{BlockPanels, PIECE};
+use super::block_panels::BlockPanels;
 use super::int8::Int8Panels;
 use super::isa::Operands;
 use super::multiply::ROWS;
 use super::output::BlockRows;
 use super::panels::Panels;
 use super::quants;
-use super::tile::TileArgs;
+use super::tile::{PART, TileArgs};
 use super::tiled::Tiled;
 use super::{ActivationForm, Activations, Isa, MatMul, Precision, Store, StoredMatrix, Weight};
 use crate::weights::Dtype;
 
-/// Columns of a part of the activations: a part of a panel stays in the first cache, or near it, for all rows.
-pub(super) const PART: usize = PIECE;
 /// Rows of a block, at most, with weights that are widened on the way.
 const WIDENED_ROWS: usize = 4 * ROWS;
 

@@ -82,7 +82,9 @@ pub struct TileArgs {
     pub resume: bool,
 }
 
-/// How far ahead weights are asked for: what comes before they are read takes as long as they do from memory. Processors ask by
+/// Columns of a part of the activations, at most: a part of a panel stays in the first cache, or near it, for all rows.
+pub const PART: usize = 256;
+/// How far ahead one tile asks for weights: what comes before they are read takes as long as they do from memory. Processors ask by
 /// themselves, but not across pages of 4 KiB.
 pub const AHEAD: usize = 4096;
 /// Bytes of a cache line.
@@ -96,6 +98,42 @@ pub const LINE: usize = 64;
 /// neither.
 pub type PanelFn = unsafe fn(TileArgs);
 
+/// Lines of weights that a tile asks for while it multiplies.
+///
+/// One tile by itself asks for what it reads soon. Of several, only the first reads what was not read before: all of them together ask
+/// for a part of a panel ahead, so that memory is at work all the time.
+#[derive(Clone, Copy)]
+struct Ahead {
+    from: *const u8,
+    lines: usize,
+    /// Of them in four steps.
+    at_once: usize,
+}
+
+impl Ahead {
+    /// What tile `index` of so many asks for in a packed part of `k` rows of `bytes` from `b` on.
+    #[inline(always)]
+    fn of(index: usize, tiles: usize, (b, k, bytes): (*const u8, usize, usize)) -> Self {
+        let all = (k * bytes).div_ceil(LINE);
+        let lines = all.div_ceil(tiles);
+        let from = match tiles {
+            1 => b.wrapping_add(AHEAD),
+            _ => b.wrapping_add(PART * bytes + index * lines * LINE),
+        };
+        Self { from, lines, at_once: (4 * bytes / LINE).div_ceil(tiles) }
+    }
+
+    /// Asks for the lines of four steps.
+    #[inline(always)]
+    fn ask<V: Lanes>(&mut self) {
+        for _ in 0..self.at_once.min(self.lines) {
+            V::prefetch(self.from);
+            self.from = self.from.wrapping_add(LINE);
+            self.lines -= 1;
+        }
+    }
+}
+
 /// `MR` rows; loops over rows are unrolled, so that accumulators are registers. In packed operands the numbers of a column
 /// lie side by side, the next column `TILE` after it or, of fewer rows, as far as it is, and the rows of the panel follow each
 /// other.
@@ -103,7 +141,10 @@ pub type PanelFn = unsafe fn(TileArgs);
 /// # Safety
 /// As [`PanelFn`], for `MR` rows.
 #[inline(always)]
-unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const PACKED: bool>(t: TileArgs) {
+unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const PACKED: bool>(
+    t: TileArgs,
+    mut ahead: Ahead,
+) {
     let (a_stride, a_step, b_step) = match PACKED {
         true => (1, if MR == TILE { TILE } else { t.a_stride }, 2 * V::WIDTH * N::BYTES),
         false => (t.a_stride, 1, t.b_stride * N::BYTES),
@@ -121,9 +162,7 @@ unsafe fn tile<V: Lanes, N: Stored<V>, const MR: usize, const TILE: usize, const
         // Four steps without a test between them, where operands are packed.
         let fours = if PACKED { t.k / 4 } else { 0 };
         for _ in 0..fours {
-            for line in 0..4 * b_step / LINE {
-                V::prefetch(b.wrapping_add(AHEAD + line * LINE));
-            }
+            ahead.ask::<V>();
             step::<V, N, MR>(&mut sums, a, a_stride, b);
             step::<V, N, MR>(&mut sums, a.add(a_step), a_stride, b.add(b_step));
             step::<V, N, MR>(&mut sums, a.add(2 * a_step), a_stride, b.add(2 * b_step));
@@ -170,26 +209,31 @@ unsafe fn step<V: Lanes, N: Stored<V>, const MR: usize>(
 /// As [`PanelFn`].
 #[inline(always)]
 unsafe fn panel<V: Lanes, N: Stored<V>, const MR: usize, const PACKED: bool>(mut t: TileArgs) {
+    let tiles = t.rows.div_ceil(MR);
+    let mut index = 0;
+    let part = (t.b, t.k, 2 * V::WIDTH * N::BYTES);
     // SAFETY: each tile covers rows that the caller vouches for, and no row twice.
     unsafe {
         while t.rows >= MR {
-            tile::<V, N, MR, MR, PACKED>(t);
+            tile::<V, N, MR, MR, PACKED>(t, Ahead::of(index, tiles, part));
+            index += 1;
             t.a = t.a.wrapping_add(if PACKED { MR * t.k } else { MR * t.a_stride });
             t.c = t.c.wrapping_add(MR * t.c_stride);
             t.rows -= MR;
         }
+        let ahead = Ahead::of(index, tiles.max(1), part);
         match t.rows {
-            1 => tile::<V, N, 1, MR, PACKED>(t),
-            2 => tile::<V, N, 2, MR, PACKED>(t),
-            3 => tile::<V, N, 3, MR, PACKED>(t),
-            4 => tile::<V, N, 4, MR, PACKED>(t),
-            5 => tile::<V, N, 5, MR, PACKED>(t),
-            6 => tile::<V, N, 6, MR, PACKED>(t),
-            7 => tile::<V, N, 7, MR, PACKED>(t),
-            8 => tile::<V, N, 8, MR, PACKED>(t),
-            9 => tile::<V, N, 9, MR, PACKED>(t),
-            10 => tile::<V, N, 10, MR, PACKED>(t),
-            11 => tile::<V, N, 11, MR, PACKED>(t),
+            1 => tile::<V, N, 1, MR, PACKED>(t, ahead),
+            2 => tile::<V, N, 2, MR, PACKED>(t, ahead),
+            3 => tile::<V, N, 3, MR, PACKED>(t, ahead),
+            4 => tile::<V, N, 4, MR, PACKED>(t, ahead),
+            5 => tile::<V, N, 5, MR, PACKED>(t, ahead),
+            6 => tile::<V, N, 6, MR, PACKED>(t, ahead),
+            7 => tile::<V, N, 7, MR, PACKED>(t, ahead),
+            8 => tile::<V, N, 8, MR, PACKED>(t, ahead),
+            9 => tile::<V, N, 9, MR, PACKED>(t, ahead),
+            10 => tile::<V, N, 10, MR, PACKED>(t, ahead),
+            11 => tile::<V, N, 11, MR, PACKED>(t, ahead),
             _ => {}
         }
     }
