@@ -1,30 +1,37 @@
 //! Token requests → new tokens: prompts through the prefix tree, then one step at a time for many sequences together.
 //!
 //! Prompts are waves of a [`Plan`], so what they begin with in common is computed once and stored once. Every step after that is
-//! one forward pass of a row for each live sequence; those that are done leave, and prompts that wait take their place as soon
-//! as their blocks fit (continuous batching, Yu et al. 2022, Orca). A row's bits depend on its own path alone, so a sequence is
-//! the same by itself, among others, and whatever waited for what.
+//! one forward pass of a row for each live sequence, and for what may [follow](guess) where there are few; those that are done
+//! leave, and prompts that wait take their place as soon as their blocks fit (continuous batching, Yu et al. 2022, Orca). A row's
+//! bits depend on its own path alone, so a sequence is the same by itself, among others, and whatever waited for what.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::plan::{Candidate, Limits, common};
 use super::sampling::{Sampler, Sampling};
-use super::score::Total;
 use super::sequence::KeptSequence;
 use super::{EngineError, LocalModel, Plan, PlannedWave, ScoreRequest, TokenCounts};
 use crate::base::progress::{self, Progress, Unit};
-use crate::model::{BLOCK, BlockTable, CacheUse, Kept, Network, Wave, WaveSegment, blocks_of};
+use crate::model::{BLOCK, CacheUse, Kept, Network, Wave, WaveSegment, blocks_of};
+
+mod guess;
+mod live;
+
+use guess::Guesses;
+use live::Live;
 
 /// Rows whose logits are held at a time.
 const LOGIT_ROWS: usize = 64;
 /// Sequences that are written together, at most: products with more rows are no faster by the row.
 const SEQUENCES: usize = 64;
+/// Rows of a step up to which guesses join it: fewer take as long as weights take to be read.
+const ROWS_WITH_GUESSES: usize = 16;
 /// Prompts are put in when this part of the places is free, so that they share passes.
 const FREE_PART: usize = 8;
 
@@ -198,18 +205,6 @@ pub fn together(requests: &[GenerateRequest], blocks: usize) -> (usize, usize) {
     (sequences, sequences * longest)
 }
 
-/// A sequence that is being written.
-struct Live {
-    request: usize,
-    table: BlockTable,
-    /// Its prompt, and what was written after it. No pass has seen the last token yet.
-    tokens: Vec<u32>,
-    /// Tokens whose keys and values are there.
-    seen: usize,
-    /// Draws tokens.
-    sampler: Option<Sampler>,
-}
-
 /// The sequences under way, and the keys and values of all of them.
 struct Batch<'a> {
     model: &'a Network,
@@ -306,6 +301,8 @@ impl<'a> Batch<'a> {
                 tokens: request.prompt.to_vec(),
                 seen: 0,
                 sampler: request.sampling.as_ref().map(|sampling| Sampler::new(sampling, request.stream)),
+                guesses: Guesses::default(),
+                guess: Vec::new(),
             });
         }
         keep.sort_by_key(|&(_, slot)| slot);
@@ -321,25 +318,28 @@ impl<'a> Batch<'a> {
         let table = self.held.cache.alias(&last.table);
         self.held.put(table, Arc::clone(&self.requests[last.request].prompt));
         let row_of = |target: &super::Target| rows.binary_search(&target.row).expect("a scored row");
-        let of: Vec<usize> = planned.targets.iter().map(row_of).collect();
+        let of: Vec<_> = planned.targets.iter().map(row_of).map(|row| row..row + 1).collect();
         self.write(first, &hidden, &of, listen)
     }
 
-    /// One more token for every live sequence.
+    /// One more token for every live sequence, and those after it that were guessed.
     fn step(&mut self, listen: &mut dyn Listen) -> Result<(), EngineError> {
         let mut wave = Wave::default();
         let mut keep = Vec::with_capacity(self.live.len());
-        for (row, live) in self.live.iter_mut().enumerate() {
-            let start = live.seen;
+        let mut of = Vec::with_capacity(self.live.len());
+        let mut free = ROWS_WITH_GUESSES.saturating_sub(self.live.len());
+        for live in &mut self.live {
+            live.guess(&self.requests[live.request], self.limits, free);
+            free -= live.guess.len();
+            let (start, first) = (live.seen, wave.tokens.len());
             wave.tokens.push(live.tokens[start]);
-            wave.segments.push(WaveSegment {
-                rows: row..row + 1,
-                start,
-                parent: None,
-                rope_length: start + 1,
-            });
-            self.held.cache.extend(&mut live.table, start + 1);
-            keep.push((row, live.table.slot(start)));
+            wave.tokens.extend(&live.guess);
+            let rows = first..wave.tokens.len();
+            let end = start + rows.len();
+            wave.segments.push(WaveSegment { rows: rows.clone(), start, parent: None, rope_length: end });
+            self.held.cache.extend(&mut live.table, end);
+            keep.extend(rows.clone().zip((start..end).map(|position| live.table.slot(position))));
+            of.push(rows);
         }
         keep.sort_by_key(|&(_, slot)| slot);
         let tables = self.live.iter().map(|live| &live.table).collect();
@@ -349,44 +349,39 @@ impl<'a> Batch<'a> {
             self.model.forward_with(&mut self.held.cache, &places, &wave, kept, &mut ask(&mut *listen))?;
         self.live.iter_mut().for_each(|live| live.seen += 1);
         self.stepped += wave.tokens.len() as u64;
-        let of: Vec<usize> = (0..self.live.len()).collect();
         self.write(0, &hidden, &of, listen)
     }
 
-    /// Writes the next token of the live sequences from `first` on, whose hidden states are the rows `of` of `hidden`, and lets
+    /// Writes the next tokens of the live sequences from `first` on, whose hidden states are the rows `of` of `hidden`, and lets
     /// those leave that are done.
     fn write(
         &mut self,
         first: usize,
         hidden: &Array2<f32>,
-        of: &[usize],
+        of: &[Range<usize>],
         listen: &mut dyn Listen,
     ) -> Result<(), EngineError> {
-        let mut tokens = Vec::with_capacity(of.len());
+        let (model, requests) = (self.model, self.requests);
+        let mut picked = Vec::with_capacity(of.len());
         for (chunk, of) in self.live[first..].chunks_mut(LOGIT_ROWS).zip(of.chunks(LOGIT_ROWS)) {
-            let logits = self.model.logits(hidden.select(Axis(0), of).view());
-            let work: Vec<_> = chunk.iter_mut().zip(logits.axis_iter(Axis(0))).collect();
-            tokens.par_extend(work.into_par_iter().map(|(live, logits)| pick(live, logits)));
+            let rows: Vec<usize> = of.iter().cloned().flatten().collect();
+            let logits = model.logits(hidden.select(Axis(0), &rows).view());
+            let mut rest = logits.view();
+            let mut work = Vec::with_capacity(of.len());
+            for (live, of) in chunk.iter_mut().zip(of) {
+                let (own, below) = rest.split_at(Axis(0), of.len());
+                rest = below;
+                work.push((live, own));
+            }
+            picked.par_extend(work.into_par_iter().map(|(live, logits)| {
+                let stop = &requests[live.request].stop;
+                live.pick(logits, stop)
+            }));
         }
         let mut goes_on = vec![true; self.live.len()];
-        for (at, token) in (first..).zip(tokens) {
-            let live = &mut self.live[at];
-            let GenerateRequest { prompt, most, stop, .. } = &self.requests[live.request];
-            let token = token.ok_or(EngineError::NotFinite { request: live.request })?;
-            let end = if stop.contains(&token.id) {
-                Some(End::Stop(token.id))
-            } else {
-                self.written += 1;
-                live.tokens.push(token.id);
-                match listen.token(live.request, token) {
-                    ControlFlow::Break(()) => Some(End::Broken),
-                    ControlFlow::Continue(()) => {
-                        (live.tokens.len() == prompt.len() + most).then_some(End::Length)
-                    }
-                }
-            };
-            if let Some(end) = end {
-                listen.ended(live.request, end)?;
+        for (at, picked) in (first..).zip(picked) {
+            if let Some(end) = self.tell(at, &picked, listen)? {
+                listen.ended(self.live[at].request, end)?;
                 self.ended += 1;
                 goes_on[at] = false;
             }
@@ -397,23 +392,50 @@ impl<'a> Batch<'a> {
         done.into_iter().for_each(|live| self.done(live));
         Ok(())
     }
+
+    /// Tells what a sequence goes on with, and forgets what was guessed wrongly. Says why it ends, if it does.
+    fn tell(
+        &mut self,
+        at: usize,
+        picked: &[Option<Token>],
+        listen: &mut dyn Listen,
+    ) -> Result<Option<End>, EngineError> {
+        let live = &mut self.live[at];
+        let GenerateRequest { prompt, most, stop, .. } = &self.requests[live.request];
+        let stops = |token: &Token| stop.contains(&token.id);
+        let before = live.tokens.len() - picked.iter().flatten().filter(|&token| !stops(token)).count();
+        let mut end = None;
+        let mut told = 0;
+        for token in picked {
+            let token = token.ok_or(EngineError::NotFinite { request: live.request })?;
+            told += 1;
+            if stops(&token) {
+                end = Some(End::Stop(token.id));
+                live.tokens.truncate(before + told - 1);
+                break;
+            }
+            self.written += 1;
+            if listen.token(live.request, token).is_break() {
+                end = Some(End::Broken);
+                live.tokens.truncate(before + told);
+                break;
+            }
+            end = (before + told == prompt.len() + most).then_some(End::Length);
+        }
+        // The first of them comes after a token that was known, each other one after a guess that was right.
+        live.seen += told - 1;
+        live.table.shorten(live.seen);
+        if !live.guess.is_empty() {
+            live.guesses.learn(told - 1);
+            live.guess.clear();
+        }
+        Ok(end)
+    }
 }
 
 /// Asks whether a pass goes on after a layer.
 fn ask(listen: &mut dyn Listen) -> impl FnMut(Duration) -> ControlFlow<()> + Send {
     move |_| if listen.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-/// The next token of a sequence; `None` if its logits are no numbers.
-fn pick(live: &mut Live, logits: ArrayView1<f32>) -> Option<Token> {
-    let logits = logits.to_slice().expect("logits of a row are neighbours");
-    let total = Total::of_row(logits);
-    let id = match &mut live.sampler {
-        None => total.argmax as u32,
-        Some(sampler) => sampler.pick(logits, &live.tokens),
-    };
-    let logprob = f64::from(logits[id as usize]) - total.log_sum_exp;
-    logprob.is_finite().then_some(Token { id, logprob })
 }
 
 #[cfg(test)]

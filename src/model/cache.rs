@@ -75,6 +75,15 @@ impl BlockTable {
         self.blocks.len()
     }
 
+    /// Leaves the first `len` positions, and what comes after them to be filled again.
+    ///
+    /// # Panics
+    /// If they are more than there are, or end in a block that others have, too.
+    pub fn shorten(&mut self, len: usize) {
+        assert!(len <= self.len && len >= self.first_own(), "{len} positions of {}", self.len);
+        self.len = len;
+    }
+
     /// Its first blocks.
     pub(super) fn first_blocks(&self, count: usize) -> &[u32] {
         &self.blocks[..count]
