@@ -93,7 +93,7 @@ pub struct TokenCounts {
     pub asked: u64,
     /// Inputs when every shared prefix is counted once.
     pub distinct: u64,
-    /// What passed through the model.
+    /// What passed through the model, with what was guessed to follow and did not.
     pub computed: u64,
 }
 

@@ -359,7 +359,11 @@ impl<'a> Session<'a> {
             if computed > 0 {
                 let seconds = model.seconds["scoring"];
                 let (fewer, speed) = (asked as f64 / computed as f64, computed as f64 / seconds.max(1e-3));
-                line += &format!(" ({fewer:.1} × fewer) in {seconds:.1} s, {speed:.0} a second");
+                line += &match computed > asked {
+                    true => " (wrong guesses among them)".to_owned(),
+                    false => format!(" ({fewer:.1} × fewer)"),
+                };
+                line += &format!(" in {seconds:.1} s, {speed:.0} a second");
             }
             if resumed > 0 {
                 line += &format!("; {resumed} of {requests} requests were answered before the interruption");

@@ -10,8 +10,8 @@
 const END: [usize; 2] = [2, 4];
 /// Tokens of a guess, at most.
 const MOST: usize = 8;
-/// One that was right throughout is followed by a longer one.
-const MORE: usize = 2;
+/// How much longer than what was right of it the next one is: wrong ones stay short, right ones grow.
+const MORE: usize = 1;
 
 /// Guesses of one sequence.
 #[derive(Debug, Clone, Copy)]
@@ -92,11 +92,11 @@ mod tests {
         let tokens = [4; 30];
         let mut guesses = Guesses::default();
         let mut lengths = Vec::new();
-        for right in [2, 4, 6, 8, 1, 0, 0] {
+        for right in [1, 2, 3, 8, 1, 0, 0] {
             lengths.push(guesses.after(&tokens, 100).len());
             guesses.learn(right);
         }
-        assert_eq!(lengths, [2, 4, 6, 8, 8, 3, 2]);
+        assert_eq!(lengths, [1, 2, 3, 4, 8, 2, 1]);
         assert_eq!(guesses.after(&tokens, 1), [4]);
         assert!(guesses.after(&tokens, 0).is_empty());
     }
