@@ -1,7 +1,7 @@
 //! Token requests → new tokens: prompts through the prefix tree, then one step at a time for many sequences together.
 //!
 //! Prompts are waves of a [`Plan`], so what they begin with in common is computed once and stored once. Every step after that is
-//! one forward pass of a row for each live sequence, and for what may [follow](guess) where there are few; those that are done
+//! one forward pass of a row for each live sequence, and for what may follow (`guess`) where there are few; those that are done
 //! leave, and prompts that wait take their place as soon as their blocks fit (continuous batching, Yu et al. 2022, Orca). A row's
 //! bits depend on its own path alone, so a sequence is the same by itself, among others, and whatever waited for what.
 
@@ -30,7 +30,7 @@ use live::Live;
 const LOGIT_ROWS: usize = 64;
 /// Sequences that are written together, at most: products with more rows are no faster by the row.
 const SEQUENCES: usize = 64;
-/// Rows of a step up to which guesses join it: fewer take as long as weights take to be read.
+/// Rows of a step up to which guesses join it: so few take little longer than weights take to be read.
 const ROWS_WITH_GUESSES: usize = 16;
 /// Prompts are put in when this part of the places is free, so that they share passes.
 const FREE_PART: usize = 8;

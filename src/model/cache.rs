@@ -78,7 +78,7 @@ impl BlockTable {
     /// Leaves the first `len` positions, and what comes after them to be filled again.
     ///
     /// # Panics
-    /// If they are more than there are, or end in a block that others have, too.
+    /// If they are more than there are, or end in a block that it had from another table.
     pub fn shorten(&mut self, len: usize) {
         assert!(len <= self.len && len >= self.first_own(), "{len} positions of {}", self.len);
         self.len = len;
